@@ -1,0 +1,104 @@
+"""The HestiaOS protocol: what to send, and what arrives means. No I/O, no clock, no randomness, no event loop.
+
+Every machine has the same three verbs. `receive_data(data)` takes what arrived, in whatever pieces, `b""` at the end;
+`events()` iterates over what can be had of it now, and raises a fault behind everything that came whole before it;
+`send(…)` returns what to put on the wire. A machine that has failed raises the same error again.
+"""
+
+from hestiaos_proto import operations
+from hestiaos_proto.answers import Answer, Call, answer, encode_stream_event, read_call
+from hestiaos_proto.calls import Ambient, Send, Steps, Wait, call
+from hestiaos_proto.config import Config
+from hestiaos_proto.connection import Control, ServerConnection
+from hestiaos_proto.errors import (
+    AuthenticationFailed,
+    ConnectFailed,
+    ConnectionLost,
+    GovernanceBlock,
+    HestiaError,
+    InvalidInput,
+    LocalProtocolError,
+    NotFound,
+    ProtocolError,
+    RateLimited,
+    RemoteProtocolError,
+    ServerError,
+    StatusError,
+    StreamInterrupted,
+    TimedOut,
+    TransportError,
+)
+from hestiaos_proto.messages import Request, Response
+from hestiaos_proto.models import (
+    AgentResult,
+    ChatResponse,
+    ErrorResponse,
+    HealthResponse,
+    RunResponse,
+    StreamEvent,
+    StreamEventType,
+    SystemMetrics,
+    SystemStatus,
+    TraceResponse,
+)
+from hestiaos_proto.operations import ModeHint, Operation
+from hestiaos_proto.sse import ServerSentEvent, SSEDecoder, encode_comment, encode_event
+from hestiaos_proto.status import error_from_response
+from hestiaos_proto.stream import ORDER, RunStream, State
+from hestiaos_proto.version import __version__
+
+__all__ = [
+    "ORDER",
+    "AgentResult",
+    "Ambient",
+    "Answer",
+    "AuthenticationFailed",
+    "Call",
+    "ChatResponse",
+    "Config",
+    "ConnectFailed",
+    "ConnectionLost",
+    "Control",
+    "ErrorResponse",
+    "GovernanceBlock",
+    "HealthResponse",
+    "HestiaError",
+    "InvalidInput",
+    "LocalProtocolError",
+    "ModeHint",
+    "NotFound",
+    "Operation",
+    "ProtocolError",
+    "RateLimited",
+    "RemoteProtocolError",
+    "Request",
+    "Response",
+    "RunResponse",
+    "RunStream",
+    "SSEDecoder",
+    "Send",
+    "ServerConnection",
+    "ServerError",
+    "ServerSentEvent",
+    "State",
+    "StatusError",
+    "Steps",
+    "StreamEvent",
+    "StreamEventType",
+    "StreamInterrupted",
+    "SystemMetrics",
+    "SystemStatus",
+    "TimedOut",
+    "TraceResponse",
+    "TransportError",
+    "Wait",
+    "__version__",
+    "answer",
+    "call",
+    "encode_comment",
+    "encode_event",
+    "encode_stream_event",
+    "error_from_response",
+    "operations",
+    "read_call",
+]

@@ -1,0 +1,127 @@
+"""The server's side of an exchange, whatever carries it: a request becomes a `Call`, a result becomes an `Answer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+from attrs import field, frozen
+
+from hestiaos_proto import json
+from hestiaos_proto.errors import RemoteProtocolError, ServerError, StatusError
+from hestiaos_proto.models import StreamEvent
+from hestiaos_proto.routes import ROUTES, recognise
+from hestiaos_proto.sse import encode_event
+from hestiaos_proto.status import error_to_wire
+from hestiaos_proto.version import __version__
+
+__all__ = [
+    "STREAM_HEADERS",
+    "Answer",
+    "Call",
+    "answer",
+    "as_status_error",
+    "encode_stream_event",
+    "error_events",
+    "read_call",
+]
+
+_SERVER = ("Server", f"hestiaos/{__version__}")
+
+STREAM_HEADERS = (
+    _SERVER,
+    ("Content-Type", "text/event-stream"),
+    ("Cache-Control", "no-store"),
+    ("X-Accel-Buffering", "no"),  # a reverse proxy in front is to pass each event on as it comes
+)
+"""The headers in front of an event stream."""
+
+
+@frozen
+class Call:
+    """One request, recognised: `operation` with its `arguments`, named as the functions of `operations` name them.
+
+    `refusal` is the exception to answer with where the request is none of the wire's operations, or its arguments do
+    not fit; `operation` is then `""`. The names of `headers` are in lower case.
+    """
+
+    operation: str
+    arguments: Mapping[str, Any] = field(repr=False)  # one may be a secret
+    headers: Mapping[str, str] = field(repr=False)  # one is the key
+    refusal: StatusError | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The API key, which comes as a bearer token (RFC 6750, section 2.1); `None` where there is none."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """What makes a repeat of the same call recognisable; `None` where there is none."""
+        return self.headers.get("idempotency-key")
+
+
+@frozen
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+
+
+def read_call(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Call:
+    """The call that a whole request makes."""
+    try:
+        operation, arguments = recognise(method, target, body)
+    except StatusError as refusal:
+        return Call("", {}, headers, refusal)
+    return Call(operation, arguments, headers)
+
+
+def answer(operation: str, result: object) -> Answer:
+    """The response that says `result`, which is what the operation gives or an exception.
+
+    An exception that is no `StatusError` is answered as a `ServerError` that tells nothing of it.
+    """
+    if isinstance(result, BaseException):
+        return _refuse(as_status_error(result))
+    body = json.dumps(ROUTES[operation].write(result))
+    return Answer(200, (_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body)
+
+
+def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
+    """What a client is told of an exception; `status` is for a request that broke the protocol."""
+    if isinstance(error, StatusError):
+        return error
+    if isinstance(error, RemoteProtocolError):  # here the remote side is the client
+        return StatusError(error.message, status_code=status, code="BAD_REQUEST")
+    return ServerError("the server failed", getattr(error, "trace_id", None), code="INTERNAL_ERROR")
+
+
+def encode_stream_event(event: StreamEvent) -> bytes:
+    """An event of a run's stream for the wire."""
+    return encode_event(json.dumps(event.to_wire()).decode())
+
+
+def error_events(error: BaseException, last: StreamEvent | None) -> list[StreamEvent]:
+    """How a stream that has begun says that it failed: an `error` event, where the order allows one, then `done`."""
+    trace_id, timestamp = (last.trace_id, last.timestamp) if last is not None else ("", "")
+    done = StreamEvent("done", {}, trace_id, timestamp)
+    if last is not None and last.type in ("final", "error"):
+        return [done]
+    return [StreamEvent("error", error_to_wire(as_status_error(error)), trace_id, timestamp), done]
+
+
+def _refuse(error: StatusError) -> Answer:
+    body = json.dumps(error_to_wire(error))
+    headers = [_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    if error.status_code == 401:  # RFC 9110, section 11.6.1
+        headers.append(("WWW-Authenticate", "Bearer"))
+    if error.status_code == 405:  # RFC 9110, section 15.5.6
+        headers.append(("Allow", ", ".join(error.details["allowed"])))
+    if error.retry_after is not None:  # RFC 9110, section 10.2.3: whole seconds
+        headers.append(("Retry-After", str(ceil(error.retry_after))))
+    return Answer(error.status_code, tuple(headers), body)

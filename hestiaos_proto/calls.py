@@ -1,0 +1,146 @@
+"""One call's life, from its operation to its result: retries, backoff, Retry-After, deadline and idempotency key.
+
+`call` is a generator that does no I/O. It yields `Send`, to be answered with the `Response` or with the exception that
+came instead, and `Wait`, to be answered with `None` once so many seconds have passed; it returns the result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterable
+from typing import Protocol, TypeVar
+
+from attrs import field, frozen
+
+from hestiaos_proto.config import Config
+from hestiaos_proto.deadline import Deadline
+from hestiaos_proto.errors import HestiaError, StatusError, TransportError
+from hestiaos_proto.http_date import parse_http_date
+from hestiaos_proto.messages import Request, Response
+from hestiaos_proto.operations import Operation
+from hestiaos_proto.stream import RunStream
+
+__all__ = ["Ambient", "RandomSource", "Reply", "Send", "Steps", "Wait", "call"]
+
+T = TypeVar("T")
+
+_FIRST_BACKOFF = 0.5  # seconds, doubled at each further repeat
+_LONGEST_BACKOFF = 8.0
+_LONGEST_RETRY_AFTER = 60.0
+_REPEATED = frozenset({429, 502, 503, 504})
+_NOT_BEGUN = frozenset({429, 503})  # by these a server says that it has not begun
+_SECONDS = re.compile(r"\d+(\.\d+)?([eE]\+?\d+)?", re.ASCII)
+
+
+class RandomSource(Protocol):
+    """What of `random.Random` is used here."""
+
+    def random(self) -> float: ...
+
+    def getrandbits(self, k: int, /) -> int: ...
+
+
+@frozen
+class Ambient:
+    """What the core may not fetch for itself: two clocks, in seconds, and random numbers.
+
+    `monotonic` never goes back (`time.monotonic`), `time` counts from 1970 (`time.time`); `random` is a
+    `random.SystemRandom()`, in a test a `random.Random(seed)`.
+    """
+
+    monotonic: Callable[[], float]
+    time: Callable[[], float]
+    random: RandomSource
+
+
+@frozen
+class Send:
+    """Send `request` and answer with `response(status, headers)`, fed with the body, or with what was raised.
+
+    `timeout` bounds the connect and each write, `read_timeout` each read; `deadline` is when all must be over.
+    """
+
+    request: Request
+    timeout: float
+    read_timeout: float
+    deadline: Deadline
+    _config: Config = field(repr=False)
+    _streams: bool = field(repr=False)
+
+    def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
+        """The response whose head has arrived. Where it has a `stream` the call needs no more of it than that."""
+        strict, size = self._config.strict, self._config.max_event_size
+        stream = RunStream(strict=strict, max_event_size=size) if self._streams else None
+        return Response(
+            status, headers, stream=stream, max_body_size=self._config.max_body_size, deadline=self.deadline
+        )
+
+
+@frozen
+class Wait:
+    """Let `seconds` pass, and answer with `None`."""
+
+    seconds: float
+
+
+Reply = Response | HestiaError | None
+Steps = Generator[Send | Wait, Reply, T]
+
+
+def call(operation: Operation[T], config: Config, ambient: Ambient, *, deadline: float | None = None) -> Steps[T]:
+    """Carry out `operation`; `deadline` bounds it in seconds, instead of the config's.
+
+    What is idempotent is repeated on a `TransportError`, 429, 502, 503 and 504. What starts work on the server carries
+    one `Idempotency-Key`, and is repeated only where the server cannot have begun or says that it has not (429, 503).
+    A stream is repeated until its head has arrived.
+    """
+    idempotent = operation.route.idempotent
+    end = Deadline(ambient.monotonic, config.deadline if deadline is None else deadline)
+    patience = max(config.timeout, operation.arguments.get("timeout_ms", 0) / 1000)
+    request = operation.request(config, None if idempotent else f"{ambient.random.getrandbits(128):032x}")
+    attempt = 0
+    while True:
+        end.check()
+        reply = yield Send(
+            request, end.bound(config.timeout), end.bound(patience), end, config, operation.route.streams
+        )
+        try:
+            return _result(operation, config, reply, ambient)
+        except (StatusError, TransportError) as error:
+            pause = _pause(error, idempotent, attempt, ambient) if attempt < config.retries else None
+            if pause is None or end.bound(pause) < pause:
+                raise
+        attempt += 1
+        yield Wait(pause)
+
+
+def _result(operation: Operation[T], config: Config, reply: Reply, ambient: Ambient) -> T:
+    if isinstance(reply, HestiaError):
+        raise reply
+    assert reply is not None, "a Send is answered with a Response or an exception"
+    return operation.read(reply, config, retry_after=_retry_after(reply, ambient))
+
+
+def _pause(error: StatusError | TransportError, idempotent: bool, attempt: int, ambient: Ambient) -> float | None:
+    """The seconds until the next repeat, `None` where there may be none."""
+    if isinstance(error, TransportError):
+        repeat = idempotent or not error.request_sent
+    else:
+        repeat = error.status_code in (_REPEATED if idempotent else _NOT_BEGUN)
+        if repeat and error.retry_after is not None:
+            return error.retry_after if error.retry_after <= _LONGEST_RETRY_AFTER else None
+    # Full jitter: clients that failed together do not come back together.
+    longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(attempt, 10))
+    return ambient.random.random() * longest if repeat else None
+
+
+def _retry_after(response: Response, ambient: Ambient) -> float | None:
+    """RFC 9110, section 10.2.3: seconds or a date, `None` for anything else.
+
+    The standard's seconds are whole; the fractions and exponents that some servers send are read as they are meant.
+    """
+    value = response.headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    date = parse_http_date(value, now=ambient.time())
+    return None if date is None else max(0.0, date - ambient.time())

@@ -1,0 +1,5 @@
+"""HTTP/1.1 over h11, bytes in and bytes out."""
+
+from hestiaos_proto.connection.server import Control, ServerConnection
+
+__all__ = ["Control", "ServerConnection"]

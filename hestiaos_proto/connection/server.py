@@ -1,0 +1,174 @@
+"""The server's end of one connection: bytes in, calls out; results in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import Enum
+
+import h11
+
+from hestiaos_proto.answers import (
+    STREAM_HEADERS,
+    Call,
+    answer,
+    as_status_error,
+    encode_stream_event,
+    error_events,
+    read_call,
+)
+from hestiaos_proto.config import MAX_BODY_SIZE
+from hestiaos_proto.errors import LocalProtocolError, RemoteProtocolError, StatusError
+from hestiaos_proto.http_date import format_http_date
+from hestiaos_proto.models import StreamEvent
+from hestiaos_proto.sse import encode_comment
+
+__all__ = ["MAX_HEAD_SIZE", "Control", "ServerConnection"]
+
+MAX_HEAD_SIZE = 64 * 1024
+"""How large a request's line and headers may be together, in bytes."""
+
+_HEARTBEAT = encode_comment("heartbeat")
+
+
+class Control(Enum):
+    """What `ServerConnection.send` takes beside results, events and exceptions."""
+
+    CONTINUE = "100 Continue, to a client that waits with its body (RFC 9110, section 10.1.1)"
+    HEARTBEAT = "a comment, which keeps an idle stream alive"
+
+
+class ServerConnection:
+    """One connection of a server.
+
+    `events` gives a `Call` as soon as its request is whole, and the next one only when it has been answered. `send`
+    answers: with a result or an exception at once, with `StreamEvent`s one after another up to `done`. `clock`, in
+    seconds since 1970, dates the responses (RFC 9110, section 6.6.1); without one they bear no date.
+    """
+
+    def __init__(self, *, max_body_size: int = MAX_BODY_SIZE, clock: Callable[[], float] | None = None) -> None:
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_SIZE)
+        self._max_size = max_body_size
+        self._clock = clock
+        self._request: h11.Request | None = None
+        self._body = bytearray()
+        self._call: Call | None = None
+        self._last_event: StreamEvent | None = None
+        self._error: RemoteProtocolError | None = None
+        self._status = 400
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for `Control.CONTINUE` before it sends its body."""
+        return self._h11.they_are_waiting_for_100_continue and self._call is None
+
+    @property
+    def must_close(self) -> bool:
+        """Whether the connection has to be closed once all bytes of `send` are written."""
+        return self._h11.our_state in (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what arrived, in whatever pieces; `b""` is the end of what the client sends."""
+        try:
+            self._h11.receive_data(data)
+        except RuntimeError:  # h11's word for data behind the end
+            raise LocalProtocolError("data was received after the end of the connection: use a new one") from None
+
+    def events(self) -> Iterator[Call]:
+        """The calls that are whole. Raises `RemoteProtocolError` for what is no HTTP; `send` takes it as an answer."""
+        if self._error is not None:
+            raise self._error
+        while (event := self._next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+            if isinstance(event, h11.Request):
+                self._request = event
+                self._body.clear()
+            elif isinstance(event, h11.Data) and self._call is None:
+                self._body += event.data
+            elif isinstance(event, h11.ConnectionClosed):
+                return
+            if self._call is None and self._too_large():
+                refusal = StatusError(f"the body is larger than {self._max_size} bytes", status_code=413)
+                self._call = Call("", {}, {}, refusal)
+                yield self._call
+            elif isinstance(event, h11.EndOfMessage) and self._call is None:
+                self._call = self._read_call()
+                yield self._call
+
+    def send(self, item: object) -> bytes:
+        """What to put on the wire for a result, a `StreamEvent`, an exception or a `Control`.
+
+        Raises `LocalProtocolError` where there is no call to answer.
+        """
+        if item is Control.CONTINUE:
+            return self._bytes(h11.InformationalResponse(status_code=100, headers=[]))
+        if self._call is None and item is not self._error:
+            raise LocalProtocolError("there is no call to answer: take one from events() first")
+        if item is Control.HEARTBEAT:
+            return self._begin_stream() + self._bytes(h11.Data(data=_HEARTBEAT))
+        if isinstance(item, StreamEvent):
+            return self._send_event(item)
+        if isinstance(item, BaseException) and self._h11.our_state is h11.SEND_BODY:
+            return b"".join(self._send_event(event) for event in error_events(item, self._last_event))
+        return self._send_whole(item)
+
+    def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        try:
+            return self._h11.next_event()
+        except h11.RemoteProtocolError as error:
+            self._error = RemoteProtocolError(f"this is no HTTP/1.1 request: {error}")
+            self._status = error.error_status_hint
+            raise self._error from error
+
+    def _too_large(self) -> bool:
+        declared = next((int(value) for name, value in self._head().headers if name == b"content-length"), 0)
+        return max(declared, len(self._body)) > self._max_size
+
+    def _head(self) -> h11.Request:
+        assert self._request is not None, "h11 gives a request before its body and its end"
+        return self._request
+
+    def _read_call(self) -> Call:
+        head = self._head()
+        headers: dict[str, str] = {}
+        for name, value in head.headers:
+            key, text = name.decode("ascii"), value.decode("latin-1")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        return read_call(head.method.decode("ascii"), head.target.decode("latin-1"), headers, bytes(self._body))
+
+    def _send_event(self, event: StreamEvent) -> bytes:
+        out = self._begin_stream() + self._bytes(h11.Data(data=encode_stream_event(event)))
+        self._last_event = event
+        return out + self._finish() if event.type == "done" else out
+
+    def _begin_stream(self) -> bytes:
+        if self._h11.our_state is h11.SEND_BODY:
+            return b""
+        # Neither length nor close: h11 sends chunks, or to an HTTP/1.0 client all up to the end of the connection.
+        return self._bytes(h11.Response(status_code=200, headers=self._dated(STREAM_HEADERS)))
+
+    def _send_whole(self, result: object) -> bytes:
+        if self._error is not None:
+            result = as_status_error(self._error, status=self._status)
+        reply = answer(self._call.operation if self._call is not None else "", result)
+        headers = self._dated(reply.headers)
+        if self._h11.their_state is not h11.DONE:  # the rest of the request is not waited for
+            headers.append(("Connection", "close"))
+        out = self._bytes(h11.Response(status_code=reply.status, headers=headers))
+        if self._request is not None and self._request.method == b"HEAD":
+            return out + self._finish()
+        return out + self._bytes(h11.Data(data=reply.body)) + self._finish()
+
+    def _finish(self) -> bytes:
+        out = self._bytes(h11.EndOfMessage())
+        self._call = self._last_event = None
+        if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
+            self._h11.start_next_cycle()
+        return out
+
+    def _dated(self, headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+        return list(headers) if self._clock is None else [("Date", format_http_date(self._clock())), *headers]
+
+    def _bytes(self, event: h11.Event) -> bytes:
+        try:
+            return self._h11.send(event) or b""
+        except h11.LocalProtocolError as error:
+            raise LocalProtocolError(f"this cannot be sent now: {error}") from error

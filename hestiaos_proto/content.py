@@ -1,0 +1,68 @@
+"""Content codings (RFC 9110, section 8.4.1).
+
+gzip and deflate are undone piece by piece, so that whoever takes the pieces can stop a bomb.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from hestiaos_proto.errors import RemoteProtocolError
+
+__all__ = ["ACCEPT_ENCODING", "ContentDecoder"]
+
+ACCEPT_ENCODING = "gzip, deflate"
+
+_PIECE = 64 * 1024  # how much is handed out at a time, in bytes
+_GZIP = 16 + zlib.MAX_WBITS
+_ZLIB = zlib.MAX_WBITS
+_RAW = -zlib.MAX_WBITS
+
+
+class ContentDecoder:
+    """Undoes one coding; a coding that was not asked for raises `RemoteProtocolError`."""
+
+    def __init__(self, coding: str) -> None:
+        match coding.strip().lower():
+            case "" | "identity":
+                self._format = None
+            case "gzip" | "x-gzip":
+                self._format = _GZIP
+            case "deflate":
+                self._format = _ZLIB
+            case other:
+                raise RemoteProtocolError(f"the response has the content coding {other!r}, which was not asked for")
+        self._zlib: zlib._Decompress | None = None
+        self._head = b""
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        """What `data` stands for, at most 64 KiB at a time; `b""` is the end, and is handed on."""
+        if self._format is None:
+            yield data
+        elif data:
+            yield from self._inflate(self._format, self._head + data)
+        elif self._head or (self._zlib is not None and not self._zlib.eof):
+            raise RemoteProtocolError("the response's body ends inside its compressed data")
+        else:
+            yield data
+
+    def _inflate(self, form: int, data: bytes) -> Iterator[bytes]:
+        if self._zlib is None and form == _ZLIB:
+            # RFC 1950, section 2.2: two bytes tell the zlib format from the bare deflate data that some servers send.
+            self._head = b"" if len(data) > 1 else data
+            if self._head:
+                return
+            if data[0] & 0x0F != 8 or int.from_bytes(data[:2]) % 31:
+                form = self._format = _RAW
+        piece = b""
+        while data or len(piece) == _PIECE:
+            if self._zlib is None or (self._zlib.eof and data):  # RFC 1952, section 2.2: members follow one another
+                self._zlib = zlib.decompressobj(form)
+            try:
+                piece = self._zlib.decompress(data, _PIECE)
+            except zlib.error as error:
+                raise RemoteProtocolError(f"the response's compressed body is damaged: {error}") from None
+            if piece:
+                yield piece
+            data = self._zlib.unconsumed_tail or self._zlib.unused_data

@@ -1,0 +1,102 @@
+"""JSON, the one place where it is read or written (RFC 8259).
+
+Reading is strict: UTF-8 without a byte order mark, no `NaN` or `Infinity`, no number beyond a double, at most
+`MAX_DEPTH` arrays and objects inside one another. msgspec reads where it is installed. Whatever it refuses, the
+standard library judges, so that both give the same value or the same complaint.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import accumulate
+from json import JSONDecodeError, JSONDecoder, JSONEncoder
+from math import isfinite
+from typing import Any
+
+try:
+    from msgspec.json import Decoder as _FastDecoder
+except ImportError:  # the `speed` extra is not installed
+    _read_fast: Callable[[bytes], Any] | None = None
+else:
+    _read_fast = _FastDecoder().decode
+
+__all__ = ["MAX_DEPTH", "depth", "dumps", "ends_in_string", "loads", "unclosed"]
+
+MAX_DEPTH = 128
+"""How many arrays and objects may stand inside one another. RFC 8259, section 9, lets a parser set this limit."""
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # +1 and -1 as signed bytes
+
+
+def loads(data: bytes) -> Any:
+    """The value of one JSON text. Raises `ValueError`, its message naming the place and never quoting the text."""
+    # A text with few brackets cannot be deep, so the exact depth is taken of the others only.
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and depth(data) > MAX_DEPTH:
+        raise ValueError(f"JSON is nested deeper than {MAX_DEPTH}")
+    if _read_fast is not None:
+        try:
+            return _read_fast(data)
+        except ValueError:  # msgspec's errors, and bytes that are not UTF-8
+            pass
+    return _read_plain(data)
+
+
+def dumps(value: Any) -> bytes:
+    """`value` as compact JSON in UTF-8.
+
+    Raises `ValueError` for what JSON or UTF-8 cannot say (NaN, a lone surrogate), `TypeError` for what is no JSON
+    value; neither quotes the value, which may be a secret.
+    """
+    try:
+        return _encode(value).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a lone surrogate (U+{ord(error.object[error.start]):04X}) cannot be sent as UTF-8") from None
+    except RecursionError:
+        raise ValueError("the value is nested too deeply, or contains itself") from None
+
+
+def depth(data: bytes) -> int:
+    """How deep the arrays and objects of a JSON text go; of the beginning of a text, as far as it goes."""
+    return max(accumulate(_brackets(data)), default=0)
+
+
+def unclosed(data: bytes) -> int:
+    """How many more arrays and objects a part of a JSON text opens than it closes."""
+    return sum(_brackets(data))
+
+
+def ends_in_string(data: bytes) -> bool:
+    """Whether a part of a JSON text ends inside a string."""
+    return b'"' in _STRING.sub(b"", data)
+
+
+def _brackets(data: bytes) -> memoryview:
+    """The brackets outside strings as +1 and -1."""
+    return memoryview(_STRING.sub(b"", data).translate(_STEPS, _NOT_BRACKETS)).cast("b")
+
+
+def _read_plain(data: bytes) -> Any:
+    try:
+        return _decode(data.decode())
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not UTF-8") from None
+    except JSONDecodeError as error:
+        raise ValueError(f"{error.msg}, at line {error.lineno} column {error.colno}") from None
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise ValueError("a number is too large for a double")
+    return number
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_decode = JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode

@@ -1,0 +1,99 @@
+"""One HTTP exchange as values: the request that is to be sent, the response as it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attrs import field, frozen
+
+from hestiaos_proto.config import MAX_BODY_SIZE
+from hestiaos_proto.content import ContentDecoder
+from hestiaos_proto.deadline import Deadline
+from hestiaos_proto.errors import HestiaError, RemoteProtocolError
+from hestiaos_proto.stream import RunStream
+
+__all__ = ["Request", "Response"]
+
+
+@frozen
+class Request:
+    """A request, whole; its headers leave the host, the length and the connection to whoever sends it."""
+
+    method: str
+    origin: str
+    target: str
+    headers: Mapping[str, str] = field(repr=False)  # one is the key
+    body: bytes = field(default=b"", repr=False)  # may be a secret
+
+    @property
+    def url(self) -> str:
+        """The absolute URL."""
+        return self.origin + self.target
+
+
+class Response:
+    """A response whose status and headers have arrived; its body follows through `receive_data`.
+
+    The body is decompressed (gzip, deflate) and collected, or, where the response is the event stream that was asked
+    for, handed on to `stream`.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        headers: Iterable[tuple[bytes, bytes]],
+        *,
+        stream: RunStream | None = None,
+        max_body_size: int = MAX_BODY_SIZE,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self.status = status
+        self.headers: dict[str, str] = {}
+        for name, value in headers:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+        self.stream = stream if status == 200 and self.content_type == "text/event-stream" else None
+        self._max_size = max_body_size
+        self._deadline = deadline
+        self._body = bytearray()
+        self._content = ContentDecoder(self.headers.get("content-encoding", ""))
+
+    @property
+    def content_type(self) -> str:
+        """The media type in lower case, without parameters; `""` where there is none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def body(self) -> bytes:
+        """What has arrived of the body, decompressed; empty where it went to `stream`."""
+        return bytes(self._body)
+
+    def receive_data(self, data: bytes) -> None:
+        """Take a piece of the body as it came; `b""` is its end.
+
+        Raises `TimedOut` past the deadline, `RemoteProtocolError` over the limit or for damaged data; a stream's own
+        `events` raise those, behind the events that arrived whole.
+        """
+        try:
+            if self._deadline is not None:
+                self._deadline.check()
+            for piece in self._content.decode(data):
+                self._take(piece)
+        except HestiaError as error:
+            if self.stream is None:
+                raise
+            self.stream.connection_lost(error)
+
+    def connection_lost(self, error: HestiaError) -> None:
+        """Take the fault that ended the body. Raises it, or has the stream's `events` do so."""
+        if self.stream is None:
+            raise error
+        self.stream.connection_lost(error)
+
+    def _take(self, piece: bytes) -> None:
+        if self.stream is not None:
+            self.stream.receive_data(piece)
+            return
+        if len(self._body) + len(piece) > self._max_size:
+            raise RemoteProtocolError(f"the response's body is larger than {self._max_size} bytes")
+        self._body += piece

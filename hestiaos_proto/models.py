@@ -1,0 +1,303 @@
+"""The eight response models and `StreamEvent`: frozen, read from the wire and written to it.
+
+A model is its annotations. A field that may be `None` may be null or missing on the wire, any other is needed; `wire`
+in its metadata is the wire's own spelling where it differs, and either spelling is read. What a response says beyond
+its model's fields is kept in `extra`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints
+
+import attrs
+from attrs import field, frozen
+
+from hestiaos_proto.errors import RemoteProtocolError
+
+__all__ = [
+    "AgentResult",
+    "ChatResponse",
+    "ErrorResponse",
+    "HealthResponse",
+    "Model",
+    "RunResponse",
+    "StreamEvent",
+    "StreamEventType",
+    "SystemMetrics",
+    "SystemStatus",
+    "TraceResponse",
+]
+
+
+@frozen
+class Model:
+    """What every response model has: `from_wire`, `to_wire`, and `extra` for the fields that it does not name."""
+
+    extra: Mapping[str, Any] = field(factory=dict, eq=False, repr=False, kw_only=True)
+
+    @classmethod
+    def from_wire(cls, body: Any) -> Self:
+        """Read a decoded JSON body. Raises `RemoteProtocolError` that names the field which is missing or wrong."""
+        rest = dict(_object(cls.__name__, body))
+        values: dict[str, Any] = {}
+        for known in _known_fields(cls):
+            spelling = known.name if known.name in rest else known.wire
+            value = rest.pop(spelling, None)
+            if type(value) not in known.types:
+                raise _wrong(cls.__name__, spelling, value, known.types, missing=spelling not in body)
+            values[known.name] = value
+        return cls(**values, extra=rest)
+
+    def to_wire(self) -> dict[str, Any]:
+        """The JSON object that `from_wire` reads back to an equal model, in the wire's own spelling."""
+        return {known.wire: getattr(self, known.name) for known in _known_fields(type(self))} | dict(self.extra)
+
+
+@frozen
+class RunResponse(Model):
+    """What a run came to: its text, governance's decision as `mode` (`"ALLOW"`), the reasoning `budget` that it got."""
+
+    result: str
+    trace_id: str
+    output: str | None
+    mode: str
+    budget: float
+    latency_ms: float
+
+
+@frozen
+class TraceResponse(Model):
+    """The audit of one execution; `risk_score` goes from 0 to 1, `timestamp` is ISO 8601."""
+
+    trace_id: str
+    decision: str
+    violations: list[dict[str, Any]]
+    latency_ms: float
+    reason: str | None = None
+    risk_score: float | None = None
+    policy: str | None = None
+    mode: str | None = None
+    budget: float | None = None
+    timestamp: str | None = None
+
+
+@frozen
+class HealthResponse(Model):
+    """Whether the server is well."""
+
+    status: str
+    version: str
+    uptime_seconds: float
+    api_version: str | None = None
+
+
+@frozen
+class ErrorResponse(Model):
+    """The documented body of an error response."""
+
+    error: str
+    code: str
+    message: str
+    trace_id: str | None = None
+    details: dict[str, Any] | list[Any] | str | None = None
+
+
+@frozen
+class ChatResponse(Model):
+    """A chat reply; `result` is its text, `processing_time` is in seconds."""
+
+    result: str = field(metadata={"wire": "response"})
+    session_id: str
+    trace_id: str | None = None
+    processing_time: float | None = None
+    model: str | None = None
+
+    @property
+    def response(self) -> str:
+        """The wire's name for `result`."""
+        return self.result
+
+
+@frozen
+class AgentResult(Model):
+    """What an agent came to; `status` is one of RUNNING, COMPLETED, FAILED, BLOCKED."""
+
+    result: str | None = field(metadata={"wire": "output"})
+    agent_id: str
+    trace_id: str | None = None
+    status: str | None = None
+    error: str | None = None
+
+    @property
+    def output(self) -> str | None:
+        """The wire's name for `result`."""
+        return self.result
+
+
+@frozen
+class SystemStatus(Model):
+    """The state of the server and of the parts that it stands on."""
+
+    status: str
+    version: str
+    uptime_seconds: float
+    ollama: bool | None = None
+    vllm: bool | None = None
+    dsgk: bool | None = None
+    storage: bool | None = None
+
+
+class _Metric:
+    """A metric of the wire, readable as an attribute too: `None` where the server does not report it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: SystemMetrics, owner: type) -> float | None:
+        value: float | None = instance.metrics.get(self._name)
+        return value
+
+
+@frozen
+class SystemMetrics(Model):
+    """The server's measurements by name, those that the wire names as attributes too.
+
+    On the wire they stand either under `metrics`, where any name may, or flat, where the five that every server
+    reports are needed.
+    """
+
+    metrics: Mapping[str, Any]
+
+    cpu_percent = _Metric()
+    memory_percent = _Metric()
+    active_sessions = _Metric()
+    requests_total = _Metric()
+    avg_latency_ms = _Metric()
+    gpu_percent = _Metric()
+    vram_percent = _Metric()
+    vram_used_bytes = _Metric()
+    vram_total_bytes = _Metric()
+
+    @classmethod
+    def from_wire(cls, body: Any) -> Self:
+        """Read either form. Raises `RemoteProtocolError` that names the metric which is missing or wrong."""
+        rest = dict(_object(cls.__name__, body))
+        nested = "metrics" in rest
+        metrics = _object(f"{cls.__name__}.metrics", rest.pop("metrics")) if nested else rest
+        for name in _METRICS:
+            needed = not nested and name in _REPORTED_BY_ALL
+            types = (float, int) if needed else (float, int, NoneType)
+            if type(value := metrics.get(name)) not in types:
+                raise _wrong(cls.__name__, name, value, types, missing=name not in metrics)
+        return cls(metrics, extra=rest if nested else {})
+
+    def to_wire(self) -> dict[str, Any]:
+        """The flat form."""
+        return dict(self.metrics) | dict(self.extra)
+
+
+_METRICS = tuple(name for name, value in vars(SystemMetrics).items() if isinstance(value, _Metric))
+_REPORTED_BY_ALL = _METRICS[:5]
+
+StreamEventType = Literal["start", "token", "delta", "tool_call", "final", "error", "done"]
+
+
+@frozen
+class StreamEvent:
+    """One event of a stream; `timestamp` is ISO 8601, and `""` as `trace_id` is where the server sent none.
+
+    A type that this version does not know arrives as it is.
+    """
+
+    type: StreamEventType
+    data: dict[str, Any] = field(factory=dict)
+    trace_id: str = ""
+    timestamp: str = ""
+    extra: Mapping[str, Any] = field(factory=dict, eq=False, repr=False, kw_only=True)
+
+    @classmethod
+    def from_wire(cls, body: dict[str, Any]) -> Self:
+        """Read one decoded payload, which is used up. Raises `RemoteProtocolError` that names the wrong field."""
+        kind = body.pop("type", None)
+        data = body.pop("data", _NO_DATA)
+        trace_id = body.pop("trace_id", "")
+        timestamp = body.pop("timestamp", "")
+        if type(kind) is not str:
+            raise _wrong("the event", "type", kind, (str,), missing=kind is None)
+        if type(data) is not dict:
+            raise _wrong("the event", "data", data, (dict,))
+        if type(trace_id) is not str and trace_id is not None:
+            raise _wrong("the event", "trace_id", trace_id, (str, NoneType))
+        if type(timestamp) is not str and timestamp is not None:
+            raise _wrong("the event", "timestamp", timestamp, (str, NoneType))
+        return cls(
+            cast("StreamEventType", kind), {} if data is _NO_DATA else data, trace_id or "", timestamp or "", extra=body
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """The JSON object that `from_wire` reads back to an equal event."""
+        return {
+            "type": self.type,
+            "data": self.data,
+            "trace_id": self.trace_id,
+            "timestamp": self.timestamp,
+        } | dict(self.extra)
+
+
+_NO_DATA: dict[str, Any] = {}
+
+
+@frozen
+class _KnownField:
+    name: str
+    wire: str
+    types: tuple[type, ...]
+
+
+_KNOWN_FIELDS: dict[type[Model], tuple[_KnownField, ...]] = {}
+
+
+def _known_fields(model: type[Model]) -> tuple[_KnownField, ...]:
+    """A model's fields as its annotations say them, taken from there at the first use."""
+    if model not in _KNOWN_FIELDS:
+        hints = get_type_hints(model)
+        _KNOWN_FIELDS[model] = tuple(
+            _KnownField(known.name, known.metadata.get("wire", known.name), _types(hints[known.name]))
+            for known in attrs.fields(model)
+            if known.name != "extra"
+        )
+    return _KNOWN_FIELDS[model]
+
+
+def _types(hint: Any) -> tuple[type, ...]:
+    kinds = [get_origin(kind) or kind for kind in (get_args(hint) if NoneType in get_args(hint) else [hint])]
+    return (*kinds, int) if float in kinds else tuple(kinds)  # JSON writes 1.0 as 1 too
+
+
+_CALLED = {
+    str: "a string",
+    float: "a number",
+    int: "a number",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+    NoneType: "null",
+}
+
+
+def _object(what: str, body: Any) -> dict[str, Any]:
+    if type(body) is not dict:
+        raise RemoteProtocolError(f"{what}: {_CALLED[type(body)]} was received where an object belongs")
+    return body
+
+
+def _wrong(
+    what: str, name: str, value: object, types: tuple[type, ...], *, missing: bool = False
+) -> RemoteProtocolError:
+    # The value is never quoted: it may be a secret.
+    if missing:
+        return RemoteProtocolError(f"{what}: the field {name!r} is missing")
+    wanted = " or ".join(dict.fromkeys(_CALLED[kind] for kind in types))
+    return RemoteProtocolError(f"{what}: the field {name!r} is {_CALLED[type(value)]} where {wanted} belongs")

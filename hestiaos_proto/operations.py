@@ -1,0 +1,205 @@
+"""One function per operation of the wire. Each returns an `Operation`: what to send, and how to read what comes back.
+
+They raise `TypeError` for an argument of the wrong kind and `ValueError` for one that cannot be sent (an empty key, a
+lone surrogate), before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeVar
+
+from attrs import field, frozen
+
+from hestiaos_proto.config import Config
+from hestiaos_proto.content import ACCEPT_ENCODING
+from hestiaos_proto.messages import Request, Response
+from hestiaos_proto.models import (
+    AgentResult,
+    ChatResponse,
+    HealthResponse,
+    RunResponse,
+    SystemMetrics,
+    SystemStatus,
+    TraceResponse,
+)
+from hestiaos_proto.routes import ROUTES, Route
+from hestiaos_proto.status import error_from_response
+from hestiaos_proto.stream import RunStream
+from hestiaos_proto.version import __version__
+
+__all__ = [
+    "ModeHint",
+    "Operation",
+    "chat",
+    "delete_secret",
+    "explain",
+    "get_secret",
+    "governance_status",
+    "governance_trace",
+    "health",
+    "run",
+    "run_agent",
+    "run_stream",
+    "set_secret",
+    "system_config",
+    "system_metrics",
+    "system_status",
+    "trace",
+]
+
+T = TypeVar("T")
+
+ModeHint = Literal["fast", "balanced", "deep"]
+
+
+@frozen
+class Operation(Generic[T]):
+    """One call, whose result is a `T`. Its `repr` shows no argument: one may be a secret."""
+
+    name: str
+    route: Route[T] = field(repr=False)
+    arguments: Mapping[str, Any] = field(repr=False)
+    path: str = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def request(self, config: Config, idempotency_key: str | None = None) -> Request:
+        """The request to send."""
+        headers = {
+            "User-Agent": f"hestiaos-sdk/{__version__}",
+            "Accept": "text/event-stream" if self.route.streams else "application/json",
+            "Accept-Encoding": ACCEPT_ENCODING,
+            **config.headers,
+        }
+        if self.route.body is not None:
+            headers["Content-Type"] = "application/json"
+        if config.api_key is not None:
+            headers["Authorization"] = f"Bearer {config.api_key}"
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        return Request(self.route.method, config.origin, config.root_path + self.path, headers, self.body)
+
+    def read(self, response: Response, config: Config, *, retry_after: float | None = None) -> T:
+        """The result of a whole response, of a stream's as soon as its head is here.
+
+        Raises the `StatusError` of a response that is no success, `RemoteProtocolError` for one that does not fit.
+        """
+        if 200 <= response.status < 300 or (response.status == 404 and self.route.absent):
+            return self.route.read(response)
+        secrets = [self.arguments[arg.name] for arg in self.route.args() if arg.secret]
+        raise error_from_response(
+            response.status, response.body, retry_after=retry_after, hide=[config.api_key or "", *secrets]
+        )
+
+
+def _operation(name: str, **arguments: Any) -> Operation[Any]:
+    route = ROUTES[name]
+    route.check(arguments)
+    path, body = route.encode(arguments)
+    return Operation(name, route, arguments, path, body)
+
+
+def run(
+    input: str,
+    *,
+    session_id: str | None = None,
+    agent_id: str | None = None,
+    mode_hint: ModeHint | None = None,
+    timeout_ms: int = 30_000,
+    stream: bool = False,
+) -> Operation[RunResponse]:
+    """Execute `input` through governance; `timeout_ms` is how long the server may take, in milliseconds."""
+    return _operation(
+        "run",
+        input=input,
+        session_id=session_id,
+        agent_id=agent_id,
+        mode_hint=mode_hint,
+        timeout_ms=timeout_ms,
+        stream=stream,
+    )
+
+
+def run_stream(
+    input: str,
+    *,
+    session_id: str | None = None,
+    agent_id: str | None = None,
+    mode_hint: ModeHint | None = None,
+    timeout_ms: int = 30_000,
+) -> Operation[RunStream]:
+    """Execute `input` through governance and stream what happens."""
+    return _operation(
+        "run_stream",
+        input=input,
+        session_id=session_id,
+        agent_id=agent_id,
+        mode_hint=mode_hint,
+        timeout_ms=timeout_ms,
+        stream=True,
+    )
+
+
+def health() -> Operation[HealthResponse]:
+    """Ask whether the server is well."""
+    return _operation("health")
+
+
+def trace(trace_id: str) -> Operation[TraceResponse]:
+    """Fetch the audit of one execution."""
+    return _operation("trace", trace_id=trace_id)
+
+
+def chat(message: str, *, session_id: str | None = None) -> Operation[ChatResponse]:
+    """Send a chat message; without `session_id` the server begins a session."""
+    return _operation("chat", message=message, session_id=session_id)
+
+
+def run_agent(agent_id: str, task: str, *, config: dict[str, Any] | None = None) -> Operation[AgentResult]:
+    """Have an agent carry out a task."""
+    return _operation("run_agent", agent_id=agent_id, task=task, config=config)
+
+
+def system_status() -> Operation[SystemStatus]:
+    """Ask for the state of the server and its parts."""
+    return _operation("system_status")
+
+
+def system_config() -> Operation[dict[str, Any]]:
+    """Fetch the server's configuration."""
+    return _operation("system_config")
+
+
+def system_metrics() -> Operation[SystemMetrics]:
+    """Fetch the server's measurements."""
+    return _operation("system_metrics")
+
+
+def get_secret(key: str) -> Operation[str]:
+    """Fetch a secret's value."""
+    return _operation("get_secret", key=key)
+
+
+def set_secret(key: str, value: str, *, provider: str = "custom") -> Operation[None]:
+    """Store a secret."""
+    return _operation("set_secret", key=key, value=value, provider=provider)
+
+
+def delete_secret(key: str) -> Operation[None]:
+    """Delete a secret."""
+    return _operation("delete_secret", key=key)
+
+
+def explain(command_type: str, command_input: dict[str, Any] | None = None) -> Operation[dict[str, Any]]:
+    """Ask how governance would decide on a command, and why."""
+    return _operation("explain", command_type=command_type, command_input=command_input or {})
+
+
+def governance_status() -> Operation[dict[str, Any]]:
+    """Fetch governance's drift and stability scores."""
+    return _operation("governance_status")
+
+
+def governance_trace(command_id: str) -> Operation[dict[str, Any] | None]:
+    """Fetch a command's trace; `None` where there is none."""
+    return _operation("governance_trace", command_id=command_id)

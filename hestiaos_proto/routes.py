@@ -1,0 +1,249 @@
+"""The wire's table of operations, from which a client writes its requests and a server recognises them.
+
+One table serves both sides, so they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from operator import methodcaller
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, unquote_to_bytes
+
+from attrs import field, frozen
+
+from hestiaos_proto import json
+from hestiaos_proto.errors import InvalidInput, NotFound, RemoteProtocolError, StatusError
+from hestiaos_proto.layouts import Arg, Layout, Problem, args, fill, take
+from hestiaos_proto.messages import Response
+from hestiaos_proto.models import (
+    AgentResult,
+    ChatResponse,
+    HealthResponse,
+    RunResponse,
+    SystemMetrics,
+    SystemStatus,
+    TraceResponse,
+)
+from hestiaos_proto.stream import RunStream
+
+__all__ = ["ROUTES", "Route", "recognise"]
+
+T = TypeVar("T")
+
+_QUOTED = 80  # how much of a body that should have been a stream an error quotes, in bytes
+
+
+@frozen
+class Route(Generic[T]):
+    """One row of the table.
+
+    `idempotent` (RFC 9110, section 9.2.2) says that a repeat does no more than the first request did. `read` makes the
+    result of a successful response, and of a 404 where `absent` says that it is an answer; `write` makes the
+    response's JSON of a result. `streams` is whether the answer is an event stream.
+    """
+
+    operation: str
+    method: str
+    path: str
+    body: Layout | None = field(default=None, repr=False)
+    read: Callable[[Response], T] = field(kw_only=True, repr=False)
+    write: Callable[[Any], Any] = field(default=lambda result: result, kw_only=True, repr=False)
+    idempotent: bool = field(default=True, kw_only=True)
+    absent: bool = field(default=False, kw_only=True)
+    streams: bool = field(default=False, kw_only=True)
+
+    def args(self) -> Iterator[Arg]:
+        """The arguments of the path, then those of the body."""
+        for segment in self.path.split("/"):
+            if segment.startswith("{"):
+                yield Arg(segment[1:-1], str, filled=True)
+        yield from args(self.body or {})
+
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Raise `TypeError` for an argument of the wrong kind, `ValueError` for an empty one that may not be."""
+        for arg in self.args():
+            if (refusal := arg.refusal(arguments[arg.name])) is not None:
+                # The value itself is never quoted: it may be a secret.
+                raise (ValueError if arguments[arg.name] == "" else TypeError)(
+                    f"{self.operation}: {arg.name}: {refusal}"
+                )
+
+    def encode(self, arguments: Mapping[str, Any]) -> tuple[str, bytes]:
+        """The request's path and body. Raises `ValueError` that names the argument which cannot be sent."""
+        segments = [
+            _escape(segment[1:-1], arguments[segment[1:-1]]) if segment.startswith("{") else segment
+            for segment in self.path.split("/")
+        ]
+        if self.body is None:
+            return "/".join(segments), b""
+        try:
+            return "/".join(segments), json.dumps(fill(self.body, arguments))
+        except ValueError as error:
+            raise ValueError(f"{self.operation}: {error}") from None
+
+    def match(self, segments: list[str]) -> dict[str, Any] | None:
+        """The path's arguments, `None` where the path is not this route's."""
+        own = self.path.split("/")
+        if len(own) != len(segments):
+            return None
+        arguments: dict[str, Any] = {}
+        for mine, theirs in zip(own, segments, strict=True):
+            if mine.startswith("{") and theirs:
+                arguments[mine[1:-1]] = theirs
+            elif mine != theirs:
+                return None
+        return arguments
+
+    def decode(self, body: bytes) -> dict[str, Any]:
+        """The body's arguments. Raises `InvalidInput` whose details name each field that is missing or wrong."""
+        if self.body is None:
+            return {}
+        try:
+            value = json.loads(body)
+        except ValueError as error:
+            raise _invalid([Problem(loc=["body"], msg=f"the body is no JSON: {error}", type="json_invalid")]) from None
+        problems: list[Problem] = []
+        arguments = dict(take(self.body, value, ["body"], problems))
+        if problems:
+            raise _invalid(problems)
+        return arguments
+
+
+def recognise(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any]]:
+    """The operation that a request asks for, and its arguments.
+
+    Raises `NotFound` for a path that is none of the table's, `StatusError` 405 for a method that the path has not,
+    `InvalidInput` for arguments that do not fit.
+    """
+    # RFC 9112, section 3.2.2: a server takes the absolute form too.
+    path = target.partition("?")[0] if target.startswith("/") else "/" + target.partition("://")[2].partition("/")[2]
+    try:
+        segments = [unquote_to_bytes(segment).decode() for segment in path.partition("?")[0].split("/")]
+    except UnicodeDecodeError:
+        raise _invalid([Problem(loc=["path"], msg="the path is not UTF-8", type="path_invalid")]) from None
+    found = [(route, arguments) for route in ROUTES.values() if (arguments := route.match(segments)) is not None]
+    if not found:
+        raise NotFound(f"there is no {path}")
+    for route, arguments in found:
+        if route.method == method:
+            return route.operation, arguments | route.decode(body)
+    allowed = sorted({route.method for route, _ in found})
+    raise StatusError(
+        f"{path} allows {', '.join(allowed)}, not {method}",
+        None,
+        {"allowed": allowed},
+        status_code=405,
+        code="METHOD_NOT_ALLOWED",
+    )
+
+
+def _invalid(problems: list[Problem]) -> InvalidInput:
+    return InvalidInput(
+        "; ".join(f"{'.'.join(problem['loc'])}: {problem['msg']}" for problem in problems), None, problems
+    )
+
+
+def _escape(name: str, value: str) -> str:
+    """One path segment (RFC 3986, section 3.3), the dot segments included, which clients and proxies resolve."""
+    try:
+        escaped = quote(value, safe="")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name}: a lone surrogate at position {error.start} cannot be sent as UTF-8") from None
+    return escaped.replace(".", "%2E") if value in (".", "..") else escaped
+
+
+def _nothing(response: Response) -> None:
+    """The result where the body does not matter."""
+
+
+def _no_fields(result: object) -> dict[str, Any]:
+    return {}
+
+
+def _json(read: Callable[[Any], T]) -> Callable[[Response], T]:
+    """Read the body as JSON, then that."""
+
+    def read_response(response: Response) -> T:
+        if not response.body:
+            raise RemoteProtocolError(f"the response ({response.status}) has no body where JSON belongs")
+        try:
+            body = json.loads(response.body)
+        except ValueError as error:
+            raise RemoteProtocolError(f"the response's body is no JSON: {error}") from None
+        return read(body)
+
+    return read_response
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if type(body) is not dict:
+        raise RemoteProtocolError("the response's JSON is no object")
+    return body
+
+
+def _secret(body: Any) -> str:
+    if not isinstance(value := _object(body).get("value"), str):
+        raise RemoteProtocolError("the response's field 'value' is not the string that belongs there")
+    return value
+
+
+def _object_or_none(response: Response) -> dict[str, Any] | None:
+    return None if response.status == 404 else _json(_object)(response)
+
+
+def _stream(response: Response) -> RunStream:
+    if response.stream is None:
+        start = response.body[:_QUOTED].decode("utf-8", "replace")
+        kind = response.content_type or "no content type"
+        raise RemoteProtocolError(f"an event stream was asked for, the response is {kind}: {start!r}")
+    return response.stream
+
+
+_RUN: Layout = {
+    "input": Arg("input", str),
+    "context": {
+        "session_id": Arg("session_id", str, None),
+        "agent_id": Arg("agent_id", str, None),
+        "mode_hint": Arg("mode_hint", str, None),
+    },
+    "options": {"timeout_ms": Arg("timeout_ms", int, 30_000), "stream": Arg("stream", bool, False)},
+}
+_SET_SECRET: Layout = {
+    "credential_ref": Arg("key", str, filled=True),
+    "secret": Arg("value", str, secret=True),
+    "provider": Arg("provider", str, "custom"),
+    "allowed_tools": ["*"],
+}
+_AGENT: Layout = {
+    "agent_id": Arg("agent_id", str),
+    "task": Arg("task", str),
+    "config": Arg("config", dict, None),
+}
+_CHAT: Layout = {"message": Arg("message", str), "session_id": Arg("session_id", str, None)}
+_EXPLAIN: Layout = {"command_type": Arg("command_type", str), "command_input": Arg("command_input", dict)}
+
+_wire = methodcaller("to_wire")
+
+_TABLE: tuple[Route[Any], ...] = (
+    Route("run", "POST", "/api/v1/run", _RUN, read=_json(RunResponse.from_wire), write=_wire, idempotent=False),
+    Route("run_stream", "POST", "/api/v1/run/stream", _RUN, read=_stream, idempotent=False, streams=True),
+    Route("health", "GET", "/api/v1/health", read=_json(HealthResponse.from_wire), write=_wire),
+    Route("trace", "GET", "/api/v1/trace/{trace_id}", read=_json(TraceResponse.from_wire), write=_wire),
+    Route("chat", "POST", "/api/chat", _CHAT, read=_json(ChatResponse.from_wire), write=_wire, idempotent=False),
+    Route(
+        "run_agent", "POST", "/api/agents/run", _AGENT, read=_json(AgentResult.from_wire), write=_wire, idempotent=False
+    ),
+    Route("system_status", "GET", "/api/system/status", read=_json(SystemStatus.from_wire), write=_wire),
+    Route("system_config", "GET", "/api/system/config", read=_json(_object)),
+    Route("system_metrics", "GET", "/api/system/metrics", read=_json(SystemMetrics.from_wire), write=_wire),
+    Route("get_secret", "GET", "/api/secrets/{key}", read=_json(_secret), write=lambda value: {"value": value}),
+    Route("set_secret", "POST", "/api/secrets", _SET_SECRET, read=_nothing, write=_no_fields),
+    Route("delete_secret", "DELETE", "/api/secrets/{key}", read=_nothing, write=_no_fields),
+    Route("explain", "POST", "/api/governance/explain", _EXPLAIN, read=_json(_object)),
+    Route("governance_status", "GET", "/api/governance/stability", read=_json(_object)),
+    Route("governance_trace", "GET", "/api/governance/trace/{command_id}", read=_object_or_none, absent=True),
+)
+
+ROUTES: Mapping[str, Route[Any]] = {route.operation: route for route in _TABLE}
+"""The table, by operation."""

@@ -1,0 +1,109 @@
+"""An error response and the exception that it stands for, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from hestiaos_proto import json
+from hestiaos_proto.errors import (
+    AuthenticationFailed,
+    GovernanceBlock,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    ServerError,
+    StatusError,
+)
+
+__all__ = ["error_from_response", "error_to_wire"]
+
+_EXCEPTIONS: Mapping[int, type[StatusError]] = {
+    401: AuthenticationFailed,
+    403: GovernanceBlock,
+    404: NotFound,
+    422: InvalidInput,
+    429: RateLimited,
+}
+_OWN_CODE = (401, 429)  # of these, and of every status without a class of its own, the body's code wins
+_BODY_KEPT = 1024  # how much of an error body its exception keeps, in bytes
+
+
+def error_from_response(
+    status: int, body: bytes, *, retry_after: float | None = None, hide: Iterable[str] = ()
+) -> StatusError:
+    """The exception for an error response, with whatever could be read from the body kept on it.
+
+    The body is the documented form, a FastAPI server's `{"detail": …}`, or no JSON at all. Each string of `hide` (the
+    API key, a secret that the request carried) is masked wherever the body repeats it.
+    """
+    secrets = [text for text in hide if text]
+    said = _mask(_read(body), secrets)
+    for secret in secrets:
+        body = body.replace(secret.encode(), b"***")
+    message = said.get("message")
+    if message is None and status not in _EXCEPTIONS:
+        message = f"the server answered with status {status}"
+        if 300 <= status < 400:
+            message += ", a redirect, which is not followed: check the base URL"
+    return _EXCEPTIONS.get(status, ServerError if status >= 500 else StatusError)(
+        message=message,
+        trace_id=said.get("trace_id"),
+        details=said.get("details"),
+        status_code=status,
+        code=said.get("code") if status in _OWN_CODE or status not in _EXCEPTIONS else None,
+        retry_after=retry_after,
+        body=body[:_BODY_KEPT],
+    )
+
+
+def error_to_wire(error: StatusError) -> dict[str, Any]:
+    """The documented body, which `error_from_response` reads back."""
+    try:
+        phrase = HTTPStatus(error.status_code).phrase
+    except ValueError:
+        phrase = f"Status {error.status_code}"
+    body = {"error": phrase, "code": error.code, "message": error.message, "trace_id": error.trace_id}
+    return body if error.details is None else body | {"details": error.details}
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    """What the body says of `code`, `message`, `trace_id` and `details`; it may say none of it."""
+    try:
+        read = json.loads(body)
+    except ValueError:
+        return {}  # a proxy's page, or nothing; the exception keeps the body itself
+    if not isinstance(read, dict):
+        return {}
+    detail = read.get("detail")
+    if isinstance(detail, dict):  # FastAPI's HTTPException(detail={…}), mostly around the documented form
+        read = read | {"details": detail} | detail
+    elif isinstance(detail, list):
+        read = read | {"details": detail, "message": _field_errors(detail)}
+    texts = {name: read.get(name) for name in ("code", "message", "trace_id")}
+    texts["message"] = texts["message"] or (detail if isinstance(detail, str) else read.get("error"))
+    said = {name: text for name, text in texts.items() if isinstance(text, str) and text}
+    return said | {"details": read.get("details")}
+
+
+def _field_errors(items: list[Any]) -> str:
+    """FastAPI's list of `{"loc", "msg", "type"}` as one line: `body.input: Field required; …`."""
+    told = [
+        f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if isinstance(item.get("loc"), list) else str(item["msg"])
+        for item in items
+        if isinstance(item, dict) and "msg" in item
+    ]
+    return "; ".join(told)
+
+
+def _mask(value: Any, secrets: list[str]) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "***")
+        return value
+    if isinstance(value, dict):
+        return {name: _mask(item, secrets) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_mask(item, secrets) for item in value]
+    return value

@@ -1,0 +1,233 @@
+"""A run's event stream: bytes in, `StreamEvent`s out.
+
+A payload leaves its line as the 1.0 contract froze it, `line.split("data:", 1)[1].strip()`, and is handed out at the
+end of the line that completes its JSON object, with or without a blank line after it. An object over several data
+lines is joined with LF, as the WHATWG standard says. Both hold at once because no complete JSON object is the
+beginning of a longer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+from hestiaos_proto import json
+from hestiaos_proto.errors import (
+    ConnectionLost,
+    HestiaError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    StreamInterrupted,
+)
+from hestiaos_proto.models import StreamEvent
+from hestiaos_proto.sse import MAX_EVENT_SIZE, LineDecoder
+
+__all__ = ["ORDER", "RunStream", "State"]
+
+
+class State(Enum):
+    """Where a stream stands in the frozen order; the value says what may come next."""
+
+    IDLE = "start"
+    RUNNING = "token, delta, tool_call, final or error"
+    CONCLUDED = "done"
+    DONE = "the end of the stream"
+
+
+ORDER: Mapping[State, Mapping[str, State]] = {
+    State.IDLE: {
+        "start": State.RUNNING,
+    },
+    State.RUNNING: {
+        "token": State.RUNNING,
+        "delta": State.RUNNING,
+        "tool_call": State.RUNNING,
+        "final": State.CONCLUDED,
+        "error": State.CONCLUDED,
+    },
+    State.CONCLUDED: {
+        "done": State.DONE,
+    },
+    State.DONE: {},
+}
+"""The frozen order: `start → (token | delta | tool_call)* → (final | error) → done`."""
+
+_KNOWN_TYPES = frozenset().union(*ORDER.values())
+_QUOTED = 80  # how much of a payload an error quotes, in bytes
+
+
+class RunStream:
+    """Decodes one run's stream.
+
+    `strict=True` enforces the frozen order; `strict=False` passes every event through. Both report a stream that ends
+    before `done` as `StreamInterrupted`. A type that this version does not know is passed through, and leaves the
+    order as it is.
+    """
+
+    def __init__(self, *, strict: bool = True, max_event_size: int = MAX_EVENT_SIZE) -> None:
+        self._strict = strict
+        self._max_size = max_event_size
+        self._lines = LineDecoder(max_event_size)
+        self._partial = bytearray()  # the data lines of an object that is not complete yet
+        self._unclosed = 0
+        self._state = State.IDLE
+        self._done = False
+        self._over = False
+        self._fault: HestiaError | None = None
+        self._error: HestiaError | None = None
+        self._text: list[str] | None = []
+        self._text_size = 0
+        self.events_received = 0
+        self.last_event: StreamEvent | None = None
+        self.final: dict[str, Any] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more needs to be read: after `done`, the end of the stream has come, or a heartbeat."""
+        return self._done and self._over
+
+    @property
+    def text(self) -> str:
+        """The text of the `token` and `delta` events so far.
+
+        Raises `LocalProtocolError` where it has outgrown the limit of one event and was not kept.
+        """
+        if self._text is None:
+            raise LocalProtocolError(
+                f"the text is over {self._max_size} characters and was not kept: join that of the events as they come"
+            )
+        self._text = ["".join(self._text)]
+        return self._text[0]
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
+        self._lines.receive_data(data)
+
+    def connection_lost(self, error: HestiaError) -> None:
+        """Take the fault that ended the connection; `events` raises it once it has delivered what arrived whole.
+
+        A lost connection is raised as `StreamInterrupted`, and after `done`, when nothing is missing, not at all.
+        """
+        self._fault = error
+        if not self._lines.closed:
+            self._lines.receive_data(b"")
+
+    def events(self) -> Iterator[StreamEvent]:
+        """The events that are complete.
+
+        Raises `RemoteProtocolError` for a wrong payload or order and `StreamInterrupted` for a stream that ends
+        before `done`, and the same error again at every later call.
+        """
+        if self._error is not None:
+            raise self._error
+        try:
+            for line in self._lines.events():
+                if (event := self._read_line(line)) is not None:
+                    yield self._accept(event)
+            if self._lines.closed and not self._over:
+                self._over = True
+                # A last line without a line end counts as a line.
+                if (event := self._read_line(self._lines.rest, last=True)) is not None:
+                    yield self._accept(event)
+            if self._lines.closed:
+                self._end()
+        except HestiaError as error:
+            self._error = error
+            raise
+
+    def _read_line(self, line: bytes, *, last: bool = False) -> StreamEvent | None:
+        """The event that this line completes, if it does."""
+        if line.startswith(b"data:"):
+            return self._read_payload(line[5:], last)
+        if not line:
+            if self._partial and not last:
+                raise RemoteProtocolError(f"a payload ends before its JSON object does: {_quoted(self._partial)}")
+            return None
+        name, _, payload = line.partition(b":")
+        if name.lstrip() == b"data":  # the frozen contract finds the field behind white space too
+            return self._read_payload(payload, last)
+        if not name and self._done:  # a heartbeat after `done`: the server keeps a stream open that is over
+            self._over = True
+        return None
+
+    def _read_payload(self, payload: bytes, last: bool) -> StreamEvent | None:
+        if not self._partial:
+            try:
+                return _event(json.loads(payload), payload)
+            except ValueError:
+                pass
+        # Rare: several data lines, bytes that are not UTF-8, white space that JSON does not know, or no JSON.
+        payload = payload.decode("utf-8", "replace").strip().encode()
+        if not payload:
+            return None
+        if self._partial:
+            self._partial += b"\n"
+        self._partial += payload
+        if len(self._partial) > self._max_size:
+            raise RemoteProtocolError(f"an event of the stream is larger than {self._max_size} bytes")
+        self._unclosed += json.unclosed(payload)
+        # An object can go on behind a line end, a string cannot.
+        cut = last if json.ends_in_string(payload) else 0 < self._unclosed <= json.MAX_DEPTH
+        if cut and self._partial.startswith(b"{"):
+            return None
+        whole = bytes(self._partial)
+        self._partial.clear()
+        self._unclosed = 0
+        try:
+            return _event(json.loads(whole), whole)
+        except ValueError as error:
+            raise RemoteProtocolError(f"a payload is no JSON object ({error}): {_quoted(whole)}") from None
+
+    def _accept(self, event: StreamEvent) -> StreamEvent:
+        kind: str = event.type
+        after = ORDER[self._state].get(kind)
+        if after is not None:
+            self._state = after
+        elif self._strict and (kind in _KNOWN_TYPES or self._state is State.DONE):
+            raise RemoteProtocolError(f"the stream's order is broken: {kind!r} came where {self._state.value} belongs")
+        if kind == "token" or kind == "delta":
+            self._keep_text(event.data.get("text"))
+        elif kind == "final":
+            self.final = event.data
+        elif kind == "done":
+            self._done = True
+        self.events_received += 1
+        self.last_event = event
+        return event
+
+    def _keep_text(self, text: object) -> None:
+        if self._text is None or type(text) is not str:
+            return
+        self._text.append(text)
+        self._text_size += len(text)
+        if self._text_size > self._max_size:
+            self._text = None
+
+    def _end(self) -> None:
+        if self._done and not self._partial:
+            return
+        if self._fault is not None and not isinstance(self._fault, ConnectionLost):
+            raise self._fault
+        if self._done:
+            raise RemoteProtocolError(f"the stream ends inside a payload after 'done': {_quoted(self._partial)}")
+        where = "inside an event" if self._partial else f"where {self._state.value} belongs"
+        raise StreamInterrupted(
+            f"the stream ended before 'done', {where}, after {self.events_received} events",
+            events_received=self.events_received,
+            last_event=self.last_event,
+        ) from self._fault
+
+
+def _event(body: object, payload: bytes) -> StreamEvent:
+    if type(body) is not dict:
+        raise RemoteProtocolError(f"a payload is no JSON object: {_quoted(payload)}")
+    try:
+        return StreamEvent.from_wire(body)
+    except RemoteProtocolError as error:
+        raise RemoteProtocolError(f"{error.message}: {_quoted(payload)}") from None
+
+
+def _quoted(payload: bytes | bytearray) -> str:
+    start = payload[:_QUOTED].decode("utf-8", "replace").strip()
+    return repr(start) + ("…" if len(payload) > _QUOTED else "")
