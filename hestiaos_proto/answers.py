@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from hestiaos_proto import json
-from hestiaos_proto.errors import RemoteProtocolError, ServerError, StatusError
+from hestiaos_proto.errors import NotFound, RemoteProtocolError, ServerError, StatusError
 from hestiaos_proto.models import StreamEvent
 from hestiaos_proto.routes import ROUTES, recognise
 from hestiaos_proto.sse import encode_event
@@ -88,7 +88,10 @@ def answer(operation: str, result: object) -> Answer:
     """
     if isinstance(result, BaseException):
         return _refuse(as_status_error(result))
-    body = json.dumps(ROUTES[operation].write(result))
+    route = ROUTES[operation]
+    if result is None and route.absent:  # on the wire that there is none is a 404
+        return _refuse(NotFound())
+    body = json.dumps(route.write(result))
     return Answer(200, (_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body)
 
 
@@ -107,12 +110,16 @@ def encode_stream_event(event: StreamEvent) -> bytes:
 
 
 def error_events(error: BaseException, last: StreamEvent | None) -> list[StreamEvent]:
-    """How a stream that has begun says that it failed: an `error` event, where the order allows one, then `done`."""
+    """How a stream that has begun says that it failed: an `error` event, where the order allows one, then `done`.
+
+    `last` is the stream's last event; before the first, when only heartbeats went out, `start` has to come too.
+    """
     trace_id, timestamp = (last.trace_id, last.timestamp) if last is not None else ("", "")
     done = StreamEvent("done", {}, trace_id, timestamp)
     if last is not None and last.type in ("final", "error"):
         return [done]
-    return [StreamEvent("error", error_to_wire(as_status_error(error)), trace_id, timestamp), done]
+    failed = StreamEvent("error", error_to_wire(as_status_error(error)), trace_id, timestamp)
+    return [StreamEvent("start"), failed, done] if last is None else [failed, done]
 
 
 def _refuse(error: StatusError) -> Answer:
@@ -121,7 +128,8 @@ def _refuse(error: StatusError) -> Answer:
     if error.status_code == 401:  # RFC 9110, section 11.6.1
         headers.append(("WWW-Authenticate", "Bearer"))
     if error.status_code == 405:  # RFC 9110, section 15.5.6
-        headers.append(("Allow", ", ".join(error.details["allowed"])))
+        allowed = error.details.get("allowed", []) if isinstance(error.details, dict) else []
+        headers.append(("Allow", ", ".join(allowed)))
     if error.retry_after is not None:  # RFC 9110, section 10.2.3: whole seconds
         headers.append(("Retry-After", str(ceil(error.retry_after))))
     return Answer(error.status_code, tuple(headers), body)

@@ -18,28 +18,24 @@ _PIECE = 64 * 1024  # how much is handed out at a time, in bytes
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
 _RAW = -zlib.MAX_WBITS
+_FORMATS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
 class ContentDecoder:
-    """Undoes one coding; a coding that was not asked for raises `RemoteProtocolError`."""
+    """Undoes one coding. `decode` raises `RemoteProtocolError` for damaged data, and for a coding not asked for."""
 
     def __init__(self, coding: str) -> None:
-        match coding.strip().lower():
-            case "" | "identity":
-                self._format = None
-            case "gzip" | "x-gzip":
-                self._format = _GZIP
-            case "deflate":
-                self._format = _ZLIB
-            case other:
-                raise RemoteProtocolError(f"the response has the content coding {other!r}, which was not asked for")
+        self._coding = coding.strip().lower()
+        self._format = _FORMATS.get(self._coding)
         self._zlib: zlib._Decompress | None = None
         self._head = b""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """What `data` stands for, at most 64 KiB at a time; `b""` is the end, and is handed on."""
-        if self._format is None:
+        if self._coding in ("", "identity"):
             yield data
+        elif self._format is None:
+            raise RemoteProtocolError(f"the response has the content coding {self._coding!r}, which was not asked for")
         elif data:
             yield from self._inflate(self._format, self._head + data)
         elif self._head or (self._zlib is not None and not self._zlib.eof):

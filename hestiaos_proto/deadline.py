@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 from hestiaos_proto.errors import TimedOut
 
@@ -16,6 +17,11 @@ class Deadline:
         self._clock = clock
         self._seconds = seconds
         self._end = None if seconds is None else clock() + seconds
+
+    @classmethod
+    def never(cls) -> Self:
+        """A deadline that does not come."""
+        return cls(lambda: 0.0, None)
 
     def left(self) -> float | None:
         """The seconds left, never below 0; `None` for no end."""

@@ -40,7 +40,7 @@ def parse_http_date(text: str, *, now: float) -> float | None:
         year += this_year - this_year % 100
         if year > this_year + 50:
             year -= 100
-    second = min(int(found["second"]), 59)  # the grammar has leap seconds, datetime does not
+    second = 59 if found["second"] == "60" else int(found["second"])  # a leap second, which datetime does not have
     month, day, hour, minute = _MONTHS.index(found["month"]) + 1, *map(int, found.group("day", "hour", "minute"))
     try:
         date = datetime(year, month, day, hour, minute, second, tzinfo=UTC)

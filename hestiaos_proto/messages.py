@@ -54,7 +54,7 @@ class Response:
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
         self.stream = stream if status == 200 and self.content_type == "text/event-stream" else None
         self._max_size = max_body_size
-        self._deadline = deadline
+        self.deadline = deadline or Deadline.never()
         self._body = bytearray()
         self._content = ContentDecoder(self.headers.get("content-encoding", ""))
 
@@ -75,8 +75,7 @@ class Response:
         `events` raise those, behind the events that arrived whole.
         """
         try:
-            if self._deadline is not None:
-                self._deadline.check()
+            self.deadline.check()
             for piece in self._content.decode(data):
                 self._take(piece)
         except HestiaError as error:

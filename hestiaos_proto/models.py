@@ -52,7 +52,7 @@ class Model:
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON object that `from_wire` reads back to an equal model, in the wire's own spelling."""
-        return {known.wire: getattr(self, known.name) for known in _known_fields(type(self))} | dict(self.extra)
+        return dict(self.extra) | {known.wire: getattr(self, known.name) for known in _known_fields(type(self))}
 
 
 @frozen
@@ -194,8 +194,11 @@ class SystemMetrics(Model):
         return cls(metrics, extra=rest if nested else {})
 
     def to_wire(self) -> dict[str, Any]:
-        """The flat form."""
-        return dict(self.metrics) | dict(self.extra)
+        """The flat form, where it can say all that there is, else the nested one."""
+        reported = all(type(self.metrics.get(name)) in (float, int) for name in _REPORTED_BY_ALL)
+        if reported and not self.extra and "metrics" not in self.metrics:
+            return dict(self.metrics)
+        return dict(self.extra) | {"metrics": dict(self.metrics)}
 
 
 _METRICS = tuple(name for name, value in vars(SystemMetrics).items() if isinstance(value, _Metric))
@@ -238,12 +241,12 @@ class StreamEvent:
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON object that `from_wire` reads back to an equal event."""
-        return {
+        return dict(self.extra) | {
             "type": self.type,
             "data": self.data,
             "trace_id": self.trace_id,
             "timestamp": self.timestamp,
-        } | dict(self.extra)
+        }
 
 
 _NO_DATA: dict[str, Any] = {}

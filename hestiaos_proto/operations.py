@@ -69,8 +69,9 @@ class Operation(Generic[T]):
             "User-Agent": f"hestiaos-sdk/{__version__}",
             "Accept": "text/event-stream" if self.route.streams else "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,
-            **config.headers,
         }
+        given = {name.lower() for name in config.headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in given} | dict(config.headers)
         if self.route.body is not None:
             headers["Content-Type"] = "application/json"
         if config.api_key is not None:
@@ -192,7 +193,9 @@ def delete_secret(key: str) -> Operation[None]:
 
 def explain(command_type: str, command_input: dict[str, Any] | None = None) -> Operation[dict[str, Any]]:
     """Ask how governance would decide on a command, and why."""
-    return _operation("explain", command_type=command_type, command_input=command_input or {})
+    return _operation(
+        "explain", command_type=command_type, command_input={} if command_input is None else command_input
+    )
 
 
 def governance_status() -> Operation[dict[str, Any]]:

@@ -88,7 +88,8 @@ class LineDecoder:
                 lines = self._within_limit(lines)
             self._lines += lines
         self._partial += tail
-        if len(self._partial) > self._max_size:
+        bom = len(_BOM) if self._at_start and self._partial.startswith(_BOM) else 0
+        if len(self._partial) - bom > self._max_size:
             self._fail()
 
     def _within_limit(self, lines: list[bytes]) -> list[bytes]:
@@ -162,7 +163,7 @@ class SSEDecoder:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data += value + b"\n"
-            if len(self._data) > self._max_size:
+            if len(self._data) - 1 > self._max_size:  # the LF of the last line is not the event's
                 raise RemoteProtocolError(f"an event of the stream is larger than {self._max_size} bytes")
         elif name == b"event":
             self._event = _text(value)

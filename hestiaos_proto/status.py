@@ -38,8 +38,12 @@ def error_from_response(
     The body is the documented form, a FastAPI server's `{"detail": …}`, or no JSON at all. Each string of `hide` (the
     API key, a secret that the request carried) is masked wherever the body repeats it.
     """
-    secrets = [text for text in hide if text]
-    said = _mask(_read(body), secrets)
+    secrets = sorted(filter(None, hide), key=len, reverse=True)  # one may be the beginning of another
+    read = _parsed(body)
+    masked = _mask(read, secrets)
+    said = _read(masked)
+    if masked != read:  # JSON can spell a secret in many ways, so the body is written again
+        body = _written(masked)
     for secret in secrets:
         body = body.replace(secret.encode(), b"***")
     message = said.get("message")
@@ -68,12 +72,22 @@ def error_to_wire(error: StatusError) -> dict[str, Any]:
     return body if error.details is None else body | {"details": error.details}
 
 
-def _read(body: bytes) -> dict[str, Any]:
-    """What the body says of `code`, `message`, `trace_id` and `details`; it may say none of it."""
+def _parsed(body: bytes) -> Any:
     try:
-        read = json.loads(body)
+        return json.loads(body)
     except ValueError:
-        return {}  # a proxy's page, or nothing; the exception keeps the body itself
+        return None  # a proxy's page, or nothing; the exception keeps the body itself
+
+
+def _written(masked: Any) -> bytes:
+    try:
+        return json.dumps(masked)
+    except ValueError:  # a lone surrogate; without the body nothing can leak
+        return b""
+
+
+def _read(read: Any) -> dict[str, Any]:
+    """What a body's JSON says of `code`, `message`, `trace_id` and `details`; it may say none of it."""
     if not isinstance(read, dict):
         return {}
     detail = read.get("detail")
@@ -103,7 +117,7 @@ def _mask(value: Any, secrets: list[str]) -> Any:
             value = value.replace(secret, "***")
         return value
     if isinstance(value, dict):
-        return {name: _mask(item, secrets) for name, item in value.items()}
+        return {_mask(name, secrets): _mask(item, secrets) for name, item in value.items()}
     if isinstance(value, list):
         return [_mask(item, secrets) for item in value]
     return value

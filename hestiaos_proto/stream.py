@@ -74,6 +74,7 @@ class RunStream:
         self._state = State.IDLE
         self._done = False
         self._over = False
+        self._rest_read = False
         self._fault: HestiaError | None = None
         self._error: HestiaError | None = None
         self._text: list[str] | None = []
@@ -109,7 +110,8 @@ class RunStream:
 
         A lost connection is raised as `StreamInterrupted`, and after `done`, when nothing is missing, not at all.
         """
-        self._fault = error
+        if self._fault is None:  # what follows the first is mostly its consequence
+            self._fault = error
         if not self._lines.closed:
             self._lines.receive_data(b"")
 
@@ -125,8 +127,8 @@ class RunStream:
             for line in self._lines.events():
                 if (event := self._read_line(line)) is not None:
                     yield self._accept(event)
-            if self._lines.closed and not self._over:
-                self._over = True
+            if self._lines.closed and not self._rest_read:
+                self._over = self._rest_read = True
                 # A last line without a line end counts as a line.
                 if (event := self._read_line(self._lines.rest, last=True)) is not None:
                     yield self._accept(event)
@@ -197,7 +199,7 @@ class RunStream:
         return event
 
     def _keep_text(self, text: object) -> None:
-        if self._text is None or type(text) is not str:
+        if self._text is None or type(text) is not str or not text:
             return
         self._text.append(text)
         self._text_size += len(text)

@@ -77,7 +77,8 @@ class ServerConnection:
         """The calls that are whole. Raises `RemoteProtocolError` for what is no HTTP; `send` takes it as an answer."""
         if self._error is not None:
             raise self._error
-        while (event := self._next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+        # What comes behind the last answer of a connection is not read: it cannot be answered.
+        while not self.must_close and (event := self._next_event()) not in (h11.NEED_DATA, h11.PAUSED):
             if isinstance(event, h11.Request):
                 self._request = event
                 self._body.clear()
@@ -85,8 +86,7 @@ class ServerConnection:
                 self._body += event.data
             elif isinstance(event, h11.ConnectionClosed):
                 return
-            if self._call is None and self._too_large():
-                refusal = StatusError(f"the body is larger than {self._max_size} bytes", status_code=413)
+            if self._call is None and (refusal := self._too_large(event)) is not None:
                 self._call = Call("", {}, {}, refusal)
                 yield self._call
             elif isinstance(event, h11.EndOfMessage) and self._call is None:
@@ -118,9 +118,15 @@ class ServerConnection:
             self._status = error.error_status_hint
             raise self._error from error
 
-    def _too_large(self) -> bool:
-        declared = next((int(value) for name, value in self._head().headers if name == b"content-length"), 0)
-        return max(declared, len(self._body)) > self._max_size
+    def _too_large(self, event: object) -> StatusError | None:
+        head = self._head()
+        # h11 measures only a head that comes in pieces.
+        if event is head and _size(head) > MAX_HEAD_SIZE:
+            return StatusError(f"the line and headers are larger than {MAX_HEAD_SIZE} bytes", status_code=431)
+        declared = next((int(value) for name, value in head.headers if name == b"content-length"), 0)
+        if max(declared, len(self._body)) > self._max_size:
+            return StatusError(f"the body is larger than {self._max_size} bytes", status_code=413)
+        return None
 
     def _head(self) -> h11.Request:
         assert self._request is not None, "h11 gives a request before its body and its end"
@@ -172,3 +178,9 @@ class ServerConnection:
             return self._h11.send(event) or b""
         except h11.LocalProtocolError as error:
             raise LocalProtocolError(f"this cannot be sent now: {error}") from error
+
+
+def _size(head: h11.Request) -> int:
+    """The size of a request's line and headers on the wire, in bytes."""
+    line = len(head.method) + len(head.target) + len("  HTTP/1.1\r\n")
+    return line + sum(len(name) + len(value) + len(": \r\n") for name, value in head.headers) + len("\r\n")

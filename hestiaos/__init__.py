@@ -1,0 +1,113 @@
+"""The HestiaOS SDK: `from hestiaos import AsyncClient, Client, StreamEvent, …`.
+
+Importing this package loads nothing but itself: each name brings its own package along when it is first used, so that
+httpx is loaded with the clients only.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream
+    from hestiaos_local import LocalTransport, Platform
+    from hestiaos_proto.errors import (
+        AuthenticationFailed,
+        ConnectFailed,
+        ConnectionLost,
+        GovernanceBlock,
+        HestiaError,
+        InvalidInput,
+        LocalProtocolError,
+        NotFound,
+        ProtocolError,
+        RateLimited,
+        RemoteProtocolError,
+        ServerError,
+        StatusError,
+        StreamInterrupted,
+        TimedOut,
+        TransportError,
+    )
+    from hestiaos_proto.models import (
+        AgentResult,
+        ChatResponse,
+        ErrorResponse,
+        HealthResponse,
+        RunResponse,
+        StreamEvent,
+        StreamEventType,
+        SystemMetrics,
+        SystemStatus,
+        TraceResponse,
+    )
+    from hestiaos_proto.version import __version__
+
+__all__ = [
+    "AgentResult",
+    "AsyncClient",
+    "AsyncEventStream",
+    "AuthenticationFailed",
+    "ChatResponse",
+    "Client",
+    "ConnectFailed",
+    "ConnectionLost",
+    "ErrorResponse",
+    "EventStream",
+    "GovernanceBlock",
+    "HealthResponse",
+    "HestiaError",
+    "InvalidInput",
+    "LocalProtocolError",
+    "LocalTransport",
+    "NotFound",
+    "Platform",
+    "ProtocolError",
+    "RateLimited",
+    "RemoteProtocolError",
+    "RunResponse",
+    "ServerError",
+    "StatusError",
+    "StreamEvent",
+    "StreamEventType",
+    "StreamInterrupted",
+    "SystemMetrics",
+    "SystemStatus",
+    "TimedOut",
+    "TraceResponse",
+    "TransportError",
+    "__version__",
+]
+
+_HOMES = {
+    "hestiaos_httpx": ("AsyncClient", "AsyncEventStream", "Client", "EventStream"),
+    "hestiaos_local": ("LocalTransport", "Platform"),
+    "hestiaos_proto.models": (
+        "AgentResult",
+        "ChatResponse",
+        "ErrorResponse",
+        "HealthResponse",
+        "RunResponse",
+        "StreamEvent",
+        "StreamEventType",
+        "SystemMetrics",
+        "SystemStatus",
+        "TraceResponse",
+    ),
+    "hestiaos_proto.version": ("__version__",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a public name from its own package (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module 'hestiaos' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF.get(name, "hestiaos_proto.errors")), name)
+    globals()[name] = value  # from now on it is found without coming here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,70 @@
+"""The global options, accepted before the command and after it; what stands later wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from attrs import define, field
+from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from hestiaos import Client, Platform
+
+__all__ = ["Settings", "global_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@define
+class Settings:
+    """What the global options say. What is not given is left to the client, which knows the environment variables."""
+
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    json: bool = False
+    local: bool = False
+
+    def client(self) -> Client:
+        """A client for the server, or with `--local` for the platform in this process."""
+        from hestiaos import Client
+
+        if not self.local:
+            return Client(self.base_url, self.api_key, retries=0)  # a shell would rather hear of it now
+        if self.base_url is not None:
+            raise ValueError("--local runs without a server: leave --base-url out, or --local")
+        from hestiaos import LocalTransport
+
+        return Client(transport=LocalTransport(_own_platform()))
+
+
+def _own_platform() -> Platform:
+    """The platform whose memory is a file in the user's application directory."""
+    from hestiaos_local import Platform, Store
+
+    return Platform(store=Store(Path(click.get_app_dir("hestiaos")) / "hestiaos.sqlite3"))
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    settings = context.ensure_object(Settings)
+    assert parameter.name is not None, "every option has a name"
+    if context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT:
+        setattr(settings, parameter.name, value)
+
+
+def global_options(command: F) -> F:
+    """Give a command, or the group of them, the global options."""
+    option = partial(click.option, callback=_keep, expose_value=False)
+    for give in (
+        option("--local", is_flag=True, help="Use the embedded platform; no server is needed."),
+        option("--json", "-j", is_flag=True, help="Output as raw JSON."),
+        option("--api-key", "-k", metavar="KEY", help="API key for authentication; else $HESTIAOS_API_KEY."),
+        option(
+            "--base-url", "-u", metavar="URL", help="API base URL; else $HESTIAOS_BASE_URL, else http://localhost:8000."
+        ),
+    ):
+        command = give(command)
+    return command

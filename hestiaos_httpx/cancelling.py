@@ -1,0 +1,74 @@
+"""Ending a blocked read from another thread: the socket is shut down under it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Any
+
+__all__ = ["Cancelled", "Canceller"]
+
+_POLL = 0.05  # seconds between two looks at a caller's event; nothing in Python can wait for two things at once
+
+
+class Cancelled(Exception):
+    """Raised inside a call that was cancelled; it never reaches a caller."""
+
+
+class Canceller:
+    """Cancels one stream. It does not know the stream, so that a dropped stream is not kept alive by it."""
+
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
+        self._over = threading.Event()
+        self._network: Any = None  # an httpcore.NetworkStream
+        self._watcher: threading.Thread | None = None
+        self.is_set = self._cancelled.is_set
+
+    def cancel(self) -> None:
+        """Let the stream's blocked read return now, and none begin any more."""
+        self._cancelled.set()
+        connection = self._network.get_extra_info("socket") if self._network is not None else None
+        if connection is not None:
+            with suppress(OSError):  # it may be closed already, which is all that is wanted
+                # Not ssl's own shutdown, which would take the TLS layer from under the reader's feet.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    def attach(self, network: Any) -> None:
+        """Name the connection that is read from now on. Raises `Cancelled` where it is too late for that."""
+        self._network = network
+        self.check()
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """httpcore's trace extension, which tells of a new connection before its first read."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self.attach(info["return_value"])
+
+    def check(self) -> None:
+        """Raise `Cancelled` where the stream is."""
+        if self._cancelled.is_set():
+            raise Cancelled
+
+    def sleep(self, seconds: float) -> None:
+        """`time.sleep`, which ends in `Cancelled` where the stream is cancelled meanwhile."""
+        self._cancelled.wait(seconds)
+        self.check()
+
+    def watch(self, event: threading.Event) -> None:
+        """Cancel as soon as `event` is set."""
+        self._watcher = threading.Thread(target=self._watch, args=(event,), name="hestiaos-cancel", daemon=True)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """The stream is over: nothing is watched or cancelled any more."""
+        self._network = None
+        self._over.set()
+        if self._watcher is not None and self._watcher is not threading.current_thread():
+            self._watcher.join()
+
+    def _watch(self, event: threading.Event) -> None:
+        while not self._over.wait(_POLL):
+            if event.is_set():
+                self.cancel()
+                return

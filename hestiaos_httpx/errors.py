@@ -1,0 +1,47 @@
+"""From httpx's exceptions to ours, in one table."""
+
+from __future__ import annotations
+
+import httpx
+
+from hestiaos_proto import (
+    ConnectFailed,
+    ConnectionLost,
+    HestiaError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    Request,
+    TimedOut,
+)
+
+__all__ = ["translate"]
+
+# httpx has one exception for a peer that breaks the protocol and for one that closes early; only its words tell.
+_CLOSED_EARLY = ("Server disconnected", "peer closed connection")
+
+
+def translate(error: httpx.HTTPError, request: Request) -> HestiaError:
+    """What a caller sees of `error`, which is its `__cause__`."""
+    told = _translate(error, str(error) or type(error).__name__, request.origin)
+    told.__cause__ = error
+    return told
+
+
+def _translate(error: httpx.HTTPError, why: str, origin: str) -> HestiaError:
+    match error:
+        case httpx.ConnectTimeout():
+            return TimedOut(f"connecting to {origin} took too long", request_sent=False)
+        case httpx.PoolTimeout():
+            return TimedOut(f"every connection to {origin} stayed in use for too long", request_sent=False)
+        case httpx.WriteTimeout():
+            return TimedOut(f"sending the request to {origin} took too long")
+        case httpx.TimeoutException():
+            return TimedOut(f"{origin} sent nothing for too long")
+        case httpx.ConnectError() | httpx.ProxyError():
+            return ConnectFailed(f"cannot connect to {origin}: {why}")
+        case httpx.RemoteProtocolError() if not why.startswith(_CLOSED_EARLY):
+            return RemoteProtocolError(f"{origin} broke HTTP/1.1: {why}")
+        case httpx.LocalProtocolError() | httpx.UnsupportedProtocol():
+            return LocalProtocolError(f"the request cannot be sent: {why}")
+        case _:
+            return ConnectionLost(f"the connection to {origin} was lost: {why}")

@@ -1,0 +1,128 @@
+"""The exception tree: who is whose base, what each holds, and that each survives pickle and copy."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+import hestiaos_proto as proto
+from hestiaos_proto import errors
+
+TREE = {
+    "StatusError": ("HestiaError",),
+    "GovernanceBlock": ("StatusError",),
+    "InvalidInput": ("StatusError",),
+    "NotFound": ("StatusError",),
+    "AuthenticationFailed": ("StatusError",),
+    "RateLimited": ("StatusError",),
+    "ServerError": ("StatusError",),
+    "TransportError": ("HestiaError",),
+    "ConnectFailed": ("TransportError", "ConnectionError"),
+    "ConnectionLost": ("TransportError", "ConnectionError"),
+    "TimedOut": ("TransportError", "TimeoutError"),
+    "ProtocolError": ("HestiaError",),
+    "RemoteProtocolError": ("ProtocolError",),
+    "StreamInterrupted": ("RemoteProtocolError",),
+    "LocalProtocolError": ("ProtocolError",),
+}
+
+EXAMPLES = [
+    errors.HestiaError("CODE", "message", "t-1"),
+    errors.StatusError("m", "t", {"a": [1]}, status_code=418, code="TEA", retry_after=2.5, body=b"\xff{}"),
+    errors.GovernanceBlock("t-1", message="no", details=["x"], body=b"b"),
+    errors.InvalidInput("m", "t", [{"loc": ["body"]}]),
+    errors.NotFound("m", "t"),
+    errors.AuthenticationFailed("m", code="EXPIRED"),
+    errors.RateLimited("m", retry_after=1.0),
+    errors.ServerError("m", status_code=503),
+    errors.TransportError("m", request_sent=False),
+    errors.ConnectFailed("refused"),
+    errors.ConnectionLost("reset"),
+    errors.TimedOut("slow", request_sent=False),
+    errors.ProtocolError("m"),
+    errors.RemoteProtocolError("m"),
+    errors.StreamInterrupted("cut", events_received=2, last_event=proto.StreamEvent("token", {"text": "a"}, "t")),
+    errors.LocalProtocolError("m"),
+]
+
+
+@pytest.mark.parametrize("name", TREE)
+def test_the_tree(name: str) -> None:
+    assert tuple(base.__name__ for base in getattr(errors, name).__bases__) == TREE[name]
+
+
+def test_the_tree_is_complete_and_public() -> None:
+    assert set(errors.__all__) == {*TREE, "HestiaError"}
+    assert set(errors.__all__) <= set(proto.__all__)
+    assert {type(example).__name__ for example in EXAMPLES} == set(errors.__all__)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "duplicate",
+    [*(lambda error, p=p: pickle.loads(pickle.dumps(error, p)) for p in range(6)), copy.copy, copy.deepcopy],
+    ids=[*(f"pickle {protocol}" for protocol in range(6)), "copy", "deepcopy"],
+)
+def test_a_duplicate_is_the_same_in_all_that_it_holds(example, duplicate) -> None:
+    twin = duplicate(example)
+    assert type(twin) is type(example)
+    assert vars(twin) == vars(example)
+    assert (str(twin), repr(twin), twin.args) == (str(example), repr(example), example.args)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_str_is_the_code_in_brackets_and_the_message(example: errors.HestiaError) -> None:
+    assert str(example) == f"[{example.code}] {example.message}"
+
+
+def test_the_documented_constructor_of_governance_block() -> None:
+    error = errors.GovernanceBlock("t-1")
+    assert (error.trace_id, error.code, error.status_code) == ("t-1", "GOVERNANCE_BLOCK", 403)
+    assert str(error) == "[GOVERNANCE_BLOCK] Request blocked by governance"
+    assert errors.GovernanceBlock().trace_id is None
+
+
+def test_the_documented_constructor_of_invalid_input() -> None:
+    error = errors.InvalidInput("bad", "t-1", {"field": "input"})
+    assert (error.message, error.trace_id, error.details) == ("bad", "t-1", {"field": "input"})
+    assert (error.code, error.status_code) == ("INVALID_INPUT", 422)
+
+
+def test_the_documented_constructor_of_not_found() -> None:
+    error = errors.NotFound("gone", "t-1")
+    assert (error.message, error.trace_id, error.code, error.status_code) == ("gone", "t-1", "NOT_FOUND", 404)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.AuthenticationFailed(), "AUTHENTICATION_FAILED"),
+        (errors.RateLimited(), "RATE_LIMITED"),
+        (errors.ServerError(), "HTTP_500"),
+        (errors.ServerError(status_code=503), "HTTP_503"),
+        (errors.StatusError(status_code=418), "HTTP_418"),
+        (errors.ConnectFailed("x"), "CONNECT_FAILED"),
+        (errors.ConnectionLost("x"), "CONNECTION_LOST"),
+        (errors.TimedOut("x"), "TIMED_OUT"),
+        (errors.RemoteProtocolError("x"), "REMOTE_PROTOCOL_ERROR"),
+        (errors.StreamInterrupted("x"), "STREAM_INTERRUPTED"),
+        (errors.LocalProtocolError("x"), "LOCAL_PROTOCOL_ERROR"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_each_has_its_code(error: errors.HestiaError, code: str) -> None:
+    assert error.code == code
+
+
+def test_only_what_cannot_have_reached_the_server_says_so() -> None:
+    assert not errors.ConnectFailed("x").request_sent
+    assert errors.ConnectionLost("x").request_sent
+    assert errors.TimedOut("x").request_sent
+    assert not errors.TimedOut("x", request_sent=False).request_sent
+
+
+def test_repr_names_code_and_trace_and_neither_body_nor_details() -> None:
+    error = errors.InvalidInput("bad", "t-1", {"key": "hidden"}, body=b"hidden")
+    assert repr(error) == "InvalidInput('bad', code='INVALID_INPUT', trace_id='t-1')"
