@@ -18,8 +18,16 @@ __all__ = ["main"]
 _settings = click.make_pass_decorator(Settings, ensure=True)
 
 
+def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from hestiaos import __version__
+
+        click.echo(f"hestiaos {__version__}")
+        context.exit()
+
+
 @click.group(cls=FailingGroup, context_settings={"help_option_names": ["--help", "-h"]})
-@click.version_option(package_name="hestiaos", message="hestiaos %(version)s")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @global_options
 def main() -> None:
     """Governed AI execution: run, trace and serve."""

@@ -24,6 +24,10 @@ class FailingGroup(click.Group):
             trace = f" (trace {error.trace_id})" if error.trace_id else ""
             hint = f": {_NO_SERVER}" if isinstance(error, ConnectFailed) else ""
             raise _Failure(f"{error}{trace}{hint}") from error
+        except BrokenPipeError:  # `hestiaos … | head`: click ends quietly
+            raise
+        except OSError as error:  # a port in use, a file that cannot be read
+            raise _Failure(str(error)) from error
         except (ValueError, TypeError) as error:  # the SDK's word for an argument that cannot be right
             raise _Misuse(str(error)) from error
 

@@ -56,7 +56,10 @@ class Canceller:
         self.check()
 
     def watch(self, event: threading.Event) -> None:
-        """Cancel as soon as `event` is set."""
+        """Cancel as soon as `event` is set. Raises `Cancelled` where it is already."""
+        if event.is_set():
+            self.cancel()
+            self.check()
         self._watcher = threading.Thread(target=self._watch, args=(event,), name="hestiaos-cancel", daemon=True)
         self._watcher.start()
 

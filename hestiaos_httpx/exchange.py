@@ -29,13 +29,18 @@ def _request(http: httpx.Client | httpx.AsyncClient, send: Send, trace: Trace | 
 
 
 class Exchange:
-    """A response whose head has arrived; `response` is the core's, fed by `receive`."""
+    """A response whose head has arrived; `response` is the core's, fed by `receive`.
+
+    The stream under httpx's response is read: the core decompresses, with a bound, and `iter_raw` refuses a response
+    that a transport made of bytes, as `httpx.MockTransport` does.
+    """
 
     def __init__(self, send: Send, raw: httpx.Response) -> None:
         self.raw = raw
         self.response = send.response(raw.status_code, raw.headers.raw)
         self._send = send
-        self._pieces = raw.iter_raw()
+        assert isinstance(raw.stream, httpx.SyncByteStream), "a synchronous client gives a synchronous stream"
+        self._pieces = iter(raw.stream)
 
     @classmethod
     def begin(cls, http: httpx.Client, send: Send, trace: Trace | None = None) -> Self:
@@ -76,7 +81,8 @@ class AsyncExchange:
         self.response = send.response(raw.status_code, raw.headers.raw)
         self._raw = raw
         self._send = send
-        self._pieces = raw.aiter_raw()
+        assert isinstance(raw.stream, httpx.AsyncByteStream), "an asynchronous client gives an asynchronous stream"
+        self._pieces = aiter(raw.stream)
 
     @classmethod
     async def begin(cls, http: httpx.AsyncClient, send: Send) -> Self:

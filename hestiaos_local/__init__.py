@@ -1,0 +1,38 @@
+"""The embedded platform: a deterministic HestiaOS, in-process or served on a TCP port.
+
+`Client(transport=LocalTransport(Platform()))` talks to it without a socket, `await serve(Platform())` serves it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hestiaos_local.platform import Platform
+from hestiaos_local.policy import Policy, PolicyError
+from hestiaos_local.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from hestiaos_local.server import ServeError, serve
+    from hestiaos_local.transport import LocalTransport
+
+__all__ = ["LocalTransport", "Platform", "Policy", "PolicyError", "ServeError", "Store", "StoreError", "serve"]
+
+# What stands on httpx or anyio is imported when it is first asked for (PEP 562).
+_LAZY = {
+    "LocalTransport": "hestiaos_local.transport",
+    "ServeError": "hestiaos_local.server",
+    "serve": "hestiaos_local.server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -77,19 +77,20 @@ class ServerConnection:
         """The calls that are whole. Raises `RemoteProtocolError` for what is no HTTP; `send` takes it as an answer."""
         if self._error is not None:
             raise self._error
-        # What comes behind the last answer of a connection is not read: it cannot be answered.
-        while not self.must_close and (event := self._next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+        # One call at a time, and nothing of what comes behind the last answer of a connection: it cannot be answered.
+        while self._call is None and not self.must_close:
+            event = self._next_event()
+            if event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed):
+                return
             if isinstance(event, h11.Request):
                 self._request = event
                 self._body.clear()
-            elif isinstance(event, h11.Data) and self._call is None:
+            elif isinstance(event, h11.Data):
                 self._body += event.data
-            elif isinstance(event, h11.ConnectionClosed):
-                return
-            if self._call is None and (refusal := self._too_large(event)) is not None:
+            if (refusal := self._too_large(event)) is not None:
                 self._call = Call("", {}, {}, refusal)
                 yield self._call
-            elif isinstance(event, h11.EndOfMessage) and self._call is None:
+            elif isinstance(event, h11.EndOfMessage):
                 self._call = self._read_call()
                 yield self._call
 
@@ -100,7 +101,7 @@ class ServerConnection:
         """
         if item is Control.CONTINUE:
             return self._bytes(h11.InformationalResponse(status_code=100, headers=[]))
-        if self._call is None and item is not self._error:
+        if self._call is None and (self._error is None or item is not self._error):
             raise LocalProtocolError("there is no call to answer: take one from events() first")
         if item is Control.HEARTBEAT:
             return self._begin_stream() + self._bytes(h11.Data(data=_HEARTBEAT))

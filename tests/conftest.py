@@ -1,0 +1,99 @@
+"""What every test may ask for: a platform in memory, and one served on a free port."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import pytest
+from anyio.abc import TaskStatus
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from hestiaos_local import Platform, serve
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    """A platform in memory."""
+    with Platform() as platform:
+        yield platform
+
+
+class ServedPlatforms:
+    """Serves platforms on free ports, each in a thread with an event loop of its own.
+
+    `served(**kwargs)` takes the arguments of `hestiaos_local.serve`, beside them `platform` and `backend`
+    (`"asyncio"`, `"trio"`), and gives the base URL; `served.stop(url)` ends that server as a killed process ends.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._stops: dict[str, Callable[[], None]] = {}
+
+    def __call__(self, *, platform: Platform | None = None, backend: str = "asyncio", **kwargs: Any) -> str:
+        arguments = {"port": 0, "token_delay": 0.0} | kwargs
+        with ExitStack() as stack:
+            portal: BlockingPortal = stack.enter_context(start_blocking_portal(backend))
+            serving: Future[None]
+            serving, url = portal.start_task(_serve, platform or self._platform, arguments)
+            self._stops[url] = partial(_stop, serving, stack.pop_all())
+        return url
+
+    def stop(self, url: str) -> None:
+        """End the server at this URL. Raises what it ended with, if it did so by itself."""
+        self._stops.pop(url)()
+
+    def stop_all(self) -> None:
+        """End every server that still runs."""
+        with ExitStack() as stack:
+            for url in list(self._stops):
+                stack.callback(self.stop, url)
+
+
+async def _serve(platform: Platform, arguments: dict[str, Any], *, task_status: TaskStatus[str]) -> None:
+    await serve(platform, on_listening=task_status.started, **arguments)
+
+
+def _stop(serving: Future[None], stack: ExitStack) -> None:
+    with stack:
+        if not serving.cancel():
+            serving.result()
+
+
+class _Faults(logging.Handler):
+    """Collects what a platform or a server logs as its own fault."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(logging.Formatter().format(record))
+
+
+@pytest.fixture
+def server_faults() -> Iterator[list[str]]:
+    """What servers log as their own fault. A test that provokes some clears the list; what is left fails it."""
+    handler = _Faults()
+    logging.getLogger("hestiaos_local").addHandler(handler)
+    yield handler.records
+    logging.getLogger("hestiaos_local").removeHandler(handler)
+    assert handler.records == []
+
+
+@pytest.fixture
+def serve_platform(platform: Platform, server_faults: list[str]) -> Iterator[ServedPlatforms]:
+    """Serves `platform`, or another, as often as called; fails the test if a server did."""
+    served = ServedPlatforms(platform)
+    yield served
+    served.stop_all()
+
+
+@pytest.fixture
+def server_url(serve_platform: ServedPlatforms) -> str:
+    """The base URL at which `platform` is served."""
+    return serve_platform()

@@ -1,0 +1,229 @@
+"""Streams on a real socket: how they end, whoever ends them, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import threading
+import time
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from hestiaos import AsyncClient, Client, GovernanceBlock, LocalProtocolError, StreamEvent, TimedOut
+
+BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+TYPES = ["start", "token", "token", "token", "final", "done"]
+SOON = 2.0  # seconds; far below what the servers here would take by themselves
+
+
+@pytest.fixture
+def slow_url(serve_platform: Callable[..., str]) -> str:
+    """A server whose streams stand still, but for heartbeats, behind their first event."""
+    return serve_platform(token_delay=3600.0, heartbeat=0.05)
+
+
+@pytest.fixture
+def silent_url(serve_platform: Callable[..., str]) -> str:
+    """A server whose streams are silent behind their first event."""
+    return serve_platform(token_delay=3600.0, heartbeat=3600.0)
+
+
+def test_a_stream_gives_its_events_its_text_and_its_final(server_url: str) -> None:
+    with Client(server_url) as client, client.run_stream("a b") as stream:
+        assert stream.text == ""
+        assert stream.final is None
+        events = list(stream)
+        assert list(stream) == []
+    assert [event.type for event in events] == TYPES
+    assert stream.text == "processed: a b"
+    assert stream.final is not None
+    assert stream.final["result"] == stream.text
+
+
+@BACKENDS
+def test_an_asynchronous_stream_does_too(server_url: str, backend: str) -> None:
+    async def main() -> None:
+        async with AsyncClient(server_url) as client, client.run_stream("a b") as stream:
+            events = [event async for event in stream]
+            assert [event async for event in stream] == []
+        assert [event.type for event in events] == TYPES
+        assert stream.text == "processed: a b"
+        assert stream.final is not None
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_refusal_comes_with_the_first_event(server_url: str) -> None:
+    with Client(server_url) as client:
+        stream = client.run_stream("rm -rf /")
+        with pytest.raises(GovernanceBlock):
+            next(stream)
+        with pytest.raises(GovernanceBlock):
+            next(stream)
+        assert client.run("a").result == "processed: a"
+
+
+@pytest.mark.parametrize("how", ["close", "break", "with", "cancel"])
+def test_a_stream_that_is_left_early_serves_the_next_call(slow_url: str, how: str) -> None:
+    with Client(slow_url) as client:
+        for _ in range(3):
+            stream = client.run_stream("a")
+            assert next(stream).type == "start"
+            if how == "with":
+                with stream:
+                    pass
+            elif how == "break":
+                del stream
+            else:
+                getattr(stream, how)()
+        gc.collect()
+        assert client.run("a").result == "processed: a"
+
+
+def test_a_closed_stream_says_so(slow_url: str) -> None:
+    with Client(slow_url) as client:
+        stream = client.run_stream("a")
+        next(stream)
+        stream.close()
+        stream.close()
+        with pytest.raises(LocalProtocolError, match="closed"):
+            next(stream)
+
+
+@pytest.mark.parametrize("how", ["cancel", "event"])
+@pytest.mark.parametrize("url", ["slow_url", "silent_url"])
+def test_a_blocked_reader_is_cancelled(request: pytest.FixtureRequest, url: str, how: str) -> None:
+    event = threading.Event()
+    with Client(request.getfixturevalue(url), retries=3) as client:
+        stream = client.run_stream("a", cancel=event if how == "event" else None)
+        received: list[StreamEvent] = []
+        begun = threading.Event()
+
+        def read() -> None:
+            for each in stream:
+                received.append(each)
+                begun.set()
+
+        threads = threading.active_count()
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert begun.wait(SOON)
+        stream.cancel() if how == "cancel" else event.set()
+        reader.join(SOON)
+        assert not reader.is_alive()
+        assert [each.type for each in received] == ["start"]
+        assert threading.active_count() == threads
+        assert list(stream) == []
+
+
+def test_a_stream_that_is_cancelled_before_it_begins_sends_nothing(server_url: str) -> None:
+    event = threading.Event()
+    event.set()
+    with Client(server_url) as client:
+        before = client.system.metrics().requests_total
+        assert list(client.run_stream("a", cancel=event)) == []
+        stream = client.run_stream("a")
+        stream.cancel()
+        assert list(stream) == []
+        after = client.system.metrics().requests_total
+    assert before is not None
+    assert after == before + 1
+
+
+@pytest.mark.parametrize("url", ["slow_url", "silent_url"])
+def test_the_timeout_ends_the_whole_stream(request: pytest.FixtureRequest, url: str) -> None:
+    with Client(request.getfixturevalue(url)) as client:
+        stream = client.run_stream("a", timeout=0.3)
+        assert next(stream).type == "start"
+        with pytest.raises(TimedOut):
+            next(stream)
+
+
+@BACKENDS
+@pytest.mark.parametrize("url", ["slow_url", "silent_url"])
+def test_the_timeout_ends_the_whole_asynchronous_stream(request: pytest.FixtureRequest, url: str, backend: str) -> None:
+    async def main(url: str) -> None:
+        async with AsyncClient(url) as client:
+            stream = client.run_stream("a", timeout=0.3)
+            assert (await anext(stream)).type == "start"
+            with pytest.raises(TimedOut, match=r"0\.3 s"):
+                await anext(stream)
+            assert (await client.run_async("a")).result == "processed: a"
+
+    anyio.run(main, request.getfixturevalue(url), backend=backend)
+
+
+def test_heartbeats_are_life(slow_url: str) -> None:
+    with Client(slow_url, timeout=0.2) as client:
+        stream = client.run_stream("a", timeout=0.6)
+        next(stream)
+        begun = time.monotonic()
+        with pytest.raises(TimedOut):
+            next(stream)
+        # Three read timeouts went by; heartbeats came in each.
+        assert time.monotonic() - begun > 0.4
+
+
+@BACKENDS
+@pytest.mark.parametrize("how", ["aclose", "dropped", "with", "cancelled"])
+def test_an_asynchronous_stream_that_is_left_early_serves_the_next_call(
+    silent_url: str, how: str, backend: str
+) -> None:
+    async def main() -> None:
+        async with AsyncClient(silent_url) as client:
+            for _ in range(3):
+                stream = client.run_stream("a")
+                assert (await anext(stream)).type == "start"
+                if how == "with":
+                    async with stream:
+                        pass
+                elif how == "aclose":
+                    await stream.aclose()
+                elif how == "cancelled":
+                    with anyio.move_on_after(0.05) as scope:
+                        await anext(stream)
+                    assert scope.cancelled_caught
+                    with pytest.raises(LocalProtocolError, match="closed"):
+                        await anext(stream)
+                del stream
+            gc.collect()
+            assert (await client.run_async("a")).result == "processed: a"
+
+    anyio.run(main, backend=backend)
+
+
+@BACKENDS
+def test_two_tasks_cannot_read_one_stream(silent_url: str, backend: str) -> None:
+    async def main() -> None:
+        async with AsyncClient(silent_url) as client, client.run_stream("a") as stream:
+            await anext(stream)
+            async with anyio.create_task_group() as tasks:
+
+                async def wait() -> None:
+                    with contextlib.suppress(StopAsyncIteration):
+                        await anext(stream)
+
+                tasks.start_soon(wait)
+                await anyio.wait_all_tasks_blocked()
+                with pytest.raises(LocalProtocolError, match="read already"):
+                    await anext(stream)
+                tasks.cancel_scope.cancel()
+
+    anyio.run(main, backend=backend)
+
+
+@BACKENDS
+def test_a_loop_may_end_in_the_middle_of_a_stream(slow_url: str, backend: str) -> None:
+    client = AsyncClient(slow_url)
+
+    async def main() -> object:
+        stream = client.run_stream("a")
+        await anext(stream)
+        return stream
+
+    left = anyio.run(main, backend=backend)
+    assert left is not None
+    del left
+    gc.collect()

@@ -1,0 +1,176 @@
+"""The server's side of an exchange: calls with their key and refusal, answers with their headers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hestiaos_proto import (
+    AuthenticationFailed,
+    Call,
+    GovernanceBlock,
+    HealthResponse,
+    NotFound,
+    RateLimited,
+    RemoteProtocolError,
+    RunStream,
+    ServerError,
+    StatusError,
+    StreamEvent,
+    TimedOut,
+    __version__,
+    answer,
+    encode_stream_event,
+    read_call,
+)
+from hestiaos_proto.answers import as_status_error, error_events
+
+
+class TestCall:
+    def test_a_request_that_is_recognised(self) -> None:
+        call = read_call("POST", "/api/chat", {"x-a": "1"}, b'{"message":"hi"}')
+        assert call == Call("chat", {"message": "hi", "session_id": None}, {"x-a": "1"})
+        assert call.refusal is None
+
+    @pytest.mark.parametrize(
+        ("method", "target", "body", "status"),
+        [("GET", "/x", b"", 404), ("PUT", "/api/chat", b"", 405), ("POST", "/api/chat", b"{}", 422)],
+    )
+    def test_one_that_is_not_carries_its_refusal(self, method: str, target: str, body: bytes, status: int) -> None:
+        call = read_call(method, target, {"x-a": "1"}, body)
+        assert (call.operation, call.arguments, call.headers) == ("", {}, {"x-a": "1"})
+        assert call.refusal is not None
+        assert call.refusal.status_code == status
+
+    @pytest.mark.parametrize(
+        ("value", "key"),
+        [
+            ("Bearer k", "k"),
+            ("bearer k", "k"),
+            ("BEARER   k ", "k"),
+            ("Basic k", None),
+            ("k", None),
+            ("Bearerk", None),
+            ("", None),
+        ],
+    )
+    def test_the_key_is_a_bearer_token(self, value: str, key: str | None) -> None:
+        assert Call("health", {}, {"authorization": value}).key == key
+        assert Call("health", {}, {}).key is None
+
+    def test_the_idempotency_key(self) -> None:
+        assert Call("run", {}, {"idempotency-key": "i"}).idempotency_key == "i"
+        assert Call("run", {}, {}).idempotency_key is None
+
+    def test_its_repr_shows_neither_arguments_nor_headers(self) -> None:
+        call = read_call(
+            "POST", "/api/secrets", {"authorization": "Bearer hunter2"}, b'{"credential_ref":"k","secret":"hunter2"}'
+        )
+        assert call.arguments["value"] == call.key == "hunter2"
+        assert repr(call) == "Call(operation='set_secret', refusal=None)"
+
+
+class TestAnswer:
+    def test_a_result(self) -> None:
+        reply = answer("health", HealthResponse("ok", "1", 2.5))
+        assert reply.status == 200
+        assert json.loads(reply.body) == {"status": "ok", "version": "1", "uptime_seconds": 2.5, "api_version": None}
+        assert dict(reply.headers) == {
+            "Server": f"hestiaos/{__version__}",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(reply.body)),
+        }
+
+    @pytest.mark.parametrize("operation", ["set_secret", "delete_secret"])
+    def test_an_operation_without_result_is_an_empty_object(self, operation: str) -> None:
+        assert answer(operation, None).body == b"{}"
+
+    def test_no_governance_trace_is_a_404(self) -> None:
+        assert answer("governance_trace", None).status == 404
+
+    @pytest.mark.parametrize(
+        ("error", "status", "code"),
+        [
+            (GovernanceBlock("t"), 403, "GOVERNANCE_BLOCK"),
+            (NotFound("x"), 404, "NOT_FOUND"),
+            (ServerError(status_code=503), 503, "HTTP_503"),
+            (StatusError("tea", status_code=418), 418, "HTTP_418"),
+            (RemoteProtocolError("no HTTP"), 400, "BAD_REQUEST"),
+        ],
+        ids=repr,
+    )
+    def test_an_exception_is_answered_with_its_status(self, error: Exception, status: int, code: str) -> None:
+        reply = answer("run", error)
+        assert (reply.status, json.loads(reply.body)["code"]) == (status, code)
+
+    @pytest.mark.parametrize(
+        "error", [ValueError("hunter2"), KeyError("hunter2"), TimedOut("hunter2"), SystemExit("hunter2")]
+    )
+    def test_any_other_exception_is_a_500_that_tells_nothing_of_it(self, error: BaseException) -> None:
+        reply = answer("run", error)
+        assert reply.status == 500
+        assert b"hunter2" not in reply.body
+        assert json.loads(reply.body)["message"] == "the server failed"
+
+    def test_401_says_how_to_authenticate(self) -> None:
+        """RFC 9110, section 11.6.1."""
+        assert ("WWW-Authenticate", "Bearer") in answer("run", AuthenticationFailed()).headers
+
+    @pytest.mark.parametrize(
+        ("details", "allow"),
+        [({"allowed": ["DELETE", "GET"]}, "DELETE, GET"), (None, ""), ([], ""), ({}, "")],
+        ids=repr,
+    )
+    def test_405_says_what_is_allowed(self, details: object, allow: str) -> None:
+        """RFC 9110, section 15.5.6: the field must be there, and may be empty."""
+        assert ("Allow", allow) in answer("run", StatusError("x", None, details, status_code=405)).headers
+
+    @pytest.mark.parametrize(("seconds", "value"), [(0.0, "0"), (0.2, "1"), (7.0, "7"), (59.5, "60")])
+    def test_retry_after_is_in_whole_seconds_and_never_too_short(self, seconds: float, value: str) -> None:
+        """RFC 9110, section 10.2.3."""
+        assert ("Retry-After", value) in answer("run", RateLimited(retry_after=seconds)).headers
+        assert "Retry-After" not in dict(answer("run", RateLimited()).headers)
+
+    def test_a_request_that_broke_the_protocol_has_the_status_that_says_how(self) -> None:
+        assert as_status_error(RemoteProtocolError("too long"), status=431).status_code == 431
+
+
+class TestStreamEvents:
+    @pytest.mark.parametrize("text", ["a", "é😀\u2028\u0085\0", "line\r\nline", "data: {}"], ids=ascii)
+    def test_what_the_server_writes_the_client_reads(self, text: str) -> None:
+        events = [
+            StreamEvent("start", {}, "t", "2025"),
+            StreamEvent("token", {"text": text}, "t", "2025"),
+            StreamEvent("final", {"result": text}, "t", "2025"),
+            StreamEvent("done", {}, "t", "2025"),
+        ]
+        stream = RunStream()
+        stream.receive_data(b"".join(map(encode_stream_event, events)))
+        stream.receive_data(b"")
+        assert list(stream.events()) == events
+        assert stream.text == text
+
+    @pytest.mark.parametrize(
+        "sent",
+        [[], ["start"], ["start", "token"], ["start", "final"], ["start", "error"]],
+        ids=lambda types: " ".join(types) or "heartbeats only",
+    )
+    def test_a_stream_that_fails_ends_in_the_frozen_order(self, sent: list[str]) -> None:
+        events = [StreamEvent(kind, {}, "t", "2025") for kind in sent]
+        events += error_events(NotFound("gone"), events[-1] if events else None)
+        stream = RunStream(strict=True)
+        stream.receive_data(b"".join(map(encode_stream_event, events)))
+        stream.receive_data(b"")
+        read = list(stream.events())
+        assert read[-1].type == "done"
+        assert len({event.trace_id for event in read}) == 1
+        if "final" not in sent:
+            assert read[-2].type == "error"
+
+    def test_the_error_event_tells_what_an_error_body_tells(self) -> None:
+        error, done = error_events(GovernanceBlock("t"), StreamEvent("start", {}, "t", "2025"))
+        assert error.data["code"] == "GOVERNANCE_BLOCK"
+        assert (error.trace_id, error.timestamp, done.trace_id, done.timestamp) == ("t", "2025", "t", "2025")
+        hidden, _ = error_events(ValueError("hunter2"), StreamEvent("start"))
+        assert "hunter2" not in repr(hidden)

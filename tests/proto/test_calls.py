@@ -1,0 +1,444 @@
+"""One call's life, driven by hand: what is repeated, how often, after which wait, and until when."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hestiaos_proto import (
+    Ambient,
+    Config,
+    ConnectFailed,
+    ConnectionLost,
+    GovernanceBlock,
+    HestiaError,
+    InvalidInput,
+    LocalProtocolError,
+    NotFound,
+    RateLimited,
+    RemoteProtocolError,
+    Response,
+    RunStream,
+    Send,
+    ServerError,
+    StatusError,
+    TimedOut,
+    Wait,
+    call,
+    operations,
+)
+from hestiaos_proto.http_date import format_http_date
+from hestiaos_proto.operations import Operation
+
+NOW = 1_750_000_000.0
+
+IDEMPOTENT = {
+    "health": operations.health(),
+    "trace": operations.trace("t"),
+    "system_status": operations.system_status(),
+    "system_config": operations.system_config(),
+    "system_metrics": operations.system_metrics(),
+    "get_secret": operations.get_secret("k"),
+    "set_secret": operations.set_secret("k", "v"),
+    "delete_secret": operations.delete_secret("k"),
+    "explain": operations.explain("x"),
+    "governance_status": operations.governance_status(),
+    "governance_trace": operations.governance_trace("c"),
+}
+STARTS_WORK = {
+    "run": operations.run("x"),
+    "run_stream": operations.run_stream("x"),
+    "chat": operations.chat("x"),
+    "run_agent": operations.run_agent("a", "t"),
+}
+idempotent = pytest.mark.parametrize("operation", IDEMPOTENT.values(), ids=IDEMPOTENT)
+starts_work = pytest.mark.parametrize("operation", STARTS_WORK.values(), ids=STARTS_WORK)
+every = pytest.mark.parametrize("operation", (IDEMPOTENT | STARTS_WORK).values(), ids=IDEMPOTENT | STARTS_WORK)
+
+RUN_RESULT = {"result": "r", "output": None, "mode": "ALLOW", "budget": 1, "trace_id": "t", "latency_ms": 1}
+HEALTH_RESULT = {"status": "ok", "version": "1", "uptime_seconds": 1}
+
+
+class Fixed:
+    """Random numbers that are always the same."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def random(self) -> float:
+        return self._value
+
+    def getrandbits(self, k: int, /) -> int:
+        return 1
+
+
+def status(code: int, body: object = None, **headers: str) -> Callable[[Send], Response]:
+    """A reply with this status."""
+
+    def reply(send: Send) -> Response:
+        named = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+        response = send.response(code, [(b"Content-Type", b"application/json"), *named])
+        response.receive_data(json.dumps(body).encode())
+        response.receive_data(b"")
+        return response
+
+    return reply
+
+
+Reply = HestiaError | Callable[[Send], Response]
+
+
+class Drive:
+    """Drives one call with a fixed sequence of replies, the last of them for ever, and notes what it asked for."""
+
+    def __init__(
+        self,
+        operation: Operation[Any],
+        *replies: Reply,
+        clock: Any = lambda: 0.0,
+        chance: Any = Fixed(0.5),  # noqa: B008 - it holds nothing that changes
+        deadline: float | None = None,
+        **config: Any,
+    ) -> None:
+        self.sends: list[Send] = []
+        self.waits: list[float] = []
+        self.result: Any = None
+        self.error: HestiaError | None = None
+        ambient = Ambient(monotonic=clock, time=lambda: NOW, random=chance)
+        steps = call(operation, Config(**config), ambient, deadline=deadline)
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Wait):
+                    self.waits.append(step.seconds)
+                    if hasattr(clock, "now"):
+                        clock.now += step.seconds
+                    step = steps.send(None)
+                else:
+                    self.sends.append(step)
+                    reply = replies[min(len(self.sends), len(replies)) - 1]
+                    step = steps.send(reply if isinstance(reply, HestiaError) else reply(step))
+        except StopIteration as stop:
+            self.result = stop.value
+        except HestiaError as error:
+            self.error = error
+
+    def headers(self, name: str) -> list[str | None]:
+        return [send.request.headers.get(name) for send in self.sends]
+
+
+class TestWhatIsRepeated:
+    @idempotent
+    @pytest.mark.parametrize("code", [429, 502, 503, 504])
+    def test_the_idempotent_on_these_statuses(self, operation, code: int) -> None:
+        drive = Drive(operation, status(code), retries=3)
+        assert len(drive.sends) == 4
+        assert isinstance(drive.error, StatusError)
+        assert drive.error.status_code == code
+
+    @idempotent
+    @pytest.mark.parametrize(
+        "fault", [ConnectFailed("x"), ConnectionLost("x"), TimedOut("x"), TimedOut("x", request_sent=False)], ids=repr
+    )
+    def test_the_idempotent_on_every_fault_of_the_transport(self, operation, fault: HestiaError) -> None:
+        drive = Drive(operation, fault, retries=2)
+        assert len(drive.sends) == 3
+        assert drive.error is fault
+
+    @starts_work
+    @pytest.mark.parametrize("reply", [status(429), status(503)], ids=["429", "503"])
+    def test_what_starts_work_where_the_server_says_that_it_has_not_begun(self, operation, reply: Reply) -> None:
+        assert len(Drive(operation, reply, retries=3).sends) == 4
+
+    @starts_work
+    @pytest.mark.parametrize("fault", [ConnectFailed("x"), TimedOut("x", request_sent=False)], ids=repr)
+    def test_what_starts_work_where_the_server_cannot_have_begun(self, operation, fault: HestiaError) -> None:
+        drive = Drive(operation, fault, retries=3)
+        assert len(drive.sends) == 4
+        assert drive.error is fault
+
+    @starts_work
+    @pytest.mark.parametrize("code", [500, 501, 502, 504, 408, 409, 425])
+    def test_what_starts_work_is_sent_once_on_any_other_status(self, operation, code: int) -> None:
+        assert len(Drive(operation, status(code), retries=3).sends) == 1
+
+    @starts_work
+    @pytest.mark.parametrize("fault", [ConnectionLost("x"), TimedOut("x")], ids=repr)
+    def test_what_starts_work_is_sent_once_where_the_server_may_have_begun(self, operation, fault) -> None:
+        assert len(Drive(operation, fault, retries=3).sends) == 1
+
+    def test_500_on_run_is_a_server_error_after_exactly_one_request(self) -> None:
+        drive = Drive(operations.run("x"), status(500), retries=3)
+        assert len(drive.sends) == 1
+        assert isinstance(drive.error, ServerError)
+        assert drive.waits == []
+
+    @every
+    @pytest.mark.parametrize("code", [301, 307, 400, 401, 403, 409, 413, 418, 422, 500, 501, 505])
+    def test_no_other_status_is_repeated(self, operation, code: int) -> None:
+        drive = Drive(operation, status(code), retries=3)
+        assert len(drive.sends) == 1
+        assert isinstance(drive.error, StatusError)
+
+    @every
+    @pytest.mark.parametrize("fault", [RemoteProtocolError("x"), LocalProtocolError("x")], ids=repr)
+    def test_a_protocol_error_is_not_repeated(self, operation, fault: HestiaError) -> None:
+        drive = Drive(operation, fault, retries=3)
+        assert len(drive.sends) == 1
+        assert drive.error is fault
+
+    def test_a_response_that_does_not_fit_is_not_repeated(self) -> None:
+        drive = Drive(operations.health(), status(200, []), retries=3)
+        assert len(drive.sends) == 1
+        assert isinstance(drive.error, RemoteProtocolError)
+
+    @every
+    def test_retries_0_sends_once(self, operation) -> None:
+        assert len(Drive(operation, ConnectFailed("x"), retries=0).sends) == 1
+
+    @pytest.mark.parametrize(
+        ("code", "error"), [(403, GovernanceBlock), (404, NotFound), (422, InvalidInput), (429, RateLimited)]
+    )
+    def test_the_documented_exceptions(self, code: int, error: type[StatusError]) -> None:
+        assert type(Drive(operations.run("x"), status(code), retries=0).error) is error
+
+    def test_503_twice_on_run_then_its_result(self) -> None:
+        drive = Drive(operations.run("x"), status(503), status(503), status(200, RUN_RESULT), retries=3)
+        assert drive.result.result == "r"
+        assert len(drive.sends) == 3
+
+    def test_refused_twice_then_accepting(self) -> None:
+        fault = ConnectFailed("refused")
+        drive = Drive(operations.health(), fault, fault, status(200, HEALTH_RESULT), retries=3)
+        assert drive.result.status == "ok"
+        assert drive.waits == [0.25, 0.5]
+
+    def test_a_404_that_is_an_answer_is_no_failure(self) -> None:
+        drive = Drive(operations.governance_trace("c"), status(404), retries=3)
+        assert (drive.result, drive.error, len(drive.sends)) == (None, None, 1)
+
+
+class TestIdempotencyKey:
+    @starts_work
+    def test_one_per_call_the_same_in_every_attempt(self, operation) -> None:
+        keys = Drive(operation, status(503), retries=3, chance=random.Random(1)).headers("Idempotency-Key")
+        assert len(keys) == 4
+        assert len(set(keys)) == 1
+        assert keys[0] is not None
+        assert len(keys[0]) == 32
+        assert set(keys[0]) <= set("0123456789abcdef")
+
+    def test_another_one_for_each_call(self) -> None:
+        chance = random.Random(1)
+        keys = {Drive(operations.run("x"), status(500), chance=chance).headers("Idempotency-Key")[0] for _ in range(50)}
+        assert len(keys) == 50
+
+    @idempotent
+    def test_none_on_the_idempotent(self, operation) -> None:
+        assert Drive(operation, status(503), retries=1).headers("Idempotency-Key") == [None, None]
+
+    @every
+    def test_every_attempt_is_the_same_request(self, operation) -> None:
+        sends = Drive(operation, status(503), retries=2).sends
+        assert len(sends) == 3
+        assert all(send.request == sends[0].request for send in sends)
+
+
+class TestBackoff:
+    LONGEST = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+
+    @pytest.mark.parametrize("part", [0.0, 0.25, 0.999])
+    def test_half_a_second_doubling_up_to_8_with_full_jitter(self, part: float) -> None:
+        drive = Drive(operations.health(), ConnectFailed("x"), retries=7, chance=Fixed(part))
+        assert drive.waits == [part * longest for longest in self.LONGEST]
+
+    def test_each_wait_is_drawn_anew(self) -> None:
+        drive = Drive(operations.health(), ConnectFailed("x"), retries=7, chance=random.Random(3))
+        expected = random.Random(3)
+        assert drive.waits == [expected.random() * longest for longest in self.LONGEST]
+
+    def test_thousands_of_retries_do_not_overflow(self) -> None:
+        drive = Drive(operations.health(), ConnectFailed("x"), retries=2000)
+        assert len(drive.waits) == 2000
+        assert max(drive.waits) == 4.0
+
+
+class TestRetryAfter:
+    def wait(self, value: str, code: int = 503) -> float:
+        drive = Drive(operations.run("x"), status(code, retry_after=value), status(200, RUN_RESULT), retries=1)
+        assert drive.result is not None
+        return drive.waits[0]
+
+    @pytest.mark.parametrize("code", [429, 503])
+    @pytest.mark.parametrize(
+        ("value", "seconds"),
+        [("1", 1.0), ("0", 0.0), ("60", 60.0), ("1.5", 1.5), ("6e1", 60.0), (" 7 ", 7.0), ("007", 7.0)],
+    )
+    def test_seconds(self, value: str, seconds: float, code: int) -> None:
+        assert self.wait(value, code) == seconds
+
+    @pytest.mark.parametrize(
+        ("value", "seconds"),
+        [
+            (format_http_date(NOW + 30), 30.0),
+            ("Sunday, 15-Jun-25 15:07:10 GMT", 30.0),
+            ("Sun Jun 15 15:07:10 2025", 30.0),
+            (format_http_date(NOW), 0.0),
+            (format_http_date(NOW - 1000), 0.0),
+        ],
+        ids=["IMF-fixdate", "RFC 850", "asctime", "now", "past"],
+    )
+    def test_a_date(self, value: str, seconds: float) -> None:
+        assert self.wait(value) == seconds
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "garbage",
+            "-5",
+            "+5",
+            "",
+            "1,5",
+            "1, 2",
+            "5s",
+            "0x5",
+            "inf",
+            "nan",
+            "1e",
+            "\xb2",
+            "Sun, 99 Jun 2025 15:07:10 GMT",
+        ],
+    )
+    def test_garbage_counts_as_absent(self, value: str) -> None:
+        assert self.wait(value) == 0.25
+
+    @pytest.mark.parametrize(
+        ("value", "seconds"),
+        [
+            ("61", 61.0),
+            ("60.5", 60.5),
+            ("1e9", 1e9),
+            ("9" * 400, float("inf")),
+            (format_http_date(NOW + 61), 61.0),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", 253402300799.0 - NOW),
+        ],
+        ids=["61", "60.5", "1e9", "400 digits", "date", "year 9999"],
+    )
+    @pytest.mark.parametrize("operation", [operations.health(), operations.run("x")], ids=["health", "run"])
+    def test_over_60_s_is_raised_at_once_with_its_wait(self, operation, value: str, seconds: float) -> None:
+        drive = Drive(operation, status(503, retry_after=value), retries=3)
+        assert len(drive.sends) == 1
+        assert drive.waits == []
+        assert isinstance(drive.error, ServerError)
+        assert drive.error.retry_after == seconds
+
+    def test_it_is_kept_on_the_exception_whatever_the_status(self) -> None:
+        for code in (400, 429, 500, 503):
+            error = Drive(operations.run("x"), status(code, retry_after="7"), retries=0).error
+            assert isinstance(error, StatusError)
+            assert error.retry_after == 7.0
+
+
+class TestTime:
+    def test_timeout_bounds_each_step(self) -> None:
+        (send,) = Drive(operations.health(), status(500), timeout=5.0).sends
+        assert (send.timeout, send.read_timeout) == (5.0, 5.0)
+
+    @pytest.mark.parametrize(
+        "operation", [operations.run("x", timeout_ms=90_000), operations.run_stream("x", timeout_ms=90_000)]
+    )
+    def test_a_longer_timeout_ms_lengthens_each_read_and_nothing_else(self, operation) -> None:
+        (send,) = Drive(operation, status(500), timeout=5.0).sends
+        assert (send.timeout, send.read_timeout) == (5.0, 90.0)
+
+    def test_a_shorter_timeout_ms_shortens_nothing(self) -> None:
+        (send,) = Drive(operations.run("x", timeout_ms=10), status(500), timeout=5.0).sends
+        assert (send.timeout, send.read_timeout) == (5.0, 5.0)
+
+    def test_the_deadline_cuts_every_timeout_and_is_one_for_all_attempts(self, clock) -> None:
+        drive = Drive(
+            operations.health(),
+            ConnectFailed("x"),
+            clock=clock,
+            chance=Fixed(0.5),
+            timeout=30.0,
+            deadline=1.0,
+            retries=9,
+        )
+        assert [send.timeout for send in drive.sends] == [1.0, 0.75, 0.25]
+        assert [send.read_timeout for send in drive.sends] == [1.0, 0.75, 0.25]
+        assert drive.waits == [0.25, 0.5]  # the next, 1 s, would end behind the deadline
+
+    def test_a_wait_that_would_end_behind_the_deadline_is_not_begun_and_the_error_itself_raised(self, clock) -> None:
+        drive = Drive(operations.run("x"), status(503, retry_after="10"), clock=clock, deadline=9.0, retries=3)
+        assert isinstance(drive.error, ServerError)
+        assert (len(drive.sends), drive.waits) == (1, [])
+
+    def test_the_configs_deadline_counts_unless_the_calls_own_is_given(self, clock) -> None:
+        (send,) = Drive(operations.health(), status(500), clock=clock, timeout=30.0).sends
+        assert send.deadline.left() is None
+        ambient = Ambient(clock, lambda: NOW, Fixed(0.5))
+        config = Config(deadline=7.0)
+        for own, left in ((None, 7.0), (2.0, 2.0), (9.0, 9.0)):
+            send = next(call(operations.health(), config, ambient, deadline=own))
+            assert isinstance(send, Send)
+            assert send.deadline.left() == left
+
+    def test_nothing_is_sent_once_the_deadline_has_passed(self, clock) -> None:
+        steps = call(operations.health(), Config(), Ambient(clock, lambda: NOW, Fixed(0.5)), deadline=1.0)
+        next(steps)
+        assert isinstance(steps.send(ConnectFailed("x")), Wait)
+        clock.now += 5
+        with pytest.raises(TimedOut, match="not done after its 1 s"):
+            steps.send(None)
+
+    def test_the_response_watches_the_deadline(self, clock) -> None:
+        send = next(call(operations.health(), Config(), Ambient(clock, lambda: NOW, Fixed(0.5)), deadline=1.0))
+        assert isinstance(send, Send)
+        response = send.response(200, [])
+        response.receive_data(b"{")
+        clock.now += 1
+        with pytest.raises(TimedOut):
+            response.receive_data(b"}")
+
+
+class TestResponse:
+    def send(self, operation: Operation[Any], **config: Any) -> Send:
+        step = next(call(operation, Config(**config), Ambient(lambda: 0.0, lambda: NOW, Fixed(0.5))))
+        assert isinstance(step, Send)
+        return step
+
+    def test_only_a_stream_that_was_asked_for_is_one(self) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        assert self.send(operations.run_stream("x")).response(200, headers).stream is not None
+        assert self.send(operations.run("x")).response(200, headers).stream is None
+
+    def test_a_streams_result_is_there_with_its_head(self) -> None:
+        steps = call(operations.run_stream("x"), Config(), Ambient(lambda: 0.0, lambda: NOW, Fixed(0.5)))
+        send = next(steps)
+        assert isinstance(send, Send)
+        response = send.response(200, [(b"content-type", b"text/event-stream")])
+        with pytest.raises(StopIteration) as stop:
+            steps.send(response)
+        assert isinstance(stop.value.value, RunStream)
+        assert stop.value.value is response.stream
+
+    def test_the_configs_limits_and_strictness_reach_it(self) -> None:
+        send = self.send(operations.run_stream("x"), max_body_size=10, max_event_size=30, strict=False)
+        with pytest.raises(RemoteProtocolError, match="larger than 10 bytes"):
+            send.response(500, []).receive_data(b"x" * 11)
+        stream = send.response(200, [(b"content-type", b"text/event-stream")]).stream
+        assert stream is not None
+        stream.receive_data(b'data: {"type":"done"}\n')
+        assert [event.type for event in stream.events()] == ["done"]
+        stream.receive_data(b"x" * 31)
+        with pytest.raises(RemoteProtocolError, match="longer than 30 bytes"):
+            list(stream.events())
+
+    def test_reprs_show_no_secret(self) -> None:
+        send = self.send(operations.set_secret("k", "hunter2"), api_key="hunter2", headers={"X-A": "hunter2"})
+        assert "hunter2" not in repr(send)

@@ -1,0 +1,184 @@
+"""A config is validated when it is built and shows neither key nor headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from hestiaos_proto import Config
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    config = Config()
+    assert (config.base_url, config.api_key, config.timeout, config.retries) == ("http://localhost:8000", None, 30.0, 3)
+    assert (config.deadline, config.strict, config.headers) == (None, True, {})
+    assert config.max_body_size == config.max_event_size == 16 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "root"),
+    [
+        ("http://localhost:8000", "http://localhost:8000", ""),
+        ("http://localhost:8000/", "http://localhost:8000", ""),
+        ("https://h/a/b//", "https://h", "/a/b"),
+        ("HTTPS://Example.COM", "https://Example.COM", ""),
+        ("http://[::1]:8000/x", "http://[::1]:8000", "/x"),
+        ("http://127.0.0.1", "http://127.0.0.1", ""),
+        ("http://h:65535/%41%2F", "http://h:65535", "/%41%2F"),
+    ],
+)
+def test_base_urls(url: str, origin: str, root: str) -> None:
+    config = Config(base_url=url)
+    assert (config.origin, config.root_path) == (origin, root)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("", "is empty: give one like http://localhost:8000"),
+        ("localhost:8000", "must begin with http:// or https://"),
+        ("localhost", "must begin with http:// or https://"),
+        ("//localhost", "must begin with http:// or https://"),
+        ("/api", "must begin with http:// or https://"),
+        ("ftp://h", "must begin with http:// or https://"),
+        ("file:///etc", "must begin with http:// or https://"),
+        ("http:h", "must begin with http:// or https://"),
+        ("http:/h", "must begin with http:// or https://"),
+        ("http://", "names no host"),
+        ("http://:8000", "names no host"),
+        ("http:///x", "names no host"),
+        ("http://h:0", "names no port"),
+        ("http://h:65536", "is no URL"),
+        ("http://h:x", "is no URL"),
+        ("http://h:-1", "is no URL"),
+        ("http://[::1", "is no URL"),
+        ("http://h?a=b", "may not have a query or a fragment"),
+        ("http://h?", "may not have a query or a fragment"),
+        ("http://h#x", "may not have a query or a fragment"),
+        ("http://h/#", "may not have a query or a fragment"),
+        ("http://h /x", "contains white space"),
+        (" http://h", "contains white space"),
+        ("http://h\n", "contains white space"),
+        ("http://h\t/x", "contains white space"),
+        ("http://h\r\n/x", "contains white space"),
+        ("http://h\0", "contains white space"),
+        ("http://hé", "non-ASCII"),
+        ("http://h/é", "non-ASCII"),
+    ],
+    ids=ascii,
+)
+def test_base_urls_that_are_refused(url: str, told: str) -> None:
+    with pytest.raises(ValueError, match=r"\w") as caught:
+        Config(base_url=url)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://u:hunter2@h", "http://u:hunter2@h:x", "http://u:hunter2@[h", "http://hunter2@h\n", "ftp://u:hunter2@h"],
+)
+def test_credentials_in_the_base_url_are_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="may not contain credentials") as caught:
+        Config(base_url=url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["hunter2 ", "hunter2\n", "hunter2\r\nX: y", "hunter2\0", "hunter2é", "hunter2\x7f", "\thunter2"], ids=ascii
+)
+def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(ValueError, match="the API key contains") as caught:
+        Config(api_key=key)
+    assert "hunter2" not in f"{caught.value} {caught.value!r}"
+
+
+def test_an_empty_key_is_none() -> None:
+    assert Config(api_key="").api_key is None
+
+
+def test_the_repr_shows_neither_the_key_nor_the_headers() -> None:
+    config = Config(api_key="hunter2", headers={"X-Token": "hunter2"})
+    assert "hunter2" not in repr(config)
+    assert "api_key='***'" in repr(config)
+    assert "api_key=None" in repr(Config())
+
+
+@pytest.mark.parametrize("name", ["timeout", "deadline", "max_body_size", "max_event_size"])
+@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan"), float("inf"), "5"], ids=repr)
+def test_what_must_be_greater_than_0(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a number greater than 0"):
+        Config(**{name: value})
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "3", None], ids=repr)
+def test_retries(value: Any) -> None:
+    assert Config(retries=0).retries == 0
+    with pytest.raises(ValueError, match="retries must be a whole number, 0 or more"):
+        Config(retries=value)
+
+
+@pytest.mark.parametrize("name", ["", "X A", "X:", "X\n", "é", "X\0"], ids=ascii)
+def test_what_is_no_header_name(name: str) -> None:
+    with pytest.raises(ValueError, match="is no header name"):
+        Config(headers={name: "x"})
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "content-length", "Content-Type", "HOST", "Idempotency-Key", "Transfer-Encoding"]
+)
+def test_the_clients_own_headers_cannot_be_given(name: str) -> None:
+    with pytest.raises(ValueError, match="is the client's own"):
+        Config(headers={name: "x"})
+
+
+@pytest.mark.parametrize(
+    "value", ["hunter2\n", "hunter2\r\nX: y", "hunter2\0", " hunter2", "hunter2 ", "hunter2é"], ids=ascii
+)
+def test_what_no_header_can_hold_is_not_repeated(value: str) -> None:
+    with pytest.raises(ValueError, match="'X-A' has a value with a character") as caught:
+        Config(headers={"X-A": value})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["", "a", "a b\tc", "!~"], ids=repr)
+def test_what_a_header_can_hold(value: str) -> None:
+    assert Config(headers={"X-A": value}).headers == {"X-A": value}
+
+
+def test_the_headers_are_a_copy_and_the_config_is_frozen() -> None:
+    given = {"X-A": "1"}
+    config = Config(headers=given)
+    given["X-B"] = "2"
+    assert config.headers == {"X-A": "1"}
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        config.api_key = "x"
+
+
+class TestEnvironment:
+    ENVIRON = {"HESTIAOS_BASE_URL": "http://env:1", "HESTIAOS_API_KEY": "env-key"}  # noqa: RUF012 - never changed
+
+    def test_it_stands_in_for_what_is_not_given(self) -> None:
+        config = Config.from_environ(self.ENVIRON, retries=1)
+        assert (config.base_url, config.api_key, config.retries) == ("http://env:1", "env-key", 1)
+
+    def test_what_is_given_wins(self) -> None:
+        config = Config.from_environ(self.ENVIRON, base_url="http://own:2", api_key="own-key")
+        assert (config.base_url, config.api_key) == ("http://own:2", "own-key")
+
+    def test_an_empty_key_that_is_given_means_none(self) -> None:
+        assert Config.from_environ(self.ENVIRON, api_key="").api_key is None
+
+    def test_an_empty_base_url_that_is_given_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="is empty"):
+            Config.from_environ(self.ENVIRON, base_url="")
+
+    @pytest.mark.parametrize("environ", [{}, {"HESTIAOS_BASE_URL": "", "HESTIAOS_API_KEY": ""}], ids=["unset", "empty"])
+    def test_without_either_the_defaults_hold(self, environ: dict[str, str]) -> None:
+        assert Config.from_environ(environ) == Config()
+
+    def test_a_wrong_key_of_the_environment_is_not_repeated(self) -> None:
+        with pytest.raises(ValueError, match="API key") as caught:
+            Config.from_environ({"HESTIAOS_API_KEY": "hunter2\n"})
+        assert "hunter2" not in str(caught.value)

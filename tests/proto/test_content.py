@@ -1,0 +1,147 @@
+"""Content codings, undone piece by piece however the body is cut, damaged or blown up."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import Iterable
+
+import pytest
+
+from hestiaos_proto import RemoteProtocolError
+from hestiaos_proto.content import ACCEPT_ENCODING, ContentDecoder
+
+TEXT = '{"result": "é😀"}'.encode() * 3
+
+
+def raw_deflate(data: bytes) -> bytes:
+    return zlib.compress(data, wbits=-zlib.MAX_WBITS)
+
+
+CODED = {
+    "gzip": ("gzip", gzip.compress(TEXT, mtime=0)),
+    "x-gzip": ("x-gzip", gzip.compress(TEXT, mtime=0)),
+    "gzip in capitals": (" GZip ", gzip.compress(TEXT, mtime=0)),
+    "deflate, in the zlib format": ("deflate", zlib.compress(TEXT)),
+    "deflate, raw as some servers send it": ("deflate", raw_deflate(TEXT)),
+    "gzip of two members": ("gzip", gzip.compress(TEXT[:20], mtime=0) + gzip.compress(TEXT[20:], mtime=0)),
+    "gzip with an empty member": ("gzip", gzip.compress(b"", mtime=0) + gzip.compress(TEXT, mtime=0)),
+    "identity": ("identity", TEXT),
+    "none": ("", TEXT),
+}
+coded = pytest.mark.parametrize(("coding", "body"), CODED.values(), ids=CODED)
+compressed = pytest.mark.parametrize(("coding", "body"), list(CODED.values())[:-2], ids=list(CODED)[:-2])
+
+
+def decode(coding: str, pieces: Iterable[bytes]) -> bytes:
+    decoder = ContentDecoder(coding)
+    return b"".join(out for piece in [*pieces, b""] for out in decoder.decode(piece))
+
+
+@coded
+def test_every_cut(cuts, coding: str, body: bytes) -> None:
+    for pieces in cuts(body):
+        assert decode(coding, pieces) == TEXT
+
+
+@coded
+def test_the_end_is_handed_on_once_and_nothing_empty_before_it(coding: str, body: bytes) -> None:
+    decoder = ContentDecoder(coding)
+    before = [out for i in range(len(body)) for out in decoder.decode(body[i : i + 1])]
+    assert all(before)
+    assert list(decoder.decode(b"")) == [b""]
+
+
+@coded
+def test_no_body_at_all(coding: str, body: bytes) -> None:
+    assert decode(coding, []) == b""
+
+
+@compressed
+def test_cut_short_at_every_place(coding: str, body: bytes) -> None:
+    ends = {len(gzip.compress(part, mtime=0)) for part in (b"", TEXT[:20])} if body[:2] == b"\x1f\x8b" else set()
+    for cut in range(1, len(body)):
+        if cut in ends and gzip_member_ends(body[:cut]):
+            continue  # between two members
+        with pytest.raises(RemoteProtocolError, match="ends inside its compressed data"):
+            decode(coding, [body[:cut]])
+
+
+def gzip_member_ends(data: bytes) -> bool:
+    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    member.decompress(data)
+    return member.eof
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", b"not gzip at all"),
+        ("gzip", zlib.compress(TEXT)),
+        ("gzip", gzip.compress(TEXT)[:-8] + b"\0" * 8),
+        ("gzip", gzip.compress(TEXT) + b"garbage"),
+        ("deflate", b"\x78\x9c" + b"\xff" * 20),
+        ("deflate", zlib.compress(TEXT)[:-4] + b"\0" * 4),
+        ("deflate", b"\xff" * 20),
+        ("deflate", gzip.compress(TEXT)),
+    ],
+    ids=[
+        "text as gzip",
+        "zlib as gzip",
+        "gzip checksum",
+        "behind the last member",
+        "zlib data",
+        "zlib checksum",
+        "raw data",
+        "gzip as deflate",
+    ],
+)
+def test_damaged_data(cuts, coding: str, body: bytes) -> None:
+    for pieces in ([body], [body[i : i + 1] for i in range(len(body))]):
+        with pytest.raises(RemoteProtocolError, match="compressed body is damaged"):
+            decode(coding, pieces)
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "aws-chunked"])
+def test_a_coding_that_was_not_asked_for_is_named(coding: str) -> None:
+    assert coding not in ACCEPT_ENCODING.split(", ")
+    with pytest.raises(RemoteProtocolError) as caught:
+        decode(coding, [b"data"])
+    assert repr(coding) in str(caught.value)
+
+
+@pytest.mark.parametrize("coding", ACCEPT_ENCODING.split(", "))
+def test_what_is_asked_for_is_undone(coding: str) -> None:
+    compress = {"gzip": gzip.compress, "deflate": zlib.compress}[coding]
+    assert decode(coding, [compress(TEXT)]) == TEXT
+
+
+def bomb(wbits: int, mebibytes: int) -> bytes:
+    """So many MiB of zeros, in about a thousandth of that."""
+    packer, zeros = zlib.compressobj(wbits=wbits), bytes(1024 * 1024)
+    return b"".join([*(packer.compress(zeros) for _ in range(mebibytes)), packer.flush()])
+
+
+@pytest.mark.parametrize(
+    ("coding", "wbits"),
+    [("gzip", 16 + zlib.MAX_WBITS), ("deflate", zlib.MAX_WBITS), ("deflate", -zlib.MAX_WBITS)],
+    ids=["gzip", "zlib", "raw"],
+)
+def test_a_bomb_comes_out_in_small_pieces_of_which_none_is_made_before_it_is_asked_for(coding: str, wbits: int) -> None:
+    data = bomb(wbits, 256)
+    tracemalloc.start()
+    try:
+        taken = sum(len(piece) for piece, _ in zip(ContentDecoder(coding).decode(data), range(100), strict=False))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken == 100 * 64 * 1024
+    assert peak < 4 * len(data) + 1024 * 1024
+
+
+def test_no_piece_is_over_64_kib_and_a_full_one_is_not_the_last() -> None:
+    for size in (64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 3 * 64 * 1024):
+        pieces = list(ContentDecoder("gzip").decode(gzip.compress(bytes(size))))
+        assert sum(map(len, pieces)) == size
+        assert max(map(len, pieces)) <= 64 * 1024

@@ -1,0 +1,93 @@
+"""How a body is laid out: what `fill` writes, `take` takes out again, and names all that is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hestiaos_proto.layouts import Arg, Problem, args, fill, take
+
+LAYOUT: dict[str, Any] = {
+    "name": Arg("name", str, filled=True),
+    "inner": {"count": Arg("count", int, 3), "flag": Arg("flag", bool, False), "deep": {"map": Arg("map", dict, None)}},
+    "fixed": ["*"],
+}
+ARGUMENTS = {"name": "n", "count": 1, "flag": True, "map": {"a": 1}}
+BODY = {"name": "n", "inner": {"count": 1, "flag": True, "deep": {"map": {"a": 1}}}, "fixed": ["*"]}
+DEFAULTS = {"name": "n", "count": 3, "flag": False, "map": None}
+
+
+def taken(body: object) -> tuple[dict[str, Any], list[Problem]]:
+    problems: list[Problem] = []
+    return dict(take(LAYOUT, body, ["body"], problems)), problems
+
+
+def test_args_finds_those_of_the_inner_objects_too() -> None:
+    assert [arg.name for arg in args(LAYOUT)] == ["name", "count", "flag", "map"]
+
+
+def test_what_is_filled_in_is_taken_out_again() -> None:
+    assert fill(LAYOUT, ARGUMENTS) == BODY
+    assert taken(BODY) == (ARGUMENTS, [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "n"},
+        {"name": "n", "inner": None},
+        {"name": "n", "inner": {}},
+        {"name": "n", "inner": {"deep": None}},
+        {"name": "n", "inner": {"deep": {"map": None}}, "unknown": 1, "fixed": 7},
+    ],
+    ids=str,
+)
+def test_what_is_missing_has_its_default_and_what_is_unknown_is_ignored(body: dict[str, Any]) -> None:
+    assert taken(body) == (DEFAULTS, [])
+
+
+def test_every_problem_is_named_with_its_place() -> None:
+    arguments, problems = taken({"inner": {"count": True, "flag": 1, "deep": {"map": []}}})
+    assert arguments == {}
+    assert [(".".join(problem["loc"]), problem["msg"], problem["type"]) for problem in problems] == [
+        ("body.name", "the field is missing", "missing"),
+        ("body.inner.count", "a whole number belongs here", "value_error"),
+        ("body.inner.flag", "true or false belongs here", "value_error"),
+        ("body.inner.deep.map", "an object or null belongs here", "value_error"),
+    ]
+
+
+@pytest.mark.parametrize("body", [[], "x", 1, None, True], ids=repr)
+def test_a_body_that_is_no_object(body: object) -> None:
+    assert taken(body) == ({}, [Problem(loc=["body"], msg="an object belongs here", type="type_error")])
+
+
+def test_an_inner_object_that_is_none() -> None:
+    _, problems = taken({"name": "n", "inner": [1]})
+    assert problems == [Problem(loc=["body", "inner"], msg="an object belongs here", type="type_error")]
+
+
+@pytest.mark.parametrize(
+    ("arg", "value", "told"),
+    [
+        (Arg("a", str), "", None),
+        (Arg("a", str), 1, "a string belongs here"),
+        (Arg("a", str), None, "a string belongs here"),
+        (Arg("a", str), b"x", "a string belongs here"),
+        (Arg("a", str, None), None, None),
+        (Arg("a", str, None), 1, "a string or null belongs here"),
+        (Arg("a", str, "x"), None, "a string belongs here"),
+        (Arg("a", str, filled=True), "", "it must not be empty"),
+        (Arg("a", int), 0, None),
+        (Arg("a", int), True, "a whole number belongs here"),
+        (Arg("a", int), 1.0, "a whole number belongs here"),
+        (Arg("a", bool), True, None),
+        (Arg("a", bool), 1, "true or false belongs here"),
+        (Arg("a", dict), {}, None),
+        (Arg("a", dict), [], "an object belongs here"),
+    ],
+    ids=repr,
+)
+def test_what_an_argument_refuses(arg: Arg, value: object, told: str | None) -> None:
+    assert arg.refusal(value) == told

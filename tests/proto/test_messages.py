@@ -1,0 +1,225 @@
+"""Requests and responses as values: what a response collects, hands on to its stream, and refuses."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import Iterable
+
+import attrs
+import pytest
+
+from hestiaos_proto import (
+    ConnectionLost,
+    RemoteProtocolError,
+    Request,
+    Response,
+    RunStream,
+    StreamInterrupted,
+    TimedOut,
+)
+from hestiaos_proto.deadline import Deadline
+
+STREAM = b'data: {"type":"start"}\n\ndata: {"type":"final"}\n\ndata: {"type":"done"}\n\n'
+TYPES = ["start", "final", "done"]
+
+
+def streaming(*headers: tuple[bytes, bytes], content_type: bytes = b"text/event-stream", **options) -> Response:
+    return Response(200, [(b"Content-Type", content_type), *headers], stream=RunStream(), **options)
+
+
+def feed(response: Response, pieces: Iterable[bytes]) -> Response:
+    for piece in [*pieces, b""]:
+        response.receive_data(piece)
+    return response
+
+
+class TestRequest:
+    def test_url(self) -> None:
+        assert Request("GET", "http://h:1", "/a", {}).url == "http://h:1/a"
+
+    def test_its_repr_shows_neither_headers_nor_body(self) -> None:
+        request = Request("POST", "http://h", "/a", {"Authorization": "Bearer hunter2"}, b"hunter2")
+        assert repr(request) == "Request(method='POST', origin='http://h', target='/a')"
+
+    def test_frozen(self) -> None:
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            Request("GET", "http://h", "/a", {}).method = "POST"
+
+
+class TestHeaders:
+    def test_names_are_lower_case_and_repeated_ones_are_one_list(self) -> None:
+        """RFC 9110, section 5.3."""
+        response = Response(200, [(b"X-A", b"1"), (b"x-a", b"2"), (b"X-B", b"\xe9")])
+        assert response.headers == {"x-a": "1, 2", "x-b": "é"}
+
+    @pytest.mark.parametrize(
+        ("value", "media_type"),
+        [
+            (b"application/json", "application/json"),
+            (b"Text/HTML; charset=utf-8", "text/html"),
+            (b" text/event-stream ;x=y;z", "text/event-stream"),
+            (b"", ""),
+        ],
+        ids=repr,
+    )
+    def test_content_type(self, value: bytes, media_type: str) -> None:
+        assert Response(200, [(b"Content-Type", value)]).content_type == media_type
+        assert Response(200, []).content_type == ""
+
+
+class TestBody:
+    def test_it_is_collected(self, cuts) -> None:
+        for pieces in cuts(b'{"a": 1}'):
+            assert feed(Response(200, []), pieces).body == b'{"a": 1}'
+
+    def test_without_an_event_stream_the_stream_gets_nothing(self) -> None:
+        for status, kind in [(200, b"application/json"), (503, b"text/event-stream"), (204, b"text/event-stream")]:
+            response = Response(status, [(b"content-type", kind)], stream=RunStream())
+            assert response.stream is None
+            assert feed(response, [STREAM]).body == STREAM
+
+    def test_an_event_stream_that_was_not_asked_for_is_a_body(self) -> None:
+        response = Response(200, [(b"Content-Type", b"text/event-stream")])
+        assert response.stream is None
+        assert feed(response, [STREAM]).body == STREAM
+
+    @pytest.mark.parametrize("pieces", [[b"x" * 10], [b"x"] * 10, [b"x" * 4, b"x" * 6]], ids=["1", "10", "2"])
+    def test_at_the_limit(self, pieces: list[bytes]) -> None:
+        assert feed(Response(200, [], max_body_size=10), pieces).body == b"x" * 10
+
+    @pytest.mark.parametrize("pieces", [[b"x" * 11], [b"x"] * 11, [b"x" * 10, b"x"]], ids=["1", "11", "2"])
+    def test_over_the_limit(self, pieces: list[bytes]) -> None:
+        with pytest.raises(RemoteProtocolError, match="larger than 10 bytes"):
+            feed(Response(200, [], max_body_size=10), pieces)
+
+    @pytest.mark.parametrize("coding", [b"gzip", b"deflate"])
+    def test_compressed_and_cut(self, cuts, coding: bytes) -> None:
+        packed = {b"gzip": gzip.compress, b"deflate": zlib.compress}[coding](b'{"a": 1}')
+        for pieces in cuts(packed):
+            assert feed(Response(200, [(b"Content-Encoding", coding)]), pieces).body == b'{"a": 1}'
+
+    def test_a_bomb_of_1_gib_stops_at_the_limit(self) -> None:
+        packer, zeros = zlib.compressobj(wbits=31), bytes(1024 * 1024)
+        bomb = b"".join([*(packer.compress(zeros) for _ in range(1024)), packer.flush()])
+        response = Response(200, [(b"content-encoding", b"gzip")], max_body_size=1024 * 1024)
+        tracemalloc.start()
+        try:
+            with pytest.raises(RemoteProtocolError, match="larger than 1048576 bytes"):
+                response.receive_data(bomb)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(response.body) <= 1024 * 1024
+        assert peak < 4 * len(bomb) + 4 * 1024 * 1024
+
+    def test_cut_damaged_or_in_an_unknown_coding(self) -> None:
+        with pytest.raises(RemoteProtocolError, match="ends inside"):
+            feed(Response(200, [(b"content-encoding", b"gzip")]), [gzip.compress(b"x")[:-1]])
+        with pytest.raises(RemoteProtocolError, match="damaged"):
+            feed(Response(200, [(b"content-encoding", b"gzip")]), [b"x" * 20])
+        with pytest.raises(RemoteProtocolError, match="'br', which was not asked for"):
+            feed(Response(200, [(b"content-encoding", b"br")]), [b"x"])
+
+    def test_a_lost_connection_is_raised_at_once(self) -> None:
+        lost = ConnectionLost("reset")
+        with pytest.raises(ConnectionLost) as caught:
+            Response(200, []).connection_lost(lost)
+        assert caught.value is lost
+
+
+class TestStream:
+    @pytest.mark.parametrize(
+        "content_type",
+        [
+            b"text/event-stream",
+            b"TEXT/Event-Stream",
+            b"text/event-stream; charset=windows-1252",
+            b"text/event-stream;x",
+        ],
+        ids=bytes.decode,
+    )
+    def test_it_is_read_as_utf8_whatever_the_charset_says(self, content_type: bytes) -> None:
+        response = streaming(content_type=content_type)
+        assert response.stream is not None
+        response.receive_data('data: {"type":"start","data":{"text":"é"}}\n'.encode())
+        assert next(response.stream.events()).data == {"text": "é"}
+        assert response.body == b""
+
+    @pytest.mark.parametrize("coding", [b"gzip", b"deflate", b"identity"])
+    def test_compressed_and_cut(self, cuts, coding: bytes) -> None:
+        packed = {b"gzip": gzip.compress, b"deflate": zlib.compress, b"identity": bytes}[coding](STREAM)
+        for pieces in cuts(packed):
+            response = feed(streaming((b"content-encoding", coding)), pieces)
+            assert response.stream is not None
+            assert [event.type for event in response.stream.events()] == TYPES
+            assert response.stream.finished
+
+    def test_a_flushed_event_comes_before_the_rest_of_the_compressed_stream(self) -> None:
+        packer, response = zlib.compressobj(wbits=31), streaming((b"content-encoding", b"gzip"))
+        assert response.stream is not None
+        response.receive_data(packer.compress(STREAM[:24]) + packer.flush(zlib.Z_SYNC_FLUSH))
+        assert [event.type for event in response.stream.events()] == ["start"]
+
+    @pytest.mark.parametrize(
+        "behind",
+        [[b"\xff" * 50], [b"\xff" * 50, b"\xff" * 50], [b"\xff" * 50, b""], [b"\xff" * 50, b"x", b""]],
+        ids=["once", "twice", "then the end", "and more"],
+    )
+    def test_damage_is_raised_by_the_stream_behind_its_whole_events(self, behind: list[bytes]) -> None:
+        packer, response = zlib.compressobj(wbits=31), streaming((b"content-encoding", b"gzip"))
+        assert response.stream is not None
+        response.receive_data(packer.compress(STREAM[:24]) + packer.flush(zlib.Z_FULL_FLUSH))
+        for piece in behind:
+            response.receive_data(piece)
+        events = response.stream.events()
+        assert next(events).type == "start"
+        with pytest.raises(RemoteProtocolError, match="damaged"):
+            next(events)
+
+    def test_an_unknown_coding_is_raised_by_the_stream(self) -> None:
+        response = streaming((b"content-encoding", b"br"))
+        response.receive_data(STREAM)
+        assert response.stream is not None
+        with pytest.raises(RemoteProtocolError, match="'br', which was not asked for"):
+            next(response.stream.events())
+
+    def test_a_lost_connection_interrupts_the_stream(self) -> None:
+        response = streaming()
+        assert response.stream is not None
+        response.receive_data(STREAM[:24])
+        response.connection_lost(ConnectionLost("reset"))
+        events = response.stream.events()
+        assert next(events).type == "start"
+        with pytest.raises(StreamInterrupted):
+            next(events)
+
+
+class TestDeadline:
+    def test_a_body_in_time(self, clock) -> None:
+        response = Response(200, [], deadline=Deadline(clock, 5.0))
+        clock.now += 4.9
+        assert feed(response, [b"x"]).body == b"x"
+
+    @pytest.mark.parametrize("piece", [b"x", b""], ids=["a piece", "the end"])
+    def test_one_byte_a_second_runs_into_the_deadline(self, clock, piece: bytes) -> None:
+        response = Response(200, [], deadline=Deadline(clock, 5.0))
+        for _ in range(4):
+            clock.now += 1
+            response.receive_data(b"x")
+        clock.now += 1
+        with pytest.raises(TimedOut, match="not done after its 5 s"):
+            response.receive_data(piece)
+
+    def test_a_stream_raises_it_behind_its_whole_events(self, clock) -> None:
+        response = streaming(deadline=Deadline(clock, 5.0))
+        assert response.stream is not None
+        response.receive_data(STREAM[:24])
+        clock.now += 5
+        response.receive_data(b": heartbeat\n")
+        response.receive_data(b": heartbeat\n")
+        events = response.stream.events()
+        assert next(events).type == "start"
+        with pytest.raises(TimedOut):
+            next(events)

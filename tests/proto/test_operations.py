@@ -1,0 +1,385 @@
+"""What each operation sends, that the server recognises exactly that, and how its response is read."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import pytest
+
+from hestiaos_proto import (
+    AgentResult,
+    ChatResponse,
+    Config,
+    HealthResponse,
+    NotFound,
+    RemoteProtocolError,
+    Response,
+    RunResponse,
+    RunStream,
+    ServerError,
+    StatusError,
+    SystemMetrics,
+    SystemStatus,
+    TraceResponse,
+    __version__,
+    answer,
+    operations,
+)
+from hestiaos_proto.operations import Operation
+from hestiaos_proto.routes import ROUTES, recognise
+
+SENT: dict[str, tuple[Operation[Any], str, str, object]] = {
+    "run": (
+        operations.run("x"),
+        "POST",
+        "/api/v1/run",
+        {
+            "input": "x",
+            "context": {"session_id": None, "agent_id": None, "mode_hint": None},
+            "options": {"timeout_ms": 30000, "stream": False},
+        },
+    ),
+    "run, everything": (
+        operations.run("", session_id="s", agent_id="a", mode_hint="deep", timeout_ms=5, stream=True),
+        "POST",
+        "/api/v1/run",
+        {
+            "input": "",
+            "context": {"session_id": "s", "agent_id": "a", "mode_hint": "deep"},
+            "options": {"timeout_ms": 5, "stream": True},
+        },
+    ),
+    "run_stream": (
+        operations.run_stream("x", session_id="s"),
+        "POST",
+        "/api/v1/run/stream",
+        {
+            "input": "x",
+            "context": {"session_id": "s", "agent_id": None, "mode_hint": None},
+            "options": {"timeout_ms": 30000, "stream": True},
+        },
+    ),
+    "health": (operations.health(), "GET", "/api/v1/health", None),
+    "trace": (operations.trace("t-1"), "GET", "/api/v1/trace/t-1", None),
+    "chat": (operations.chat("hi"), "POST", "/api/chat", {"message": "hi", "session_id": None}),
+    "run_agent": (
+        operations.run_agent("a", "t", config={"k": [1]}),
+        "POST",
+        "/api/agents/run",
+        {"agent_id": "a", "task": "t", "config": {"k": [1]}},
+    ),
+    "system_status": (operations.system_status(), "GET", "/api/system/status", None),
+    "system_config": (operations.system_config(), "GET", "/api/system/config", None),
+    "system_metrics": (operations.system_metrics(), "GET", "/api/system/metrics", None),
+    "get_secret": (operations.get_secret("k"), "GET", "/api/secrets/k", None),
+    "set_secret": (
+        operations.set_secret("k", "v"),
+        "POST",
+        "/api/secrets",
+        {"credential_ref": "k", "secret": "v", "provider": "custom", "allowed_tools": ["*"]},
+    ),
+    "delete_secret": (operations.delete_secret("k"), "DELETE", "/api/secrets/k", None),
+    "explain": (
+        operations.explain("WRITE", {"path": "/tmp"}),
+        "POST",
+        "/api/governance/explain",
+        {"command_type": "WRITE", "command_input": {"path": "/tmp"}},
+    ),
+    "explain, no input": (
+        operations.explain("READ"),
+        "POST",
+        "/api/governance/explain",
+        {"command_type": "READ", "command_input": {}},
+    ),
+    "governance_status": (operations.governance_status(), "GET", "/api/governance/stability", None),
+    "governance_trace": (operations.governance_trace("c"), "GET", "/api/governance/trace/c", None),
+}
+
+KEYS = [
+    "a",
+    "a/b",
+    "..",
+    ".",
+    "...",
+    "?",
+    "#",
+    "%",
+    "%2F",
+    " ",
+    "😀",
+    "+",
+    "a?b#c",
+    "../system/config",
+    "\0",
+    "{key}",
+    ";",
+    "\n",
+]
+
+
+def response(status: int = 200, body: object = None, headers: list[tuple[bytes, bytes]] | None = None) -> Response:
+    made = Response(status, headers or [(b"Content-Type", b"application/json")])
+    made.receive_data(body if isinstance(body, bytes) else json.dumps(body).encode())
+    made.receive_data(b"")
+    return made
+
+
+class TestRequest:
+    @pytest.mark.parametrize(("operation", "method", "target", "body"), SENT.values(), ids=SENT)
+    def test_method_path_and_the_exact_json(self, operation, method: str, target: str, body: object) -> None:
+        request = operation.request(Config())
+        assert (request.method, request.target, request.url) == (method, target, f"http://localhost:8000{target}")
+        assert request.body == (b"" if body is None else json.dumps(body, separators=(",", ":")).encode())
+        assert ("Content-Type" in request.headers) == (body is not None)
+
+    @pytest.mark.parametrize(("operation", "method", "target", "body"), SENT.values(), ids=SENT)
+    def test_the_server_recognises_what_the_client_writes(self, operation, method, target, body) -> None:
+        request = operation.request(Config())
+        assert recognise(request.method, request.target, request.body) == (operation.name, operation.arguments)
+
+    def test_every_operation_of_the_table_has_its_function(self) -> None:
+        assert {operation.name for operation, *_ in SENT.values()} == set(ROUTES)
+        assert set(operations.__all__) == {*ROUTES, "Operation", "ModeHint"}
+
+    @pytest.mark.parametrize("name", ROUTES)
+    def test_a_functions_parameters_are_the_routes_arguments(self, name: str) -> None:
+        parameters = set(inspect.signature(getattr(operations, name)).parameters)
+        arguments = {arg.name for arg in ROUTES[name].args()}
+        assert parameters == arguments - ({"stream"} if name == "run_stream" else set())
+
+    @pytest.mark.parametrize("key", KEYS, ids=ascii)
+    def test_awkward_path_parameters_reach_the_server_as_that_one_key(self, key: str) -> None:
+        for make in (
+            operations.trace,
+            operations.get_secret,
+            operations.delete_secret,
+            operations.governance_trace,
+        ):
+            operation = make(key)
+            request = operation.request(Config())
+            assert recognise(request.method, request.target + "?q", b"") == (operation.name, operation.arguments)
+            last = request.target.rpartition("/")[2]
+            assert request.target.isascii()
+            assert last not in (".", "..")
+            assert not set(last) & set("?#/ \n")
+
+    @pytest.mark.parametrize("text", ["", "\0", "é😀\u2028", '"\\', "x" * 1_000_000], ids=lambda text: ascii(text[:9]))
+    def test_awkward_texts_in_bodies(self, text: str) -> None:
+        for operation in (
+            operations.run(text, session_id=text, agent_id=text),
+            operations.run_stream(text),
+            operations.chat(text, session_id=text),
+            operations.run_agent(text, text, config={text: text}),
+            operations.set_secret("k", text, provider=text),
+            operations.explain(text, {text: text}),
+        ):
+            request = operation.request(Config())
+            assert recognise(request.method, request.target, request.body) == (operation.name, operation.arguments)
+
+    def test_headers(self) -> None:
+        headers = operations.run("x").request(Config(api_key="key"), "idem").headers
+        assert headers == {
+            "User-Agent": f"hestiaos-sdk/{__version__}",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Content-Type": "application/json",
+            "Authorization": "Bearer key",
+            "Idempotency-Key": "idem",
+        }
+        plain = operations.health().request(Config()).headers
+        assert plain.keys() == {"User-Agent", "Accept", "Accept-Encoding"}
+        assert operations.run_stream("x").request(Config()).headers["Accept"] == "text/event-stream"
+
+    @pytest.mark.parametrize("name", ["User-Agent", "user-agent", "USER-AGENT"])
+    def test_a_header_of_the_config_replaces_ours_in_whatever_case(self, name: str) -> None:
+        headers = operations.health().request(Config(headers={name: "mine", "X-More": "1"})).headers
+        assert [value for key, value in headers.items() if key.lower() == "user-agent"] == ["mine"]
+        assert headers["X-More"] == "1"
+
+    def test_the_base_urls_path_comes_first(self) -> None:
+        request = operations.get_secret("a/b").request(Config(base_url="https://h:1/root/"))
+        assert (request.origin, request.target) == ("https://h:1", "/root/api/secrets/a%2Fb")
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("make", "told"),
+        [
+            (lambda: operations.run(4711), "run: input: a string belongs here"),
+            (lambda: operations.run(b"4711"), "run: input: a string belongs here"),
+            (lambda: operations.run("x", session_id=4711), "run: session_id: a string or null belongs here"),
+            (lambda: operations.run("x", timeout_ms="4711"), "run: timeout_ms: a whole number belongs here"),
+            (lambda: operations.run("x", timeout_ms=4711.0), "run: timeout_ms: a whole number belongs here"),
+            (lambda: operations.run("x", timeout_ms=True), "run: timeout_ms: a whole number belongs here"),
+            (lambda: operations.run("x", timeout_ms=None), "run: timeout_ms: a whole number belongs here"),
+            (lambda: operations.run("x", stream=1), "run: stream: true or false belongs here"),
+            (lambda: operations.run_stream(None), "run_stream: input: a string belongs here"),
+            (lambda: operations.trace(4711), "trace: trace_id: a string belongs here"),
+            (lambda: operations.chat(["4711"]), "chat: message: a string belongs here"),
+            (lambda: operations.run_agent("a", "t", config=[1]), "run_agent: config: an object or null belongs here"),
+            (lambda: operations.set_secret("k", 4711), "set_secret: value: a string belongs here"),
+            (lambda: operations.set_secret("k", "v", provider=None), "set_secret: provider: a string belongs here"),
+            (lambda: operations.get_secret(None), "get_secret: key: a string belongs here"),
+            (lambda: operations.explain("x", []), "explain: command_input: an object belongs here"),
+            (lambda: operations.explain("x", ""), "explain: command_input: an object belongs here"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else None,
+    )  # fmt: skip
+    def test_the_wrong_kind_is_a_type_error_or_value_error_that_names_the_argument_only(self, make, told: str) -> None:
+        with pytest.raises((TypeError, ValueError)) as caught:
+            make()
+        assert str(caught.value) == told
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: operations.trace(""),
+            lambda: operations.get_secret(""),
+            lambda: operations.set_secret("", "4711"),
+            lambda: operations.delete_secret(""),
+            lambda: operations.governance_trace(""),
+        ],
+        ids=["trace", "get_secret", "set_secret", "delete_secret", "governance_trace"],
+    )
+    def test_an_empty_key_is_a_value_error(self, make) -> None:
+        with pytest.raises(ValueError, match="it must not be empty"):
+            make()
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: operations.run("4711\ud800"),
+            lambda: operations.run_stream("\udfff4711"),
+            lambda: operations.trace("4711\ud800"),
+            lambda: operations.get_secret("4711\ud800"),
+            lambda: operations.set_secret("k", "4711\ud800"),
+            lambda: operations.chat("4711\ud800"),
+            lambda: operations.run_agent("a", "t", config={"4711\ud800": 1}),
+            lambda: operations.explain("4711\ud800"),
+        ],
+        ids=["run", "run_stream", "trace", "get_secret", "set_secret", "chat", "run_agent", "explain"],
+    )
+    def test_a_lone_surrogate_is_a_value_error_that_does_not_quote_the_text(self, make) -> None:
+        with pytest.raises(ValueError, match="lone surrogate") as caught:
+            make()
+        assert "4711" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+    def test_what_json_cannot_say(self) -> None:
+        with pytest.raises(ValueError, match="run_agent: Out of range float"):
+            operations.run_agent("a", "t", config={"x": float("nan")})
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            operations.explain("x", {"x": object()})
+
+
+def test_no_repr_shows_an_argument() -> None:
+    for operation in (
+        operations.set_secret("hunter2", "hunter2", provider="hunter2"),
+        operations.get_secret("hunter2"),
+        operations.run("hunter2"),
+    ):
+        assert repr(operation) == f"Operation(name={operation.name!r})"
+        request = operation.request(Config(api_key="hunter2", headers={"X-A": "hunter2"}), "hunter2")
+        assert "hunter2" not in repr(request).replace("/api/secrets/hunter2", "")
+
+
+RESULTS: dict[str, tuple[Operation[Any], object]] = {
+    "run": (operations.run("x"), RunResponse("r", "t", None, "ALLOW", 1.0, 2)),
+    "health": (operations.health(), HealthResponse("ok", "1", 2)),
+    "trace": (operations.trace("t"), TraceResponse("t", "ALLOW", [], 1, reason="r")),
+    "chat": (operations.chat("x"), ChatResponse("r", "s", "t")),
+    "run_agent": (operations.run_agent("a", "t"), AgentResult("r", "a", status="COMPLETED")),
+    "system_status": (operations.system_status(), SystemStatus("ok", "1", 2, ollama=True)),
+    "system_config": (operations.system_config(), {"a": [1, None]}),
+    "system_metrics": (operations.system_metrics(), SystemMetrics({"own": 1})),
+    "get_secret": (operations.get_secret("k"), "é😀"),
+    "set_secret": (operations.set_secret("k", "v"), None),
+    "delete_secret": (operations.delete_secret("k"), None),
+    "explain": (operations.explain("x"), {"decision": "ALLOW"}),
+    "governance_status": (operations.governance_status(), {}),
+    "governance_trace": (operations.governance_trace("c"), {"id": "c"}),
+    "governance_trace, none": (operations.governance_trace("c"), None),
+}
+
+
+class TestRead:
+    @pytest.mark.parametrize(("operation", "result"), RESULTS.values(), ids=RESULTS)
+    def test_the_client_reads_what_the_server_answers(self, operation: Operation[Any], result: object) -> None:
+        reply = answer(operation.name, result)
+        headers = [(name.encode(), value.encode()) for name, value in reply.headers]
+        assert operation.read(response(reply.status, reply.body, headers), Config()) == result
+
+    def test_every_operation_but_the_stream_is_in_that_table(self) -> None:
+        assert {operation.name for operation, _ in RESULTS.values()} == {*ROUTES} - {"run_stream"}
+
+    @pytest.mark.parametrize("operation", [row[0] for row in list(RESULTS.values())], ids=RESULTS)
+    @pytest.mark.parametrize(
+        ("body", "told"),
+        [
+            (b"", "has no body"),
+            (b"<html>", "no JSON"),
+            (b"[]", "object"),
+            (b"null", "object"),
+            (b'{"a":NaN}', "no JSON"),
+            (b'{"a":"\xff"}', "not UTF-8"),
+            (b"[" * 100_000, "deeper than 128"),
+        ],
+        ids=["empty", "html", "list", "null", "NaN", "not UTF-8", "deep"],
+    )
+    def test_a_body_that_does_not_fit(self, operation: Operation[Any], body: bytes, told: str) -> None:
+        if operation.name in ("set_secret", "delete_secret"):  # any body, ignored
+            assert operation.read(response(200, body), Config()) is None
+            return
+        with pytest.raises(RemoteProtocolError) as caught:
+            operation.read(response(200, body), Config())
+        assert told in str(caught.value)
+
+    def test_204_where_a_body_is_needed(self) -> None:
+        with pytest.raises(RemoteProtocolError, match=r"\(204\) has no body"):
+            operations.health().read(response(204, b""), Config())
+        assert operations.delete_secret("k").read(response(204, b""), Config()) is None
+
+    @pytest.mark.parametrize("body", [{}, {"value": None}, {"value": 4711}], ids=str)
+    def test_a_secret_that_is_no_string_is_not_quoted(self, body: object) -> None:
+        with pytest.raises(RemoteProtocolError, match="'value'") as caught:
+            operations.get_secret("k").read(response(200, body), Config())
+        assert "4711" not in str(caught.value)
+
+    def test_404_is_none_for_governance_trace_and_not_found_for_everything_else(self) -> None:
+        assert operations.governance_trace("c").read(response(404, b"<html>"), Config()) is None
+        for operation, _ in list(RESULTS.values())[:-2]:
+            with pytest.raises(NotFound):
+                operation.read(response(404, b""), Config())
+
+    def test_every_other_failure_of_governance_trace_is_raised(self) -> None:
+        with pytest.raises(ServerError):
+            operations.governance_trace("c").read(response(500, b""), Config())
+
+    def test_an_error_hides_the_key_and_the_secret_that_the_server_echoes(self) -> None:
+        config = Config(api_key="key-4711")
+        body = {"message": "bad key-4711 hunter2", "details": [{"input": {"hunter2": ["key-4711", "hunter2"]}}]}
+        with pytest.raises(StatusError) as caught:
+            operations.set_secret("k", "hunter2").read(response(400, body), config)
+        told = f"{caught.value!r} {caught.value} {vars(caught.value)}"
+        assert "hunter2" not in told
+        assert "key-4711" not in told
+        assert caught.value.message == "bad *** ***"
+
+    def test_retry_after_is_kept(self) -> None:
+        with pytest.raises(ServerError) as caught:
+            operations.health().read(response(503, b""), Config(), retry_after=7.5)
+        assert caught.value.retry_after == 7.5
+
+    def test_a_stream(self) -> None:
+        stream = RunStream()
+        reply = Response(200, [(b"content-type", b"text/event-stream")], stream=stream)
+        assert operations.run_stream("x").read(reply, Config()) is stream
+
+    @pytest.mark.parametrize(("kind", "named"), [(b"text/html", "text/html"), (b"", "no content type")])
+    def test_something_else_instead_of_a_stream_is_quoted(self, kind: bytes, named: str) -> None:
+        reply = response(200, b"<html>" + b"x" * 1000, [(b"content-type", kind)])
+        with pytest.raises(RemoteProtocolError, match=f"the response is {named}: '<html>xxx") as caught:
+            operations.run_stream("x").read(reply, Config())
+        assert len(str(caught.value)) < 250

@@ -1,0 +1,80 @@
+"""The namespaces: each method makes its operation, and hands it to the caller's way of calling."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from hestiaos_proto import operations, resources
+from hestiaos_proto.operations import Operation
+
+# Each method, its arguments, and the operation that it makes.
+METHODS: list[tuple[str, str, tuple[Any, ...], dict[str, Any], Operation[Any]]] = [
+    ("Chat", "run", ("hi",), {}, operations.chat("hi")),
+    ("Chat", "run", ("hi",), {"session_id": "s"}, operations.chat("hi", session_id="s")),
+    ("Chat", "run", ("hi", "s"), {}, operations.chat("hi", session_id="s")),
+    ("Agents", "run", ("a", "t"), {}, operations.run_agent("a", "t")),
+    ("Agents", "run", ("a", "t", {"k": 1}), {}, operations.run_agent("a", "t", config={"k": 1})),
+    ("Agents", "run", ("a", "t"), {"config": {"k": 1}}, operations.run_agent("a", "t", config={"k": 1})),
+    ("System", "status", (), {}, operations.system_status()),
+    ("System", "config", (), {}, operations.system_config()),
+    ("System", "metrics", (), {}, operations.system_metrics()),
+    ("Secrets", "get", ("k",), {}, operations.get_secret("k")),
+    ("Secrets", "set", ("k", "v"), {}, operations.set_secret("k", "v")),
+    ("Secrets", "set", ("k", "v", "p"), {}, operations.set_secret("k", "v", provider="p")),
+    ("Secrets", "set", ("k", "v"), {"provider": "p"}, operations.set_secret("k", "v", provider="p")),
+    ("Secrets", "delete", ("k",), {}, operations.delete_secret("k")),
+    ("Governance", "explain", ("WRITE", {"path": "x"}), {}, operations.explain("WRITE", {"path": "x"})),
+    ("Governance", "explain", ("WRITE",), {}, operations.explain("WRITE")),
+    ("Governance", "status", (), {}, operations.governance_status()),
+    ("Governance", "trace", ("c",), {}, operations.governance_trace("c")),
+]
+methods = pytest.mark.parametrize(
+    ("namespace", "method", "args", "kwargs", "operation"),
+    METHODS,
+    ids=[f"{row[0]}.{row[1]}{row[2]}" for row in METHODS],
+)
+
+
+class Recorder:
+    """A way of calling that gives the operation itself, and how it was called, as the result."""
+
+    def call(self, operation: Operation[Any], /) -> Any:
+        return "sync", operation
+
+    async def call_async(self, operation: Operation[Any], /) -> Any:
+        return "async", operation
+
+
+def finish(coroutine: Any) -> Any:
+    """The result of a coroutine that awaits nothing from outside."""
+    with pytest.raises(StopIteration) as stop:
+        coroutine.send(None)
+    return stop.value.value
+
+
+@methods
+def test_the_sync_method(namespace: str, method: str, args, kwargs, operation) -> None:
+    space = getattr(resources, namespace)(Recorder())
+    assert getattr(space, method)(*args, **kwargs) == ("sync", operation)
+
+
+@methods
+@pytest.mark.parametrize("prefix", ["", "Async"], ids=["either way", "async only"])
+def test_the_async_method(namespace: str, prefix: str, method: str, args, kwargs, operation) -> None:
+    space = getattr(resources, prefix + namespace)(Recorder())
+    assert finish(getattr(space, f"{method}_async")(*args, **kwargs)) == ("async", operation)
+
+
+@pytest.mark.parametrize("name", ["Chat", "Agents", "System", "Secrets", "Governance"])
+def test_the_two_kinds_have_the_same_methods_with_the_same_parameters(name: str) -> None:
+    both, only_async = getattr(resources, name), getattr(resources, f"Async{name}")
+    public = {method for method in dir(both) if not method.startswith("_")}
+    sync = {method for method in public if not method.endswith("_async")}
+    assert public == sync | {f"{method}_async" for method in sync}
+    assert {method for method in dir(only_async) if not method.startswith("_")} == public - sync
+    for method in sync:
+        assert inspect.signature(getattr(both, method)) == inspect.signature(getattr(both, f"{method}_async"))
+    assert {row[1] for row in METHODS if row[0] == name} == sync

@@ -1,0 +1,69 @@
+"""The guard passes on the code as it stands, and fails on each import that would break a layer."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hestiaos import contract_guard
+
+PACKAGES = Path(contract_guard.__file__).parent.parent
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for package in contract_guard.LAYERS:
+        shutil.copytree(PACKAGES / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_the_code_is_pure() -> None:
+    done = subprocess.run([sys.executable, "-m", "hestiaos.contract_guard"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.endswith("pure\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import socket",
+        "import time",
+        "import asyncio",
+        "import random",
+        "import httpx",
+        "import http.client",
+        "from urllib.request import urlopen",
+        "from hestiaos_httpx import Client",
+        "def f():\n    import os.path as p",
+        "open('x')",
+        "from datetime import datetime\ndatetime.now()",
+    ],
+)
+def test_an_impure_core_fails(copy: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with (copy / "hestiaos_proto" / "sse.py").open("a") as file:
+        file.write(f"\n{line}\n")
+    assert contract_guard.main(copy) == 1
+    assert "hestiaos_proto/sse.py:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("package", "line"),
+    [
+        ("hestiaos_httpx", "from hestiaos_local import Platform"),
+        ("hestiaos_local", "import hestiaos_httpx"),
+        ("hestiaos_httpx", "import hestiaos"),
+        ("hestiaos", "import hestiaos_cli"),
+    ],
+)
+def test_an_import_that_runs_upwards_fails(copy: Path, package: str, line: str) -> None:
+    (copy / package / "new.py").write_text(line)
+    assert contract_guard.main(copy) == 1
+
+
+def test_a_missing_package_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert contract_guard.main(tmp_path) == 1
+    assert "hestiaos_proto" in capsys.readouterr().err
