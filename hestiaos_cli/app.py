@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,13 @@ def main() -> None:
 @click.option("--session-id", help="The session to run in.")
 @click.option("--agent-id", help="The agent to run as.")
 @click.option("--mode-hint", type=click.Choice(["fast", "balanced", "deep"]), help="How much to think.")
-@click.option("--timeout-ms", type=click.IntRange(min=1), default=30_000, help="How long the server may take.")
+@click.option("--timeout-ms", type=click.IntRange(min=1), help="How long the server may take; else 30,000.")
 @global_options
 @_settings
 def run(settings: Settings, /, text: str, stream: bool, **options: Any) -> None:
     """Execute TEXT through the governance pipeline; '-' reads it from standard input."""
     if text == "-":
-        text = click.get_text_stream("stdin").read()
+        text = sys.stdin.read()
     with settings.client() as client:
         if stream:
             with client.run_stream(text, **options) as events:

@@ -77,10 +77,13 @@ class _Client:
         session_id: str | None = None,
         agent_id: str | None = None,
         mode_hint: ModeHint | None = None,
-        timeout_ms: int = 30_000,
+        timeout_ms: int | None = None,
         stream: bool = False,
     ) -> RunResponse:
-        """Execute `input` through governance; the server may take `timeout_ms` milliseconds.
+        """Execute `input` through governance.
+
+        The server may take `timeout_ms` milliseconds, by default 30,000. Where it is given and longer than the
+        client's timeout, the client waits as long.
 
         Raises `GovernanceBlock` where governance refuses, `HestiaError` for whatever else goes wrong.
         """
@@ -101,7 +104,7 @@ class _Client:
         session_id: str | None = None,
         agent_id: str | None = None,
         mode_hint: ModeHint | None = None,
-        timeout_ms: int = 30_000,
+        timeout_ms: int | None = None,
         stream: bool = False,
     ) -> RunResponse:
         """As `run`."""
@@ -152,7 +155,7 @@ class Client(_Client):
         session_id: str | None = None,
         agent_id: str | None = None,
         mode_hint: ModeHint | None = None,
-        timeout_ms: int = 30_000,
+        timeout_ms: int | None = None,
         timeout: float | None = None,
         *,
         cancel: threading.Event | None = None,
@@ -189,7 +192,7 @@ class AsyncClient(_Client):
         session_id: str | None = None,
         agent_id: str | None = None,
         mode_hint: ModeHint | None = None,
-        timeout_ms: int = 30_000,
+        timeout_ms: int | None = None,
         timeout: float | None = None,
     ) -> AsyncEventStream:
         """Execute `input` and stream what happens, from the first time that an event is asked for.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 import socket
 import time
 from collections.abc import Callable, Generator
@@ -31,9 +32,16 @@ from anyio.streams.stapled import MultiListener
 from attrs import frozen
 
 from hestiaos_local.platform import Platform
-from hestiaos_proto import AuthenticationFailed, Call, Config, Control, RemoteProtocolError, ServerConnection
+from hestiaos_proto import (
+    AuthenticationFailed,
+    Call,
+    Config,
+    Control,
+    RemoteProtocolError,
+    ServerConnection,
+    StatusError,
+)
 from hestiaos_proto.config import MAX_BODY_SIZE
-from hestiaos_proto.connection.server import MAX_HEAD_SIZE
 from hestiaos_proto.models import StreamEvent
 
 __all__ = ["ServeError", "serve"]
@@ -46,10 +54,12 @@ _LINGER = 5.0  # how long a client is heard out before the connection is closed
 _ACCEPT_AGAIN = 0.1
 
 # In bytes:
-_READ_AHEAD = MAX_HEAD_SIZE + MAX_BODY_SIZE  # how much a client may send while it is being answered
 _HEARD_OUT = 2 * MAX_BODY_SIZE  # how much more is read and dropped before the connection is closed
 
-_GONE = (EndOfStream, BrokenResourceError, OSError)
+_LOCAL_NAME = re.compile(r"(localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
+_NOT_LOCAL = "without an API key this server answers programs of this machine only, as localhost or by its address"
+
+_GONE = (EndOfStream, BrokenResourceError, OSError, RemoteProtocolError)
 
 _log = logging.getLogger("hestiaos_local")
 
@@ -104,15 +114,24 @@ class _Service:
             raise ValueError(f"heartbeat must be a number of seconds greater than 0, not {self.heartbeat}")
 
     def respond(self, call: Call) -> object:
-        """The platform's response, to a client that has the key."""
-        too_large = call.refusal is not None and call.refusal.status_code == 413  # comes without headers
-        if self.api_key is None or too_large or self._knows(call.key):
+        """The platform's response, to a client that has the key, or where there is none, to one of this machine."""
+        if self.api_key is None:
+            return self.platform.respond(call) if _is_local(call) else StatusError(_NOT_LOCAL, status_code=421)
+        if hmac.compare_digest((call.key or "").encode(), self.api_key.encode()):
             return self.platform.respond(call)
         return AuthenticationFailed()
 
-    def _knows(self, key: str | None) -> bool:
-        assert self.api_key is not None
-        return hmac.compare_digest((key or "").encode(), self.api_key.encode())
+
+def _is_local(call: Call) -> bool:
+    """Whether a request was meant for this machine by a program of this machine.
+
+    A web page in a browser here reaches loopback too. It gives itself away by its `Origin`, or, where its name was
+    made to resolve to loopback, by a `Host` that is neither an address nor localhost.
+    """
+    return all(
+        _LOCAL_NAME.fullmatch(named.partition("//")[2])
+        for named in (f"//{call.headers.get('host', '')}", call.headers.get("origin", "//localhost"))
+    )
 
 
 class _Conversation:
@@ -135,7 +154,7 @@ class _Conversation:
                     else:
                         await self._send(response)
                 await self._hear_out()
-        except _GONE:  # the client went away: there is nobody to tell
+        except _GONE:  # the client went away, or it sends and sends and does not listen: there is nobody to tell
             pass
         except Exception:  # a fault of this server costs one connection, not those of all others
             _log.exception("a connection was ended by a fault of the server")
@@ -160,15 +179,14 @@ class _Conversation:
                     patience.deadline = current_time() + _REQUEST
         return None
 
-    async def _receive(self) -> int:
-        """Read what arrives next; gives its size in bytes, which is 0 at the end."""
+    async def _receive(self) -> None:
+        """Read what arrives next."""
         try:
             data = await self._stream.receive()
         except EndOfStream:
             self._ended = True
             data = b""
         self._connection.receive_data(data)
-        return len(data)
 
     async def _send(self, item: object) -> None:
         with fail_after(_SEND):
@@ -193,13 +211,10 @@ class _Conversation:
 
     async def _listen(self, seconds: float) -> None:
         """Let `seconds` pass. Raises `EndOfStream` as soon as the client goes away; what it sends is kept for later."""
-        size = 0
         with move_on_after(seconds):
-            while size <= _READ_AHEAD:
-                size += await self._receive()
-                if self._ended:
-                    raise EndOfStream
-            raise EndOfStream  # it sends and sends, and does not listen
+            while not self._ended:
+                await self._receive()
+            raise EndOfStream
 
     async def _hear_out(self) -> None:
         """Read on for a moment after the last response.

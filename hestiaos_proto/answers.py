@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 from attrs import field, frozen
@@ -97,7 +97,7 @@ def answer(operation: str, result: object) -> Answer:
 
 def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
     """What a client is told of an exception; `status` is for a request that broke the protocol."""
-    if isinstance(error, StatusError):
+    if isinstance(error, StatusError) and error.status_code >= 400:
         return error
     if isinstance(error, RemoteProtocolError):  # here the remote side is the client
         return StatusError(error.message, status_code=status, code="BAD_REQUEST")
@@ -130,6 +130,6 @@ def _refuse(error: StatusError) -> Answer:
     if error.status_code == 405:  # RFC 9110, section 15.5.6
         allowed = error.details.get("allowed", []) if isinstance(error.details, dict) else []
         headers.append(("Allow", ", ".join(allowed)))
-    if error.retry_after is not None:  # RFC 9110, section 10.2.3: whole seconds
+    if error.retry_after is not None and isfinite(error.retry_after):  # RFC 9110, section 10.2.3: whole seconds
         headers.append(("Retry-After", str(ceil(error.retry_after))))
     return Answer(error.status_code, tuple(headers), body)

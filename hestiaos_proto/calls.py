@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from attrs import field, frozen
 
@@ -65,14 +65,16 @@ class Send:
     read_timeout: float
     deadline: Deadline
     _config: Config = field(repr=False)
-    _streams: bool = field(repr=False)
+    _operation: Operation[Any] = field(repr=False)
 
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
         """The response whose head has arrived. Where it has a `stream` the call needs no more of it than that."""
-        strict, size = self._config.strict, self._config.max_event_size
-        stream = RunStream(strict=strict, max_event_size=size) if self._streams else None
+        config, mask = self._config, self._operation.mask(self._config)
+        stream = None
+        if self._operation.route.streams:
+            stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, mask=mask)
         return Response(
-            status, headers, stream=stream, max_body_size=self._config.max_body_size, deadline=self.deadline
+            status, headers, stream=stream, max_body_size=config.max_body_size, deadline=self.deadline, mask=mask
         )
 
 
@@ -96,16 +98,14 @@ def call(operation: Operation[T], config: Config, ambient: Ambient, *, deadline:
     """
     idempotent = operation.route.idempotent
     end = Deadline(ambient.monotonic, config.deadline if deadline is None else deadline)
-    patience = max(config.timeout, operation.arguments.get("timeout_ms", 0) / 1000)
+    patience = max(config.timeout, operation.patience)
     request = operation.request(config, None if idempotent else f"{ambient.random.getrandbits(128):032x}")
     attempt = 0
     while True:
         end.check()
-        reply = yield Send(
-            request, end.bound(config.timeout), end.bound(patience), end, config, operation.route.streams
-        )
+        reply = yield Send(request, end.bound(config.timeout), end.bound(patience), end, config, operation)
         try:
-            return _result(operation, config, reply, ambient)
+            return _result(operation, reply, ambient)
         except (StatusError, TransportError) as error:
             pause = _pause(error, idempotent, attempt, ambient) if attempt < config.retries else None
             if pause is None or end.bound(pause) < pause:
@@ -114,11 +114,11 @@ def call(operation: Operation[T], config: Config, ambient: Ambient, *, deadline:
         yield Wait(pause)
 
 
-def _result(operation: Operation[T], config: Config, reply: Reply, ambient: Ambient) -> T:
+def _result(operation: Operation[T], reply: Reply, ambient: Ambient) -> T:
     if isinstance(reply, HestiaError):
         raise reply
     assert reply is not None, "a Send is answered with a Response or an exception"
-    return operation.read(reply, config, retry_after=_retry_after(reply, ambient))
+    return operation.read(reply, retry_after=_retry_after(reply, ambient))
 
 
 def _pause(error: StatusError | TransportError, idempotent: bool, attempt: int, ambient: Ambient) -> float | None:

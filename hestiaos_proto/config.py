@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -63,8 +62,10 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _positive(instance: Config, attribute: Any, value: float | None) -> None:
-    if value is not None and not (isinstance(value, (int, float)) and isfinite(value) and value > 0):
-        raise ValueError(f"{attribute.name} must be a number greater than 0, not {value!r}")
+    if value is not None and not (isinstance(value, (int, float)) and 0 < value < 10**9):
+        raise ValueError(
+            f"{attribute.name} must be a number greater than 0 and below a thousand million, not {value!r}"
+        )
 
 
 def _not_negative(instance: Config, attribute: Any, value: int) -> None:

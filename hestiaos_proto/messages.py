@@ -10,6 +10,7 @@ from hestiaos_proto.config import MAX_BODY_SIZE
 from hestiaos_proto.content import ContentDecoder
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import HestiaError, RemoteProtocolError
+from hestiaos_proto.masking import Mask
 from hestiaos_proto.stream import RunStream
 
 __all__ = ["Request", "Response"]
@@ -35,7 +36,7 @@ class Response:
     """A response whose status and headers have arrived; its body follows through `receive_data`.
 
     The body is decompressed (gzip, deflate) and collected, or, where the response is the event stream that was asked
-    for, handed on to `stream`.
+    for, handed on to `stream`. What an error quotes of it is masked by `mask`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Response:
         stream: RunStream | None = None,
         max_body_size: int = MAX_BODY_SIZE,
         deadline: Deadline | None = None,
+        mask: Mask | None = None,
     ) -> None:
         self.status = status
         self.headers: dict[str, str] = {}
@@ -55,6 +57,7 @@ class Response:
         self.stream = stream if status == 200 and self.content_type == "text/event-stream" else None
         self._max_size = max_body_size
         self.deadline = deadline or Deadline.never()
+        self.mask = mask or Mask()
         self._body = bytearray()
         self._content = ContentDecoder(self.headers.get("content-encoding", ""))
 

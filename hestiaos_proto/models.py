@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import NoneType
-from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints, overload
 
 import attrs
 from attrs import field, frozen
@@ -155,9 +155,14 @@ class _Metric:
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: SystemMetrics, owner: type) -> float | None:
-        value: float | None = instance.metrics.get(self._name)
-        return value
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, instance: SystemMetrics, owner: type) -> float | None: ...
+
+    def __get__(self, instance: SystemMetrics | None, owner: type) -> Self | float | None:
+        return self if instance is None else instance.metrics.get(self._name)
 
 
 @frozen

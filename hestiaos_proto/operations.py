@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from hestiaos_proto.config import Config
 from hestiaos_proto.content import ACCEPT_ENCODING
+from hestiaos_proto.masking import Mask
 from hestiaos_proto.messages import Request, Response
 from hestiaos_proto.models import (
     AgentResult,
@@ -52,16 +53,23 @@ T = TypeVar("T")
 
 ModeHint = Literal["fast", "balanced", "deep"]
 
+_DEFAULT_TIMEOUT_MS = 30_000  # what a server is told where the caller says nothing
+_LONGEST_PATIENCE_MS = 10**9  # 11 days; a socket's timeout cannot be as long as an int can
+
 
 @frozen
 class Operation(Generic[T]):
-    """One call, whose result is a `T`. Its `repr` shows no argument: one may be a secret."""
+    """One call, whose result is a `T`; `patience` is how long the caller wants to wait for the server, in seconds.
+
+    Its `repr` shows no argument: one may be a secret.
+    """
 
     name: str
     route: Route[T] = field(repr=False)
     arguments: Mapping[str, Any] = field(repr=False)
     path: str = field(repr=False)
     body: bytes = field(repr=False)
+    patience: float = field(default=0.0, repr=False)
 
     def request(self, config: Config, idempotency_key: str | None = None) -> Request:
         """The request to send."""
@@ -80,24 +88,26 @@ class Operation(Generic[T]):
             headers["Idempotency-Key"] = idempotency_key
         return Request(self.route.method, config.origin, config.root_path + self.path, headers, self.body)
 
-    def read(self, response: Response, config: Config, *, retry_after: float | None = None) -> T:
+    def mask(self, config: Config) -> Mask:
+        """What hides the key, and the secrets among the arguments, in what the server repeats of the request."""
+        return Mask(config.api_key, *(self.arguments[arg.name] for arg in self.route.args() if arg.secret))
+
+    def read(self, response: Response, *, retry_after: float | None = None) -> T:
         """The result of a whole response, of a stream's as soon as its head is here.
 
         Raises the `StatusError` of a response that is no success, `RemoteProtocolError` for one that does not fit.
         """
         if 200 <= response.status < 300 or (response.status == 404 and self.route.absent):
             return self.route.read(response)
-        secrets = [self.arguments[arg.name] for arg in self.route.args() if arg.secret]
-        raise error_from_response(
-            response.status, response.body, retry_after=retry_after, hide=[config.api_key or "", *secrets]
-        )
+        raise error_from_response(response.status, response.body, retry_after=retry_after, mask=response.mask)
 
 
-def _operation(name: str, **arguments: Any) -> Operation[Any]:
+def _operation(name: str, *, patience_ms: int | None = None, **arguments: Any) -> Operation[Any]:
     route = ROUTES[name]
     route.check(arguments)
     path, body = route.encode(arguments)
-    return Operation(name, route, arguments, path, body)
+    patience = min(max(patience_ms or 0, 0), _LONGEST_PATIENCE_MS) / 1000
+    return Operation(name, route, arguments, path, body, patience)
 
 
 def run(
@@ -106,17 +116,21 @@ def run(
     session_id: str | None = None,
     agent_id: str | None = None,
     mode_hint: ModeHint | None = None,
-    timeout_ms: int = 30_000,
+    timeout_ms: int | None = None,
     stream: bool = False,
 ) -> Operation[RunResponse]:
-    """Execute `input` through governance; `timeout_ms` is how long the server may take, in milliseconds."""
+    """Execute `input` through governance.
+
+    `timeout_ms` is how long the server may take, in milliseconds; where it is given, the client waits as long too.
+    """
     return _operation(
         "run",
+        patience_ms=timeout_ms,
         input=input,
         session_id=session_id,
         agent_id=agent_id,
         mode_hint=mode_hint,
-        timeout_ms=timeout_ms,
+        timeout_ms=_DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms,
         stream=stream,
     )
 
@@ -127,16 +141,17 @@ def run_stream(
     session_id: str | None = None,
     agent_id: str | None = None,
     mode_hint: ModeHint | None = None,
-    timeout_ms: int = 30_000,
+    timeout_ms: int | None = None,
 ) -> Operation[RunStream]:
     """Execute `input` through governance and stream what happens."""
     return _operation(
         "run_stream",
+        patience_ms=timeout_ms,
         input=input,
         session_id=session_id,
         agent_id=agent_id,
         mode_hint=mode_hint,
-        timeout_ms=timeout_ms,
+        timeout_ms=_DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms,
         stream=True,
     )
 

@@ -31,8 +31,6 @@ __all__ = ["ROUTES", "Route", "recognise"]
 
 T = TypeVar("T")
 
-_QUOTED = 80  # how much of a body that should have been a stream an error quotes, in bytes
-
 
 @frozen
 class Route(Generic[T]):
@@ -194,9 +192,9 @@ def _object_or_none(response: Response) -> dict[str, Any] | None:
 
 def _stream(response: Response) -> RunStream:
     if response.stream is None:
-        start = response.body[:_QUOTED].decode("utf-8", "replace")
-        kind = response.content_type or "no content type"
-        raise RemoteProtocolError(f"an event stream was asked for, the response is {kind}: {start!r}")
+        kind = response.content_type or "of no content type"
+        quoted = response.mask.quote(response.body)
+        raise RemoteProtocolError(f"an event stream was asked for, the response is {kind}: {quoted}")
     return response.stream
 
 

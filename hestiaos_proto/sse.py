@@ -142,7 +142,8 @@ class SSEDecoder:
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
-        self._lines.receive_data(data)
+        if self._error is None:
+            self._lines.receive_data(data)
 
     def events(self) -> Iterator[ServerSentEvent]:
         """The events that are complete."""

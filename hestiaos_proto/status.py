@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +16,7 @@ from hestiaos_proto.errors import (
     ServerError,
     StatusError,
 )
+from hestiaos_proto.masking import Mask
 
 __all__ = ["error_from_response", "error_to_wire"]
 
@@ -31,21 +32,20 @@ _BODY_KEPT = 1024  # how much of an error body its exception keeps, in bytes
 
 
 def error_from_response(
-    status: int, body: bytes, *, retry_after: float | None = None, hide: Iterable[str] = ()
+    status: int, body: bytes, *, retry_after: float | None = None, mask: Mask | None = None
 ) -> StatusError:
     """The exception for an error response, with whatever could be read from the body kept on it.
 
-    The body is the documented form, a FastAPI server's `{"detail": …}`, or no JSON at all. Each string of `hide` (the
-    API key, a secret that the request carried) is masked wherever the body repeats it.
+    The body is the documented form, a FastAPI server's `{"detail": …}`, or no JSON at all. `mask` hides what it may
+    repeat of the request.
     """
-    secrets = sorted(filter(None, hide), key=len, reverse=True)  # one may be the beginning of another
+    mask = mask or Mask()
     read = _parsed(body)
-    masked = _mask(read, secrets)
+    masked = mask.value(read)
     said = _read(masked)
     if masked != read:  # JSON can spell a secret in many ways, so the body is written again
         body = _written(masked)
-    for secret in secrets:
-        body = body.replace(secret.encode(), b"***")
+    body = mask.data(body)
     message = said.get("message")
     if message is None and status not in _EXCEPTIONS:
         message = f"the server answered with status {status}"
@@ -109,15 +109,3 @@ def _field_errors(items: list[Any]) -> str:
         if isinstance(item, dict) and "msg" in item
     ]
     return "; ".join(told)
-
-
-def _mask(value: Any, secrets: list[str]) -> Any:
-    if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, "***")
-        return value
-    if isinstance(value, dict):
-        return {_mask(name, secrets): _mask(item, secrets) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_mask(item, secrets) for item in value]
-    return value

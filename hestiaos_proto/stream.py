@@ -20,6 +20,7 @@ from hestiaos_proto.errors import (
     RemoteProtocolError,
     StreamInterrupted,
 )
+from hestiaos_proto.masking import Mask
 from hestiaos_proto.models import StreamEvent
 from hestiaos_proto.sse import MAX_EVENT_SIZE, LineDecoder
 
@@ -54,7 +55,6 @@ ORDER: Mapping[State, Mapping[str, State]] = {
 """The frozen order: `start → (token | delta | tool_call)* → (final | error) → done`."""
 
 _KNOWN_TYPES = frozenset().union(*ORDER.values())
-_QUOTED = 80  # how much of a payload an error quotes, in bytes
 
 
 class RunStream:
@@ -62,10 +62,11 @@ class RunStream:
 
     `strict=True` enforces the frozen order; `strict=False` passes every event through. Both report a stream that ends
     before `done` as `StreamInterrupted`. A type that this version does not know is passed through, and leaves the
-    order as it is.
+    order as it is. What an error quotes is masked by `mask`.
     """
 
-    def __init__(self, *, strict: bool = True, max_event_size: int = MAX_EVENT_SIZE) -> None:
+    def __init__(self, *, strict: bool = True, max_event_size: int = MAX_EVENT_SIZE, mask: Mask | None = None) -> None:
+        self._mask = mask or Mask()
         self._strict = strict
         self._max_size = max_event_size
         self._lines = LineDecoder(max_event_size)
@@ -103,7 +104,8 @@ class RunStream:
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
-        self._lines.receive_data(data)
+        if self._error is None:
+            self._lines.receive_data(data)
 
     def connection_lost(self, error: HestiaError) -> None:
         """Take the fault that ended the connection; `events` raises it once it has delivered what arrived whole.
@@ -144,7 +146,9 @@ class RunStream:
             return self._read_payload(line[5:], last)
         if not line:
             if self._partial and not last:
-                raise RemoteProtocolError(f"a payload ends before its JSON object does: {_quoted(self._partial)}")
+                raise RemoteProtocolError(
+                    f"a payload ends before its JSON object does: {self._mask.quote(self._partial)}"
+                )
             return None
         name, _, payload = line.partition(b":")
         if name.lstrip() == b"data":  # the frozen contract finds the field behind white space too
@@ -156,7 +160,7 @@ class RunStream:
     def _read_payload(self, payload: bytes, last: bool) -> StreamEvent | None:
         if not self._partial:
             try:
-                return _event(json.loads(payload), payload)
+                return self._event(json.loads(payload), payload)
             except ValueError:
                 pass
         # Rare: several data lines, bytes that are not UTF-8, white space that JSON does not know, or no JSON.
@@ -177,9 +181,17 @@ class RunStream:
         self._partial.clear()
         self._unclosed = 0
         try:
-            return _event(json.loads(whole), whole)
+            return self._event(json.loads(whole), whole)
         except ValueError as error:
-            raise RemoteProtocolError(f"a payload is no JSON object ({error}): {_quoted(whole)}") from None
+            raise RemoteProtocolError(f"a payload is no JSON object ({error}): {self._mask.quote(whole)}") from None
+
+    def _event(self, body: object, payload: bytes) -> StreamEvent:
+        if type(body) is not dict:
+            raise RemoteProtocolError(f"a payload is no JSON object: {self._mask.quote(payload)}")
+        try:
+            return StreamEvent.from_wire(body)
+        except RemoteProtocolError as error:
+            raise RemoteProtocolError(f"{error.message}: {self._mask.quote(payload)}") from None
 
     def _accept(self, event: StreamEvent) -> StreamEvent:
         kind: str = event.type
@@ -212,24 +224,12 @@ class RunStream:
         if self._fault is not None and not isinstance(self._fault, ConnectionLost):
             raise self._fault
         if self._done:
-            raise RemoteProtocolError(f"the stream ends inside a payload after 'done': {_quoted(self._partial)}")
+            raise RemoteProtocolError(
+                f"the stream ends inside a payload after 'done': {self._mask.quote(self._partial)}"
+            )
         where = "inside an event" if self._partial else f"where {self._state.value} belongs"
         raise StreamInterrupted(
             f"the stream ended before 'done', {where}, after {self.events_received} events",
             events_received=self.events_received,
             last_event=self.last_event,
         ) from self._fault
-
-
-def _event(body: object, payload: bytes) -> StreamEvent:
-    if type(body) is not dict:
-        raise RemoteProtocolError(f"a payload is no JSON object: {_quoted(payload)}")
-    try:
-        return StreamEvent.from_wire(body)
-    except RemoteProtocolError as error:
-        raise RemoteProtocolError(f"{error.message}: {_quoted(payload)}") from None
-
-
-def _quoted(payload: bytes | bytearray) -> str:
-    start = payload[:_QUOTED].decode("utf-8", "replace").strip()
-    return repr(start) + ("…" if len(payload) > _QUOTED else "")

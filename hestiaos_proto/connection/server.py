@@ -55,6 +55,7 @@ class ServerConnection:
         self._last_event: StreamEvent | None = None
         self._error: RemoteProtocolError | None = None
         self._status = 400
+        self._ahead = 0
 
     @property
     def expects_continue(self) -> bool:
@@ -67,7 +68,14 @@ class ServerConnection:
         return self._h11.our_state in (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
 
     def receive_data(self, data: bytes) -> None:
-        """Take what arrived, in whatever pieces; `b""` is the end of what the client sends."""
+        """Take what arrived, in whatever pieces; `b""` is the end of what the client sends.
+
+        Raises `RemoteProtocolError` where more than one request's worth has come ahead of an answer.
+        """
+        if self._call is not None:  # h11 keeps what comes ahead of its turn
+            self._ahead += len(data)
+            if self._ahead > MAX_HEAD_SIZE + self._max_size:
+                raise RemoteProtocolError("the client sends on and on without waiting for its answer")
         try:
             self._h11.receive_data(data)
         except RuntimeError:  # h11's word for data behind the end
@@ -88,7 +96,7 @@ class ServerConnection:
             elif isinstance(event, h11.Data):
                 self._body += event.data
             if (refusal := self._too_large(event)) is not None:
-                self._call = Call("", {}, {}, refusal)
+                self._call = Call("", {}, self._headers(), refusal)
                 yield self._call
             elif isinstance(event, h11.EndOfMessage):
                 self._call = self._read_call()
@@ -103,6 +111,8 @@ class ServerConnection:
             return self._bytes(h11.InformationalResponse(status_code=100, headers=[]))
         if self._call is None and (self._error is None or item is not self._error):
             raise LocalProtocolError("there is no call to answer: take one from events() first")
+        if self._call is not None and self._call.refusal is not None and not isinstance(item, BaseException):
+            raise LocalProtocolError("the call cannot be carried out: send its refusal")
         if item is Control.HEARTBEAT:
             return self._begin_stream() + self._bytes(h11.Data(data=_HEARTBEAT))
         if isinstance(item, StreamEvent):
@@ -133,13 +143,16 @@ class ServerConnection:
         assert self._request is not None, "h11 gives a request before its body and its end"
         return self._request
 
-    def _read_call(self) -> Call:
-        head = self._head()
+    def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
-        for name, value in head.headers:
+        for name, value in self._head().headers:
             key, text = name.decode("ascii"), value.decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
-        return read_call(head.method.decode("ascii"), head.target.decode("latin-1"), headers, bytes(self._body))
+        return headers
+
+    def _read_call(self) -> Call:
+        head = self._head()
+        return read_call(head.method.decode("ascii"), head.target.decode("latin-1"), self._headers(), bytes(self._body))
 
     def _send_event(self, event: StreamEvent) -> bytes:
         out = self._begin_stream() + self._bytes(h11.Data(data=encode_stream_event(event)))
@@ -167,6 +180,7 @@ class ServerConnection:
     def _finish(self) -> bytes:
         out = self._bytes(h11.EndOfMessage())
         self._call = self._last_event = None
+        self._ahead = 0
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
             self._h11.start_next_cycle()
         return out

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import threading
-import time
 from collections.abc import Callable
 
 import anyio
@@ -159,11 +158,8 @@ def test_heartbeats_are_life(slow_url: str) -> None:
     with Client(slow_url, timeout=0.2) as client:
         stream = client.run_stream("a", timeout=0.6)
         next(stream)
-        begun = time.monotonic()
-        with pytest.raises(TimedOut):
+        with pytest.raises(TimedOut, match=r"0\.6 s"):  # the stream's own end, not the shorter one of a read
             next(stream)
-        # Three read timeouts went by; heartbeats came in each.
-        assert time.monotonic() - begun > 0.4
 
 
 @BACKENDS

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+import httpx
 import pytest
 import trio
 from trio.testing import MockClock
@@ -24,11 +25,11 @@ from hestiaos_local import Platform, ServeError, serve
 from hestiaos_proto import StreamEvent
 
 RUN = json.dumps({"input": "create a report"}).encode()
-HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
+HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers, "", ""]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
@@ -99,7 +100,7 @@ def test_a_connection_is_kept_alive(start: Callable[..., str]) -> None:
             "final",
             "done",
         ]
-        peer.send(b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        peer.send(b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         status, headers = peer.head()
         assert (status, headers["server"].split("/")[0]) == (200, "hestiaos")
         assert "date" in headers
@@ -159,7 +160,10 @@ def test_too_large_a_body_is_refused_and_the_client_hears_it(start: Callable[...
         assert (status, body["code"]) == (413, "HTTP_413")
         assert peer.at_end()
     with Peer(url) as peer:  # this one waits with it
-        peer.send(b"POST /api/v1/run HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n")
+        peer.send(
+            b"POST /api/v1/run HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\n"
+            b"Content-Length: 99999999\r\nExpect: 100-continue\r\n\r\n"
+        )
         assert peer.response()[0] == 413
 
 
@@ -169,7 +173,7 @@ def test_too_large_a_body_is_refused_and_the_client_hears_it(start: Callable[...
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
         (b"what is this\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost x\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 70_000, 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 70_000, 431),
     ],
     ids=["TLS", "words", "header", "large"],
 )
@@ -412,3 +416,27 @@ def test_an_argument_that_cannot_be(
         serve_once(platform, backend, **({"port": 0} | arguments))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "localhost:8000"}, 200),
+        ({"Host": "127.0.0.1:8000"}, 200),
+        ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "localhost", "Origin": "http://localhost:3000"}, 200),
+        ({"Host": "rebound.example"}, 421),
+        ({"Host": "localhost", "Origin": "https://evil.example"}, 421),
+        ({"Host": "localhost", "Origin": "null"}, 421),
+        ({"Host": "[broken"}, 421),
+    ],
+)
+def test_without_a_key_a_web_page_is_not_answered(
+    start: Callable[..., str], headers: dict[str, str], status: int
+) -> None:
+    assert httpx.get(f"{start()}/api/v1/health", headers=headers).status_code == status
+
+
+def test_with_a_key_any_name_is_answered(start: Callable[..., str]) -> None:
+    headers = {"Host": "hestia.example", "Authorization": "Bearer key"}
+    assert httpx.get(f"{start(api_key='key')}/api/v1/health", headers=headers).status_code == 200

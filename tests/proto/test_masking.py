@@ -1,0 +1,57 @@
+"""What is quoted from the other side holds neither the API key nor a secret, however the other side spells them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hestiaos_proto import Config, HestiaError, Response, RunStream, operations
+from hestiaos_proto.masking import Mask
+
+KEY = 'sk-"quoted"\\4711'
+
+
+@pytest.mark.parametrize("text", ["sk-4711", "a sk-4711 b sk-4711", "sk-4711extra"])
+def test_every_occurrence_is_masked(text: str) -> None:
+    assert "4711" not in Mask("sk-4711").text(text)
+
+
+def test_the_longer_of_two_is_masked_first() -> None:
+    assert Mask("key", "key-chain").text("key-chain key") == "*** ***"
+
+
+def test_what_is_no_secret_is_left() -> None:
+    assert Mask(None, "").value({"a": ["b", 1, None]}) == {"a": ["b", 1, None]}
+
+
+def test_names_and_nested_values_are_masked() -> None:
+    assert Mask("s3").value({"s3": [{"x": "s3s3"}, 3]}) == {"***": [{"x": "******"}, 3]}
+
+
+def test_a_secret_is_masked_as_json_spells_it() -> None:
+    assert "4711" not in Mask(KEY).quote(json.dumps({"echo": KEY}).encode())
+    assert "4711" not in Mask(KEY).data(json.dumps([KEY]).encode()).decode()
+
+
+@pytest.mark.parametrize("ahead", range(60, 90))
+def test_a_quote_does_not_cut_a_secret_in_two(ahead: int) -> None:
+    quoted = Mask("secret-4711-abcdefghijk").quote(b"x" * ahead + b"secret-4711-abcdefghijk" + b"y" * 500)
+    assert "secret" not in quoted
+    assert len(quoted) < 100
+
+
+def test_a_stream_that_echoes_the_key_does_not_bring_it_into_an_error() -> None:
+    config = Config(api_key="sk-4711")
+    mask = operations.run_stream("x").mask(config)
+    stream = RunStream(mask=mask)
+    stream.receive_data(b"data: Authorization: Bearer sk-4711\n")
+    with pytest.raises(HestiaError) as caught:
+        list(stream.events())
+    assert "Bearer ***" in str(caught.value)
+
+    page = Response(200, [(b"content-type", b"text/html")], mask=mask)
+    page.receive_data(b"<pre>Authorization: Bearer sk-4711</pre>")
+    with pytest.raises(HestiaError) as caught:
+        operations.run_stream("x").read(page)
+    assert "Bearer ***" in str(caught.value)
