@@ -1,54 +1,22 @@
-"""Drives the core's calls: two small loops that send what it says and sleep when it says so."""
+"""Carries out the core's calls: sends what it says, and sleeps when it says so."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from hestiaos_httpx.exchange import AsyncExchange, Exchange
 from hestiaos_httpx.pools import Pools
-from hestiaos_proto import Ambient, Config, Operation, Send, Steps, TransportError, Wait, call
+from hestiaos_proto import Ambient, Config, Operation, Send, TransportError, call, drive, drive_async
 from hestiaos_proto.calls import Reply
 
-__all__ = ["Caller", "drive", "drive_async"]
+__all__ = ["AMBIENT", "Caller"]
 
 T = TypeVar("T")
 
 AMBIENT = Ambient(time.monotonic, time.time, random.SystemRandom())
-
-
-def drive(steps: Steps[T], send: Callable[[Send], Reply], sleep: Callable[[float], None] = time.sleep) -> T:
-    """Carry a call out to its result."""
-    try:
-        step = next(steps)
-        while True:
-            if isinstance(step, Wait):
-                sleep(step.seconds)
-                step = steps.send(None)
-            else:
-                step = steps.send(send(step))
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-async def drive_async(steps: Steps[T], send: Callable[[Send], Awaitable[Reply]]) -> T:
-    """As `drive`."""
-    from anyio import sleep
-
-    try:
-        step = next(steps)
-        while True:
-            if isinstance(step, Wait):
-                await sleep(step.seconds)
-                step = steps.send(None)
-            else:
-                step = steps.send(await send(step))
-    except StopIteration as end:
-        result: T = end.value
-        return result
+"""The clocks and the random numbers of this process."""
 
 
 class Caller:
@@ -60,11 +28,13 @@ class Caller:
 
     def call(self, operation: Operation[T]) -> T:
         """The operation's result. Raises `HestiaError`."""
-        return drive(call(operation, self.config, AMBIENT), self._send)
+        return drive(call(operation, self.config, AMBIENT), self._send, time.sleep)
 
     async def call_async(self, operation: Operation[T]) -> T:
         """The operation's result. Raises `HestiaError`."""
-        return await drive_async(call(operation, self.config, AMBIENT), self._send_async)
+        from anyio import sleep
+
+        return await drive_async(call(operation, self.config, AMBIENT), self._send_async, sleep)
 
     def _send(self, send: Send) -> Reply:
         try:

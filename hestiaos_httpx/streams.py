@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from hestiaos_httpx.caller import AMBIENT, Caller, drive, drive_async
+from hestiaos_httpx.caller import AMBIENT, Caller
 from hestiaos_httpx.cancelling import Cancelled, Canceller
 from hestiaos_httpx.exchange import AsyncExchange, Exchange
 from hestiaos_httpx.loops import close_soon, current_loop
@@ -20,6 +20,8 @@ from hestiaos_proto import (
     StreamEvent,
     TransportError,
     call,
+    drive,
+    drive_async,
 )
 from hestiaos_proto.calls import Reply
 
@@ -209,10 +211,10 @@ class AsyncEventStream(_Stream):
         await self._end()
 
     async def _receive(self) -> None:
-        from anyio import move_on_after
+        from anyio import move_on_after, sleep
 
         if self._machine is None:
-            self._machine = await drive_async(self._steps, self._send)
+            self._machine = await drive_async(self._steps, self._send, sleep)
         else:
             assert self._exchange is not None, "a stream has come with an exchange"
             with move_on_after(self._exchange.response.deadline.left()) as scope:

@@ -7,9 +7,9 @@ Every machine has the same three verbs. `receive_data(data)` takes what arrived,
 
 from hestiaos_proto import operations
 from hestiaos_proto.answers import Answer, Call, answer, encode_stream_event, read_call
-from hestiaos_proto.calls import Ambient, Send, Steps, Wait, call
+from hestiaos_proto.calls import Ambient, Send, Steps, Wait, call, drive, drive_async
 from hestiaos_proto.config import Config
-from hestiaos_proto.connection import Control, ServerConnection
+from hestiaos_proto.connection import ClientConnection, Control, ServerConnection
 from hestiaos_proto.errors import (
     AuthenticationFailed,
     ConnectFailed,
@@ -55,6 +55,7 @@ __all__ = [
     "AuthenticationFailed",
     "Call",
     "ChatResponse",
+    "ClientConnection",
     "Config",
     "ConnectFailed",
     "ConnectionLost",
@@ -95,6 +96,8 @@ __all__ = [
     "__version__",
     "answer",
     "call",
+    "drive",
+    "drive_async",
     "encode_comment",
     "encode_event",
     "encode_stream_event",

@@ -6,21 +6,19 @@ came instead, and `Wait`, to be answered with `None` once so many seconds have p
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Iterable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import Any, Protocol, Self, TypeVar
 
 from attrs import field, frozen
 
 from hestiaos_proto.config import Config
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import HestiaError, StatusError, TransportError
-from hestiaos_proto.http_date import parse_http_date
 from hestiaos_proto.messages import Request, Response
 from hestiaos_proto.operations import Operation
 from hestiaos_proto.stream import RunStream
 
-__all__ = ["Ambient", "RandomSource", "Reply", "Send", "Steps", "Wait", "call"]
+__all__ = ["Ambient", "RandomSource", "Reply", "Send", "Steps", "Wait", "call", "drive", "drive_async"]
 
 T = TypeVar("T")
 
@@ -29,7 +27,6 @@ _LONGEST_BACKOFF = 8.0
 _LONGEST_RETRY_AFTER = 60.0
 _REPEATED = frozenset({429, 502, 503, 504})
 _NOT_BEGUN = frozenset({429, 503})  # by these a server says that it has not begun
-_SECONDS = re.compile(r"\d+(\.\d+)?([eE]\+?\d+)?", re.ASCII)
 
 
 class RandomSource(Protocol):
@@ -60,18 +57,27 @@ class Send:
     `timeout` bounds the connect and each write, `read_timeout` each read; `deadline` is when all must be over.
     """
 
+    operation: Operation[Any]
     request: Request
     timeout: float
     read_timeout: float
     deadline: Deadline
     _config: Config = field(repr=False)
-    _operation: Operation[Any] = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, operation: Operation[Any], config: Config, deadline: Deadline, idempotency_key: str | None = None
+    ) -> Self:
+        """How this operation is sent."""
+        request = operation.request(config, idempotency_key)
+        patience = max(config.timeout, operation.patience)
+        return cls(operation, request, deadline.bound(config.timeout), deadline.bound(patience), deadline, config)
 
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
         """The response whose head has arrived. Where it has a `stream` the call needs no more of it than that."""
-        config, mask = self._config, self._operation.mask(self._config)
+        config, mask = self._config, self.operation.mask(self._config)
         stream = None
-        if self._operation.route.streams:
+        if self.operation.route.streams:
             stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, mask=mask)
         return Response(
             status, headers, stream=stream, max_body_size=config.max_body_size, deadline=self.deadline, mask=mask
@@ -98,12 +104,11 @@ def call(operation: Operation[T], config: Config, ambient: Ambient, *, deadline:
     """
     idempotent = operation.route.idempotent
     end = Deadline(ambient.monotonic, config.deadline if deadline is None else deadline)
-    patience = max(config.timeout, operation.patience)
-    request = operation.request(config, None if idempotent else f"{ambient.random.getrandbits(128):032x}")
+    key = None if idempotent else f"{ambient.random.getrandbits(128):032x}"
     attempt = 0
     while True:
         end.check()
-        reply = yield Send(request, end.bound(config.timeout), end.bound(patience), end, config, operation)
+        reply = yield Send.of(operation, config, end, key)
         try:
             return _result(operation, reply, ambient)
         except (StatusError, TransportError) as error:
@@ -114,11 +119,43 @@ def call(operation: Operation[T], config: Config, ambient: Ambient, *, deadline:
         yield Wait(pause)
 
 
+def drive(steps: Steps[T], send: Callable[[Send], Reply], sleep: Callable[[float], object]) -> T:
+    """Carry a call out to its result, with functions that do what it says."""
+    try:
+        step = next(steps)
+        while True:
+            if isinstance(step, Wait):
+                sleep(step.seconds)
+                step = steps.send(None)
+            else:
+                step = steps.send(send(step))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+async def drive_async(
+    steps: Steps[T], send: Callable[[Send], Awaitable[Reply]], sleep: Callable[[float], Awaitable[object]]
+) -> T:
+    """As `drive`, with coroutines, of whatever event loop they are."""
+    try:
+        step = next(steps)
+        while True:
+            if isinstance(step, Wait):
+                await sleep(step.seconds)
+                step = steps.send(None)
+            else:
+                step = steps.send(await send(step))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
 def _result(operation: Operation[T], reply: Reply, ambient: Ambient) -> T:
     if isinstance(reply, HestiaError):
         raise reply
     assert reply is not None, "a Send is answered with a Response or an exception"
-    return operation.read(reply, retry_after=_retry_after(reply, ambient))
+    return operation.read(reply, retry_after=reply.retry_after(ambient.time()))
 
 
 def _pause(error: StatusError | TransportError, idempotent: bool, attempt: int, ambient: Ambient) -> float | None:
@@ -132,15 +169,3 @@ def _pause(error: StatusError | TransportError, idempotent: bool, attempt: int, 
     # Full jitter: clients that failed together do not come back together.
     longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(attempt, 10))
     return ambient.random.random() * longest if repeat else None
-
-
-def _retry_after(response: Response, ambient: Ambient) -> float | None:
-    """RFC 9110, section 10.2.3: seconds or a date, `None` for anything else.
-
-    The standard's seconds are whole; the fractions and exponents that some servers send are read as they are meant.
-    """
-    value = response.headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(value):
-        return float(value)
-    date = parse_http_date(value, now=ambient.time())
-    return None if date is None else max(0.0, date - ambient.time())

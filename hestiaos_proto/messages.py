@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
@@ -10,10 +11,13 @@ from hestiaos_proto.config import MAX_BODY_SIZE
 from hestiaos_proto.content import ContentDecoder
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import HestiaError, RemoteProtocolError
+from hestiaos_proto.http_date import parse_http_date
 from hestiaos_proto.masking import Mask
 from hestiaos_proto.stream import RunStream
 
 __all__ = ["Request", "Response"]
+
+_SECONDS = re.compile(r"\d+(\.\d+)?([eE]\+?\d+)?", re.ASCII)
 
 
 @frozen
@@ -70,6 +74,20 @@ class Response:
     def body(self) -> bytes:
         """What has arrived of the body, decompressed; empty where it went to `stream`."""
         return bytes(self._body)
+
+    def retry_after(self, now: float | None = None) -> float | None:
+        """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3); `None` where it asks for none.
+
+        A date counts from `now`, in seconds since 1970, or from the response's own date where there is no clock. The
+        standard's seconds are whole; the fractions and exponents that some servers send are read as they are meant.
+        """
+        value = self.headers.get("retry-after", "").strip()
+        if _SECONDS.fullmatch(value):
+            return float(value)
+        if now is None:
+            now = parse_http_date(self.headers.get("date", ""), now=0.0)
+        date = None if now is None else parse_http_date(value, now=now)
+        return None if date is None or now is None else max(0.0, date - now)
 
     def receive_data(self, data: bytes) -> None:
         """Take a piece of the body as it came; `b""` is its end.

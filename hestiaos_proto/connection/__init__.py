@@ -1,5 +1,6 @@
 """HTTP/1.1 over h11, bytes in and bytes out."""
 
+from hestiaos_proto.connection.client import ClientConnection
 from hestiaos_proto.connection.server import Control, ServerConnection
 
-__all__ = ["Control", "ServerConnection"]
+__all__ = ["ClientConnection", "Control", "ServerConnection"]

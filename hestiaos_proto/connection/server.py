@@ -17,15 +17,13 @@ from hestiaos_proto.answers import (
     read_call,
 )
 from hestiaos_proto.config import MAX_BODY_SIZE
+from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size
 from hestiaos_proto.errors import LocalProtocolError, RemoteProtocolError, StatusError
 from hestiaos_proto.http_date import format_http_date
 from hestiaos_proto.models import StreamEvent
 from hestiaos_proto.sse import encode_comment
 
-__all__ = ["MAX_HEAD_SIZE", "Control", "ServerConnection"]
-
-MAX_HEAD_SIZE = 64 * 1024
-"""How large a request's line and headers may be together, in bytes."""
+__all__ = ["Control", "ServerConnection"]
 
 _HEARTBEAT = encode_comment("heartbeat")
 
@@ -132,7 +130,7 @@ class ServerConnection:
     def _too_large(self, event: object) -> StatusError | None:
         head = self._head()
         # h11 measures only a head that comes in pieces.
-        if event is head and _size(head) > MAX_HEAD_SIZE:
+        if event is head and head_size(head) > MAX_HEAD_SIZE:
             return StatusError(f"the line and headers are larger than {MAX_HEAD_SIZE} bytes", status_code=431)
         declared = next((int(value) for name, value in head.headers if name == b"content-length"), 0)
         if max(declared, len(self._body)) > self._max_size:
@@ -193,9 +191,3 @@ class ServerConnection:
             return self._h11.send(event) or b""
         except h11.LocalProtocolError as error:
             raise LocalProtocolError(f"this cannot be sent now: {error}") from error
-
-
-def _size(head: h11.Request) -> int:
-    """The size of a request's line and headers on the wire, in bytes."""
-    line = len(head.method) + len(head.target) + len("  HTTP/1.1\r\n")
-    return line + sum(len(name) + len(value) + len(": \r\n") for name, value in head.headers) + len("\r\n")

@@ -22,7 +22,7 @@ from hestiaos_proto import (
     StatusError,
     StreamEvent,
 )
-from hestiaos_proto.connection.server import MAX_HEAD_SIZE
+from hestiaos_proto.connection.heads import MAX_HEAD_SIZE
 
 HEALTH = HealthResponse("ok", "1", 2)
 GET = b"GET /api/v1/health HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -1,0 +1,19 @@
+"""The bound on the head of a message: its first line and its headers."""
+
+from __future__ import annotations
+
+import h11
+
+__all__ = ["MAX_HEAD_SIZE", "head_size"]
+
+MAX_HEAD_SIZE = 64 * 1024
+"""How large a request's or a response's first line and headers may be together, in bytes."""
+
+
+def head_size(head: h11.Request | h11.Response) -> int:
+    """The size of a message's head on the wire, in bytes, as near as the parsed head tells."""
+    if isinstance(head, h11.Request):
+        line = len(head.method) + len(head.target) + len("  HTTP/1.1\r\n")
+    else:
+        line = len(head.reason) + len("HTTP/1.1 200 \r\n")
+    return line + sum(len(name) + len(value) + len(": \r\n") for name, value in head.headers) + len("\r\n")
