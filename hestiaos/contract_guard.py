@@ -13,7 +13,19 @@ from pathlib import Path
 __all__ = ["ALLOWED_IN_CORE", "FORBIDDEN_IN_CORE", "LAYERS", "main", "violations"]
 
 ALLOWED_IN_CORE = frozenset(
-    {"__future__", "attrs", "collections", "collections.abc", "datetime", "enum", "h11", "http", "itertools", "json"}
+    {
+        "__future__",
+        "abc",
+        "attrs",
+        "collections",
+        "collections.abc",
+        "datetime",
+        "enum",
+        "h11",
+        "http",
+        "itertools",
+        "json",
+    }
     | {"math", "msgspec.json", "operator", "re", "types", "typing", "urllib.parse", "zlib"}
 )
 """What a file of `hestiaos_proto` may import beside its own package: nothing that does I/O or runs an event loop."""

@@ -14,13 +14,13 @@ import httpx
 from hestiaos_httpx.caller import Caller
 from hestiaos_httpx.pools import AnyHttpClient, AnyTransport, Pools
 from hestiaos_httpx.streams import AsyncEventStream, EventStream
-from hestiaos_proto import Config, HealthResponse, ModeHint, RunResponse, TraceResponse, operations
-from hestiaos_proto.resources import Agents, Chat, Governance, Secrets, System
+from hestiaos_proto import Config, ModeHint, operations
+from hestiaos_proto.resources import Agents, Chat, Governance, Runs, Secrets, System
 
 __all__ = ["AsyncClient", "Client"]
 
 
-class _Client:
+class _Client(Runs):
     """What both clients have: every operation, as a call and as a coroutine.
 
     The calls use httpx's synchronous client, so they work in and outside of an event loop, as often as you like. The
@@ -62,6 +62,7 @@ class _Client:
         )
         pools = Pools(config, transport=transport, http_client=http_client, verify=verify, limits=limits)
         self._caller = Caller(config, pools)
+        super().__init__(self._caller)
         self.chat = Chat(self._caller)
         self.agents = Agents(self._caller)
         self.system = System(self._caller)
@@ -70,70 +71,6 @@ class _Client:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._caller.config.base_url!r})"
-
-    def run(
-        self,
-        input: str,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        mode_hint: ModeHint | None = None,
-        timeout_ms: int | None = None,
-        stream: bool = False,
-    ) -> RunResponse:
-        """Execute `input` through governance.
-
-        The server may take `timeout_ms` milliseconds, by default 30,000. Where it is given and longer than the
-        client's timeout, the client waits as long.
-
-        Raises `GovernanceBlock` where governance refuses, `HestiaError` for whatever else goes wrong.
-        """
-        return self._caller.call(
-            operations.run(
-                input,
-                session_id=session_id,
-                agent_id=agent_id,
-                mode_hint=mode_hint,
-                timeout_ms=timeout_ms,
-                stream=stream,
-            )
-        )
-
-    async def run_async(
-        self,
-        input: str,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        mode_hint: ModeHint | None = None,
-        timeout_ms: int | None = None,
-        stream: bool = False,
-    ) -> RunResponse:
-        """As `run`."""
-        return await self._caller.call_async(
-            operations.run(
-                input,
-                session_id=session_id,
-                agent_id=agent_id,
-                mode_hint=mode_hint,
-                timeout_ms=timeout_ms,
-                stream=stream,
-            )
-        )
-
-    def health(self) -> HealthResponse:
-        """Whether the server is well."""
-        return self._caller.call(operations.health())
-
-    async def health_async(self) -> HealthResponse:
-        """As `health`."""
-        return await self._caller.call_async(operations.health())
-
-    def trace(self, trace_id: str) -> TraceResponse:
-        """The audit of one execution. Raises `NotFound` where there is none."""
-        return self._caller.call(operations.trace(trace_id))
-
-    async def trace_async(self, trace_id: str) -> TraceResponse:
-        """As `trace`."""
-        return await self._caller.call_async(operations.trace(trace_id))
 
 
 class Client(_Client):

@@ -42,7 +42,7 @@ class Pools:
     ) -> None:
         self._given = http_client
         self._transport = transport
-        self._tls = config.base_url.startswith("https:")
+        self._tls = config.tls
         self._verify = verify
         self._options: dict[str, Any] = {} if limits is None else {"limits": limits}
         self._sync: dict[int, httpx.Client] = {}  # by process id

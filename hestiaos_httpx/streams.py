@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from hestiaos_httpx.caller import AMBIENT, Caller
 from hestiaos_httpx.cancelling import Cancelled, Canceller
@@ -13,7 +12,6 @@ from hestiaos_httpx.exchange import AsyncExchange, Exchange
 from hestiaos_httpx.loops import close_soon, current_loop
 from hestiaos_proto import (
     HestiaError,
-    LocalProtocolError,
     Operation,
     RunStream,
     Send,
@@ -24,46 +22,12 @@ from hestiaos_proto import (
     drive_async,
 )
 from hestiaos_proto.calls import Reply
+from hestiaos_proto.readers import AsyncStreamReader, StreamReader
 
 __all__ = ["AsyncEventStream", "EventStream"]
 
 
-class _Stream:
-    """What both kinds share. The request is sent when the first event is asked for."""
-
-    def __init__(self, caller: Caller, operation: Operation[RunStream], timeout: float | None) -> None:
-        self._caller = caller
-        self._steps = call(operation, caller.config, AMBIENT, deadline=timeout)
-        self._machine: RunStream | None = None
-        self._ready: Iterator[StreamEvent] = iter(())  # what has arrived and has not been asked for
-        self._over = False  # nothing more will arrive
-        self._error: HestiaError | None = None
-        self._reading = False
-        self._closed = False
-
-    @property
-    def text(self) -> str:
-        """The text of the `token` and `delta` events so far."""
-        return "" if self._machine is None else self._machine.text
-
-    @property
-    def final(self) -> dict[str, Any] | None:
-        """The `final` event's data, `None` before it."""
-        return None if self._machine is None else self._machine.final
-
-    def _check(self) -> None:
-        if self._closed:
-            raise LocalProtocolError("the stream is closed: start another with run_stream")
-        if self._reading:
-            raise LocalProtocolError("the stream is being read already: give each reader a stream of its own")
-        if self._error is not None:
-            raise self._error
-
-    def _is_over(self) -> bool:
-        return self._over or (self._machine is not None and self._machine.finished)
-
-
-class EventStream(_Stream):
+class EventStream(StreamReader):
     """The events of a run: an iterator, and a context manager that ends the connection.
 
     The connection ends with the stream, with `close`, with the `with` block, or when the object is dropped. `cancel`
@@ -78,7 +42,9 @@ class EventStream(_Stream):
         timeout: float | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
-        super().__init__(caller, operation, timeout)
+        super().__init__()
+        self._caller = caller
+        self._steps = call(operation, caller.config, AMBIENT, deadline=timeout)
         self._exchange: Exchange | None = None
         self._canceller = Canceller()
         self._cancel_event = cancel
@@ -87,8 +53,7 @@ class EventStream(_Stream):
         return self
 
     def __next__(self) -> StreamEvent:
-        self._check()
-        self._reading = True
+        self._begin_turn()
         try:
             while not self._canceller.is_set():
                 for event in self._ready:
@@ -158,7 +123,7 @@ class EventStream(_Stream):
             self._exchange.close()
 
 
-class AsyncEventStream(_Stream):
+class AsyncEventStream(AsyncStreamReader):
     """The events of a run: an asynchronous iterator, and a context manager that ends the connection.
 
     The connection ends with the stream, with `aclose`, with the `async with` block, with a cancellation, or, as soon
@@ -166,49 +131,15 @@ class AsyncEventStream(_Stream):
     """
 
     def __init__(self, caller: Caller, operation: Operation[RunStream], *, timeout: float | None = None) -> None:
-        super().__init__(caller, operation, timeout)
+        super().__init__()
+        self._caller = caller
+        self._steps = call(operation, caller.config, AMBIENT, deadline=timeout)
         self._exchange: AsyncExchange | None = None
         self._loop: object = None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> StreamEvent:
-        self._check()
-        self._reading = True
-        try:
-            while True:
-                for event in self._ready:
-                    return event
-                if self._is_over():
-                    break
-                await self._receive()
-        except BaseException as error:  # a cancellation ends the stream too; all is raised again
-            self._error = error if isinstance(error, HestiaError) else None
-            self._closed = self._error is None
-            await self._end()
-            raise
-        finally:
-            self._reading = False
-        await self._end()
-        raise StopAsyncIteration
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def __del__(self) -> None:
         if self._exchange is not None:
             close_soon(self._loop, self._exchange.aclose)
-
-    async def aclose(self) -> None:
-        """End the stream and its connection."""
-        self._closed = True
-        await self._end()
 
     async def _receive(self) -> None:
         from anyio import move_on_after, sleep

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from hestiaos_proto.config import Config
 from hestiaos_proto.deadline import Deadline
-from hestiaos_proto.errors import HestiaError, StatusError, TransportError
+from hestiaos_proto.errors import ConnectionLost, HestiaError, StatusError, TransportError
 from hestiaos_proto.messages import Request, Response
 from hestiaos_proto.operations import Operation
 from hestiaos_proto.stream import RunStream
@@ -105,13 +105,16 @@ def call(operation: Operation[T], config: Config, ambient: Ambient, *, deadline:
     idempotent = operation.route.idempotent
     end = Deadline(ambient.monotonic, config.deadline if deadline is None else deadline)
     key = None if idempotent else f"{ambient.random.getrandbits(128):032x}"
-    attempt = 0
+    attempt, stale = 0, False
     while True:
         end.check()
         reply = yield Send.of(operation, config, end, key)
         try:
             return _result(operation, reply, ambient)
         except (StatusError, TransportError) as error:
+            if idempotent and not stale and isinstance(error, ConnectionLost) and error.stale:
+                stale = True  # RFC 9112, section 9.3.1: a new connection, at once; this is no failure of the server
+                continue
             pause = _pause(error, idempotent, attempt, ambient) if attempt < config.retries else None
             if pause is None or end.bound(pause) < pause:
                 raise

@@ -99,6 +99,18 @@ class Config:
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
+    def tls(self) -> bool:
+        """Whether the server is spoken to over TLS."""
+        return self.base_url.lower().startswith("https:")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port to connect to."""
+        parts = urlsplit(self.base_url)
+        assert parts.hostname is not None, "the base URL was looked at"
+        return parts.hostname, parts.port or (443 if self.tls else 80)
+
+    @property
     def root_path(self) -> str:
         """The path that the base URL puts before every operation's, often `""`."""
         return urlsplit(self.base_url).path

@@ -189,9 +189,14 @@ class ConnectFailed(TransportError, ConnectionError):
 
 
 class ConnectionLost(TransportError, ConnectionError):
-    """The connection ended before the response did."""
+    """The connection ended before the response did.
+
+    `stale` is whether it had served before, and ended before anything of this response came: the server has most
+    likely closed it for being idle.
+    """
 
     default_code = "CONNECTION_LOST"
+    stale: bool = False
 
 
 class TimedOut(TransportError, TimeoutError):

@@ -1,4 +1,4 @@
-"""The namespaces `chat`, `agents`, `system`, `secrets` and `governance`, over an abstract way of calling.
+"""What a client can be asked, itself and in its namespaces, over an abstract way of calling.
 
 Each comes twice: `AsyncChat` has the coroutines alone, for a client that has nothing else, and `Chat` both kinds.
 """
@@ -8,8 +8,16 @@ from __future__ import annotations
 from typing import Any, Protocol, TypeVar
 
 from hestiaos_proto import operations
-from hestiaos_proto.models import AgentResult, ChatResponse, SystemMetrics, SystemStatus
-from hestiaos_proto.operations import Operation
+from hestiaos_proto.models import (
+    AgentResult,
+    ChatResponse,
+    HealthResponse,
+    RunResponse,
+    SystemMetrics,
+    SystemStatus,
+    TraceResponse,
+)
+from hestiaos_proto.operations import ModeHint, Operation
 
 __all__ = [
     "Agents",
@@ -17,11 +25,13 @@ __all__ = [
     "AsyncCaller",
     "AsyncChat",
     "AsyncGovernance",
+    "AsyncRuns",
     "AsyncSecrets",
     "AsyncSystem",
     "Caller",
     "Chat",
     "Governance",
+    "Runs",
     "Secrets",
     "System",
 ]
@@ -54,6 +64,80 @@ class _Namespace(_AsyncNamespace):
     def __init__(self, caller: Caller) -> None:
         super().__init__(caller)
         self._call = caller.call
+
+
+class AsyncRuns(_AsyncNamespace):
+    """What a client itself can be asked, as coroutines."""
+
+    async def run_async(
+        self,
+        input: str,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        mode_hint: ModeHint | None = None,
+        timeout_ms: int | None = None,
+        stream: bool = False,
+    ) -> RunResponse:
+        """Execute `input` through governance.
+
+        The server may take `timeout_ms` milliseconds, by default 30,000. Where it is given and longer than the
+        client's timeout, the client waits as long. Raises `GovernanceBlock` where governance refuses.
+        """
+        return await self._call_async(
+            operations.run(
+                input,
+                session_id=session_id,
+                agent_id=agent_id,
+                mode_hint=mode_hint,
+                timeout_ms=timeout_ms,
+                stream=stream,
+            )
+        )
+
+    async def health_async(self) -> HealthResponse:
+        """Whether the server is well."""
+        return await self._call_async(operations.health())
+
+    async def trace_async(self, trace_id: str) -> TraceResponse:
+        """The audit of one execution. Raises `NotFound` where there is none."""
+        return await self._call_async(operations.trace(trace_id))
+
+
+class Runs(_Namespace, AsyncRuns):
+    """What a client itself can be asked, either way."""
+
+    def run(
+        self,
+        input: str,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        mode_hint: ModeHint | None = None,
+        timeout_ms: int | None = None,
+        stream: bool = False,
+    ) -> RunResponse:
+        """Execute `input` through governance.
+
+        The server may take `timeout_ms` milliseconds, by default 30,000. Where it is given and longer than the
+        client's timeout, the client waits as long. Raises `GovernanceBlock` where governance refuses.
+        """
+        return self._call(
+            operations.run(
+                input,
+                session_id=session_id,
+                agent_id=agent_id,
+                mode_hint=mode_hint,
+                timeout_ms=timeout_ms,
+                stream=stream,
+            )
+        )
+
+    def health(self) -> HealthResponse:
+        """Whether the server is well."""
+        return self._call(operations.health())
+
+    def trace(self, trace_id: str) -> TraceResponse:
+        """The audit of one execution. Raises `NotFound` where there is none."""
+        return self._call(operations.trace(trace_id))
 
 
 class AsyncChat(_AsyncNamespace):

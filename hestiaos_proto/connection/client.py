@@ -40,6 +40,8 @@ class ClientConnection:
         self._send: Send | None = None
         self._response: Response | None = None
         self._complete = False
+        self._served = False  # an operation before this one
+        self._arrived = False  # anything of this one's response
         self._closed = False
         self._fault: HestiaError | None = None
 
@@ -94,8 +96,9 @@ class ClientConnection:
                 raise LocalProtocolError("the connection cannot be used again: open a new one")
             raise LocalProtocolError("an operation is under way: receive its response to the end before the next send")
         self._send = item if isinstance(item, Send) else Send.of(item, self._config, Deadline.never(), idempotency_key)
+        self._served = self._complete
         self._response = None
-        self._complete = False
+        self._complete = self._arrived = False
         return self._encode(self._send.request)
 
     def receive_data(self, data: bytes) -> None:
@@ -109,6 +112,7 @@ class ClientConnection:
             if data:  # RFC 9112, section 9.3: a response belongs to a request, so this cannot be read as any
                 self._fault = RemoteProtocolError("the server sent something that nobody asked for")
             return
+        self._arrived = self._arrived or bool(data)
         try:
             self._h11.receive_data(data)
             self._read()
@@ -121,6 +125,8 @@ class ClientConnection:
         """Take the fault that ended the connection; `events` and `result` raise it, or what it means for a stream."""
         if self._fault is not None:
             return
+        if isinstance(error, ConnectionLost):
+            error.stale = self._served and not self._arrived
         self._fault = error
         if self._response is not None and self._response.stream is not None:
             self._response.connection_lost(error)

@@ -1,0 +1,98 @@
+"""How a caller reads a stream: one event after another, one reader at a time, and the connection ends with it.
+
+What an adapter adds is where the bytes come from: `_receive` and `_end`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from hestiaos_proto.errors import HestiaError, LocalProtocolError
+from hestiaos_proto.models import StreamEvent
+from hestiaos_proto.stream import RunStream
+
+__all__ = ["AsyncStreamReader", "StreamReader"]
+
+
+class StreamReader:
+    """What is known of a stream that is being read. Its request is sent when the first event is asked for."""
+
+    def __init__(self) -> None:
+        self._machine: RunStream | None = None
+        self._ready: Iterator[StreamEvent] = iter(())  # what has arrived and has not been asked for
+        self._over = False  # nothing more will arrive
+        self._error: HestiaError | None = None
+        self._reading = False
+        self._closed = False
+
+    @property
+    def text(self) -> str:
+        """The text of the `token` and `delta` events so far."""
+        return "" if self._machine is None else self._machine.text
+
+    @property
+    def final(self) -> dict[str, Any] | None:
+        """The `final` event's data, `None` before it."""
+        return None if self._machine is None else self._machine.final
+
+    def _begin_turn(self) -> None:
+        if self._closed:
+            raise LocalProtocolError("the stream is closed: start another with run_stream")
+        if self._reading:
+            raise LocalProtocolError("the stream is being read already: give each reader a stream of its own")
+        if self._error is not None:
+            raise self._error
+        self._reading = True
+
+    def _is_over(self) -> bool:
+        return self._over or (self._machine is not None and self._machine.finished)
+
+
+class AsyncStreamReader(StreamReader, ABC):
+    """An asynchronous iterator and context manager, for any event loop."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        self._begin_turn()
+        try:
+            while True:
+                for event in self._ready:
+                    return event
+                if self._is_over():
+                    break
+                await self._receive()
+        except BaseException as error:  # a cancellation ends the stream too; all is raised again
+            self._error = error if isinstance(error, HestiaError) else None
+            self._closed = self._error is None
+            await self._end()
+            raise
+        finally:
+            self._reading = False
+        await self._end()
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the stream and its connection."""
+        self._closed = True
+        await self._end()
+
+    @abstractmethod
+    async def _receive(self) -> None:
+        """Wait for what comes next, and set `_ready` to the events that it makes; the first time, `_machine` too."""
+
+    @abstractmethod
+    async def _end(self) -> None:
+        """End the connection, or give it back. It may be called again."""
