@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         TraceResponse,
     )
     from hestiaos_proto.version import __version__
+    from hestiaos_trio import TrioClient, TrioEventStream
 
 __all__ = [
     "AgentResult",
@@ -77,6 +78,8 @@ __all__ = [
     "TimedOut",
     "TraceResponse",
     "TransportError",
+    "TrioClient",
+    "TrioEventStream",
     "__version__",
 ]
 
@@ -96,6 +99,7 @@ _HOMES = {
         "TraceResponse",
     ),
     "hestiaos_proto.version": ("__version__",),
+    "hestiaos_trio": ("TrioClient", "TrioEventStream"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -36,8 +36,9 @@ FORBIDDEN_IN_CORE = frozenset({"__import__", "eval", "exec", "input", "now", "op
 LAYERS = {
     "hestiaos_proto": frozenset[str](),
     "hestiaos_httpx": frozenset({"hestiaos_proto"}),
+    "hestiaos_trio": frozenset({"hestiaos_proto"}),
     "hestiaos_local": frozenset({"hestiaos_proto"}),
-    "hestiaos": frozenset({"hestiaos_proto", "hestiaos_httpx", "hestiaos_local"}),
+    "hestiaos": frozenset({"hestiaos_proto", "hestiaos_httpx", "hestiaos_trio", "hestiaos_local"}),
     "hestiaos_cli": frozenset({"hestiaos_proto", "hestiaos_local", "hestiaos"}),
 }
 """Which of our packages each of them may import."""

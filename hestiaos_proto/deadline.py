@@ -37,6 +37,10 @@ class Deadline:
         if self._end is not None and self._clock() >= self._end:
             raise self.passed()
 
+    def late(self, told: str) -> TimedOut:
+        """The exception for a wait that was too long: for the deadline, or else as `told`."""
+        return self.passed() if self.left() == 0 else TimedOut(told)
+
     def passed(self) -> TimedOut:
         """The exception for a deadline that has passed."""
         return TimedOut(f"the call is not done after its {self._seconds:g} s")

@@ -50,14 +50,13 @@ class ClientConnection:
         return f"ClientConnection({self._config.base_url!r}, {state})"
 
     @property
-    def response(self) -> Response | None:
-        """The response to the last operation, `None` before its head has arrived."""
-        return self._response
+    def reply(self) -> Response | HestiaError | None:
+        """What a `Send` is answered with: the response, or what came instead of it; `None` before its head is here.
 
-    @property
-    def fault(self) -> HestiaError | None:
-        """What went wrong with the connection itself, `None` as long as nothing did."""
-        return self._fault
+        The response of a stream is the answer as soon as its head is here, any other when `finished`.
+        """
+        cut = self._fault is not None and not self._complete
+        return self._fault if cut and (self._response is None or self._response.stream is None) else self._response
 
     @property
     def finished(self) -> bool:
@@ -81,10 +80,11 @@ class ClientConnection:
         """
         if self._send is None or not self.finished:
             raise LocalProtocolError("there is no result yet: receive_data until the connection is finished")
-        if self._fault is not None and (self._response is None or self._response.stream is None):
-            raise self._fault
-        assert self._response is not None, "what finished without a fault has a response"
-        return self._send.operation.read(self._response, retry_after=self._response.retry_after())
+        reply = self.reply
+        if isinstance(reply, HestiaError):
+            raise reply
+        assert reply is not None, "what finished without a fault has a response"
+        return self._send.operation.read(reply, retry_after=reply.retry_after())
 
     def send(self, item: Operation[Any] | Send, *, idempotency_key: str | None = None) -> bytes:
         """The bytes of an operation's request; with a key, a server can recognise a repeat.

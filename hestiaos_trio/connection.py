@@ -1,0 +1,109 @@
+"""One connection: trio's stream under the core's machine. It moves bytes and looks at the time."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from contextlib import suppress
+
+import trio
+
+from hestiaos_proto import ClientConnection, Config, ConnectFailed, ConnectionLost, Send
+from hestiaos_proto.calls import Reply
+
+__all__ = ["Connection", "connect"]
+
+_PIECE = 64 * 1024  # how much is read at a time, in bytes
+
+
+class Connection:
+    """A connection to the server. What fails goes to the machine, which knows what it means."""
+
+    def __init__(self, stream: trio.abc.Stream, sock: trio.socket.SocketType, machine: ClientConnection) -> None:
+        self.machine = machine
+        self.idle_since = trio.current_time()
+        self._loop = trio.lowlevel.current_trio_token()
+        self._stream = stream
+        self._socket = sock
+
+    @property
+    def usable(self) -> bool:
+        """Whether an operation can be sent: not in another `trio.run`, nor where the server has closed."""
+        here = self._loop is trio.lowlevel.current_trio_token()
+        return here and self.machine.reusable and not self._socket.is_readable()
+
+    async def begin(self, send: Send) -> None:
+        """Send a request, and wait for the head of its response."""
+        data = self.machine.send(send)
+        # A server may answer before it has heard all, and close: what it said is still to be read.
+        with suppress(trio.BrokenResourceError), trio.move_on_after(send.deadline.bound(send.timeout)) as scope:
+            await self._stream.send_all(data)
+        if scope.cancelled_caught:
+            self.machine.connection_lost(send.deadline.late(f"sending to {send.request.origin} took too long"))
+        while self.machine.reply is None:
+            await self.receive(send)
+
+    async def finish(self, send: Send) -> Reply:
+        """Wait for the rest of the response."""
+        while not self.machine.finished:
+            await self.receive(send)
+        return self.machine.reply
+
+    async def receive(self, send: Send) -> None:
+        """Hand the machine what arrives next, or what happened instead."""
+        with trio.move_on_after(send.deadline.bound(send.read_timeout)) as scope:
+            try:
+                data = await self._stream.receive_some(_PIECE)
+            except trio.BrokenResourceError as error:
+                lost = ConnectionLost(f"the connection to {send.request.origin} was lost: {error.__cause__ or error}")
+                lost.__cause__ = error
+                self.machine.connection_lost(lost)
+            else:
+                self.machine.receive_data(bytes(data))
+        if scope.cancelled_caught:
+            self.machine.connection_lost(send.deadline.late(f"{send.request.origin} sent nothing for too long"))
+
+    def close(self) -> None:
+        """End the connection at once, without a word to the server, from wherever a finalizer happens to run."""
+        if self._socket.fileno() == -1:
+            return
+        try:
+            self._socket.close()
+        except RuntimeError:  # no trio runs here any more, so nobody waits on it
+            os.close(self._socket.detach())
+
+
+async def connect(config: Config, send: Send, *, ssl_context: ssl.SSLContext | None, uds: str | None) -> Connection:
+    """A new connection. Raises `ConnectFailed`, or `TimedOut` where it takes too long."""
+    origin = send.request.origin
+    try:
+        with trio.move_on_after(send.deadline.bound(send.timeout)):
+            return await _connect(config, ssl_context, uds)
+    except (OSError, trio.BrokenResourceError) as error:
+        raise ConnectFailed(f"cannot connect to {origin}: {_why(error)}") from error
+    late = send.deadline.late(f"connecting to {origin} took too long")
+    late.request_sent = False
+    raise late
+
+
+async def _connect(config: Config, ssl_context: ssl.SSLContext | None, uds: str | None) -> Connection:
+    host, port = config.address
+    transport = await trio.open_tcp_stream(host, port) if uds is None else await trio.open_unix_socket(uds)
+    stream: trio.abc.Stream = transport
+    if config.tls:
+        context = ssl_context if ssl_context is not None else ssl.create_default_context()
+        # RFC 9110, section 4.3.4: many servers end TLS without saying so, and HTTP has its own ends.
+        stream = tls = trio.SSLStream(transport, context, server_hostname=host, https_compatible=True)
+        try:
+            await tls.do_handshake()
+        except BaseException:  # a cancellation too; it is raised again
+            transport.socket.close()
+            raise
+    return Connection(stream, transport.socket, ClientConnection(config=config))
+
+
+def _why(error: BaseException) -> str:
+    """The innermost reason: trio tries several addresses, and tells of TLS by a cause."""
+    if isinstance(error, BaseExceptionGroup):
+        return _why(error.exceptions[0])
+    return str(error) if error.__cause__ is None else _why(error.__cause__)
