@@ -11,9 +11,11 @@ from attrs import field, frozen
 
 from hestiaos_proto.sse import MAX_EVENT_SIZE
 
-__all__ = ["DEFAULT_BASE_URL", "MAX_BODY_SIZE", "Config"]
+__all__ = ["DEFAULT_BASE_URL", "MAX_BODY_SIZE", "MAX_HEAD_SIZE", "Config"]
 
 DEFAULT_BASE_URL = "http://localhost:8000"
+MAX_HEAD_SIZE = 64 * 1024
+"""How large a request's or a response's first line and headers may be together, in bytes."""
 MAX_BODY_SIZE = 16 * 1024 * 1024
 """How large a body may be by default after decompression, in bytes."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
-from hestiaos_proto.config import MAX_BODY_SIZE
+from hestiaos_proto.config import MAX_BODY_SIZE, MAX_HEAD_SIZE
 from hestiaos_proto.content import ContentDecoder
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import HestiaError, RemoteProtocolError
@@ -41,6 +41,8 @@ class Response:
 
     The body is decompressed (gzip, deflate) and collected, or, where the response is the event stream that was asked
     for, handed on to `stream`. What an error quotes of it is masked by `mask`.
+
+    Raises `RemoteProtocolError` for headers over 64 KiB.
     """
 
     def __init__(
@@ -55,9 +57,13 @@ class Response:
     ) -> None:
         self.status = status
         self.headers: dict[str, str] = {}
+        head_size = 0
         for name, value in headers:
+            head_size += len(name) + len(value)
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+        if head_size > MAX_HEAD_SIZE:
+            raise RemoteProtocolError(f"the response's headers are larger than {MAX_HEAD_SIZE} bytes")
         self.stream = stream if status == 200 and self.content_type == "text/event-stream" else None
         self._max_size = max_body_size
         self.deadline = deadline or Deadline.never()

@@ -86,8 +86,8 @@ class RunStream:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more needs to be read: after `done`, the end of the stream has come, or a heartbeat."""
-        return self._done and self._over
+        """Whether nothing more needs to be read: after a failure, and after `done` at the stream's end or a heartbeat."""
+        return self._error is not None or (self._done and self._over)
 
     @property
     def text(self) -> str:

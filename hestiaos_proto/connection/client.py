@@ -41,7 +41,7 @@ class ClientConnection:
         self._response: Response | None = None
         self._complete = False
         self._served = False  # an operation before this one
-        self._arrived = False  # anything of this one's response
+        self._beginning = b""  # of this one's response, as far as it tells whether this is HTTP
         self._closed = False
         self._fault: HestiaError | None = None
 
@@ -76,10 +76,11 @@ class ClientConnection:
     def result(self) -> Any:
         """What the operation came to; of a stream the `RunStream`, with its `text` and its `final`.
 
-        Raises what `events` raises, and `LocalProtocolError` where the operation is not finished.
+        Raises what `events` raises, but for a stream's own faults, and `LocalProtocolError` where the operation is
+        not finished.
         """
         if self._send is None or not self.finished:
-            raise LocalProtocolError("there is no result yet: receive_data until the connection is finished")
+            raise LocalProtocolError("there is no result yet: send an operation, and receive_data until it is finished")
         reply = self.reply
         if isinstance(reply, HestiaError):
             raise reply
@@ -93,12 +94,13 @@ class ClientConnection:
         """
         if not self.reusable:
             if self.finished:
-                raise LocalProtocolError("the connection cannot be used again: open a new one")
+                raise LocalProtocolError("the connection cannot be used again: open a new one") from self._fault
             raise LocalProtocolError("an operation is under way: receive its response to the end before the next send")
         self._send = item if isinstance(item, Send) else Send.of(item, self._config, Deadline.never(), idempotency_key)
         self._served = self._complete
         self._response = None
-        self._complete = self._arrived = False
+        self._complete = False
+        self._beginning = b""
         return self._encode(self._send.request)
 
     def receive_data(self, data: bytes) -> None:
@@ -112,7 +114,8 @@ class ClientConnection:
             if data:  # RFC 9112, section 9.3: a response belongs to a request, so this cannot be read as any
                 self._fault = RemoteProtocolError("the server sent something that nobody asked for")
             return
-        self._arrived = self._arrived or bool(data)
+        if len(self._beginning) < 5:
+            self._beginning += data[: 5 - len(self._beginning)]
         try:
             self._h11.receive_data(data)
             self._read()
@@ -126,7 +129,7 @@ class ClientConnection:
         if self._fault is not None:
             return
         if isinstance(error, ConnectionLost):
-            error.stale = self._served and not self._arrived
+            error.stale = self._served and not self._beginning
         self._fault = error
         if self._response is not None and self._response.stream is not None:
             self._response.connection_lost(error)
@@ -186,8 +189,7 @@ class ClientConnection:
 
     def _look_at_the_beginning(self) -> None:
         # RFC 9112, section 4: h11 waits for the end of the headers before it looks at what they begin with.
-        begun = bytes(self._h11.trailing_data[0][:5])
-        if begun and not b"HTTP/".startswith(begun):
+        if not b"HTTP/".startswith(self._beginning):
             raise RemoteProtocolError("the server does not speak HTTP/1.1")
 
     def _broken(self, error: h11.RemoteProtocolError) -> HestiaError:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import h11
 
-__all__ = ["MAX_HEAD_SIZE", "head_size"]
+from hestiaos_proto.config import MAX_HEAD_SIZE
 
-MAX_HEAD_SIZE = 64 * 1024
-"""How large a request's or a response's first line and headers may be together, in bytes."""
+__all__ = ["MAX_HEAD_SIZE", "head_size"]
 
 
 def head_size(head: h11.Request | h11.Response) -> int:

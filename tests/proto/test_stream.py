@@ -434,10 +434,12 @@ class TestFinished:
         feed(stream, [data])
         assert not stream.finished
 
-    def test_an_interrupted_stream_is_not_finished(self) -> None:
+    @pytest.mark.parametrize("data", [b"", b"data: nope\n"], ids=["interrupted", "wrong"])
+    def test_nothing_more_needs_to_be_read_of_a_stream_that_failed(self, data: bytes) -> None:
         stream = RunStream()
-        feed(stream, [START, b""])
-        assert not stream.finished
+        events, error = feed(stream, [START, data])
+        assert error is not None
+        assert stream.finished
 
     def test_iterating_over_a_finished_stream_gives_nothing(self) -> None:
         stream = RunStream()

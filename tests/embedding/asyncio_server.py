@@ -1,0 +1,57 @@
+"""A server with a little platform of its own, on `asyncio.start_server`; it prints its base URL.
+
+python asyncio_server.py
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from hestiaos_proto import Call, Control, NotFound, RemoteProtocolError, RunResponse, ServerConnection, StreamEvent
+
+SECRETS = {"greeting": "hello"}
+
+
+def respond(call: Call) -> Iterator[object]:
+    """What to send: one result, one exception, or events up to `done`."""
+    if call.refusal is not None:
+        yield call.refusal
+    elif call.operation == "run":
+        yield RunResponse(call.arguments["input"].upper(), "t-1", None, "ALLOW", 1.0, 0.0)
+    elif call.operation == "run_stream":
+        yield StreamEvent("start", {}, "t-1")
+        for letter in call.arguments["input"].upper():
+            yield StreamEvent("token", {"text": letter}, "t-1")
+        yield StreamEvent("final", {}, "t-1")
+        yield StreamEvent("done", {}, "t-1")
+    elif call.operation == "get_secret":
+        yield SECRETS.get(call.arguments["key"]) or NotFound("there is no such secret")
+    else:
+        yield NotFound(f"there is no {call.operation} here")
+
+
+async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    connection = ServerConnection()
+    with contextlib.closing(writer), contextlib.suppress(ConnectionError):  # the client may leave at any time
+        while not connection.must_close and (data := await reader.read(65536)):
+            connection.receive_data(data)
+            if connection.expects_continue:
+                writer.write(connection.send(Control.CONTINUE))
+            try:
+                for call in connection.events():
+                    for item in respond(call):
+                        writer.write(connection.send(item))
+                        await writer.drain()
+            except RemoteProtocolError as error:  # what came is no HTTP
+                writer.write(connection.send(error))
+
+
+async def main() -> None:
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    print("http://{}:{}".format(*server.sockets[0].getsockname()), flush=True)
+    async with server:
+        await server.serve_forever()
+
+
+with contextlib.suppress(KeyboardInterrupt):
+    asyncio.run(main())

@@ -1,0 +1,150 @@
+"""What a type checker makes of the public names. mypy and pyright check this file; nothing runs it."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+from hestiaos import (
+    AgentResult,
+    AsyncClient,
+    ChatResponse,
+    Client,
+    HealthResponse,
+    Platform,
+    RunResponse,
+    StreamEvent,
+    StreamEventType,
+    SystemMetrics,
+    SystemStatus,
+    TraceResponse,
+    TrioClient,
+)
+from hestiaos_proto import (
+    Ambient,
+    Call,
+    ClientConnection,
+    Config,
+    Operation,
+    Request,
+    RunStream,
+    Send,
+    ServerConnection,
+    StatusError,
+    StreamInterrupted,
+    Wait,
+    call,
+    operations,
+)
+
+
+def the_client(platform: Platform) -> None:
+    with Client("http://localhost:8000", None, 30.0, 3, strict=True) as client:
+        assert_type(client, Client)
+        result = client.run("x", session_id="s", mode_hint="fast")
+        assert_type(result, RunResponse)
+        assert_type(result.result, str)
+        assert_type(result.output, str | None)
+        assert_type(client.health(), HealthResponse)
+        assert_type(client.trace("t"), TraceResponse)
+        assert_type(client.chat.run("x"), ChatResponse)
+        assert_type(client.agents.run("a", "x", {"n": 1}), AgentResult)
+        assert_type(client.system.status(), SystemStatus)
+        assert_type(client.system.config(), dict[str, Any])
+        assert_type(client.system.metrics(), SystemMetrics)
+        assert_type(client.system.metrics().gpu_percent, float | None)
+        assert_type(client.secrets.get("k"), str)
+        assert_type(client.governance.explain("WRITE", {"path": "/x"}), dict[str, Any])
+        assert_type(client.governance.status(), dict[str, Any])
+        assert_type(client.governance.trace("c"), dict[str, Any] | None)
+        with client.run_stream("x") as stream:
+            for event in stream:
+                assert_type(event, StreamEvent)
+                assert_type(event.type, StreamEventType)
+                assert_type(event.data, dict[str, Any])
+            assert_type(stream.text, str)
+            assert_type(stream.final, dict[str, Any] | None)
+
+
+async def the_asynchronous_client() -> None:
+    async with AsyncClient(api_key="k") as client:
+        assert_type(client, AsyncClient)
+        assert_type(await client.run_async("x"), RunResponse)
+        assert_type(client.run("x"), RunResponse)
+        assert_type(await client.health_async(), HealthResponse)
+        assert_type(await client.trace_async("t"), TraceResponse)
+        assert_type(await client.chat.run_async("x", session_id="s"), ChatResponse)
+        assert_type(await client.agents.run_async("a", "x"), AgentResult)
+        assert_type(await client.system.status_async(), SystemStatus)
+        assert_type(await client.system.config_async(), dict[str, Any])
+        assert_type(await client.system.metrics_async(), SystemMetrics)
+        assert_type(await client.secrets.get_async("k"), str)
+        assert_type(await client.governance.explain_async("WRITE"), dict[str, Any])
+        assert_type(await client.governance.status_async(), dict[str, Any])
+        assert_type(await client.governance.trace_async("c"), dict[str, Any] | None)
+        await client.secrets.set_async("k", "v", provider="custom")
+        await client.secrets.delete_async("k")
+        async with client.run_stream("x") as stream:
+            async for event in stream:
+                assert_type(event, StreamEvent)
+            assert_type(stream.text, str)
+
+
+async def the_trio_client() -> None:
+    async with TrioClient() as client:
+        assert_type(client, TrioClient)
+        assert_type(await client.run_async("x"), RunResponse)
+        assert_type(await client.secrets.get_async("k"), str)
+        assert_type(await client.governance.trace_async("c"), dict[str, Any] | None)
+        async for event in client.run_stream("x"):
+            assert_type(event, StreamEvent)
+
+
+def the_operations() -> None:
+    assert_type(operations.run("x", mode_hint="deep"), Operation[RunResponse])
+    assert_type(operations.run_stream("x"), Operation[RunStream])
+    assert_type(operations.health(), Operation[HealthResponse])
+    assert_type(operations.trace("t"), Operation[TraceResponse])
+    assert_type(operations.chat("x"), Operation[ChatResponse])
+    assert_type(operations.run_agent("a", "x"), Operation[AgentResult])
+    assert_type(operations.system_status(), Operation[SystemStatus])
+    assert_type(operations.system_config(), Operation[dict[str, Any]])
+    assert_type(operations.system_metrics(), Operation[SystemMetrics])
+    assert_type(operations.get_secret("k"), Operation[str])
+    assert_type(operations.set_secret("k", "v"), Operation[None])
+    assert_type(operations.delete_secret("k"), Operation[None])
+    assert_type(operations.explain("WRITE"), Operation[dict[str, Any]])
+    assert_type(operations.governance_status(), Operation[dict[str, Any]])
+    assert_type(operations.governance_trace("c"), Operation[dict[str, Any] | None])
+
+
+def the_machines(data: bytes) -> None:
+    client = ClientConnection("http://localhost:8000", api_key=None)
+    assert_type(client.send(operations.health()), bytes)
+    client.receive_data(data)
+    for event in client.events():
+        assert_type(event, StreamEvent)
+    assert_type(client.finished, bool)
+    assert_type(client.reusable, bool)
+    server = ServerConnection()
+    server.receive_data(data)
+    for asked in server.events():
+        assert_type(asked, Call)
+        assert_type(asked.key, str | None)
+        assert_type(asked.refusal, StatusError | None)
+        assert_type(server.send(asked.refusal), bytes)
+
+
+def a_call(ambient: Ambient) -> None:
+    steps = call(operations.run("x"), Config(), ambient)
+    step = next(steps)
+    assert_type(step, Send | Wait)
+    if isinstance(step, Send):
+        assert_type(step.request, Request)
+        assert_type(step.read_timeout, float)
+        assert_type(operations.run("x").read(step.response(200, [])), RunResponse)
+
+
+def an_exception(error: StreamInterrupted) -> None:
+    assert_type(error.events_received, int)
+    assert_type(error.last_event, StreamEvent | None)
+    assert_type(error.trace_id, str | None)
