@@ -11,7 +11,6 @@ import trio
 from hestiaos_proto import (
     Ambient,
     Config,
-    LocalProtocolError,
     Operation,
     Send,
     TransportError,
@@ -19,9 +18,9 @@ from hestiaos_proto import (
     drive_async,
 )
 from hestiaos_proto.calls import Reply
-from hestiaos_trio.pool import Pool
+from hestiaos_trio.pool import Pools
 
-__all__ = ["AMBIENT", "Caller", "check_trio"]
+__all__ = ["AMBIENT", "Caller"]
 
 T = TypeVar("T")
 
@@ -29,33 +28,25 @@ AMBIENT = Ambient(time.monotonic, time.time, random.SystemRandom())
 """The clocks and the random numbers of this process."""
 
 
-def check_trio() -> None:
-    """Raise `LocalProtocolError` where no trio runs."""
-    if not trio.lowlevel.in_trio_run():
-        raise LocalProtocolError(
-            "TrioClient works under trio only: for asyncio there is AsyncClient, for scripts Client"
-        )
-
-
 class Caller:
-    """Carries out operations over a pool of connections."""
+    """Carries out operations over kept-alive connections."""
 
-    def __init__(self, config: Config, pool: Pool) -> None:
+    def __init__(self, config: Config, pools: Pools) -> None:
         self.config = config
-        self.pool = pool
+        self.pools = pools
 
     async def call_async(self, operation: Operation[T]) -> T:
         """The operation's result. Raises `HestiaError`."""
-        check_trio()
         return await drive_async(call(operation, self.config, AMBIENT), self._send, trio.sleep)
 
     async def _send(self, send: Send) -> Reply:
+        pool = await self.pools.here()
         try:
-            connection = await self.pool.acquire(send)
+            connection = await pool.acquire(send)
         except TransportError as error:
             return error
         try:
             await connection.begin(send)
             return await connection.finish(send)
         finally:
-            self.pool.release(connection)
+            pool.release(connection)

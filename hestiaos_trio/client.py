@@ -11,7 +11,7 @@ from typing import Self
 from hestiaos_proto import Config, ModeHint, operations
 from hestiaos_proto.resources import AsyncAgents, AsyncChat, AsyncGovernance, AsyncRuns, AsyncSecrets, AsyncSystem
 from hestiaos_trio.caller import Caller
-from hestiaos_trio.pool import Pool
+from hestiaos_trio.pool import Pools
 from hestiaos_trio.streams import TrioEventStream
 
 __all__ = ["TrioClient"]
@@ -51,8 +51,8 @@ class TrioClient(AsyncRuns):
             headers=headers or {},
             strict=strict,
         )
-        pool = Pool(config, ssl_context=ssl_context, uds=uds, max_connections=max_connections)
-        self._caller = Caller(config, pool)
+        pools = Pools(config, ssl_context=ssl_context, uds=uds, max_connections=max_connections)
+        self._caller = Caller(config, pools)
         super().__init__(self._caller)
         self.chat = AsyncChat(self._caller)
         self.agents = AsyncAgents(self._caller)
@@ -73,7 +73,7 @@ class TrioClient(AsyncRuns):
 
     async def aclose(self) -> None:
         """Close the connections; the client cannot be used any more."""
-        self._caller.pool.close()
+        await self._caller.pools.aclose()
 
     def run_stream(
         self,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from contextlib import suppress
 
 import trio
 
-from hestiaos_proto import ClientConnection, Config, ConnectFailed, ConnectionLost, Send
+from hestiaos_proto import ClientConnection, Config, ConnectFailed, ConnectionLost, LocalProtocolError, Send
 from hestiaos_proto.calls import Reply
 
 __all__ = ["Connection", "connect"]
@@ -22,21 +21,20 @@ class Connection:
     def __init__(self, stream: trio.abc.Stream, sock: trio.socket.SocketType, machine: ClientConnection) -> None:
         self.machine = machine
         self.idle_since = trio.current_time()
-        self._loop = trio.lowlevel.current_trio_token()
         self._stream = stream
         self._socket = sock
 
     @property
     def usable(self) -> bool:
-        """Whether an operation can be sent: not in another `trio.run`, nor where the server has closed."""
-        here = self._loop is trio.lowlevel.current_trio_token()
-        return here and self.machine.reusable and not self._socket.is_readable()
+        """Whether an operation can be sent: not where the server has closed, or says what nobody asked for."""
+        return self.machine.reusable and not self._socket.is_readable()
 
     async def begin(self, send: Send) -> None:
         """Send a request, and wait for the head of its response."""
         data = self.machine.send(send)
         # A server may answer before it has heard all, and close: what it said is still to be read.
-        with suppress(trio.BrokenResourceError), trio.move_on_after(send.deadline.bound(send.timeout)) as scope:
+        broken = (trio.BrokenResourceError, trio.ClosedResourceError)
+        with suppress(*broken), trio.move_on_after(send.deadline.bound(send.timeout)) as scope:
             await self._stream.send_all(data)
         if scope.cancelled_caught:
             self.machine.connection_lost(send.deadline.late(f"sending to {send.request.origin} took too long"))
@@ -58,19 +56,16 @@ class Connection:
                 lost = ConnectionLost(f"the connection to {send.request.origin} was lost: {error.__cause__ or error}")
                 lost.__cause__ = error
                 self.machine.connection_lost(lost)
+            except trio.ClosedResourceError:
+                self.machine.connection_lost(LocalProtocolError("the client was closed in the middle of this"))
             else:
                 self.machine.receive_data(bytes(data))
         if scope.cancelled_caught:
             self.machine.connection_lost(send.deadline.late(f"{send.request.origin} sent nothing for too long"))
 
     def close(self) -> None:
-        """End the connection at once, without a word to the server, from wherever a finalizer happens to run."""
-        if self._socket.fileno() == -1:
-            return
-        try:
-            self._socket.close()
-        except RuntimeError:  # no trio runs here any more, so nobody waits on it
-            os.close(self._socket.detach())
+        """End the connection at once, without a word to the server. A second time does nothing."""
+        self._socket.close()
 
 
 async def connect(config: Config, send: Send, *, ssl_context: ssl.SSLContext | None, uds: str | None) -> Connection:

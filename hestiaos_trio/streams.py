@@ -5,53 +5,63 @@ from __future__ import annotations
 from contextlib import suppress
 
 import trio
+from attrs import frozen
 
 from hestiaos_proto import Operation, Response, RunStream, Send, TransportError, call, drive_async
 from hestiaos_proto.calls import Reply
 from hestiaos_proto.readers import AsyncStreamReader
-from hestiaos_trio.caller import AMBIENT, Caller, check_trio
+from hestiaos_trio.caller import AMBIENT, Caller
 from hestiaos_trio.connection import Connection
+from hestiaos_trio.pool import Pool
 
 __all__ = ["TrioEventStream"]
+
+
+@frozen
+class _Hold:
+    """The connection that a stream comes over, and where to give it back."""
+
+    connection: Connection
+    send: Send
+    pool: Pool
+    run: trio.lowlevel.TrioToken
 
 
 class TrioEventStream(AsyncStreamReader):
     """The events of a run: an asynchronous iterator, and a context manager that ends the connection.
 
-    The connection ends with the stream, with `aclose`, with the `async with` block, with a cancellation, or when the
-    object is dropped.
+    The connection ends with the stream, with `aclose`, with the `async with` block, with a cancellation, or, as soon
+    as trio runs, when the object is dropped.
     """
 
     def __init__(self, caller: Caller, operation: Operation[RunStream], *, timeout: float | None = None) -> None:
         super().__init__()
-        self._pool = caller.pool
+        self._pools = caller.pools
         self._steps = call(operation, caller.config, AMBIENT, deadline=timeout)
-        self._held: tuple[Connection, Send, trio.lowlevel.TrioToken] | None = None
+        self._hold: _Hold | None = None
 
     def __del__(self) -> None:
-        if self._held is not None:
-            connection, _, trio_run = self._held
-            connection.close()
-            with suppress(trio.RunFinishedError):  # then the pool counts no more
-                trio_run.run_sync_soon(self._pool.release, connection)
+        if self._hold is not None:
+            with suppress(trio.RunFinishedError):  # the run has closed its connections when it ended
+                # A finalizer may run in any thread.
+                self._hold.run.run_sync_soon(self._hold.pool.release, self._hold.connection)
 
     async def _receive(self) -> None:
         if self._machine is None:
-            check_trio()
             self._machine = await drive_async(self._steps, self._send, trio.sleep)
         else:
-            assert self._held is not None, "a stream has come over a connection"
-            connection, send, _ = self._held
-            await connection.receive(send)
-            self._over = connection.machine.finished
+            assert self._hold is not None, "a stream has come over a connection"
+            await self._hold.connection.receive(self._hold.send)
+            self._over = self._hold.connection.machine.finished
         self._ready = self._machine.events()
 
     async def _send(self, send: Send) -> Reply:
+        pool = await self._pools.here()
         try:
-            connection = await self._pool.acquire(send)
+            connection = await pool.acquire(send)
         except TransportError as error:
             return error
-        self._held = connection, send, trio.lowlevel.current_trio_token()
+        self._hold = _Hold(connection, send, pool, trio.lowlevel.current_trio_token())
         await connection.begin(send)
         reply = connection.machine.reply
         if isinstance(reply, Response) and reply.stream is not None:
@@ -61,9 +71,9 @@ class TrioEventStream(AsyncStreamReader):
         return reply
 
     def _release(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            self._pool.release(held[0])
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            hold.pool.release(hold.connection)
 
     async def _end(self) -> None:
         self._over = True
