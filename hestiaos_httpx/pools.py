@@ -15,7 +15,9 @@ from functools import cache
 from typing import Any
 
 import httpx
+from attrs import define, field
 
+from hestiaos_httpx.exchange import AsyncExchange
 from hestiaos_httpx.loops import current_loop
 from hestiaos_proto import Config, LocalProtocolError
 
@@ -46,7 +48,7 @@ class Pools:
         self._verify = verify
         self._options: dict[str, Any] = {} if limits is None else {"limits": limits}
         self._sync: dict[int, httpx.Client] = {}  # by process id
-        self._async: dict[object, _LoopClient] = {}  # by event loop
+        self._async: dict[object, _LoopPool] = {}  # by event loop
         self._closed = False
         # A script may drop its client without closing it: its sockets are closed then, and at the latest at the exit.
         weakref.finalize(self, _close_all, self._sync)
@@ -67,15 +69,16 @@ class Pools:
 
     async def async_client(self) -> httpx.AsyncClient:
         """The client for the running event loop."""
-        self._check_open()
-        if isinstance(self._given, httpx.AsyncClient):
-            return self._given
-        loop = current_loop()
-        if loop not in self._async:
-            client = self._new_async_client()
-            self._async[loop] = client, (lifetime := _lifetime(client, self._async, loop))
-            await anext(lifetime)
-        return self._async[loop][0]
+        return (await self._here()).client
+
+    async def hold(self, exchange: AsyncExchange) -> None:
+        """Keep an exchange that is left open, until it is released; what is held when its event loop ends is closed."""
+        (await self._here()).held.add(exchange)
+
+    def release(self, exchange: AsyncExchange) -> None:
+        """Let go of an exchange that is closed."""
+        for pool in list(self._async.values()):
+            pool.held.discard(exchange)
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -85,12 +88,33 @@ class Pools:
     async def aclose(self) -> None:
         """Close this process's and this event loop's connections."""
         self.close()
-        if (pair := self._async.get(current_loop())) is not None:
-            await pair[1].aclose()
+        if (pool := self._async.get(current_loop())) is not None:
+            await pool.lifetime.aclose()
 
     def _check_open(self) -> None:
         if self._closed:
             raise LocalProtocolError("the client is closed: make a new one")
+
+    async def _here(self) -> _LoopPool:
+        self._check_open()
+        loop = current_loop()
+        if loop not in self._async:
+            given = self._given if isinstance(self._given, httpx.AsyncClient) else None
+            client = given or self._new_async_client()
+            self._async[loop] = _LoopPool(client, self._lifetime(loop, own=given is None))
+            await anext(self._async[loop].lifetime)
+        return self._async[loop]
+
+    async def _lifetime(self, loop: object, *, own: bool) -> AsyncGenerator[None, None]:
+        """Ends a loop's pool at the latest with the loop: asyncio and trio close the generators that wait then."""
+        try:
+            yield
+        finally:
+            pool = self._async.pop(loop)
+            for exchange in list(pool.held):
+                await exchange.aclose()
+            if own:
+                await pool.client.aclose()
 
     def _new_sync_client(self) -> httpx.Client:
         if self._transport is not None and not isinstance(self._transport, httpx.BaseTransport):
@@ -108,18 +132,13 @@ class Pools:
         return _default_authorities() if self._verify is True else self._verify
 
 
-_LoopClient = tuple[httpx.AsyncClient, AsyncGenerator[None]]
+@define
+class _LoopPool:
+    """What belongs to one event loop."""
 
-
-async def _lifetime(
-    client: httpx.AsyncClient, clients: dict[object, _LoopClient], loop: object
-) -> AsyncGenerator[None]:
-    """Closes `client` at the latest when its event loop ends: asyncio and trio close the generators that wait then."""
-    try:
-        yield
-    finally:
-        clients.pop(loop, None)
-        await client.aclose()
+    client: httpx.AsyncClient
+    lifetime: AsyncGenerator[None, None]
+    held: set[AsyncExchange] = field(factory=set)
 
 
 def _close_all(clients: dict[int, httpx.Client]) -> None:

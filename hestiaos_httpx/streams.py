@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ from hestiaos_httpx.caller import AMBIENT, Caller
 from hestiaos_httpx.cancelling import Cancelled, Canceller
 from hestiaos_httpx.exchange import AsyncExchange, Exchange
 from hestiaos_httpx.loops import close_soon, current_loop
+from hestiaos_httpx.pools import Pools
 from hestiaos_proto import (
     HestiaError,
     Operation,
@@ -139,7 +141,7 @@ class AsyncEventStream(AsyncStreamReader):
 
     def __del__(self) -> None:
         if self._exchange is not None:
-            close_soon(self._loop, self._exchange.aclose)
+            close_soon(self._loop, partial(_close, self._caller.pools, self._exchange))
 
     async def _receive(self) -> None:
         from anyio import move_on_after, sleep
@@ -164,6 +166,7 @@ class AsyncEventStream(AsyncStreamReader):
                 if exchange.response.stream is None:
                     return await exchange.finish()
                 self._exchange, self._loop = exchange, current_loop()
+                await self._caller.pools.hold(exchange)
                 return exchange.response
         except TransportError as error:
             return error
@@ -173,4 +176,11 @@ class AsyncEventStream(AsyncStreamReader):
         self._over = True
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            await exchange.aclose()
+            await _close(self._caller.pools, exchange)
+
+
+async def _close(pools: Pools, exchange: AsyncExchange) -> None:
+    try:
+        await exchange.aclose()
+    finally:
+        pools.release(exchange)
