@@ -1,0 +1,130 @@
+"""What every scenario has around it, and the matrix at the end."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "support"))  # with importlib's mode a test folder is not importable by itself
+pytest.register_assert_rewrite("bindings", "peer", "scenario", "selecting", "wire")
+
+_DESCRIPTORS = Path("/proc/self/fd")
+_PATIENCE = 10.0  # seconds for what ends by itself, such as the other side of a connection
+_results: dict[tuple[str, str], str] = {}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fault(row): the row of faults.md that a scenario walks")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _collects_quickly() -> Iterator[None]:
+    """What is there before the first scenario need not be looked at by each of the collections below."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing(_collects_quickly: None) -> Iterator[None]:
+    """No file descriptor and no thread is left behind. Tasks are counted by the session that has the event loop."""
+    gc.collect()
+    before = _open_things()
+    yield
+    end = time.monotonic() + _PATIENCE
+    while (left := _open_things() - before) and time.monotonic() < end:
+        gc.collect()
+        threading.Event().wait(0.01)
+    assert not left
+
+
+def _open_things() -> set[str]:
+    # trio keeps the threads in which it looks up names for ten seconds, for whichever run comes next.
+    threads = {f"thread {each.ident} {each.name}" for each in threading.enumerate() if not each.name.startswith("Trio")}
+    return threads | _descriptors()
+
+
+def _descriptors() -> set[str]:
+    found = set()
+    for each in _DESCRIPTORS.iterdir() if _DESCRIPTORS.exists() else ():
+        with suppress(OSError):  # the one by which the folder was read
+            found.add(f"descriptor {each.name} {os.readlink(each)}")
+    return found
+
+
+class _Log(logging.Handler):
+    """Keeps the lines that tell too much."""
+
+    def __init__(self, *secrets: str) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+        self._secrets = secrets
+        self._format = logging.Formatter().format
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self._format(record)
+        if any(secret in line for secret in self._secrets):
+            self.lines.append(line)
+
+
+@pytest.fixture(autouse=True)
+def logs_nothing_secret() -> Iterator[None]:
+    """No log line, of whatever library and level, holds the API key or a secret."""
+    from bindings import KEY, SECRET
+
+    log = _Log(KEY, SECRET)
+    loggers = [logging.getLogger(name) for name in (None, "httpx", "httpcore")]
+    before = [(logger, logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(log)
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False  # httpcore says so much that writing it all down would take most of the time
+    yield
+    for logger, level, propagate in before:
+        logger.removeHandler(log)
+        logger.setLevel(level)
+        logger.propagate = propagate
+    assert log.lines == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    mark = item.get_closest_marker("fault")
+    if mark is not None and (report.when == "call" or report.outcome != "passed"):
+        cell = mark.args[0], item.callspec.params["binding"].name
+        worst = ["pass", "skip", "known", "FAIL"]
+        told = {"passed": "pass", "skipped": "skip", "failed": "FAIL"}[report.outcome]
+        if hasattr(report, "wasxfail"):
+            told = "known"
+        _results[cell] = max(told, _results.get(cell, "pass"), key=worst.index)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _results:
+        return
+    from bindings import BINDINGS
+    from rows import read_rows
+
+    names = [binding.name for binding in BINDINGS]
+    write = terminalreporter.write_line
+    terminalreporter.section("faults x bindings")
+    for table, rows in read_rows(HERE / "faults.md").items():
+        write("")
+        write(f"{table:<72} " + " ".join(names))
+        for row in rows:
+            shown = row if len(row) <= 72 else row[:71] + "…"
+            cells = (f"{_results.get((row, name), ''):^{len(name)}}" for name in names)
+            write(f"{shown:<72} " + " ".join(cells).rstrip())

@@ -1,0 +1,386 @@
+"""One class for each binding, all with the same synchronous face. A new binding is tested by adding its class here."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import anyio
+import pytest
+import trio
+from anyio.from_thread import start_blocking_portal
+from selecting import SelectorClient
+
+from hestiaos import AsyncClient, Client, HestiaError, LocalTransport, Platform, StreamEvent
+
+KEY = "-".join(["key", "4711", "secret"])  # put together, so that no traceback shows it as a line of the source
+SECRET = "-".join(["value", "0815", "secret"])
+
+METHODS = {
+    "run": "run",
+    "health": "health",
+    "trace": "trace",
+    "chat": "chat.run",
+    "run_agent": "agents.run",
+    "system_status": "system.status",
+    "system_config": "system.config",
+    "system_metrics": "system.metrics",
+    "get_secret": "secrets.get",
+    "set_secret": "secrets.set",
+    "delete_secret": "secrets.delete",
+    "explain": "governance.explain",
+    "governance_status": "governance.status",
+    "governance_trace": "governance.trace",
+}
+
+
+def method(client: object, operation: str, suffix: str = "") -> Callable[..., Any]:
+    """The client's method for an operation of the core."""
+    target: Any = client
+    for name in f"{METHODS[operation]}{suffix}".split("."):
+        target = getattr(target, name)
+    return target
+
+
+def check_tells_nothing(error: BaseException) -> None:
+    """Whatever can be seen of an exception holds neither the API key nor a secret."""
+    shown = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
+    for each in shown:
+        assert KEY not in each
+        assert SECRET not in each
+
+
+class EventStream(ABC):
+    """One stream. `read` gives what comes until the end, and the exception that ended it or `None`."""
+
+    def next(self) -> StreamEvent:
+        """The next event. Raises `StopIteration` at the end."""
+        try:
+            return self._next()
+        except HestiaError as error:
+            check_tells_nothing(error)
+            raise
+
+    def read(self) -> tuple[list[StreamEvent], HestiaError | None]:
+        events: list[StreamEvent] = []
+        error = self._read_into(events)
+        if error is not None:
+            check_tells_nothing(error)
+        return events, error
+
+    @abstractmethod
+    def _next(self) -> StreamEvent: ...
+
+    @abstractmethod
+    def _read_into(self, events: list[StreamEvent]) -> HestiaError | None: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    def leave_with_block(self) -> None: ...
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Let go of the object, as a caller does after `break`."""
+
+    @property
+    @abstractmethod
+    def native(self) -> Any:
+        """The binding's own object, for `text`, `final` and `cancel`."""
+
+
+class Session(ABC):
+    """One client. `backends` are the event loops for which `async_client` makes one."""
+
+    name: ClassVar[str]
+    remote: ClassVar[bool] = True
+    backends: ClassVar[tuple[str, ...]] = ()
+    shared: ClassVar[bool] = False
+    """Whether blocking calls are made on one client by any thread, and inside a running event loop."""
+    blocks: ClassVar[bool] = False
+    """Whether a thread blocks in a stream, which another thread may cancel."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def call(self, operation: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._call(operation, *args, **kwargs)
+        except HestiaError as error:
+            check_tells_nothing(error)
+            raise
+
+    @abstractmethod
+    def _call(self, operation: str, *args: Any, **kwargs: Any) -> Any: ...
+
+    @abstractmethod
+    def stream(self, *args: Any, **kwargs: Any) -> EventStream: ...
+
+    @abstractmethod
+    def close_client(self) -> None:
+        """Close the client and nothing else."""
+
+    def close(self) -> None:
+        self.close_client()
+
+    @classmethod
+    def options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """What every client is given where a scenario says nothing else."""
+        return {"api_key": KEY, "retries": 0, "timeout": 10.0} | options
+
+    @classmethod
+    def async_client(cls, url: str, *, one_connection: bool = False, **options: Any) -> Any:
+        """An asynchronous client, of a pool of one connection where that is wanted."""
+        raise NotImplementedError
+
+    @classmethod
+    def call_in_main_thread(cls, url: str) -> None:
+        """A call of `run` that Ctrl-C can reach."""
+        with cls(url) as session:
+            session.call("run", "x")
+
+    @abstractmethod
+    def __init__(self, url: str, **options: Any) -> None: ...
+
+
+class _SyncStream(EventStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    @property
+    def native(self) -> Any:
+        return self._stream
+
+    def _next(self) -> StreamEvent:
+        return next(self._stream)
+
+    def _read_into(self, events: list[StreamEvent]) -> HestiaError | None:
+        try:
+            for event in self._stream:
+                events.append(event)
+        except HestiaError as error:
+            return error
+        return None
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def leave_with_block(self) -> None:
+        with self._stream:
+            pass
+
+    def drop(self) -> None:
+        self._stream = None
+        gc.collect()
+
+
+class HttpxSync(Session):
+    name = "httpx sync"
+    shared = True
+    blocks = True
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.client = self.new_client(url, **self.options(options))
+
+    @classmethod
+    def new_client(cls, url: str, *, ssl_context: ssl.SSLContext | None = None, **options: Any) -> Any:
+        return Client(url, verify=ssl_context or True, **options)
+
+    def _call(self, operation: str, *args: Any, **kwargs: Any) -> Any:
+        return method(self.client, operation)(*args, **kwargs)
+
+    def stream(self, *args: Any, **kwargs: Any) -> EventStream:
+        return _SyncStream(self.client.run_stream(*args, **kwargs))
+
+    def close_client(self) -> None:
+        self.client.close()
+
+
+class Selectors(HttpxSync):
+    """A bare `selectors` loop over the core, as an embedder writes it."""
+
+    name = "selectors"
+    shared = False
+
+    @classmethod
+    def new_client(cls, url: str, **options: Any) -> Any:
+        return SelectorClient(url, **options)
+
+    def _call(self, operation: str, *args: Any, **kwargs: Any) -> Any:
+        return self.client.call(operation, *args, **kwargs)
+
+
+class InProcess(HttpxSync):
+    """The embedded platform without a socket; the URL is there for its form only."""
+
+    name = "in-process"
+    remote = False
+    backends = ("asyncio", "trio")
+    blocks = False
+
+    def __init__(self, url: str = "http://localhost:8000", **options: Any) -> None:
+        self.platform = Platform()
+        try:
+            super().__init__(url, transport=LocalTransport(self.platform), **options)
+        except ValueError:
+            self.platform.close()
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self.platform.close()
+
+    @classmethod
+    def async_client(cls, url: str, *, one_connection: bool = False, **options: Any) -> Any:
+        return AsyncClient(url, transport=LocalTransport(Platform()), **cls.options(options))
+
+
+class _AsyncStream(EventStream):
+    def __init__(self, portal: Any, stream: Any) -> None:
+        self._portal = portal
+        self._stream = stream
+
+    @property
+    def native(self) -> Any:
+        return self._stream
+
+    def _next(self) -> StreamEvent:
+        async def next_event() -> StreamEvent | None:
+            async for event in self._stream:
+                return event
+            return None
+
+        event = self._portal.call(next_event)
+        if event is None:
+            raise StopIteration
+        return event
+
+    def _read_into(self, events: list[StreamEvent]) -> HestiaError | None:
+        async def drain() -> HestiaError | None:
+            try:
+                async for event in self._stream:
+                    events.append(event)
+            except HestiaError as error:
+                return error
+            return None
+
+        return self._portal.call(drain)
+
+    def close(self) -> None:
+        self._portal.call(self._stream.aclose)
+
+    def leave_with_block(self) -> None:
+        async def leave() -> None:
+            async with self._stream:
+                pass
+
+        self._portal.call(leave)
+
+    def drop(self) -> None:
+        self._stream = None
+        gc.collect()
+
+
+class _Async(Session):
+    """An asynchronous client in an event loop that runs in a thread of its own as long as the session."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.client = self.async_client(url, **options)
+        self._running = start_blocking_portal(self.backends[0])
+        self.portal = self._running.__enter__()
+        self._tasks = self.portal.call(_count_tasks)
+
+    def _call(self, operation: str, *args: Any, **kwargs: Any) -> Any:
+        return self.portal.call(partial(method(self.client, operation, "_async"), *args, **kwargs))
+
+    def stream(self, *args: Any, **kwargs: Any) -> EventStream:
+        return _AsyncStream(self.portal, self.client.run_stream(*args, **kwargs))
+
+    def close_client(self) -> None:
+        self.portal.call(self.client.aclose)
+
+    def close(self) -> None:
+        try:
+            self.close_client()
+            self.portal.call(_wait_for_tasks, self._tasks)
+        finally:
+            self._running.__exit__(None, None, None)
+
+    @classmethod
+    def call_in_main_thread(cls, url: str) -> None:
+        async def main() -> None:
+            async with cls.async_client(url) as client:
+                await client.run_async("x")
+
+        anyio.run(main, backend=cls.backends[0])
+
+
+class HttpxAsyncio(_Async):
+    name = "httpx asyncio"
+    shared = True
+    backends = ("asyncio",)
+
+    @classmethod
+    def async_client(
+        cls, url: str, *, one_connection: bool = False, ssl_context: ssl.SSLContext | None = None, **options: Any
+    ) -> Any:
+        import httpx
+
+        limits = httpx.Limits(max_connections=1) if one_connection else None
+        return AsyncClient(url, verify=ssl_context or True, limits=limits, **cls.options(options))
+
+
+class HttpxTrio(HttpxAsyncio):
+    name = "httpx trio"
+    backends = ("trio",)
+
+
+class TrioStreams(_Async):
+    name = "trio streams"
+    backends = ("trio",)
+
+    @classmethod
+    def async_client(cls, url: str, *, one_connection: bool = False, **options: Any) -> Any:
+        from hestiaos_trio import TrioClient
+
+        return TrioClient(url, max_connections=1 if one_connection else 100, **cls.options(options))
+
+
+async def _count_tasks() -> int:
+    if trio.lowlevel.in_trio_run():
+        return trio.lowlevel.current_statistics().tasks_living
+    return len(asyncio.all_tasks())
+
+
+async def _wait_for_tasks(count: int) -> None:
+    """Wait until there are no more tasks than that: the close of a dropped stream is a task for a moment."""
+    with anyio.fail_after(10):
+        while await _count_tasks() > count:  # noqa: ASYNC110  # such a task tells nobody of its end
+            await anyio.sleep(0.01)
+
+
+BINDINGS: tuple[type[Session], ...] = (HttpxSync, HttpxAsyncio, HttpxTrio, TrioStreams, Selectors, InProcess)
+REMOTE = tuple(binding for binding in BINDINGS if binding.remote)
+ASYNC = tuple(binding for binding in BINDINGS if binding.backends)
+BLOCKING = tuple(binding for binding in BINDINGS if binding.blocks)
+
+
+def params(bindings: tuple[type[Session], ...]) -> list[Any]:
+    """The bindings as pytest's parameters."""
+    missing = pytest.mark.skipif(find_spec("hestiaos_trio") is None, reason="there is no hestiaos_trio")
+    return [
+        pytest.param(binding, id=binding.name, marks=[missing] if binding is TrioStreams else [])
+        for binding in bindings
+    ]
