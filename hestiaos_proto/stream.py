@@ -86,7 +86,7 @@ class RunStream:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more needs to be read: after a failure, and after `done` at the stream's end or a heartbeat."""
+        """Whether nothing more needs to be read: after a failure, or after `done` at the end or a heartbeat."""
         return self._error is not None or (self._done and self._over)
 
     @property
