@@ -38,16 +38,22 @@ class Caller:
 
     def _send(self, send: Send) -> Reply:
         try:
-            return Exchange.begin(self.pools.sync_client(), send).finish()
+            line = self.pools.take_line(send)
         except TransportError as error:
             return error
+        try:
+            return Exchange.begin(line, send).finish()
+        except TransportError as error:
+            return error
+        finally:
+            self.pools.give_back(line)
 
     async def _send_async(self, send: Send) -> Reply:
         from anyio import move_on_after
 
         try:
             with move_on_after(send.deadline.left()):
-                exchange = await AsyncExchange.begin(await self.pools.async_client(), send)
+                exchange = await AsyncExchange.begin(*await self.pools.async_client(), send)
                 return await exchange.finish()
         except TransportError as error:
             return error

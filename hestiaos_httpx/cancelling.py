@@ -23,17 +23,19 @@ class Canceller:
         self._cancelled = threading.Event()
         self._over = threading.Event()
         self._network: Any = None  # an httpcore.NetworkStream
+        self._lock = threading.RLock()  # a finalizer may run, and stop us, while this thread has it
         self._watcher: threading.Thread | None = None
         self.is_set = self._cancelled.is_set
 
     def cancel(self) -> None:
         """Let the stream's blocked read return now, and none begin any more."""
         self._cancelled.set()
-        connection = self._network.get_extra_info("socket") if self._network is not None else None
-        if connection is not None:
-            with suppress(OSError):  # it may be closed already, which is all that is wanted
-                # Not ssl's own shutdown, which would take the TLS layer from under the reader's feet.
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        with self._lock:
+            connection = self._network.get_extra_info("socket") if self._network is not None else None
+            if connection is not None:
+                with suppress(OSError):  # it may be closed already, which is all that is wanted
+                    # Not ssl's own shutdown, which would take the TLS layer from under the reader's feet.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def attach(self, network: Any) -> None:
         """Name the connection that is read from now on. Raises `Cancelled` where it is too late for that."""
@@ -42,8 +44,13 @@ class Canceller:
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """httpcore's trace extension, which tells of a new connection before its first read."""
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self.attach(info["return_value"])
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):  # a proxy's have another beginning
+            network = info["return_value"]
+            try:
+                self.attach(network)
+            except Cancelled:
+                network.close()  # httpcore does not have it yet
+                raise
 
     def check(self) -> None:
         """Raise `Cancelled` where the stream is."""
@@ -65,7 +72,8 @@ class Canceller:
 
     def stop(self) -> None:
         """The stream is over: nothing is watched or cancelled any more."""
-        self._network = None
+        with self._lock:  # what is cancelled from now on no longer is our stream's connection
+            self._network = None
         self._over.set()
         if self._watcher is not None and self._watcher is not threading.current_thread():
             self._watcher.join()

@@ -10,21 +10,33 @@ from hestiaos_proto import (
     HestiaError,
     LocalProtocolError,
     RemoteProtocolError,
-    Request,
+    Send,
     TimedOut,
 )
 
 __all__ = ["translate"]
 
 # httpx has one exception for a peer that breaks the protocol and for one that closes early; only its words tell.
-_CLOSED_EARLY = ("Server disconnected", "peer closed connection")
+_CLOSED_EARLY = ("Server disconnected", "peer closed connection", "peer unexpectedly closed connection")
 
 
-def translate(error: httpx.HTTPError, request: Request) -> HestiaError:
+def translate(error: httpx.HTTPError, send: Send) -> HestiaError:
     """What a caller sees of `error`, which is its `__cause__`."""
-    told = _translate(error, str(error) or type(error).__name__, request.origin)
+    told = _translate(error, _why(error), send.request.origin)
+    if isinstance(told, TimedOut):
+        request_sent = told.request_sent
+        told = send.deadline.late(told.message)
+        told.request_sent = request_sent
     told.__cause__ = error
     return told
+
+
+def _why(error: BaseException) -> str:
+    """What `error` says, or else what stands behind it: trio's exceptions for a failed TLS handshake say nothing."""
+    behind = error.__cause__ or error.__context__  # httpcore's pool raises again what it caught, `from None`
+    if not str(error) and behind is not None:
+        return _why(behind)
+    return str(error) or type(error).__name__
 
 
 def _translate(error: httpx.HTTPError, why: str, origin: str) -> HestiaError:

@@ -1,4 +1,4 @@
-"""The httpx clients behind one of ours: made when first needed, one for each process and one for each event loop.
+"""The httpx clients behind one of ours: made when first needed, lines for each process, one for each event loop.
 
 A connection belongs to the process and the event loop in which it was made. So a client of ours can be used after a
 fork and in several event loops, one after another or in several threads, as long as each has an httpx client of its
@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 import weakref
 from collections.abc import AsyncGenerator
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import httpx
 from attrs import define, field
 
 from hestiaos_httpx.exchange import AsyncExchange
+from hestiaos_httpx.lines import Line, Lines
 from hestiaos_httpx.loops import current_loop
-from hestiaos_proto import Config, LocalProtocolError
+from hestiaos_proto import Config, LocalProtocolError, Send
+
+if TYPE_CHECKING:
+    from anyio import Semaphore
 
 __all__ = ["AnyHttpClient", "AnyTransport", "Pools"]
+
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)  # httpx's own, which it does not name
 
 AnyHttpClient = httpx.Client | httpx.AsyncClient
 AnyTransport = httpx.BaseTransport | httpx.AsyncBaseTransport
@@ -46,30 +53,35 @@ class Pools:
         self._transport = transport
         self._tls = config.tls
         self._verify = verify
-        self._options: dict[str, Any] = {} if limits is None else {"limits": limits}
-        self._sync: dict[int, httpx.Client] = {}  # by process id
+        self._limits = limits or _LIMITS
+        self._sync: dict[int, Lines] = {}  # by process id
         self._async: dict[object, _LoopPool] = {}  # by event loop
         self._closed = False
         # A script may drop its client without closing it: its sockets are closed then, and at the latest at the exit.
         weakref.finalize(self, _close_all, self._sync)
 
-    def sync_client(self) -> httpx.Client:
-        """The client for this process."""
+    def take_line(self, send: Send) -> Line:
+        """A line for an exchange, to be given back. Raises `TimedOut` where none becomes free."""
         self._check_open()
         if isinstance(self._given, httpx.Client):
-            return self._given
+            return Line(self._given)
         process = os.getpid()
         if process not in self._sync:
-            _close_all(
-                self._sync
-            )  # made before a fork: this closes our copies of the parent's sockets, not the parent's
-            # Of two threads that come here at once, one keeps its client; the other's has no connection yet.
-            self._sync.setdefault(process, self._new_sync_client())
-        return self._sync[process]
+            _close_all(self._sync)  # of before a fork: this closes our copies of the parent's sockets, not the parent's
+            # Of two threads that come here at once, one keeps its lines; the other has none yet.
+            lines = Lines(self._new_sync_client, self._limits, shared=self._transport is not None)
+            self._sync.setdefault(process, lines)
+        return self._sync[process].take(send)
 
-    async def async_client(self) -> httpx.AsyncClient:
-        """The client for the running event loop."""
-        return (await self._here()).client
+    def give_back(self, line: Line) -> None:
+        """Take a line back, for the next exchange."""
+        if (lines := self._sync.get(os.getpid())) is not None:
+            lines.give_back(line)
+
+    async def async_client(self) -> tuple[httpx.AsyncClient, Semaphore]:
+        """The client for the running event loop, and the places that its connections have."""
+        pool = await self._here()
+        return pool.client, pool.places
 
     async def hold(self, exchange: AsyncExchange) -> None:
         """Keep an exchange that is left open, until it is released; what is held when its event loop ends is closed."""
@@ -101,7 +113,7 @@ class Pools:
         if loop not in self._async:
             given = self._given if isinstance(self._given, httpx.AsyncClient) else None
             client = given or self._new_async_client()
-            self._async[loop] = _LoopPool(client, self._lifetime(loop, own=given is None))
+            self._async[loop] = _LoopPool(client, self._new_places(), self._lifetime(loop, own=given is None))
             await anext(self._async[loop].lifetime)
         return self._async[loop]
 
@@ -119,12 +131,21 @@ class Pools:
     def _new_sync_client(self) -> httpx.Client:
         if self._transport is not None and not isinstance(self._transport, httpx.BaseTransport):
             raise LocalProtocolError("the transport that was given is asynchronous only: use the …_async methods")
-        return httpx.Client(transport=self._transport, verify=self._ssl_context(), **self._options)
+        return httpx.Client(transport=self._transport, verify=self._ssl_context(), limits=self._limits)
 
     def _new_async_client(self) -> httpx.AsyncClient:
         if self._transport is not None and not isinstance(self._transport, httpx.AsyncBaseTransport):
             raise LocalProtocolError("the transport that was given is synchronous only: use the methods without _async")
-        return httpx.AsyncClient(transport=self._transport, verify=self._ssl_context(), **self._options)
+        return httpx.AsyncClient(transport=self._transport, verify=self._ssl_context(), limits=self._limits)
+
+    def _new_places(self) -> Semaphore:
+        # Nobody is to queue in httpcore's own pool: a request that is cancelled there at the moment when a connection
+        # becomes free may take that connection's place with it.
+        from anyio import Semaphore
+
+        ours = self._transport is None and not isinstance(self._given, httpx.AsyncClient)
+        most = self._limits.max_connections if ours else None
+        return Semaphore(sys.maxsize if most is None else most, fast_acquire=True)
 
     def _ssl_context(self) -> ssl.SSLContext | bool:
         if not self._tls:
@@ -137,13 +158,14 @@ class _LoopPool:
     """What belongs to one event loop."""
 
     client: httpx.AsyncClient
+    places: Semaphore
     lifetime: AsyncGenerator[None, None]
     held: set[AsyncExchange] = field(factory=set)
 
 
-def _close_all(clients: dict[int, httpx.Client]) -> None:
-    while clients:
-        clients.popitem()[1].close()
+def _close_all(lines: dict[int, Lines]) -> None:
+    while lines:
+        lines.popitem()[1].close()
 
 
 @cache

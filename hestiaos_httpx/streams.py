@@ -10,6 +10,7 @@ from typing import Self
 from hestiaos_httpx.caller import AMBIENT, Caller
 from hestiaos_httpx.cancelling import Cancelled, Canceller
 from hestiaos_httpx.exchange import AsyncExchange, Exchange
+from hestiaos_httpx.lines import Line
 from hestiaos_httpx.loops import close_soon, current_loop
 from hestiaos_httpx.pools import Pools
 from hestiaos_proto import (
@@ -47,6 +48,7 @@ class EventStream(StreamReader):
         super().__init__()
         self._caller = caller
         self._steps = call(operation, caller.config, AMBIENT, deadline=timeout)
+        self._line: Line | None = None
         self._exchange: Exchange | None = None
         self._canceller = Canceller()
         self._cancel_event = cancel
@@ -108,12 +110,11 @@ class EventStream(StreamReader):
 
     def _send(self, send: Send) -> Reply:
         try:
-            exchange = Exchange.begin(self._caller.pools.sync_client(), send, self._canceller.trace)
-            if exchange.response.stream is None:
-                return exchange.finish()
-            self._exchange = exchange
-            self._canceller.attach(exchange.raw.extensions.get("network_stream"))
-            return exchange.response
+            self._line = line = self._line or self._caller.pools.take_line(send)
+            self._canceller.attach(line.network)
+            self._exchange = exchange = Exchange.begin(line, send, self._canceller.trace)
+            self._canceller.attach(line.network)
+            return exchange.finish() if exchange.response.stream is None else exchange.response
         except TransportError as error:
             self._canceller.check()
             return error
@@ -123,6 +124,9 @@ class EventStream(StreamReader):
         self._canceller.stop()
         if self._exchange is not None:
             self._exchange.close()
+        line, self._line = self._line, None
+        if line is not None:
+            self._caller.pools.give_back(line)
 
 
 class AsyncEventStream(AsyncStreamReader):
@@ -162,7 +166,7 @@ class AsyncEventStream(AsyncStreamReader):
 
         try:
             with move_on_after(send.deadline.left()):
-                exchange = await AsyncExchange.begin(await self._caller.pools.async_client(), send)
+                exchange = await AsyncExchange.begin(*await self._caller.pools.async_client(), send)
                 if exchange.response.stream is None:
                     return await exchange.finish()
                 self._exchange, self._loop = exchange, current_loop()

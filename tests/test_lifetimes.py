@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import anyio
 import pytest
 
-from hestiaos import Client
+from hestiaos import AsyncClient, Client
 
 PROGRAMS = {
     "sync": """
@@ -29,20 +32,28 @@ async def main():
 asyncio.run(main())
 """,
     "httpx on trio": """
-import trio
+import trio.testing
 from hestiaos import AsyncClient
+async def say(word):  # not before main waits: between two lines of trio's, Ctrl-C may leave a coroutine behind
+    await trio.testing.wait_all_tasks_blocked()
+    print(word, flush=True)
 async def main():
     stream = AsyncClient(URL).run_stream("a")
-    print((await anext(stream)).type, flush=True)
+    word = (await anext(stream)).type
+    print(word, flush=True) if WAIT else trio.lowlevel.spawn_system_task(say, word)
     WAIT or await anext(stream)
 trio.run(main)
 """,
     "trio": """
-import trio
+import trio.testing
 from hestiaos import TrioClient
+async def say(word):  # not before main waits: between two lines of trio's, Ctrl-C may leave a coroutine behind
+    await trio.testing.wait_all_tasks_blocked()
+    print(word, flush=True)
 async def main():
     stream = TrioClient(URL).run_stream("a")
-    print((await anext(stream)).type, flush=True)
+    word = (await anext(stream)).type
+    print(word, flush=True) if WAIT else trio.lowlevel.spawn_system_task(say, word)
     WAIT or await anext(stream)
 trio.run(main)
 """,
@@ -98,3 +109,57 @@ def test_one_client_streams_in_many_threads(server_url: str) -> None:
 
         results = list(threads.map(read, range(128)))
     assert results == ["left" if number % 4 == 0 else f"processed: {number}" for number in range(128)]
+
+
+@pytest.mark.parametrize("how", ["break", "dropped"])
+def test_streams_that_are_left_in_many_threads_leave_nothing(silent_url: str, how: str) -> None:
+    with Client(silent_url) as client, ThreadPoolExecutor(32) as threads:
+
+        def read(number: int) -> str:
+            stream = client.run_stream(str(number))
+            if how == "dropped":
+                return next(stream).type
+            kinds = []
+            for event in stream:
+                kinds.append(event.type)
+                break
+            return kinds[0]
+
+        assert set(threads.map(read, range(128))) == {"start"}
+        assert client.run("a").result == "processed: a"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_synchronous_call_works_inside_a_running_loop(server_url: str, backend: str) -> None:
+    async def main(client: AsyncClient) -> list[str]:
+        results = [client.run(number).result for number in "12"]
+        results += [event.data["text"] for event in Client(server_url).run_stream("3") if event.type == "token"]
+        return [*results, (await client.run_async("4")).result]
+
+    client = AsyncClient(server_url)
+    for _ in range(3):
+        results = anyio.run(main, client, backend=backend)
+        assert [results[0], results[1], "".join(results[2:-1]), results[-1]] == [f"processed: {n}" for n in "1234"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # the served platform is the thread
+def test_a_fork_inside_of_a_loops_life(server_url: str) -> None:
+    client = AsyncClient(server_url)
+
+    async def run(name: str) -> str:
+        return (await client.run_async(name)).result
+
+    def both(name: str) -> bool:
+        return [client.run(name).result, asyncio.run(run(name))] == [f"processed: {name}"] * 2
+
+    assert both("before")
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if both("child") else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert both("parent")

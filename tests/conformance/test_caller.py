@@ -240,13 +240,7 @@ def test_cancelled_while_blocked(binding: type[Session], how: str, where: str) -
 
 @fault("`stream.cancel()` and the `threading.Event` while blocked in a read", BLOCKING)
 @pytest.mark.parametrize("how", ["cancel", "event"])
-def test_cancelled_while_blocked_on_a_kept_connection(
-    binding: type[Session], how: str, request: pytest.FixtureRequest
-) -> None:
-    if binding is HttpxSync:
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="httpx does not tell which kept connection a request has been given")
-        )
+def test_cancelled_while_blocked_on_a_kept_connection(binding: type[Session], how: str) -> None:
     with Peer() as peer, binding(peer.url, timeout=2 * SOON) as session:
         session.call("run", "x")
         event = threading.Event() if how == "event" else None

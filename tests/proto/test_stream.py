@@ -437,7 +437,7 @@ class TestFinished:
     @pytest.mark.parametrize("data", [b"", b"data: nope\n"], ids=["interrupted", "wrong"])
     def test_nothing_more_needs_to_be_read_of_a_stream_that_failed(self, data: bytes) -> None:
         stream = RunStream()
-        events, error = feed(stream, [START, data])
+        _, error = feed(stream, [START, data])
         assert error is not None
         assert stream.finished
 
