@@ -57,7 +57,7 @@ def close_soon(loop: object, close: Callable[[], Coroutine[Any, Any, None]]) -> 
         if not loop.is_closed():
             loop.call_soon_threadsafe(_start_asyncio, loop, close)
         return
-    trio: Any = sys.modules.get("trio")  # nothing can be imported any more while the interpreter ends
+    trio = sys.modules.get("trio")  # nothing can be imported any more while the interpreter ends
     if trio is not None:
         token: Any = loop  # trio's: there are no others
         with suppress(trio.RunFinishedError):  # the run has closed its connections when it ended
