@@ -333,6 +333,40 @@ def test_a_cancellation_at_every_suspension(
 
 
 @needs_proc
+@pytest.mark.parametrize("late", [False, True], ids=["while it waits", "late"])
+def test_a_queued_call_is_cancelled_while_a_place_becomes_free(
+    server_url: str, trusting: ssl.SSLContext, binding: tuple[str, Connect, Cancelled], late: bool
+) -> None:
+    backend, connect, _ = binding
+
+    async def close(streams: list[Any]) -> None:
+        for stream in streams:
+            await stream.aclose()
+
+    async def main() -> int:
+        for turn in range(1, MOST):
+            leftovers = Leftovers(backend)
+            async with connect(server_url, trusting) as client:
+                streams = [client.run_stream("a") for _ in range(PLACES)]
+                for stream in streams:
+                    await anext(stream)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(one_call, client)
+                    await anyio.wait_all_tasks_blocked()
+                    steps = Suspensions(turn, tasks.cancel_scope.cancel, late=late)
+                    with anyio.CancelScope(shield=True), counted_tasks(steps):
+                        await steps.during(close(streams))
+                await check_pool(client)
+            await leftovers.check(f"cancelled at {turn}")
+            if steps.count < turn:
+                return turn
+        raise AssertionError("the closing does not end")
+
+    turns = anyio.run(main, backend=backend)
+    assert turns > 1 or connect is over_trio  # whose closing never waits
+
+
+@needs_proc
 @pytest.mark.parametrize("seed", range(4))
 def test_many_tasks_cancelled_at_random(
     server_url: str, trusting: ssl.SSLContext, binding: tuple[str, Connect, Cancelled], seed: int
