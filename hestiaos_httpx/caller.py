@@ -6,9 +6,11 @@ import random
 import time
 from typing import TypeVar
 
+from hestiaos_httpx.cancelling import Canceller
 from hestiaos_httpx.exchange import AsyncExchange, Exchange
+from hestiaos_httpx.lines import Line
 from hestiaos_httpx.pools import Pools
-from hestiaos_proto import Ambient, Config, Operation, Send, TransportError, call, drive, drive_async
+from hestiaos_proto import Ambient, Config, Operation, Response, Send, TransportError, call, drive, drive_async
 from hestiaos_proto.calls import Reply
 
 __all__ = ["AMBIENT", "Caller"]
@@ -42,7 +44,7 @@ class Caller:
         except TransportError as error:
             return error
         try:
-            return Exchange.begin(line, send).finish()
+            return Exchange.begin(line, send).finish() if send.deadline.left() is None else _by_deadline(line, send)
         except TransportError as error:
             return error
         finally:
@@ -58,3 +60,14 @@ class Caller:
         except TransportError as error:
             return error
         raise send.deadline.passed()
+
+
+def _by_deadline(line: Line, send: Send) -> Response:
+    """The exchange, ended when its deadline has passed: httpx bounds each read, however many there are."""
+    canceller = Canceller()
+    canceller.watch(None, send.deadline)
+    try:
+        canceller.attach(line.network)
+        return Exchange.begin(line, send, canceller.trace).finish()
+    finally:
+        canceller.stop()

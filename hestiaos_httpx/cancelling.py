@@ -1,4 +1,4 @@
-"""Ending a blocked read from another thread: the socket is shut down under it."""
+"""Ending a blocked read from another thread, for a cancellation or a deadline: the socket is shut down under it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import socket
 import threading
 from contextlib import suppress
 from typing import Any
+
+from hestiaos_proto.deadline import Deadline
 
 __all__ = ["Cancelled", "Canceller"]
 
@@ -17,7 +19,7 @@ class Cancelled(Exception):
 
 
 class Canceller:
-    """Cancels one stream. It does not know the stream, so that a dropped stream is not kept alive by it."""
+    """Ends one stream or one call. It does not know the stream, so that a dropped stream is not kept alive by it."""
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
@@ -30,12 +32,7 @@ class Canceller:
     def cancel(self) -> None:
         """Let the stream's blocked read return now, and none begin any more."""
         self._cancelled.set()
-        with self._lock:
-            connection = self._network.get_extra_info("socket") if self._network is not None else None
-            if connection is not None:
-                with suppress(OSError):  # it may be closed already, which is all that is wanted
-                    # Not ssl's own shutdown, which would take the TLS layer from under the reader's feet.
-                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        self._shut_down()
 
     def attach(self, network: Any) -> None:
         """Name the connection that is read from now on. Raises `Cancelled` where it is too late for that."""
@@ -62,13 +59,18 @@ class Canceller:
         self._cancelled.wait(seconds)
         self.check()
 
-    def watch(self, event: threading.Event) -> None:
-        """Cancel as soon as `event` is set. Raises `Cancelled` where it is already."""
-        if event.is_set():
+    def watch(self, event: threading.Event | None, deadline: Deadline) -> None:
+        """Cancel as soon as `event` is set, and end what is read as soon as `deadline` has passed.
+
+        Raises `Cancelled` where the event is set already.
+        """
+        if event is not None and event.is_set():
             self.cancel()
             self.check()
-        self._watcher = threading.Thread(target=self._watch, args=(event,), name="hestiaos-cancel", daemon=True)
-        self._watcher.start()
+        if self._watcher is None and (event is not None or deadline.left() is not None):
+            work = (event, deadline)
+            self._watcher = threading.Thread(target=self._watch, args=work, name="hestiaos-cancel", daemon=True)
+            self._watcher.start()
 
     def stop(self) -> None:
         """The stream is over: nothing is watched or cancelled any more."""
@@ -78,8 +80,20 @@ class Canceller:
         if self._watcher is not None and self._watcher is not threading.current_thread():
             self._watcher.join()
 
-    def _watch(self, event: threading.Event) -> None:
-        while not self._over.wait(_POLL):
-            if event.is_set():
+    def _watch(self, event: threading.Event | None, deadline: Deadline) -> None:
+        while not self._over.wait(deadline.left() if event is None else deadline.bound(_POLL)):
+            if event is not None and event.is_set():
                 self.cancel()
                 return
+            if deadline.left() == 0:
+                break
+        while not self._over.wait(_POLL):  # again and again: a connection may only just have been made
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        with self._lock:
+            connection = self._network.get_extra_info("socket") if self._network is not None else None
+            if connection is not None:
+                with suppress(OSError):  # it may be closed already, which is all that is wanted
+                    # Not ssl's own shutdown, which would take the TLS layer from under the reader's feet.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -12,6 +12,7 @@ from hestiaos_proto import (
     RemoteProtocolError,
     Send,
     TimedOut,
+    TransportError,
 )
 
 __all__ = ["translate"]
@@ -23,7 +24,7 @@ _CLOSED_EARLY = ("Server disconnected", "peer closed connection", "peer unexpect
 def translate(error: httpx.HTTPError, send: Send) -> HestiaError:
     """What a caller sees of `error`, which is its `__cause__`."""
     told = _translate(error, _why(error), send.request.origin)
-    if isinstance(told, TimedOut):
+    if isinstance(told, TimedOut) or (isinstance(told, TransportError) and send.deadline.left() == 0):
         request_sent = told.request_sent
         told = send.deadline.late(told.message)
         told.request_sent = request_sent

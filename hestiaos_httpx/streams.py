@@ -99,8 +99,6 @@ class EventStream(StreamReader):
 
     def _receive(self) -> None:
         if self._machine is None:
-            if self._cancel_event is not None:
-                self._canceller.watch(self._cancel_event)
             self._machine = drive(self._steps, self._send, self._canceller.sleep)
         else:
             assert self._exchange is not None, "a stream has come with an exchange"
@@ -109,6 +107,7 @@ class EventStream(StreamReader):
         self._ready = self._machine.events()
 
     def _send(self, send: Send) -> Reply:
+        self._canceller.watch(self._cancel_event, send.deadline)
         try:
             self._line = line = self._line or self._caller.pools.take_line(send)
             self._canceller.attach(line.network)

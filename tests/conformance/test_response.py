@@ -162,11 +162,7 @@ def test_one_byte_after_another(binding: type[Session]) -> None:
 
 
 @fault("silence after the request; silence inside the body; one byte a second")
-def test_one_byte_after_another_of_the_head(binding: type[Session], request: pytest.FixtureRequest) -> None:
-    if binding is HttpxSync:
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="httpx's synchronous client has no timeout for a head as a whole")
-        )
+def test_one_byte_after_another_of_the_head(binding: type[Session]) -> None:
     long = GOOD.replace(b"\r\n", b"\r\nX-Filler: " + b"x" * 100 + b"\r\n", 1)
     with Peer([drip(long, 0.02)]) as peer, binding(peer.url, deadline=0.2) as session:
         begun = time.monotonic()

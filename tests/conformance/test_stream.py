@@ -198,7 +198,8 @@ def test_silence(binding: type[Session]) -> None:
     ]
     for error in check(binding, cases, timeout=0.2):
         assert "nothing" in str(error) or "silent" in str(error)
-    for error in check(binding, cases, stream_timeout=0.2):
+    slow_head = STREAM_HEAD.replace(b"\r\n", b"\r\nX-Filler: " + b"x" * 100 + b"\r\n", 1)
+    for error in check(binding, [*cases, ([drip(slow_head, 0.02)], [], TimedOut)], stream_timeout=0.2):
         assert "0.2 s" in str(error)
 
 
