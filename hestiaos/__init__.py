@@ -30,14 +30,13 @@ if TYPE_CHECKING:
         TimedOut,
         TransportError,
     )
+    from hestiaos_proto.events import StreamEvent, StreamEventType
     from hestiaos_proto.models import (
         AgentResult,
         ChatResponse,
         ErrorResponse,
         HealthResponse,
         RunResponse,
-        StreamEvent,
-        StreamEventType,
         SystemMetrics,
         SystemStatus,
         TraceResponse,
@@ -86,14 +85,13 @@ __all__ = [
 _HOMES = {
     "hestiaos_httpx": ("AsyncClient", "AsyncEventStream", "Client", "EventStream"),
     "hestiaos_local": ("LocalTransport", "Platform"),
+    "hestiaos_proto.events": ("StreamEvent", "StreamEventType"),
     "hestiaos_proto.models": (
         "AgentResult",
         "ChatResponse",
         "ErrorResponse",
         "HealthResponse",
         "RunResponse",
-        "StreamEvent",
-        "StreamEventType",
         "SystemMetrics",
         "SystemStatus",
         "TraceResponse",

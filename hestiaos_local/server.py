@@ -42,7 +42,7 @@ from hestiaos_proto import (
     StatusError,
 )
 from hestiaos_proto.config import MAX_BODY_SIZE
-from hestiaos_proto.models import StreamEvent
+from hestiaos_proto.events import StreamEvent
 
 __all__ = ["ServeError", "serve"]
 

@@ -28,6 +28,7 @@ from hestiaos_proto.errors import (
     TimedOut,
     TransportError,
 )
+from hestiaos_proto.events import StreamEvent, StreamEventType
 from hestiaos_proto.messages import Request, Response
 from hestiaos_proto.models import (
     AgentResult,
@@ -35,8 +36,6 @@ from hestiaos_proto.models import (
     ErrorResponse,
     HealthResponse,
     RunResponse,
-    StreamEvent,
-    StreamEventType,
     SystemMetrics,
     SystemStatus,
     TraceResponse,

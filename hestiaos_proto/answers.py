@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from hestiaos_proto import json
 from hestiaos_proto.errors import NotFound, RemoteProtocolError, ServerError, StatusError
-from hestiaos_proto.models import StreamEvent
+from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.routes import ROUTES, recognise
 from hestiaos_proto.sse import encode_event
 from hestiaos_proto.status import error_to_wire

@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
-    from hestiaos_proto.models import StreamEvent
+    from hestiaos_proto.events import StreamEvent
 
 __all__ = [
     "AuthenticationFailed",

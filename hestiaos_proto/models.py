@@ -1,4 +1,4 @@
-"""The eight response models and `StreamEvent`: frozen, read from the wire and written to it.
+"""The eight response models: frozen, read from the wire and written to it.
 
 A model is its annotations. A field that may be `None` may be null or missing on the wire, any other is needed; `wire`
 in its metadata is the wire's own spelling where it differs, and either spelling is read. What a response says beyond
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import NoneType
-from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints, overload
+from typing import Any, Self, get_args, get_origin, get_type_hints, overload
 
 import attrs
 from attrs import field, frozen
 
-from hestiaos_proto.errors import RemoteProtocolError
+from hestiaos_proto.fields import object_of, wrong_field
 
 __all__ = [
     "AgentResult",
@@ -23,8 +23,6 @@ __all__ = [
     "HealthResponse",
     "Model",
     "RunResponse",
-    "StreamEvent",
-    "StreamEventType",
     "SystemMetrics",
     "SystemStatus",
     "TraceResponse",
@@ -40,13 +38,13 @@ class Model:
     @classmethod
     def from_wire(cls, body: Any) -> Self:
         """Read a decoded JSON body. Raises `RemoteProtocolError` that names the field which is missing or wrong."""
-        rest = dict(_object(cls.__name__, body))
+        rest = dict(object_of(cls.__name__, body))
         values: dict[str, Any] = {}
         for known in _known_fields(cls):
             spelling = known.name if known.name in rest else known.wire
             value = rest.pop(spelling, None)
             if type(value) not in known.types:
-                raise _wrong(cls.__name__, spelling, value, known.types, missing=spelling not in body)
+                raise wrong_field(cls.__name__, spelling, value, known.types, missing=spelling not in body)
             values[known.name] = value
         return cls(**values, extra=rest)
 
@@ -188,14 +186,14 @@ class SystemMetrics(Model):
     @classmethod
     def from_wire(cls, body: Any) -> Self:
         """Read either form. Raises `RemoteProtocolError` that names the metric which is missing or wrong."""
-        rest = dict(_object(cls.__name__, body))
+        rest = dict(object_of(cls.__name__, body))
         nested = "metrics" in rest
-        metrics = _object(f"{cls.__name__}.metrics", rest.pop("metrics")) if nested else rest
+        metrics = object_of(f"{cls.__name__}.metrics", rest.pop("metrics")) if nested else rest
         for name in _METRICS:
             needed = not nested and name in _REPORTED_BY_ALL
             types = (float, int) if needed else (float, int, NoneType)
             if type(value := metrics.get(name)) not in types:
-                raise _wrong(cls.__name__, name, value, types, missing=name not in metrics)
+                raise wrong_field(cls.__name__, name, value, types, missing=name not in metrics)
         return cls(metrics, extra=rest if nested else {})
 
     def to_wire(self) -> dict[str, Any]:
@@ -208,53 +206,6 @@ class SystemMetrics(Model):
 
 _METRICS = tuple(name for name, value in vars(SystemMetrics).items() if isinstance(value, _Metric))
 _REPORTED_BY_ALL = _METRICS[:5]
-
-StreamEventType = Literal["start", "token", "delta", "tool_call", "final", "error", "done"]
-
-
-@frozen
-class StreamEvent:
-    """One event of a stream; `timestamp` is ISO 8601, and `""` as `trace_id` is where the server sent none.
-
-    A type that this version does not know arrives as it is.
-    """
-
-    type: StreamEventType
-    data: dict[str, Any] = field(factory=dict)
-    trace_id: str = ""
-    timestamp: str = ""
-    extra: Mapping[str, Any] = field(factory=dict, eq=False, repr=False, kw_only=True)
-
-    @classmethod
-    def from_wire(cls, body: dict[str, Any]) -> Self:
-        """Read one decoded payload, which is used up. Raises `RemoteProtocolError` that names the wrong field."""
-        kind = body.pop("type", None)
-        data = body.pop("data", _NO_DATA)
-        trace_id = body.pop("trace_id", "")
-        timestamp = body.pop("timestamp", "")
-        if type(kind) is not str:
-            raise _wrong("the event", "type", kind, (str,), missing=kind is None)
-        if type(data) is not dict:
-            raise _wrong("the event", "data", data, (dict,))
-        if type(trace_id) is not str and trace_id is not None:
-            raise _wrong("the event", "trace_id", trace_id, (str, NoneType))
-        if type(timestamp) is not str and timestamp is not None:
-            raise _wrong("the event", "timestamp", timestamp, (str, NoneType))
-        return cls(
-            cast("StreamEventType", kind), {} if data is _NO_DATA else data, trace_id or "", timestamp or "", extra=body
-        )
-
-    def to_wire(self) -> dict[str, Any]:
-        """The JSON object that `from_wire` reads back to an equal event."""
-        return dict(self.extra) | {
-            "type": self.type,
-            "data": self.data,
-            "trace_id": self.trace_id,
-            "timestamp": self.timestamp,
-        }
-
-
-_NO_DATA: dict[str, Any] = {}
 
 
 @frozen
@@ -282,30 +233,3 @@ def _known_fields(model: type[Model]) -> tuple[_KnownField, ...]:
 def _types(hint: Any) -> tuple[type, ...]:
     kinds = [get_origin(kind) or kind for kind in (get_args(hint) if NoneType in get_args(hint) else [hint])]
     return (*kinds, int) if float in kinds else tuple(kinds)  # JSON writes 1.0 as 1 too
-
-
-_CALLED = {
-    str: "a string",
-    float: "a number",
-    int: "a number",
-    bool: "true or false",
-    dict: "an object",
-    list: "a list",
-    NoneType: "null",
-}
-
-
-def _object(what: str, body: Any) -> dict[str, Any]:
-    if type(body) is not dict:
-        raise RemoteProtocolError(f"{what}: {_CALLED[type(body)]} was received where an object belongs")
-    return body
-
-
-def _wrong(
-    what: str, name: str, value: object, types: tuple[type, ...], *, missing: bool = False
-) -> RemoteProtocolError:
-    # The value is never quoted: it may be a secret.
-    if missing:
-        return RemoteProtocolError(f"{what}: the field {name!r} is missing")
-    wanted = " or ".join(dict.fromkeys(_CALLED[kind] for kind in types))
-    return RemoteProtocolError(f"{what}: the field {name!r} is {_CALLED[type(value)]} where {wanted} belongs")

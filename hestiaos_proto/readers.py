@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hestiaos_proto.errors import HestiaError, LocalProtocolError
-from hestiaos_proto.models import StreamEvent
+from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.stream import RunStream
 
 __all__ = ["AsyncStreamReader", "StreamReader"]

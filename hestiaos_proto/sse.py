@@ -31,7 +31,8 @@ class LineDecoder:
 
     def __init__(self, max_size: int = MAX_EVENT_SIZE) -> None:
         self._max_size = max_size
-        self._lines: deque[bytes] = deque()
+        self._blocks: deque[bytes] = deque()
+        self._lines: Iterator[bytes] = iter(())  # of the block that is being read
         self._partial = bytearray()
         self._at_start = True
         self._after_cr = False
@@ -55,49 +56,58 @@ class LineDecoder:
         if not data:
             self._closed = True
         elif self._error is None:
-            self._split(data)
+            self._cut(data)
 
     def events(self) -> Iterator[bytes]:
         """The lines that are complete, without their ends."""
-        lines = self._lines
-        while lines:
-            yield lines.popleft()
+        while True:
+            yield from self._lines
+            block = self.next_block()
+            if block is None:
+                return
+            self._lines = iter(self.split(block))
+
+    def next_block(self) -> bytes | None:
+        """The next lines that are complete, with their ends, as many as came together; `None` until there are more."""
+        if self._blocks:
+            return self._blocks.popleft()
         if self._error is not None:
             raise self._error
+        return None
 
-    def _split(self, data: bytes) -> None:
+    def split(self, block: bytes) -> list[bytes]:
+        """The lines of a block, without their ends, up to one that is too long; `next_block` tells of that one."""
+        # bytes.splitlines knows CR, LF and CRLF only, which is the standard's rule; str.splitlines knows more.
+        lines = block.splitlines()
+        if len(block) > self._max_size:
+            for count, line in enumerate(lines):
+                if len(line) > self._max_size:
+                    self._blocks.clear()
+                    self._fail()
+                    return lines[:count]
+        return lines
+
+    def _cut(self, data: bytes) -> None:
         if self._after_cr and data.startswith(b"\n"):  # the second half of a CRLF
             data = data[1:]
             self._after_cr = False
             if not data:
                 return
-        last = data[-1:]
-        self._after_cr = last == b"\r"
-        # bytes.splitlines knows CR, LF and CRLF only, which is the standard's rule; str.splitlines knows more.
-        lines = data.splitlines()
-        ended = last in b"\r\n"
-        tail = b"" if ended else lines.pop()
-        if lines:
+        self._after_cr = data.endswith(b"\r")
+        whole = self._after_cr or data.endswith(b"\n")
+        end = len(data) if whole else max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        if end:
+            block = data[:end]
             if self._partial:
-                lines[0] = bytes(self._partial) + lines[0]
+                block = b"".join((self._partial, block))
                 self._partial.clear()
-            if self._at_start:
-                lines[0] = lines[0].removeprefix(_BOM)
-                self._at_start = False
-            if len(data) > self._max_size or len(lines[0]) > self._max_size:
-                lines = self._within_limit(lines)
-            self._lines += lines
-        self._partial += tail
-        bom = len(_BOM) if self._at_start and self._partial.startswith(_BOM) else 0
-        if len(self._partial) - bom > self._max_size:
-            self._fail()
-
-    def _within_limit(self, lines: list[bytes]) -> list[bytes]:
-        for count, line in enumerate(lines):
-            if len(line) > self._max_size:
+            self._blocks.append(block.removeprefix(_BOM) if self._at_start else block)
+            self._at_start = False
+        if not whole:
+            self._partial += data[end:]
+            bom = len(_BOM) if self._at_start and self._partial.startswith(_BOM) else 0
+            if len(self._partial) - bom > self._max_size:
                 self._fail()
-                return lines[:count]
-        return lines
 
     def _fail(self) -> None:
         self._error = RemoteProtocolError(f"a line of the event stream is longer than {self._max_size} bytes")

@@ -20,8 +20,8 @@ from hestiaos_proto.errors import (
     RemoteProtocolError,
     StreamInterrupted,
 )
+from hestiaos_proto.events import StreamEvent, read_event
 from hestiaos_proto.masking import Mask
-from hestiaos_proto.models import StreamEvent
 from hestiaos_proto.sse import MAX_EVENT_SIZE, LineDecoder
 
 __all__ = ["ORDER", "RunStream", "State"]
@@ -55,6 +55,10 @@ ORDER: Mapping[State, Mapping[str, State]] = {
 """The frozen order: `start → (token | delta | tool_call)* → (final | error) → done`."""
 
 _KNOWN_TYPES = frozenset().union(*ORDER.values())
+_TEXTS = frozenset({"token", "delta"})
+
+_FIELD = b"data: "
+_BETWEEN = b"\n\n"
 
 
 class RunStream:
@@ -70,16 +74,19 @@ class RunStream:
         self._strict = strict
         self._max_size = max_event_size
         self._lines = LineDecoder(max_event_size)
+        self._payloads: Iterator[bytes] = iter(())  # of the block that is being read, if it is cut into payloads,
+        self._unread: Iterator[bytes] = iter(())  # or its lines
         self._partial = bytearray()  # the data lines of an object that is not complete yet
         self._unclosed = 0
         self._state = State.IDLE
+        self._next = ORDER[State.IDLE]
         self._done = False
         self._over = False
         self._rest_read = False
         self._fault: HestiaError | None = None
         self._error: HestiaError | None = None
         self._text: list[str] | None = []
-        self._text_size = 0
+        self._room = max_event_size  # how many bytes may come before the text can have outgrown the limit
         self.events_received = 0
         self.last_event: StreamEvent | None = None
         self.final: dict[str, Any] | None = None
@@ -95,11 +102,11 @@ class RunStream:
 
         Raises `LocalProtocolError` where it has outgrown the limit of one event and was not kept.
         """
+        self._measure_text()
         if self._text is None:
             raise LocalProtocolError(
                 f"the text is over {self._max_size} characters and was not kept: join that of the events as they come"
             )
-        self._text = ["".join(self._text)]
         return self._text[0]
 
     def receive_data(self, data: bytes) -> None:
@@ -126,9 +133,17 @@ class RunStream:
         if self._error is not None:
             raise self._error
         try:
-            for line in self._lines.events():
-                if (event := self._read_line(line)) is not None:
-                    yield self._accept(event)
+            while True:
+                for payload in self._payloads:
+                    if (event := read_event(payload) or self._read_alone(payload)) is not None:
+                        yield self._accept(event)
+                for line in self._unread:
+                    if (event := self._read_line(line)) is not None:
+                        yield self._accept(event)
+                block = self._lines.next_block()
+                if block is None:
+                    break
+                self._split(block)
             if self._lines.closed and not self._rest_read:
                 self._over = self._rest_read = True
                 # A last line without a line end counts as a line.
@@ -139,6 +154,24 @@ class RunStream:
         except HestiaError as error:
             self._error = error
             raise
+
+    def _split(self, block: bytes) -> None:
+        """Cut a block into lines, or, what is faster, whole events of one plain data line each into their payloads."""
+        self._room -= len(block)
+        if self._room < 0:
+            self._measure_text()
+        if block.startswith(_FIELD) and block.endswith(_BETWEEN) and not self._partial:
+            payloads = block[len(_FIELD) : -len(_BETWEEN)].split(_BETWEEN + _FIELD)
+            if block.count(b"\n") == 2 * len(payloads) and b"\r" not in block and len(block) <= self._max_size:
+                self._payloads = iter(payloads)
+                return
+        self._unread = iter(self._lines.split(block))
+
+    def _read_alone(self, payload: bytes) -> StreamEvent | None:
+        """The event of one data line that has a blank line behind it."""
+        event = self._read_payload(payload, last=False)
+        self._read_line(b"")
+        return event
 
     def _read_line(self, line: bytes, *, last: bool = False) -> StreamEvent | None:
         """The event that this line completes, if it does."""
@@ -159,6 +192,8 @@ class RunStream:
 
     def _read_payload(self, payload: bytes, last: bool) -> StreamEvent | None:
         if not self._partial:
+            if (event := read_event(payload)) is not None:
+                return event
             try:
                 return self._event(json.loads(payload), payload)
             except ValueError:
@@ -195,28 +230,34 @@ class RunStream:
 
     def _accept(self, event: StreamEvent) -> StreamEvent:
         kind: str = event.type
-        after = ORDER[self._state].get(kind)
-        if after is not None:
-            self._state = after
-        elif self._strict and (kind in _KNOWN_TYPES or self._state is State.DONE):
-            raise RemoteProtocolError(f"the stream's order is broken: {kind!r} came where {self._state.value} belongs")
-        if kind == "token" or kind == "delta":
-            self._keep_text(event.data.get("text"))
-        elif kind == "final":
-            self.final = event.data
-        elif kind == "done":
-            self._done = True
+        after = self._next.get(kind)
+        if after is not self._state:  # most events leave the state as it is
+            self._advance(event, after)
+        if kind in _TEXTS and self._text is not None and type(text := event.data.get("text")) is str:
+            self._text.append(text)
         self.events_received += 1
         self.last_event = event
         return event
 
-    def _keep_text(self, text: object) -> None:
-        if self._text is None or type(text) is not str or not text:
-            return
-        self._text.append(text)
-        self._text_size += len(text)
-        if self._text_size > self._max_size:
-            self._text = None
+    def _advance(self, event: StreamEvent, after: State | None) -> None:
+        if after is not None:
+            self._state = after
+            self._next = ORDER[after]
+        elif self._strict and (event.type in _KNOWN_TYPES or self._state is State.DONE):
+            raise RemoteProtocolError(
+                f"the stream's order is broken: {event.type!r} came where {self._state.value} belongs"
+            )
+        if event.type == "final":
+            self.final = event.data
+        elif event.type == "done":
+            self._done = True
+
+    def _measure_text(self) -> None:
+        """Join the text so far, and let go of it where it has outgrown the limit of one event."""
+        if self._text is not None:
+            text = "".join(self._text)
+            self._room = self._max_size - len(text)
+            self._text = [text] if self._room >= 0 else None
 
     def _end(self) -> None:
         if self._done and not self._partial:

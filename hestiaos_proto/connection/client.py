@@ -17,8 +17,8 @@ from hestiaos_proto.errors import (
     LocalProtocolError,
     RemoteProtocolError,
 )
+from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.messages import Request, Response
-from hestiaos_proto.models import StreamEvent
 from hestiaos_proto.operations import Operation
 
 __all__ = ["ClientConnection"]

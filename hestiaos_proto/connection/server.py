@@ -19,8 +19,8 @@ from hestiaos_proto.answers import (
 from hestiaos_proto.config import MAX_BODY_SIZE
 from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size
 from hestiaos_proto.errors import LocalProtocolError, RemoteProtocolError, StatusError
+from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.http_date import format_http_date
-from hestiaos_proto.models import StreamEvent
 from hestiaos_proto.sse import encode_comment
 
 __all__ = ["Control", "ServerConnection"]

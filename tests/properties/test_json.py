@@ -6,10 +6,11 @@ import json as standard
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hestiaos_proto import json
+from hestiaos_proto import StreamEvent, json
+from hestiaos_proto.events import read_event
 
 TOKENS = st.sampled_from(
     [
@@ -62,3 +63,22 @@ def test_a_refusal_is_a_value_error_that_quotes_nothing(data: bytes) -> None:
     else:
         told = ""
     assert "4711" not in told
+
+
+MEMBERS = st.dictionaries(
+    st.sampled_from(["type", "data", "trace_id", "timestamp", "more"]),
+    st.sampled_from(["start", "token", "new", "", None, 1]) | st.dictionaries(st.text(max_size=3), VALUES, max_size=2),
+)
+
+
+@given(TEXTS | MEMBERS.map(lambda body: standard.dumps(body).encode()))
+@example(b'{"type":"start"}')
+@example(b'{"type":1,"type":"token","data":{"a":' + b"[" * 126 + b"]" * 126 + b"}}")
+@example(b'{"type":"token","data":{"a":' + b"[" * 127 + b"]" * 127 + b"}}")
+def test_the_fast_way_to_an_event_is_the_plain_way(data: bytes) -> None:
+    """Where `read_event` gives an event, it is the one that `loads` and `from_wire` give."""
+    event = read_event(data)
+    if event is not None:
+        plain = StreamEvent.from_wire(json.loads(data))
+        assert repr(event) == repr(plain)
+        assert (event, event.extra, type(event)) == (plain, plain.extra, StreamEvent)
