@@ -21,6 +21,7 @@ ALLOWED_IN_CORE = frozenset(
         "collections.abc",
         "datetime",
         "enum",
+        "functools",
         "h11",
         "http",
         "itertools",

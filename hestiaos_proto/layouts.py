@@ -10,9 +10,9 @@ from typing import Any, TypedDict
 
 from attrs import frozen
 
-__all__ = ["Arg", "Layout", "Problem", "args", "fill", "take"]
+__all__ = ["Arg", "Layout", "Problem", "args_of", "fill", "take"]
 
-Layout = Mapping[str, Any]
+Layout = dict[str, Any]
 
 _NEEDED: Any = object()
 _CALLED = {str: "a string", int: "a whole number", bool: "true or false", dict: "an object"}
@@ -47,20 +47,20 @@ class Problem(TypedDict):
     type: str
 
 
-def args(layout: Layout) -> Iterator[Arg]:
+def args_of(layout: Layout) -> Iterator[Arg]:
     """The arguments of a layout."""
     for inner in layout.values():
         if isinstance(inner, Arg):
             yield inner
-        elif isinstance(inner, Mapping):
-            yield from args(inner)
+        elif isinstance(inner, dict):
+            yield from args_of(inner)
 
 
 def fill(layout: Any, arguments: Mapping[str, Any]) -> Any:
     """The body that a layout becomes with these arguments."""
     if isinstance(layout, Arg):
         return arguments[layout.name]
-    if isinstance(layout, Mapping):
+    if isinstance(layout, dict):
         return {key: fill(inner, arguments) for key, inner in layout.items()}
     return layout
 
@@ -79,6 +79,6 @@ def take(layout: Layout, body: Any, place: list[str], problems: list[Problem]) -
                 problems.append(Problem(loc=[*place, key], msg=refusal, type="value_error"))
             else:
                 yield inner.name, value
-        elif isinstance(inner, Mapping):
+        elif isinstance(inner, dict):
             nested = body.get(key)
             yield from take(inner, {} if nested is None else nested, [*place, key], problems)

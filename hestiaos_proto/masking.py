@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from hestiaos_proto import json
@@ -15,10 +16,13 @@ class Mask:
     """Puts `***` in the place of each secret."""
 
     def __init__(self, *secrets: str | None) -> None:
-        plain = {secret for secret in secrets if secret}
+        self._plain = {secret for secret in secrets if secret}
+
+    @cached_property
+    def _secrets(self) -> list[str]:
         # As it stands inside a JSON string, too. The longest first: one may be the beginning of another.
-        spelled = plain | {json.dumps(secret).decode()[1:-1] for secret in plain}
-        self._secrets = sorted(spelled, key=len, reverse=True)
+        spelled = self._plain | {json.dumps(secret).decode()[1:-1] for secret in self._plain}
+        return sorted(spelled, key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """`text`, masked."""
@@ -44,7 +48,7 @@ class Mask:
 
     def quote(self, data: bytes | bytearray) -> str:
         """The beginning of `data` as an error quotes it."""
-        longest = len(self._secrets[0]) if self._secrets else 0
+        longest = max(map(len, self._secrets), default=0)
         # A secret that the cut goes through has to be seen whole to be masked.
         start = self.text(data[: 4 * (_QUOTED + longest)].decode("utf-8", "replace")).strip()
         return repr(start[:_QUOTED]) + ("…" if len(start) > _QUOTED else "")

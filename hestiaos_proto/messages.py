@@ -88,6 +88,8 @@ class Response:
         standard's seconds are whole; the fractions and exponents that some servers send are read as they are meant.
         """
         value = self.headers.get("retry-after", "").strip()
+        if not value:
+            return None
         if _SECONDS.fullmatch(value):
             return float(value)
         if now is None:

@@ -90,7 +90,7 @@ class Operation(Generic[T]):
 
     def mask(self, config: Config) -> Mask:
         """What hides the key, and the secrets among the arguments, in what the server repeats of the request."""
-        return Mask(config.api_key, *(self.arguments[arg.name] for arg in self.route.args() if arg.secret))
+        return Mask(config.api_key, *(self.arguments[arg.name] for arg in self.route.args if arg.secret))
 
     def read(self, response: Response, *, retry_after: float | None = None) -> T:
         """The result of a whole response, of a stream's as soon as its head is here.

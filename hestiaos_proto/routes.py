@@ -5,7 +5,7 @@ One table serves both sides, so they cannot drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from operator import methodcaller
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, unquote_to_bytes
@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from hestiaos_proto import json
 from hestiaos_proto.errors import InvalidInput, NotFound, RemoteProtocolError, StatusError
-from hestiaos_proto.layouts import Arg, Layout, Problem, args, fill, take
+from hestiaos_proto.layouts import Arg, Layout, Problem, args_of, fill, take
 from hestiaos_proto.messages import Response
 from hestiaos_proto.models import (
     AgentResult,
@@ -38,7 +38,8 @@ class Route(Generic[T]):
 
     `idempotent` (RFC 9110, section 9.2.2) says that a repeat does no more than the first request did. `read` makes the
     result of a successful response, and of a 404 where `absent` says that it is an answer; `write` makes the
-    response's JSON of a result. `streams` is whether the answer is an event stream.
+    response's JSON of a result. `streams` is whether the answer is an event stream. `args` are the arguments, those of
+    the path first.
     """
 
     operation: str
@@ -51,16 +52,16 @@ class Route(Generic[T]):
     absent: bool = field(default=False, kw_only=True)
     streams: bool = field(default=False, kw_only=True)
 
-    def args(self) -> Iterator[Arg]:
-        """The arguments of the path, then those of the body."""
-        for segment in self.path.split("/"):
-            if segment.startswith("{"):
-                yield Arg(segment[1:-1], str, filled=True)
-        yield from args(self.body or {})
+    args: tuple[Arg, ...] = field(init=False, repr=False)
+
+    @args.default
+    def _args(self) -> tuple[Arg, ...]:
+        in_path = (Arg(part[1:-1], str, filled=True) for part in self.path.split("/") if part.startswith("{"))
+        return (*in_path, *args_of(self.body or {}))
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise `TypeError` for an argument of the wrong kind, `ValueError` for an empty one that may not be."""
-        for arg in self.args():
+        for arg in self.args:
             if (refusal := arg.refusal(arguments[arg.name])) is not None:
                 # The value itself is never quoted: it may be a secret.
                 raise (ValueError if arguments[arg.name] == "" else TypeError)(

@@ -46,7 +46,6 @@ class Caller:
         except TransportError as error:
             return error
         try:
-            await connection.begin(send)
-            return await connection.finish(send)
+            return await connection.exchange(send)
         finally:
             pool.release(connection)

@@ -29,39 +29,40 @@ class Connection:
         """Whether an operation can be sent: not where the server has closed, or says what nobody asked for."""
         return self.machine.reusable and not self._socket.is_readable()
 
-    async def begin(self, send: Send) -> None:
-        """Send a request, and wait for the head of its response."""
-        data = self.machine.send(send)
-        # A server may answer before it has heard all, and close: what it said is still to be read.
-        broken = (trio.BrokenResourceError, trio.ClosedResourceError)
-        with suppress(*broken), trio.move_on_after(send.deadline.bound(send.timeout)) as scope:
-            await self._stream.send_all(data)
+    async def exchange(self, send: Send) -> Reply:
+        """Send a request and wait for its response: the whole of it, of an event stream its head."""
+        origin = send.request.origin
+        late = f"sending to {origin} took too long"
+        with trio.CancelScope(deadline=_after(send.deadline.bound(send.timeout))) as scope:
+            # A server may answer before it has heard all, and close: what it said is still to be read.
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._stream.send_all(self.machine.send(send))
+            late = f"{origin} sent nothing for too long"
+            while not self.machine.answered:
+                scope.deadline = _after(send.deadline.bound(send.read_timeout))
+                await self._receive(send)
         if scope.cancelled_caught:
-            self.machine.connection_lost(send.deadline.late(f"sending to {send.request.origin} took too long"))
-        while self.machine.reply is None:
-            await self.receive(send)
-
-    async def finish(self, send: Send) -> Reply:
-        """Wait for the rest of the response."""
-        while not self.machine.finished:
-            await self.receive(send)
+            self.machine.connection_lost(send.deadline.late(late))
         return self.machine.reply
 
     async def receive(self, send: Send) -> None:
-        """Hand the machine what arrives next, or what happened instead."""
-        with trio.move_on_after(send.deadline.bound(send.read_timeout)) as scope:
-            try:
-                data = await self._stream.receive_some(_PIECE)
-            except trio.BrokenResourceError as error:
-                lost = ConnectionLost(f"the connection to {send.request.origin} was lost: {error.__cause__ or error}")
-                lost.__cause__ = error
-                self.machine.connection_lost(lost)
-            except trio.ClosedResourceError:
-                self.machine.connection_lost(LocalProtocolError("the client was closed in the middle of this"))
-            else:
-                self.machine.receive_data(bytes(data))
+        """Hand the machine what arrives next of an event stream, or what happened instead."""
+        with trio.CancelScope(deadline=_after(send.deadline.bound(send.read_timeout))) as scope:
+            await self._receive(send)
         if scope.cancelled_caught:
             self.machine.connection_lost(send.deadline.late(f"{send.request.origin} sent nothing for too long"))
+
+    async def _receive(self, send: Send) -> None:
+        try:
+            data = await self._stream.receive_some(_PIECE)
+        except trio.BrokenResourceError as error:
+            lost = ConnectionLost(f"the connection to {send.request.origin} was lost: {error.__cause__ or error}")
+            lost.__cause__ = error
+            self.machine.connection_lost(lost)
+        except trio.ClosedResourceError:
+            self.machine.connection_lost(LocalProtocolError("the client was closed in the middle of this"))
+        else:
+            self.machine.receive_data(bytes(data))
 
     def close(self) -> None:
         """End the connection at once, without a word to the server. A second time does nothing."""
@@ -95,6 +96,10 @@ async def _connect(config: Config, ssl_context: ssl.SSLContext | None, uds: str 
             transport.socket.close()
             raise
     return Connection(stream, transport.socket, ClientConnection(config=config))
+
+
+def _after(seconds: float) -> float:
+    return trio.current_time() + seconds
 
 
 def _why(error: BaseException) -> str:

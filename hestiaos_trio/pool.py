@@ -73,10 +73,10 @@ class Pool:
 
     async def acquire(self, send: Send) -> Connection:
         """A connection, to be released in the end. Raises `ConnectFailed`, `TimedOut`."""
-        with trio.move_on_after(send.deadline.bound(send.timeout)) as scope:
-            await self._places.acquire()
-        if scope.cancelled_caught:
-            raise TimedOut(f"every connection to {send.request.origin} stayed in use for too long", request_sent=False)
+        try:
+            self._places.acquire_nowait()  # what follows waits for the network, and is a checkpoint
+        except trio.WouldBlock:
+            await self._wait(send)
         try:
             return self._kept() or await self._connect(send)
         except BaseException:  # a cancellation too; it is raised again
@@ -97,6 +97,12 @@ class Pool:
         self._idle.clear()
         while self._open:
             self._open.pop().close()
+
+    async def _wait(self, send: Send) -> None:
+        with trio.move_on_after(send.deadline.bound(send.timeout)) as scope:
+            await self._places.acquire()
+        if scope.cancelled_caught:
+            raise TimedOut(f"every connection to {send.request.origin} stayed in use for too long", request_sent=False)
 
     async def _connect(self, send: Send) -> Connection:
         connection = await connect(self._config, send, ssl_context=self._ssl_context, uds=self._uds)

@@ -62,12 +62,9 @@ class TrioEventStream(AsyncStreamReader):
         except TransportError as error:
             return error
         self._hold = _Hold(connection, send, pool, trio.lowlevel.current_trio_token())
-        await connection.begin(send)
-        reply = connection.machine.reply
-        if isinstance(reply, Response) and reply.stream is not None:
-            return reply
-        reply = await connection.finish(send)
-        self._release()
+        reply = await connection.exchange(send)
+        if not (isinstance(reply, Response) and reply.stream is not None):
+            self._release()
         return reply
 
     def _release(self) -> None:

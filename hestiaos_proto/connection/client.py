@@ -9,6 +9,7 @@ import h11
 
 from hestiaos_proto.calls import Send
 from hestiaos_proto.config import DEFAULT_BASE_URL, Config
+from hestiaos_proto.connection.chunks import ChunkDecoder
 from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import (
@@ -22,6 +23,8 @@ from hestiaos_proto.messages import Request, Response
 from hestiaos_proto.operations import Operation
 
 __all__ = ["ClientConnection"]
+
+_BLANK_LINE = b"\r\n\r\n"
 
 
 class ClientConnection:
@@ -39,6 +42,7 @@ class ClientConnection:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_SIZE)
         self._send: Send | None = None
         self._response: Response | None = None
+        self._chunks: ChunkDecoder | None = None  # of a stream, as long as they are plain
         self._complete = False
         self._served = False  # an operation before this one
         self._beginning = b""  # of this one's response, as far as it tells whether this is HTTP
@@ -57,6 +61,11 @@ class ClientConnection:
         """
         cut = self._fault is not None and not self._complete
         return self._fault if cut and (self._response is None or self._response.stream is None) else self._response
+
+    @property
+    def answered(self) -> bool:
+        """Whether `reply` is what a `Send` is to be answered with, of a stream as soon as its head is here."""
+        return self.finished or (self._response is not None and self._response.stream is not None)
 
     @property
     def finished(self) -> bool:
@@ -99,6 +108,7 @@ class ClientConnection:
         self._send = item if isinstance(item, Send) else Send.of(item, self._config, Deadline.never(), idempotency_key)
         self._served = self._complete
         self._response = None
+        self._chunks = None
         self._complete = False
         self._beginning = b""
         return self._encode(self._send.request)
@@ -117,8 +127,7 @@ class ClientConnection:
         if len(self._beginning) < 5:
             self._beginning += data[: 5 - len(self._beginning)]
         try:
-            self._h11.receive_data(data)
-            self._read()
+            self._receive(data)
         except h11.RemoteProtocolError as error:
             self.connection_lost(self._broken(error))
         except HestiaError as error:
@@ -153,6 +162,27 @@ class ClientConnection:
         parts = [self._h11.send(head), request.body and self._h11.send(h11.Data(data=request.body))]
         return b"".join(filter(None, [*parts, self._h11.send(h11.EndOfMessage())]))
 
+    def _receive(self, data: bytes) -> None:
+        # Heads go to h11 alone, so that it holds nothing of a stream whose chunks are not for it.
+        while self._response is None and (end := data.find(_BLANK_LINE)) >= 0:
+            head, data = data[: end + len(_BLANK_LINE)], data[end + len(_BLANK_LINE) :]
+            self._h11.receive_data(head)
+            self._read()
+            if not data:
+                return
+        if self._complete:
+            self._fault = RemoteProtocolError("the server sent more than the response")
+            return
+        if self._chunks is not None and data:
+            for body in self._chunks.decode(data):
+                self._whole_response().receive_data(body)
+            if self._chunks.rest is None:
+                return
+            data = self._chunks.rest
+            self._chunks = None
+        self._h11.receive_data(data)
+        self._read()
+
     def _read(self) -> None:
         """Hand on what h11 makes of the bytes that have arrived."""
         while not self._complete:
@@ -174,6 +204,8 @@ class ClientConnection:
         if head_size(head) > MAX_HEAD_SIZE:  # h11 measures only a head that comes in pieces
             raise RemoteProtocolError(f"the response's headers are larger than {MAX_HEAD_SIZE} bytes")
         self._response = self._send.response(head.status_code, head.headers)
+        if self._response.stream is not None and self._response.headers.get("transfer-encoding") and not self._ahead():
+            self._chunks = ChunkDecoder()  # h11 knows no other transfer coding
 
     def _whole_response(self) -> Response:
         assert self._response is not None, "h11 gives a response before its body and its end"
@@ -182,10 +214,14 @@ class ClientConnection:
     def _end_response(self) -> None:
         self._complete = True
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
-            ahead, _ = self._h11.trailing_data
+            ahead = self._ahead()
             self._h11.start_next_cycle()
             if ahead:
                 self._fault = RemoteProtocolError("the server sent more than the response")
+
+    def _ahead(self) -> bytes:
+        """What h11 has received and not read."""
+        return self._h11.trailing_data[0]
 
     def _look_at_the_beginning(self) -> None:
         # RFC 9112, section 4: h11 waits for the end of the headers before it looks at what they begin with.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto.layouts import Arg, Problem, args, fill, take
+from hestiaos_proto.layouts import Arg, Problem, args_of, fill, take
 
 LAYOUT: dict[str, Any] = {
     "name": Arg("name", str, filled=True),
@@ -24,7 +24,7 @@ def taken(body: object) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def test_args_finds_those_of_the_inner_objects_too() -> None:
-    assert [arg.name for arg in args(LAYOUT)] == ["name", "count", "flag", "map"]
+    assert [arg.name for arg in args_of(LAYOUT)] == ["name", "count", "flag", "map"]
 
 
 def test_what_is_filled_in_is_taken_out_again() -> None:

@@ -146,7 +146,7 @@ class TestRequest:
     @pytest.mark.parametrize("name", ROUTES)
     def test_a_functions_parameters_are_the_routes_arguments(self, name: str) -> None:
         parameters = set(inspect.signature(getattr(operations, name)).parameters)
-        arguments = {arg.name for arg in ROUTES[name].args()}
+        arguments = {arg.name for arg in ROUTES[name].args}
         assert parameters == arguments - ({"stream"} if name == "run_stream" else set())
 
     @pytest.mark.parametrize("key", KEYS, ids=ascii)
