@@ -14,6 +14,7 @@ from attrs import field, frozen
 from hestiaos_proto.config import Config
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import ConnectionLost, HestiaError, StatusError, TransportError
+from hestiaos_proto.masking import Mask
 from hestiaos_proto.messages import Request, Response
 from hestiaos_proto.operations import Operation
 from hestiaos_proto.stream import RunStream
@@ -73,9 +74,14 @@ class Send:
         patience = max(config.timeout, operation.patience)
         return cls(operation, request, deadline.bound(config.timeout), deadline.bound(patience), deadline, config)
 
+    @property
+    def mask(self) -> Mask:
+        """Hides the key and the secrets of this request in what the server repeats of it."""
+        return self.operation.mask(self._config)
+
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
         """The response whose head has arrived. Where it has a `stream` the call needs no more of it than that."""
-        config, mask = self._config, self.operation.mask(self._config)
+        config, mask = self._config, self.mask
         stream = None
         if self.operation.route.streams:
             stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, mask=mask)

@@ -55,10 +55,23 @@ class ContentDecoder:
         while data or len(piece) == _PIECE:
             if self._zlib is None or (self._zlib.eof and data):  # RFC 1952, section 2.2: members follow one another
                 self._zlib = zlib.decompressobj(form)
+            before = self._zlib.copy()
             try:
                 piece = self._zlib.decompress(data, _PIECE)
             except zlib.error as error:
+                yield from _up_to_the_fault(before, data)
                 raise RemoteProtocolError(f"the response's compressed body is damaged: {error}") from None
             if piece:
                 yield piece
             data = self._zlib.unconsumed_tail or self._zlib.unused_data
+
+
+def _up_to_the_fault(decompressor: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """What zlib had made of `data` before it came to the fault, and does not hand out with it."""
+    for place in range(len(data)):
+        try:
+            piece = decompressor.decompress(data[place : place + 1])
+        except zlib.error:
+            return  # the caller has it
+        if piece:
+            yield piece

@@ -46,6 +46,14 @@ class Mask:
             return [self.value(item) for item in value]
         return value
 
+    def error(self, error: BaseException) -> str:
+        """What another library's exception says, masked; in the exception too, since a traceback shows it."""
+        said = str(error)
+        masked = self.text(said)
+        if masked != said:
+            error.args = (masked,)
+        return masked
+
     def quote(self, data: bytes | bytearray) -> str:
         """The beginning of `data` as an error quotes it."""
         longest = max(map(len, self._secrets), default=0)

@@ -69,7 +69,7 @@ class Response:
         self.deadline = deadline or Deadline.never()
         self.mask = mask or Mask()
         self._body = bytearray()
-        self._content = ContentDecoder(self.headers.get("content-encoding", ""))
+        self._content = ContentDecoder(self.mask.text(self.headers.get("content-encoding", "")))  # which it may quote
 
     @property
     def content_type(self) -> str:

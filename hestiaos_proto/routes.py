@@ -193,7 +193,7 @@ def _object_or_none(response: Response) -> dict[str, Any] | None:
 
 def _stream(response: Response) -> RunStream:
     if response.stream is None:
-        kind = response.content_type or "of no content type"
+        kind = response.mask.text(response.headers.get("content-type", "")) or "of no content type"
         quoted = response.mask.quote(response.body)
         raise RemoteProtocolError(f"an event stream was asked for, the response is {kind}: {quoted}")
     return response.stream

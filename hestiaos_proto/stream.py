@@ -24,7 +24,7 @@ from hestiaos_proto.events import StreamEvent, read_event
 from hestiaos_proto.masking import Mask
 from hestiaos_proto.sse import MAX_EVENT_SIZE, LineDecoder
 
-__all__ = ["ORDER", "RunStream", "State"]
+__all__ = ["KNOWN_TYPES", "ORDER", "RunStream", "State"]
 
 
 class State(Enum):
@@ -54,7 +54,9 @@ ORDER: Mapping[State, Mapping[str, State]] = {
 }
 """The frozen order: `start → (token | delta | tool_call)* → (final | error) → done`."""
 
-_KNOWN_TYPES = frozenset().union(*ORDER.values())
+KNOWN_TYPES: frozenset[str] = frozenset().union(*ORDER.values())
+"""The types of events that the order knows."""
+
 _TEXTS = frozenset({"token", "delta"})
 
 _FIELD = b"data: "
@@ -243,7 +245,7 @@ class RunStream:
         if after is not None:
             self._state = after
             self._next = ORDER[after]
-        elif self._strict and (event.type in _KNOWN_TYPES or self._state is State.DONE):
+        elif self._strict and (event.type in KNOWN_TYPES or self._state is State.DONE):
             raise RemoteProtocolError(
                 f"the stream's order is broken: {event.type!r} came where {self._state.value} belongs"
             )

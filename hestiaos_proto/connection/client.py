@@ -140,7 +140,7 @@ class ClientConnection:
         if isinstance(error, ConnectionLost):
             error.stale = self._served and not self._beginning
         self._fault = error
-        if self._response is not None and self._response.stream is not None:
+        if self._response is not None and self._response.stream is not None and not self._complete:
             self._response.connection_lost(error)
 
     def events(self) -> Iterator[StreamEvent]:
@@ -229,10 +229,12 @@ class ClientConnection:
             raise RemoteProtocolError("the server does not speak HTTP/1.1")
 
     def _broken(self, error: h11.RemoteProtocolError) -> HestiaError:
+        assert self._send is not None, "what arrives without a request never comes to h11"
+        why = self._send.mask.error(error)
         told: HestiaError
         if self._closed:
             told = ConnectionLost("the server closed the connection before the end of its response")
         else:
-            told = RemoteProtocolError(f"the server broke HTTP/1.1: {error}")
+            told = RemoteProtocolError(f"the server broke HTTP/1.1: {why}")
         told.__cause__ = error
         return told

@@ -21,7 +21,9 @@ from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size
 from hestiaos_proto.errors import LocalProtocolError, RemoteProtocolError, StatusError
 from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.http_date import format_http_date
+from hestiaos_proto.routes import ROUTES
 from hestiaos_proto.sse import encode_comment
+from hestiaos_proto.stream import KNOWN_TYPES
 
 __all__ = ["Control", "ServerConnection"]
 
@@ -58,7 +60,8 @@ class ServerConnection:
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for `Control.CONTINUE` before it sends its body."""
-        return self._h11.they_are_waiting_for_100_continue and self._call is None
+        waits = self._h11.they_are_waiting_for_100_continue
+        return waits and self._call is None and self._h11.their_state is h11.SEND_BODY
 
     @property
     def must_close(self) -> bool:
@@ -106,18 +109,32 @@ class ServerConnection:
         Raises `LocalProtocolError` where there is no call to answer.
         """
         if item is Control.CONTINUE:
-            return self._bytes(h11.InformationalResponse(status_code=100, headers=[]))
-        if self._call is None and (self._error is None or item is not self._error):
+            return self._send_continue()
+        if self._call is None and (self._error is None or item is not self._error or self.must_close):
             raise LocalProtocolError("there is no call to answer: take one from events() first")
-        if self._call is not None and self._call.refusal is not None and not isinstance(item, BaseException):
+        if isinstance(item, BaseException):
+            return self._send_exception(item)
+        if self._call is None or self._call.refusal is not None:
             raise LocalProtocolError("the call cannot be carried out: send its refusal")
-        if item is Control.HEARTBEAT:
-            return self._begin_stream() + self._bytes(h11.Data(data=_HEARTBEAT))
-        if isinstance(item, StreamEvent):
-            return self._send_event(item)
-        if isinstance(item, BaseException) and self._h11.our_state is h11.SEND_BODY:
-            return b"".join(self._send_event(event) for event in error_events(item, self._last_event))
+        if ROUTES[self._call.operation].streams:
+            if item is Control.HEARTBEAT:
+                return self._begin_stream() + self._bytes(h11.Data(data=_HEARTBEAT))
+            if isinstance(item, StreamEvent):
+                return self._send_event(item)
+            raise LocalProtocolError(f"{self._call.operation} is answered with StreamEvents up to 'done'")
+        if item is Control.HEARTBEAT or isinstance(item, StreamEvent):
+            raise LocalProtocolError(f"{self._call.operation} is answered with one result, not with a stream")
         return self._send_whole(item)
+
+    def _send_continue(self) -> bytes:
+        if self._request is None or self._h11.our_state is not h11.SEND_RESPONSE:
+            raise LocalProtocolError("there is no request whose body could be continued")
+        return self._bytes(h11.InformationalResponse(status_code=100, headers=[]))
+
+    def _send_exception(self, error: BaseException) -> bytes:
+        if self._h11.our_state is h11.SEND_BODY:
+            return b"".join(self._send_event(event) for event in error_events(error, self._last_event))
+        return self._send_whole(error)
 
     def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:
@@ -153,8 +170,10 @@ class ServerConnection:
         return read_call(head.method.decode("ascii"), head.target.decode("latin-1"), self._headers(), bytes(self._body))
 
     def _send_event(self, event: StreamEvent) -> bytes:
-        out = self._begin_stream() + self._bytes(h11.Data(data=encode_stream_event(event)))
-        self._last_event = event
+        data = encode_stream_event(event)  # before anything is said: it may be refused
+        out = self._begin_stream() + self._bytes(h11.Data(data=data))
+        if event.type in KNOWN_TYPES:  # the others leave the order as it is
+            self._last_event = event
         return out + self._finish() if event.type == "done" else out
 
     def _begin_stream(self) -> bytes:
@@ -177,7 +196,7 @@ class ServerConnection:
 
     def _finish(self) -> bytes:
         out = self._bytes(h11.EndOfMessage())
-        self._call = self._last_event = None
+        self._request = self._call = self._last_event = None
         self._ahead = 0
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
             self._h11.start_next_cycle()

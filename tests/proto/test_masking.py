@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import traceback
 
 import pytest
 
-from hestiaos_proto import Config, HestiaError, Response, RunStream, operations
+from hestiaos_proto import ClientConnection, Config, HestiaError, Response, RunStream, operations
 from hestiaos_proto.masking import Mask
 
 KEY = 'sk-"quoted"\\4711'
@@ -55,3 +56,22 @@ def test_a_stream_that_echoes_the_key_does_not_bring_it_into_an_error() -> None:
     with pytest.raises(HestiaError) as caught:
         operations.run_stream("x").read(page)
     assert "Bearer ***" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nBearer SK-4711\r\n\r\n",
+        b"HTTP/1.1 200 SK-4711\r\nContent-Length: SK-4711\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: SK-4711\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nContent-Type: SK-4711\r\nContent-Length: 1\r\n\r\nx",
+    ],
+    ids=["a line without colon", "the length", "the content coding", "the content type"],
+)
+def test_a_head_that_echoes_the_key_does_not_bring_it_into_an_error_or_its_cause(head: bytes) -> None:
+    connection = ClientConnection(api_key="SK-4711")
+    connection.send(operations.run_stream("x"))
+    connection.receive_data(head)
+    with pytest.raises(HestiaError) as caught:
+        list(connection.events())
+    assert "4711" not in "".join(traceback.format_exception(caught.value))

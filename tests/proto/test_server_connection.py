@@ -290,7 +290,7 @@ class TestContinue:
         assert not connection.expects_continue
 
     def test_out_of_turn(self) -> None:
-        with pytest.raises(LocalProtocolError, match="cannot be sent now"):
+        with pytest.raises(LocalProtocolError, match="no request whose body"):
             ServerConnection().send(Control.CONTINUE)
 
 
