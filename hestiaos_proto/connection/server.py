@@ -206,7 +206,4 @@ class ServerConnection:
         return list(headers) if self._clock is None else [("Date", format_http_date(self._clock())), *headers]
 
     def _bytes(self, event: h11.Event) -> bytes:
-        try:
-            return self._h11.send(event) or b""
-        except h11.LocalProtocolError as error:
-            raise LocalProtocolError(f"this cannot be sent now: {error}") from error
+        return self._h11.send(event) or b""

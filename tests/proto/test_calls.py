@@ -29,6 +29,8 @@ from hestiaos_proto import (
     TimedOut,
     Wait,
     call,
+    drive,
+    drive_async,
     operations,
 )
 from hestiaos_proto.http_date import format_http_date
@@ -442,3 +444,71 @@ class TestResponse:
     def test_reprs_show_no_secret(self) -> None:
         send = self.send(operations.set_secret("k", "hunter2"), api_key="hunter2", headers={"X-A": "hunter2"})
         assert "hunter2" not in repr(send)
+
+
+class TestDrivers:
+    """`drive` and `drive_async` do what the call says, in its order."""
+
+    @staticmethod
+    def answers() -> tuple[list[str], Any, Any]:
+        """What was done; a function that refuses once and then answers; one that sleeps."""
+        done: list[str] = []
+
+        def send(send: Send) -> Response:
+            done.append("send")
+            body = b"" if len(done) == 1 else b'{"status":"ok","version":"1","uptime_seconds":1}'
+            response = send.response(503 if len(done) == 1 else 200, [])
+            response.receive_data(body)
+            return response
+
+        def sleep(seconds: float) -> None:
+            done.append(f"sleep {seconds:g}")
+
+        return done, send, sleep
+
+    @staticmethod
+    def steps() -> Any:
+        return call(operations.health(), Config(), Ambient(lambda: 0.0, lambda: NOW, Fixed(0.5)))
+
+    def test_drive(self) -> None:
+        done, send, sleep = self.answers()
+        assert drive(self.steps(), send, sleep).version == "1"
+        assert done == ["send", "sleep 0.25", "send"]
+
+    def test_drive_async(self) -> None:
+        done, send, sleep = self.answers()
+
+        async def send_async(step: Send) -> Response:
+            return send(step)
+
+        async def sleep_async(seconds: float) -> None:
+            sleep(seconds)
+
+        with pytest.raises(StopIteration) as stop:
+            drive_async(self.steps(), send_async, sleep_async).send(None)
+        assert stop.value.value.version == "1"
+        assert done == ["send", "sleep 0.25", "send"]
+
+
+class TestStaleConnections:
+    """A kept connection that the server had closed for being idle is no failure of the server."""
+
+    @staticmethod
+    def stale() -> ConnectionLost:
+        error = ConnectionLost("closed")
+        error.stale = True
+        return error
+
+    @idempotent
+    def test_another_is_tried_once_at_once_and_beside_the_retries(self, operation: Operation[Any]) -> None:
+        drive = Drive(operation, self.stale(), ConnectionLost("gone"), retries=0)
+        assert (len(drive.sends), drive.waits, str(drive.error)) == (2, [], str(ConnectionLost("gone")))
+        drive = Drive(operation, self.stale(), self.stale(), retries=0)
+        assert (len(drive.sends), drive.waits) == (2, [])
+        drive = Drive(operation, self.stale(), ConnectionLost("gone"), retries=1)
+        assert (len(drive.sends), drive.waits) == (3, [0.25])
+
+    @starts_work
+    def test_work_may_have_begun_there_too(self, operation: Operation[Any]) -> None:
+        drive = Drive(operation, self.stale(), retries=3)
+        assert (len(drive.sends), drive.waits) == (1, [])

@@ -971,3 +971,25 @@ class TestExamples:
         receive(client, names["out"])
         assert client.result is None
         assert client.reusable
+
+
+def test_answered_is_when_there_is_a_reply() -> None:
+    connection = asked(operations.run_stream("x"))
+    assert not connection.answered
+    connection.receive_data(STREAM_HEAD)
+    assert connection.answered
+    assert not connection.finished
+    whole = asked()
+    whole.receive_data(response()[:-1])
+    assert not whole.answered
+    whole.receive_data(response()[-1:])
+    assert whole.answered
+
+
+def test_what_comes_behind_a_response_without_a_body_spoils_the_connection_only(cuts) -> None:
+    for pieces in cuts(b"HTTP/1.1 204 No Content\r\n\r\nmore"):
+        connection = asked(operations.delete_secret("k"))
+        for piece in pieces:
+            connection.receive_data(piece)
+        assert connection.result is None
+        assert not connection.reusable

@@ -182,3 +182,17 @@ class TestEnvironment:
         with pytest.raises(ValueError, match="API key") as caught:
             Config.from_environ({"HESTIAOS_API_KEY": "hunter2\n"})
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "tls"),
+    [
+        ("http://a.example", ("a.example", 80), False),
+        ("https://a.example/x", ("a.example", 443), True),
+        ("HTTPS://a.example:8443", ("a.example", 8443), True),
+        ("http://[::1]:8000", ("::1", 8000), False),
+    ],
+)
+def test_where_to_connect(url: str, address: tuple[str, int], tls: bool) -> None:
+    config = Config(base_url=url)
+    assert (config.address, config.tls) == (address, tls)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
+import sys
 from typing import Any
 
 import pytest
@@ -295,3 +297,16 @@ def test_dumps_refuses_what_contains_itself_or_is_too_deep() -> None:
         json.dumps(deep)
     while deep:  # taken apart by hand: Python would recurse
         (deep,) = deep
+
+
+def test_without_msgspec_the_standard_library_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgspec.json", None)  # an import of it fails, as where it is not installed
+    spec = importlib.util.spec_from_file_location("json_without_msgspec", json.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    plain = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plain)
+    assert plain.record_reader(("a", int)) is None
+    assert plain.loads(b'{"a": [1, 2.5, "\\u00e9"]}') == {"a": [1, 2.5, "é"]}
+    with pytest.raises(ValueError, match="nested deeper"):
+        plain.loads(b"[" * 300)

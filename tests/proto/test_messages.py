@@ -19,6 +19,7 @@ from hestiaos_proto import (
     StreamInterrupted,
     TimedOut,
 )
+from hestiaos_proto.config import MAX_HEAD_SIZE
 from hestiaos_proto.deadline import Deadline
 
 STREAM = b'data: {"type":"start"}\n\ndata: {"type":"final"}\n\ndata: {"type":"done"}\n\n'
@@ -223,3 +224,9 @@ class TestDeadline:
         assert next(events).type == "start"
         with pytest.raises(TimedOut):
             next(events)
+
+
+def test_the_headers_are_bounded() -> None:
+    assert Response(200, [(b"x-a", b"x" * (MAX_HEAD_SIZE - 3))]).headers["x-a"].startswith("xxx")
+    with pytest.raises(RemoteProtocolError, match="headers are larger than 65536 bytes"):
+        Response(200, [(b"x-a", b"x" * (MAX_HEAD_SIZE - 5)), (b"x-b", b"")])

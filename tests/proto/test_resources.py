@@ -10,8 +10,21 @@ import pytest
 from hestiaos_proto import operations, resources
 from hestiaos_proto.operations import Operation
 
+RUN_OF_ALL = operations.run("hi", session_id="s", agent_id="a", mode_hint="deep", timeout_ms=5, stream=True)
+
 # Each method, its arguments, and the operation that it makes.
 METHODS: list[tuple[str, str, tuple[Any, ...], dict[str, Any], Operation[Any]]] = [
+    ("Runs", "run", ("hi",), {}, operations.run("hi")),
+    ("Runs", "run", ("hi", "s", "a", "deep", 5, True), {}, RUN_OF_ALL),
+    (
+        "Runs",
+        "run",
+        ("hi",),
+        {"session_id": "s", "agent_id": "a", "mode_hint": "deep", "timeout_ms": 5, "stream": True},
+        RUN_OF_ALL,
+    ),
+    ("Runs", "health", (), {}, operations.health()),
+    ("Runs", "trace", ("t",), {}, operations.trace("t")),
     ("Chat", "run", ("hi",), {}, operations.chat("hi")),
     ("Chat", "run", ("hi",), {"session_id": "s"}, operations.chat("hi", session_id="s")),
     ("Chat", "run", ("hi", "s"), {}, operations.chat("hi", session_id="s")),
@@ -68,7 +81,7 @@ def test_the_async_method(namespace: str, prefix: str, method: str, args, kwargs
     assert finish(getattr(space, f"{method}_async")(*args, **kwargs)) == ("async", operation)
 
 
-@pytest.mark.parametrize("name", ["Chat", "Agents", "System", "Secrets", "Governance"])
+@pytest.mark.parametrize("name", ["Runs", "Chat", "Agents", "System", "Secrets", "Governance"])
 def test_the_two_kinds_have_the_same_methods_with_the_same_parameters(name: str) -> None:
     both, only_async = getattr(resources, name), getattr(resources, f"Async{name}")
     public = {method for method in dir(both) if not method.startswith("_")}

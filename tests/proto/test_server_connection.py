@@ -516,3 +516,45 @@ class TestStream:
             serve(connection, STREAM)
             out = connection.send(EVENTS[0]) + connection.send(StatusError("x"))
             assert [event.type for event in read_stream(Client().read(out)[2])] == ["start", "error", "done"]
+
+
+class TestKindsOfAnswers:
+    """A call is answered in its own kind, and what is refused leaves it to be answered."""
+
+    @pytest.mark.parametrize("item", [Control.HEARTBEAT, StreamEvent("start")], ids=["heartbeat", "event"])
+    def test_a_stream_is_no_answer_to_a_call_for_one_result(self, item: object) -> None:
+        connection = ServerConnection()
+        serve(connection, post("/api/chat", b'{"message":"hi"}'))
+        with pytest.raises(LocalProtocolError, match="chat is answered with one result, not with a stream"):
+            connection.send(item)
+        assert Client("POST").read(connection.send(NotFound("gone")))[0] == 404
+
+    def test_a_result_is_no_answer_to_a_call_for_a_stream(self) -> None:
+        connection = ServerConnection()
+        serve(connection, STREAM)
+        with pytest.raises(LocalProtocolError, match="run_stream is answered with StreamEvents up to 'done'"):
+            connection.send({"result": "x"})
+        assert connection.send(StreamEvent("start")).startswith(b"HTTP/1.1 200 ")
+
+    def test_a_call_that_cannot_be_carried_out_has_no_result(self) -> None:
+        connection = ServerConnection()
+        call = serve(connection, b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n")
+        with pytest.raises(LocalProtocolError, match="cannot be carried out: send its refusal"):
+            connection.send({})
+        assert call.refusal is not None
+        assert connection.send(call.refusal).startswith(b"HTTP/1.1 404 ")
+
+    def test_an_exception_behind_an_unknown_type_begins_the_stream_before_it_ends_it(self) -> None:
+        connection = ServerConnection()
+        serve(connection, STREAM)
+        out = connection.send(StreamEvent("ping")) + connection.send(NotFound("gone"))  # type: ignore[arg-type]  # not known
+        places = [out.index(f'"type":"{kind}"'.encode()) for kind in ("ping", "start", "error", "done")]
+        assert places == sorted(places)
+
+
+def test_what_comes_ahead_of_an_answer_is_bounded() -> None:
+    connection = ServerConnection(max_body_size=100)
+    serve(connection, post())
+    connection.receive_data(b"x" * (MAX_HEAD_SIZE + 100))
+    with pytest.raises(RemoteProtocolError, match="sends on and on without waiting for its answer"):
+        connection.receive_data(b"x")

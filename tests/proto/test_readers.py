@@ -1,0 +1,120 @@
+"""How a caller reads a stream: one reader at a time, and the connection ends with the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator
+from typing import Any
+
+import pytest
+
+from hestiaos_proto import ConnectionLost, LocalProtocolError, RunStream, StreamEvent, StreamInterrupted
+from hestiaos_proto.readers import AsyncStreamReader
+
+PIECES = [b'data: {"type":"start"}\n\ndata: {"type":"token","data":{"text":"a"}}\n\n', b'data: {"type":"final"}\n\n']
+END = b'data: {"type":"done"}\n\n'
+
+
+class Suspended:
+    """An await that stops until it is resumed, whatever the event loop."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+class Reader(AsyncStreamReader):
+    """Reads pieces that are there already; `None` is an await, an exception what the connection raises."""
+
+    def __init__(self, *script: bytes | BaseException | None) -> None:
+        super().__init__()
+        self.script = list(script)
+        self.ends = 0
+
+    async def _receive(self) -> None:
+        self._machine = self._machine or RunStream()
+        step = self.script.pop(0) if self.script else b""
+        if step is None:
+            await Suspended()
+        elif isinstance(step, BaseException):
+            raise step
+        else:
+            self._machine.receive_data(step)
+            self._over = not step
+        self._ready = self._machine.events()
+
+    async def _end(self) -> None:
+        self._over = True
+        self.ends += 1
+
+
+def run(work: Awaitable[Any]) -> Any:
+    """What a coroutine that never waits comes to."""
+    steps = work.__await__()
+    with pytest.raises(StopIteration) as stop:
+        next(steps)
+    return stop.value.value
+
+
+async def read(reader: Reader) -> list[str]:
+    return [event.type async for event in reader]
+
+
+def test_the_events_come_in_their_order_and_the_connection_ends_behind_them() -> None:
+    reader = Reader(*PIECES, END)
+    assert (reader.text, reader.final) == ("", None)
+    assert run(read(reader)) == ["start", "token", "final", "done"]
+    assert (reader.text, reader.final, reader.ends) == ("a", {}, 1)
+    assert run(read(reader)) == []
+
+
+def test_a_fault_ends_the_connection_and_is_raised_again() -> None:
+    reader = Reader(PIECES[0])
+    assert [run(anext(reader)).type for _ in range(2)] == ["start", "token"]
+    for _ in range(2):
+        with pytest.raises(StreamInterrupted):
+            next(anext(reader).__await__())
+        assert reader.ends == 1
+
+
+def test_an_exception_of_the_connection_is_raised_again_too() -> None:
+    reader = Reader(ConnectionLost("gone"))
+    for _ in range(2):
+        with pytest.raises(ConnectionLost, match="gone"):
+            next(anext(reader).__await__())
+
+
+def test_a_cancellation_ends_the_connection_and_closes_the_stream() -> None:
+    reader = Reader(PIECES[0], None, END)
+    assert run(anext(reader)) == StreamEvent("start")
+    assert run(anext(reader)).type == "token"
+    steps = anext(reader).__await__()
+    next(steps)
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt())
+    assert reader.ends == 1
+    with pytest.raises(LocalProtocolError, match="the stream is closed: start another"):
+        next(anext(reader).__await__())
+
+
+def test_a_second_reader_is_refused_and_the_first_goes_on() -> None:
+    reader = Reader(None, *PIECES)
+    first = anext(reader).__await__()
+    next(first)
+    with pytest.raises(LocalProtocolError, match="is being read already: give each reader"):
+        next(anext(reader).__await__())
+    with pytest.raises(StopIteration) as stop:
+        next(first)
+    assert stop.value.value == StreamEvent("start")
+
+
+def test_leaving_the_block_ends_the_connection() -> None:
+    reader = Reader(*PIECES)
+
+    async def one() -> StreamEvent:
+        async with reader as stream:
+            assert stream is reader
+            return await anext(stream)
+
+    assert run(one()) == StreamEvent("start")
+    assert reader.ends == 1
+    with pytest.raises(LocalProtocolError, match="closed"):
+        next(anext(reader).__await__())
