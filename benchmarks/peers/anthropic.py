@@ -1,0 +1,56 @@
+"""anthropic's client. It reads events of its own API, of the same size as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from anthropic import Anthropic
+from anthropic._streaming import SSEDecoder
+
+from benchmarks.recording import pieces
+
+
+@contextmanager
+def decode(events: int, piece: int) -> Iterator[Callable[[], int]]:
+    """Bytes to dicts, by its decoder and its reading of JSON; the models that its stream makes of them are spared."""
+    data = pieces(events, piece)
+
+    def work() -> int:
+        count = 0
+        for event in SSEDecoder().iter_bytes(iter(data)):
+            event.json()
+            count += 1
+        return count
+
+    yield work
+
+
+@contextmanager
+def stream(url: str, events: int) -> Iterator[Callable[[], int]]:
+    """A stream's models."""
+    with Anthropic(base_url=url, api_key="none") as client:
+
+        def work() -> int:
+            count, text = 0, f"{events} events"
+            for _ in client.messages.create(
+                model="m", max_tokens=1, messages=[{"role": "user", "content": text}], stream=True
+            ):
+                count += 1
+            return count
+
+        yield work
+
+
+@contextmanager
+def request(url: str, count: int) -> Iterator[Callable[[], int]]:
+    """A request's model."""
+    with Anthropic(base_url=url, api_key="none") as client:
+
+        def work() -> int:
+            text = "create a report"
+            for _ in range(count):
+                client.messages.create(model="m", max_tokens=1, messages=[{"role": "user", "content": text}])
+            return count
+
+        yield work

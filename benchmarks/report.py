@@ -1,0 +1,57 @@
+"""The report: what was measured, where, with what, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from benchmarks.chart import bar_chart, line_chart
+from benchmarks.machine import machine, python, versions
+from benchmarks.measuring import Plan
+from benchmarks.results import Result
+from benchmarks.table import table
+
+_HERE = Path(__file__).parent
+
+_METHOD = """\
+- **Time** is CPU time of the measured process alone. What plays to it, or asks it, is a process of its own.
+- **Rounds**: each contestant has a process of its own; they take turns, A B C A B C …, and the first round does not
+  count. A ratio is the median of the ratios within the rounds, a figure the median of its own rounds.
+- **Streams** are of 170-byte events. Over a socket each is one HTTP chunk, played as fast as it is read.
+- **bytes → events**: `hestiaos` makes `StreamEvent`s and enforces their order. The published client, httpx-sse and mcp
+  take a response of httpx or httpx2, which is one in memory. openai and anthropic have their decoder and their reading
+  of JSON measured, without the models that their streams make of it; mcp reads JSON-RPC messages of the same size.
+- **through a client**: openai and anthropic read events of their own APIs, of the same size, into their models.
+- **bare**, and unparsed: the bytes of a stream's body are received and not looked at.
+- **standard library only**: msgspec is kept from being imported.
+- **the served platform**: the peers serve the same platform, so what differs is the serving.
+- **streams at once**: all are open, and the first event of each is read, before time is taken.
+"""
+
+
+def report(results: Sequence[Result], plan: Plan, when: datetime) -> str:
+    """In Markdown."""
+    rows = [row for result in results for row in result.rows]
+    goals = [row for row in rows if row.met is not None]
+    notes = "".join(f"- {note}\n" for note in plan.notes)
+    return (
+        f"# Benchmarks\n\n"
+        f"`python -m benchmarks` on {when:%d %B %Y}, {machine()}, {python()}.\n\n"
+        f"With {versions()}.\n\n"
+        f"{sum(row.met is True for row in goals)} of {len(goals)} goals are met (rounds: {plan.rounds}).\n\n"
+        f"{table(rows)}\n"
+        f"## How it is measured\n\n{_METHOD}{notes}"
+    )
+
+
+def write(text: str, results: Sequence[Result]) -> None:
+    """RESULTS.md and the charts."""
+    charts = {"ratios": bar_chart([row for result in results for row in result.rows])}
+    charts |= {plot.name: line_chart(plot) for result in results for plot in result.plots}
+    folder = _HERE / "charts"
+    folder.mkdir(exist_ok=True)
+    for name, drawn in charts.items():
+        (folder / f"{name}.svg").write_text(drawn)
+    shown = "".join(f"![{name}](charts/{name}.svg)\n\n" for name in charts)
+    (_HERE / "RESULTS.md").write_text(f"{text}\n{shown}".rstrip() + "\n")
