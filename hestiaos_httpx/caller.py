@@ -6,6 +6,8 @@ import random
 import time
 from typing import TypeVar
 
+import httpx
+
 from hestiaos_httpx.cancelling import Canceller
 from hestiaos_httpx.exchange import AsyncExchange, Exchange
 from hestiaos_httpx.lines import Line
@@ -55,14 +57,14 @@ class Caller:
 
         try:
             with move_on_after(send.deadline.left()):
-                exchange = await AsyncExchange.begin(*await self.pools.async_client(), send)
+                exchange = await AsyncExchange.begin(await self.pools.async_lines(), send)
                 return await exchange.finish()
         except TransportError as error:
             return error
         raise send.deadline.passed()
 
 
-def _by_deadline(line: Line, send: Send) -> Response:
+def _by_deadline(line: Line[httpx.Client], send: Send) -> Response:
     """The exchange, ended when its deadline has passed: httpx bounds each read, however many there are."""
     canceller = Canceller()
     canceller.watch(None, send.deadline)

@@ -22,15 +22,16 @@ class Canceller:
     """Ends one stream or one call. It does not know the stream, so that a dropped stream is not kept alive by it."""
 
     def __init__(self) -> None:
-        self._cancelled = threading.Event()
+        self.cancelled = False
+        self._cancelled = threading.Event()  # the same, for those who wait
         self._over = threading.Event()
         self._network: Any = None  # an httpcore.NetworkStream
         self._lock = threading.RLock()  # a finalizer may run, and stop us, while this thread has it
         self._watcher: threading.Thread | None = None
-        self.is_set = self._cancelled.is_set
 
     def cancel(self) -> None:
         """Let the stream's blocked read return now, and none begin any more."""
+        self.cancelled = True
         self._cancelled.set()
         self._shut_down()
 
@@ -51,7 +52,7 @@ class Canceller:
 
     def check(self) -> None:
         """Raise `Cancelled` where the stream is."""
-        if self._cancelled.is_set():
+        if self.cancelled:
             raise Cancelled
 
     def sleep(self, seconds: float) -> None:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import httpx
 
 from hestiaos_httpx.errors import translate
-from hestiaos_httpx.lines import Line
-from hestiaos_httpx.loops import in_scope
+from hestiaos_httpx.lines import AsyncLines, Line
 from hestiaos_proto import RemoteProtocolError, Response, Send, TimedOut
-
-if TYPE_CHECKING:
-    from anyio import Semaphore
 
 __all__ = ["AsyncExchange", "Exchange", "Trace"]
 
@@ -52,7 +48,7 @@ class Exchange:
         self._pieces = iter(raw.stream)
 
     @classmethod
-    def begin(cls, line: Line, send: Send, trace: Trace | None = None) -> Self:
+    def begin(cls, line: Line[httpx.Client], send: Send, trace: Trace | None = None) -> Self:
         """Send the request. Raises `HestiaError` where no response comes."""
         try:
             raw = line.client.send(_request(line.client, send, trace), stream=True, follow_redirects=False)
@@ -90,57 +86,67 @@ class Exchange:
 
 
 class AsyncExchange:
-    """As `Exchange`."""
+    """As `Exchange`; it has a line of its own until it is closed."""
 
-    def __init__(self, send: Send, raw: httpx.Response, places: Semaphore) -> None:
+    def __init__(self, lines: AsyncLines, line: Line[httpx.AsyncClient], send: Send, raw: httpx.Response) -> None:
         self.response = send.response(raw.status_code, raw.headers.raw)
+        self._lines = lines
+        self._line: Line[httpx.AsyncClient] | None = line
         self._raw = raw
         self._send = send
-        self._places = places
-        self._open = True
         assert isinstance(raw.stream, httpx.AsyncByteStream), "an asynchronous client gives an asynchronous stream"
         self._pieces = aiter(raw.stream)
+        lines.exchanges.add(self)
 
     @classmethod
-    async def begin(cls, http: httpx.AsyncClient, places: Semaphore, send: Send) -> Self:
-        """As `Exchange.begin`; it holds one of `places` until it is closed."""
-        from anyio import move_on_after
+    async def begin(cls, lines: AsyncLines, send: Send) -> Self:
+        """As `Exchange.begin`."""
+        from anyio import CancelScope
 
-        begun: list[Self] = []
+        line = await lines.take(send)
+        opened: list[Any] = []  # what has to be closed where the exchange does not begin
 
-        async def work() -> None:
-            raw = await _send_async(http, send)
-            try:
-                begun.append(cls(send, raw, places))
-            except RemoteProtocolError:
-                await raw.aclose()
-                raise
+        async def trace(event: str, info: dict[str, Any]) -> None:
+            if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
+                opened.append(info["return_value"])  # httpcore forgets it where a TLS handshake is cancelled
 
-        with move_on_after(send.timeout) as scope:
-            await places.acquire()
-        if scope.cancelled_caught:
-            raise TimedOut(f"every connection to {send.request.origin} stayed in use for too long", request_sent=False)
+        request = _request(line.client, send, trace)
+        request.stream = _Body(send.request.body)
         try:
-            await in_scope(work)
-        except BaseException as error:
-            for exchange in begun:  # a cancellation came as late as the response
-                await exchange.aclose()
-            if not begun:
-                places.release()
+            raw = await line.client.send(request, stream=True, follow_redirects=False)
+            opened.append(raw)
+            return cls(lines, line, send, raw)
+        except BaseException as error:  # a cancellation too; it is raised again
+            with CancelScope(shield=True):
+                try:
+                    for each in opened:
+                        await each.aclose()
+                finally:
+                    await lines.give_back(line, usable=False)
             if isinstance(error, httpx.HTTPError):
                 raise translate(error, send) from error
             raise
-        return begun[0]
 
     async def receive(self) -> bool:
-        """As `Exchange.receive`."""
+        """As `Exchange.receive`; it ends with the deadline too."""
         try:
-            data = await anext(self._pieces, b"")
+            left = self._send.deadline.left()
+            data = await (anext(self._pieces, b"") if left is None else self._receive_within(left))
         except httpx.HTTPError as error:
             self.response.connection_lost(translate(error, self._send))
             return False
+        except TimedOut as late:
+            self.response.connection_lost(late)
+            return False
         self.response.receive_data(data)
         return bool(data)
+
+    async def _receive_within(self, seconds: float) -> bytes:
+        from anyio import move_on_after
+
+        with move_on_after(seconds):
+            return await anext(self._pieces, b"")
+        raise self._send.deadline.passed()
 
     async def finish(self) -> Response:
         """As `Exchange.finish`."""
@@ -153,51 +159,24 @@ class AsyncExchange:
 
     async def aclose(self) -> None:
         """As `Exchange.close`; a cancellation does not stop it."""
-        await in_scope(self._aclose)
-
-    async def _aclose(self) -> None:
         from anyio import CancelScope
 
+        line, self._line = self._line, None
+        if line is None:
+            return
+        self._lines.exchanges.discard(self)
+        usable = False
         with CancelScope(shield=True):
-            await self._raw.aclose()
-            if self._open:
-                self._open = False
-                self._places.release()
+            try:
+                await self._raw.aclose()
+                usable = True
+            finally:  # asyncio's own cancellation knows no shield
+                await self._lines.give_back(line, usable=usable)
             # httpx reads through generators inside generators. An iteration that is given up leaves the inner ones to
             # the garbage collector, of which trio warns; running into the closed connection ends every one of them.
             with suppress(httpx.HTTPError, httpx.StreamError):
                 async for _ in self._pieces:
                     pass
-
-
-async def _send_async(http: httpx.AsyncClient, send: Send) -> httpx.Response:
-    """What httpx answers. A cancellation leaves nothing behind, which httpcore alone does not see to."""
-    from anyio import CancelScope
-
-    made: list[Any] = []  # httpcore's network stream, where a connection is made
-    scope = CancelScope()
-
-    async def trace(event: str, info: dict[str, Any]) -> None:
-        stage = event.partition(".")[2]
-        if stage in ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete"):
-            made.append(info["return_value"])
-            # A connection that is cancelled between its making and its first use keeps its place in the pool for ever.
-            # So nothing is cancelled there.
-            scope.shield = True
-        elif stage in ("start_tls.started", "send_request_headers.started"):
-            scope.shield = False
-
-    request = _request(http, send, trace)
-    request.stream = _Body(send.request.body)
-    try:
-        with scope:
-            return await http.send(request, stream=True, follow_redirects=False)
-    except BaseException:  # a cancellation inside the TLS handshake leaves the socket open; it is raised again
-        with CancelScope(shield=True):
-            for stream in made:
-                await stream.aclose()
-        raise
-    raise AssertionError("the scope itself is never cancelled")
 
 
 class _Body(httpx.AsyncByteStream):

@@ -1,7 +1,8 @@
-"""Lines for synchronous exchanges: httpx clients that have one connection each.
+"""Lines: httpx clients that have one connection each, for one exchange at a time.
 
 httpx does not tell over which of its connections a request goes before the response is there. To end a blocked read
-one must know, so each exchange has a line of its own, and each line's connection is known.
+one must know. And httpcore's pool loses a place where a request is cancelled at a bad moment. A line whose exchange did
+not end well is closed as a whole, so nothing can be lost in it.
 """
 
 from __future__ import annotations
@@ -9,43 +10,76 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
 from attrs import define
 
-from hestiaos_proto import Send
+from hestiaos_proto import LocalProtocolError, Send, TimedOut
 
-__all__ = ["Line", "Lines"]
+if TYPE_CHECKING:
+    from hestiaos_httpx.exchange import AsyncExchange
+
+__all__ = ["AsyncLines", "Line", "Lines"]
+
+C = TypeVar("C", httpx.Client, httpx.AsyncClient)
 
 
 @define(eq=False)
-class Line:
+class Line(Generic[C]):
     """A httpx client for one exchange at a time; `network` is httpcore's stream of the connection that it used last."""
 
-    client: httpx.Client
+    client: C
     network: Any = None
     idle_since: float = 0.0
 
 
-class Lines:
+class _Lines(Generic[C]):
     """As many lines at a time as the limits have connections; the one that was used last is used first.
 
     `shared` is for a transport that was given to us: whatever its connections are, all lines are the one client for it.
     """
 
-    def __init__(self, new_client: Callable[[], httpx.Client], limits: httpx.Limits, *, shared: bool) -> None:
-        self._new_client = new_client
+    def __init__(self, new_client: Callable[[], C], limits: httpx.Limits, *, shared: bool) -> None:
+        self._new_client: Callable[[], C] = new_client
         self._limits = limits
-        self._shared = new_client() if shared else None
-        most = limits.max_connections
-        self._places = threading.Semaphore(sys.maxsize if most is None else most)
-        self._lines: set[Line] = set()
-        self._spare: list[Line] = []
+        self._shared: C | None = new_client() if shared else None
+        self._most = sys.maxsize if limits.max_connections is None else limits.max_connections
+        self._lines: set[Line[C]] = set()
+        self._spare: list[Line[C]] = []
+
+    def _next(self) -> Line[C]:
+        line = self._spare.pop() if self._spare else Line(self._new_client())
+        self._lines.add(line)
+        return line
+
+    def _keep(self, line: Line[C]) -> None:
+        line.idle_since = time.monotonic()
+        self._spare.append(line)
+
+    def _surplus(self) -> Iterator[Line[C]]:
+        """Those that were not used for too long, which are lines of ours no more."""
+        most, kept = self._limits.max_keepalive_connections, self._limits.keepalive_expiry
+        now = time.monotonic()
+        while self._spare and (
+            (most is not None and len(self._spare) > most)
+            or (kept is not None and now - self._spare[0].idle_since > kept)
+        ):
+            line = self._spare.pop(0)
+            self._lines.discard(line)
+            yield line
+
+
+class Lines(_Lines[httpx.Client]):
+    """The lines of the threads of a process."""
+
+    def __init__(self, new_client: Callable[[], httpx.Client], limits: httpx.Limits, *, shared: bool) -> None:
+        super().__init__(new_client, limits, shared=shared)
+        self._places = threading.Semaphore(self._most)
         self._lock = threading.RLock()  # a finalizer may give a line back while this thread has it
 
-    def take(self, send: Send) -> Line:
+    def take(self, send: Send) -> Line[httpx.Client]:
         """A line, to be given back. Raises `TimedOut` where none becomes free."""
         if self._shared is not None:
             return Line(self._shared)
@@ -55,23 +89,18 @@ class Lines:
             raise late
         try:
             with self._lock:
-                line = self._spare.pop() if self._spare else Line(self._new_client())
-                self._lines.add(line)
+                return self._next()
         except BaseException:  # Ctrl-C, or a proxy that the environment names wrongly; it is raised again
             self._places.release()
             raise
-        return line
 
-    def give_back(self, line: Line) -> None:
+    def give_back(self, line: Line[httpx.Client]) -> None:
         """Take a line back, and close those that were not used for too long."""
         with self._lock:
             if line not in self._lines:
                 return  # it is a shared one, or was closed with all others
-            line.idle_since = time.monotonic()
-            self._spare.append(line)
-            while self._spare and self._is_surplus(self._spare[0], line.idle_since):
-                surplus = self._spare.pop(0)
-                self._lines.discard(surplus)
+            self._keep(line)
+            for surplus in self._surplus():
                 surplus.client.close()
         self._places.release()
 
@@ -84,6 +113,62 @@ class Lines:
         while self._lines:
             self._lines.pop().client.close()
 
-    def _is_surplus(self, line: Line, now: float) -> bool:
-        most, kept = self._limits.max_keepalive_connections, self._limits.keepalive_expiry
-        return (most is not None and len(self._spare) > most) or (kept is not None and now - line.idle_since > kept)
+
+class AsyncLines(_Lines[httpx.AsyncClient]):
+    """The lines of the tasks of an event loop; `exchanges` are those under way, which end with it."""
+
+    def __init__(self, new_client: Callable[[], httpx.AsyncClient], limits: httpx.Limits, *, shared: bool) -> None:
+        from anyio import Semaphore
+
+        super().__init__(new_client, limits, shared=shared)
+        self._places = Semaphore(self._most, fast_acquire=True)
+        self._closed = False
+        self.exchanges: set[AsyncExchange] = set()
+
+    async def take(self, send: Send) -> Line[httpx.AsyncClient]:
+        """As `Lines.take`."""
+        if self._shared is not None:
+            return Line(self._shared)
+        from anyio import move_on_after
+
+        with move_on_after(send.timeout) as scope:
+            await self._places.acquire()
+        if scope.cancelled_caught:
+            raise TimedOut(f"every connection to {send.request.origin} stayed in use for too long", request_sent=False)
+        try:
+            if self._closed:
+                raise LocalProtocolError("the client was closed while this waited for a connection")
+            return self._next()
+        except BaseException:  # a proxy that the environment names wrongly, too; it is raised again
+            self._places.release()
+            raise
+
+    async def give_back(self, line: Line[httpx.AsyncClient], *, usable: bool) -> None:
+        """Take a line back, and close it where it is not `usable`, and those that were not used for too long.
+
+        What is closed is closed before this waits for anything, so a cancellation does not keep it open.
+        """
+        if line not in self._lines:
+            return
+        try:
+            if usable:
+                self._keep(line)
+            else:
+                self._lines.discard(line)
+                await line.client.aclose()
+            for surplus in self._surplus():
+                await surplus.client.aclose()
+        finally:
+            self._places.release()
+
+    async def aclose(self, *, own: bool) -> None:
+        """End every exchange, and close every line; a shared client only where it is our `own`."""
+        self._closed = True
+        self._places.release()  # those who wait for one are told, one after another
+        for exchange in list(self.exchanges):
+            await exchange.aclose()
+        if self._shared is not None and own:
+            await self._shared.aclose()
+        self._spare.clear()
+        while self._lines:
+            await self._lines.pop().client.aclose()

@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import os
 import ssl
-import sys
 import weakref
 from collections.abc import AsyncGenerator
 from functools import cache
-from typing import TYPE_CHECKING
 
 import httpx
-from attrs import define, field
 
-from hestiaos_httpx.exchange import AsyncExchange
-from hestiaos_httpx.lines import Line, Lines
+from hestiaos_httpx.lines import AsyncLines, Line, Lines
 from hestiaos_httpx.loops import current_loop
 from hestiaos_proto import Config, LocalProtocolError, Send
-
-if TYPE_CHECKING:
-    from anyio import Semaphore
 
 __all__ = ["AnyHttpClient", "AnyTransport", "Pools"]
 
@@ -55,12 +48,12 @@ class Pools:
         self._verify = verify
         self._limits = limits or _LIMITS
         self._sync: dict[int, Lines] = {}  # by process id
-        self._async: dict[object, _LoopPool] = {}  # by event loop
+        self._async: dict[object, tuple[AsyncLines, AsyncGenerator[None, None]]] = {}  # by event loop
         self._closed = False
         # A script may drop its client without closing it: its sockets are closed then, and at the latest at the exit.
         weakref.finalize(self, _close_all, self._sync)
 
-    def take_line(self, send: Send) -> Line:
+    def take_line(self, send: Send) -> Line[httpx.Client]:
         """A line for an exchange, to be given back. Raises `TimedOut` where none becomes free."""
         self._check_open()
         if isinstance(self._given, httpx.Client):
@@ -73,24 +66,21 @@ class Pools:
             self._sync.setdefault(process, lines)
         return self._sync[process].take(send)
 
-    def give_back(self, line: Line) -> None:
+    def give_back(self, line: Line[httpx.Client]) -> None:
         """Take a line back, for the next exchange."""
         if (lines := self._sync.get(os.getpid())) is not None:
             lines.give_back(line)
 
-    async def async_client(self) -> tuple[httpx.AsyncClient, Semaphore]:
-        """The client for the running event loop, and the places that its connections have."""
-        pool = await self._here()
-        return pool.client, pool.places
-
-    async def hold(self, exchange: AsyncExchange) -> None:
-        """Keep an exchange that is left open, until it is released; what is held when its event loop ends is closed."""
-        (await self._here()).held.add(exchange)
-
-    def release(self, exchange: AsyncExchange) -> None:
-        """Let go of an exchange that is closed."""
-        for pool in list(self._async.values()):
-            pool.held.discard(exchange)
+    async def async_lines(self) -> AsyncLines:
+        """The lines for the running event loop; what is under way when it ends is closed."""
+        self._check_open()
+        loop = current_loop()
+        if loop not in self._async:
+            own = not isinstance(self._given, httpx.AsyncClient)
+            lines = AsyncLines(self._new_async_client, self._limits, shared=not own or self._transport is not None)
+            self._async[loop] = lines, (lifetime := self._lifetime(loop, own=own))
+            await anext(lifetime)
+        return self._async[loop][0]
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -101,32 +91,19 @@ class Pools:
         """Close this process's and this event loop's connections."""
         self.close()
         if (pool := self._async.get(current_loop())) is not None:
-            await pool.lifetime.aclose()
+            await pool[1].aclose()
 
     def _check_open(self) -> None:
         if self._closed:
             raise LocalProtocolError("the client is closed: make a new one")
 
-    async def _here(self) -> _LoopPool:
-        self._check_open()
-        loop = current_loop()
-        if loop not in self._async:
-            given = self._given if isinstance(self._given, httpx.AsyncClient) else None
-            client = given or self._new_async_client()
-            self._async[loop] = _LoopPool(client, self._new_places(), self._lifetime(loop, own=given is None))
-            await anext(self._async[loop].lifetime)
-        return self._async[loop]
-
     async def _lifetime(self, loop: object, *, own: bool) -> AsyncGenerator[None, None]:
-        """Ends a loop's pool at the latest with the loop: asyncio and trio close the generators that wait then."""
+        """Ends a loop's lines at the latest with the loop: asyncio and trio close the generators that wait then."""
         try:
             yield
         finally:
-            pool = self._async.pop(loop)
-            for exchange in list(pool.held):
-                await exchange.aclose()
-            if own:
-                await pool.client.aclose()
+            lines, _ = self._async.pop(loop)
+            await lines.aclose(own=own)
 
     def _new_sync_client(self) -> httpx.Client:
         if self._transport is not None and not isinstance(self._transport, httpx.BaseTransport):
@@ -134,33 +111,16 @@ class Pools:
         return httpx.Client(transport=self._transport, verify=self._ssl_context(), limits=self._limits)
 
     def _new_async_client(self) -> httpx.AsyncClient:
+        if isinstance(self._given, httpx.AsyncClient):
+            return self._given
         if self._transport is not None and not isinstance(self._transport, httpx.AsyncBaseTransport):
             raise LocalProtocolError("the transport that was given is synchronous only: use the methods without _async")
         return httpx.AsyncClient(transport=self._transport, verify=self._ssl_context(), limits=self._limits)
-
-    def _new_places(self) -> Semaphore:
-        # Nobody is to queue in httpcore's own pool: a request that is cancelled there at the moment when a connection
-        # becomes free may take that connection's place with it.
-        from anyio import Semaphore
-
-        ours = self._transport is None and not isinstance(self._given, httpx.AsyncClient)
-        most = self._limits.max_connections if ours else None
-        return Semaphore(sys.maxsize if most is None else most, fast_acquire=True)
 
     def _ssl_context(self) -> ssl.SSLContext | bool:
         if not self._tls:
             return _no_authorities()
         return _default_authorities() if self._verify is True else self._verify
-
-
-@define
-class _LoopPool:
-    """What belongs to one event loop."""
-
-    client: httpx.AsyncClient
-    places: Semaphore
-    lifetime: AsyncGenerator[None, None]
-    held: set[AsyncExchange] = field(factory=set)
 
 
 def _close_all(lines: dict[int, Lines]) -> None:

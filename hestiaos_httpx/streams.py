@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 from types import TracebackType
 from typing import Self
+
+import httpx
 
 from hestiaos_httpx.caller import AMBIENT, Caller
 from hestiaos_httpx.cancelling import Cancelled, Canceller
 from hestiaos_httpx.exchange import AsyncExchange, Exchange
 from hestiaos_httpx.lines import Line
 from hestiaos_httpx.loops import close_soon, current_loop
-from hestiaos_httpx.pools import Pools
 from hestiaos_proto import (
     HestiaError,
     Operation,
@@ -48,7 +48,7 @@ class EventStream(StreamReader):
         super().__init__()
         self._caller = caller
         self._steps = call(operation, caller.config, AMBIENT, deadline=timeout)
-        self._line: Line | None = None
+        self._line: Line[httpx.Client] | None = None
         self._exchange: Exchange | None = None
         self._canceller = Canceller()
         self._cancel_event = cancel
@@ -59,7 +59,7 @@ class EventStream(StreamReader):
     def __next__(self) -> StreamEvent:
         self._begin_turn()
         try:
-            while not self._canceller.is_set():
+            while not self._canceller.cancelled:  # then what a read came to is neither an end nor a fault
                 for event in self._ready:
                     return event
                 if self._is_over():
@@ -103,7 +103,6 @@ class EventStream(StreamReader):
         else:
             assert self._exchange is not None, "a stream has come with an exchange"
             self._over = not self._exchange.receive()
-            self._canceller.check()  # what a cancelled read came to is neither an end nor a fault
         self._ready = self._machine.events()
 
     def _send(self, send: Send) -> Reply:
@@ -144,20 +143,16 @@ class AsyncEventStream(AsyncStreamReader):
 
     def __del__(self) -> None:
         if self._exchange is not None:
-            close_soon(self._loop, partial(_close, self._caller.pools, self._exchange))
+            close_soon(self._loop, self._exchange.aclose)
 
     async def _receive(self) -> None:
-        from anyio import move_on_after, sleep
-
         if self._machine is None:
+            from anyio import sleep
+
             self._machine = await drive_async(self._steps, self._send, sleep)
         else:
             assert self._exchange is not None, "a stream has come with an exchange"
-            with move_on_after(self._exchange.response.deadline.left()) as scope:
-                self._over = not await self._exchange.receive()
-            if scope.cancelled_caught:
-                self._over = True
-                self._exchange.response.connection_lost(self._exchange.response.deadline.passed())
+            self._over = not await self._exchange.receive()
         self._ready = self._machine.events()
 
     async def _send(self, send: Send) -> Reply:
@@ -165,11 +160,10 @@ class AsyncEventStream(AsyncStreamReader):
 
         try:
             with move_on_after(send.deadline.left()):
-                exchange = await AsyncExchange.begin(*await self._caller.pools.async_client(), send)
+                exchange = await AsyncExchange.begin(await self._caller.pools.async_lines(), send)
                 if exchange.response.stream is None:
                     return await exchange.finish()
                 self._exchange, self._loop = exchange, current_loop()
-                await self._caller.pools.hold(exchange)
                 return exchange.response
         except TransportError as error:
             return error
@@ -179,11 +173,4 @@ class AsyncEventStream(AsyncStreamReader):
         self._over = True
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            await _close(self._caller.pools, exchange)
-
-
-async def _close(pools: Pools, exchange: AsyncExchange) -> None:
-    try:
-        await exchange.aclose()
-    finally:
-        pools.release(exchange)
+            await exchange.aclose()

@@ -27,27 +27,25 @@ class LineDecoder:
 
     A line is handed out as soon as its end has come: a CR is not held back to see whether LF follows. What comes
     after the last line end is `rest`. A line over `max_size` bytes raises `RemoteProtocolError`.
+
+    Lines that came together wait in one of the `blocks`, with their ends, for whoever can read more than one at a time;
+    `error` is what has to be raised behind them.
     """
 
     def __init__(self, max_size: int = MAX_EVENT_SIZE) -> None:
         self._max_size = max_size
-        self._blocks: deque[bytes] = deque()
+        self.blocks: deque[bytes] = deque()
+        self.error: RemoteProtocolError | None = None
         self._lines: Iterator[bytes] = iter(())  # of the block that is being read
         self._partial = bytearray()
         self._at_start = True
         self._after_cr = False
         self._closed = False
-        self._error: RemoteProtocolError | None = None
 
     @property
     def rest(self) -> bytes:
         """The line that has begun and not ended."""
         return bytes(self._partial).removeprefix(_BOM) if self._at_start else bytes(self._partial)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the end of the stream has been received."""
-        return self._closed
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
@@ -55,34 +53,27 @@ class LineDecoder:
             raise LocalProtocolError("data was received after the end of the stream: use a new decoder for a new one")
         if not data:
             self._closed = True
-        elif self._error is None:
+        elif self.error is None:
             self._cut(data)
 
     def events(self) -> Iterator[bytes]:
         """The lines that are complete, without their ends."""
         while True:
             yield from self._lines
-            block = self.next_block()
-            if block is None:
-                return
-            self._lines = iter(self.split(block))
-
-    def next_block(self) -> bytes | None:
-        """The next lines that are complete, with their ends, as many as came together; `None` until there are more."""
-        if self._blocks:
-            return self._blocks.popleft()
-        if self._error is not None:
-            raise self._error
-        return None
+            if not self.blocks:
+                break
+            self._lines = iter(self.split(self.blocks.popleft()))
+        if self.error is not None:
+            raise self.error
 
     def split(self, block: bytes) -> list[bytes]:
-        """The lines of a block, without their ends, up to one that is too long; `next_block` tells of that one."""
+        """The lines of a block, without their ends, up to one that is too long, which is the `error` then."""
         # bytes.splitlines knows CR, LF and CRLF only, which is the standard's rule; str.splitlines knows more.
         lines = block.splitlines()
         if len(block) > self._max_size:
             for count, line in enumerate(lines):
                 if len(line) > self._max_size:
-                    self._blocks.clear()
+                    self.blocks.clear()
                     self._fail()
                     return lines[:count]
         return lines
@@ -101,7 +92,7 @@ class LineDecoder:
             if self._partial:
                 block = b"".join((self._partial, block))
                 self._partial.clear()
-            self._blocks.append(block.removeprefix(_BOM) if self._at_start else block)
+            self.blocks.append(block.removeprefix(_BOM) if self._at_start else block)
             self._at_start = False
         if not whole:
             self._partial += data[end:]
@@ -110,7 +101,7 @@ class LineDecoder:
                 self._fail()
 
     def _fail(self) -> None:
-        self._error = RemoteProtocolError(f"a line of the event stream is longer than {self._max_size} bytes")
+        self.error = RemoteProtocolError(f"a line of the event stream is longer than {self._max_size} bytes")
         self._partial = bytearray()
 
 

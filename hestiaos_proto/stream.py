@@ -59,9 +59,6 @@ KNOWN_TYPES: frozenset[str] = frozenset().union(*ORDER.values())
 
 _TEXTS = frozenset({"token", "delta"})
 
-_FIELD = b"data: "
-_BETWEEN = b"\n\n"
-
 
 class RunStream:
     """Decodes one run's stream.
@@ -83,6 +80,7 @@ class RunStream:
         self._state = State.IDLE
         self._next = ORDER[State.IDLE]
         self._done = False
+        self._closed = False
         self._over = False
         self._rest_read = False
         self._fault: HestiaError | None = None
@@ -115,6 +113,7 @@ class RunStream:
         """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
         if self._error is None:
             self._lines.receive_data(data)
+            self._closed = not data
 
     def connection_lost(self, error: HestiaError) -> None:
         """Take the fault that ended the connection; `events` raises it once it has delivered what arrived whole.
@@ -123,8 +122,8 @@ class RunStream:
         """
         if self._fault is None:  # what follows the first is mostly its consequence
             self._fault = error
-        if not self._lines.closed:
-            self._lines.receive_data(b"")
+        if not self._closed:
+            self.receive_data(b"")
 
     def events(self) -> Iterator[StreamEvent]:
         """The events that are complete.
@@ -134,24 +133,27 @@ class RunStream:
         """
         if self._error is not None:
             raise self._error
+        blocks = self._lines.blocks
         try:
             while True:
                 for payload in self._payloads:
                     if (event := read_event(payload) or self._read_alone(payload)) is not None:
                         yield self._accept(event)
                 for line in self._unread:
-                    if (event := self._read_line(line)) is not None:
+                    # An empty line means something behind data only.
+                    if (line or self._partial) and (event := self._read_line(line)) is not None:
                         yield self._accept(event)
-                block = self._lines.next_block()
-                if block is None:
+                if not blocks:
                     break
-                self._split(block)
-            if self._lines.closed and not self._rest_read:
-                self._over = self._rest_read = True
-                # A last line without a line end counts as a line.
-                if (event := self._read_line(self._lines.rest, last=True)) is not None:
-                    yield self._accept(event)
-            if self._lines.closed:
+                self._split(blocks.popleft())
+            if self._lines.error is not None:
+                raise self._lines.error
+            if self._closed:
+                if not self._rest_read:
+                    self._over = self._rest_read = True
+                    # A last line without a line end counts as a line.
+                    if (event := self._read_line(self._lines.rest, last=True)) is not None:
+                        yield self._accept(event)
                 self._end()
         except HestiaError as error:
             self._error = error
@@ -159,12 +161,18 @@ class RunStream:
 
     def _split(self, block: bytes) -> None:
         """Cut a block into lines, or, what is faster, whole events of one plain data line each into their payloads."""
-        self._room -= len(block)
+        size = len(block)
+        self._room -= size
         if self._room < 0:
             self._measure_text()
-        if block.startswith(_FIELD) and block.endswith(_BETWEEN) and not self._partial:
-            payloads = block[len(_FIELD) : -len(_BETWEEN)].split(_BETWEEN + _FIELD)
-            if block.count(b"\n") == 2 * len(payloads) and b"\r" not in block and len(block) <= self._max_size:
+        if (  # it takes more than an event or two to be worth it
+            512 < size <= self._max_size
+            and block.startswith(b"data: ")
+            and block.endswith(b"\n\n")
+            and b"\r" not in block
+        ):
+            payloads = block[6:-2].split(b"\n\ndata: ")
+            if block.count(b"\n") == 2 * len(payloads) and not self._partial:
                 self._payloads = iter(payloads)
                 return
         self._unread = iter(self._lines.split(block))

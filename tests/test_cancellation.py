@@ -329,7 +329,8 @@ def test_a_cancellation_at_every_suspension(
                 return turn
         raise AssertionError("the work does not end")
 
-    assert anyio.run(main, request.getfixturevalue(url), backend=backend) > 3
+    # The least there can be: the request is sent, the response arrives, and what follows is not cancelled any more.
+    assert anyio.run(main, request.getfixturevalue(url), backend=backend) >= 3
 
 
 @needs_proc

@@ -250,7 +250,6 @@ class TestLineDecoder:
     def test_nothing_comes_behind_the_end(self) -> None:
         lines = LineDecoder()
         lines.receive_data(b"")
-        assert lines.closed
         for data in (b"x", b""):
             with pytest.raises(LocalProtocolError, match="after the end of the stream"):
                 lines.receive_data(data)

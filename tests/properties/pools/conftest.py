@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
 
 from hestiaos_proto import HealthResponse, ServerConnection, StreamEvent
+
+PATIENCE = 5.0  # seconds for what is bound to come; a test that fails waits so long
+TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)  # elsewhere than on Linux one hopes that a FIN is quick
+FIN_WAIT_1 = 4  # Linux's number for: the other side's kernel has not acknowledged our end yet
 
 
 class NumberedServer:
@@ -19,24 +23,34 @@ class NumberedServer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._sockets: dict[int, socket.socket] = {}
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
-    def open(self) -> set[int]:
-        """The connections that neither side has ended."""
-        with self._lock:
-            return {number for number, sock in self._sockets.items() if _is_open(sock)}
+    def has_ended(self, number: int) -> bool:
+        """Whether the client ends a connection; that it does may take a moment to be heard of here."""
+        return self._comes_true(lambda: number not in self._sockets)
+
+    def has_at_most(self, count: int) -> bool:
+        """Whether no more connections than that are open, once all is heard of."""
+        return self._comes_true(lambda: len(self._sockets) <= count)
+
+    def _comes_true(self, what: Callable[[], bool]) -> bool:
+        with self._changed:
+            return self._changed.wait_for(what, PATIENCE)
 
     def end(self, number: int) -> None:
-        """Close a connection, as a server does with one that was idle for long."""
-        with self._lock, suppress(KeyError, OSError):  # it may be closed already
-            self._sockets[number].shutdown(socket.SHUT_RDWR)
+        """Close a connection, as a server does with one that was idle for long; the client's side has heard of it."""
+        with self._changed, suppress(KeyError, OSError):  # it may be closed already
+            sock = self._sockets[number]
+            sock.shutdown(socket.SHUT_RDWR)
+            while TCP_INFO is not None and sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 1)[0] == FIN_WAIT_1:
+                pass
 
     def speak(self, number: int) -> None:
         """Send what nobody asked for."""
-        with self._lock, suppress(KeyError, OSError):
+        with self._changed, suppress(KeyError, OSError):
             self._sockets[number].sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
 
     def stop(self) -> None:
@@ -44,7 +58,7 @@ class NumberedServer:
         socket.create_connection(self._listener.getsockname()).close()  # wakes the thread, which waits for it
         self._thread.join()
         self._listener.close()
-        with self._lock:
+        with self._changed:
             for sock in self._sockets.values():
                 sock.shutdown(socket.SHUT_RDWR)
 
@@ -56,7 +70,7 @@ class NumberedServer:
                 sock.close()
                 return
             number += 1
-            with self._lock:
+            with self._changed:
                 self._sockets[number] = sock
             threading.Thread(target=self._serve, args=(number, sock), daemon=True).start()
 
@@ -73,18 +87,10 @@ class NumberedServer:
                         else HealthResponse("ok", str(number), 1)
                     )
                     sock.sendall(machine.send(answer))
-        with self._lock:
+        with self._changed:
             del self._sockets[number]
             sock.close()
-
-
-def _is_open(sock: socket.socket) -> bool:
-    try:
-        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+            self._changed.notify_all()
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ STEPS = st.one_of(
     ),
     st.tuples(st.sampled_from(["cancel", "end_idle", "speak_idle", "cancel_in_the_middle"]), st.integers(0, 9)),
     st.tuples(st.sampled_from(["release_and_cancel", "release_and_time_out"]), st.integers(0, 3)),
-    st.tuples(st.just("let_time_pass"), st.integers(0, len(JUMPS) - 1)),
+    st.tuples(st.sampled_from(["let_time_pass", "release_and_let_time_pass"]), st.integers(0, len(JUMPS) - 1)),
 )
 
 
@@ -49,6 +49,7 @@ class User:
 class Idle:
     """A connection of which the pool knows that nobody uses it."""
 
+    connection: Connection
     number: int
     since: float
     fit: bool = True  # nothing has come over it that nobody asked for
@@ -107,7 +108,7 @@ class Play:
 
     def _release(self, user: User, *, fit: bool) -> None:
         assert user.connection is not None
-        self.idle.append(Idle(user.number, trio.current_time(), fit))
+        self.idle.append(Idle(user.connection, user.number, trio.current_time(), fit))
         self.pool.release(user.connection)
 
     async def release_unfinished(self, which: int) -> None:
@@ -117,7 +118,7 @@ class Play:
             assert user.connection is not None
             await user.connection.exchange(self.run_stream)
             self.pool.release(user.connection)
-            assert user.number not in self.server.open()
+            assert self.server.has_ended(user.number)
 
     async def release_ended(self, which: int) -> None:
         """The server has closed it, and nobody knows yet."""
@@ -133,13 +134,23 @@ class Play:
             idle.fit = False
 
     async def speak_idle(self, which: int) -> None:
-        if self.idle:
-            idle = self.idle[which % len(self.idle)]
+        if good := [idle for idle in self.idle if self._is_good(idle)]:
+            idle = good[which % len(good)]
             self.server.speak(idle.number)
+            while idle.connection.usable:  # until it has arrived
+                await trio.lowlevel.checkpoint()
             idle.fit = False
+
+    @staticmethod
+    def _is_good(idle: Idle) -> bool:
+        return idle.fit and trio.current_time() - idle.since < KEPT
 
     async def let_time_pass(self, which: int) -> None:
         self.clock.jump(JUMPS[which])
+
+    async def release_and_let_time_pass(self, which: int) -> None:
+        await self.release(0)
+        await self.let_time_pass(which)
 
     async def release_and_cancel(self, which: int) -> None:
         """At the same moment: the place must not get lost between the two."""
@@ -164,12 +175,12 @@ class Play:
             else:
                 assert user.state in ("waits", "holds")
         for user in self.granted:
-            self._is_the_right_one(user, await self._number_of(user), now)
+            self._is_the_right_one(user, await self._number_of(user))
         self.holding += self.granted
         self.granted.clear()
         self.waiting = [user for user in self.waiting if user.state == "waits"]
         assert len(self.holding) <= self.most
-        assert len(self.server.open()) <= self.most
+        assert self.server.has_at_most(self.most)
         if self.waiting:
             assert len(self.holding) == self.most, "there is a place, and somebody waits for it"
             assert all(now - user.since < PATIENCE for user in self.waiting)
@@ -180,14 +191,14 @@ class Play:
         user.number = int(user.connection.machine.result.version)
         return user.number
 
-    def _is_the_right_one(self, user: User, number: int, now: float) -> None:
+    def _is_the_right_one(self, user: User, number: int) -> None:
         expected = None
         while self.idle and expected is None:
             idle = self.idle.pop()
-            if idle.fit and now - idle.since < KEPT:
+            if self._is_good(idle):
                 expected = idle.number
             else:
-                assert idle.number not in self.server.open()  # what is passed over is ended
+                assert self.server.has_ended(idle.number)  # what is passed over is ended
         if expected is None:
             assert number not in self.seen
         else:
@@ -211,7 +222,7 @@ class Play:
         self.pool.close()
         while self.holding:
             self.pool.release(self.holding.pop().connection)  # type: ignore[arg-type]  # who holds has a connection
-        assert self.server.open() == set()
+        assert self.server.has_at_most(0)
 
 
 @given(st.integers(1, 3), st.lists(STEPS, max_size=20))
