@@ -81,7 +81,8 @@ class Config:
 
     `timeout` bounds each connect, read and write, `deadline` a whole call with its retries and waits (`None`: not at
     all); both in seconds. `retries` is the most repeats of one call. `headers` are sent with every request.
-    `max_body_size` and `max_event_size` are in bytes, after decompression. Raises `ValueError` for what is wrong.
+    `max_body_size` and `max_event_size` are in bytes, after decompression. `origin` is the base URL's scheme, host and
+    port, `root_path` the path that it puts before every operation's, often `""`. Raises `ValueError` for what is wrong.
     """
 
     base_url: str = field(default=DEFAULT_BASE_URL, converter=_base_url)
@@ -93,12 +94,17 @@ class Config:
     strict: bool = True
     max_body_size: int = field(default=MAX_BODY_SIZE, validator=_positive)
     max_event_size: int = field(default=MAX_EVENT_SIZE, validator=_positive)
+    origin: str = field(init=False, repr=False, eq=False)
+    root_path: str = field(init=False, repr=False, eq=False)
 
-    @property
-    def origin(self) -> str:
-        """Scheme, host and port of the base URL."""
+    @origin.default
+    def _origin(self) -> str:
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
+
+    @root_path.default
+    def _root_path(self) -> str:
+        return urlsplit(self.base_url).path
 
     @property
     def tls(self) -> bool:
@@ -111,11 +117,6 @@ class Config:
         parts = urlsplit(self.base_url)
         assert parts.hostname is not None, "the base URL was looked at"
         return parts.hostname, parts.port or (443 if self.tls else 80)
-
-    @property
-    def root_path(self) -> str:
-        """The path that the base URL puts before every operation's, often `""`."""
-        return urlsplit(self.base_url).path
 
     @classmethod
     def from_environ(

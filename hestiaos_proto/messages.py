@@ -69,7 +69,8 @@ class Response:
         self.deadline = deadline or Deadline.never()
         self.mask = mask or Mask()
         self._body = bytearray()
-        self._content = ContentDecoder(self.mask.text(self.headers.get("content-encoding", "")))  # which it may quote
+        coding = self.headers.get("content-encoding", "")
+        self._content = ContentDecoder(self.mask.text(coding) if coding else "")  # which an error of it quotes
 
     @property
     def content_type(self) -> str:

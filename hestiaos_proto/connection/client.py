@@ -167,12 +167,9 @@ class ClientConnection:
         while self._response is None and (end := data.find(_BLANK_LINE)) >= 0:
             head, data = data[: end + len(_BLANK_LINE)], data[end + len(_BLANK_LINE) :]
             self._h11.receive_data(head)
-            self._read()
+            self._read(head_only=bool(data))
             if not data:
                 return
-        if self._complete:
-            self._fault = RemoteProtocolError("the server sent more than the response")
-            return
         if self._chunks is not None and data:
             for body in self._chunks.decode(data):
                 self._whole_response().receive_data(body)
@@ -183,9 +180,9 @@ class ClientConnection:
         self._h11.receive_data(data)
         self._read()
 
-    def _read(self) -> None:
+    def _read(self, *, head_only: bool = False) -> None:
         """Hand on what h11 makes of the bytes that have arrived."""
-        while not self._complete:
+        while not (self._complete or (head_only and self._response is not None)):
             event = self._h11.next_event()
             if isinstance(event, h11.Data):
                 self._whole_response().receive_data(bytes(event.data))
