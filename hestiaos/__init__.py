@@ -7,9 +7,12 @@ httpx is loaded with the clients only.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # type checkers read it as true; to import `typing` for it would take longer than all else here
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream
     from hestiaos_local import LocalTransport, Platform
     from hestiaos_proto.errors import (

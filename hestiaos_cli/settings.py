@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from attrs import define, field
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
@@ -19,14 +18,13 @@ __all__ = ["Settings", "global_options"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@define
 class Settings:
     """What the global options say. What is not given is left to the client, which knows the environment variables."""
 
     base_url: str | None = None
-    api_key: str | None = field(default=None, repr=False)
-    json: bool = False
-    local: bool = False
+    api_key: str | None = None
+    json = False
+    local = False
 
     def client(self) -> Client:
         """A client for the server, or with `--local` for the platform in this process."""

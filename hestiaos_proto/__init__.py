@@ -5,11 +5,11 @@ Every machine has the same three verbs. `receive_data(data)` takes what arrived,
 `send(…)` returns what to put on the wire. A machine that has failed raises the same error again.
 """
 
+from typing import TYPE_CHECKING
+
 from hestiaos_proto import operations
-from hestiaos_proto.answers import Answer, Call, answer, encode_stream_event, read_call
 from hestiaos_proto.calls import Ambient, Send, Steps, Wait, call, drive, drive_async
 from hestiaos_proto.config import Config
-from hestiaos_proto.connection import ClientConnection, Control, ServerConnection
 from hestiaos_proto.errors import (
     AuthenticationFailed,
     ConnectFailed,
@@ -45,6 +45,10 @@ from hestiaos_proto.sse import ServerSentEvent, SSEDecoder, encode_comment, enco
 from hestiaos_proto.status import error_from_response
 from hestiaos_proto.stream import ORDER, RunStream, State
 from hestiaos_proto.version import __version__
+
+if TYPE_CHECKING:
+    from hestiaos_proto.answers import Answer, Call, answer, encode_stream_event, read_call
+    from hestiaos_proto.connection import ClientConnection, Control, ServerConnection
 
 __all__ = [
     "ORDER",
@@ -104,3 +108,16 @@ __all__ = [
     "operations",
     "read_call",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Load a server's side, and the connections with h11, when they are first asked for (PEP 562)."""
+        if name in {"Answer", "Call", "answer", "encode_stream_event", "read_call"}:
+            from hestiaos_proto import answers as home
+        elif name in {"ClientConnection", "Control", "ServerConnection"}:
+            from hestiaos_proto import connection as home
+        else:
+            raise AttributeError(f"module 'hestiaos_proto' has no attribute {name!r}")
+        return getattr(home, name)

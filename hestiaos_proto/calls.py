@@ -38,7 +38,7 @@ class RandomSource(Protocol):
     def getrandbits(self, k: int, /) -> int: ...
 
 
-@frozen
+@frozen(eq=False)
 class Ambient:
     """What the core may not fetch for itself: two clocks, in seconds, and random numbers.
 
@@ -51,7 +51,7 @@ class Ambient:
     random: RandomSource
 
 
-@frozen
+@frozen(eq=False)
 class Send:
     """Send `request` and answer with `response(status, headers)`, fed with the body, or with what was raised.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from hestiaos_proto.sse import MAX_EVENT_SIZE
 
@@ -63,6 +63,11 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     return dict(headers)
 
 
+def _origin(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _positive(instance: Config, attribute: Any, value: float | None) -> None:
     if value is not None and not (isinstance(value, (int, float)) and 0 < value < 10**9):
         raise ValueError(
@@ -94,17 +99,10 @@ class Config:
     strict: bool = True
     max_body_size: int = field(default=MAX_BODY_SIZE, validator=_positive)
     max_event_size: int = field(default=MAX_EVENT_SIZE, validator=_positive)
-    origin: str = field(init=False, repr=False, eq=False)
-    root_path: str = field(init=False, repr=False, eq=False)
-
-    @origin.default
-    def _origin(self) -> str:
-        parts = urlsplit(self.base_url)
-        return f"{parts.scheme}://{parts.netloc}"
-
-    @root_path.default
-    def _root_path(self) -> str:
-        return urlsplit(self.base_url).path
+    origin: str = field(init=False, repr=False, eq=False, default=Factory(lambda self: _origin(self.base_url), True))
+    root_path: str = field(
+        init=False, repr=False, eq=False, default=Factory(lambda self: urlsplit(self.base_url).path, True)
+    )
 
     @property
     def tls(self) -> bool:

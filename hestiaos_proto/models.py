@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import NoneType
-from typing import Any, Self, get_args, get_origin, get_type_hints, overload
+from typing import Any, NamedTuple, Self, get_args, get_origin, get_type_hints, overload
 
 import attrs
 from attrs import field, frozen
@@ -208,8 +208,7 @@ _METRICS = tuple(name for name, value in vars(SystemMetrics).items() if isinstan
 _REPORTED_BY_ALL = _METRICS[:5]
 
 
-@frozen
-class _KnownField:
+class _KnownField(NamedTuple):
     name: str
     wire: str
     types: tuple[type, ...]

@@ -10,7 +10,7 @@ from operator import methodcaller
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from hestiaos_proto import json
 from hestiaos_proto.errors import InvalidInput, NotFound, RemoteProtocolError, StatusError
@@ -32,7 +32,7 @@ __all__ = ["ROUTES", "Route", "recognise"]
 T = TypeVar("T")
 
 
-@frozen
+@frozen(eq=False)
 class Route(Generic[T]):
     """One row of the table.
 
@@ -52,12 +52,7 @@ class Route(Generic[T]):
     absent: bool = field(default=False, kw_only=True)
     streams: bool = field(default=False, kw_only=True)
 
-    args: tuple[Arg, ...] = field(init=False, repr=False)
-
-    @args.default
-    def _args(self) -> tuple[Arg, ...]:
-        in_path = (Arg(part[1:-1], str, filled=True) for part in self.path.split("/") if part.startswith("{"))
-        return (*in_path, *args_of(self.body or {}))
+    args: tuple[Arg, ...] = field(init=False, repr=False, default=Factory(lambda self: _args(self), True))
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise `TypeError` for an argument of the wrong kind, `ValueError` for an empty one that may not be."""
@@ -107,6 +102,11 @@ class Route(Generic[T]):
         if problems:
             raise _invalid(problems)
         return arguments
+
+
+def _args(route: Route[Any]) -> tuple[Arg, ...]:
+    in_path = (Arg(part[1:-1], str, filled=True) for part in route.path.split("/") if part.startswith("{"))
+    return (*in_path, *args_of(route.body or {}))
 
 
 def recognise(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any]]:
