@@ -322,3 +322,26 @@ def test_the_environment_stands_in_for_what_is_not_given(server_url: str, monkey
         assert client.health().status == "ok"
         assert repr(client) == f"Client(base_url={server_url!r})"
     assert repr(Client("http://other")) == "Client(base_url='http://other')"
+
+
+@BACKENDS
+def test_calls_that_wait_for_a_connection_are_told_when_the_client_is_closed(server_url: str, backend: str) -> None:
+    async def main() -> None:
+        told: list[str] = []
+
+        async def wait() -> None:
+            with pytest.raises(LocalProtocolError) as caught:
+                await client.health_async()
+            told.append(caught.value.message)
+
+        client = AsyncClient(server_url, limits=httpx.Limits(max_connections=1))
+        stream = client.run_stream("a")
+        await anext(stream)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            await client.aclose()
+        assert told == ["the client was closed while this waited for a connection"] * 3
+
+    anyio.run(main, backend=backend)
