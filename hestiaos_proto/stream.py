@@ -165,14 +165,10 @@ class RunStream:
         self._room -= size
         if self._room < 0:
             self._measure_text()
-        if (  # it takes more than an event or two to be worth it
-            512 < size <= self._max_size
-            and block.startswith(b"data: ")
-            and block.endswith(b"\n\n")
-            and b"\r" not in block
-        ):
-            payloads = block[6:-2].split(b"\n\ndata: ")
-            if block.count(b"\n") == 2 * len(payloads) and not self._partial:
+        if block.startswith(b"data: ") and block.endswith(b"\n\n") and b"\r" not in block and size <= self._max_size:
+            one = block.find(b"\n") == size - 2
+            payloads = [block[6:-2]] if one else block[6:-2].split(b"\n\ndata: ")
+            if (one or block.count(b"\n") == 2 * len(payloads)) and not self._partial:
                 self._payloads = iter(payloads)
                 return
         self._unread = iter(self._lines.split(block))
