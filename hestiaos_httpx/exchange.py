@@ -21,15 +21,19 @@ AsyncTrace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
 def _request(
-    http: httpx.Client | httpx.AsyncClient, send: Send, trace: Trace | AsyncTrace | None = None
+    line: Line[httpx.Client] | Line[httpx.AsyncClient], send: Send, trace: Trace | AsyncTrace | None = None
 ) -> httpx.Request:
-    return http.build_request(
+    # A client of our own has nothing to add to a request, and takes two thirds of the time to see that.
+    new = line.client.build_request if line.given else httpx.Request
+    extensions: dict[str, Any] = {"timeout": httpx.Timeout(send.timeout, read=send.read_timeout).as_dict()}
+    if trace is not None:
+        extensions["trace"] = trace
+    return new(
         send.request.method,
         send.request.url,
         headers=send.request.headers,
         content=send.request.body or None,
-        timeout=httpx.Timeout(send.timeout, read=send.read_timeout),
-        extensions=None if trace is None else {"trace": trace},
+        extensions=extensions,
     )
 
 
@@ -51,7 +55,7 @@ class Exchange:
     def begin(cls, line: Line[httpx.Client], send: Send, trace: Trace | None = None) -> Self:
         """Send the request. Raises `HestiaError` where no response comes."""
         try:
-            raw = line.client.send(_request(line.client, send, trace), stream=True, follow_redirects=False)
+            raw = line.client.send(_request(line, send, trace), stream=True, follow_redirects=False)
         except httpx.HTTPError as error:
             raise translate(error, send) from error
         line.network = raw.extensions.get("network_stream")
@@ -110,7 +114,7 @@ class AsyncExchange:
             if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
                 opened.append(info["return_value"])  # httpcore forgets it where a TLS handshake is cancelled
 
-        request = _request(line.client, send, trace)
+        request = _request(line, send, trace)
         request.stream = _Body(send.request.body)
         try:
             raw = await line.client.send(request, stream=True, follow_redirects=False)

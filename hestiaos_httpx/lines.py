@@ -28,9 +28,13 @@ C = TypeVar("C", httpx.Client, httpx.AsyncClient)
 
 @define(eq=False)
 class Line(Generic[C]):
-    """A httpx client for one exchange at a time; `network` is httpcore's stream of the connection that it used last."""
+    """A httpx client for one exchange at a time; `network` is httpcore's stream of the connection that it used last.
+
+    A client that was `given` to us has headers and cookies of its own, which are sent too.
+    """
 
     client: C
+    given: bool = False
     network: Any = None
     idle_since: float = 0.0
 
@@ -117,10 +121,13 @@ class Lines(_Lines[httpx.Client]):
 class AsyncLines(_Lines[httpx.AsyncClient]):
     """The lines of the tasks of an event loop; `exchanges` are those under way, which end with it."""
 
-    def __init__(self, new_client: Callable[[], httpx.AsyncClient], limits: httpx.Limits, *, shared: bool) -> None:
+    def __init__(
+        self, new_client: Callable[[], httpx.AsyncClient], limits: httpx.Limits, *, shared: bool, given: bool
+    ) -> None:
         from anyio import Semaphore
 
         super().__init__(new_client, limits, shared=shared)
+        self._given = given
         self._places = Semaphore(self._most, fast_acquire=True)
         self._closed = False
         self.exchanges: set[AsyncExchange] = set()
@@ -128,7 +135,7 @@ class AsyncLines(_Lines[httpx.AsyncClient]):
     async def take(self, send: Send) -> Line[httpx.AsyncClient]:
         """As `Lines.take`."""
         if self._shared is not None:
-            return Line(self._shared)
+            return Line(self._shared, given=self._given)
         from anyio import move_on_after
 
         with move_on_after(send.timeout) as scope:
@@ -161,13 +168,13 @@ class AsyncLines(_Lines[httpx.AsyncClient]):
         finally:
             self._places.release()
 
-    async def aclose(self, *, own: bool) -> None:
-        """End every exchange, and close every line; a shared client only where it is our `own`."""
+    async def aclose(self) -> None:
+        """End every exchange, and close every line; a client that was given stays open."""
         self._closed = True
         self._places.release()  # those who wait for one are told, one after another
         for exchange in list(self.exchanges):
             await exchange.aclose()
-        if self._shared is not None and own:
+        if self._shared is not None and not self._given:
             await self._shared.aclose()
         self._spare.clear()
         while self._lines:

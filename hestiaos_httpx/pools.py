@@ -57,7 +57,7 @@ class Pools:
         """A line for an exchange, to be given back. Raises `TimedOut` where none becomes free."""
         self._check_open()
         if isinstance(self._given, httpx.Client):
-            return Line(self._given)
+            return Line(self._given, given=True)
         process = os.getpid()
         if process not in self._sync:
             _close_all(self._sync)  # of before a fork: this closes our copies of the parent's sockets, not the parent's
@@ -76,9 +76,9 @@ class Pools:
         self._check_open()
         loop = current_loop()
         if loop not in self._async:
-            own = not isinstance(self._given, httpx.AsyncClient)
-            lines = AsyncLines(self._new_async_client, self._limits, shared=not own or self._transport is not None)
-            self._async[loop] = lines, (lifetime := self._lifetime(loop, own=own))
+            given, shared = isinstance(self._given, httpx.AsyncClient), self._transport is not None
+            lines = AsyncLines(self._new_async_client, self._limits, shared=given or shared, given=given)
+            self._async[loop] = lines, (lifetime := self._lifetime(loop))
             await anext(lifetime)
         return self._async[loop][0]
 
@@ -97,13 +97,13 @@ class Pools:
         if self._closed:
             raise LocalProtocolError("the client is closed: make a new one")
 
-    async def _lifetime(self, loop: object, *, own: bool) -> AsyncGenerator[None, None]:
+    async def _lifetime(self, loop: object) -> AsyncGenerator[None, None]:
         """Ends a loop's lines at the latest with the loop: asyncio and trio close the generators that wait then."""
         try:
             yield
         finally:
             lines, _ = self._async.pop(loop)
-            await lines.aclose(own=own)
+            await lines.aclose()
 
     def _new_sync_client(self) -> httpx.Client:
         if self._transport is not None and not isinstance(self._transport, httpx.BaseTransport):

@@ -345,3 +345,21 @@ def test_calls_that_wait_for_a_connection_are_told_when_the_client_is_closed(ser
         assert told == ["the client was closed while this waited for a connection"] * 3
 
     anyio.run(main, backend=backend)
+
+
+def test_a_given_clients_own_headers_are_sent_too() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"value": f"{request.headers['X-Own']} {request.headers['User-Agent']}"})
+
+    transport = httpx.MockTransport(answer)
+    with httpx.Client(transport=transport, headers={"X-Own": "a"}) as http, Client(http_client=http) as client:
+        assert client.secrets.get("k").startswith("a hestiaos-sdk/")
+
+    async def main() -> None:
+        async with (
+            httpx.AsyncClient(transport=transport, headers={"X-Own": "b"}) as http,
+            AsyncClient(http_client=http) as client,
+        ):
+            assert (await client.secrets.get_async("k")).startswith("b hestiaos-sdk/")
+
+    asyncio.run(main())
