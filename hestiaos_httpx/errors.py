@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import httpx
 
 from hestiaos_proto import (
@@ -23,6 +25,8 @@ _CLOSED_EARLY = ("Server disconnected", "peer closed connection", "peer unexpect
 
 def translate(error: httpx.HTTPError, send: Send) -> HestiaError:
     """What a caller sees of `error`, which is its `__cause__`."""
+    for each in _chain(error):
+        send.mask.error(each)  # h11 quotes what it does not understand, which may repeat the key
     told = _translate(error, _why(error), send.request.origin)
     if isinstance(told, TimedOut) or (isinstance(told, TransportError) and send.deadline.left() == 0):
         request_sent = told.request_sent
@@ -32,12 +36,16 @@ def translate(error: httpx.HTTPError, send: Send) -> HestiaError:
     return told
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """`error` and what stands behind it; httpcore's pool raises again what it caught, `from None`."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _why(error: BaseException) -> str:
-    """What `error` says, or else what stands behind it: trio's exceptions for a failed TLS handshake say nothing."""
-    behind = error.__cause__ or error.__context__  # httpcore's pool raises again what it caught, `from None`
-    if not str(error) and behind is not None:
-        return _why(behind)
-    return str(error) or type(error).__name__
+    """What the first in the chain says that says anything: trio's exceptions for a failed TLS handshake are silent."""
+    return next((said for each in _chain(error) if (said := str(each))), type(error).__name__)
 
 
 def _translate(error: httpx.HTTPError, why: str, origin: str) -> HestiaError:

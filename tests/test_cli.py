@@ -56,7 +56,7 @@ class Served:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=60)
         return self.process.returncode
 
 
@@ -228,7 +228,7 @@ def test_killing_the_server_in_the_middle_of_a_stream(home: Path) -> None:
     first = [client.stdout.readline() for _ in range(2)]
     server.process.kill()
     server.process.communicate()
-    rest, errors = client.communicate(timeout=10)
+    rest, errors = client.communicate(timeout=60)
     types = [json.loads(line)["type"] for line in [*first, *rest.splitlines()]]
     assert types[:2] == ["start", "token"]
     assert "done" not in types

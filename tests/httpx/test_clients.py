@@ -363,3 +363,24 @@ def test_a_given_clients_own_headers_are_sent_too() -> None:
             assert (await client.secrets.get_async("k")).startswith("b hestiaos-sdk/")
 
     asyncio.run(main())
+
+
+def test_a_call_waits_for_a_connection_no_longer_than_for_anything(server_url: str) -> None:
+    limits = httpx.Limits(max_connections=1)
+    busy = "every connection to http://.* stayed in use for too long"
+    with Client(server_url, timeout=0.1, retries=0, limits=limits) as client, client.run_stream("a") as stream:
+        next(stream)
+        with pytest.raises(TimedOut, match=busy) as caught:
+            client.health()
+        assert not caught.value.request_sent
+
+    async def main() -> None:
+        async with AsyncClient(server_url, timeout=0.1, retries=0, limits=limits) as client:
+            async with client.run_stream("a") as stream:
+                await anext(stream)
+                with pytest.raises(TimedOut, match=busy) as caught:
+                    await client.health_async()
+                assert not caught.value.request_sent
+            assert (await client.health_async()).status == "ok"
+
+    asyncio.run(main())
