@@ -12,7 +12,6 @@ from hestiaos_proto import json
 from hestiaos_proto.errors import NotFound, RemoteProtocolError, ServerError, StatusError
 from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.routes import ROUTES, recognise
-from hestiaos_proto.sse import encode_event
 from hestiaos_proto.status import error_to_wire
 from hestiaos_proto.version import __version__
 
@@ -106,7 +105,8 @@ def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
 
 def encode_stream_event(event: StreamEvent) -> bytes:
     """An event of a run's stream for the wire."""
-    return encode_event(json.dumps(event.to_wire()).decode())
+    # What `encode_event` gives, without its search for line ends: compact JSON has none, in strings they are escaped.
+    return b"data: " + json.dumps(event.to_wire()) + b"\n\n"
 
 
 def error_events(error: BaseException, last: StreamEvent | None) -> list[StreamEvent]:

@@ -440,3 +440,39 @@ def test_without_a_key_a_web_page_is_not_answered(
 def test_with_a_key_any_name_is_answered(start: Callable[..., str]) -> None:
     headers = {"Host": "hestia.example", "Authorization": "Bearer key"}
     assert httpx.get(f"{start(api_key='key')}/api/v1/health", headers=headers).status_code == 200
+
+
+class Halting(Platform):
+    """Makes the second event of a stream only when it is let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def respond(self, call: Any) -> object:
+        response = super().respond(call)
+        return self._halt(response) if isinstance(response, Iterator) else response
+
+    def _halt(self, events: Iterator[StreamEvent]) -> Iterator[StreamEvent]:
+        yield next(events)
+        assert self.go_on.wait(20)
+        yield from events
+
+
+def test_the_first_event_does_not_wait_for_the_next(start: Callable[..., str]) -> None:
+    with Halting() as platform, Peer(start(platform=platform, token_delay=0.0)) as peer:
+        peer.send(post("/api/v1/run/stream", RUN))
+        assert peer.head()[0] == 200
+        assert b'"start"' in peer.chunk()
+        platform.go_on.set()
+        assert len(list(iter(peer.chunk, b""))) == 6
+
+
+def test_a_long_stream_comes_whole(start: Callable[..., str]) -> None:
+    words = " ".join(["word"] * 5000)
+    with Peer(start(token_delay=0.0)) as peer:
+        peer.send(post("/api/v1/run/stream", json.dumps({"input": words}).encode()))
+        assert peer.head()[0] == 200
+        chunks = list(iter(peer.chunk, b""))
+        assert sum(b'"token"' in chunk for chunk in chunks) > 5000
+        assert b'"done"' in chunks[-1]

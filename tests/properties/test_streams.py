@@ -11,7 +11,16 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hestiaos_proto import ProtocolError, RunStream, ServerSentEvent, SSEDecoder, StreamEvent, encode_stream_event
+from hestiaos_proto import (
+    ProtocolError,
+    RunStream,
+    ServerSentEvent,
+    SSEDecoder,
+    StreamEvent,
+    encode_event,
+    encode_stream_event,
+)
+from hestiaos_proto.json import dumps
 from hestiaos_proto.stream import ORDER, State
 
 Machine = RunStream | SSEDecoder
@@ -178,3 +187,9 @@ def test_the_frozen_rule_holds(lines: list[tuple[str, str]], cuts: list[int]) ->
     events, error = outcome(RunStream(strict=False), pieces_of(text.encode(), cuts))
     assert events == expected
     assert error is None or "StreamInterrupted" in error
+
+
+@given(EVENTS)
+def test_an_event_is_written_as_any_event_is(event: StreamEvent) -> None:
+    """`encode_stream_event` gives what `encode_event` gives of the event's JSON."""
+    assert encode_stream_event(event) == encode_event(dumps(event.to_wire()).decode())
