@@ -110,7 +110,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:
+if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other way
 
     def __getattr__(name: str) -> object:
         """Load a server's side, and the connections with h11, when they are first asked for (PEP 562)."""

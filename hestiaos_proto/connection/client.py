@@ -156,7 +156,7 @@ class ClientConnection:
 
     def _encode(self, request: Request) -> bytes:
         headers = [("Host", request.origin.partition("://")[2]), *request.headers.items()]
-        if request.body or request.method == "POST":
+        if request.body:
             headers.append(("Content-Length", str(len(request.body))))
         head = h11.Request(method=request.method, target=request.target, headers=headers)
         parts = [self._h11.send(head), request.body and self._h11.send(h11.Data(data=request.body))]

@@ -24,7 +24,7 @@ from hestiaos_proto import (
     encode_stream_event,
     read_call,
 )
-from hestiaos_proto.answers import as_status_error, error_events
+from hestiaos_proto.answers import STREAM_HEADERS, Answer, as_status_error, error_events
 
 
 class TestCall:
@@ -174,3 +174,71 @@ class TestStreamEvents:
         assert (error.trace_id, error.timestamp, done.trace_id, done.timestamp) == ("t", "2025", "t", "2025")
         hidden, _ = error_events(ValueError("hunter2"), StreamEvent("start"))
         assert "hunter2" not in repr(hidden)
+
+
+SERVER = ("Server", f"hestiaos/{__version__}")
+
+
+class TestHeaders:
+    """To the letter: a proxy in front may be particular about them."""
+
+    def test_of_a_stream(self) -> None:
+        assert (
+            SERVER,
+            ("Content-Type", "text/event-stream"),
+            ("Cache-Control", "no-store"),
+            ("X-Accel-Buffering", "no"),
+        ) == STREAM_HEADERS
+
+    def test_of_a_result(self) -> None:
+        reply = answer("set_secret", None)
+        assert reply.headers == (SERVER, ("Content-Type", "application/json"), ("Content-Length", "2"))
+        assert reply.body == b"{}"
+
+    def test_of_a_refusal(self) -> None:
+        reply = answer("run", AuthenticationFailed(retry_after=1.5))
+        assert reply.headers == (
+            SERVER,
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(reply.body))),
+            ("WWW-Authenticate", "Bearer"),
+            ("Retry-After", "2"),
+        )
+
+    def test_a_wait_that_does_not_end_is_not_told(self) -> None:
+        assert "Retry-After" not in dict(answer("run", RateLimited(retry_after=float("inf"))).headers)
+
+    def test_a_repr_shows_no_body(self) -> None:
+        assert repr(Answer(200, (SERVER,), b"hunter2")) == f"Answer(status=200, headers=({SERVER!r},))"
+
+
+class TestAsStatusError:
+    @pytest.mark.parametrize("status", [400, 401, 599])
+    def test_a_failure_is_itself(self, status: int) -> None:
+        error = StatusError("x", status_code=status)
+        assert as_status_error(error) is error
+
+    def test_a_success_is_no_failure(self) -> None:
+        told = as_status_error(StatusError("x", "t-1", status_code=399))
+        assert (type(told), told.message, told.code, told.trace_id) == (
+            ServerError,
+            "the server failed",
+            "INTERNAL_ERROR",
+            "t-1",
+        )
+
+    def test_any_other_exception_has_no_trace(self) -> None:
+        told = as_status_error(ValueError("hunter2"))
+        assert (told.status_code, told.code, told.message) == (500, "INTERNAL_ERROR", "the server failed")
+        assert told.trace_id is None
+
+    def test_a_request_that_broke_the_protocol_is_told_how(self) -> None:
+        told = as_status_error(RemoteProtocolError("too long"))
+        assert (told.status_code, told.code, told.message) == (400, "BAD_REQUEST", "too long")
+
+
+def test_a_stream_that_fails_before_its_first_event() -> None:
+    start, failed, done = error_events(NotFound("gone"), None)
+    assert start == StreamEvent("start")
+    assert (failed.type, failed.trace_id, failed.timestamp, failed.data["message"]) == ("error", "", "", "gone")
+    assert done == StreamEvent("done")

@@ -33,6 +33,7 @@ from hestiaos_proto import (
     drive_async,
     operations,
 )
+from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.http_date import format_http_date
 from hestiaos_proto.operations import Operation
 
@@ -512,3 +513,54 @@ class TestStaleConnections:
     def test_work_may_have_begun_there_too(self, operation: Operation[Any]) -> None:
         drive = Drive(operation, self.stale(), retries=3)
         assert (len(drive.sends), drive.waits) == (1, [])
+
+
+class TestSendsResponse:
+    """A response is read as the config says, and masked for its operation."""
+
+    @staticmethod
+    def send(operation: operations.Operation[Any], **options: Any) -> Send:
+        return Send.of(operation, Config(api_key="hunter2", **options), Deadline.never())
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_a_stream_is_as_strict_as_the_config(self, strict: bool) -> None:
+        response = self.send(operations.run_stream("x"), strict=strict).response(200, EVENT_STREAM)
+        response.receive_data(b'data: {"type":"final"}\n\n')
+        assert response.stream is not None
+        if strict:
+            with pytest.raises(RemoteProtocolError, match="order is broken"):
+                list(response.stream.events())
+        else:
+            assert [event.type for event in response.stream.events()] == ["final"]
+
+    def test_a_stream_does_not_quote_the_key(self) -> None:
+        response = self.send(operations.run_stream("x")).response(200, EVENT_STREAM)
+        response.receive_data(b"data: hunter2\n\n")
+        assert response.stream is not None
+        with pytest.raises(RemoteProtocolError, match=r"'\*\*\*'"):
+            list(response.stream.events())
+
+    def test_a_body_is_masked_too_and_no_stream(self) -> None:
+        response = self.send(operations.set_secret("k", "4711")).response(200, EVENT_STREAM)
+        assert response.stream is None
+        assert response.mask.text("hunter2 4711 x") == "*** *** x"
+
+    def test_a_body_is_bounded_as_the_config_says(self) -> None:
+        response = self.send(operations.health(), max_body_size=10).response(200, [])
+        with pytest.raises(RemoteProtocolError, match="larger than 10 bytes"):
+            response.receive_data(b"x" * 11)
+
+    def test_an_event_is_bounded_as_the_config_says(self) -> None:
+        response = self.send(operations.run_stream("x"), max_event_size=10).response(200, EVENT_STREAM)
+        response.receive_data(b"data: 678901\n")
+        assert response.stream is not None
+        with pytest.raises(RemoteProtocolError, match="longer than 10 bytes"):
+            list(response.stream.events())
+
+    def test_its_repr_shows_no_config(self) -> None:
+        told = repr(self.send(operations.health(), base_url="http://h"))
+        assert "onfig" not in told
+        assert "hunter2" not in told
+
+
+EVENT_STREAM = [(b"Content-Type", b"text/event-stream")]

@@ -23,6 +23,7 @@ def decode(pieces: list[bytes]) -> tuple[bytes, bytes | None]:
     [
         (b"1\r\na\r\n", b"a", None),
         (b"3\r\nabc\r\n0a\r\n0123456789\r\n", b"abc0123456789", None),
+        (b"10\r\n0123456789abcdef\r\n", b"0123456789abcdef", None),
         (b"A\r\n\r\n\r\n\r\n\r\n\r\n\r\n", b"\r\n" * 5, None),
         (b"0000000000000001\r\na\r\n", b"a", None),
         (b"1\r\na\r\n2\r\nb", b"ab", None),
@@ -34,6 +35,7 @@ def decode(pieces: list[bytes]) -> tuple[bytes, bytes | None]:
         (b"1_0\r\na\r\n", b"", b"1_0\r\na\r\n"),
         (b"0x1\r\na\r\n", b"", b"0x1\r\na\r\n"),
         (b"\r\na\r\n", b"", b"\r\na\r\n"),
+        (b"X1\r\na\r\n", b"", b"X1\r\na\r\n"),
         (b"-1\r\na\r\n", b"", b"-1\r\na\r\n"),
         (b"00000000000000001\r\na\r\n", b"", b"00000000000000001\r\na\r\n"),
         (b"x" * 40, b"", b"x" * 40),
@@ -56,3 +58,19 @@ def test_nothing_that_has_been_handed_out_is_kept() -> None:
     decoder = ChunkDecoder()
     assert b"".join(decoder.decode(b"ffffff\r\n" + b"x" * 1000)) == b"x" * 1000
     assert decoder._kept == b""
+
+
+@pytest.mark.parametrize("data", [b"2\r\nbcde", b"2\r\nbcde1\r\nz\r\n", b"2\r\nbc\r\r"], ids=repr)
+def test_it_is_refused_as_soon_as_that_is_seen_and_nothing_behind_it_is_read(data: bytes) -> None:
+    decoder, body = ChunkDecoder(), []
+    with pytest.raises(h11.RemoteProtocolError, match="does not end where its size says"):
+        body.extend(decoder.decode(data))
+    assert body == [b"bc"]
+
+
+def test_a_first_line_is_waited_for_as_long_as_it_can_be_a_plain_one() -> None:
+    decoder = ChunkDecoder()
+    assert list(decoder.decode(b"0" * 17)) == []
+    assert decoder.rest is None
+    assert list(decoder.decode(b"0")) == []
+    assert decoder.rest == b"0" * 18

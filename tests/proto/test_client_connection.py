@@ -993,3 +993,99 @@ def test_what_comes_behind_a_response_without_a_body_spoils_the_connection_only(
             connection.receive_data(piece)
         assert connection.result is None
         assert not connection.reusable
+
+
+def test_the_bytes_of_a_request() -> None:
+    connection = ClientConnection("http://h.example:1/root", "sk-1")
+    head, _, body = connection.send(operations.chat("x")).partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[:2] == [b"POST /root/api/chat HTTP/1.1", b"Host: h.example:1"]
+    assert b"Authorization: Bearer sk-1" in lines
+    assert lines[-1] == b"Content-Length: %d" % len(body)
+
+
+def test_a_stream_in_plain_chunks_goes_past_h11_and_nothing_else_does() -> None:
+    connection = listening()
+    receive(connection, STREAM_HEAD)
+    assert connection._chunks is not None
+    receive(connection, chunks(*payloads()))
+    assert connection._h11.trailing_data == (b"", False)
+    assert isinstance(connection._h11.next_event(), type(h11.NEED_DATA))
+    receive(connection, b"0\r\n\r\n")
+    assert connection._chunks is None
+    assert connection.reusable
+
+    for other in (listening(), asked()):
+        receive(other, b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100\r\n\r\n")
+        assert other._chunks is None
+    plain = asked()
+    receive(plain, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert plain._chunks is None
+
+
+def test_heads_whose_lines_end_with_lf_alone() -> None:
+    """RFC 9112, section 2.2, lets a recipient take them."""
+    connection = asked()
+    data = b"HTTP/1.1 103 Early Hints\n\nHTTP/1.1 200 OK\nContent-Length: %d\n\n" % len(HEALTH_BODY) + HEALTH_BODY
+    receive(connection, data)
+    assert connection.result == HEALTH
+
+
+def test_two_heads_at_once() -> None:
+    connection = asked()
+    receive(connection, b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2 + response())
+    assert connection.result == HEALTH
+    assert connection.reusable
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_the_beginning_of_a_response_in_two_pieces(cut: int) -> None:
+    connection = asked()
+    receive(connection, response()[:cut], response()[cut:])
+    assert connection.result == HEALTH
+
+
+def test_a_connection_that_is_lost_before_anything_was_sent_is_not_stale() -> None:
+    connection, lost = ClientConnection(), ConnectionLost("x")
+    connection.connection_lost(lost)
+    assert lost.stale is False
+
+
+@pytest.mark.parametrize(
+    ("pieces", "told"),
+    [
+        ([b"SSH-2.0-OpenSSH"], "the server does not speak HTTP/1.1"),
+        ([b"HTTP/1.1 200 OK\r\nX\r\n\r\n"], "the server broke HTTP/1.1: illegal header line"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", b""], "the server closed the connection before the end of"),
+        (
+            [b"HTTP/1.1 200 OK\r\nX: " + b"x" * MAX_HEAD_SIZE + b"\r\n\r\n"],
+            f"the response's headers are larger than {MAX_HEAD_SIZE} bytes",
+        ),
+    ],
+    ids=["no HTTP", "a line without colon", "cut", "a head that is too large"],
+)
+def test_what_is_told_of_a_response_that_is_none(pieces: list[bytes], told: str) -> None:
+    _, fault = fails(asked(), *pieces)
+    assert fault.message.startswith(told)
+
+
+def test_what_is_told_of_bytes_that_belong_to_no_response() -> None:
+    early = ClientConnection()
+    early.receive_data(b"HTTP/1.1 200 OK\r\n\r\n")
+    with pytest.raises(LocalProtocolError, match="cannot be used again") as caught:
+        early.send(operations.health())
+    assert str(caught.value.__cause__).endswith("the server sent something that nobody asked for")
+
+    late = asked()
+    late.receive_data(response() + response())
+    with pytest.raises(LocalProtocolError, match="cannot be used again") as caught:
+        late.send(operations.health())
+    assert str(caught.value.__cause__).endswith("the server sent more than the response")
+
+
+def test_chunks_that_come_with_the_head_go_past_h11_too() -> None:
+    connection = listening()
+    events = receive(connection, STREAM_HEAD + chunks(*payloads()[:2]))
+    assert events == EVENTS[:2]
+    assert connection._chunks is not None
+    assert receive(connection, chunks(*payloads()[2:]) + b"0\r\n\r\n") == EVENTS[2:]

@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from hestiaos_proto import Config
+from hestiaos_proto.config import MAX_HEAD_SIZE
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
@@ -196,3 +197,73 @@ class TestEnvironment:
 def test_where_to_connect(url: str, address: tuple[str, int], tls: bool) -> None:
     config = Config(base_url=url)
     assert (config.address, config.tls) == (address, tls)
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "tls"),
+    [
+        ("http://h", ("h", 80), False),
+        ("https://h", ("h", 443), True),
+        ("HTTPS://H/a", ("h", 443), True),
+        ("http://h:8443", ("h", 8443), False),
+        ("https://h:80/a", ("h", 80), True),
+        ("http://[::1]:1", ("::1", 1), False),
+        ("https://[::1]", ("::1", 443), True),
+    ],
+)
+def test_where_to_connect_however_it_is_spelled(url: str, address: tuple[str, int], tls: bool) -> None:
+    config = Config(base_url=url)
+    assert (config.address, config.tls) == (address, tls)
+
+
+@pytest.mark.parametrize("name", ["timeout", "deadline", "max_body_size", "max_event_size"])
+def test_what_must_be_below_a_thousand_million(name: str) -> None:
+    for value in (0.001, 1, 10**9 - 1):
+        assert getattr(Config(**{name: value}), name) == value
+    with pytest.raises(ValueError, match=f"{name} must be a number greater than 0 and below a thousand million, not 1"):
+        Config(**{name: 10**9})
+
+
+def test_a_deadline_may_be_none() -> None:
+    assert Config(deadline=None).deadline is None
+
+
+def test_every_character_of_a_token_may_stand_in_a_header_name() -> None:
+    """RFC 9110, section 5.6.2."""
+    token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    assert Config(headers={token: "x"}).headers == {token: "x"}
+    for character in set(map(chr, range(256))) - set(token):
+        with pytest.raises(ValueError, match="is no header name"):
+            Config(headers={f"X{character}": "x"})
+
+
+def test_every_visible_character_may_stand_in_a_key_and_a_header() -> None:
+    visible = "".join(map(chr, range(0x21, 0x7F)))
+    assert Config(api_key=visible).api_key == visible
+    assert Config(headers={"X-A": visible}).headers == {"X-A": visible}
+
+
+def test_the_whole_repr() -> None:
+    assert repr(Config(api_key="hunter2", headers={"X-A": "1"}, deadline=5.0)) == (
+        "Config(base_url='http://localhost:8000', api_key='***', timeout=30.0, retries=3, deadline=5.0, strict=True,"
+        " max_body_size=16777216, max_event_size=16777216)"
+    )
+
+
+def test_every_argument_is_named() -> None:
+    with pytest.raises(TypeError):
+        Config("http://h")
+
+
+def test_only_slashes_are_taken_from_the_end() -> None:
+    assert Config(base_url="http://h/aX//").root_path == "/aX"
+
+
+@pytest.mark.parametrize("name", ["origin", "root_path"])
+def test_what_follows_from_the_base_url_cannot_be_given(name: str) -> None:
+    with pytest.raises(TypeError):
+        Config(**{name: "x"})
+
+
+def test_a_head_may_have_64_kib() -> None:
+    assert MAX_HEAD_SIZE == 65536

@@ -153,3 +153,27 @@ def test_nothing_that_can_be_had_is_held_back_at_the_end_of_a_full_piece() -> No
     for cut in range(1, len(body)):
         unlimited = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(body[:cut])
         assert b"".join(ContentDecoder("gzip").decode(body[:cut])) == unlimited
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize("step", [1, 1000], ids=["byte by byte", "whole"])
+def test_what_came_before_the_fault_is_handed_out(coding: str, step: int) -> None:
+    body = gzip.compress(TEXT, mtime=0)[:-8] + bytes(8) if coding == "gzip" else zlib.compress(TEXT)[:-4] + bytes(4)
+    decoder = ContentDecoder(coding)
+    out: list[bytes] = []
+    with pytest.raises(RemoteProtocolError, match="body is damaged"):
+        out.extend(x for place in range(0, len(body), step) for x in decoder.decode(body[place : place + step]))
+    assert b"".join(out) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (raw_deflate(b""), b""),  # two bytes
+        (b"\x08\x03\x00\xfc\xffabc\x01\x00\x00\xff\xff", b"abc"),  # its first byte might begin the zlib format
+    ],
+    ids=["empty", "stored"],
+)
+def test_deflate_that_is_as_short_as_can_be_or_looks_like_the_zlib_format(cuts, body: bytes, text: bytes) -> None:
+    for pieces in cuts(body):
+        assert decode("deflate", pieces) == text

@@ -126,3 +126,53 @@ def test_only_what_cannot_have_reached_the_server_says_so() -> None:
 def test_repr_names_code_and_trace_and_neither_body_nor_details() -> None:
     error = errors.InvalidInput("bad", "t-1", {"key": "hidden"}, body=b"hidden")
     assert repr(error) == "InvalidInput('bad', code='INVALID_INPUT', trace_id='t-1')"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "message"),
+    [
+        (errors.StatusError(), 400, "HTTP_400", "The server refused the request"),
+        (errors.GovernanceBlock(), 403, "GOVERNANCE_BLOCK", "Request blocked by governance"),
+        (errors.InvalidInput(), 422, "INVALID_INPUT", "Invalid input"),
+        (errors.NotFound(), 404, "NOT_FOUND", "Resource not found"),
+        (errors.AuthenticationFailed(), 401, "AUTHENTICATION_FAILED", "The API key is missing or wrong"),
+        (errors.RateLimited(), 429, "RATE_LIMITED", "Too many requests"),
+        (errors.ServerError(), 500, "HTTP_500", "The server failed"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, errors.HestiaError) else "",
+)
+def test_what_is_not_given(error: errors.StatusError, status: int, code: str, message: str) -> None:
+    assert (error.status_code, error.code, error.message) == (status, code, message)
+    assert (error.trace_id, error.details, error.retry_after, error.body) == (None, None, None, b"")
+    assert error.args == (f"[{code}] {message}",)
+    assert repr(error) == f"{type(error).__name__}({message!r}, code={code!r})"
+
+
+def test_what_is_given_wins_the_empty_message_too() -> None:
+    error = errors.RateLimited("", "t", [1], status_code=420, code="CALM", retry_after=0.0, body=b"b")
+    assert (error.status_code, error.code, error.message, error.trace_id) == (420, "CALM", "", "t")
+    assert (error.details, error.retry_after, error.body) == ([1], 0.0, b"b")
+    assert errors.RateLimited(code="").code == "RATE_LIMITED"
+
+
+def test_the_codes_of_the_inner_classes() -> None:
+    assert errors.TransportError("x").code == "TRANSPORT_ERROR"
+    assert errors.TransportError("x").request_sent
+    assert errors.ProtocolError("x").code == "PROTOCOL_ERROR"
+    assert repr(errors.HestiaError("C", "m")) == "HestiaError('m', code='C')"
+
+
+def test_what_is_not_known_of_an_interrupted_stream_and_a_lost_connection() -> None:
+    cut = errors.StreamInterrupted("x")
+    assert (cut.events_received, cut.last_event, cut.message) == (0, None, "x")
+    assert errors.ConnectionLost("x").stale is False
+
+
+def test_what_is_given_is_held() -> None:
+    block = errors.GovernanceBlock("t-1", message="no", details=["x"], retry_after=1.0, body=b"b")
+    assert (block.message, block.details, block.retry_after, block.body) == ("no", ["x"], 1.0, b"b")
+    for kind in (errors.TransportError, errors.ConnectFailed, errors.TimedOut, errors.RemoteProtocolError):
+        assert kind("told").message == "told"
+    last = proto.StreamEvent("token")
+    cut = errors.StreamInterrupted("x", events_received=2, last_event=last)
+    assert (cut.events_received, cut.last_event) == (2, last)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -89,3 +91,42 @@ def test_what_is_written_is_read_back(moment: float) -> None:
 def test_the_form_that_is_written_is_todays() -> None:
     assert format_http_date(MOMENT) == "Sun, 06 Nov 1994 08:49:37 GMT"
     assert format_http_date(MOMENT + 0.9) == "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+DAYS_OF_A_YEAR = [
+    ("Mon, 06 Jan 2025 00:00:00 GMT", (2025, 1, 6)),
+    ("Tue, 04 Feb 2025 00:00:00 GMT", (2025, 2, 4)),
+    ("Wed, 05 Mar 2025 00:00:00 GMT", (2025, 3, 5)),
+    ("Thu, 03 Apr 2025 00:00:00 GMT", (2025, 4, 3)),
+    ("Fri, 02 May 2025 00:00:00 GMT", (2025, 5, 2)),
+    ("Sat, 07 Jun 2025 00:00:00 GMT", (2025, 6, 7)),
+    ("Sun, 06 Jul 2025 00:00:00 GMT", (2025, 7, 6)),
+    ("Mon, 04 Aug 2025 00:00:00 GMT", (2025, 8, 4)),
+    ("Tue, 02 Sep 2025 00:00:00 GMT", (2025, 9, 2)),
+    ("Wed, 01 Oct 2025 00:00:00 GMT", (2025, 10, 1)),
+    ("Thu, 06 Nov 2025 00:00:00 GMT", (2025, 11, 6)),
+    ("Fri, 05 Dec 2025 00:00:00 GMT", (2025, 12, 5)),
+]
+
+
+@pytest.fixture(params=["UTC", "AHEAD-12", "BEHIND+12"])
+def time_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine stands in UTC, twelve hours ahead, or twelve behind."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("time_zone")
+class TestWhereverTheMachineStands:
+    @pytest.mark.parametrize(("text", "parts"), DAYS_OF_A_YEAR, ids=[text[:11] for text, _ in DAYS_OF_A_YEAR])
+    def test_every_month_and_every_day_of_the_week(self, text: str, parts: tuple[int, ...]) -> None:
+        assert format_http_date(seconds(*parts)) == text
+        assert parse_http_date(text, now=NOW) == seconds(*parts)
+
+    @pytest.mark.parametrize("now", [seconds(2025, 1, 1), seconds(2025, 12, 31, 23, 59, 59)], ids=["first", "last"])
+    def test_the_year_that_a_century_is_taken_from_is_that_of_utc(self, now: float) -> None:
+        assert parse_http_date("Tuesday, 01-Jan-75 00:00:00 GMT", now=now) == seconds(2075, 1, 1)
+        assert parse_http_date("Thursday, 01-Jan-76 00:00:00 GMT", now=now) == seconds(1976, 1, 1)

@@ -310,3 +310,75 @@ def test_without_msgspec_the_standard_library_reads(monkeypatch: pytest.MonkeyPa
     assert plain.loads(b'{"a": [1, 2.5, "\\u00e9"]}') == {"a": [1, 2.5, "é"]}
     with pytest.raises(ValueError, match="nested deeper"):
         plain.loads(b"[" * 300)
+
+
+class TestBrackets:
+    def test_a_text_that_is_shallow_by_its_length_is_as_deep_as_allowed_at_most(self) -> None:
+        assert json.depth(nested(json.SHALLOW // 2)) == json.MAX_DEPTH
+        assert not json.is_deep(nested(json.SHALLOW // 2))
+        assert json.is_deep(nested(json.SHALLOW // 2 + 1))
+
+    def test_at_the_limit_beside_other_brackets(self) -> None:
+        text = b"[" * 128 + b"]" * 127 + b",[],{}]"
+        assert not json.is_deep(text)
+        assert len(json.loads(text)) == 3
+
+    def test_nothing_but_brackets_counts(self) -> None:
+        everything = bytes(set(range(256)) - set(b'[]{}"'))
+        assert json.depth(everything + b"[" + everything + b"{" + everything) == 2
+        assert json.unclosed(everything + b"[" + everything + b"{}" + everything) == 1
+
+    def test_an_escaped_line_end_ends_no_string(self) -> None:
+        assert json.ends_in_string(b'"\\\n')
+        assert not json.ends_in_string(b'"\\\n"')
+        assert json.unclosed(b'"\\\n[[[" [') == 1
+
+
+class TestMessages:
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            (b"[1e400]", "a number is too large for a double"),
+            (b"[NaN]", "NaN is not JSON"),
+            (b"[-Infinity]", "-Infinity is not JSON"),
+        ],
+        ids=["1e400", "NaN", "-Infinity"],
+    )
+    def test_a_number_that_is_none(self, text: bytes, told: str) -> None:
+        with pytest.raises(ValueError, match=f"^{told}$"):
+            json.loads(text)
+
+    def test_a_lone_surrogate_is_named(self) -> None:
+        with pytest.raises(ValueError, match=r"^a lone surrogate \(U\+D8FF\) cannot be sent as UTF-8$"):
+            json.dumps("a\ud8ff")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("msgspec") is None, reason="msgspec is not installed")
+def test_msgspec_reads_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[bytes] = []
+    fast = json._read_fast
+    monkeypatch.setattr(json, "_read_fast", lambda text: texts.append(text) or fast(text))
+    assert json.loads(b"[1]") == [1]
+    assert texts == [b"[1]"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("msgspec") is None, reason="msgspec reads records")
+class TestRecordReader:
+    def test_what_is_missing_has_its_default(self) -> None:
+        read = json.record_reader(("name", str), ("size", int, 7))
+        record = read(b'{"name": "a"}')
+        assert (record.name, record.size) == ("a", 7)
+        assert read(b'{"size": 1, "name": "b"}').size == 1
+
+    @pytest.mark.parametrize(
+        "text",
+        [b'{"name": "a", "more": 1}', b"{}", b'{"name": 1}', b'{"name": "a"', b"[]", b'{"name": "\xff"}', b""],
+        ids=["another field", "one missing", "another type", "cut", "a list", "no UTF-8", "nothing"],
+    )
+    def test_everything_else_is_left_to_loads(self, text: bytes) -> None:
+        with pytest.raises(ValueError, match=r"\w"):
+            json.record_reader(("name", str))(text)
+
+    def test_without_msgspec_there_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(json, "_read_fast", None)
+        assert json.record_reader(("name", str)) is None

@@ -91,3 +91,9 @@ def test_an_inner_object_that_is_none() -> None:
 )
 def test_what_an_argument_refuses(arg: Arg, value: object, told: str | None) -> None:
     assert arg.refusal(value) == told
+
+
+def test_an_argument_is_no_secret_and_may_be_empty_unless_it_says_so() -> None:
+    arg = Arg("name", str)
+    assert (arg.secret, arg.filled) == (False, False)
+    assert arg.refusal("") is None

@@ -75,3 +75,64 @@ def test_a_head_that_echoes_the_key_does_not_bring_it_into_an_error_or_its_cause
     with pytest.raises(HestiaError) as caught:
         list(connection.events())
     assert "4711" not in "".join(traceback.format_exception(caught.value))
+
+
+class TestExactly:
+    """Nothing but the secret is masked, however it is spelled, and three stars stand there."""
+
+    def test_a_secret_as_it_stands_and_as_json_spells_it(self) -> None:
+        mask = Mask('a"b')
+        assert mask.text('x a"b y a\\"b z') == "x *** y *** z"
+        assert mask.data(b'x a"b y a\\"b z') == b"x *** y *** z"
+
+    def test_a_secret_at_the_end_of_another(self) -> None:
+        assert Mask("key", "chain-key").text("chain-key key") == "*** ***"
+        assert Mask("chain-key", "key").data(b"chain-key key") == b"*** ***"
+
+    def test_an_exception_that_says_no_secret_is_left_as_it_is(self) -> None:
+        error = OSError(2, "no such file")
+        assert Mask("hunter2").error(error) == "[Errno 2] no such file"
+        assert error.args == (2, "no such file")
+
+    def test_an_exception_that_says_one_is_changed(self) -> None:
+        error = ValueError("not hunter2", 1)
+        assert Mask("hunter2").error(error) == "('not ***', 1)"
+        assert error.args == ("('not ***', 1)",)
+
+
+class TestQuote:
+    """The first 80 characters, and whether there are more."""
+
+    @pytest.mark.parametrize(
+        ("data", "quoted"),
+        [
+            (b"", "''"),
+            (b" \r\n a ", "'a'"),
+            (b"it's", '"it\'s"'),
+            (b"x" * 80, repr("x" * 80)),
+            (b"x" * 81, repr("x" * 80) + "…"),
+            (b"x" * 100_000, repr("x" * 80) + "…"),
+            (("😀" * 80).encode(), repr("😀" * 80)),
+            (("😀" * 79 + "é" + "x").encode(), repr("😀" * 79 + "é") + "…"),
+            (b"\xff{\xc3", repr("\ufffd{\ufffd")),
+        ],
+        ids=[
+            "nothing",
+            "white space around",
+            "a quote",
+            "80",
+            "81",
+            "many",
+            "80 of four bytes",
+            "81 of several",
+            "bytes",
+        ],
+    )
+    @pytest.mark.parametrize("mask", [Mask(), Mask("hunter2"), Mask("hunter2" * 20)], ids=["no", "short", "long"])
+    def test_what_is_quoted(self, mask: Mask, data: bytes, quoted: str) -> None:
+        assert mask.quote(data) == quoted
+        assert mask.quote(bytearray(data)) == quoted
+
+    def test_a_masked_secret_counts_as_three_characters(self) -> None:
+        assert Mask("hunter2" * 20).quote(b"hunter2" * 20 + b"x" * 77) == repr("***" + "x" * 77)
+        assert Mask("hunter2" * 20).quote(b"x" * 79 + b"hunter2" * 20) == repr("x" * 79 + "*") + "…"

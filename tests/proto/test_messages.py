@@ -230,3 +230,82 @@ def test_the_headers_are_bounded() -> None:
     assert Response(200, [(b"x-a", b"x" * (MAX_HEAD_SIZE - 3))]).headers["x-a"].startswith("xxx")
     with pytest.raises(RemoteProtocolError, match="headers are larger than 65536 bytes"):
         Response(200, [(b"x-a", b"x" * (MAX_HEAD_SIZE - 5)), (b"x-b", b"")])
+
+
+class TestRetryAfter:
+    """RFC 9110, section 10.2.3: seconds, or a date."""
+
+    @pytest.mark.parametrize(
+        ("value", "seconds"),
+        [
+            (b"0", 0.0),
+            (b"7", 7.0),
+            (b" 007 ", 7.0),
+            (b"1.5", 1.5),
+            (b"2e1", 20.0),
+            (b"2E+1", 20.0),
+            (b"1.5E1", 15.0),
+            (b"", None),
+            (b"-5", None),
+            (b"5e-1", None),
+            (b"X7X", None),
+            (b"7 s", None),
+            (b".5", None),
+            (b"1.", None),
+            (b"1_0", None),
+            (b"inf", None),
+            (b"nan", None),
+            (b"soon", None),
+            (b"Thu, 01 Jan 1970 00:00:15 GMT", 5.0),
+            (b"Thursday, 01-Jan-70 00:00:15 GMT", 5.0),
+            (b"Thu, 01 Jan 1970 00:00:10 GMT", 0.0),
+            (b"Thu, 01 Jan 1970 00:00:05 GMT", 0.0),
+        ],
+    )
+    def test_values(self, value: bytes, seconds: float | None) -> None:
+        assert Response(503, [(b"Retry-After", value)]).retry_after(10.0) == seconds
+
+    def test_none_at_all(self) -> None:
+        assert Response(503, []).retry_after(10.0) is None
+        assert Response(503, []).retry_after() is None
+
+    @pytest.mark.parametrize(
+        ("date", "seconds"),
+        [
+            (b"Thu, 01 Jan 1970 00:00:10 GMT", 5.0),
+            (b"Thursday, 01-Jan-70 00:00:10 GMT", 5.0),
+            (b"Thu, 01 Jan 1970 00:00:20 GMT", 0.0),
+            (b"today", None),
+            (b"", None),
+        ],
+    )
+    def test_without_a_clock_a_date_counts_from_the_responses_own(self, date: bytes, seconds: float | None) -> None:
+        headers = [(b"Date", date), (b"Retry-After", b"Thu, 01 Jan 1970 00:00:15 GMT")]
+        assert Response(503, headers).retry_after() == seconds
+
+    def test_without_a_clock_or_a_date_only_seconds_count(self) -> None:
+        for date in (b"Thu, 01 Jan 1970 00:00:15 GMT", b"Thursday, 01-Jan-70 00:00:15 GMT"):
+            assert Response(503, [(b"Retry-After", date)]).retry_after() is None
+        assert Response(503, [(b"Retry-After", b"15")]).retry_after() == 15.0
+
+
+def test_what_is_not_given_is_empty() -> None:
+    assert Request("GET", "http://h", "/a", {}).body == b""
+    response = Response(201, [])
+    assert (response.status, response.headers, response.body, response.content_type) == (201, {}, b"", "")
+
+
+def test_a_body_over_the_limit_is_refused_as_it_comes() -> None:
+    response = Response(200, [], max_body_size=10)
+    with pytest.raises(RemoteProtocolError, match="larger than 10 bytes"):
+        response.receive_data(b"x" * 11)
+    assert response.body == b""
+
+
+def test_the_stream_tells_what_ended_the_connection() -> None:
+    response, lost = streaming(), ConnectionLost("the cable")
+    response.connection_lost(lost)
+    assert response.stream is not None
+    with pytest.raises(StreamInterrupted) as caught:
+        list(response.stream.events())
+    assert caught.value.__cause__ is lost

@@ -308,3 +308,34 @@ class TestStreamEvent:
             event.type = "done"
         twin = pickle.loads(pickle.dumps(event))
         assert (twin, twin.extra) == (event, event.extra)
+
+
+@pytest.mark.parametrize("model", [row[0] for row in WIRE[:-1]], ids=lambda model: model.__name__)
+def test_what_a_server_may_leave_out_is_none_where_a_model_is_built_by_hand(model: type[Model]) -> None:
+    fields = [field for field in attrs.fields(model) if field.name != "extra"]
+    needed = {field.name: "x" for field in fields if field.default is attrs.NOTHING}
+    built = model(**needed)
+    assert {field.name for field in fields if getattr(built, field.name) is None} == {f.name for f in fields} - {
+        *needed
+    }
+    assert built.extra == {}
+
+
+@MODELS
+def test_a_repr_has_its_fields_and_nothing_more(model: type[Model], wire: dict[str, Any], needed: set[str]) -> None:
+    told = repr(model.from_wire(wire | {"new_field": "hidden"} if model is not SystemMetrics else wire))
+    assert told.startswith(f"{model.__name__}(")
+    assert "extra" not in told
+    assert "hidden" not in told
+
+
+def test_a_wrong_field_is_called_by_its_kind() -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        HealthResponse.from_wire({"status": 4711, "version": "1", "uptime_seconds": 3})
+    assert caught.value.message == "HealthResponse: the field 'status' is a number where a string belongs"
+
+
+def test_a_metric_of_the_class_is_what_it_is_and_of_an_instance_its_value() -> None:
+    assert SystemMetrics.cpu_percent is vars(SystemMetrics)["cpu_percent"]
+    assert SystemMetrics({"cpu_percent": 1}).cpu_percent == 1
+    assert SystemMetrics({}).cpu_percent is None

@@ -385,3 +385,43 @@ class TestRead:
         with pytest.raises(RemoteProtocolError, match=f"the response is {named}: '<html>xxx") as caught:
             operations.run_stream("x").read(reply)
         assert len(str(caught.value)) < 250
+
+
+class TestPatience:
+    """How long the client waits with the server, in seconds; only where the caller says how long that may take."""
+
+    @pytest.mark.parametrize(
+        ("timeout_ms", "seconds"),
+        [(None, 0.0), (0, 0.0), (-5, 0.0), (1, 0.001), (1500, 1.5), (10**9, 10.0**6), (10**9 + 1, 10.0**6)],
+    )
+    @pytest.mark.parametrize("operation", [operations.run, operations.run_stream], ids=lambda make: make.__name__)
+    def test_a_run(self, operation: Any, timeout_ms: int | None, seconds: float) -> None:
+        assert operation("x", timeout_ms=timeout_ms).patience == seconds
+
+    def test_every_other(self) -> None:
+        assert operations.chat("x").patience == operations.health().patience == 0.0
+        health = operations.health()
+        assert Operation(health.name, health.route, {}, "/", b"").patience == 0.0
+
+
+def test_the_arguments_of_a_stream_and_of_a_chat_are_sent() -> None:
+    stream = operations.run_stream("x", session_id="s", agent_id="a", mode_hint="deep", timeout_ms=5)
+    assert json.loads(stream.body) == {
+        "input": "x",
+        "context": {"session_id": "s", "agent_id": "a", "mode_hint": "deep"},
+        "options": {"timeout_ms": 5, "stream": True},
+    }
+    assert json.loads(operations.run_stream("x").body)["options"] == {"timeout_ms": 30_000, "stream": True}
+    assert json.loads(operations.chat("x", session_id="s").body) == {"message": "x", "session_id": "s"}
+
+
+@pytest.mark.parametrize("status", [199, 300, 301])
+def test_what_is_no_success_is_raised(status: int) -> None:
+    with pytest.raises(StatusError) as caught:
+        operations.set_secret("k", "v").read(Response(status, []))
+    assert caught.value.status_code == status
+
+
+@pytest.mark.parametrize("status", [200, 201, 299])
+def test_every_2xx_is_a_success(status: int) -> None:
+    assert operations.set_secret("k", "v").read(Response(status, [])) is None

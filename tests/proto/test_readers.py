@@ -118,3 +118,10 @@ def test_leaving_the_block_ends_the_connection() -> None:
     assert reader.ends == 1
     with pytest.raises(LocalProtocolError, match="closed"):
         next(anext(reader).__await__())
+
+
+def test_nothing_is_received_behind_the_end() -> None:
+    reader = Reader(*PIECES, END)
+    run(reader._end())
+    assert run(read(reader)) == []
+    assert len(reader.script) == 3

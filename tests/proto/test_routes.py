@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import attrs
 import pytest
 
-from hestiaos_proto import InvalidInput, NotFound, StatusError
-from hestiaos_proto.routes import ROUTES, recognise
+from hestiaos_proto import (
+    AgentResult,
+    ChatResponse,
+    HealthResponse,
+    InvalidInput,
+    NotFound,
+    RemoteProtocolError,
+    Response,
+    RunResponse,
+    RunStream,
+    StatusError,
+    SystemMetrics,
+    SystemStatus,
+    TraceResponse,
+)
+from hestiaos_proto.masking import Mask
+from hestiaos_proto.routes import ROUTES, Route, recognise
 
 RUN = b'{"input":"x"}'
 
@@ -51,6 +70,7 @@ def test_what_starts_work_is_not_idempotent_and_everything_else_is() -> None:
         "/api/v1/run?a=b",
         "/api/v1/run?/api/chat",
         "/api/v1/run?",
+        "http://host/api/v1/run?u=http://other/api/chat",
         "http://host/api/v1/run",
         "http://host:8000/api/v1/run?x=/y",
         "HTTPS://host/api/v1/run",
@@ -187,3 +207,275 @@ def test_a_path_that_is_not_utf8_is_422() -> None:
 
 def test_the_body_of_a_request_that_has_none_is_ignored() -> None:
     assert recognise("GET", "/api/v1/health", b"not JSON") == ("health", {})
+
+
+RUN_BODY = {
+    "input": "i",
+    "context": {"session_id": "s", "agent_id": "a", "mode_hint": "deep"},
+    "options": {"timeout_ms": 5, "stream": True},
+}
+RUN_ARGUMENTS = {
+    "input": "i",
+    "session_id": "s",
+    "agent_id": "a",
+    "mode_hint": "deep",
+    "timeout_ms": 5,
+    "stream": True,
+}
+# Each operation with arguments, and what it is on the wire.
+WIRE: dict[str, tuple[dict[str, Any], str, str, Any]] = {
+    "run": (RUN_ARGUMENTS, "POST", "/api/v1/run", RUN_BODY),
+    "run_stream": (RUN_ARGUMENTS, "POST", "/api/v1/run/stream", RUN_BODY),
+    "health": ({}, "GET", "/api/v1/health", None),
+    "trace": ({"trace_id": "t/1"}, "GET", "/api/v1/trace/t%2F1", None),
+    "chat": ({"message": "m", "session_id": "s"}, "POST", "/api/chat", {"message": "m", "session_id": "s"}),
+    "run_agent": (
+        {"agent_id": "a", "task": "t", "config": {"k": 1}},
+        "POST",
+        "/api/agents/run",
+        {"agent_id": "a", "task": "t", "config": {"k": 1}},
+    ),
+    "system_status": ({}, "GET", "/api/system/status", None),
+    "system_config": ({}, "GET", "/api/system/config", None),
+    "system_metrics": ({}, "GET", "/api/system/metrics", None),
+    "get_secret": ({"key": "k"}, "GET", "/api/secrets/k", None),
+    "set_secret": (
+        {"key": "k", "value": "v", "provider": "p"},
+        "POST",
+        "/api/secrets",
+        {"credential_ref": "k", "secret": "v", "provider": "p", "allowed_tools": ["*"]},
+    ),
+    "delete_secret": ({"key": ".."}, "DELETE", "/api/secrets/%2E%2E", None),
+    "explain": (
+        {"command_type": "c", "command_input": {"x": 1}},
+        "POST",
+        "/api/governance/explain",
+        {"command_type": "c", "command_input": {"x": 1}},
+    ),
+    "governance_status": ({}, "GET", "/api/governance/stability", None),
+    "governance_trace": ({"command_id": "."}, "GET", "/api/governance/trace/%2E", None),
+}
+NEEDED: dict[str, dict[str, Any]] = {
+    "run": {"input": "i"},
+    "run_stream": {"input": "i"},
+    "chat": {"message": "m"},
+    "run_agent": {"agent_id": "a", "task": "t"},
+    "set_secret": {"credential_ref": "k", "secret": "v"},
+    "explain": {"command_type": "c", "command_input": {}},
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "run": {"session_id": None, "agent_id": None, "mode_hint": None, "timeout_ms": 30_000, "stream": False},
+    "run_stream": {"session_id": None, "agent_id": None, "mode_hint": None, "timeout_ms": 30_000, "stream": False},
+    "chat": {"session_id": None},
+    "run_agent": {"config": None},
+    "set_secret": {"provider": "custom"},
+    "explain": {},
+}
+wire = pytest.mark.parametrize("name", ROUTES)
+
+
+@wire
+def test_on_the_wire_and_back(name: str) -> None:
+    arguments, method, path, body = WIRE[name]
+    route = ROUTES[name]
+    route.check(arguments)
+    sent_path, sent_body = route.encode(arguments)
+    assert (route.method, sent_path) == (method, path)
+    assert (json.loads(sent_body) if sent_body else None) == body
+    assert recognise(method, path, sent_body) == (name, arguments)
+
+
+def test_only_the_dot_segments_are_escaped() -> None:
+    for key in ("a.b", "...", ".a", "a..b", "-_~"):
+        assert ROUTES["get_secret"].encode({"key": key}) == (f"/api/secrets/{key}", b"")
+
+
+@wire
+def test_the_arguments_of_the_path_are_strings_that_are_not_empty(name: str) -> None:
+    route = ROUTES[name]
+    for arg in route.args[: route.path.count("{")]:
+        assert (arg.kind, arg.filled, arg.secret) == (str, True, False)
+        with pytest.raises(ValueError, match=f"^{name}: {arg.name}: it must not be empty$"):
+            route.check({arg.name: ""})
+        with pytest.raises(TypeError, match=f"^{name}: {arg.name}: a string belongs here$"):
+            route.check({arg.name: None})
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_what_may_be_left_out_and_what_may_not(name: str) -> None:
+    route = ROUTES[name]
+    told = route.decode(json.dumps(NEEDED[name]).encode())
+    assert {key: told[key] for key in DEFAULTS[name]} == DEFAULTS[name]
+    assert {key: type(told[key]) for key in DEFAULTS[name]} == {k: type(v) for k, v in DEFAULTS[name].items()}
+    for key in NEEDED[name]:
+        with pytest.raises(InvalidInput) as caught:
+            route.decode(json.dumps({k: v for k, v in NEEDED[name].items() if k != key}).encode())
+        assert caught.value.details == [{"loc": ["body", key], "msg": "the field is missing", "type": "missing"}]
+        assert caught.value.message == f"body.{key}: the field is missing"
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_every_argument_has_its_kind(name: str) -> None:
+    arguments, *_ = WIRE[name]
+    for key, value in arguments.items():
+        for wrong in (1.5, [], object()):
+            with pytest.raises(TypeError, match=f"^{name}: {key}: "):
+                ROUTES[name].check(arguments | {key: wrong})
+        if type(value) is not bool:
+            with pytest.raises(TypeError, match=f"^{name}: {key}: "):
+                ROUTES[name].check(arguments | {key: True})
+
+
+def test_only_the_value_of_a_secret_is_one() -> None:
+    secret = {(name, arg.name) for name, route in ROUTES.items() for arg in route.args if arg.secret}
+    filled = {(name, arg.name) for name, route in ROUTES.items() for arg in route.args if arg.filled}
+    assert secret == {("set_secret", "value")}
+    assert filled == {
+        ("trace", "trace_id"),
+        ("get_secret", "key"),
+        ("set_secret", "key"),
+        ("delete_secret", "key"),
+        ("governance_trace", "command_id"),
+    }
+
+
+def read(name: str, body: bytes = b"", status: int = 200, **options: Any) -> Any:
+    """What the operation's result is for a response."""
+    response = Response(status, [], **options)
+    response.receive_data(body)
+    return ROUTES[name].read(response)
+
+
+MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "run": (RunResponse("r", "t", None, "ALLOW", 1, 2), {"result": "r", "output": None, "mode": "ALLOW"}),
+    "health": (HealthResponse("ok", "1", 2), {"status": "ok", "version": "1", "uptime_seconds": 2}),
+    "trace": (TraceResponse("t", "ALLOW", [], 1), {"trace_id": "t", "decision": "ALLOW", "violations": []}),
+    "chat": (ChatResponse("hi", "s"), {"response": "hi", "session_id": "s"}),
+    "run_agent": (AgentResult("o", "a"), {"output": "o", "agent_id": "a"}),
+    "system_status": (SystemStatus("ok", "1", 2), {"status": "ok", "version": "1", "uptime_seconds": 2}),
+    "system_metrics": (SystemMetrics({"x": 1}), {"metrics": {"x": 1}}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_written_and_read(name: str) -> None:
+    model, part = MODELS[name]
+    written = ROUTES[name].write(model)
+    assert part.items() <= written.items()
+    assert read(name, json.dumps(written).encode()) == model
+
+
+@pytest.mark.parametrize("name", ["system_config", "explain", "governance_status", "governance_trace"])
+def test_an_object_is_handed_on(name: str) -> None:
+    body = {"a": [1, None]}
+    assert ROUTES[name].write(body) is body
+    assert read(name, b'{"a": [1, null]}') == body
+    with pytest.raises(RemoteProtocolError, match="the response's JSON is no object"):
+        read(name, b"[]")
+
+
+@pytest.mark.parametrize("name", ["set_secret", "delete_secret"])
+def test_where_nothing_is_told(name: str) -> None:
+    assert ROUTES[name].write(None) == {}
+    assert read(name, b"whatever") is None
+
+
+def test_the_value_of_a_secret() -> None:
+    assert ROUTES["get_secret"].write("v") == {"value": "v"}
+    assert read("get_secret", b'{"value": "v", "more": 1}') == "v"
+    for body in (b"{}", b'{"value": 1}', b'{"value": null}'):
+        with pytest.raises(RemoteProtocolError, match="the response's field 'value' is not the string"):
+            read("get_secret", body)
+
+
+def test_a_404_is_no_trace() -> None:
+    assert read("governance_trace", b"<html>", 404) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [(b"", r"the response \(202\) has no body where JSON belongs"), (b"{", "the response's body is no JSON: .*line 1")],
+)
+def test_no_json_where_it_belongs(body: bytes, told: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=told):
+        read("health", body, 202)
+
+
+def test_a_stream_is_its_result_and_anything_else_is_quoted() -> None:
+    stream = RunStream()
+    response = Response(200, [(b"Content-Type", b"text/event-stream")], stream=stream)
+    assert ROUTES["run_stream"].read(response) is stream
+    page = Response(200, [(b"Content-Type", b"text/html; charset=hunter2")], mask=Mask("hunter2"))
+    page.receive_data(b"<p>hunter2")
+    with pytest.raises(RemoteProtocolError) as caught:
+        ROUTES["run_stream"].read(page)
+    assert caught.value.message == ("an event stream was asked for, the response is text/html; charset=***: '<p>***'")
+    with pytest.raises(RemoteProtocolError, match="the response is of no content type: 'x'"):
+        read("run_stream", b"x", mask=Mask("hunter2"))
+
+
+def test_a_surrogate_cannot_be_sent_and_its_place_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^key: a lone surrogate at position 1 cannot be sent as UTF-8$"):
+        ROUTES["get_secret"].encode({"key": "a\ud800"})
+    with pytest.raises(ValueError, match=r"^chat: a lone surrogate \(U\+D800\) cannot be sent as UTF-8$"):
+        ROUTES["chat"].encode({"message": "\ud800", "session_id": None})
+
+
+def test_what_is_refused_is_told() -> None:
+    with pytest.raises(NotFound, match=r"there is no /x$"):
+        recognise("GET", "/x?y", b"")
+    with pytest.raises(StatusError) as caught:
+        recognise("PUT", "/api/secrets/k", b"")
+    assert (caught.value.status_code, caught.value.code) == (405, "METHOD_NOT_ALLOWED")
+    assert caught.value.message == "/api/secrets/k allows DELETE, GET, not PUT"
+    assert caught.value.details == {"allowed": ["DELETE", "GET"]}
+    assert caught.value.trace_id is None
+    with pytest.raises(InvalidInput) as caught:
+        recognise("GET", "/api/secrets/%ff", b"")
+    assert caught.value.details == [{"loc": ["path"], "msg": "the path is not UTF-8", "type": "path_invalid"}]
+    with pytest.raises(InvalidInput) as caught:
+        recognise("POST", "/api/chat", b"{")
+    assert caught.value.details[0]["loc"] == ["body"]
+    assert caught.value.details[0]["type"] == "json_invalid"
+    assert caught.value.details[0]["msg"].startswith("the body is no JSON: ")
+    with pytest.raises(InvalidInput) as caught:
+        recognise("POST", "/api/chat", b'{"message": 1, "session_id": 2}')
+    assert caught.value.message == "body.message: a string belongs here; body.session_id: a string or null belongs here"
+    assert caught.value.trace_id is None
+
+
+class TestRoute:
+    """A row of the table as a value."""
+
+    def test_its_repr_shows_what_can_be_read_at_a_glance(self) -> None:
+        assert repr(ROUTES["set_secret"]) == (
+            "Route(operation='set_secret', method='POST', path='/api/secrets', idempotent=True, absent=False,"
+            " streams=False)"
+        )
+
+    def test_what_is_not_given(self) -> None:
+        route = Route("x", "GET", "/x/{a}/{b}", read=len)
+        assert (route.body, route.idempotent, route.absent, route.streams) == (None, True, False, False)
+        assert [arg.name for arg in route.args] == ["a", "b"]
+        assert route.write("y") == "y"
+        assert route.decode(b"whatever") == {}
+        assert route.encode({"a": "1", "b": "/"}) == ("/x/1/%2F", b"")
+
+    @pytest.mark.parametrize("name", ["read", "write", "idempotent", "absent", "streams"])
+    def test_what_has_to_be_named(self, name: str) -> None:
+        fields = {field.name: field for field in attrs.fields(Route)}
+        assert fields[name].kw_only
+        with pytest.raises(TypeError):
+            Route("x", "GET", "/x", None, len)
+
+    def test_how_it_is_read_has_to_be_given_and_its_arguments_cannot_be(self) -> None:
+        with pytest.raises(TypeError):
+            Route("x", "GET", "/x")
+        with pytest.raises(TypeError):
+            Route("x", "GET", "/x", read=len, args=())
+
+    def test_it_matches_its_own_path_alone(self) -> None:
+        route = Route("x", "GET", "/x/{a}", read=len)
+        assert route.match(["", "x", "1"]) == {"a": "1"}
+        for segments in (["", "x"], ["", "x", ""], ["", "y", "1"], ["", "x", "1", ""], ["z", "x", "1"]):
+            assert route.match(segments) is None

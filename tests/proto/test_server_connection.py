@@ -558,3 +558,64 @@ def test_what_comes_ahead_of_an_answer_is_bounded() -> None:
     connection.receive_data(b"x" * (MAX_HEAD_SIZE + 100))
     with pytest.raises(RemoteProtocolError, match="sends on and on without waiting for its answer"):
         connection.receive_data(b"x")
+
+
+@pytest.mark.parametrize(
+    ("connection", "data", "told"),
+    [
+        (ServerConnection(max_body_size=5), post(body=b'{"a":1}'), "the body is larger than 5 bytes"),
+        (
+            ServerConnection(),
+            b"GET /" + b"x" * MAX_HEAD_SIZE + b" HTTP/1.1\r\nHost: h\r\n\r\n",
+            f"the line and headers are larger than {MAX_HEAD_SIZE} bytes",
+        ),
+    ],
+    ids=["body", "head"],
+)
+def test_a_refusal_for_the_size_is_a_call_with_headers_and_nothing_else(
+    connection: ServerConnection, data: bytes, told: str
+) -> None:
+    call = serve(connection, data)
+    assert (call.operation, call.arguments, call.headers["host"]) == ("", {}, "h")
+    assert call.refusal is not None
+    assert call.refusal.message == told
+
+
+def test_without_a_body_even_the_smallest_limit_holds() -> None:
+    assert serve(ServerConnection(max_body_size=0), GET).operation == "health"
+
+
+def test_a_stream_that_has_begun_says_what_it_failed_of() -> None:
+    connection = ServerConnection()
+    serve(connection, STREAM)
+    out = connection.send(EVENTS[0]) + connection.send(NotFound("gone", "t-1"))
+    failed = read_stream(Client().read(out)[2])[-2]
+    assert (failed.type, failed.data["code"], failed.data["message"]) == ("error", "NOT_FOUND", "gone")
+
+
+def test_there_is_nothing_to_continue_in_a_stream_that_has_begun() -> None:
+    connection = ServerConnection()
+    serve(connection, STREAM)
+    connection.send(EVENTS[0])
+    with pytest.raises(LocalProtocolError, match="there is no request whose body could be continued"):
+        connection.send(Control.CONTINUE)
+
+
+def test_the_last_answer_says_that_it_is_as_the_standard_spells_it() -> None:
+    connection = ServerConnection(max_body_size=5)
+    call = serve(connection, post(body=b'{"a":1}')[:-1])
+    assert b"\r\nConnection: close\r\n" in connection.send(call.refusal)
+
+
+def test_what_comes_ahead_is_counted_anew_for_each_call() -> None:
+    connection, limit = ServerConnection(max_body_size=1000), MAX_HEAD_SIZE + 1000
+    for _ in range(3):
+        serve(connection, GET)
+        connection.receive_data(GET)
+        assert b" 200 " in connection.send(HEALTH)
+        assert next(connection.events()).operation == "health"
+        assert b" 200 " in connection.send(HEALTH)
+    serve(connection, GET)
+    connection.receive_data(b"x" * limit)
+    with pytest.raises(RemoteProtocolError, match="on and on without waiting"):
+        connection.receive_data(b"x")

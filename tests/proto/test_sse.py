@@ -22,6 +22,7 @@ STREAMS: dict[str, tuple[bytes, list[ServerSentEvent]]] = {
     "LF": (b"data: a\n\n", [E("a")]),
     "CR": (b"data: a\r\r", [E("a")]),
     "CRLF": (b"data: a\r\n\r\n", [E("a")]),
+    "CRLF between the lines of one event": (b"data: a\r\ndata: b\r\n\r\n", [E("a\nb")]),
     "mixed": (b"data: a\rdata: b\ndata: c\r\n\n", [E("a\nb\nc")]),
     "CR LF LF is two ends": (b"data: a\r\n\ndata: b\n\n", [E("a"), E("b")]),
     "LF CR is two ends": (b"data: a\n\rdata: b\n\r", [E("a"), E("b")]),
@@ -157,6 +158,7 @@ class TestRetry:
             "\N{ARABIC-INDIC DIGIT FIVE}".encode(),
             "\N{SUPERSCRIPT TWO}".encode(),
             b"",
+            b"9" * 4301,
             b"9" * 5000,
         ],
         ids=lambda value: repr(value[:10]),
@@ -214,6 +216,15 @@ class TestLimits:
                 list(decoder.events())
             assert second.value is first.value
 
+    @pytest.mark.parametrize("size", [2**24, 2**24 + 1], ids=["16 MiB", "a byte more"])
+    def test_the_limit_is_16_mib_unless_told_otherwise(self, size: int) -> None:
+        lines = LineDecoder()
+        lines.receive_data(bytes(size))
+        if size > 2**24:
+            with pytest.raises(RemoteProtocolError, match="longer than 16777216 bytes"):
+                list(lines.events())
+        assert lines.rest == (bytes(size) if size == 2**24 else b"")
+
     def test_memory_is_bounded_while_a_line_does_not_end(self) -> None:
         lines = LineDecoder(1000)
         for _ in range(10_000):
@@ -247,6 +258,17 @@ class TestLineDecoder:
                 lines.receive_data(piece)
             assert lines.rest == b"abc"
 
+    def test_a_line_that_has_ended_is_no_part_of_the_rest(self) -> None:
+        lines = LineDecoder()
+        lines.receive_data(b"a\rb\rc")
+        assert list(lines.events()) == [b"a", b"b"]
+        assert lines.rest == b"c"
+
+    def test_a_bom_behind_the_first_line_stays_in_the_rest(self) -> None:
+        lines = LineDecoder()
+        lines.receive_data(b"\n\xef\xbb\xbfabc")
+        assert lines.rest == b"\xef\xbb\xbfabc"
+
     def test_nothing_comes_behind_the_end(self) -> None:
         lines = LineDecoder()
         lines.receive_data(b"")
@@ -273,6 +295,8 @@ class TestEncoding:
     def test_the_bytes(self) -> None:
         assert encode_event("a\nb") == b"data: a\ndata: b\n\n"
         assert encode_event("a", event="x", id="", retry=0) == b"event: x\nid: \nretry: 0\ndata: a\n\n"
+        assert encode_comment() == b": \n\n"
+        assert encode_comment("é") == ": é\n\n".encode()
 
     def test_an_event_ends_what_came_before_it(self) -> None:
         assert decode([encode_event("a") + encode_comment("b") + encode_comment() + encode_event("c")]) == [
@@ -282,12 +306,12 @@ class TestEncoding:
 
     @pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\r\nb", "\n"], ids=repr)
     def test_a_line_end_where_it_would_begin_another_field(self, text: str) -> None:
-        for encode in (
-            lambda: encode_event("a", event=text),
-            lambda: encode_event("a", id=text),
-            lambda: encode_comment(text),
+        for what, encode in (
+            ("event", lambda: encode_event("a", event=text)),
+            ("id", lambda: encode_event("a", id=text)),
+            ("comment", lambda: encode_comment(text)),
         ):
-            with pytest.raises(ValueError, match="may not contain a line end"):
+            with pytest.raises(ValueError, match=f"^{what} may not contain a line end"):
                 encode()
 
     def test_other_refused_values(self) -> None:

@@ -227,3 +227,24 @@ class TestToWire:
 
     def test_a_status_without_a_phrase(self) -> None:
         assert error_to_wire(StatusError(status_code=499))["error"] == "Status 499"
+
+
+@pytest.mark.parametrize(
+    ("status", "redirect"), [(299, False), (300, True), (301, True), (399, True), (400, False), (418, False)]
+)
+def test_a_redirect_is_called_one(status: int, redirect: bool) -> None:
+    told = f"the server answered with status {status}"
+    told += ", a redirect, which is not followed: check the base URL" if redirect else ""
+    assert error_from_response(status, b"").message == told
+
+
+def test_a_body_that_cannot_be_masked_is_not_kept() -> None:
+    error = error_from_response(500, b'{"message": "hunter2 \\ud800"}', mask=Mask("hunter2"))
+    assert error.body == b""
+
+
+def test_items_of_a_list_of_errors_that_say_nothing_are_passed_over() -> None:
+    error = error_from_response(
+        422, b'{"detail": ["msg", 1, {"loc": ["body"]}, {"msg": "x"}, {"loc": [1], "msg": "y"}]}'
+    )
+    assert error.message == "x; 1: y"

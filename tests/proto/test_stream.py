@@ -566,3 +566,93 @@ class TestCuts:
         assert len(events) == stream.events_received == 10_003
         assert stream.text == "".join(f"{i} " for i in range(10_000))
         assert feed(RunStream(), [*(data[i : i + 1] for i in range(len(data))), b""]) == (events, None)
+
+
+class TestBlocks:
+    """Events that come together are those that come one by one, whatever else is among them."""
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            START + TOKEN + TOKEN,
+            START + TOKEN[:-2] + b"\r" + TOKEN,
+            START + b":\n\n" + TOKEN + TOKEN,
+            START + b"\n" + TOKEN + b"\n" + TOKEN,
+            START + TOKEN[:-1] + TOKEN,
+            START + b"event: x\n" + TOKEN + TOKEN,
+            START + b"data:" + TOKEN[6:] + TOKEN,
+            START + b'data: {"type":\ndata: "token"}\n\n' + TOKEN,
+            START + b'data: {"type":\ndata: "token"}\n\ndata: {\ndata: "type": "token"}\n\n',
+        ],
+        ids=ascii,
+    )
+    def test_whole_and_in_pieces(self, data: bytes) -> None:
+        for size in (len(data), 200, 40, 7, 1):
+            stream = RunStream()
+            events, fault = feed(stream, [data[i : i + size] for i in range(0, len(data), size)])
+            assert ([event.type for event in events], fault) == (["start", "token", "token"], None)
+
+    def test_whole_events_do_not_complete_an_object_that_has_begun(self) -> None:
+        events, fault = feed(RunStream(), [b'data: {"a":\n', START + TOKEN])
+        assert events == []
+        assert isinstance(fault, RemoteProtocolError)
+
+    def test_nothing_has_come_and_nothing_is_wrong(self) -> None:
+        assert list(RunStream().events()) == []
+
+    def test_a_wrong_event_of_several_lines_is_quoted(self) -> None:
+        count, fault = fault_of(b'data: {"type":\ndata: 1}\n\n')
+        assert count == 0
+        assert "the field 'type' is a number where a string belongs: '{\"type\":\\n1}'" in fault.message
+
+    @pytest.mark.parametrize("start", [b"data: ", b" data: "], ids=repr)
+    def test_a_last_line_that_is_cut_inside_a_string_is_an_interrupted_stream(self, start: bytes) -> None:
+        _, fault = fault_of(START + start + b'{"type":"tok')
+        assert type(fault) is StreamInterrupted
+        assert fault.message == "the stream ended before 'done', inside an event, after 1 events"
+
+    def test_after_done_a_comment_is_a_heartbeat_and_another_field_is_not(self) -> None:
+        stream = RunStream()
+        feed(stream, [GOOD, b"event: x\nretry: 1\nfoo\n\n"])
+        assert not stream.finished
+        feed(stream, [b":\n"])
+        assert stream.finished
+
+    def test_an_event_of_several_lines_at_the_limit_and_over_it(self) -> None:
+        data = b'data: {"type":\ndata: "start"}\n\n'
+        size = len(b'{"type":\n"start"}')
+        assert [event.type for event in feed(RunStream(max_event_size=size), [data])[0]] == ["start"]
+        _, fault = fault_of(data, max_event_size=size - 1)
+        assert fault.message == f"an event of the stream is larger than {size - 1} bytes"
+
+    def test_text_over_the_limit_is_let_go_of_though_nobody_asks_for_it(self) -> None:
+        stream = RunStream(max_event_size=1000)
+        feed(stream, [START, *[TOKEN.replace(b'"a"', b'"%s"' % (b"a" * 500))] * 20])
+        assert stream._text is None
+        stream = RunStream(max_event_size=1000)
+        feed(stream, [START, *[TOKEN] * 100])
+        assert stream.text == "a" * 100
+
+
+class TestTheShortWay:
+    """Whole events of one plain data line each are not cut into lines, which takes longer; all else is."""
+
+    @pytest.mark.parametrize("events", [[START], [START, TOKEN], [TOKEN] * 5], ids=["one", "two", "five"])
+    @pytest.mark.parametrize("room", [0, 1])
+    def test_whole_plain_events(self, events: list[bytes], room: int) -> None:
+        block = b"".join(events)
+        stream = RunStream(max_event_size=len(block) + room)
+        stream._split(block)
+        assert list(stream._payloads) == [event[6:-2] for event in events]
+        assert list(stream._unread) == []
+
+    @pytest.mark.parametrize(
+        "block",
+        [TOKEN[:-1], TOKEN + b"\n", b"\n" + TOKEN, TOKEN + b":\n\n", TOKEN.replace(b"\n", b"\r\n"), b"data:x\n\n"],
+        ids=ascii,
+    )
+    def test_all_else(self, block: bytes) -> None:
+        stream = RunStream()
+        stream._split(block)
+        assert list(stream._payloads) == []
+        assert list(stream._unread) == block.splitlines()

@@ -1,0 +1,171 @@
+"""`StreamEvent`: read from a decoded payload, or, with msgspec, from its bytes at once, and written again."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import pickle
+from typing import Any
+
+import attrs
+import pytest
+
+from hestiaos_proto import RemoteProtocolError, StreamEvent, events, json
+from hestiaos_proto.events import read_event
+
+FULL = {"type": "token", "data": {"text": "a"}, "trace_id": "t1", "timestamp": "2025-01-01T00:00:00Z"}
+
+fast = pytest.mark.skipif(importlib.util.find_spec("msgspec") is None, reason="without msgspec there is no fast way")
+
+
+class TestFromWire:
+    def test_every_field(self) -> None:
+        event = StreamEvent.from_wire(dict(FULL))
+        assert event == StreamEvent("token", {"text": "a"}, "t1", "2025-01-01T00:00:00Z")
+        assert event.extra == {}
+
+    @pytest.mark.parametrize("none", [{}, {"trace_id": None, "timestamp": None}], ids=["missing", "null"])
+    def test_only_the_type_is_needed(self, none: dict[str, Any]) -> None:
+        event = StreamEvent.from_wire({"type": "done"} | none)
+        assert (event.type, event.data, event.trace_id, event.timestamp, event.extra) == ("done", {}, "", "", {})
+
+    def test_the_data_of_an_event_that_has_none_is_its_own(self) -> None:
+        StreamEvent.from_wire({"type": "done"}).data["text"] = "a"
+        assert StreamEvent.from_wire({"type": "done"}).data == {}
+        StreamEvent("done").data["text"] = "a"
+        assert StreamEvent("done").data == {}
+
+    def test_an_unknown_type_and_further_fields_are_kept(self) -> None:
+        event = StreamEvent.from_wire(FULL | {"type": "news", "seq": 1})
+        assert event.type == "news"
+        assert event.extra == {"seq": 1}
+        assert event.to_wire() == FULL | {"type": "news", "seq": 1}
+
+    @pytest.mark.parametrize(
+        ("changed", "told"),
+        [
+            ({"type": 1}, "the event: the field 'type' is a number where a string belongs"),
+            ({"type": True}, "the event: the field 'type' is true or false where a string belongs"),
+            ({"type": None}, "the event: the field 'type' is missing"),
+            ({"data": None}, "the event: the field 'data' is null where an object belongs"),
+            ({"data": []}, "the event: the field 'data' is a list where an object belongs"),
+            ({"trace_id": 1.5}, "the event: the field 'trace_id' is a number where a string or null belongs"),
+            ({"timestamp": {}}, "the event: the field 'timestamp' is an object where a string or null belongs"),
+        ],
+        ids=str,
+    )
+    def test_a_wrong_field_is_named(self, changed: dict[str, Any], told: str) -> None:
+        with pytest.raises(RemoteProtocolError) as caught:
+            StreamEvent.from_wire(FULL | changed)
+        assert caught.value.message == told
+
+    def test_a_missing_type_is_named(self) -> None:
+        with pytest.raises(RemoteProtocolError, match="the event: the field 'type' is missing"):
+            StreamEvent.from_wire({"data": {}})
+
+
+class TestValue:
+    def test_it_is_written_as_it_was_read(self) -> None:
+        assert StreamEvent.from_wire(dict(FULL)).to_wire() == FULL
+        assert StreamEvent("start").to_wire() == {"type": "start", "data": {}, "trace_id": "", "timestamp": ""}
+
+    def test_it_says_what_it_is_without_what_this_version_does_not_know(self) -> None:
+        event = StreamEvent("start", {"a": 1}, "t", "now", extra={"secret": "hunter2"})
+        assert repr(event) == "StreamEvent(type='start', data={'a': 1}, trace_id='t', timestamp='now')"
+        assert event == StreamEvent("start", {"a": 1}, "t", "now")
+
+    def test_it_does_not_change(self) -> None:
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            StreamEvent("start").type = "done"
+        with pytest.raises(TypeError):
+            StreamEvent("start", {}, "", "", {})
+
+    def test_it_pickles_and_copies(self) -> None:
+        event = StreamEvent.from_wire(FULL | {"seq": 1})
+        for twin in (pickle.loads(pickle.dumps(event)), copy.copy(event), copy.deepcopy(event)):
+            assert twin == event
+            assert twin.extra == {"seq": 1}
+
+
+@fast
+class TestFastWay:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            FULL,
+            {"type": "done"},
+            {"type": "start", "data": {"a": [1, 2.5, None, True, "é😀", {}]}},
+            {"timestamp": "b", "trace_id": "a", "type": "final"},
+            {"type": "delta", "data": {"text": "x" * 1000}},
+            {"type": "delta", "data": {"text": "[" * 1000}},
+        ],
+        ids=["full", "the type alone", "nested", "in another order", "long", "brackets in a string"],
+    )
+    def test_it_gives_what_from_wire_gives(self, body: dict[str, Any]) -> None:
+        event = read_event(json.dumps(body))
+        assert type(event) is StreamEvent
+        assert event == StreamEvent.from_wire(dict(body))
+        assert (event.extra, hash(type(event)), repr(event)) == ({}, hash(StreamEvent), repr(StreamEvent(**body)))
+        assert pickle.loads(pickle.dumps(event)) == event
+
+    @pytest.mark.parametrize("kind", ["start", "token", "delta", "tool_call", "final", "error", "done"])
+    def test_it_knows_every_type(self, kind: str) -> None:
+        event = read_event(json.dumps({"type": kind}))
+        assert event is not None
+        assert event.type == kind
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            b"",
+            b"1",
+            b"{}",
+            b'{"type":"news"}',
+            b'{"type":1}',
+            b'{"type":null}',
+            b'{"type":"done","seq":1}',
+            b'{"type":"done","trace_id":null}',
+            b'{"type":"done","timestamp":1}',
+            b'{"type":"done","data":null}',
+            b'{"type":"done","data":[]}',
+            b'{"type":"done"',
+            b'{"type":"done"} {}',
+            b'{"type":"done","data":{"a":"\xff"}}',
+        ],
+        ids=repr,
+    )
+    def test_whatever_is_unusual_is_left_to_from_wire(self, payload: bytes) -> None:
+        assert read_event(payload) is None
+
+    def test_data_that_is_missing_is_the_events_own(self) -> None:
+        for _ in range(2):
+            event = read_event(b'{"type":"done"}')
+            assert event is not None
+            assert (event.data, event.trace_id, event.timestamp) == ({}, "", "")
+            event.data["text"] = "a"
+
+    @pytest.mark.parametrize("depth", [125, 126, 127])
+    def test_it_goes_as_deep_as_json_may(self, depth: int) -> None:
+        """Two of the 128 levels are the event's own."""
+        payload = b'{"type":"done","data":{"a":' + b"[" * depth + b"]" * depth + b"}}"
+        event = read_event(payload)
+        assert (event is None) == (depth > 126) == json.is_deep(payload)
+
+
+class TestWithoutMsgspec:
+    """The same function then gives what `from_wire` gives, and leaves to others what is wrong."""
+
+    @pytest.fixture(autouse=True)
+    def _without(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(events, "_read_record", None)
+
+    @pytest.mark.parametrize("body", [FULL, {"type": "done"}, {"type": "news", "seq": 1}], ids=["full", "type", "more"])
+    def test_an_event(self, body: dict[str, Any]) -> None:
+        event = read_event(json.dumps(body))
+        assert event == StreamEvent.from_wire(dict(body))
+        assert event is not None
+        assert event.to_wire() == StreamEvent.from_wire(dict(body)).to_wire()
+
+    @pytest.mark.parametrize("payload", [b"", b"1", b"[]", b"{}", b'{"type":1}', b'{"type":"done"', b"\xff"], ids=repr)
+    def test_what_is_none(self, payload: bytes) -> None:
+        assert read_event(payload) is None

@@ -1,0 +1,33 @@
+"""The size of a message's head is that of its bytes on the wire."""
+
+from __future__ import annotations
+
+import h11
+import pytest
+
+from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size
+
+HEADERS = [("Host", "localhost:8000"), ("X-Long", "a, b"), ("Accept", "*/*")]
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        h11.Request(method="GET", target="/", headers=HEADERS),
+        h11.Request(method="DELETE", target="/api/secrets/key", headers=HEADERS[:1]),
+    ],
+    ids=["GET", "DELETE"],
+)
+def test_a_request(request_head: h11.Request) -> None:
+    assert head_size(request_head) == len(h11.Connection(h11.CLIENT).send(request_head) or b"")
+
+
+@pytest.mark.parametrize("headers", [[], HEADERS[1:2], HEADERS[1:]], ids=["none", "one", "two"])
+@pytest.mark.parametrize("reason", [b"OK", b""], ids=["with a reason", "without"])
+def test_a_response(headers: list[tuple[str, str]], reason: bytes) -> None:
+    lines = [b"HTTP/1.1 200 " + reason, *(f"{name}: {value}".encode() for name, value in headers), b"", b""]
+    assert head_size(h11.Response(status_code=200, headers=headers, reason=reason)) == len(b"\r\n".join(lines))
+
+
+def test_the_bound_is_64_kib() -> None:
+    assert MAX_HEAD_SIZE == 65536
