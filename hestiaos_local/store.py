@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from threading import RLock
+from time import monotonic, sleep
 from typing import Any
 
 from hestiaos_proto import TraceResponse, json
@@ -179,18 +180,33 @@ def _connect(database: str) -> sqlite3.Connection:
     # No implicit transactions: they begin where `transaction` says so. The lock orders the threads.
     db = sqlite3.connect(database, timeout=_BUSY, isolation_level=None, check_same_thread=False)
     try:
-        if not _is_ours(db):
+        with db:
+            db.execute("BEGIN")  # what is read now is one state of the file, whatever another process does to it
+            made = _is_ours(db)
+        if not made:
             db.execute("BEGIN IMMEDIATE")
             with db:
                 if not _is_ours(db):  # another process may have been faster
                     for statement in _SCHEMA:
                         db.execute(statement)
-        # Readers and a writer do not wait for each other.
-        db.execute("PRAGMA journal_mode = WAL")
+        _use_wal(db)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Let readers and a writer not wait for each other."""
+    until = monotonic() + _BUSY
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:  # several do so at once, where SQLite does not wait by itself
+            if monotonic() > until:
+                raise
+            sleep(0.01)
 
 
 def _is_ours(db: sqlite3.Connection) -> bool:
