@@ -106,7 +106,8 @@ class ServerConnection:
     def send(self, item: object) -> bytes:
         """What to put on the wire for a result, a `StreamEvent`, an exception or a `Control`.
 
-        Raises `LocalProtocolError` where there is no call to answer.
+        Raises `LocalProtocolError` where there is no call to answer, or where this is no answer of its kind; then
+        nothing is sent, and the call can still be answered.
         """
         if item is Control.CONTINUE:
             return self._send_continue()
