@@ -49,11 +49,13 @@ class ChunkDecoder:
                 place = end + len(_CRLF)
             end = place + self._left - len(_CRLF)
             pieces.append(data[place:end])
-            if size < end + len(_CRLF):
-                self._kept = data[end:]
+            footer = data[end : end + len(_CRLF)]
+            if not _CRLF.startswith(footer):
+                broken = True
+            elif footer != _CRLF:
+                self._kept = footer
                 self._left -= min(end, size) - place
                 break
-            broken = data[end : end + len(_CRLF)] != _CRLF
             self._left = 0
             place = end + len(_CRLF)
         if body := b"".join(pieces):

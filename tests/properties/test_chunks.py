@@ -34,6 +34,7 @@ def outcome(pieces: list[bytes]) -> tuple[list[object], str, bool]:
 
 @given(BODIES, st.lists(st.integers(0, 200), max_size=6), st.booleans())
 @example(b"18\r\n" + b'data: {"type":"start"}\n\n' + b"\r\n0\r\n\r\n", [], False)
+@example(b"2\r\n\n\n\0", [], False)  # a wrong byte behind a chunk's data is wrong before the next one comes
 def test_our_loop_reads_what_h11_reads(body: bytes, cuts: list[int], closed: bool) -> None:
     """A stream's chunks, cut anyhow, give the same through our loop and through h11 alone."""
     end = [b""] if closed else []
