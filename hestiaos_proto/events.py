@@ -46,7 +46,14 @@ class StreamEvent:
             raise wrong_field("the event", "trace_id", trace_id, (str, NoneType))
         if type(timestamp) is not str and timestamp is not None:
             raise wrong_field("the event", "timestamp", timestamp, (str, NoneType))
-        return _make(kind, {} if data is _NO_DATA else data, trace_id or "", timestamp or "", body)
+        event: Any = _Draft()
+        event.type = kind
+        event.data = {} if data is _NO_DATA else data
+        event.trace_id = trace_id or ""
+        event.timestamp = timestamp or ""
+        event.extra = body
+        event.__class__ = cls
+        return event  # type: ignore[no-any-return]  # of this class since the line above
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON object that `from_wire` reads back to an equal event."""
@@ -71,17 +78,6 @@ class _Draft:
     __slots__ = tuple(attrs.fields_dict(StreamEvent))
 
 
-def _make(kind: str, data: dict[str, Any], trace_id: str, timestamp: str, extra: dict[str, Any]) -> StreamEvent:
-    event: Any = _Draft()
-    event.type = kind
-    event.data = data
-    event.trace_id = trace_id
-    event.timestamp = timestamp
-    event.extra = extra
-    event.__class__ = StreamEvent
-    return event  # type: ignore[no-any-return]  # a StreamEvent since the line above
-
-
 def read_event(payload: bytes) -> StreamEvent | None:
     """The event of a JSON text that has nothing unusual; `None` for any other, which has to be judged.
 
@@ -95,4 +91,11 @@ def read_event(payload: bytes) -> StreamEvent | None:
         record = _read_record(payload)
     except (ValueError, RemoteProtocolError):
         return None
-    return _make(record.type, record.data, record.trace_id, record.timestamp, {})
+    event: Any = _Draft()
+    event.type = record.type
+    event.data = record.data
+    event.trace_id = record.trace_id
+    event.timestamp = record.timestamp
+    event.extra = {}
+    event.__class__ = StreamEvent
+    return event  # type: ignore[no-any-return]  # a StreamEvent since the line above

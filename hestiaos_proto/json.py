@@ -104,19 +104,16 @@ def _brackets(data: bytes) -> memoryview:
 
 def _read_plain(data: bytes) -> Any:
     try:
-        return _decode(data.decode())
+        text = data.decode()
+        if text.startswith("{"):  # `decode` looks for white space on both sides first, where few texts have any
+            value, end = _decoder.raw_decode(text)
+            if end == len(text):
+                return value
+        return _decoder.decode(text)
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is not UTF-8") from None
     except JSONDecodeError as error:
         raise ValueError(f"{error.msg}, at line {error.lineno} column {error.colno}") from None
-
-
-def _decode(text: str) -> Any:
-    if text.startswith("{"):  # `decode` looks for white space on both sides first, where few texts have any
-        value, end = _decoder.raw_decode(text)
-        if end == len(text):
-            return value
-    return _decoder.decode(text)
 
 
 def _finite(digits: str) -> float:

@@ -18,6 +18,7 @@ __all__ = ["MAX_EVENT_SIZE", "LineDecoder", "SSEDecoder", "ServerSentEvent", "en
 MAX_EVENT_SIZE = 16 * 1024 * 1024
 """How large one event, and so one line, may grow by default, in bytes."""
 
+_LF, _CR = b"\n\r"  # as numbers, in which form a byte is looked at in a quarter of the time
 _BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 4300  # Python's own bound on turning digits into a number in reasonable time
 
@@ -40,6 +41,7 @@ class LineDecoder:
         self._partial = bytearray()
         self._at_start = True
         self._after_cr = False
+        self._between = False  # the last line has ended, with LF, and what comes next begins one
         self._closed = False
 
     @property
@@ -53,6 +55,8 @@ class LineDecoder:
             raise LocalProtocolError("data was received after the end of the stream: use a new decoder for a new one")
         if not data:
             self._closed = True
+        elif self._between and data[-1] == _LF:
+            self.blocks.append(data)
         elif self.error is None:
             self._cut(data)
 
@@ -79,13 +83,14 @@ class LineDecoder:
         return lines
 
     def _cut(self, data: bytes) -> None:
-        if self._after_cr and data.startswith(b"\n"):  # the second half of a CRLF
+        if self._after_cr and data[0] == _LF:  # the second half of a CRLF
             data = data[1:]
             self._after_cr = False
             if not data:
                 return
-        self._after_cr = data.endswith(b"\r")
-        whole = self._after_cr or data.endswith(b"\n")
+        self._after_cr = data[-1] == _CR
+        self._between = data[-1] == _LF
+        whole = self._after_cr or self._between
         end = len(data) if whole else max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         if end:
             block = data[:end]
@@ -103,6 +108,7 @@ class LineDecoder:
     def _fail(self) -> None:
         self.error = RemoteProtocolError(f"a line of the event stream is longer than {self._max_size} bytes")
         self._partial = bytearray()
+        self._between = False
 
 
 @frozen

@@ -57,6 +57,7 @@ ORDER: Mapping[State, Mapping[str, State]] = {
 KNOWN_TYPES: frozenset[str] = frozenset().union(*ORDER.values())
 """The types of events that the order knows."""
 
+_CR = ord("\r")
 _TEXTS = frozenset({"token", "delta"})
 
 
@@ -73,19 +74,20 @@ class RunStream:
         self._strict = strict
         self._max_size = max_event_size
         self._lines = LineDecoder(max_event_size)
-        self._payloads: Iterator[bytes] = iter(())  # of the block that is being read, if it is cut into payloads,
-        self._unread: Iterator[bytes] = iter(())  # or its lines
+        self._unread: Iterator[bytes] = iter(())  # the lines of the block that is being read, or,
+        self._alone = False  # where each is an event of its own, their payloads
         self._partial = bytearray()  # the data lines of an object that is not complete yet
         self._unclosed = 0
         self._state = State.IDLE
-        self._next = ORDER[State.IDLE]
         self._done = False
         self._closed = False
         self._over = False
-        self._rest_read = False
+        self._last = False  # the line that is read has no line end behind it
         self._fault: HestiaError | None = None
         self._error: HestiaError | None = None
-        self._text: list[str] | None = []
+        self._text: list[str] = []
+        self._kept = True  # the text, as long as it is within the limit
+        self._words: frozenset[str] = frozenset()  # the types whose text is kept, and that leave the state as it is
         self._room = max_event_size  # how many bytes may come before the text can have outgrown the limit
         self.events_received = 0
         self.last_event: StreamEvent | None = None
@@ -103,7 +105,7 @@ class RunStream:
         Raises `LocalProtocolError` where it has outgrown the limit of one event and was not kept.
         """
         self._measure_text()
-        if self._text is None:
+        if not self._kept:
             raise LocalProtocolError(
                 f"the text is over {self._max_size} characters and was not kept: join that of the events as they come"
             )
@@ -136,67 +138,73 @@ class RunStream:
         blocks = self._lines.blocks
         try:
             while True:
-                for payload in self._payloads:
-                    if (event := read_event(payload) or self._read_alone(payload)) is not None:
-                        yield self._accept(event)
-                for line in self._unread:
-                    # An empty line means something behind data only.
-                    if (line or self._partial) and (event := self._read_line(line)) is not None:
-                        yield self._accept(event)
-                if not blocks:
-                    break
-                self._split(blocks.popleft())
-            if self._lines.error is not None:
-                raise self._lines.error
-            if self._closed:
-                if not self._rest_read:
-                    self._over = self._rest_read = True
-                    # A last line without a line end counts as a line.
-                    if (event := self._read_line(self._lines.rest, last=True)) is not None:
-                        yield self._accept(event)
-                self._end()
+                for text in self._unread:
+                    event: StreamEvent | None
+                    if self._alone:
+                        event = read_event(text) or self._read_alone(text)
+                    elif text or self._partial:  # an empty line means something behind data only
+                        event = self._read_line(text)
+                    else:
+                        continue
+                    if event is None:
+                        continue
+                    if event.type in self._words and type(word := event.data.get("text")) is str:
+                        self._text.append(word)  # nearly every event: it has its text, and leaves the state as it is
+                    else:
+                        self._judge(event)
+                    self.events_received += 1
+                    self.last_event = event
+                    yield event
+                if blocks:
+                    self._split(blocks.popleft())
+                elif self._lines.error is not None:
+                    raise self._lines.error
+                elif not self._closed:
+                    return
+                elif self._last:
+                    self._end()
+                    return
+                else:  # a last line without a line end counts as a line
+                    self._last = self._over = True
+                    self._alone = False
+                    self._unread = iter((self._lines.rest,))
         except HestiaError as error:
             self._error = error
             raise
 
     def _split(self, block: bytes) -> None:
         """Cut a block into lines, or, what is faster, whole events of one plain data line each into their payloads."""
-        size = len(block)
-        self._room -= size
+        self._room -= len(block)
         if self._room < 0:
             self._measure_text()
-        if block.startswith(b"data: ") and block.endswith(b"\n\n") and b"\r" not in block and size <= self._max_size:
-            one = block.find(b"\n") == size - 2
-            payloads = [block[6:-2]] if one else block[6:-2].split(b"\n\ndata: ")
-            if (one or block.count(b"\n") == 2 * len(payloads)) and not self._partial:
-                self._payloads = iter(payloads)
-                return
-        self._unread = iter(self._lines.split(block))
+        payloads = [] if self._partial or len(block) > self._max_size else _payloads(block)
+        self._alone = bool(payloads)
+        self._unread = iter(payloads or self._lines.split(block))
 
     def _read_alone(self, payload: bytes) -> StreamEvent | None:
         """The event of one data line that has a blank line behind it."""
-        event = self._read_payload(payload, last=False)
+        event = self._read_payload(payload)
         self._read_line(b"")
         return event
 
-    def _read_line(self, line: bytes, *, last: bool = False) -> StreamEvent | None:
+    def _read_line(self, line: bytes) -> StreamEvent | None:
         """The event that this line completes, if it does."""
         if line.startswith(b"data:"):
-            return self._read_payload(line[5:], last)
+            return self._read_payload(line[5:])
         if not line:
-            if self._partial and not last:
+            if self._partial and not self._last:
                 raise RemoteProtocolError(
                     f"a payload ends before its JSON object does: {self._mask.quote(self._partial)}"
                 )
             return None
         name, _, payload = line.partition(b":")
         if name.lstrip() == b"data":  # the frozen contract finds the field behind white space too
-            return self._read_payload(payload, last)
+            return self._read_payload(payload)
         if not name and self._done:  # a heartbeat after `done`: the server keeps a stream open that is over
             self._over = True
         return None
 
-    def _read_payload(self, payload: bytes, last: bool) -> StreamEvent | None:
+    def _read_payload(self, payload: bytes) -> StreamEvent | None:
         if not self._partial:
             if (event := read_event(payload)) is not None:
                 return event
@@ -215,7 +223,7 @@ class RunStream:
             raise RemoteProtocolError(f"an event of the stream is larger than {self._max_size} bytes")
         self._unclosed += json.unclosed(payload)
         # An object can go on behind a line end, a string cannot.
-        cut = last if json.ends_in_string(payload) else 0 < self._unclosed <= json.MAX_DEPTH
+        cut = self._last if json.ends_in_string(payload) else 0 < self._unclosed <= json.MAX_DEPTH
         if cut and self._partial.startswith(b"{"):
             return None
         whole = bytes(self._partial)
@@ -234,36 +242,32 @@ class RunStream:
         except RemoteProtocolError as error:
             raise RemoteProtocolError(f"{error.message}: {self._mask.quote(payload)}") from None
 
-    def _accept(self, event: StreamEvent) -> StreamEvent:
+    def _judge(self, event: StreamEvent) -> None:
+        """Hold an event against the order, and keep what has to be known of it."""
         kind: str = event.type
-        after = self._next.get(kind)
-        if after is not self._state:  # most events leave the state as it is
-            self._advance(event, after)
-        if kind in _TEXTS and self._text is not None and type(text := event.data.get("text")) is str:
-            self._text.append(text)
-        self.events_received += 1
-        self.last_event = event
-        return event
-
-    def _advance(self, event: StreamEvent, after: State | None) -> None:
-        if after is not None:
+        if (after := ORDER[self._state].get(kind)) is not None:
             self._state = after
-            self._next = ORDER[after]
-        elif self._strict and (event.type in KNOWN_TYPES or self._state is State.DONE):
-            raise RemoteProtocolError(
-                f"the stream's order is broken: {event.type!r} came where {self._state.value} belongs"
-            )
-        if event.type == "final":
+            if after is State.RUNNING and self._kept:
+                self._words = _TEXTS
+            else:
+                self._words = frozenset()
+        elif self._strict and (kind in KNOWN_TYPES or self._state is State.DONE):
+            raise RemoteProtocolError(f"the stream's order is broken: {kind!r} came where {self._state.value} belongs")
+        if kind in _TEXTS and self._kept and type(word := event.data.get("text")) is str:
+            self._text.append(word)
+        elif kind == "final":
             self.final = event.data
-        elif event.type == "done":
+        elif kind == "done":
             self._done = True
 
     def _measure_text(self) -> None:
         """Join the text so far, and let go of it where it has outgrown the limit of one event."""
-        if self._text is not None:
-            text = "".join(self._text)
-            self._room = self._max_size - len(text)
-            self._text = [text] if self._room >= 0 else None
+        text = "".join(self._text)
+        self._room = self._max_size - len(text)
+        if self._room < 0:
+            self._kept = False
+            self._words = frozenset()
+        self._text = [text] if self._kept else []
 
     def _end(self) -> None:
         if self._done and not self._partial:
@@ -280,3 +284,17 @@ class RunStream:
             events_received=self.events_received,
             last_event=self.last_event,
         ) from self._fault
+
+
+def _payloads(block: bytes) -> list[bytes]:
+    """The payloads of a block that is whole events of one plain data line each; none of any other."""
+    # `partition` and `removeprefix` take half the time of `find` and `startswith`, and a number is found faster.
+    line, _, behind = block.partition(b"\n")
+    first = line.removeprefix(b"data: ")
+    if len(first) == len(line) or _CR in block:
+        return []
+    if behind == b"\n":
+        return [first]
+    payloads = block[6:-2].split(b"\n\ndata: ")
+    plain = block.endswith(b"\n\n") and block.count(b"\n") == 2 * len(payloads)
+    return payloads if plain else []

@@ -269,6 +269,32 @@ class TestLineDecoder:
         lines.receive_data(b"\n\xef\xbb\xbfabc")
         assert lines.rest == b"\xef\xbb\xbfabc"
 
+    @pytest.mark.parametrize("pieces", [[b"a\n"], [b"a\r\n"], [b"a\r", b"\n"], [b"a\r", b"b\n"]], ids=repr)
+    def test_a_line_end_in_a_piece_of_its_own_is_an_empty_line(self, pieces: list[bytes]) -> None:
+        lines = LineDecoder()
+        for piece in pieces:
+            lines.receive_data(piece)
+        before = list(lines.events())
+        for end in (b"\n", b"\r", b"\n", b"\n", b"c\n"):
+            lines.receive_data(end)
+        assert list(lines.events()) == [b"", b"", b"", b"c"]
+        assert before == b"".join(pieces).splitlines()
+
+    @pytest.mark.parametrize(
+        ("wrong", "good"), [(b"678\n", []), (b"678", []), (b"a\n678\n", [b"a"]), (b"678\na\n", [])], ids=repr
+    )
+    def test_what_comes_behind_a_line_that_is_too_long_is_not_looked_at(self, wrong: bytes, good: list[bytes]) -> None:
+        lines = LineDecoder(2)
+        lines.receive_data(b"1\n")
+        lines.receive_data(wrong)
+        lines.receive_data(b"b\n")
+        before: list[bytes] = []
+        for _ in range(2):
+            with pytest.raises(RemoteProtocolError, match="longer than 2 bytes"):
+                before.extend(lines.events())
+            lines.receive_data(b"c\n")
+        assert before == [b"1", *good]
+
     def test_nothing_comes_behind_the_end(self) -> None:
         lines = LineDecoder()
         lines.receive_data(b"")

@@ -628,7 +628,8 @@ class TestBlocks:
     def test_text_over_the_limit_is_let_go_of_though_nobody_asks_for_it(self) -> None:
         stream = RunStream(max_event_size=1000)
         feed(stream, [START, *[TOKEN.replace(b'"a"', b'"%s"' % (b"a" * 500))] * 20])
-        assert stream._text is None
+        assert stream._text == []
+        assert not stream._kept
         stream = RunStream(max_event_size=1000)
         feed(stream, [START, *[TOKEN] * 100])
         assert stream.text == "a" * 100
@@ -643,8 +644,8 @@ class TestTheShortWay:
         block = b"".join(events)
         stream = RunStream(max_event_size=len(block) + room)
         stream._split(block)
-        assert list(stream._payloads) == [event[6:-2] for event in events]
-        assert list(stream._unread) == []
+        assert stream._alone
+        assert list(stream._unread) == [event[6:-2] for event in events]
 
     @pytest.mark.parametrize(
         "block",
@@ -654,5 +655,5 @@ class TestTheShortWay:
     def test_all_else(self, block: bytes) -> None:
         stream = RunStream()
         stream._split(block)
-        assert list(stream._payloads) == []
+        assert not stream._alone
         assert list(stream._unread) == block.splitlines()
