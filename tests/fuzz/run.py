@@ -52,8 +52,8 @@ def fuzz(target: str, work: Path, options: list[str]) -> None:
     """Fuzz one target; libFuzzer ends the process."""
     import atheris
 
-    with atheris.instrument_imports(include=["hestiaos_proto"]):
-        importlib.import_module("hestiaos_proto")
+    with atheris.instrument_imports(include=["hestiaos_proto"]):  # the package loads its modules when they are needed
+        check = load(target)
     found = work / target
     found.mkdir(parents=True, exist_ok=True)
     atheris.Setup(
@@ -67,7 +67,7 @@ def fuzz(target: str, work: Path, options: list[str]) -> None:
             str(found),
             str(CORPUS / target),
         ],
-        load(target),
+        check,
     )
     atheris.Fuzz()
 
