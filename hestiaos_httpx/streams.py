@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
-from typing import Self
+from contextlib import suppress
 
 import httpx
 
@@ -14,11 +13,9 @@ from hestiaos_httpx.exchange import AsyncExchange, Exchange
 from hestiaos_httpx.lines import Line
 from hestiaos_httpx.loops import close_soon, current_loop
 from hestiaos_proto import (
-    HestiaError,
     Operation,
     RunStream,
     Send,
-    StreamEvent,
     TransportError,
     call,
     drive,
@@ -53,57 +50,30 @@ class EventStream(StreamReader):
         self._canceller = Canceller()
         self._cancel_event = cancel
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> StreamEvent:
-        self._begin_turn()
-        try:
-            while not self._canceller.cancelled:  # then what a read came to is neither an end nor a fault
-                for event in self._ready:
-                    return event
-                if self._is_over():
-                    break
-                self._receive()
-        except Cancelled:
-            pass
-        except HestiaError as error:
-            self._error = error
-            self._end()
-            raise
-        finally:
-            self._reading = False
-        self._end()
-        raise StopIteration
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self._end()
-
     def close(self) -> None:
         """End the stream and its connection; from another thread than the reader's, do so by `cancel`."""
         if self._reading:
             self._canceller.cancel()
         else:
-            self._closed = True
-            self._end()
+            super().close()
 
     def cancel(self) -> None:
         """End the iteration, from any thread, also while it waits for an event."""
         self._canceller.cancel()
 
+    @property
+    def _cancelled(self) -> bool:
+        return self._canceller.cancelled
+
     def _receive(self) -> None:
         if self._machine is None:
-            self._machine = drive(self._steps, self._send, self._canceller.sleep)
+            with suppress(Cancelled):
+                self._machine = drive(self._steps, self._send, self._canceller.sleep)
+                self._ready = self._machine.events()
         else:
             assert self._exchange is not None, "a stream has come with an exchange"
             self._over = not self._exchange.receive()
-        self._ready = self._machine.events()
+            self._ready = self._machine.events()
 
     def _send(self, send: Send) -> Reply:
         self._canceller.watch(self._cancel_event, send.deadline)

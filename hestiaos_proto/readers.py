@@ -17,7 +17,7 @@ from hestiaos_proto.stream import RunStream
 __all__ = ["AsyncStreamReader", "StreamReader"]
 
 
-class StreamReader:
+class _Reader:
     """What is known of a stream that is being read. Its request is sent when the first event is asked for."""
 
     def __init__(self) -> None:
@@ -39,19 +39,82 @@ class StreamReader:
         return None if self._machine is None else self._machine.final
 
     def _begin_turn(self) -> None:
-        if self._closed:
-            raise LocalProtocolError("the stream is closed: start another with run_stream")
-        if self._reading:
-            raise LocalProtocolError("the stream is being read already: give each reader a stream of its own")
-        if self._error is not None:
-            raise self._error
+        if self._reading or self._closed or self._error is not None:
+            raise self._refusal()
         self._reading = True
+
+    def _refusal(self) -> HestiaError:
+        if self._closed:
+            return LocalProtocolError("the stream is closed: start another with run_stream")
+        if self._reading:
+            return LocalProtocolError("the stream is being read already: give each reader a stream of its own")
+        assert self._error is not None, "there is no other reason to refuse"
+        return self._error
+
+    def _fail(self, error: BaseException) -> None:
+        """What broke a turn: a fault is raised again at every later turn, all else closes the stream."""
+        if isinstance(error, HestiaError):
+            self._error = error
+        else:
+            self._closed = True
 
     def _is_over(self) -> bool:
         return self._over or (self._machine is not None and self._machine.finished)
 
 
-class AsyncStreamReader(StreamReader, ABC):
+class StreamReader(_Reader, ABC):
+    """An iterator and context manager, for threads."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> StreamEvent:
+        self._begin_turn()
+        try:
+            while not self._cancelled:  # then what a read came to is neither an end nor a fault
+                for event in self._ready:
+                    return event
+                if self._is_over():
+                    break
+                self._receive()
+        except BaseException as error:  # Ctrl-C ends the stream too; all is raised again
+            self._fail(error)
+            self._end()
+            raise
+        finally:
+            self._reading = False
+        self._end()
+        raise StopIteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self._end()
+
+    def close(self) -> None:
+        """End the stream and its connection."""
+        self._closed = True
+        self._end()
+
+    @property
+    @abstractmethod
+    def _cancelled(self) -> bool:
+        """Whether another thread wants the iteration to end, which it does without an error."""
+
+    @abstractmethod
+    def _receive(self) -> None:
+        """As `AsyncStreamReader._receive`."""
+
+    @abstractmethod
+    def _end(self) -> None:
+        """As `AsyncStreamReader._end`."""
+
+
+class AsyncStreamReader(_Reader, ABC):
     """An asynchronous iterator and context manager, for any event loop."""
 
     def __aiter__(self) -> Self:
@@ -67,8 +130,7 @@ class AsyncStreamReader(StreamReader, ABC):
                     break
                 await self._receive()
         except BaseException as error:  # a cancellation ends the stream too; all is raised again
-            self._error = error if isinstance(error, HestiaError) else None
-            self._closed = self._error is None
+            self._fail(error)
             await self._end()
             raise
         finally:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import pytest
 
 from hestiaos_proto import ConnectionLost, LocalProtocolError, RunStream, StreamEvent, StreamInterrupted
-from hestiaos_proto.readers import AsyncStreamReader
+from hestiaos_proto.readers import AsyncStreamReader, StreamReader
 
 PIECES = [b'data: {"type":"start"}\n\ndata: {"type":"token","data":{"text":"a"}}\n\n', b'data: {"type":"final"}\n\n']
 END = b'data: {"type":"done"}\n\n'
@@ -125,3 +126,117 @@ def test_nothing_is_received_behind_the_end() -> None:
     run(reader._end())
     assert run(read(reader)) == []
     assert len(reader.script) == 3
+
+
+class SyncReader(StreamReader):
+    """As `Reader`; `None` is a read that another thread cancels."""
+
+    def __init__(self, *script: bytes | BaseException | None) -> None:
+        super().__init__()
+        self.script = list(script)
+        self.ends = 0
+        self.stopped = False
+
+    @property
+    def _cancelled(self) -> bool:
+        return self.stopped
+
+    def _receive(self) -> None:
+        self._machine = self._machine or RunStream()
+        step = self.script.pop(0) if self.script else b""
+        if step is None:
+            self.stopped = True
+        elif isinstance(step, BaseException):
+            raise step
+        else:
+            self._machine.receive_data(step)
+            self._over = not step
+        self._ready = self._machine.events()
+
+    def _end(self) -> None:
+        self._over = True
+        self.ends += 1
+
+
+class TestSync:
+    def test_the_events_come_in_their_order_and_the_connection_ends_behind_them(self) -> None:
+        reader = SyncReader(*PIECES, END)
+        assert (reader.text, reader.final) == ("", None)
+        assert [event.type for event in reader] == ["start", "token", "final", "done"]
+        assert (reader.text, reader.final, reader.ends) == ("a", {}, 1)
+        assert list(reader) == []
+
+    def test_a_fault_ends_the_connection_and_is_raised_again(self) -> None:
+        reader = SyncReader(PIECES[0])
+        assert [next(reader).type for _ in range(2)] == ["start", "token"]
+        for _ in range(2):
+            with pytest.raises(StreamInterrupted):
+                next(reader)
+            assert reader.ends == 1
+
+    def test_an_exception_of_the_connection_is_raised_again_too(self) -> None:
+        reader = SyncReader(ConnectionLost("gone"))
+        for _ in range(2):
+            with pytest.raises(ConnectionLost, match="gone"):
+                next(reader)
+
+    def test_ctrl_c_ends_the_connection_and_closes_the_stream(self) -> None:
+        reader = SyncReader(PIECES[0], KeyboardInterrupt(), END)
+        assert [next(reader).type for _ in range(2)] == ["start", "token"]
+        with pytest.raises(KeyboardInterrupt):
+            next(reader)
+        assert reader.ends == 1
+        with pytest.raises(LocalProtocolError, match="the stream is closed: start another"):
+            next(reader)
+
+    def test_a_cancellation_ends_the_iteration_without_an_error(self) -> None:
+        reader = SyncReader(PIECES[0], None, END)
+        assert [event.type for event in reader] == ["start", "token"]
+        assert reader.ends == 1
+        assert list(reader) == []
+        assert reader.script == [END]
+
+    def test_what_has_arrived_is_not_handed_out_once_it_is_cancelled(self) -> None:
+        reader = SyncReader(PIECES[0])
+        assert next(reader) == StreamEvent("start")
+        reader.stopped = True
+        assert list(reader) == []
+
+    def test_a_second_reader_is_refused_and_the_first_goes_on(self) -> None:
+        reader = SyncReader()
+
+        class Nosy(RunStream):
+            def receive_data(self, data: bytes) -> None:
+                with pytest.raises(LocalProtocolError, match="is being read already: give each reader"):
+                    next(reader)
+                super().receive_data(data)
+
+        reader._machine = Nosy()
+        reader.script.extend(PIECES)
+        assert next(reader) == StreamEvent("start")
+
+    def test_leaving_the_block_ends_the_connection(self) -> None:
+        reader = SyncReader(*PIECES)
+        with reader as stream:
+            assert stream is reader
+            assert next(stream) == StreamEvent("start")
+        assert reader.ends == 1
+        with pytest.raises(LocalProtocolError, match="closed"):
+            next(reader)
+
+    def test_a_dropped_stream_ends_the_connection(self) -> None:
+        ends: list[SyncReader] = []
+
+        class Noted(SyncReader):
+            def _end(self) -> None:
+                ends.append(self)
+
+        Noted(*PIECES)
+        gc.collect()
+        assert len(ends) == 1
+
+    def test_nothing_is_received_behind_the_end(self) -> None:
+        reader = SyncReader(*PIECES, END)
+        reader._end()
+        assert list(reader) == []
+        assert len(reader.script) == 3

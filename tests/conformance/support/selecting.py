@@ -8,10 +8,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from random import Random
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from hestiaos_proto import (
@@ -24,7 +24,6 @@ from hestiaos_proto import (
     LocalProtocolError,
     Response,
     Send,
-    StreamEvent,
     TimedOut,
     TransportError,
     call,
@@ -236,54 +235,23 @@ class Stream(StreamReader):
         self._cancel = cancel
         self._held: tuple[Link, Send] | None = None
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> StreamEvent:
-        self._begin_turn()
-        try:
-            while not self._cancel.is_set():
-                for event in self._ready:
-                    return event
-                if self._is_over():
-                    break
-                self._receive()
-        except Cancelled:
-            pass
-        except BaseException as error:
-            self._error = error if isinstance(error, HestiaError) else None
-            self._end()
-            raise
-        finally:
-            self._reading = False
-        self._end()
-        raise StopIteration
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self._end()
-
-    def close(self) -> None:
-        self._closed = True
-        self._end()
-
     def cancel(self) -> None:
         self._cancel.set()
 
+    @property
+    def _cancelled(self) -> bool:
+        return self._cancel.is_set()
+
     def _receive(self) -> None:
-        if self._machine is None:
-            self._machine = drive(self._steps, self._send, self._client.sleep)
-        else:
-            assert self._held is not None
-            link, send = self._held
-            link.receive(send)
-            self._over = link.machine.finished
-        self._ready = self._machine.events()
+        with suppress(Cancelled):
+            if self._machine is None:
+                self._machine = drive(self._steps, self._send, self._client.sleep)
+            else:
+                assert self._held is not None
+                link, send = self._held
+                link.receive(send)
+                self._over = link.machine.finished
+            self._ready = self._machine.events()
 
     def _send(self, send: Send) -> Reply:
         try:
