@@ -49,8 +49,14 @@ class Model:
         return cls(**values, extra=rest)
 
     def to_wire(self) -> dict[str, Any]:
-        """The JSON object that `from_wire` reads back to an equal model, in the wire's own spelling."""
-        return dict(self.extra) | {known.wire: getattr(self, known.name) for known in _known_fields(type(self))}
+        """The JSON object that `from_wire` reads back to an equal model, in the wire's own spelling.
+
+        A response that came with both spellings of a field goes with both.
+        """
+        body = dict(self.extra)
+        for known in _known_fields(type(self)):
+            body[known.name if known.wire in self.extra else known.wire] = getattr(self, known.name)
+        return body
 
 
 @frozen

@@ -205,10 +205,12 @@ def test_the_other_spelling_is_an_attribute() -> None:
     assert AgentResult("r", "a").output == "r"
 
 
-def test_of_both_spellings_at_once_the_described_one_is_the_result_and_is_written_again() -> None:
-    both = ChatResponse.from_wire({"result": "a", "response": "b", "session_id": "s"})
+def test_of_both_spellings_at_once_the_described_one_is_the_result_and_both_are_written_again() -> None:
+    body = {"result": "a", "response": "b", "session_id": "s"}
+    both = ChatResponse.from_wire(body)
     assert both.result == "a"
     assert both.extra == {"response": "b"}
+    assert both.to_wire() == body | {"trace_id": None, "processing_time": None, "model": None}
     assert ChatResponse.from_wire(both.to_wire()) == both
 
 
