@@ -6,7 +6,7 @@ gzip and deflate are undone piece by piece, so that whoever takes the pieces can
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hestiaos_proto.errors import RemoteProtocolError
 
@@ -26,15 +26,17 @@ class ContentDecoder:
 
     def __init__(self, coding: str) -> None:
         self._coding = coding.strip().lower()
+        self._plain = self._coding in ("", "identity")
         self._format = _FORMATS.get(self._coding)
         self._zlib: zlib._Decompress | None = None
         self._head = b""
 
-    def decode(self, data: bytes) -> Iterator[bytes]:
-        """What `data` stands for, at most 64 KiB at a time; `b""` is the end, and is handed on."""
-        if self._coding in ("", "identity"):
-            yield data
-        elif self._format is None:
+    def decode(self, data: bytes) -> Iterable[bytes]:
+        """What `data` stands for, coded data at most 64 KiB at a time; `b""` is the end, and is handed on."""
+        return (data,) if self._plain else self._decode(data)
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
+        if self._format is None:
             raise RemoteProtocolError(f"the response has the content coding {self._coding!r}, which was not asked for")
         elif data:
             yield from self._inflate(self._format, self._head + data)

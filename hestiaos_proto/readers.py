@@ -38,11 +38,6 @@ class _Reader:
         """The `final` event's data, `None` before it."""
         return None if self._machine is None else self._machine.final
 
-    def _begin_turn(self) -> None:
-        if self._reading or self._closed or self._error is not None:
-            raise self._refusal()
-        self._reading = True
-
     def _refusal(self) -> HestiaError:
         if self._closed:
             return LocalProtocolError("the stream is closed: start another with run_stream")
@@ -69,7 +64,9 @@ class StreamReader(_Reader, ABC):
         return self
 
     def __next__(self) -> StreamEvent:
-        self._begin_turn()
+        if self._reading or self._closed or self._error is not None:
+            raise self._refusal()
+        self._reading = True
         try:
             while not self._cancelled:  # then what a read came to is neither an end nor a fault
                 for event in self._ready:
@@ -121,7 +118,9 @@ class AsyncStreamReader(_Reader, ABC):
         return self
 
     async def __anext__(self) -> StreamEvent:
-        self._begin_turn()
+        if self._reading or self._closed or self._error is not None:
+            raise self._refusal()
+        self._reading = True
         try:
             while True:
                 for event in self._ready:
