@@ -86,8 +86,8 @@ class RunStream:
         self._fault: HestiaError | None = None
         self._error: HestiaError | None = None
         self._text: list[str] = []
-        self._kept = True  # the text, as long as it is within the limit
-        self._words: frozenset[str] = frozenset()  # the types whose text is kept, and that leave the state as it is
+        self._kept = True  # the text, as long as it is within the limit; beyond it, it is dropped now and then
+        self._words: frozenset[str] = frozenset()  # the types with a text that leave the state as it is
         self._room = max_event_size  # how many bytes may come before the text can have outgrown the limit
         self.events_received = 0
         self.last_event: StreamEvent | None = None
@@ -247,13 +247,10 @@ class RunStream:
         kind: str = event.type
         if (after := ORDER[self._state].get(kind)) is not None:
             self._state = after
-            if after is State.RUNNING and self._kept:
-                self._words = _TEXTS
-            else:
-                self._words = frozenset()
+            self._words = _TEXTS if after is State.RUNNING else frozenset()
         elif self._strict and (kind in KNOWN_TYPES or self._state is State.DONE):
             raise RemoteProtocolError(f"the stream's order is broken: {kind!r} came where {self._state.value} belongs")
-        if kind in _TEXTS and self._kept and type(word := event.data.get("text")) is str:
+        if kind in _TEXTS and type(word := event.data.get("text")) is str:
             self._text.append(word)
         elif kind == "final":
             self.final = event.data
@@ -262,11 +259,9 @@ class RunStream:
 
     def _measure_text(self) -> None:
         """Join the text so far, and let go of it where it has outgrown the limit of one event."""
-        text = "".join(self._text)
+        text = "".join(self._text) if self._kept else ""
         self._room = self._max_size - len(text)
-        if self._room < 0:
-            self._kept = False
-            self._words = frozenset()
+        self._kept = self._kept and self._room >= 0
         self._text = [text] if self._kept else []
 
     def _end(self) -> None:

@@ -628,8 +628,10 @@ class TestBlocks:
     def test_text_over_the_limit_is_let_go_of_though_nobody_asks_for_it(self) -> None:
         stream = RunStream(max_event_size=1000)
         feed(stream, [START, *[TOKEN.replace(b'"a"', b'"%s"' % (b"a" * 500))] * 20])
+        assert len("".join(stream._text)) <= 1000
+        with pytest.raises(LocalProtocolError, match="over 1000 characters and was not kept"):
+            _ = stream.text
         assert stream._text == []
-        assert not stream._kept
         stream = RunStream(max_event_size=1000)
         feed(stream, [START, *[TOKEN] * 100])
         assert stream.text == "a" * 100
