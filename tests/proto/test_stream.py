@@ -535,6 +535,12 @@ class TestLimits:
         _, fault = feed(stream, list(endless))
         assert "longer than 1000 bytes" in str(fault)
 
+    def test_text_counts_wherever_it_comes_where_the_order_is_not_enforced(self) -> None:
+        stream = RunStream(strict=False)
+        odd = lines('{"type":"token","data":{"text":7}}', '{"type":"token","data":{"TEXT":"no"}}', '{"type":"token"}')
+        feed(stream, [TOKEN, odd, START, TOKEN, FINAL, TOKEN, DONE, TOKEN, b""])
+        assert stream.text == "aaaa"
+
     def test_text_over_the_limit_is_not_kept_and_the_events_go_on(self) -> None:
         stream = RunStream(max_event_size=60)
         events, fault = feed(stream, [START + TOKEN * 60])

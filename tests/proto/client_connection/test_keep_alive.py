@@ -1,0 +1,115 @@
+"""When a connection can be used again, and what spoils it for the next operation."""
+
+from __future__ import annotations
+
+import pytest
+from exchanging import (
+    EVENTS,
+    HEALTH,
+    HEALTH_BODY,
+    STREAM,
+    asked,
+    listening,
+    receive,
+    response,
+)
+
+from hestiaos_proto import (
+    ClientConnection,
+    LocalProtocolError,
+    RemoteProtocolError,
+    operations,
+)
+
+
+class TestKeepAlive:
+    def test_one_operation_after_another(self) -> None:
+        connection = ClientConnection()
+        for _ in range(3):
+            connection.send(operations.health())
+            receive(connection, response())
+            assert connection.result == HEALTH
+            connection.send(operations.run_stream("x"))
+            assert connection.reply is None
+            assert receive(connection, STREAM) == EVENTS
+            assert connection.result.final == {}
+            assert connection.reusable
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            response(HEALTH_BODY, "Connection: close"),
+            response(version="1.0"),
+        ],
+        ids=["Connection: close", "HTTP/1.0"],
+    )
+    def test_the_last_of_a_connection(self, data: bytes) -> None:
+        connection = asked()
+        receive(connection, data)
+        assert connection.finished
+        assert connection.result == HEALTH
+        assert not connection.reusable
+        with pytest.raises(LocalProtocolError, match="open a new one"):
+            connection.send(operations.health())
+        assert connection.result == HEALTH
+
+    def test_the_server_closes_between_two_operations(self) -> None:
+        connection = asked()
+        receive(connection, response())
+        assert connection.reusable
+        receive(connection, b"")
+        assert not connection.reusable
+        assert connection.result == HEALTH
+
+    def test_the_server_closes_before_the_first_operation(self) -> None:
+        connection = ClientConnection()
+        connection.receive_data(b"")
+        assert not connection.reusable
+        with pytest.raises(LocalProtocolError, match="open a new one"):
+            connection.send(operations.health())
+
+
+class TestUnasked:
+    def test_before_the_first_operation(self) -> None:
+        connection = ClientConnection()
+        connection.receive_data(b"220 mail.example ESMTP\r\n")
+        assert not connection.reusable
+        with pytest.raises(LocalProtocolError, match="open a new one") as refused:
+            connection.send(operations.health())
+        assert isinstance(refused.value.__cause__, RemoteProtocolError)
+
+    @pytest.mark.parametrize("together", [True, False], ids=["in one piece", "later"])
+    @pytest.mark.parametrize("ahead", [b"x", response()], ids=["a byte", "a response"])
+    def test_behind_a_response_it_ends_the_connection_and_not_the_result(self, ahead: bytes, together: bool) -> None:
+        for connection, data in ((asked(), response()), (listening(), STREAM)):
+            receive(connection, *([data + ahead] if together else [data, ahead]))
+            assert connection.finished
+            assert not connection.reusable
+            assert list(connection.events()) == []
+            assert connection.result == HEALTH or connection.result.final == {}
+            with pytest.raises(LocalProtocolError, match="open a new one") as refused:
+                connection.send(operations.health())
+            assert isinstance(refused.value.__cause__, RemoteProtocolError)
+
+
+def test_what_comes_behind_a_response_without_a_body_spoils_the_connection_only(cuts) -> None:
+    for pieces in cuts(b"HTTP/1.1 204 No Content\r\n\r\nmore"):
+        connection = asked(operations.delete_secret("k"))
+        for piece in pieces:
+            connection.receive_data(piece)
+        assert connection.result is None
+        assert not connection.reusable
+
+
+def test_what_is_told_of_bytes_that_belong_to_no_response() -> None:
+    early = ClientConnection()
+    early.receive_data(b"HTTP/1.1 200 OK\r\n\r\n")
+    with pytest.raises(LocalProtocolError, match="cannot be used again") as caught:
+        early.send(operations.health())
+    assert str(caught.value.__cause__).endswith("the server sent something that nobody asked for")
+
+    late = asked()
+    late.receive_data(response() + response())
+    with pytest.raises(LocalProtocolError, match="cannot be used again") as caught:
+        late.send(operations.health())
+    assert str(caught.value.__cause__).endswith("the server sent more than the response")

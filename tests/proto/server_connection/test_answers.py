@@ -1,0 +1,120 @@
+"""The bytes that a server's end sends for an answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from serving import (
+    EVENTS,
+    GET,
+    HEALTH,
+    STREAM,
+    Client,
+    post,
+    serve,
+)
+
+from hestiaos_proto import (
+    Control,
+    GovernanceBlock,
+    LocalProtocolError,
+    NotFound,
+    ServerConnection,
+    ServerError,
+    StreamEvent,
+)
+
+
+class TestAnswers:
+    def test_a_result(self) -> None:
+        connection = ServerConnection()
+        serve(connection, GET)
+        status, headers, body = Client().read(connection.send(HEALTH))
+        assert (status, headers["content-type"], json.loads(body)) == (200, "application/json", HEALTH.to_wire())
+        assert "date" not in headers
+
+    def test_a_clock_dates_it(self) -> None:
+        connection = ServerConnection(clock=lambda: 784111777.0)
+        for data, item in ((GET, HEALTH), (STREAM, EVENTS[0])):
+            serve(connection, data)
+            assert b"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n" in connection.send(item)
+
+    def test_an_exception(self) -> None:
+        connection = ServerConnection()
+        serve(connection, post())
+        status, _, body = Client().read(connection.send(GovernanceBlock("t-1")))
+        assert (status, json.loads(body)["trace_id"]) == (403, "t-1")
+
+    def test_an_exception_that_is_not_ours_tells_nothing(self) -> None:
+        connection = ServerConnection()
+        serve(connection, post())
+        status, _, body = Client().read(connection.send(ValueError("hunter2")))
+        assert status == 500
+        assert b"hunter2" not in body
+
+    def test_a_result_that_cannot_be_written_can_be_followed_by_one_that_can(self) -> None:
+        connection = ServerConnection()
+        serve(connection, b"GET /api/system/config HTTP/1.1\r\nHost: h\r\n\r\n")
+        with pytest.raises(ValueError, match="Out of range"):
+            connection.send({"x": float("nan")})
+        assert Client().read(connection.send(ServerError()))[0] == 500
+
+    def test_no_governance_trace(self) -> None:
+        connection = ServerConnection()
+        serve(connection, b"GET /api/governance/trace/c HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert Client().read(connection.send(None))[0] == 404
+
+    def test_405_says_what_is_allowed(self) -> None:
+        connection = ServerConnection()
+        call = serve(connection, b"POST /api/secrets/k HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+        assert Client().read(connection.send(call.refusal))[1]["allow"] == "DELETE, GET"
+
+    def test_head_is_405_without_a_body(self) -> None:
+        connection = ServerConnection()
+        call = serve(connection, b"HEAD /api/v1/health HTTP/1.1\r\nHost: h\r\n\r\n")
+        status, headers, body = Client("HEAD").read(connection.send(call.refusal))
+        assert (status, headers["allow"], body) == (405, "GET", b"")
+        assert int(headers["content-length"]) > 0
+        assert not connection.must_close
+        assert serve(connection, GET).operation == "health"
+
+
+class TestKindsOfAnswers:
+    """A call is answered in its own kind, and what is refused leaves it to be answered."""
+
+    @pytest.mark.parametrize("item", [Control.HEARTBEAT, StreamEvent("start")], ids=["heartbeat", "event"])
+    def test_a_stream_is_no_answer_to_a_call_for_one_result(self, item: object) -> None:
+        connection = ServerConnection()
+        serve(connection, post("/api/chat", b'{"message":"hi"}'))
+        with pytest.raises(LocalProtocolError, match="chat is answered with one result, not with a stream"):
+            connection.send(item)
+        assert Client("POST").read(connection.send(NotFound("gone")))[0] == 404
+
+    def test_a_result_is_no_answer_to_a_call_for_a_stream(self) -> None:
+        connection = ServerConnection()
+        serve(connection, STREAM)
+        with pytest.raises(LocalProtocolError, match="run_stream is answered with StreamEvents up to 'done'"):
+            connection.send({"result": "x"})
+        assert connection.send(StreamEvent("start")).startswith(b"HTTP/1.1 200 ")
+
+    def test_a_call_that_cannot_be_carried_out_has_no_result(self) -> None:
+        connection = ServerConnection()
+        call = serve(connection, b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n")
+        with pytest.raises(LocalProtocolError, match="cannot be carried out: send its refusal"):
+            connection.send({})
+        assert call.refusal is not None
+        assert connection.send(call.refusal).startswith(b"HTTP/1.1 404 ")
+
+    def test_an_exception_behind_an_unknown_type_begins_the_stream_before_it_ends_it(self) -> None:
+        connection = ServerConnection()
+        serve(connection, STREAM)
+        out = connection.send(StreamEvent("ping")) + connection.send(NotFound("gone"))  # type: ignore[arg-type]  # not known
+        places = [out.index(f'"type":"{kind}"'.encode()) for kind in ("ping", "start", "error", "done")]
+        assert places == sorted(places)
+
+
+def test_the_last_answer_says_that_it_is_as_the_standard_spells_it() -> None:
+    connection = ServerConnection(max_body_size=5)
+    call = serve(connection, post(body=b'{"a":1}')[:-1])
+    assert b"\r\nConnection: close\r\n" in connection.send(call.refusal)
