@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from hestiaos_proto import json
-from hestiaos_proto.errors import NotFound, RemoteProtocolError, ServerError, StatusError
+from hestiaos_proto.errors import LocalProtocolError, NotFound, RemoteProtocolError, ServerError, StatusError
 from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.routes import ROUTES, recognise
 from hestiaos_proto.status import error_to_wire
@@ -59,7 +59,7 @@ class Call:
     @property
     def idempotency_key(self) -> str | None:
         """What makes a repeat of the same call recognisable; `None` where there is none."""
-        return self.headers.get("idempotency-key")
+        return self.headers.get("idempotency-key") or None
 
 
 @frozen
@@ -83,20 +83,25 @@ def read_call(method: str, target: str, headers: Mapping[str, str], body: bytes)
 def answer(operation: str, result: object) -> Answer:
     """The response that says `result`, which is what the operation gives or an exception.
 
-    An exception that is no `StatusError` is answered as a `ServerError` that tells nothing of it.
+    An exception that is no `StatusError` is answered as a `ServerError` that tells nothing of it. Raises
+    `LocalProtocolError` for what is no result of the operation.
     """
     if isinstance(result, BaseException):
         return _refuse(as_status_error(result))
     route = ROUTES[operation]
     if result is None and route.absent:  # on the wire that there is none is a 404
         return _refuse(NotFound())
+    if not isinstance(result, route.result):
+        raise LocalProtocolError(
+            f"{operation} is answered with a {route.result.__name__}, not with a {type(result).__name__}"
+        )
     body = json.dumps(route.write(result))
     return Answer(200, (_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body)
 
 
 def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
     """What a client is told of an exception; `status` is for a request that broke the protocol."""
-    if isinstance(error, StatusError) and error.status_code >= 400:
+    if isinstance(error, StatusError) and 400 <= error.status_code < 600:
         return error
     if isinstance(error, RemoteProtocolError):  # here the remote side is the client
         return StatusError(error.message, status_code=status, code="BAD_REQUEST")

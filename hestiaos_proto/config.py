@@ -8,10 +8,11 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from attrs import Factory, field, frozen
+from attrs.validators import optional
 
 from hestiaos_proto.sse import MAX_EVENT_SIZE
 
-__all__ = ["DEFAULT_BASE_URL", "MAX_BODY_SIZE", "MAX_HEAD_SIZE", "Config"]
+__all__ = ["DEFAULT_BASE_URL", "FIELD_VALUE", "MAX_BODY_SIZE", "MAX_HEAD_SIZE", "Config"]
 
 DEFAULT_BASE_URL = "http://localhost:8000"
 MAX_HEAD_SIZE = 64 * 1024
@@ -21,7 +22,9 @@ MAX_BODY_SIZE = 16 * 1024 * 1024
 
 _VISIBLE = re.compile(r"[!-~]+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_FIELD_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?|")  # RFC 9110, section 5.5, without obs-text
+FIELD_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?|")
+"""What a header's value may be: RFC 9110, section 5.5, without obs-text."""
+
 _OURS = frozenset({"authorization", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"})
 
 
@@ -58,7 +61,7 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
             raise ValueError(f"{name!r} is no header name")
         if name.lower() in _OURS:
             raise ValueError(f"the header {name!r} is the client's own and cannot be given")
-        if not _FIELD_VALUE.fullmatch(value):
+        if not FIELD_VALUE.fullmatch(value):
             raise ValueError(f"the header {name!r} has a value with a character that no header may have")
     return dict(headers)
 
@@ -68,11 +71,17 @@ def _origin(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _positive(instance: Config, attribute: Any, value: float | None) -> None:
-    if value is not None and not (isinstance(value, (int, float)) and 0 < value < 10**9):
+def _positive(instance: Config, attribute: Any, value: float) -> None:
+    if not (isinstance(value, (int, float)) and 0 < value < 10**9):
         raise ValueError(
             f"{attribute.name} must be a number greater than 0 and below a thousand million, not {value!r}"
         )
+
+
+def _size(instance: Config, attribute: Any, value: int) -> None:
+    _positive(instance, attribute, value)
+    if not isinstance(value, int):
+        raise ValueError(f"{attribute.name} must be a whole number of bytes, not {value!r}")
 
 
 def _not_negative(instance: Config, attribute: Any, value: int) -> None:
@@ -94,11 +103,11 @@ class Config:
     api_key: str | None = field(default=None, converter=_api_key, repr=lambda key: "None" if key is None else "'***'")
     timeout: float = field(default=30.0, validator=_positive)
     retries: int = field(default=3, validator=_not_negative)
-    deadline: float | None = field(default=None, validator=_positive)
+    deadline: float | None = field(default=None, validator=optional(_positive))
     headers: Mapping[str, str] = field(factory=dict, converter=_headers, repr=False)
     strict: bool = True
-    max_body_size: int = field(default=MAX_BODY_SIZE, validator=_positive)
-    max_event_size: int = field(default=MAX_EVENT_SIZE, validator=_positive)
+    max_body_size: int = field(default=MAX_BODY_SIZE, validator=_size)
+    max_event_size: int = field(default=MAX_EVENT_SIZE, validator=_size)
     origin: str = field(init=False, repr=False, eq=False, default=Factory(lambda self: _origin(self.base_url), True))
     root_path: str = field(
         init=False, repr=False, eq=False, default=Factory(lambda self: urlsplit(self.base_url).path, True)

@@ -23,16 +23,19 @@ def format_http_date(seconds: float) -> str:
     return f"{_DAYS[date.weekday()]}, {date.day:02} {_MONTHS[date.month - 1]} {date:%Y %H:%M:%S} GMT"
 
 
-def parse_http_date(text: str, *, now: float) -> float | None:
+def parse_http_date(text: str, *, now: float | None) -> float | None:
     """The seconds since 1970 that `text` names, `None` where it is no date.
 
     `now`, in the same seconds, decides the century of a year of two digits: it is never more than 50 years ahead.
+    Without it such a year is no date.
     """
     found = next((match for form in _FORMS if (match := re.fullmatch(form, text, re.ASCII))), None)
     if found is None or found["month"] not in _MONTHS:
         return None
     year = int(found["year"])
     if len(found["year"]) == 2:
+        if now is None:
+            return None
         this_year = datetime.fromtimestamp(now, UTC).year
         year += this_year - this_year % 100
         if year > this_year + 50:

@@ -21,7 +21,18 @@ except ImportError:  # the `speed` extra is not installed
 else:
     _read_fast = _FastDecoder().decode
 
-__all__ = ["MAX_DEPTH", "SHALLOW", "depth", "dumps", "ends_in_string", "is_deep", "loads", "record_reader", "unclosed"]
+__all__ = [
+    "MAX_DEPTH",
+    "SHALLOW",
+    "depth",
+    "dumps",
+    "ends_in_string",
+    "is_deep",
+    "loads",
+    "record_reader",
+    "spellings",
+    "unclosed",
+]
 
 MAX_DEPTH = 128
 """How many arrays and objects may stand inside one another. RFC 8259, section 9, lets a parser set this limit."""
@@ -76,6 +87,11 @@ def dumps(value: Any) -> bytes:
         raise ValueError("the value is nested too deeply, or contains itself") from None
 
 
+def spellings(text: str) -> set[str]:
+    """How writers of JSON spell a text inside a string: escaped where it has to be, or wherever it is not ASCII too."""
+    return {encode(text)[1:-1] for encode in (_encode, _encode_ascii)}
+
+
 def is_deep(data: bytes) -> bool:
     """Whether the text is nested deeper than `MAX_DEPTH`."""
     # A text with few brackets cannot be deep, so the exact depth is taken of the others only.
@@ -128,4 +144,5 @@ def _refuse_constant(name: str) -> Any:
 
 
 _encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode_ascii = JSONEncoder().encode
 _decoder = JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)

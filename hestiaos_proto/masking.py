@@ -20,9 +20,8 @@ class Mask:
 
     @cached_property
     def _secrets(self) -> list[str]:
-        # As it stands inside a JSON string, too. The longest first: one may be the beginning of another.
-        spelled = self._plain | {json.dumps(secret).decode()[1:-1] for secret in self._plain}
-        return sorted(spelled, key=len, reverse=True)
+        # The longest first: one may be the beginning of another.
+        return sorted({spelled for secret in self._plain for spelled in _spellings(secret)}, key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """`text`, masked."""
@@ -54,9 +53,14 @@ class Mask:
             error.args = (masked,)
         return masked
 
-    def quote(self, data: bytes | bytearray) -> str:
+    def quote(self, data: bytes | bytearray | str) -> str:
         """The beginning of `data` as an error quotes it."""
-        longest = max(map(len, self._secrets), default=0)
-        # A secret that the cut goes through has to be seen whole to be masked.
-        start = self.text(data[: 4 * (_QUOTED + longest)].decode("utf-8", "replace")).strip()
-        return repr(start[:_QUOTED]) + ("…" if len(start) > _QUOTED else "")
+        # All of it is masked before it is cut: a secret that the cut goes through would not be seen whole.
+        text = self.text(data if isinstance(data, str) else data.decode("utf-8", "replace").strip())
+        return repr(text[:_QUOTED]) + ("…" if len(text) > _QUOTED else "")
+
+
+def _spellings(secret: str) -> set[str]:
+    """As it is, inside a JSON string, and as Python's `repr` of the bytes, in which h11 quotes what is no header."""
+    quoted = repr(bytearray(secret.encode()))[len("bytearray(b'") : -len("')")]
+    return {secret, quoted, quoted.replace("\\'", "'")} | json.spellings(secret)

@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from attrs import field, frozen
 
-from hestiaos_proto.config import Config
+from hestiaos_proto.config import FIELD_VALUE, Config
 from hestiaos_proto.content import ACCEPT_ENCODING
 from hestiaos_proto.masking import Mask
 from hestiaos_proto.messages import Request, Response
@@ -72,7 +72,9 @@ class Operation(Generic[T]):
     patience: float = field(default=0.0, repr=False)
 
     def request(self, config: Config, idempotency_key: str | None = None) -> Request:
-        """The request to send."""
+        """The request to send. Raises `ValueError` for a key that no header can carry."""
+        if idempotency_key is not None and not (idempotency_key and FIELD_VALUE.fullmatch(idempotency_key)):
+            raise ValueError("the idempotency key is empty, or has a character that no header may have")
         headers = {
             "User-Agent": f"hestiaos-sdk/{__version__}",
             "Accept": "text/event-stream" if self.route.streams else "application/json",

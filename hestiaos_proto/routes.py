@@ -20,6 +20,7 @@ from hestiaos_proto.models import (
     AgentResult,
     ChatResponse,
     HealthResponse,
+    Model,
     RunResponse,
     SystemMetrics,
     SystemStatus,
@@ -38,14 +39,15 @@ class Route(Generic[T]):
 
     `idempotent` (RFC 9110, section 9.2.2) says that a repeat does no more than the first request did. `read` makes the
     result of a successful response, and of a 404 where `absent` says that it is an answer; `write` makes the
-    response's JSON of a result. `streams` is whether the answer is an event stream. `args` are the arguments, those of
-    the path first.
+    response's JSON of a `result`. `streams` is whether the answer is an event stream. `args` are the arguments, those
+    of the path first.
     """
 
     operation: str
     method: str
     path: str
     body: Layout | None = field(default=None, repr=False)
+    result: type = field(default=dict, kw_only=True, repr=False)
     read: Callable[[Response], T] = field(kw_only=True, repr=False)
     write: Callable[[Any], Any] = field(default=lambda result: result, kw_only=True, repr=False)
     idempotent: bool = field(default=True, kw_only=True)
@@ -116,9 +118,11 @@ def recognise(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any
     `InvalidInput` for arguments that do not fit.
     """
     # RFC 9112, section 3.2.2: a server takes the absolute form too.
-    path = target.partition("?")[0] if target.startswith("/") else "/" + target.partition("://")[2].partition("/")[2]
+    path = target.partition("?")[0]
+    if not path.startswith("/"):
+        path = "/" + path.partition("://")[2].partition("/")[2]
     try:
-        segments = [unquote_to_bytes(segment).decode() for segment in path.partition("?")[0].split("/")]
+        segments = [unquote_to_bytes(segment).decode() for segment in path.split("/")]
     except UnicodeDecodeError:
         raise _invalid([Problem(loc=["path"], msg="the path is not UTF-8", type="path_invalid")]) from None
     found = [(route, arguments) for route in ROUTES.values() if (arguments := route.match(segments)) is not None]
@@ -224,21 +228,27 @@ _EXPLAIN: Layout = {"command_type": Arg("command_type", str), "command_input": A
 
 _wire = methodcaller("to_wire")
 
+
+def _of(model: type[Model]) -> dict[str, Any]:
+    """What a row has whose result is a model."""
+    return {"result": model, "read": _json(model.from_wire), "write": _wire}
+
+
 _TABLE: tuple[Route[Any], ...] = (
-    Route("run", "POST", "/api/v1/run", _RUN, read=_json(RunResponse.from_wire), write=_wire, idempotent=False),
+    Route("run", "POST", "/api/v1/run", _RUN, **_of(RunResponse), idempotent=False),
     Route("run_stream", "POST", "/api/v1/run/stream", _RUN, read=_stream, idempotent=False, streams=True),
-    Route("health", "GET", "/api/v1/health", read=_json(HealthResponse.from_wire), write=_wire),
-    Route("trace", "GET", "/api/v1/trace/{trace_id}", read=_json(TraceResponse.from_wire), write=_wire),
-    Route("chat", "POST", "/api/chat", _CHAT, read=_json(ChatResponse.from_wire), write=_wire, idempotent=False),
-    Route(
-        "run_agent", "POST", "/api/agents/run", _AGENT, read=_json(AgentResult.from_wire), write=_wire, idempotent=False
-    ),
-    Route("system_status", "GET", "/api/system/status", read=_json(SystemStatus.from_wire), write=_wire),
+    Route("health", "GET", "/api/v1/health", **_of(HealthResponse)),
+    Route("trace", "GET", "/api/v1/trace/{trace_id}", **_of(TraceResponse)),
+    Route("chat", "POST", "/api/chat", _CHAT, **_of(ChatResponse), idempotent=False),
+    Route("run_agent", "POST", "/api/agents/run", _AGENT, **_of(AgentResult), idempotent=False),
+    Route("system_status", "GET", "/api/system/status", **_of(SystemStatus)),
     Route("system_config", "GET", "/api/system/config", read=_json(_object)),
-    Route("system_metrics", "GET", "/api/system/metrics", read=_json(SystemMetrics.from_wire), write=_wire),
-    Route("get_secret", "GET", "/api/secrets/{key}", read=_json(_secret), write=lambda value: {"value": value}),
-    Route("set_secret", "POST", "/api/secrets", _SET_SECRET, read=_nothing, write=_no_fields),
-    Route("delete_secret", "DELETE", "/api/secrets/{key}", read=_nothing, write=_no_fields),
+    Route("system_metrics", "GET", "/api/system/metrics", **_of(SystemMetrics)),
+    Route(
+        "get_secret", "GET", "/api/secrets/{key}", result=str, read=_json(_secret), write=lambda value: {"value": value}
+    ),
+    Route("set_secret", "POST", "/api/secrets", _SET_SECRET, result=object, read=_nothing, write=_no_fields),
+    Route("delete_secret", "DELETE", "/api/secrets/{key}", result=object, read=_nothing, write=_no_fields),
     Route("explain", "POST", "/api/governance/explain", _EXPLAIN, read=_json(_object)),
     Route("governance_status", "GET", "/api/governance/stability", read=_json(_object)),
     Route("governance_trace", "GET", "/api/governance/trace/{command_id}", read=_object_or_none, absent=True),

@@ -249,7 +249,9 @@ class RunStream:
             self._state = after
             self._words = _TEXTS if after is State.RUNNING else frozenset()
         elif self._strict and (kind in KNOWN_TYPES or self._state is State.DONE):
-            raise RemoteProtocolError(f"the stream's order is broken: {kind!r} came where {self._state.value} belongs")
+            raise RemoteProtocolError(
+                f"the stream's order is broken: {self._mask.quote(kind)} came where {self._state.value} belongs"
+            )
         if kind in _TEXTS and type(word := event.data.get("text")) is str:
             self._text.append(word)
         elif kind == "final":
@@ -260,9 +262,10 @@ class RunStream:
     def _measure_text(self) -> None:
         """Join the text so far, and let go of it where it has outgrown the limit of one event."""
         text = "".join(self._text) if self._kept else ""
-        self._room = self._max_size - len(text)
-        self._kept = self._kept and self._room >= 0
+        self._kept = self._kept and len(text) <= self._max_size
         self._text = [text] if self._kept else []
+        # A text close to the limit is not joined again at every event: it may outgrow it by so much unnoticed.
+        self._room = max(self._max_size - len(text), self._max_size // 16)
 
     def _end(self) -> None:
         if self._done and not self._partial:

@@ -99,19 +99,22 @@ class ClientConnection:
     def send(self, item: Operation[Any] | Send, *, idempotency_key: str | None = None) -> bytes:
         """The bytes of an operation's request; with a key, a server can recognise a repeat.
 
-        Raises `LocalProtocolError` while another operation is under way, and when the connection is done for.
+        Raises `LocalProtocolError` while another operation is under way, and when the connection is done for,
+        `ValueError` for a key that no header can carry; then nothing is sent.
         """
         if not self.reusable:
             if self.finished:
                 raise LocalProtocolError("the connection cannot be used again: open a new one") from self._fault
             raise LocalProtocolError("an operation is under way: receive its response to the end before the next send")
-        self._send = item if isinstance(item, Send) else Send.of(item, self._config, Deadline.never(), idempotency_key)
+        send = item if isinstance(item, Send) else Send.of(item, self._config, Deadline.never(), idempotency_key)
+        data = self._encode(send.request)
+        self._send = send
         self._served = self._complete
         self._response = None
         self._chunks = None
         self._complete = False
         self._beginning = b""
-        return self._encode(self._send.request)
+        return data
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived, in whatever pieces; `b""` is the end of the connection."""

@@ -1,12 +1,16 @@
-"""The bound on the head of a message: its first line and its headers."""
+"""The head of a message, its first line and its headers: how large it may be, and what is told of a wrong one."""
 
 from __future__ import annotations
+
+import re
 
 import h11
 
 from hestiaos_proto.config import MAX_HEAD_SIZE
 
-__all__ = ["MAX_HEAD_SIZE", "head_size"]
+__all__ = ["MAX_HEAD_SIZE", "head_size", "unquoted"]
+
+_QUOTED = re.compile(r""":? *(bytearray\()?b['"].*""", re.DOTALL)
 
 
 def head_size(head: h11.Request | h11.Response) -> int:
@@ -16,3 +20,10 @@ def head_size(head: h11.Request | h11.Response) -> int:
     else:
         line = len(head.reason) + len("HTTP/1.1 200 \r\n")
     return line + sum(len(name) + len(value) + len(": \r\n") for name, value in head.headers) + len("\r\n")
+
+
+def unquoted(error: h11.RemoteProtocolError) -> str:
+    """What h11 says of a broken message, less what it quotes, which may be a key; in the exception too."""
+    told = _QUOTED.sub("", str(error))
+    error.args = (told,)
+    return told

@@ -17,7 +17,7 @@ from hestiaos_proto.answers import (
     read_call,
 )
 from hestiaos_proto.config import MAX_BODY_SIZE
-from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size
+from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size, unquoted
 from hestiaos_proto.errors import LocalProtocolError, RemoteProtocolError, StatusError
 from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.http_date import format_http_date
@@ -27,6 +27,7 @@ from hestiaos_proto.stream import KNOWN_TYPES
 
 __all__ = ["Control", "ServerConnection"]
 
+_PIECE = 64 * 1024  # how much h11 is given at a time of what came ahead, in bytes
 _HEARTBEAT = encode_comment("heartbeat")
 
 
@@ -55,7 +56,10 @@ class ServerConnection:
         self._last_event: StreamEvent | None = None
         self._error: RemoteProtocolError | None = None
         self._status = 400
-        self._ahead = 0
+        self._ahead = bytearray()  # what has come and is not h11's yet: it takes no more than it needs
+        self._hungry = True  # h11 has read all that it has
+        self._closed = False
+        self._overrun: RemoteProtocolError | None = None
 
     @property
     def expects_continue(self) -> bool:
@@ -66,26 +70,31 @@ class ServerConnection:
     @property
     def must_close(self) -> bool:
         """Whether the connection has to be closed once all bytes of `send` are written."""
-        return self._h11.our_state in (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
+        return self._overrun is not None or self._h11.our_state in (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived, in whatever pieces; `b""` is the end of what the client sends.
 
-        Raises `RemoteProtocolError` where more than one request's worth has come ahead of an answer.
+        Raises `RemoteProtocolError` where more than one request's worth has come ahead of an answer; the call that
+        waits can still be answered, and is the last one.
         """
-        if self._call is not None:  # h11 keeps what comes ahead of its turn
-            self._ahead += len(data)
-            if self._ahead > MAX_HEAD_SIZE + self._max_size:
-                raise RemoteProtocolError("the client sends on and on without waiting for its answer")
-        try:
+        if self._closed and data:
+            raise LocalProtocolError("data was received after the end of the connection: use a new one")
+        if self._overrun is not None:
+            raise self._overrun
+        self._closed = not data
+        if self._hungry:
             self._h11.receive_data(data)
-        except RuntimeError:  # h11's word for data behind the end
-            raise LocalProtocolError("data was received after the end of the connection: use a new one") from None
+        elif len(self._ahead) + len(data) <= MAX_HEAD_SIZE + self._max_size:
+            self._ahead += data
+        else:
+            self._overrun = RemoteProtocolError("the client sends on and on without waiting for its answer")
+            raise self._overrun
 
     def events(self) -> Iterator[Call]:
         """The calls that are whole. Raises `RemoteProtocolError` for what is no HTTP; `send` takes it as an answer."""
-        if self._error is not None:
-            raise self._error
+        if (error := self._error or self._overrun) is not None:
+            raise error
         # One call at a time, and nothing of what comes behind the last answer of a connection: it cannot be answered.
         while self._call is None and not self.must_close:
             event = self._next_event()
@@ -97,11 +106,9 @@ class ServerConnection:
             elif isinstance(event, h11.Data):
                 self._body += event.data
             if (refusal := self._too_large(event)) is not None:
-                self._call = Call("", {}, self._headers(), refusal)
-                yield self._call
+                yield self._begin(Call("", {}, self._headers(), refusal))
             elif isinstance(event, h11.EndOfMessage):
-                self._call = self._read_call()
-                yield self._call
+                yield self._begin(self._read_call())
 
     def send(self, item: object) -> bytes:
         """What to put on the wire for a result, a `StreamEvent`, an exception or a `Control`.
@@ -121,7 +128,7 @@ class ServerConnection:
             if item is Control.HEARTBEAT:
                 return self._begin_stream() + self._bytes(h11.Data(data=_HEARTBEAT))
             if isinstance(item, StreamEvent):
-                return self._send_event(item)
+                return self._send_events(item)
             raise LocalProtocolError(f"{self._call.operation} is answered with StreamEvents up to 'done'")
         if item is Control.HEARTBEAT or isinstance(item, StreamEvent):
             raise LocalProtocolError(f"{self._call.operation} is answered with one result, not with a stream")
@@ -134,16 +141,36 @@ class ServerConnection:
 
     def _send_exception(self, error: BaseException) -> bytes:
         if self._h11.our_state is h11.SEND_BODY:
-            return b"".join(self._send_event(event) for event in error_events(error, self._last_event))
+            return self._send_events(*error_events(error, self._last_event))
         return self._send_whole(error)
 
     def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:
-            return self._h11.next_event()
+            while (event := self._h11.next_event()) is h11.NEED_DATA and self._feed():
+                pass
+            return event
         except h11.RemoteProtocolError as error:
-            self._error = RemoteProtocolError(f"this is no HTTP/1.1 request: {error}")
+            self._error = RemoteProtocolError(f"this is no HTTP/1.1 request: {unquoted(error)}")
             self._status = error.error_status_hint
             raise self._error from error
+
+    def _feed(self) -> bool:
+        """Give h11 more of what has come ahead, if there is more."""
+        if self._hungry:
+            return False
+        if self._ahead:
+            self._h11.receive_data(bytes(self._ahead[:_PIECE]))
+            del self._ahead[:_PIECE]
+            return True
+        self._hungry = True
+        if self._closed:
+            self._h11.receive_data(b"")
+        return self._closed
+
+    def _begin(self, call: Call) -> Call:
+        self._call = call
+        self._hungry = False
+        return call
 
     def _too_large(self, event: object) -> StatusError | None:
         head = self._head()
@@ -170,12 +197,13 @@ class ServerConnection:
         head = self._head()
         return read_call(head.method.decode("ascii"), head.target.decode("latin-1"), self._headers(), bytes(self._body))
 
-    def _send_event(self, event: StreamEvent) -> bytes:
-        data = encode_stream_event(event)  # before anything is said: it may be refused
+    def _send_events(self, *events: StreamEvent) -> bytes:
+        data = b"".join(map(encode_stream_event, events))  # before anything is said: one may be refused
         out = self._begin_stream() + self._bytes(h11.Data(data=data))
-        if event.type in KNOWN_TYPES:  # the others leave the order as it is
-            self._last_event = event
-        return out + self._finish() if event.type == "done" else out
+        for event in events:
+            if event.type in KNOWN_TYPES:  # the others leave the order as it is
+                self._last_event = event
+        return out + self._finish() if events[-1].type == "done" else out
 
     def _begin_stream(self) -> bytes:
         if self._h11.our_state is h11.SEND_BODY:
@@ -188,7 +216,7 @@ class ServerConnection:
             result = as_status_error(self._error, status=self._status)
         reply = answer(self._call.operation if self._call is not None else "", result)
         headers = self._dated(reply.headers)
-        if self._h11.their_state is not h11.DONE:  # the rest of the request is not waited for
+        if self._h11.their_state is not h11.DONE or self._overrun is not None:  # what comes more is not waited for
             headers.append(("Connection", "close"))
         out = self._bytes(h11.Response(status_code=reply.status, headers=headers))
         if self._request is not None and self._request.method == b"HEAD":
@@ -198,7 +226,6 @@ class ServerConnection:
     def _finish(self) -> bytes:
         out = self._bytes(h11.EndOfMessage())
         self._request = self._call = self._last_event = None
-        self._ahead = 0
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
             self._h11.start_next_cycle()
         return out

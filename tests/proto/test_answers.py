@@ -242,3 +242,8 @@ def test_a_stream_that_fails_before_its_first_event() -> None:
     assert start == StreamEvent("start")
     assert (failed.type, failed.trace_id, failed.timestamp, failed.data["message"]) == ("error", "", "", "gone")
     assert done == StreamEvent("done")
+
+
+@pytest.mark.parametrize(("value", "key"), [("k", "k"), ("", None)])
+def test_an_empty_idempotency_key_is_none(value: str, key: str | None) -> None:
+    assert Call("run", {}, {"idempotency-key": value}).idempotency_key == key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import h11
 import pytest
 
-from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size
+from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size, unquoted
 
 HEADERS = [("Host", "localhost:8000"), ("X-Long", "a, b"), ("Accept", "*/*")]
 
@@ -31,3 +31,18 @@ def test_a_response(headers: list[tuple[str, str]], reason: bytes) -> None:
 
 def test_the_bound_is_64_kib() -> None:
     assert MAX_HEAD_SIZE == 65536
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("illegal header line: bytearray(b'X : key')", "illegal header line"),
+        ('illegal request line: bytearray(b"it\'s \n")', "illegal request line"),
+        ("bad Content-Length b'1, 2', and more", "bad Content-Length"),
+        ("no request line received", "no request line received"),
+    ],
+)
+def test_what_h11_quotes_is_left_out_in_the_exception_too(said: str, told: str) -> None:
+    error = h11.RemoteProtocolError(said)
+    assert unquoted(error) == told
+    assert str(error) == told

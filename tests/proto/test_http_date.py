@@ -130,3 +130,8 @@ class TestWhereverTheMachineStands:
     def test_the_year_that_a_century_is_taken_from_is_that_of_utc(self, now: float) -> None:
         assert parse_http_date("Tuesday, 01-Jan-75 00:00:00 GMT", now=now) == seconds(2075, 1, 1)
         assert parse_http_date("Thursday, 01-Jan-76 00:00:00 GMT", now=now) == seconds(1976, 1, 1)
+
+
+def test_without_the_time_a_year_of_two_digits_is_no_date() -> None:
+    assert parse_http_date("Friday, 09-Oct-26 10:00:00 GMT", now=None) is None
+    assert parse_http_date("Fri, 09 Oct 2026 10:00:00 GMT", now=None) == 1791540000.0

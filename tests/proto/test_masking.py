@@ -42,6 +42,42 @@ def test_a_quote_does_not_cut_a_secret_in_two(ahead: int) -> None:
     assert len(quoted) < 100
 
 
+def test_a_secret_is_masked_as_writers_of_ascii_json_spell_it() -> None:
+    assert Mask("é-4711\n").data(b'{"m":"\\u00e9-4711\\n"') == b'{"m":"***"'
+
+
+@pytest.mark.parametrize("key", ["k'4711", "k\\4711", 'k"4711', "k'\"4711"])
+@pytest.mark.parametrize("quoted", [bytes, bytearray])
+def test_a_secret_is_masked_as_the_repr_of_bytes_spells_it(key: str, quoted: type[bytes | bytearray]) -> None:
+    assert "4711" not in Mask(key).text(f"illegal header line: {quoted(b'X : ' + key.encode())!r}")
+
+
+def test_a_key_in_a_line_that_is_no_header_does_not_get_into_the_error() -> None:
+    connection = ClientConnection(api_key="k'4711")
+    connection.send(operations.health())
+    connection.receive_data(b"HTTP/1.1 200 OK\r\nAuthorization : Bearer k'4711\r\n\r\n")
+    with pytest.raises(HestiaError, match="illegal header line") as caught:
+        list(connection.events())
+    assert "4711" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("times", [1, 2, 8, 1000])
+def test_a_quote_of_many_secrets_shows_nothing_of_one(times: int) -> None:
+    key = "sk-" + "ABCDEFGHIJ" * 16
+    assert "ABC" not in Mask(key).quote((key * times).encode())
+
+
+@pytest.mark.parametrize("kind", ["sk-4711", "x" * 10_000, "\ud800"], ids=["key", "long", "surrogate"])
+def test_the_type_that_breaks_the_order_is_masked_and_short(kind: str) -> None:
+    stream = RunStream(mask=Mask("sk-4711"))
+    for one in ("start", "final", "done", kind):
+        stream.receive_data(b"data: " + json.dumps({"type": one}).encode() + b"\n\n")
+    with pytest.raises(HestiaError) as caught:
+        list(stream.events())
+    assert "4711" not in caught.value.message
+    assert len(caught.value.message) < 200
+
+
 def test_a_stream_that_echoes_the_key_does_not_bring_it_into_an_error() -> None:
     config = Config(api_key="sk-4711")
     mask = operations.run_stream("x").mask(config)

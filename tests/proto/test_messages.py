@@ -283,6 +283,12 @@ class TestRetryAfter:
         headers = [(b"Date", date), (b"Retry-After", b"Thu, 01 Jan 1970 00:00:15 GMT")]
         assert Response(503, headers).retry_after() == seconds
 
+    def test_without_a_clock_the_century_of_one_date_is_that_of_the_other(self) -> None:
+        old, new = b"Friday, 09-Oct-26 10:00:00 GMT", b"Fri, 09 Oct 2026 10:00:05 GMT"
+        assert Response(429, [(b"Date", old), (b"Retry-After", new)]).retry_after() == 5.0
+        assert Response(429, [(b"Date", new), (b"Retry-After", old)]).retry_after() == 0.0
+        assert Response(429, [(b"Date", old), (b"Retry-After", old)]).retry_after() is None
+
     def test_without_a_clock_or_a_date_only_seconds_count(self) -> None:
         for date in (b"Thu, 01 Jan 1970 00:00:15 GMT", b"Thursday, 01-Jan-70 00:00:15 GMT"):
             assert Response(503, [(b"Retry-After", date)]).retry_after() is None

@@ -90,6 +90,12 @@ def test_absolute_form_is_taken_and_a_query_ignored(target: str) -> None:
     }
 
 
+@pytest.mark.parametrize("target", ["http://h?x=/api/v1/health", "http://h?/api/v1/health", "http://h"])
+def test_an_absolute_form_without_a_path_has_none(target: str) -> None:
+    with pytest.raises(NotFound, match=r"there is no /$"):
+        recognise("GET", target, b"")
+
+
 @pytest.mark.parametrize(
     ("segment", "key"),
     [

@@ -631,6 +631,16 @@ class TestBlocks:
         _, fault = fault_of(data, max_event_size=size - 1)
         assert fault.message == f"an event of the stream is larger than {size - 1} bytes"
 
+    def test_a_text_close_to_the_limit_is_not_joined_again_at_every_event(self) -> None:
+        stream = RunStream(max_event_size=1600)
+        feed(stream, [START, *[TOKEN] * 1600, b":" * 1600 + b"\n"])
+        measured = []
+        for _ in range(100):
+            feed(stream, [b'data: {"type":"token","data":{"text":""}}\n\n'])
+            measured.append(len(stream._text) == 2)  # the text so far and the new one
+        assert measured.count(False) > 20
+        assert stream.text == "a" * 1600
+
     def test_text_over_the_limit_is_let_go_of_though_nobody_asks_for_it(self) -> None:
         stream = RunStream(max_event_size=1000)
         feed(stream, [START, *[TOKEN.replace(b'"a"', b'"%s"' % (b"a" * 500))] * 20])

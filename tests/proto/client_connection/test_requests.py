@@ -107,3 +107,12 @@ def test_the_bytes_of_a_request() -> None:
     assert lines[:2] == [b"POST /root/api/chat HTTP/1.1", b"Host: h.example:1"]
     assert b"Authorization: Bearer sk-1" in lines
     assert lines[-1] == b"Content-Length: %d" % len(body)
+
+
+@pytest.mark.parametrize("key", ["", " x", "a\nb", "\0", "é"], ids=ascii)
+def test_an_idempotency_key_that_no_header_can_carry_is_refused_and_nothing_is_sent(key: str) -> None:
+    connection = ClientConnection()
+    with pytest.raises(ValueError, match="the idempotency key is empty, or has a character"):
+        connection.send(operations.run("x"), idempotency_key=key)
+    assert connection.reusable
+    assert b"Idempotency-Key: k 1" in connection.send(operations.run("x"), idempotency_key="k 1")

@@ -22,6 +22,7 @@ from hestiaos_proto import (
     NotFound,
     ServerConnection,
     ServerError,
+    StatusError,
     StreamEvent,
 )
 
@@ -118,3 +119,32 @@ def test_the_last_answer_says_that_it_is_as_the_standard_spells_it() -> None:
     connection = ServerConnection(max_body_size=5)
     call = serve(connection, post(body=b'{"a":1}')[:-1])
     assert b"\r\nConnection: close\r\n" in connection.send(call.refusal)
+
+
+@pytest.mark.parametrize(
+    ("data", "result", "told"),
+    [
+        (post(), {"a": 1}, "run is answered with a RunResponse, not with a dict"),
+        (post(), None, "run is answered with a RunResponse, not with a NoneType"),
+        (post(), HEALTH, "run is answered with a RunResponse, not with a HealthResponse"),
+        (GET, "ok", "health is answered with a HealthResponse, not with a str"),
+        (GET.replace(b"v1/health", b"system/config"), HEALTH, "system_config is answered with a dict"),
+        (GET.replace(b"v1/health", b"secrets/k"), {"value": "x"}, "get_secret is answered with a str, not with a dict"),
+        (GET.replace(b"v1/health", b"governance/trace/c"), "x", "governance_trace is answered with a dict"),
+    ],
+)
+def test_the_result_of_another_operation_is_refused_and_the_call_can_be_answered(
+    data: bytes, result: object, told: str
+) -> None:
+    connection = ServerConnection()
+    serve(connection, data)
+    with pytest.raises(LocalProtocolError, match=told):
+        connection.send(result)
+    assert connection.send(NotFound()).startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("status", [200, 399, 600, 1000])
+def test_an_exception_with_a_status_that_is_no_errors_is_a_500(status: int) -> None:
+    connection = ServerConnection()
+    serve(connection, GET)
+    assert connection.send(StatusError("x", status_code=status)).startswith(b"HTTP/1.1 500 ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 
 import pytest
 from serving import (
@@ -108,3 +109,12 @@ class TestOutOfTurn:
             connection.send(event)
         with pytest.raises(LocalProtocolError, match="there is no call to answer"):
             connection.send(EVENTS[1])
+
+
+def test_a_line_that_is_no_header_is_not_quoted_for_it_may_hold_a_key() -> None:
+    connection = ServerConnection()
+    connection.receive_data(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization : Bearer sk-4711\r\n\r\n")
+    with pytest.raises(RemoteProtocolError, match=r"HTTP/1.1 request: illegal header line$") as caught:
+        list(connection.events())
+    assert "4711" not in "".join(traceback.format_exception(caught.value))
+    assert b"4711" not in connection.send(caught.value)

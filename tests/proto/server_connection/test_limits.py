@@ -13,6 +13,8 @@ from serving import (
 )
 
 from hestiaos_proto import (
+    GovernanceBlock,
+    LocalProtocolError,
     RemoteProtocolError,
     ServerConnection,
 )
@@ -137,4 +139,52 @@ def test_what_comes_ahead_is_counted_anew_for_each_call() -> None:
     serve(connection, GET)
     connection.receive_data(b"x" * limit)
     with pytest.raises(RemoteProtocolError, match="on and on without waiting"):
+        connection.receive_data(b"x")
+
+
+def test_what_comes_ahead_is_bounded_over_many_calls() -> None:
+    connection, piece = ServerConnection(max_body_size=0), GET * (MAX_HEAD_SIZE // len(GET))
+    connection.receive_data(GET)
+    assert next(connection.events()).operation == "health"
+    for _ in range(2):
+        connection.receive_data(piece)
+        connection.send(HEALTH)
+        assert next(connection.events()).operation == "health"
+    with pytest.raises(RemoteProtocolError, match="on and on without waiting"):
+        connection.receive_data(piece)
+    assert len(connection._ahead) + len(connection._h11.trailing_data[0]) <= 2 * MAX_HEAD_SIZE
+
+
+def test_after_too_much_came_ahead_the_call_is_answered_and_nothing_more_is_taken() -> None:
+    connection = ServerConnection(max_body_size=10)
+    serve(connection, GET)
+    with pytest.raises(RemoteProtocolError, match="on and on") as caught:
+        connection.receive_data(b"x" * 70_000)
+    assert connection.must_close
+    status, headers, _ = Client().read(connection.send(HEALTH), end=True)
+    assert (status, headers["connection"]) == (200, "close")
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError) as again:
+            connection.receive_data(b"DELETE /api/secrets/k HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert again.value is caught.value
+        with pytest.raises(RemoteProtocolError) as again:
+            list(connection.events())
+        assert again.value is caught.value
+
+
+def test_what_came_ahead_is_read_in_its_order_up_to_the_end() -> None:
+    connection = ServerConnection()
+    serve(connection, GET)
+    later = [post(body=b'{"input":"%d"}' % number) for number in range(5000)]
+    for place in range(0, len(data := b"".join(later)), 1000):
+        connection.receive_data(data[place : place + 1000])
+    connection.receive_data(b"")
+    connection.send(HEALTH)
+    inputs = []
+    while (call := next(connection.events(), None)) is not None:
+        inputs.append(call.arguments["input"])
+        connection.send(GovernanceBlock())
+    assert inputs == [str(number) for number in range(5000)]
+    assert connection.must_close
+    with pytest.raises(LocalProtocolError, match="after the end of the connection"):
         connection.receive_data(b"x")

@@ -19,6 +19,7 @@ from hestiaos_proto import (
     LocalProtocolError,
     NotFound,
     ServerConnection,
+    ServerError,
     StatusError,
 )
 
@@ -100,3 +101,14 @@ def test_there_is_nothing_to_continue_in_a_stream_that_has_begun() -> None:
     connection.send(EVENTS[0])
     with pytest.raises(LocalProtocolError, match="there is no request whose body could be continued"):
         connection.send(Control.CONTINUE)
+
+
+def test_a_fault_that_cannot_be_written_behind_a_heartbeat_leaves_nothing_said() -> None:
+    connection = ServerConnection()
+    serve(connection, STREAM)
+    head = connection.send(Control.HEARTBEAT)
+    with pytest.raises(ValueError, match="surrogate"):
+        connection.send(ServerError("bad \ud800"))
+    client = Client("POST")
+    _, _, body = client.read(head + connection.send(ServerError("bad")))
+    assert [event.type for event in read_stream(body)] == ["start", "error", "done"]
