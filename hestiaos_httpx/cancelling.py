@@ -9,9 +9,12 @@ from typing import Any
 
 from hestiaos_proto.deadline import Deadline
 
-__all__ = ["Cancelled", "Canceller"]
+__all__ = ["CONNECTED", "Cancelled", "Canceller", "shut_down"]
 
 _POLL = 0.05  # seconds between two looks at a caller's event; nothing in Python can wait for two things at once
+
+CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
+"""The ends of httpcore's trace events that bring a connection; a proxy's have another beginning."""
 
 
 class Cancelled(Exception):
@@ -42,7 +45,7 @@ class Canceller:
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """httpcore's trace extension, which tells of a new connection before its first read."""
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):  # a proxy's have another beginning
+        if event.endswith(CONNECTED):
             network = info["return_value"]
             try:
                 self.attach(network)
@@ -93,8 +96,13 @@ class Canceller:
 
     def _shut_down(self) -> None:
         with self._lock:
-            connection = self._network.get_extra_info("socket") if self._network is not None else None
-            if connection is not None:
-                with suppress(OSError):  # it may be closed already, which is all that is wanted
-                    # Not ssl's own shutdown, which would take the TLS layer from under the reader's feet.
-                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            shut_down(self._network)
+
+
+def shut_down(network: Any) -> None:
+    """End a connection, an httpcore.NetworkStream or `None`, under whoever reads from it, and leave it open here."""
+    connection = network.get_extra_info("socket") if network is not None else None
+    if connection is not None:
+        with suppress(OSError):  # it may be closed already, which is all that is wanted
+            # Not ssl's own shutdown, which would take the TLS layer from under the reader's feet.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -17,17 +17,20 @@ from hestiaos_proto import (
     TransportError,
 )
 
-__all__ = ["translate"]
+__all__ = ["FOREIGN", "translate"]
+
+FOREIGN = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""What httpx raises where no response comes; the last two for what is no URL."""
 
 # httpx has one exception for a peer that breaks the protocol and for one that closes early; only its words tell.
 _CLOSED_EARLY = ("Server disconnected", "peer closed connection", "peer unexpectedly closed connection")
 
 
-def translate(error: httpx.HTTPError, send: Send) -> HestiaError:
+def translate(error: Exception, send: Send) -> HestiaError:
     """What a caller sees of `error`, which is its `__cause__`."""
     for each in _chain(error):
         send.mask.error(each)  # h11 quotes what it does not understand, which may repeat the key
-    told = _translate(error, _why(error), send.request.origin)
+    told = _translate(error, _why(error), send.request.origin, send.request.url)
     if isinstance(told, TimedOut) or (isinstance(told, TransportError) and send.deadline.left() == 0):
         request_sent = told.request_sent
         told = send.deadline.late(told.message)
@@ -48,7 +51,7 @@ def _why(error: BaseException) -> str:
     return next((said for each in _chain(error) if (said := str(each))), type(error).__name__)
 
 
-def _translate(error: httpx.HTTPError, why: str, origin: str) -> HestiaError:
+def _translate(error: Exception, why: str, origin: str, url: str) -> HestiaError:
     match error:
         case httpx.ConnectTimeout():
             return TimedOut(f"connecting to {origin} took too long", request_sent=False)
@@ -64,5 +67,20 @@ def _translate(error: httpx.HTTPError, why: str, origin: str) -> HestiaError:
             return RemoteProtocolError(f"{origin} broke HTTP/1.1: {why}")
         case httpx.LocalProtocolError() | httpx.UnsupportedProtocol():
             return LocalProtocolError(f"the request cannot be sent: {why}")
+        case httpx.InvalidURL() | UnicodeError() if not _is_url(origin):
+            return ConnectFailed(f"cannot connect to {origin}: {why}")
+        case httpx.InvalidURL() | UnicodeError() if not _is_url(url):
+            return LocalProtocolError(f"the request cannot be sent: {why}, with its {len(url)} characters")
+        case httpx.InvalidURL() | UnicodeError():  # a client that was given to us looks at a Location
+            return RemoteProtocolError(f"{origin} redirects to what is no URL: {why}")
         case _:
             return ConnectionLost(f"the connection to {origin} was lost: {why}")
+
+
+def _is_url(url: str) -> bool:
+    """Whether `url` can be sent to, as far as can be told without looking up its host."""
+    try:
+        httpx.URL(url).host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    return True

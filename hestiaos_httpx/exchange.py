@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import httpx
 
-from hestiaos_httpx.errors import translate
+from hestiaos_httpx.cancelling import CONNECTED
+from hestiaos_httpx.errors import FOREIGN, translate
 from hestiaos_httpx.lines import AsyncLines, Line
 from hestiaos_proto import RemoteProtocolError, Response, Send, TimedOut
 
@@ -21,19 +22,17 @@ AsyncTrace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
 def _request(
-    line: Line[httpx.Client] | Line[httpx.AsyncClient], send: Send, trace: Trace | AsyncTrace | None = None
+    line: Line[httpx.Client] | Line[httpx.AsyncClient], send: Send, trace: Trace | AsyncTrace
 ) -> httpx.Request:
     # A client of our own has nothing to add to a request, and takes two thirds of the time to see that.
     new = line.client.build_request if line.given else httpx.Request
-    extensions: dict[str, Any] = {"timeout": httpx.Timeout(send.timeout, read=send.read_timeout).as_dict()}
-    if trace is not None:
-        extensions["trace"] = trace
+    timeout = httpx.Timeout(send.timeout, read=send.read_timeout).as_dict()
     return new(
         send.request.method,
         send.request.url,
         headers=send.request.headers,
         content=send.request.body or None,
-        extensions=extensions,
+        extensions={"timeout": timeout, "trace": trace},
     )
 
 
@@ -54,9 +53,16 @@ class Exchange:
     @classmethod
     def begin(cls, line: Line[httpx.Client], send: Send, trace: Trace | None = None) -> Self:
         """Send the request. Raises `HestiaError` where no response comes."""
+
+        def note(event: str, info: dict[str, Any]) -> None:
+            if event.endswith(CONNECTED):
+                line.network = info["return_value"]  # to be known before the head, which may not come
+            if trace is not None:
+                trace(event, info)
+
         try:
-            raw = line.client.send(_request(line, send, trace), stream=True, follow_redirects=False)
-        except httpx.HTTPError as error:
+            raw = line.client.send(_request(line, send, note), stream=True, follow_redirects=False)
+        except FOREIGN as error:
             raise translate(error, send) from error
         line.network = raw.extensions.get("network_stream")
         try:
@@ -114,9 +120,9 @@ class AsyncExchange:
             if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
                 opened.append(info["return_value"])  # httpcore forgets it where a TLS handshake is cancelled
 
-        request = _request(line, send, trace)
-        request.stream = _Body(send.request.body)
         try:
+            request = _request(line, send, trace)
+            request.stream = _Body(send.request.body)
             raw = await line.client.send(request, stream=True, follow_redirects=False)
             opened.append(raw)
             return cls(lines, line, send, raw)
@@ -127,7 +133,7 @@ class AsyncExchange:
                         await each.aclose()
                 finally:
                     await lines.give_back(line, usable=False)
-            if isinstance(error, httpx.HTTPError):
+            if isinstance(error, FOREIGN):
                 raise translate(error, send) from error
             raise
 
@@ -178,7 +184,8 @@ class AsyncExchange:
                 await self._lines.give_back(line, usable=usable)
             # httpx reads through generators inside generators. An iteration that is given up leaves the inner ones to
             # the garbage collector, of which trio warns; running into the closed connection ends every one of them.
-            with suppress(httpx.HTTPError, httpx.StreamError):
+            # RuntimeError: a task that reads meanwhile has them, and ends them itself. httpx.StreamError is one too.
+            with suppress(httpx.HTTPError, RuntimeError):
                 async for _ in self._pieces:
                     pass
 

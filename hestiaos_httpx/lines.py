@@ -7,15 +7,18 @@ not end well is closed as a whole, so nothing can be lost in it.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
 from attrs import define
 
+from hestiaos_httpx.cancelling import shut_down
 from hestiaos_proto import LocalProtocolError, Send, TimedOut
 
 if TYPE_CHECKING:
@@ -52,8 +55,11 @@ class _Lines(Generic[C]):
         self._most = sys.maxsize if limits.max_connections is None else limits.max_connections
         self._lines: set[Line[C]] = set()
         self._spare: list[Line[C]] = []
+        self._closed = False
 
     def _next(self) -> Line[C]:
+        if self._closed:
+            raise LocalProtocolError("the client was closed while this waited for a connection")
         line = self._spare.pop() if self._spare else Line(self._new_client())
         self._lines.add(line)
         return line
@@ -82,9 +88,13 @@ class Lines(_Lines[httpx.Client]):
         super().__init__(new_client, limits, shared=shared)
         self._places = threading.Semaphore(self._most)
         self._lock = threading.RLock()  # a finalizer may give a line back while this thread has it
+        self._process = os.getpid()
 
     def take(self, send: Send) -> Line[httpx.Client]:
-        """A line, to be given back. Raises `TimedOut` where none becomes free."""
+        """A line, to be given back.
+
+        Raises `TimedOut` where none becomes free, and `LocalProtocolError` where all are closed meanwhile.
+        """
         if self._shared is not None:
             return Line(self._shared)
         if not self._places.acquire(timeout=send.deadline.bound(send.timeout)):
@@ -109,8 +119,15 @@ class Lines(_Lines[httpx.Client]):
         self._places.release()
 
     def close(self) -> None:
-        """Close every line, those that are in use too."""
-        # Without the lock: in a forked process, a thread may have it that is not there any more.
+        """Close every line, those that are in use too, and tell those who read and those who wait for a place."""
+        # Not after a fork: then a thread may have a lock that is not there any more, and the connections' other owner
+        # goes on with them.
+        if self._process == os.getpid():
+            with self._lock:
+                self._closed = True
+            self._places.release()  # those who wait for one are told, one after another
+            for line in list(self._lines):
+                shut_down(line.network)  # a closed one would leave its reader waiting
         if self._shared is not None:
             self._shared.close()
         self._spare.clear()
@@ -129,7 +146,6 @@ class AsyncLines(_Lines[httpx.AsyncClient]):
         super().__init__(new_client, limits, shared=shared)
         self._given = given
         self._places = Semaphore(self._most, fast_acquire=True)
-        self._closed = False
         self.exchanges: set[AsyncExchange] = set()
 
     async def take(self, send: Send) -> Line[httpx.AsyncClient]:
@@ -143,8 +159,6 @@ class AsyncLines(_Lines[httpx.AsyncClient]):
         if scope.cancelled_caught:
             raise TimedOut(f"every connection to {send.request.origin} stayed in use for too long", request_sent=False)
         try:
-            if self._closed:
-                raise LocalProtocolError("the client was closed while this waited for a connection")
             return self._next()
         except BaseException:  # a proxy that the environment names wrongly, too; it is raised again
             self._places.release()
@@ -172,10 +186,12 @@ class AsyncLines(_Lines[httpx.AsyncClient]):
         """End every exchange, and close every line; a client that was given stays open."""
         self._closed = True
         self._places.release()  # those who wait for one are told, one after another
-        for exchange in list(self.exchanges):
-            await exchange.aclose()
-        if self._shared is not None and not self._given:
-            await self._shared.aclose()
-        self._spare.clear()
-        while self._lines:
-            await self._lines.pop().client.aclose()
+        async with AsyncExitStack() as closing:  # it goes on where one fails or is cancelled; the last comes first
+            for line in self._lines:
+                closing.push_async_callback(line.client.aclose)
+            if self._shared is not None and not self._given:
+                closing.push_async_callback(self._shared.aclose)
+            for exchange in self.exchanges:
+                closing.push_async_callback(exchange.aclose)
+            self._spare.clear()
+            self._lines.clear()

@@ -55,16 +55,19 @@ class Pools:
 
     def take_line(self, send: Send) -> Line[httpx.Client]:
         """A line for an exchange, to be given back. Raises `TimedOut` where none becomes free."""
-        self._check_open()
+        self.check_open()
         if isinstance(self._given, httpx.Client):
             return Line(self._given, given=True)
         process = os.getpid()
-        if process not in self._sync:
-            _close_all(self._sync)  # of before a fork: this closes our copies of the parent's sockets, not the parent's
-            # Of two threads that come here at once, one keeps its lines; the other has none yet.
+        if (lines := self._sync.get(process)) is None:
+            # Of before a fork: this closes our copies of the parent's sockets, not the parent's. Several threads may
+            # come here at once: each of those lines is closed by one of them, and new ones are kept by one of them.
+            for parent in set(self._sync) - {process}:
+                if (inherited := self._sync.pop(parent, None)) is not None:
+                    inherited.close()
             lines = Lines(self._new_sync_client, self._limits, shared=self._transport is not None)
-            self._sync.setdefault(process, lines)
-        return self._sync[process].take(send)
+            lines = self._sync.setdefault(process, lines)
+        return lines.take(send)
 
     def give_back(self, line: Line[httpx.Client]) -> None:
         """Take a line back, for the next exchange."""
@@ -73,7 +76,7 @@ class Pools:
 
     async def async_lines(self) -> AsyncLines:
         """The lines for the running event loop; what is under way when it ends is closed."""
-        self._check_open()
+        self.check_open()
         loop = current_loop()
         if loop not in self._async:
             given, shared = isinstance(self._given, httpx.AsyncClient), self._transport is not None
@@ -93,7 +96,8 @@ class Pools:
         if (pool := self._async.get(current_loop())) is not None:
             await pool[1].aclose()
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise `LocalProtocolError` after `close` or `aclose`."""
         if self._closed:
             raise LocalProtocolError("the client is closed: make a new one")
 
@@ -108,14 +112,24 @@ class Pools:
     def _new_sync_client(self) -> httpx.Client:
         if self._transport is not None and not isinstance(self._transport, httpx.BaseTransport):
             raise LocalProtocolError("the transport that was given is asynchronous only: use the …_async methods")
-        return httpx.Client(transport=self._transport, verify=self._ssl_context(), limits=self._limits)
+        return httpx.Client(
+            transport=self._transport,
+            verify=self._ssl_context(),
+            limits=self._limits,
+            event_hooks={"response": [_forget_redirect]},
+        )
 
     def _new_async_client(self) -> httpx.AsyncClient:
         if isinstance(self._given, httpx.AsyncClient):
             return self._given
         if self._transport is not None and not isinstance(self._transport, httpx.AsyncBaseTransport):
             raise LocalProtocolError("the transport that was given is synchronous only: use the methods without _async")
-        return httpx.AsyncClient(transport=self._transport, verify=self._ssl_context(), limits=self._limits)
+        return httpx.AsyncClient(
+            transport=self._transport,
+            verify=self._ssl_context(),
+            limits=self._limits,
+            event_hooks={"response": [_forget_redirect_async]},
+        )
 
     def _ssl_context(self) -> ssl.SSLContext | bool:
         if not self._tls:
@@ -126,6 +140,15 @@ class Pools:
 def _close_all(lines: dict[int, Lines]) -> None:
     while lines:
         lines.popitem()[1].close()
+
+
+def _forget_redirect(response: httpx.Response) -> None:
+    """httpx makes a request for a redirect that is not followed, and fails where the Location is no URL."""
+    response.headers.pop("Location", None)
+
+
+async def _forget_redirect_async(response: httpx.Response) -> None:
+    _forget_redirect(response)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -23,6 +24,9 @@ from hestiaos_proto import (
 )
 from hestiaos_proto.calls import Reply
 from hestiaos_proto.readers import AsyncStreamReader, StreamReader
+
+if TYPE_CHECKING:
+    from anyio import CancelScope
 
 __all__ = ["AsyncEventStream", "EventStream"]
 
@@ -77,12 +81,18 @@ class EventStream(StreamReader):
 
     def _send(self, send: Send) -> Reply:
         self._canceller.watch(self._cancel_event, send.deadline)
+        if self._closed:  # by another thread, before this one was seen to read
+            raise self._refusal()
+        self._caller.pools.check_open()  # the line is kept from one repeat to the next
         try:
             self._line = line = self._line or self._caller.pools.take_line(send)
             self._canceller.attach(line.network)
             self._exchange = exchange = Exchange.begin(line, send, self._canceller.trace)
             self._canceller.attach(line.network)
-            return exchange.finish() if exchange.response.stream is None else exchange.response
+            if exchange.response.stream is None:
+                exchange.finish()
+                self._canceller.check()  # or what a cancellation has left of the body would be taken for the answer
+            return exchange.response
         except TransportError as error:
             self._canceller.check()
             return error
@@ -110,6 +120,7 @@ class AsyncEventStream(AsyncStreamReader):
         self._steps = call(operation, caller.config, AMBIENT, deadline=timeout)
         self._exchange: AsyncExchange | None = None
         self._loop: object = None
+        self._scope: CancelScope | None = None  # around all that comes before the head
 
     def __del__(self) -> None:
         if self._exchange is not None:
@@ -117,9 +128,12 @@ class AsyncEventStream(AsyncStreamReader):
 
     async def _receive(self) -> None:
         if self._machine is None:
-            from anyio import sleep
+            from anyio import CancelScope, sleep
 
-            self._machine = await drive_async(self._steps, self._send, sleep)
+            with CancelScope() as self._scope:
+                self._machine = await drive_async(self._steps, self._send, sleep)
+            if self._machine is None:  # another task has closed the stream meanwhile
+                raise self._refusal()
         else:
             assert self._exchange is not None, "a stream has come with an exchange"
             self._over = not await self._exchange.receive()
@@ -141,6 +155,8 @@ class AsyncEventStream(AsyncStreamReader):
 
     async def _end(self) -> None:
         self._over = True
+        if self._scope is not None:
+            self._scope.cancel()  # which does nothing once the head is there
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             await exchange.aclose()

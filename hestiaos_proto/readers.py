@@ -41,10 +41,10 @@ class _Reader:
     def _refusal(self) -> HestiaError:
         if self._closed:
             return LocalProtocolError("the stream is closed: start another with run_stream")
-        if self._reading:
-            return LocalProtocolError("the stream is being read already: give each reader a stream of its own")
-        assert self._error is not None, "there is no other reason to refuse"
-        return self._error
+        # Of two threads, the one that was reading may be done by now; the other is refused all the same.
+        if self._error is not None and not self._reading:
+            return self._error
+        return LocalProtocolError("the stream is being read already: give each reader a stream of its own")
 
     def _fail(self, error: BaseException) -> None:
         """What broke a turn: a fault is raised again at every later turn, all else closes the stream."""
@@ -127,7 +127,13 @@ class AsyncStreamReader(_Reader, ABC):
                     return event
                 if self._is_over():
                     break
-                await self._receive()
+                try:
+                    await self._receive()
+                except HestiaError:
+                    if not self._closed:
+                        raise
+                if self._closed:  # another task did it, and whatever the read came to is due to that
+                    raise self._refusal()
         except BaseException as error:  # a cancellation ends the stream too; all is raised again
             self._fail(error)
             await self._end()

@@ -75,7 +75,7 @@ async def connect(config: Config, send: Send, *, ssl_context: ssl.SSLContext | N
     try:
         with trio.move_on_after(send.deadline.bound(send.timeout)):
             return await _connect(config, ssl_context, uds)
-    except (OSError, trio.BrokenResourceError) as error:
+    except (OSError, ValueError, trio.BrokenResourceError) as error:  # ValueError: the host is no name
         raise ConnectFailed(f"cannot connect to {origin}: {_why(error)}") from error
     late = send.deadline.late(f"connecting to {origin} took too long")
     late.request_sent = False
@@ -88,9 +88,9 @@ async def _connect(config: Config, ssl_context: ssl.SSLContext | None, uds: str 
     stream: trio.abc.Stream = transport
     if config.tls:
         context = ssl_context if ssl_context is not None else ssl.create_default_context()
-        # RFC 9110, section 4.3.4: many servers end TLS without saying so, and HTTP has its own ends.
-        stream = tls = trio.SSLStream(transport, context, server_hostname=host, https_compatible=True)
         try:
+            # RFC 9110, section 4.3.4: many servers end TLS without saying so, and HTTP has its own ends.
+            stream = tls = trio.SSLStream(transport, context, server_hostname=host, https_compatible=True)
             await tls.do_handshake()
         except BaseException:  # a cancellation too; it is raised again
             transport.socket.close()

@@ -70,14 +70,20 @@ class Pool:
         self._places = trio.Semaphore(max_connections)
         self._open: set[Connection] = set()
         self._idle: list[Connection] = []
+        self._closed = False
 
     async def acquire(self, send: Send) -> Connection:
-        """A connection, to be released in the end. Raises `ConnectFailed`, `TimedOut`."""
+        """A connection, to be released in the end.
+
+        Raises `ConnectFailed`, `TimedOut`, and `LocalProtocolError` where the pool is closed meanwhile.
+        """
         try:
             self._places.acquire_nowait()  # what follows waits for the network, and is a checkpoint
         except trio.WouldBlock:
             await self._wait(send)
         try:
+            if self._closed:
+                raise self._refusal()
             return self._kept() or await self._connect(send)
         except BaseException:  # a cancellation too; it is raised again
             self._places.release()
@@ -94,6 +100,8 @@ class Pool:
 
     def close(self) -> None:
         """End every connection."""
+        self._closed = True
+        self._places.release()  # those who wait for one are told, one after another
         self._idle.clear()
         while self._open:
             self._open.pop().close()
@@ -106,8 +114,15 @@ class Pool:
 
     async def _connect(self, send: Send) -> Connection:
         connection = await connect(self._config, send, ssl_context=self._ssl_context, uds=self._uds)
+        if self._closed:
+            connection.close()
+            raise self._refusal()
         self._open.add(connection)
         return connection
+
+    @staticmethod
+    def _refusal() -> LocalProtocolError:
+        return LocalProtocolError("the client was closed while this waited for a connection")
 
     def _kept(self) -> Connection | None:
         while self._idle:

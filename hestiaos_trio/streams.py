@@ -50,17 +50,23 @@ class TrioEventStream(AsyncStreamReader):
         if self._machine is None:
             self._machine = await drive_async(self._steps, self._send, trio.sleep)
         else:
-            assert self._hold is not None, "a stream has come over a connection"
-            await self._hold.connection.receive(self._hold.send)
-            self._over = self._hold.connection.machine.finished
+            hold = self._hold  # another task may close the stream meanwhile
+            assert hold is not None, "a stream has come over a connection"
+            await hold.connection.receive(hold.send)
+            self._over = hold.connection.machine.finished
         self._ready = self._machine.events()
 
     async def _send(self, send: Send) -> Reply:
+        if self._closed:  # by another task, before this repeat
+            raise self._refusal()
         pool = await self._pools.here()
         try:
             connection = await pool.acquire(send)
         except TransportError as error:
             return error
+        if self._closed:  # while this waited
+            pool.release(connection)
+            raise self._refusal()
         self._hold = _Hold(connection, send, pool, trio.lowlevel.current_trio_token())
         reply = await connection.exchange(send)
         if not (isinstance(reply, Response) and reply.stream is not None):

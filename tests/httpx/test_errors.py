@@ -43,10 +43,12 @@ def sent(deadline: Deadline | None = None, **config: str) -> Send:
         (httpx.RemoteProtocolError("bad line"), RemoteProtocolError, "http://h:1 broke HTTP/1.1: bad line", None),
         (httpx.LocalProtocolError("no"), LocalProtocolError, "the request cannot be sent: no", None),
         (httpx.UnsupportedProtocol("ftp"), LocalProtocolError, "the request cannot be sent: ftp", None),
+        (httpx.InvalidURL("bad"), RemoteProtocolError, "http://h:1 redirects to what is no URL: bad", None),
+        (UnicodeError("bad"), RemoteProtocolError, "http://h:1 redirects to what is no URL: bad", None),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-def test_the_table(error: httpx.HTTPError, kind: type[HestiaError], words: str, reached: bool | None) -> None:
+def test_the_table(error: Exception, kind: type[HestiaError], words: str, reached: bool | None) -> None:
     told = translate(error, sent())
     assert (type(told), told.__cause__) == (kind, error)
     assert words in told.message

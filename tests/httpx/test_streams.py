@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 
 from hestiaos import AsyncClient, Client, GovernanceBlock, LocalProtocolError, StreamEvent, TimedOut
@@ -114,6 +117,41 @@ def test_a_blocked_reader_is_cancelled(request: pytest.FixtureRequest, url: str,
         assert not reader.is_alive()
         assert [each.type for each in received] == ["start"]
         assert threading.active_count() == threads
+        assert list(stream) == []
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
+def test_a_reader_at_a_unix_socket_is_cancelled_before_the_head(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        transport = httpx.HTTPTransport(uds=str(tmp_path / "socket"))
+        with Client(transport=transport) as client:
+            stream = client.run_stream("a")
+            events: list[StreamEvent] = []
+            reader = threading.Thread(target=lambda: events.extend(stream))
+            reader.start()
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                stream.cancel()
+                reader.join(SOON)
+                assert not reader.is_alive()
+        assert events == []
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_reader_is_cancelled_inside_of_a_body(status: int) -> None:
+    class Body(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"{"
+            stream.cancel()  # another thread does, and what can be read ends there
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers={"Content-Type": "application/json"}, stream=Body())
+
+    with Client(transport=httpx.MockTransport(answer)) as client:
+        stream = client.run_stream("a")
         assert list(stream) == []
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Awaitable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from hestiaos_proto import ConnectionLost, LocalProtocolError, RunStream, StreamEvent, StreamInterrupted
+from hestiaos_proto import ConnectionLost, HestiaError, LocalProtocolError, RunStream, StreamEvent, StreamInterrupted
 from hestiaos_proto.readers import AsyncStreamReader, StreamReader
 
 PIECES = [b'data: {"type":"start"}\n\ndata: {"type":"token","data":{"text":"a"}}\n\n', b'data: {"type":"final"}\n\n']
@@ -105,6 +107,37 @@ def test_a_second_reader_is_refused_and_the_first_goes_on() -> None:
     with pytest.raises(StopIteration) as stop:
         next(first)
     assert stop.value.value == StreamEvent("start")
+
+
+def test_a_second_reader_is_refused_while_a_fault_ends_the_connection() -> None:
+    class Nosy(Reader):
+        async def _end(self) -> None:
+            with pytest.raises(HestiaError) as second:
+                await anext(self)
+            told.append(second.value)
+
+    told: list[HestiaError] = []
+    with pytest.raises(ConnectionLost):
+        next(anext(Nosy(ConnectionLost("gone"))).__await__())
+    assert ["is being read already" in error.message for error in told] == [True]
+
+
+@pytest.mark.parametrize("outcome", [PIECES[0], b"", ConnectionLost("gone")])
+def test_one_who_waits_is_told_that_the_stream_was_closed_meanwhile(outcome: bytes | BaseException) -> None:
+    class Waiting(Reader):
+        async def _receive(self) -> None:
+            await Suspended()
+            await super()._receive()
+
+    reader = Waiting(outcome)
+    steps = anext(reader).__await__()
+    next(steps)
+    run(reader.aclose())
+    with pytest.raises(LocalProtocolError, match="the stream is closed: start another") as told:
+        next(steps)
+    assert told.value.__context__ is None  # whatever the closing did to the connection is nobody's concern
+    with pytest.raises(LocalProtocolError, match="the stream is closed"):
+        next(anext(reader).__await__())
 
 
 def test_leaving_the_block_ends_the_connection() -> None:
@@ -214,6 +247,37 @@ class TestSync:
         reader._machine = Nosy()
         reader.script.extend(PIECES)
         assert next(reader) == StreamEvent("start")
+
+    @pytest.mark.parametrize(
+        ("outcome", "told"),
+        [(PIECES[0], "is being read already"), (ConnectionLost("gone"), "gone"), (KeyboardInterrupt(), "closed")],
+    )
+    def test_a_second_thread_is_refused_also_where_the_first_is_done_by_then(
+        self, outcome: bytes | BaseException, told: str
+    ) -> None:
+        reads, refused = threading.Event(), threading.Event()
+
+        class Slow(SyncReader):
+            def _receive(self) -> None:
+                reads.set()
+                assert refused.wait(10)
+                super()._receive()
+
+            def _refusal(self) -> HestiaError:
+                refused.set()
+                first.join()
+                return super()._refusal()
+
+        def read() -> None:
+            with suppress(KeyboardInterrupt, ConnectionLost):
+                next(reader)
+
+        reader = Slow(outcome)
+        first = threading.Thread(target=read)
+        first.start()
+        assert reads.wait(10)
+        with pytest.raises(HestiaError, match=told):
+            next(reader)
 
     def test_leaving_the_block_ends_the_connection(self) -> None:
         reader = SyncReader(*PIECES)

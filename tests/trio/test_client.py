@@ -8,7 +8,7 @@ import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 import trio
 import trio.testing
 import trustme
+from trio_peer import HEALTH, RUN, Peer, request, response, with_peer
 
 from hestiaos import (
     ConnectFailed,
@@ -28,62 +29,6 @@ from hestiaos import (
 )
 
 DESCRIPTION = (Path(__file__).parent.parent / "sdk-description.txt").read_text(encoding="utf-8")
-
-HEALTH = b'{"status":"ok","version":"1","uptime_seconds":1.0}'
-RUN = b'{"result":"r","trace_id":"t","output":null,"mode":"ALLOW","budget":1.0,"latency_ms":1.0}'
-
-
-def response(body: bytes, *headers: bytes) -> bytes:
-    return b"\r\n".join([b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(body), *headers, b"", b""]) + body
-
-
-class Peer:
-    """A server on trio: `handle` gets each connection; it counts them."""
-
-    def __init__(self, handle: Callable[[trio.SocketStream, int], Awaitable[None]]) -> None:
-        self._handle = handle
-        self.connections = 0
-        self.url = ""
-
-    async def serve(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        self.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
-        await trio.serve_listeners(self._one, [listener], task_status=task_status)
-
-    async def _one(self, stream: trio.SocketStream) -> None:
-        number, self.connections = self.connections, self.connections + 1
-        async with stream:
-            await self._handle(stream, number)
-
-
-async def request(stream: trio.SocketStream) -> bytes:
-    """The next request, whole; `b""` where the client has closed."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        if not (piece := await stream.receive_some()):
-            return b""
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)content-length: (\d+)", head)
-    while len(body) < int(length[1] if length else 0):
-        body += await stream.receive_some()
-    return data
-
-
-def with_peer(
-    handle: Callable[[trio.SocketStream, int], Awaitable[None]], main: Callable[[Peer], Awaitable[None]]
-) -> Peer:
-    peer = Peer(handle)
-
-    async def both() -> None:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(peer.serve)
-            with trio.fail_after(20):
-                await main(peer)
-            nursery.cancel_scope.cancel()
-
-    trio.run(both)
-    return peer
 
 
 def test_every_method(server_url: str) -> None:
@@ -194,17 +139,9 @@ def test_an_idle_connection_is_kept_for_a_while_only() -> None:
             await trio.sleep(6)
             await client.health_async()
 
-    peer = Peer(keep_alive)
-
-    async def both() -> None:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(peer.serve)
-            await main(peer)
-            nursery.cancel_scope.cancel()
-
     # The sockets are real and the clock jumps only when nothing else can run; a read is never that far from its data.
-    trio.run(both, clock=trio.testing.MockClock(rate=0, autojump_threshold=0.2))
-    assert peer.connections == 2
+    clock = trio.testing.MockClock(rate=0, autojump_threshold=0.2)
+    assert with_peer(keep_alive, main, clock=clock).connections == 2
 
 
 def test_a_connection_that_the_server_closed_is_not_used() -> None:
@@ -292,6 +229,16 @@ def test_tls_by_ones_own_context() -> None:
     trio.run(main)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_a_host_that_is_no_name(host: str) -> None:
+    async def main() -> None:
+        async with TrioClient(f"http://{host}", retries=0) as client:
+            with pytest.raises(ConnectFailed, match=rf"cannot connect to http://{host}: .*label"):
+                await client.health_async()
+
+    trio.run(main)
+
+
 @pytest.mark.skipif(not hasattr(trio.socket, "AF_UNIX"), reason="this system has no Unix sockets")
 def test_a_unix_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
@@ -310,6 +257,9 @@ def test_a_unix_socket(tmp_path: Path) -> None:
                 assert (await client.health_async()).status == "ok"
             async with TrioClient("http://hestia", uds=f"{path}-missing", retries=0) as client:
                 with pytest.raises(ConnectFailed):
+                    await client.health_async()
+            async with TrioClient("https://.a", uds=path, retries=0) as client:  # TLS wants a name
+                with pytest.raises(ConnectFailed, match="leading dot"):
                     await client.health_async()
             nursery.cancel_scope.cancel()
 

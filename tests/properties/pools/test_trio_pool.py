@@ -14,7 +14,7 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hestiaos_proto import Config, Operation, Send, TimedOut, operations
+from hestiaos_proto import Config, LocalProtocolError, Operation, Send, TimedOut, operations
 from hestiaos_proto.deadline import Deadline
 from hestiaos_trio.connection import Connection
 from hestiaos_trio.pool import Pool
@@ -87,6 +87,8 @@ class Play:
                 self.granted.append(user)
             except TimedOut as error:
                 user.state = "timed out" if not error.request_sent else repr(error)
+            except LocalProtocolError:
+                user.state = "told"
         if user.scope.cancelled_caught:
             user.state = "cancelled"
 
@@ -219,14 +221,26 @@ class Play:
         self.waiting[0].scope.cancel()
         await self.settle()
         await self.release(0)
+
+    async def close(self, crowd: int, turns: int) -> None:
+        """So many may wait for a place then, or for a connection: they are told, and get none any more."""
+        self.clock.jump(KEPT + 1)  # what is idle is no use any more
+        for _ in range(crowd):
+            await self.acquire(0)
+        for _ in range(turns):
+            await trio.lowlevel.checkpoint()
+        granted = len(self.granted)
         self.pool.close()
-        while self.holding:
-            self.pool.release(self.holding.pop().connection)  # type: ignore[arg-type]  # who holds has a connection
+        await trio.testing.wait_all_tasks_blocked()
+        assert [user.state for user in self.waiting].count("told") == crowd - granted
+        assert len(self.granted) == granted
+        for user in self.holding + self.granted:
+            self.pool.release(user.connection)  # type: ignore[arg-type]  # who holds has a connection
         assert self.server.has_at_most(0)
 
 
-@given(st.integers(1, 3), st.lists(STEPS, max_size=20))
-def test_the_pool(server: Any, most: int, steps: list[tuple[str, int]]) -> None:
+@given(st.integers(1, 3), st.lists(STEPS, max_size=20), st.integers(0, 4), st.integers(0, 9))
+def test_the_pool(server: Any, most: int, steps: list[tuple[str, int]], crowd: int, turns: int) -> None:
     async def play() -> None:
         async with trio.open_nursery() as nursery:
             play = Play(server, most, clock, nursery)
@@ -235,6 +249,7 @@ def test_the_pool(server: Any, most: int, steps: list[tuple[str, int]]) -> None:
                     await getattr(play, name)(which)
                     await play.settle()
                 await play.end()
+                await play.close(crowd, turns)
             finally:
                 nursery.cancel_scope.cancel()
                 play.pool.close()

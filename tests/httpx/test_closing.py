@@ -1,0 +1,272 @@
+"""Closing a client or a stream while others read from it, wait for it, or are about to: all of them are told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import httpx
+import pytest
+from peer import Connection, Peer, send, silence
+from wire import DONE, FINAL, LAST_CHUNK, START, STREAM_HEAD, TOKEN, chunk, event, response
+
+from hestiaos import AsyncClient, Client, ConnectionLost, HestiaError, LocalProtocolError, StreamInterrupted
+from hestiaos_proto.readers import StreamReader
+
+BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+PATIENCE = 10.0  # seconds; far below what anything here would wait for by itself
+BEGUN = send(STREAM_HEAD + chunk(event(START)))
+REST = send(chunk(event(TOKEN)) + chunk(event(FINAL)) + chunk(event(DONE)) + LAST_CHUNK)
+HALF = send(response(200, b"{", length=10))
+
+
+async def outcome(of: Awaitable[Any]) -> HestiaError | None:
+    try:
+        await of
+    except HestiaError as error:
+        return error
+    return None
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what comes true in another thread, and nobody tells of."""
+    for _ in range(int(PATIENCE / 0.001)):
+        if true():
+            return
+        threading.Event().wait(0.001)
+    raise AssertionError("it does not come true")
+
+
+def waits(thread: threading.Thread) -> bool:
+    """Whether a thread waits for another one, not for the network."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and frame.f_code is threading.Condition.wait.__code__
+
+
+@BACKENDS
+def test_a_client_is_closed_under_those_who_read(backend: str) -> None:
+    async def main(peer: Peer) -> None:
+        told: list[HestiaError | None] = []
+        client = AsyncClient(peer.url, retries=0, timeout=30.0)
+
+        async def read(index: int) -> None:
+            stream = client.run_stream("x")
+            assert (await anext(stream)).type == "start"
+            begun[index].set()
+            told.append(await outcome(anext(stream)))
+
+        async def run() -> None:
+            told.append(await outcome(client.run_async("x")))
+
+        begun = [anyio.Event(), anyio.Event()]
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                for index in range(2):
+                    tasks.start_soon(read, index)
+                    await begun[index].wait()
+                tasks.start_soon(run)
+                await anyio.to_thread.run_sync(peer.wait_for_requests, 3)
+                await client.health_async()  # whose connection is idle then
+                await anyio.wait_all_tasks_blocked()
+                await client.aclose()
+            await anyio.to_thread.run_sync(peer.wait_until_left, 4)
+        assert {type(error) for error in told} == {StreamInterrupted, ConnectionLost}
+
+    with Peer([BEGUN, silence], [BEGUN, silence], [HALF, silence]) as peer:
+        anyio.run(main, peer, backend=backend)
+
+
+def test_a_cancellation_does_not_end_the_closing() -> None:
+    async def main(peer: Peer) -> None:
+        client = AsyncClient(peer.url)
+        await asyncio.gather(*[client.health_async() for _ in range(4)])
+        assert peer.connections == 4
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await asyncio.to_thread(peer.wait_until_left, 4)
+
+    with Peer() as peer:
+        asyncio.run(main(peer))
+
+
+@BACKENDS
+@pytest.mark.parametrize(
+    "script",
+    [[silence], [send(response(503, b"", "Retry-After: 50"))], [BEGUN, silence]],
+    ids=["before the head", "before a repeat", "behind the head"],
+)
+def test_a_stream_is_closed_by_another_task(script: list[Any], backend: str) -> None:
+    async def main(peer: Peer) -> None:
+        told: list[HestiaError | None] = []
+
+        async def read() -> None:
+            async def all_of_it() -> None:
+                async for _ in stream:
+                    pass
+
+            told.append(await outcome(all_of_it()))
+
+        async with AsyncClient(peer.url, limits=httpx.Limits(max_connections=1)) as client:
+            stream = client.run_stream("x")
+            with anyio.fail_after(PATIENCE):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(read)
+                    await anyio.to_thread.run_sync(peer.wait_for_requests, 1)
+                    await anyio.wait_all_tasks_blocked()
+                    await stream.aclose()
+            assert [str(error) for error in told] == [
+                "[LOCAL_PROTOCOL_ERROR] the stream is closed: start another with run_stream"
+            ]
+            assert len(peer.requests) == 1
+            assert (await client.health_async()).status == "ok"
+
+    with Peer(script) as peer:
+        anyio.run(main, peer, backend=backend)
+
+
+@BACKENDS
+def test_a_stream_that_is_closed_at_any_moment_leaves_its_place(backend: str) -> None:
+    async def main(peer: Peer) -> None:
+        async with AsyncClient(peer.url, timeout=PATIENCE, limits=httpx.Limits(max_connections=1)) as client:
+            for turns in range(30):
+                stream = client.run_stream("x")
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(outcome, anext(stream))
+                    for _ in range(turns):
+                        await anyio.lowlevel.checkpoint()
+                    await stream.aclose()
+                assert (await client.health_async()).status == "ok"
+
+    with Peer() as peer:
+        anyio.run(main, peer, backend=backend)
+
+
+def test_threads_are_told_that_their_client_is_closed() -> None:
+    places = 3
+    with (
+        Peer([BEGUN, silence], [silence], [HALF, silence]) as peer,
+        ThreadPoolExecutor(places) as readers,
+        Client(peer.url, retries=0, timeout=30.0, limits=httpx.Limits(max_connections=places)) as client,
+    ):
+        stream = client.run_stream("x")
+        assert next(stream).type == "start"
+        reading = [readers.submit(next, stream), readers.submit(client.run, "x"), readers.submit(client.run, "x")]
+        peer.wait_for_requests(places)
+        told: list[str] = []
+
+        def wait() -> None:
+            with pytest.raises(LocalProtocolError) as caught:
+                client.health()
+            told.append(caught.value.message)
+
+        waiting = [threading.Thread(target=wait) for _ in range(2)]
+        for thread in waiting:
+            thread.start()
+            until(lambda thread=thread: waits(thread))
+        client.close()
+        assert [type(each.exception(PATIENCE)) for each in reading] == [
+            StreamInterrupted,
+            ConnectionLost,
+            ConnectionLost,
+        ]
+        for thread in waiting:
+            thread.join(PATIENCE)
+        assert told == ["the client was closed while this waited for a connection"] * 2
+        peer.wait_until_left(places)
+
+
+def test_a_stream_that_waits_for_its_repeat_is_told_that_its_client_is_closed() -> None:
+    with Peer([send(response(503, b"", "Retry-After: 1"))]) as peer, Client(peer.url) as client:
+        told: list[str] = []
+
+        def read() -> None:
+            with pytest.raises(LocalProtocolError) as caught:
+                next(client.run_stream("x"))
+            told.append(caught.value.message)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        peer.wait_for_requests(1)
+        until(lambda: waits(reader))
+        client.close()
+        reader.join(PATIENCE)
+        assert told == ["the client is closed: make a new one"]
+        assert len(peer.requests) == 1
+
+
+def test_a_stream_that_another_thread_has_closed_sends_nothing() -> None:
+    class ClosesMeanwhile(threading.Event):
+        """Is asked for before the request is sent; the other thread had looked just before this one read."""
+
+        def is_set(self) -> bool:
+            StreamReader.close(stream)
+            return False
+
+    with Peer() as peer, Client(peer.url) as client:
+        stream = client.run_stream("x", cancel=ClosesMeanwhile())
+        with pytest.raises(LocalProtocolError, match="the stream is closed"):
+            next(stream)
+        assert peer.requests == []
+        assert client.health().status == "ok"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # the peer is the thread
+def test_a_forked_process_closes_nothing_of_its_parents() -> None:
+    forked = threading.Event()
+
+    def go_on_after_the_fork(connection: Connection) -> None:
+        assert forked.wait(PATIENCE)
+
+    with Peer([BEGUN, go_on_after_the_fork, REST]) as peer, Client(peer.url) as client:
+        stream = client.run_stream("x")
+        assert next(stream).type == "start"
+        child = os.fork()
+        if child == 0:
+            try:
+                client.close()
+                os._exit(0)
+            finally:
+                os._exit(2)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        forked.set()
+        assert [event.type for event in stream] == ["token", "final", "done"]
+
+
+def test_the_first_calls_of_several_threads_do_not_close_each_others_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Transport(httpx.BaseTransport):
+        """Its first closing is that of before the fork; meanwhile another thread makes the first call after it."""
+
+        closed = 0
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, json={"status": "ok", "version": "1", "uptime_seconds": 1})
+
+        def close(self) -> None:
+            self.closed += 1
+            if self.closed == 1:
+                other = threading.Thread(target=client.health)
+                other.start()
+                other.join(PATIENCE)
+
+    transport = Transport()
+    with Client(transport=transport) as client:
+        with monkeypatch.context() as parent:
+            parent.setattr(os, "getpid", lambda: -1)
+            client.health()
+        client.health()
+        assert transport.closed == 1

@@ -1,0 +1,112 @@
+"""What is no URL to httpx: one of ours that is too long, a host that is none, the Location of a redirect."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from peer import Peer, send
+
+from hestiaos import (
+    AsyncClient,
+    Client,
+    ConnectFailed,
+    HestiaError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    StatusError,
+)
+
+ONE = httpx.Limits(max_connections=1)
+NO_HOSTS = ["http://999.1.1.1:80", "http://xn--zz99999", "http://a..b", f"http://{'a' * 64}.com"]
+NO_URLS = [b"http://xn--zz99999/", b"//[::x]/", b"mailto:x", b"http://999.1.1.1/", b"/" + b"x" * 65530, b"aaa:b"]
+KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
+
+
+def told_of(kind: str, *operations: tuple[str, ...], **arguments: Any) -> list[HestiaError | None]:
+    """What comes of each of these calls of one client."""
+
+    async def each_of(client: AsyncClient) -> list[HestiaError | None]:
+        told: list[HestiaError | None] = []
+        for name, *rest in operations:
+            try:
+                if kind == "sync":
+                    getattr(client.secrets, name)(*rest)
+                else:
+                    await getattr(client.secrets, f"{name}_async")(*rest)
+            except HestiaError as error:
+                told.append(error)
+            else:
+                told.append(None)
+        return told
+
+    async def main() -> list[HestiaError | None]:
+        async with AsyncClient(**arguments) as client:
+            return await each_of(client)
+
+    return asyncio.run(main())
+
+
+@KINDS
+def test_a_url_that_is_too_long(kind: str) -> None:
+    with Peer() as peer:
+        calls = [("get", "k" * 70000), ("get", "k" * 70000), ("get", "k")]
+        *refused, served = told_of(kind, *calls, base_url=peer.url, retries=0, timeout=5, limits=ONE)
+    for error in refused:
+        assert isinstance(error, LocalProtocolError)
+        assert isinstance(error.__cause__, httpx.InvalidURL)
+        assert error.message.startswith("the request cannot be sent: URL too long, with its 700")
+    assert served is None
+
+
+@KINDS
+@pytest.mark.parametrize("url", NO_HOSTS)
+def test_a_host_that_is_none(kind: str, url: str) -> None:
+    calls = [("get", "k"), ("get", "k")]
+    for error in told_of(kind, *calls, base_url=url, retries=0, timeout=5, limits=ONE):
+        assert isinstance(error, ConnectFailed)
+        assert error.message.startswith(f"cannot connect to {url}: ")
+        assert not error.request_sent
+
+
+@KINDS
+@pytest.mark.parametrize("location", NO_URLS, ids=lambda location: location[:20].decode())
+def test_a_redirect_is_one_wherever_it_leads(kind: str, location: bytes) -> None:
+    answer = send(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")
+    with Peer([answer]) as peer:
+        redirected, served = told_of(kind, ("set", "k", "v"), ("get", "k"), base_url=peer.url, retries=0, limits=ONE)
+    assert type(redirected) is StatusError
+    assert redirected.status_code == 302
+    assert redirected.message.endswith(", a redirect, which is not followed: check the base URL")
+    assert served is None
+
+
+@pytest.mark.parametrize("location", NO_URLS, ids=lambda location: location[:20].decode())
+def test_a_given_client_looks_where_a_redirect_leads(location: bytes) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(302, headers=[(b"Location", location)])
+
+    asked: list[httpx.Request] = []
+    with (
+        httpx.Client(transport=httpx.MockTransport(answer)) as given,
+        Client("http://h:1", http_client=given, retries=3) as client,
+        pytest.raises(RemoteProtocolError),
+    ):
+        client.secrets.set("k", "v")
+    assert len(asked) == 1
+
+
+def test_a_given_asynchronous_client_looks_too() -> None:
+    async def main() -> None:
+        transport = httpx.MockTransport(lambda request: httpx.Response(302, headers={"Location": "mailto:x"}))
+        async with (
+            httpx.AsyncClient(transport=transport) as given,
+            AsyncClient("http://h:1", http_client=given, retries=3) as client,
+        ):
+            with pytest.raises(RemoteProtocolError, match=r"http://h:1 redirects to what is no URL: "):
+                await client.health_async()
+
+    asyncio.run(main())
