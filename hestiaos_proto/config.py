@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from attrs import Factory, field, frozen
-from attrs.validators import optional
+from attrs import Factory, field, frozen, validators
 
 from hestiaos_proto.sse import MAX_EVENT_SIZE
 
@@ -103,7 +102,7 @@ class Config:
     api_key: str | None = field(default=None, converter=_api_key, repr=lambda key: "None" if key is None else "'***'")
     timeout: float = field(default=30.0, validator=_positive)
     retries: int = field(default=3, validator=_not_negative)
-    deadline: float | None = field(default=None, validator=optional(_positive))
+    deadline: float | None = field(default=None, validator=validators.optional(_positive))
     headers: Mapping[str, str] = field(factory=dict, converter=_headers, repr=False)
     strict: bool = True
     max_body_size: int = field(default=MAX_BODY_SIZE, validator=_size)
