@@ -95,7 +95,7 @@ class Response:
             return float(value)
         if now is None:
             now = parse_http_date(self.headers.get("date", ""), now=parse_http_date(value, now=None))
-        date = None if now is None else parse_http_date(value, now=now)
+        date = parse_http_date(value, now=now)
         return None if date is None or now is None else max(0.0, date - now)
 
     def receive_data(self, data: bytes) -> None:

@@ -11,6 +11,7 @@ from hestiaos_proto import (
     Call,
     GovernanceBlock,
     HealthResponse,
+    LocalProtocolError,
     NotFound,
     RateLimited,
     RemoteProtocolError,
@@ -247,3 +248,21 @@ def test_a_stream_that_fails_before_its_first_event() -> None:
 @pytest.mark.parametrize(("value", "key"), [("k", "k"), ("", None)])
 def test_an_empty_idempotency_key_is_none(value: str, key: str | None) -> None:
     assert Call("run", {}, {"idempotency-key": value}).idempotency_key == key
+
+
+@pytest.mark.parametrize(
+    ("operation", "result", "told"),
+    [
+        ("run", {"a": 1}, "run is answered with a RunResponse, not with a dict"),
+        ("get_secret", None, "get_secret is answered with a str, not with a NoneType"),
+    ],
+)
+def test_the_result_of_another_operation_is_refused(operation: str, result: object, told: str) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        answer(operation, result)
+    assert caught.value.message == told
+
+
+@pytest.mark.parametrize(("status", "told"), [(399, 500), (400, 400), (599, 599), (600, 500)])
+def test_which_statuses_are_those_of_errors(status: int, told: int) -> None:
+    assert as_status_error(StatusError("x", status_code=status)).status_code == told

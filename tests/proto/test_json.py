@@ -382,3 +382,8 @@ class TestRecordReader:
     def test_without_msgspec_there_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(json, "_read_fast", None)
         assert json.record_reader(("name", str)) is None
+
+
+def test_how_writers_of_json_spell_a_text_inside_a_string() -> None:
+    assert json.spellings("plain") == {"plain"}
+    assert json.spellings('é"\n') == {'é\\"\\n', '\\u00e9\\"\\n'}

@@ -425,3 +425,10 @@ def test_what_is_no_success_is_raised(status: int) -> None:
 @pytest.mark.parametrize("status", [200, 201, 299])
 def test_every_2xx_is_a_success(status: int) -> None:
     assert operations.set_secret("k", "v").read(Response(status, [])) is None
+
+
+@pytest.mark.parametrize("key", ["", " x", "a\nb", "é"], ids=ascii)
+def test_an_idempotency_key_that_no_header_can_carry(key: str) -> None:
+    with pytest.raises(ValueError, match="the idempotency key is empty, or has a character that no header may have"):
+        operations.run("x").request(Config(), key)
+    assert operations.run("x").request(Config(), "k 1").headers["Idempotency-Key"] == "k 1"
