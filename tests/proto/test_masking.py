@@ -46,7 +46,7 @@ def test_a_secret_is_masked_as_writers_of_ascii_json_spell_it() -> None:
     assert Mask("é-4711\n").data(b'{"m":"\\u00e9-4711\\n"') == b'{"m":"***"'
 
 
-@pytest.mark.parametrize("key", ["k'4711", "k\\4711", 'k"4711', "k'\"4711", "k'\\4711"])
+@pytest.mark.parametrize("key", ["k'4711", "k\\4711", 'k"4711', "k'\"4711", "k'\\4711", "k'é4711"])
 @pytest.mark.parametrize("quoted", [bytes, bytearray])
 def test_a_secret_is_masked_as_the_repr_of_bytes_spells_it(key: str, quoted: type[bytes | bytearray]) -> None:
     assert "4711" not in Mask(key).text(f"illegal header line: {quoted(b'X : ' + key.encode())!r}")

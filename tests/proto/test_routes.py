@@ -485,3 +485,24 @@ class TestRoute:
         assert route.match(["", "x", "1"]) == {"a": "1"}
         for segments in (["", "x"], ["", "x", ""], ["", "y", "1"], ["", "x", "1", ""], ["z", "x", "1"]):
             assert route.match(segments) is None
+
+
+def test_what_each_operation_is_answered_with() -> None:
+    models = {
+        "run": RunResponse,
+        "health": HealthResponse,
+        "trace": TraceResponse,
+        "chat": ChatResponse,
+        "run_agent": AgentResult,
+        "system_status": SystemStatus,
+        "system_metrics": SystemMetrics,
+        "get_secret": str,
+        "set_secret": object,
+        "delete_secret": object,
+    }
+    assert {name: route.result for name, route in ROUTES.items()} == dict.fromkeys(ROUTES, dict) | models
+
+
+def test_only_the_first_scheme_of_an_absolute_form_is_one() -> None:
+    with pytest.raises(NotFound, match="there is no /a://b/api/v1/health"):
+        recognise("GET", "http://h/a://b/api/v1/health", b"")

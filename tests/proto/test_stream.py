@@ -641,6 +641,13 @@ class TestBlocks:
         assert measured.count(False) > 20
         assert stream.text == "a" * 1600
 
+    def test_how_much_may_come_before_the_text_is_measured_again(self) -> None:
+        stream = RunStream(max_event_size=1600)
+        for count, room in ((1000, 600), (500, 100), (100, 100)):
+            feed(stream, [START, *[TOKEN] * count] if stream.events_received == 0 else [TOKEN] * count)
+            assert stream.text == "a" * (stream.events_received - 1)
+            assert stream._room == room
+
     def test_text_over_the_limit_is_let_go_of_though_nobody_asks_for_it(self) -> None:
         stream = RunStream(max_event_size=1000)
         feed(stream, [START, *[TOKEN.replace(b'"a"', b'"%s"' % (b"a" * 500))] * 20])
