@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -46,11 +45,13 @@ def main() -> None:
 def run(settings: Settings, /, text: str, stream: bool, **options: Any) -> None:
     """Execute TEXT through the governance pipeline; '-' reads it from standard input."""
     if text == "-":
+        if sys.stdin is None:
+            raise ValueError("standard input is closed: give the text itself instead of '-'")
         text = sys.stdin.read()
     with settings.client() as client:
         if stream:
             with client.run_stream(text, **options) as events:
-                print_events(events, as_json=settings.json)
+                print_events(events, as_json=settings.json, mask=settings.mask())
         else:
             print_fields(client.run(text, **options).to_wire(), as_json=settings.json)
 
@@ -95,7 +96,7 @@ def serve(settings: Settings, /, policy: Path | None, store: Path | None, **opti
     from hestiaos_local import Platform, Policy, Store
     from hestiaos_local import serve as serve_platform
 
-    api_key = settings.api_key or os.environ.get("HESTIAOS_API_KEY") or None
+    api_key = settings.key()
     with Platform(policy=Policy.load(policy) if policy else None, store=Store(store) if store else None) as platform:
         try:
             anyio.run(partial(serve_platform, platform, api_key=api_key, on_listening=_say_where, **options))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-__all__ = ["FailingGroup"]
+__all__ = ["FailingGroup", "Failure"]
 
 _NO_SERVER = "start one with 'hestiaos serve', name another with --base-url, or add --local to do without"
 
@@ -23,23 +23,23 @@ class FailingGroup(click.Group):
         except HestiaError as error:
             trace = f" (trace {error.trace_id})" if error.trace_id else ""
             hint = f": {_NO_SERVER}" if isinstance(error, ConnectFailed) else ""
-            raise _Failure(f"{error}{trace}{hint}") from error
+            raise Failure(f"{error}{trace}{hint}") from error
         except BrokenPipeError:  # `hestiaos … | head`: click ends quietly
             raise
         except OSError as error:  # a port in use, a file that cannot be read
-            raise _Failure(str(error)) from error
+            raise Failure(str(error)) from error
         except (ValueError, TypeError) as error:  # the SDK's word for an argument that cannot be right
             raise _Misuse(str(error)) from error
 
 
-class _Failure(click.ClickException):
+class Failure(click.ClickException):
     """One line, with exit status 1."""
 
     def __init__(self, told: str) -> None:
         super().__init__(" ".join(told.split()))
 
 
-class _Misuse(_Failure):
+class _Misuse(Failure):
     """The same for what was typed wrong: exit status 2, as click's own."""
 
     exit_code = 2

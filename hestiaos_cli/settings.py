@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from hestiaos_cli.failures import Failure
+
 if TYPE_CHECKING:
     from hestiaos import Client, Platform
+    from hestiaos_proto.masking import Mask
 
 __all__ = ["Settings", "global_options"]
 
@@ -31,19 +35,53 @@ class Settings:
         from hestiaos import Client
 
         if not self.local:
+            _check_proxies()
             return Client(self.base_url, self.api_key, retries=0)  # a shell would rather hear of it now
         if self.base_url is not None:
             raise ValueError("--local runs without a server: leave --base-url out, or --local")
         from hestiaos import LocalTransport
+        from hestiaos_proto.config import DEFAULT_BASE_URL
 
-        return Client(transport=LocalTransport(_own_platform()))
+        # Given, so that the environment's, which are a server's, are not taken.
+        return Client(DEFAULT_BASE_URL, "", transport=LocalTransport(_own_platform()), retries=0)
+
+    def key(self) -> str | None:
+        """The API key that a server is sent; `None` where there is none."""
+        return self.api_key or os.environ.get("HESTIAOS_API_KEY") or None
+
+    def mask(self) -> Mask:
+        """Hides the API key in what a server says."""
+        from hestiaos_proto.masking import Mask
+
+        return Mask(self.key())
+
+
+def _check_proxies() -> None:
+    """Raise `Failure` for proxies of the environment that httpx cannot use; its own words may hold a password."""
+    import ssl
+
+    import httpx
+
+    try:
+        httpx.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)).close()  # nothing is sent
+    except ImportError as error:  # what httpx needs for SOCKS is not installed
+        raise Failure(str(error)) from error
+    except (httpx.InvalidURL, ValueError):
+        raise Failure(
+            "a proxy of the environment is no URL: give HTTP_PROXY, HTTPS_PROXY and ALL_PROXY like "
+            "http://proxy.example:3128, and NO_PROXY as host names"
+        ) from None
 
 
 def _own_platform() -> Platform:
     """The platform whose memory is a file in the user's application directory."""
-    from hestiaos_local import Platform, Store
+    from hestiaos_local import Platform, Store, StoreError
 
-    return Platform(store=Store(Path(click.get_app_dir("hestiaos")) / "hestiaos.sqlite3"))
+    try:
+        store = Store(Path(click.get_app_dir("hestiaos")) / "hestiaos.sqlite3")
+    except StoreError as error:
+        raise Failure(f"{error}, or move it away: --local then makes a new one") from error
+    return Platform(store=store)
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:

@@ -13,7 +13,7 @@ from hestiaos_local.executions import MAX_OUTPUT, MODEL, Executions
 from hestiaos_local.idempotency import once
 from hestiaos_local.measurements import Measurements
 from hestiaos_local.policy import Policy, Verdict
-from hestiaos_local.store import MAX_RESULTS, Store
+from hestiaos_local.store import MAX_RESULTS, Store, StoreError
 from hestiaos_local.streams import Events, run_events, to_the_end
 from hestiaos_proto import (
     AgentResult,
@@ -65,6 +65,11 @@ class Platform:
         self._executions = Executions(self._policy, self._store, clock, new_id)
         self._measurements = Measurements(clock)
 
+    @property
+    def storage(self) -> str:
+        """Where it keeps what it remembers: `"memory"` or `"sqlite"`."""
+        return self._store.kind
+
     def close(self) -> None:
         """Close the platform and its store. A second time does nothing."""
         self._store.close()
@@ -96,12 +101,13 @@ class Platform:
     def respond(self, call: Call) -> object:
         """As `answer`, for what carries the response to a client: an exception is returned instead of raised.
 
-        A stream that fails says so in its own events. What is no refusal is logged.
+        A stream that fails says so in its own events. What is no refusal is logged, but for a `StoreError`, whose one
+        line is left to be said where it helps.
         """
         try:
             result = self.answer(call)
-        except StatusError as refusal:
-            return refusal
+        except (StatusError, StoreError) as told:
+            return told
         except Exception as error:  # the client is told that the server failed, the log says why
             _log.exception("%s failed", call.operation)
             return error
@@ -200,7 +206,7 @@ class Platform:
         return {
             "version": __version__,
             "policy": self._policy.name,
-            "storage": self._store.kind,
+            "storage": self.storage,
             "model": MODEL,
             "limits": {"max_body_bytes": MAX_BODY_SIZE, "max_output_chars": MAX_OUTPUT, "kept_results": MAX_RESULTS},
         }

@@ -27,6 +27,7 @@ MAX_RESULTS = 1000
 _APPLICATION_ID = 0x48657374  # "Hest": says in the file's head whose it is
 _SCHEMA_VERSION = 1
 _BUSY = 10.0  # seconds to wait for another process that is writing
+_FREE_IT = "end what is using it, or choose another file"
 
 _SCHEMA = (
     """CREATE TABLE traces (
@@ -49,17 +50,19 @@ _SCHEMA = (
 
 
 class StoreError(ValueError):
-    """A store's file cannot be used; the message says in one line which, why, and what to do. It is left as it is."""
+    """A store's file cannot be used; the message says in one line which, why, and what to do."""
 
 
 class Store:
     """The platform's memory: a SQLite file at `path`, which is created if it is missing, or `None`: no file.
 
-    A new file, and each directory made for it, is this user's alone: it holds secrets. Raises `StoreError`.
+    The file, and each directory made for it, is this user's alone: it holds secrets. Raises `StoreError` for a file
+    that cannot be used, which is left as it is; every method does so where it cannot be used any more.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.kind = "memory" if path is None else "sqlite"
+        self._name = "the store in memory" if path is None else os.fspath(path)
         self._lock = RLock()
         self._db = _connect(":memory:") if path is None else _open(path)
         self._close = weakref.finalize(self, self._db.close)  # also where nobody closes it
@@ -72,7 +75,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Have all that is done inside stored together, or, where an exception leaves it, not at all."""
-        with self._lock:
+        with self._using():
             if self._db.in_transaction:  # inside another, which stores it all
                 yield
                 return
@@ -84,7 +87,7 @@ class Store:
         """Whether the store answers."""
         try:
             return self._rows("SELECT 1") == [(1,)]
-        except sqlite3.Error:
+        except (StoreError, sqlite3.Error):
             return False
 
     def add_trace(self, trace: TraceResponse, command: Mapping[str, Any]) -> None:
@@ -159,12 +162,25 @@ class Store:
         return None
 
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        with self._lock:
+        with self._using():
             return self._db.execute(statement, values).fetchall()
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> int:
-        with self._lock:
+        with self._using():
             return self._db.execute(statement, values).rowcount
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Hold the lock. Raises `StoreError` for what is wrong with the file; what is wrong in here stays as it is."""
+        try:
+            with self._lock:
+                yield
+        except (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{self._name} cannot be used ({error}): {_FREE_IT}") from error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self._name} is damaged ({error}): move it away, or choose another file") from error
 
 
 def _to_text(value: Any) -> str:
@@ -228,7 +244,13 @@ def _open(path: str | os.PathLike[str]) -> sqlite3.Connection:
     file = Path(name).absolute()
     try:
         _make(file)
-        return _connect(str(file))
+        db = _connect(str(file))
+        try:
+            _protect(file.resolve())
+        except BaseException:
+            db.close()
+            raise
+        return db
     except StoreError as error:
         raise StoreError(f"{name} {error}") from None
     except PermissionError:
@@ -237,7 +259,7 @@ def _open(path: str | os.PathLike[str]) -> sqlite3.Connection:
         why = error.strerror if isinstance(error, OSError) else error
         raise StoreError(f"{name} cannot be opened ({why}): choose another file") from None
     except sqlite3.OperationalError as error:
-        raise StoreError(f"{name} cannot be used ({error}): end what is using it, or choose another file") from None
+        raise StoreError(f"{name} cannot be used ({error}): {_FREE_IT}") from None
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{name} is no SQLite database ({error}): choose another file") from None
 
@@ -259,3 +281,15 @@ def _make(file: Path) -> None:
             raise StoreError("is no SQLite database: choose another file") from None
         if not os.access(file, os.R_OK | os.W_OK):
             raise PermissionError from None
+
+
+def _protect(file: Path) -> None:
+    """Take from others what they may do with a file that was there before, and with what SQLite keeps beside it."""
+    for each in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
+        try:
+            if each.stat().st_mode & 0o077:
+                each.chmod(0o600)
+        except FileNotFoundError:  # SQLite keeps it only while it needs it
+            pass
+        except PermissionError:
+            raise StoreError("may be read by others, and is another user's: choose another file") from None

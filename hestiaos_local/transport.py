@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Generator, Iterator
 import httpx
 
 from hestiaos_local.platform import Platform
+from hestiaos_local.store import StoreError
 from hestiaos_local.streams import Events
-from hestiaos_proto import answer, encode_stream_event, read_call
+from hestiaos_proto import ServerError, answer, encode_stream_event, read_call
 from hestiaos_proto.answers import STREAM_HEADERS
 
 __all__ = ["LocalTransport"]
@@ -32,6 +33,8 @@ class LocalTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         result = self._platform.respond(call)
         if isinstance(result, Generator):
             return httpx.Response(200, headers=STREAM_HEADERS, stream=_EventBytes(result))
+        if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
+            result = ServerError(str(result), code="INTERNAL_ERROR")
         whole = answer(call.operation, result)
         return httpx.Response(whole.status, headers=whole.headers, content=whole.body)
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -253,3 +254,109 @@ def test_version_and_unknown_command() -> None:
     unknown = hestiaos("rum", "x")
     assert unknown.returncode == 2
     assert "No such command 'rum'" in unknown.stderr
+
+
+class Echoing:
+    """Answers one request with a stream that fails, and that repeats what it was sent as the key."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._answer)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._thread.join(60)
+        self._listener.close()
+
+    def _answer(self) -> None:
+        peer = self._listener.accept()[0]
+        with peer, peer.makefile("rwb") as file:
+            key = b""
+            while (line := file.readline()) != b"\r\n":
+                name, _, value = line.partition(b":")
+                if name.lower() == b"authorization":
+                    key = value.split()[1]
+            events = b'data: {"type": "start"}\n\n'
+            events += b'data: {"type": "error", "data": {"message": "one\\ntwo %s"}}\n\n' % key
+            events += b'data: {"type": "done"}\n\n'
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
+            file.write(head % len(events) + events)
+
+
+@pytest.mark.parametrize("by_variable", [True, False])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_error_event_is_one_line_without_the_key(
+    home: Path, monkeypatch: pytest.MonkeyPatch, by_variable: bool, as_json: bool
+) -> None:
+    server = Echoing()
+    monkeypatch.setenv("HESTIAOS_API_KEY", "hunter2" if by_variable else "another")
+    key = () if by_variable else ("-k", "hunter2")
+    done = hestiaos("run", "x", "--stream", "-u", server.url, *key, *(["--json"] if as_json else []))
+    server.close()
+    assert (done.returncode, done.stderr) == (1, "Error: one two ***\n")
+    assert "hunter2" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://user:hunter2@127.0.0.1:1",
+        "http://user:pass@127.0.0.1:hunter2",
+        "http://user:hunter2/@127.0.0.1:1",
+        "gopher://user:hunter2@127.0.0.1:1",
+    ],
+)
+def test_a_proxy_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    assert "hunter2" not in failure(hestiaos("health", "-u", "http://192.0.2.1:8000"))
+    assert hestiaos("--local", "health").returncode == 0
+
+
+@pytest.mark.parametrize("url", ["http://localhost:1/prefix", "nonsense"])
+def test_local_takes_nothing_of_a_server_from_the_environment(
+    home: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("HESTIAOS_BASE_URL", url)
+    monkeypatch.setenv("HESTIAOS_API_KEY", "two words")
+    assert "result: processed: x\n" in hestiaos("--local", "run", "x").stdout
+
+
+def test_the_users_own_store_is_no_database(home: Path) -> None:
+    assert hestiaos("--local", "run", "x").returncode == 0
+    (file,) = home.rglob("*.sqlite3")
+    file.write_text("these are notes, not a database\n" * 100)
+    line = failure(hestiaos("--local", "health"))
+    assert str(file) in line
+    assert "move it away" in line
+
+
+def test_the_users_own_store_is_damaged(home: Path) -> None:
+    assert hestiaos("--local", "run", "x").returncode == 0
+    (file,) = home.rglob("*.sqlite3")
+    file.write_bytes(file.read_bytes()[:4096] + b"\xff" * (file.stat().st_size - 4096))
+    line = failure(hestiaos("--local", "run", "x"))
+    assert f"{file} is damaged" in line
+    assert "move it away" in line
+
+
+@pytest.mark.parametrize("text", ["€ \U0001f600", "\xe9"])
+def test_what_standard_output_cannot_hold_is_escaped(home: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    for stream in ([], ["--stream"]):
+        done = hestiaos("--local", "run", text, *stream)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"processed: {text}".encode("ascii", "backslashreplace").decode() in done.stdout
+        assert "trace_id: " in done.stdout
+    done = hestiaos("--local", "run", text, "--json")
+    assert json.loads(done.stdout)["result"] == f"processed: {text}"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes it")
+def test_standard_input_is_closed(home: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "--local", "run", "-"], capture_output=True, text=True
+    )
+    assert "standard input is closed" in failure(done, status=2)

@@ -7,11 +7,13 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,8 +23,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hestiaos_local import Platform, ServeError, serve
-from hestiaos_proto import StreamEvent
+from hestiaos_local import Platform, ServeError, Store, serve
+from hestiaos_proto import Call, StreamEvent
 
 RUN = json.dumps({"input": "create a report"}).encode()
 HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -136,6 +138,14 @@ def test_a_client_that_sends_no_more_still_gets_its_answers(start: Callable[...,
         assert peer.at_end()
 
 
+def test_a_client_that_sends_no_more_still_gets_its_stream(start: Callable[..., str]) -> None:
+    with Peer(start(token_delay=0.02, heartbeat=0.015)) as peer:
+        peer.send(post("/api/v1/run/stream", RUN))
+        peer.socket.shutdown(socket.SHUT_WR)
+        assert b'"done"' in peer.stream()[-1]
+        assert peer.at_end()
+
+
 def test_an_old_client_gets_its_stream_up_to_the_end_of_the_connection(start: Callable[..., str]) -> None:
     with Peer(start()) as peer:
         peer.send(post("/api/v1/run/stream", RUN).replace(b"HTTP/1.1", b"HTTP/1.0"))
@@ -238,7 +248,8 @@ class Watched(Platform):
 @pytest.mark.parametrize("delay", [0.0, 3600.0], ids=["at once", "waiting"])
 def test_a_client_that_goes_away_ends_its_stream_alone(start: Callable[..., str], reset: bool, delay: float) -> None:
     with Watched() as platform:
-        url = start(platform=platform, token_delay=delay, heartbeat=3600.0)
+        # One that has closed may still read, for all that can be told before something is written to it.
+        url = start(platform=platform, token_delay=delay, heartbeat=3600.0 if reset else 0.05)
         with Peer(url) as peer:
             peer.send(post("/api/v1/run/stream", json.dumps({"input": "word " * 1_000_000}).encode()))
             assert peer.head()[0] == 200
@@ -310,6 +321,7 @@ def test_a_client_that_does_not_read_is_left() -> None:
             url = await nursery.start(listening)
             async with await trio.open_tcp_stream("127.0.0.1", urlsplit(url).port) as stream:
                 await stream.send_all(post("/api/v1/run/stream", json.dumps({"input": "word " * 1_000_000}).encode()))
+                await stream.receive_some(1)  # the clock would jump while a thread works on the request
                 await trio.sleep(59)
                 assert not platform.stream_ended.is_set()
                 await trio.sleep(2)
@@ -424,7 +436,15 @@ def test_an_argument_that_cannot_be(
         ({"Host": "localhost:8000"}, 200),
         ({"Host": "127.0.0.1:8000"}, 200),
         ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "192.0.2.7:8000"}, 200),  # a port of another machine, forwarded to this one
         ({"Host": "localhost", "Origin": "http://localhost:3000"}, 200),
+        ({"Host": "localhost", "Origin": "https://127.0.0.2"}, 200),
+        ({"Host": "localhost", "Origin": "http://[::1]:3000"}, 200),
+        ({"Host": "localhost", "Origin": "http://203.0.113.5"}, 421),
+        ({"Host": "localhost", "Origin": "http://192.168.1.1:80"}, 421),
+        ({"Host": "localhost", "Origin": "http://[2001:db8::1]"}, 421),
+        ({"Host": "localhost", "Origin": "http://127.0.0.1.5"}, 421),
+        ({"Host": "localhost", "Origin": "http://[::1"}, 421),
         ({"Host": "rebound.example"}, 421),
         ({"Host": "localhost", "Origin": "https://evil.example"}, 421),
         ({"Host": "localhost", "Origin": "null"}, 421),
@@ -476,3 +496,98 @@ def test_a_long_stream_comes_whole(start: Callable[..., str]) -> None:
         chunks = list(iter(peer.chunk, b""))
         assert sum(b'"token"' in chunk for chunk in chunks) > 5000
         assert b'"done"' in chunks[-1]
+
+
+class Occupied(Platform):
+    """Works on a run only when it is let go on."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        super().__init__(store=store)
+        self.began = threading.Event()
+        self.go_on = threading.Event()
+
+    def respond(self, call: Any) -> object:
+        if call.operation == "run":
+            self.began.set()
+            assert self.go_on.wait(20)
+        return super().respond(call)
+
+
+CHUNKED = b"POST /api/v1/run HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [post("/api/v1/run", json.dumps({"input": "x" * 10_000}).encode()), CHUNKED % (len(RUN), RUN)],
+    ids=["large", "of unknown size"],
+)
+def test_a_large_request_does_not_stop_the_others(start: Callable[..., str], request_bytes: bytes) -> None:
+    with Occupied() as platform:
+        url = start(platform=platform)
+        with Peer(url) as slow, Peer(url) as quick:
+            slow.send(request_bytes)
+            assert platform.began.wait(20)
+            quick.send(HEALTH)
+            assert quick.response()[0] == 200
+            platform.go_on.set()
+            assert slow.response()[0] == 200
+
+
+def test_a_small_request_does_not_wait_in_the_loop_for_a_large_one(start: Callable[..., str]) -> None:
+    with Occupied() as platform:
+        url = start(platform=platform)
+        with Peer(url) as large, Peer(url) as small, Peer(url) as quick:
+            large.send(post("/api/v1/run", json.dumps({"input": "x" * 10_000}).encode()))
+            assert platform.began.wait(20)
+            platform.began.clear()
+            small.send(post("/api/v1/run", RUN))
+            assert platform.began.wait(20)
+            quick.send(HEALTH)
+            assert quick.response()[0] == 200
+            platform.go_on.set()
+            assert (large.response()[0], small.response()[0]) == (200, 200)
+
+
+def test_a_locked_store_does_not_stop_the_others(start: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    with Occupied(Store(file)) as platform, contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        platform.go_on.set()
+        other.execute("BEGIN IMMEDIATE")
+        url = start(platform=platform)
+        with Peer(url) as waiting, Peer(url) as quick:
+            waiting.send(post("/api/v1/run", RUN))
+            assert platform.began.wait(20)
+            quick.send(HEALTH)
+            assert quick.response()[0] == 200
+            other.execute("ROLLBACK")
+            assert waiting.response()[0] == 200
+
+
+def test_a_store_that_fails_is_a_500_and_one_line_in_the_log(
+    start: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server_faults: list[str]
+) -> None:
+    monkeypatch.setattr("hestiaos_local.store._BUSY", 0.0)
+    file = tmp_path / "store.db"
+    with Platform(store=Store(file)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with Peer(start(platform=platform)) as peer:
+            peer.send(post("/api/v1/run", RUN))
+            status, body = peer.response()
+            assert (status, body["message"]) == (500, "the server failed")
+    (line,) = server_faults.pop().splitlines()
+    assert line.startswith(f"run failed: {file} cannot be used (database is locked): ")
+
+
+def test_a_server_that_stops_finishes_what_it_executes(serve_platform: Any, backend: str, tmp_path: Path) -> None:
+    with Occupied(Store(tmp_path / "store.db")) as platform:
+        url = serve_platform(platform=platform, backend=backend)
+        with Peer(url) as peer:
+            peer.send(post("/api/v1/run", RUN))
+            assert platform.began.wait(20)
+            stopping = threading.Thread(target=serve_platform.stop, args=(url,))
+            stopping.start()
+            platform.go_on.set()
+            stopping.join(20)
+        status = platform.answer(Call("governance_status", {}, {}))
+        assert isinstance(status, dict)
+        assert status["decisions"]["ALLOW"] == 1

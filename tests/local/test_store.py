@@ -213,3 +213,69 @@ def test_a_file_that_another_process_holds(tmp_path: Path, monkeypatch: pytest.M
         str(caught.value) == f"{file} cannot be used (database is locked): end what is using it, or choose another file"
     )
     holder.close()
+
+
+@pytest.mark.parametrize("before", ["empty", "a store", "a store in use"])
+def test_a_file_that_others_may_read_becomes_the_users_alone(tmp_path: Path, before: str) -> None:
+    file = tmp_path / "store.db"
+    file.touch()
+    first = None if before == "empty" else Store(file)
+    if first is not None and before == "a store":
+        first.close()
+    for path in tmp_path.iterdir():
+        path.chmod(0o664)
+    store = Store(file)
+    store.set_secret("k", "v", "custom")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {f"store.db{suffix}": 0o600 for suffix in ("", "-wal", "-shm")}
+    store.close()
+    if first is not None:
+        first.close()
+
+
+def test_what_is_no_store_keeps_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / "letter"
+    file.write_text("a letter to my aunt\n" * 100)
+    file.chmod(0o664)
+    with pytest.raises(StoreError):
+        Store(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o664
+
+
+def test_a_file_that_is_locked_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hestiaos_local.store._BUSY", 0.0)
+    file = tmp_path / "store.db"
+    store = Store(file)
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    told = f"{file} cannot be used (database is locked): end what is using it, or choose another file"
+    with pytest.raises(StoreError) as caught:
+        store.add_trace(trace("a"), {})
+    assert str(caught.value) == told
+    with pytest.raises(StoreError) as caught:
+        store.add_messages("s", 1.0, [("user", "text")])
+    assert str(caught.value) == told
+    holder.close()
+    store.add_trace(trace("a"), {})
+    store.close()
+
+
+def damage(file: Path) -> None:
+    """Overwrite all that stands behind SQLite's first page, which holds the schema."""
+    with file.open("r+b") as raw:
+        size = raw.seek(0, os.SEEK_END)
+        raw.seek(4096)
+        raw.write(b"\xff" * (size - 4096))
+
+
+def test_a_file_that_is_damaged_later(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    Store(file).close()
+    damage(file)
+    store = Store(file)
+    with pytest.raises(StoreError) as caught:
+        store.trace("a")
+    assert str(caught.value) == (
+        f"{file} is damaged (database disk image is malformed): move it away, or choose another file"
+    )
+    store.close()

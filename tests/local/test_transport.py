@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 
-from hestiaos_local import LocalTransport, Platform
+from hestiaos_local import LocalTransport, Platform, Store
 from hestiaos_proto import RunResponse, RunStream, StreamEvent
 
 URL = "http://platform"
@@ -157,3 +160,18 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         hestiaos_local.nothing  # noqa: B018  # the access is what is tested
+
+
+@pytest.mark.parametrize("via", [fetch, fetch_asyncio, fetch_trio], ids=["sync", "asyncio", "trio"])
+def test_a_store_that_fails_is_named(
+    via: Callable[..., httpx.Response], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server_faults: list[str]
+) -> None:
+    monkeypatch.setattr("hestiaos_local.store._BUSY", 0.0)
+    file = tmp_path / "store.db"
+    with Platform(store=Store(file)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        response = via(platform, "POST", "/api/v1/run", json={"input": "x"})
+    assert (response.status_code, response.json()["code"]) == (500, "INTERNAL_ERROR")
+    told = f"{file} cannot be used (database is locked): end what is using it, or choose another file"
+    assert response.json()["message"] == told
+    assert server_faults == []  # the caller has heard it
