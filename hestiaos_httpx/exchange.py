@@ -22,17 +22,19 @@ AsyncTrace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
 def _request(
-    line: Line[httpx.Client] | Line[httpx.AsyncClient], send: Send, trace: Trace | AsyncTrace
+    line: Line[httpx.Client] | Line[httpx.AsyncClient], send: Send, trace: Trace | AsyncTrace | None
 ) -> httpx.Request:
     # A client of our own has nothing to add to a request, and takes two thirds of the time to see that.
     new = line.client.build_request if line.given else httpx.Request
-    timeout = httpx.Timeout(send.timeout, read=send.read_timeout).as_dict()
+    extensions: dict[str, Any] = {"timeout": httpx.Timeout(send.timeout, read=send.read_timeout).as_dict()}
+    if trace is not None:  # httpcore then tells of each of its steps, which takes time
+        extensions["trace"] = trace
     return new(
         send.request.method,
         send.request.url,
         headers=send.request.headers,
         content=send.request.body or None,
-        extensions={"timeout": timeout, "trace": trace},
+        extensions=extensions,
     )
 
 
@@ -60,8 +62,9 @@ class Exchange:
             if trace is not None:
                 trace(event, info)
 
+        known = line.network is not None and trace is None  # from the exchange before
         try:
-            raw = line.client.send(_request(line, send, note), stream=True, follow_redirects=False)
+            raw = line.client.send(_request(line, send, None if known else note), stream=True, follow_redirects=False)
         except FOREIGN as error:
             raise translate(error, send) from error
         line.network = raw.extensions.get("network_stream")
