@@ -5,20 +5,16 @@ A client that has gone, or that is too slow, ends its own connection and nothing
 
 from __future__ import annotations
 
-import hmac
 import logging
-import re
 import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 from ipaddress import ip_address
-from math import isfinite
 
 from anyio import (
     BrokenResourceError,
-    CapacityLimiter,
     EndOfStream,
     create_task_group,
     create_tcp_listener,
@@ -28,22 +24,18 @@ from anyio import (
     move_on_after,
     sleep,
     sleep_forever,
-    to_thread,
 )
 from anyio.abc import SocketAttribute, SocketListener, SocketStream, TaskGroup
 from anyio.streams.stapled import MultiListener
-from attrs import field, frozen
 
 from hestiaos_local.platform import Platform
-from hestiaos_local.store import StoreError
+from hestiaos_local.service import Service
 from hestiaos_proto import (
-    AuthenticationFailed,
     Call,
     Config,
     Control,
     RemoteProtocolError,
     ServerConnection,
-    StatusError,
 )
 from hestiaos_proto.config import MAX_BODY_SIZE
 from hestiaos_proto.events import StreamEvent
@@ -57,15 +49,9 @@ _SEND = 60.0  # how long a client may take to accept one piece of a response
 _LINGER = 5.0  # how long a client is heard out before the connection is closed
 _ACCEPT_AGAIN = 0.1
 
-_THREADS = 40  # how many calls are worked on beside the event loop
-
 # In bytes:
 _HEARD_OUT = 2 * MAX_BODY_SIZE  # how much more is read and dropped before the connection is closed
-_SMALL = 4096  # up to here a request's body is worked on at once; it is decided on in less than a millisecond
 _PIECE = 8192  # from this size on a piece of a stream is sent; it is made in less than a millisecond
-
-_LOCAL_NAME = re.compile(r"(?:(localhost)|([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::[0-9]+)?")
-_NOT_LOCAL = "without an API key this server answers programs of this machine only, as localhost or by its address"
 
 _GONE = (EndOfStream, BrokenResourceError, OSError, RemoteProtocolError)
 
@@ -95,7 +81,7 @@ async def serve(
     Raises `ValueError` for an argument that cannot be, one of them a host beyond loopback without an API key, and
     `ServeError`, which is an `OSError`, where the address cannot be listened on.
     """
-    service = _Service(platform, Config(api_key=api_key).api_key, token_delay, heartbeat)
+    service = Service(platform, Config(api_key=api_key).api_key, token_delay, heartbeat)
     async with await _listen(host, port, protected=service.api_key is not None) as listener:
         if on_listening is not None:
             taken = listener.extra_attributes[SocketAttribute.local_port]()
@@ -106,72 +92,10 @@ async def serve(
                 group.start_soon(_accept, one, service, group)
 
 
-@frozen
-class _Service:
-    """What every connection needs to know."""
-
-    platform: Platform
-    api_key: str | None
-    token_delay: float
-    heartbeat: float
-    threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_THREADS))
-
-    def __attrs_post_init__(self) -> None:
-        if not (isfinite(self.token_delay) and self.token_delay >= 0):
-            raise ValueError(f"token_delay must be a number of seconds, 0 or more, not {self.token_delay}")
-        if not (isfinite(self.heartbeat) and self.heartbeat > 0):
-            raise ValueError(f"heartbeat must be a number of seconds greater than 0, not {self.heartbeat}")
-
-    async def respond(self, call: Call) -> object:
-        """The platform's response, to a client that has the key, or where there is none, to one of this machine."""
-        if self.api_key is None:
-            if not _is_local(call):
-                return StatusError(_NOT_LOCAL, status_code=421)
-        elif not hmac.compare_digest((call.key or "").encode(), self.api_key.encode()):
-            return AuthenticationFailed()
-        if self._is_quick(call):
-            response = self.platform.respond(call)
-        else:  # what has begun is not given up, even where the server stops: it is stored before the platform is closed
-            response = await to_thread.run_sync(self.platform.respond, call, limiter=self.threads)
-        if isinstance(response, StoreError):
-            _log.error("%s failed: %s", call.operation, response)
-        return response
-
-    def _is_quick(self, call: Call) -> bool:
-        """Whether the event loop works on a call itself: a thread costs 60 to 90 µs, a fifth of a small call's whole.
-
-        A file may be locked for seconds, and so may the store by a thread that works on a large body. A thread frees
-        the loop of such waits only: `re` keeps the interpreter's lock while it searches, so that a policy has to be
-        quick by itself, as the default one is.
-        """
-        if self.platform.storage != "memory" or self.threads.borrowed_tokens:
-            return False
-        return "transfer-encoding" not in call.headers and int(call.headers.get("content-length", "0")) <= _SMALL
-
-
-def _is_local(call: Call) -> bool:
-    """Whether a request was meant for this machine by a program of this machine.
-
-    A web page in a browser here reaches loopback too. It gives itself away by its `Origin`, which is that of another
-    machine, or, where its name was made to resolve to loopback, by its `Host`: only a name can be made to, so there any
-    address will do, as that of a machine which forwards a port to this one.
-    """
-    host = _LOCAL_NAME.fullmatch(call.headers.get("host", ""))
-    origin = _LOCAL_NAME.fullmatch(call.headers.get("origin", "//localhost").partition("//")[2])
-    return host is not None and origin is not None and (origin[1] is not None or _is_loopback(origin[2] or origin[3]))
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
 class _Conversation:
     """One client's connection, from its first request to its end."""
 
-    def __init__(self, stream: SocketStream, service: _Service) -> None:
+    def __init__(self, stream: SocketStream, service: Service) -> None:
         self._stream = stream
         self._service = service
         self._connection = ServerConnection(clock=time.time)
@@ -280,7 +204,7 @@ class _Conversation:
                 size += len(await self._stream.receive())
 
 
-async def _accept(listener: SocketListener, service: _Service, group: TaskGroup) -> None:
+async def _accept(listener: SocketListener, service: Service, group: TaskGroup) -> None:
     while True:
         try:
             stream = await listener.accept()
