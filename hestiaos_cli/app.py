@@ -51,7 +51,7 @@ def run(settings: Settings, /, text: str, stream: bool, **options: Any) -> None:
     with settings.client() as client:
         if stream:
             with client.run_stream(text, **options) as events:
-                print_events(events, as_json=settings.json, mask=settings.mask())
+                print_events(events, as_json=settings.json, redactor=settings.redactor())
         else:
             print_fields(client.run(text, **options).to_wire(), as_json=settings.json)
 

@@ -13,7 +13,7 @@ from hestiaos_cli.failures import Failure
 
 if TYPE_CHECKING:
     from hestiaos import StreamEvent
-    from hestiaos_proto.masking import Mask
+    from hestiaos_proto.redaction import Redactor
 
 __all__ = ["print_events", "print_fields"]
 
@@ -27,16 +27,16 @@ def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
         _print(f"{name}: {value if isinstance(value, str) else _json(value)}")
 
 
-def print_events(events: Iterable[StreamEvent], *, as_json: bool, mask: Mask) -> None:
+def print_events(events: Iterable[StreamEvent], *, as_json: bool, redactor: Redactor) -> None:
     """A stream as it comes: its text, or each event as JSON on a line of its own.
 
-    An `error` event fails the command, once the stream is over; `mask` hides what it may repeat of the request.
+    An `error` event fails the command, once the stream is over; `redactor` hides what it may repeat of the request.
     """
     failed: str | None = None
     for event in events:
         if as_json:
             wire = event.to_wire()
-            _print(_json(mask.value(wire) if event.type == "error" else wire))
+            _print(_json(redactor.value(wire) if event.type == "error" else wire))
         elif event.type in ("token", "delta"):
             _print(str(event.data.get("text", "")), newline=False)
         elif event.type == "tool_call":
@@ -45,7 +45,7 @@ def print_events(events: Iterable[StreamEvent], *, as_json: bool, mask: Mask) ->
             _print("")
             print_fields({name: event.data.get(name) for name in ("mode", "trace_id")}, as_json=False)
         if event.type == "error":
-            failed = mask.text(str(event.data.get("message") or "the run failed"))
+            failed = redactor.text(str(event.data.get("message") or "the run failed"))
     if failed is not None:
         raise Failure(failed)
 

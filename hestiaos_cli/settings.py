@@ -15,7 +15,7 @@ from hestiaos_cli.failures import Failure
 
 if TYPE_CHECKING:
     from hestiaos import Client, Platform
-    from hestiaos_proto.masking import Mask
+    from hestiaos_proto.redaction import Redactor
 
 __all__ = ["Settings", "global_options"]
 
@@ -49,11 +49,11 @@ class Settings:
         """The API key that a server is sent; `None` where there is none."""
         return self.api_key or os.environ.get("HESTIAOS_API_KEY") or None
 
-    def mask(self) -> Mask:
+    def redactor(self) -> Redactor:
         """Hides the API key in what a server says."""
-        from hestiaos_proto.masking import Mask
+        from hestiaos_proto.redaction import Redactor
 
-        return Mask(self.key())
+        return Redactor(self.key())
 
 
 def _check_proxies() -> None:

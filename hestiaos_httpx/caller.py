@@ -12,14 +12,24 @@ from hestiaos_httpx.cancelling import Canceller
 from hestiaos_httpx.exchange import AsyncExchange, Exchange
 from hestiaos_httpx.lines import Line
 from hestiaos_httpx.pools import Pools
-from hestiaos_proto import Ambient, Config, Operation, Response, Send, TransportError, call, drive, drive_async
+from hestiaos_proto import (
+    Config,
+    Operation,
+    Response,
+    Runtime,
+    Send,
+    TransportError,
+    call_flow,
+    run_flow,
+    run_flow_async,
+)
 from hestiaos_proto.calls import Reply
 
-__all__ = ["AMBIENT", "Caller"]
+__all__ = ["RUNTIME", "Caller"]
 
 T = TypeVar("T")
 
-AMBIENT = Ambient(time.monotonic, time.time, random.SystemRandom())
+RUNTIME = Runtime(time.monotonic, time.time, random.SystemRandom())
 """The clocks and the random numbers of this process."""
 
 
@@ -32,13 +42,13 @@ class Caller:
 
     def call(self, operation: Operation[T]) -> T:
         """The operation's result. Raises `HestiaError`."""
-        return drive(call(operation, self.config, AMBIENT), self._send, time.sleep)
+        return run_flow(call_flow(operation, self.config, RUNTIME), self._send, time.sleep)
 
     async def call_async(self, operation: Operation[T]) -> T:
         """The operation's result. Raises `HestiaError`."""
         from anyio import sleep
 
-        return await drive_async(call(operation, self.config, AMBIENT), self._send_async, sleep)
+        return await run_flow_async(call_flow(operation, self.config, RUNTIME), self._send_async, sleep)
 
     def _send(self, send: Send) -> Reply:
         try:
@@ -61,7 +71,7 @@ class Caller:
                 return await exchange.finish()
         except TransportError as error:
             return error
-        raise send.deadline.passed()
+        raise send.deadline.expired_error()
 
 
 def _by_deadline(line: Line[httpx.Client], send: Send) -> Response:

@@ -29,11 +29,11 @@ _CLOSED_EARLY = ("Server disconnected", "peer closed connection", "peer unexpect
 def translate(error: Exception, send: Send) -> HestiaError:
     """What a caller sees of `error`, which is its `__cause__`."""
     for each in _chain(error):
-        send.mask.error(each)  # h11 quotes what it does not understand, which may repeat the key
+        send.redactor.error(each)  # h11 quotes what it does not understand, which may repeat the key
     told = _translate(error, _why(error), send.request.origin, send.request.url)
     if isinstance(told, TimedOut) or (isinstance(told, TransportError) and send.deadline.left() == 0):
         request_sent = told.request_sent
-        told = send.deadline.late(told.message)
+        told = send.deadline.timeout_error(told.message)
         told.request_sent = request_sent
     told.__cause__ = error
     return told

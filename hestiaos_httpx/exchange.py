@@ -159,7 +159,7 @@ class AsyncExchange:
 
         with move_on_after(seconds):
             return await anext(self._pieces, b"")
-        raise self._send.deadline.passed()
+        raise self._send.deadline.expired_error()
 
     async def finish(self) -> Response:
         """As `Exchange.finish`."""

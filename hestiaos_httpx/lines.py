@@ -98,7 +98,7 @@ class Lines(_Lines[httpx.Client]):
         if self._shared is not None:
             return Line(self._shared)
         if not self._places.acquire(timeout=send.deadline.bound(send.timeout)):
-            late = send.deadline.late(f"every connection to {send.request.origin} stayed in use for too long")
+            late = send.deadline.timeout_error(f"every connection to {send.request.origin} stayed in use for too long")
             late.request_sent = False
             raise late
         try:

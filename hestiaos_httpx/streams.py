@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from hestiaos_httpx.caller import AMBIENT, Caller
+from hestiaos_httpx.caller import RUNTIME, Caller
 from hestiaos_httpx.cancelling import Cancelled, Canceller
 from hestiaos_httpx.exchange import AsyncExchange, Exchange
 from hestiaos_httpx.lines import Line
@@ -18,12 +18,12 @@ from hestiaos_proto import (
     RunStream,
     Send,
     TransportError,
-    call,
-    drive,
-    drive_async,
+    call_flow,
+    run_flow,
+    run_flow_async,
 )
 from hestiaos_proto.calls import Reply
-from hestiaos_proto.readers import AsyncStreamReader, StreamReader
+from hestiaos_proto.event_streams import AsyncEventStreamBase, EventStreamBase
 
 if TYPE_CHECKING:
     from anyio import CancelScope
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncEventStream", "EventStream"]
 
 
-class EventStream(StreamReader):
+class EventStream(EventStreamBase):
     """The events of a run: an iterator, and a context manager that ends the connection.
 
     The connection ends with the stream, with `close`, with the `with` block, or when the object is dropped. `cancel`
@@ -48,7 +48,7 @@ class EventStream(StreamReader):
     ) -> None:
         super().__init__()
         self._caller = caller
-        self._steps = call(operation, caller.config, AMBIENT, deadline=timeout)
+        self._steps = call_flow(operation, caller.config, RUNTIME, deadline=timeout)
         self._line: Line[httpx.Client] | None = None
         self._exchange: Exchange | None = None
         self._canceller = Canceller()
@@ -72,7 +72,7 @@ class EventStream(StreamReader):
     def _receive(self) -> None:
         if self._machine is None:
             with suppress(Cancelled):
-                self._machine = drive(self._steps, self._send, self._canceller.sleep)
+                self._machine = run_flow(self._steps, self._send, self._canceller.sleep)
                 self._ready = self._machine.events()
         else:
             assert self._exchange is not None, "a stream has come with an exchange"
@@ -107,7 +107,7 @@ class EventStream(StreamReader):
             self._caller.pools.give_back(line)
 
 
-class AsyncEventStream(AsyncStreamReader):
+class AsyncEventStream(AsyncEventStreamBase):
     """The events of a run: an asynchronous iterator, and a context manager that ends the connection.
 
     The connection ends with the stream, with `aclose`, with the `async with` block, with a cancellation, or, as soon
@@ -117,7 +117,7 @@ class AsyncEventStream(AsyncStreamReader):
     def __init__(self, caller: Caller, operation: Operation[RunStream], *, timeout: float | None = None) -> None:
         super().__init__()
         self._caller = caller
-        self._steps = call(operation, caller.config, AMBIENT, deadline=timeout)
+        self._steps = call_flow(operation, caller.config, RUNTIME, deadline=timeout)
         self._exchange: AsyncExchange | None = None
         self._loop: object = None
         self._scope: CancelScope | None = None  # around all that comes before the head
@@ -131,7 +131,7 @@ class AsyncEventStream(AsyncStreamReader):
             from anyio import CancelScope, sleep
 
             with CancelScope() as self._scope:
-                self._machine = await drive_async(self._steps, self._send, sleep)
+                self._machine = await run_flow_async(self._steps, self._send, sleep)
             if self._machine is None:  # another task has closed the stream meanwhile
                 raise self._refusal()
         else:
@@ -151,7 +151,7 @@ class AsyncEventStream(AsyncStreamReader):
                 return exchange.response
         except TransportError as error:
             return error
-        raise send.deadline.passed()
+        raise send.deadline.expired_error()
 
     async def _end(self) -> None:
         self._over = True

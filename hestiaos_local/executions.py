@@ -10,7 +10,7 @@ from hestiaos_local.policy import Policy
 from hestiaos_local.store import Store
 from hestiaos_local.streams import iso
 from hestiaos_proto import AgentResult, ChatResponse, GovernanceBlock, InvalidInput, RunResponse, TraceResponse
-from hestiaos_proto.layouts import Problem
+from hestiaos_proto.body_schemas import FieldError
 
 __all__ = ["MAX_OUTPUT", "MODEL", "Executions"]
 
@@ -107,7 +107,7 @@ class Executions:
 
 
 def _invalid(message: str, *place: str) -> InvalidInput:
-    return InvalidInput(message, None, [Problem(loc=list(place), msg=message, type="value_error")])
+    return InvalidInput(message, None, [FieldError(loc=list(place), msg=message, type="value_error")])
 
 
 def _check_filled(name: str, text: str) -> None:

@@ -17,13 +17,13 @@ from hestiaos_local.store import MAX_RESULTS, Store, StoreError
 from hestiaos_local.streams import Events, run_events, to_the_end
 from hestiaos_proto import (
     AgentResult,
-    Call,
     ChatResponse,
     GovernanceBlock,
     HealthResponse,
     InvalidInput,
     NotFound,
     RunResponse,
+    ServerRequest,
     StatusError,
     SystemMetrics,
     SystemStatus,
@@ -82,7 +82,7 @@ class Platform:
     ) -> None:
         self.close()
 
-    def answer(self, call: Call) -> object:
+    def answer(self, call: ServerRequest) -> object:
         """The call's result; a stream's is the generator of its `StreamEvent`s, which nothing refuses any more.
 
         Raises the `StatusError` of a refusal.
@@ -98,7 +98,7 @@ class Platform:
                 return self._execute(call, request)
             return _OPERATIONS[call.operation](self, call.arguments)
 
-    def respond(self, call: Call) -> object:
+    def respond(self, call: ServerRequest) -> object:
         """As `answer`, for what carries the response to a client: an exception is returned instead of raised.
 
         A stream that fails says so in its own events. What is no refusal is logged, but for a `StoreError`, whose one
@@ -113,7 +113,7 @@ class Platform:
             return error
         return to_the_end(result) if isinstance(result, Generator) else result
 
-    def _execute(self, call: Call, request: bytes) -> Model | Events:
+    def _execute(self, call: ServerRequest, request: bytes) -> Model | Events:
         model, work = _EXECUTIONS[call.operation]
         if call.idempotency_key is None:
             result = work(self._executions, call.arguments)

@@ -31,11 +31,11 @@ from anyio.streams.stapled import MultiListener
 from hestiaos_local.platform import Platform
 from hestiaos_local.service import Service
 from hestiaos_proto import (
-    Call,
     Config,
     Control,
     RemoteProtocolError,
     ServerConnection,
+    ServerRequest,
 )
 from hestiaos_proto.config import MAX_BODY_SIZE
 from hestiaos_proto.events import StreamEvent
@@ -102,7 +102,7 @@ class _Conversation:
         self._ended = False  # the client has sent all that it wants to
 
     async def hold(self) -> None:
-        """Answer one request after another."""
+        """EncodedResponse one request after another."""
         try:
             async with self._stream:
                 while (call := await self._next_call()) is not None:
@@ -117,10 +117,10 @@ class _Conversation:
         except Exception:  # a fault of this server costs one connection, not those of all others
             _log.exception("a connection was ended by a fault of the server")
 
-    async def _next_call(self) -> Call | None:
+    async def _next_call(self) -> ServerRequest | None:
         """The next request once it is whole; `None` where none is to come, or the client takes too long."""
         begun = False
-        with move_on_after(_IDLE) as patience:
+        with move_on_after(_IDLE) as server_timeout:
             while not self._connection.must_close:
                 try:
                     call = next(self._connection.events(), None)
@@ -134,7 +134,7 @@ class _Conversation:
                 await self._receive()
                 if not begun:
                     begun = True
-                    patience.deadline = current_time() + _REQUEST
+                    server_timeout.deadline = current_time() + _REQUEST
         return None
 
     async def _receive(self) -> None:

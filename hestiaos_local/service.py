@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from hestiaos_local.platform import Platform
 from hestiaos_local.store import StoreError
-from hestiaos_proto import AuthenticationFailed, Call, StatusError
+from hestiaos_proto import AuthenticationFailed, ServerRequest, StatusError
 
 __all__ = ["Service"]
 
@@ -42,7 +42,7 @@ class Service:
         if not (isfinite(self.heartbeat) and self.heartbeat > 0):
             raise ValueError(f"heartbeat must be a number of seconds greater than 0, not {self.heartbeat}")
 
-    async def respond(self, call: Call) -> object:
+    async def respond(self, call: ServerRequest) -> object:
         """The platform's response, to a client that has the key, or where there is none, to one of this machine."""
         if self.api_key is None:
             if not _is_local(call):
@@ -57,7 +57,7 @@ class Service:
             _log.error("%s failed: %s", call.operation, response)
         return response
 
-    def _is_quick(self, call: Call) -> bool:
+    def _is_quick(self, call: ServerRequest) -> bool:
         """Whether the event loop works on a call itself: a thread costs 60 to 90 µs, a fifth of a small call's whole.
 
         A file may be locked for seconds, and so may the store by a thread that works on a large body. A thread frees
@@ -69,7 +69,7 @@ class Service:
         return "transfer-encoding" not in call.headers and int(call.headers.get("content-length", "0")) <= _SMALL
 
 
-def _is_local(call: Call) -> bool:
+def _is_local(call: ServerRequest) -> bool:
     """Whether a request was meant for this machine by a program of this machine.
 
     A web page in a browser here reaches loopback too. It gives itself away by its `Origin`, which is that of another

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hestiaos_proto import RunResponse, StreamEvent, StreamEventType
-from hestiaos_proto.answers import error_events
+from hestiaos_proto.server_messages import error_events
 
 __all__ = ["Events", "iso", "run_events", "to_the_end"]
 

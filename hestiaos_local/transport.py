@@ -9,8 +9,8 @@ import httpx
 from hestiaos_local.platform import Platform
 from hestiaos_local.store import StoreError
 from hestiaos_local.streams import Events
-from hestiaos_proto import ServerError, answer, encode_stream_event, read_call
-from hestiaos_proto.answers import STREAM_HEADERS
+from hestiaos_proto import ServerError, encode_response, encode_stream_event, parse_request
+from hestiaos_proto.server_messages import STREAM_HEADERS
 
 __all__ = ["LocalTransport"]
 
@@ -29,13 +29,13 @@ class LocalTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def _respond(self, request: httpx.Request, body: bytes) -> httpx.Response:
         # httpx gives the names of `items()` in lower case, and joins the values of a repeated one.
-        call = read_call(request.method, request.url.raw_path.decode("ascii"), dict(request.headers.items()), body)
+        call = parse_request(request.method, request.url.raw_path.decode("ascii"), dict(request.headers.items()), body)
         result = self._platform.respond(call)
         if isinstance(result, Generator):
             return httpx.Response(200, headers=STREAM_HEADERS, stream=_EventBytes(result))
         if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
             result = ServerError(str(result), code="INTERNAL_ERROR")
-        whole = answer(call.operation, result)
+        whole = encode_response(call.operation, result)
         return httpx.Response(whole.status, headers=whole.headers, content=whole.body)
 
 

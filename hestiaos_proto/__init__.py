@@ -8,8 +8,10 @@ Every machine has the same three verbs. `receive_data(data)` takes what arrived,
 from typing import TYPE_CHECKING
 
 from hestiaos_proto import operations
-from hestiaos_proto.calls import Ambient, Send, Steps, Wait, call, drive, drive_async
+from hestiaos_proto.calls import CallFlow, Runtime, Send, Wait, call_flow, run_flow, run_flow_async
+from hestiaos_proto.client_messages import Request, Response
 from hestiaos_proto.config import Config
+from hestiaos_proto.error_bodies import error_from_response
 from hestiaos_proto.errors import (
     AuthenticationFailed,
     ConnectFailed,
@@ -29,7 +31,6 @@ from hestiaos_proto.errors import (
     TransportError,
 )
 from hestiaos_proto.events import StreamEvent, StreamEventType
-from hestiaos_proto.messages import Request, Response
 from hestiaos_proto.models import (
     AgentResult,
     ChatResponse,
@@ -42,27 +43,31 @@ from hestiaos_proto.models import (
 )
 from hestiaos_proto.operations import ModeHint, Operation
 from hestiaos_proto.sse import ServerSentEvent, SSEDecoder, encode_comment, encode_event
-from hestiaos_proto.status import error_from_response
-from hestiaos_proto.stream import ORDER, RunStream, State
+from hestiaos_proto.stream import ORDER, RunStream, StreamState
 from hestiaos_proto.version import __version__
 
 if TYPE_CHECKING:
-    from hestiaos_proto.answers import Answer, Call, answer, encode_stream_event, read_call
     from hestiaos_proto.connection import ClientConnection, Control, ServerConnection
+    from hestiaos_proto.server_messages import (
+        EncodedResponse,
+        ServerRequest,
+        encode_response,
+        encode_stream_event,
+        parse_request,
+    )
 
 __all__ = [
     "ORDER",
     "AgentResult",
-    "Ambient",
-    "Answer",
     "AuthenticationFailed",
-    "Call",
+    "CallFlow",
     "ChatResponse",
     "ClientConnection",
     "Config",
     "ConnectFailed",
     "ConnectionLost",
     "Control",
+    "EncodedResponse",
     "ErrorResponse",
     "GovernanceBlock",
     "HealthResponse",
@@ -79,17 +84,18 @@ __all__ = [
     "Response",
     "RunResponse",
     "RunStream",
+    "Runtime",
     "SSEDecoder",
     "Send",
     "ServerConnection",
     "ServerError",
+    "ServerRequest",
     "ServerSentEvent",
-    "State",
     "StatusError",
-    "Steps",
     "StreamEvent",
     "StreamEventType",
     "StreamInterrupted",
+    "StreamState",
     "SystemMetrics",
     "SystemStatus",
     "TimedOut",
@@ -97,16 +103,16 @@ __all__ = [
     "TransportError",
     "Wait",
     "__version__",
-    "answer",
-    "call",
-    "drive",
-    "drive_async",
+    "call_flow",
     "encode_comment",
     "encode_event",
+    "encode_response",
     "encode_stream_event",
     "error_from_response",
     "operations",
-    "read_call",
+    "parse_request",
+    "run_flow",
+    "run_flow_async",
 ]
 
 
@@ -114,8 +120,8 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
 
     def __getattr__(name: str) -> object:
         """Load a server's side, and the connections with h11, when they are first asked for (PEP 562)."""
-        if name in {"Answer", "Call", "answer", "encode_stream_event", "read_call"}:
-            from hestiaos_proto import answers as home
+        if name in {"EncodedResponse", "ServerRequest", "encode_response", "encode_stream_event", "parse_request"}:
+            from hestiaos_proto import server_messages as home
         elif name in {"ClientConnection", "Control", "ServerConnection"}:
             from hestiaos_proto import connection as home
         else:

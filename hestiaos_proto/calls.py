@@ -11,15 +11,15 @@ from typing import Any, Protocol, Self, TypeVar
 
 from attrs import field, frozen
 
+from hestiaos_proto.client_messages import Request, Response
 from hestiaos_proto.config import Config
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import ConnectionLost, HestiaError, StatusError, TransportError
-from hestiaos_proto.masking import Mask
-from hestiaos_proto.messages import Request, Response
 from hestiaos_proto.operations import Operation
+from hestiaos_proto.redaction import Redactor
 from hestiaos_proto.stream import RunStream
 
-__all__ = ["Ambient", "RandomSource", "Reply", "Send", "Steps", "Wait", "call", "drive", "drive_async"]
+__all__ = ["CallFlow", "RandomSource", "Reply", "Runtime", "Send", "Wait", "call_flow", "run_flow", "run_flow_async"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class RandomSource(Protocol):
 
 
 @frozen(eq=False)
-class Ambient:
+class Runtime:
     """What the core may not fetch for itself: two clocks, in seconds, and random numbers.
 
     `monotonic` never goes back (`time.monotonic`), `time` counts from 1970 (`time.time`); `random` is a
@@ -71,22 +71,27 @@ class Send:
     ) -> Self:
         """How this operation is sent."""
         request = operation.request(config, idempotency_key)
-        patience = max(config.timeout, operation.patience)
-        return cls(operation, request, deadline.bound(config.timeout), deadline.bound(patience), deadline, config)
+        server_timeout = max(config.timeout, operation.server_timeout)
+        return cls(operation, request, deadline.bound(config.timeout), deadline.bound(server_timeout), deadline, config)
 
     @property
-    def mask(self) -> Mask:
+    def redactor(self) -> Redactor:
         """Hides the key and the secrets of this request in what the server repeats of it."""
-        return self.operation.mask(self._config)
+        return self.operation.redactor(self._config)
 
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
         """The response whose head has arrived. Where it has a `stream` the call needs no more of it than that."""
-        config, mask = self._config, self.mask
+        config, redactor = self._config, self.redactor
         stream = None
         if self.operation.route.streams:
-            stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, mask=mask)
+            stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, redactor=redactor)
         return Response(
-            status, headers, stream=stream, max_body_size=config.max_body_size, deadline=self.deadline, mask=mask
+            status,
+            headers,
+            stream=stream,
+            max_body_size=config.max_body_size,
+            deadline=self.deadline,
+            redactor=redactor,
         )
 
 
@@ -98,10 +103,12 @@ class Wait:
 
 
 Reply = Response | HestiaError | None
-Steps = Generator[Send | Wait, Reply, T]
+CallFlow = Generator[Send | Wait, Reply, T]
 
 
-def call(operation: Operation[T], config: Config, ambient: Ambient, *, deadline: float | None = None) -> Steps[T]:
+def call_flow(
+    operation: Operation[T], config: Config, runtime: Runtime, *, deadline: float | None = None
+) -> CallFlow[T]:
     """Carry out `operation`; `deadline` bounds it in seconds, instead of the config's.
 
     What is idempotent is repeated on a `TransportError`, 429, 502, 503 and 504. What starts work on the server carries
@@ -109,26 +116,26 @@ def call(operation: Operation[T], config: Config, ambient: Ambient, *, deadline:
     A stream is repeated until its head has arrived.
     """
     idempotent = operation.route.idempotent
-    end = Deadline(ambient.monotonic, config.deadline if deadline is None else deadline)
-    key = None if idempotent else f"{ambient.random.getrandbits(128):032x}"
+    end = Deadline(runtime.monotonic, config.deadline if deadline is None else deadline)
+    key = None if idempotent else f"{runtime.random.getrandbits(128):032x}"
     attempt, stale = 0, False
     while True:
         end.check()
         reply = yield Send.of(operation, config, end, key)
         try:
-            return _result(operation, reply, ambient)
+            return _result(operation, reply, runtime)
         except (StatusError, TransportError) as error:
             if idempotent and not stale and isinstance(error, ConnectionLost) and error.stale:
                 stale = True  # RFC 9112, section 9.3.1: a new connection, at once; this is no failure of the server
                 continue
-            pause = _pause(error, idempotent, attempt, ambient) if attempt < config.retries else None
+            pause = _pause(error, idempotent, attempt, runtime) if attempt < config.retries else None
             if pause is None or end.bound(pause) < pause:
                 raise
         attempt += 1
         yield Wait(pause)
 
 
-def drive(steps: Steps[T], send: Callable[[Send], Reply], sleep: Callable[[float], object]) -> T:
+def run_flow(steps: CallFlow[T], send: Callable[[Send], Reply], sleep: Callable[[float], object]) -> T:
     """Carry a call out to its result, with functions that do what it says."""
     try:
         step = next(steps)
@@ -143,10 +150,10 @@ def drive(steps: Steps[T], send: Callable[[Send], Reply], sleep: Callable[[float
         return result
 
 
-async def drive_async(
-    steps: Steps[T], send: Callable[[Send], Awaitable[Reply]], sleep: Callable[[float], Awaitable[object]]
+async def run_flow_async(
+    steps: CallFlow[T], send: Callable[[Send], Awaitable[Reply]], sleep: Callable[[float], Awaitable[object]]
 ) -> T:
-    """As `drive`, with coroutines, of whatever event loop they are."""
+    """As `run_flow`, with coroutines, of whatever event loop they are."""
     try:
         step = next(steps)
         while True:
@@ -160,14 +167,14 @@ async def drive_async(
         return result
 
 
-def _result(operation: Operation[T], reply: Reply, ambient: Ambient) -> T:
+def _result(operation: Operation[T], reply: Reply, runtime: Runtime) -> T:
     if isinstance(reply, HestiaError):
         raise reply
     assert reply is not None, "a Send is answered with a Response or an exception"
-    return operation.read(reply, retry_after=reply.retry_after(ambient.time()))
+    return operation.read(reply, retry_after=reply.retry_after(runtime.time()))
 
 
-def _pause(error: StatusError | TransportError, idempotent: bool, attempt: int, ambient: Ambient) -> float | None:
+def _pause(error: StatusError | TransportError, idempotent: bool, attempt: int, runtime: Runtime) -> float | None:
     """The seconds until the next repeat, `None` where there may be none."""
     if isinstance(error, TransportError):
         repeat = idempotent or not error.request_sent
@@ -177,4 +184,4 @@ def _pause(error: StatusError | TransportError, idempotent: bool, attempt: int, 
             return error.retry_after if error.retry_after <= _LONGEST_RETRY_AFTER else None
     # Full jitter: clients that failed together do not come back together.
     longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(attempt, 10))
-    return ambient.random.random() * longest if repeat else None
+    return runtime.random.random() * longest if repeat else None

@@ -1,4 +1,4 @@
-"""What a client is told once: where the server is, the key, the patience. Validated when built, never printed whole."""
+"""What a client is told once: where the server is, the key, the timeouts. Validated when built, never printed whole."""
 
 from __future__ import annotations
 

@@ -35,12 +35,12 @@ class Deadline:
     def check(self) -> None:
         """Raise `TimedOut` where no time is left."""
         if self._end is not None and self._clock() >= self._end:
-            raise self.passed()
+            raise self.expired_error()
 
-    def late(self, told: str) -> TimedOut:
+    def timeout_error(self, told: str) -> TimedOut:
         """The exception for a wait that was too long: for the deadline, or else as `told`."""
-        return self.passed() if self.left() == 0 else TimedOut(told)
+        return self.expired_error() if self.left() == 0 else TimedOut(told)
 
-    def passed(self) -> TimedOut:
+    def expired_error(self) -> TimedOut:
         """The exception for a deadline that has passed."""
         return TimedOut(f"the call is not done after its {self._seconds:g} s")

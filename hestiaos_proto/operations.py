@@ -11,10 +11,10 @@ from typing import Any, Generic, Literal, TypeVar
 
 from attrs import field, frozen
 
+from hestiaos_proto.client_messages import Request, Response
 from hestiaos_proto.config import FIELD_VALUE, Config
-from hestiaos_proto.content import ACCEPT_ENCODING
-from hestiaos_proto.masking import Mask
-from hestiaos_proto.messages import Request, Response
+from hestiaos_proto.content_codings import ACCEPT_ENCODING
+from hestiaos_proto.error_bodies import error_from_response
 from hestiaos_proto.models import (
     AgentResult,
     ChatResponse,
@@ -24,8 +24,8 @@ from hestiaos_proto.models import (
     SystemStatus,
     TraceResponse,
 )
+from hestiaos_proto.redaction import Redactor
 from hestiaos_proto.routes import ROUTES, Route
-from hestiaos_proto.status import error_from_response
 from hestiaos_proto.stream import RunStream
 from hestiaos_proto.version import __version__
 
@@ -54,12 +54,12 @@ T = TypeVar("T")
 ModeHint = Literal["fast", "balanced", "deep"]
 
 _DEFAULT_TIMEOUT_MS = 30_000  # what a server is told where the caller says nothing
-_LONGEST_PATIENCE_MS = 10**9  # 11 days; a socket's timeout cannot be as long as an int can
+_LONGEST_SERVER_TIMEOUT_MS = 10**9  # 11 days; a socket's timeout cannot be as long as an int can
 
 
 @frozen
 class Operation(Generic[T]):
-    """One call, whose result is a `T`; `patience` is how long the caller wants to wait for the server, in seconds.
+    """One call, whose result is a `T`; `server_timeout` is how long the server may take, in seconds.
 
     Its `repr` shows no argument: one may be a secret.
     """
@@ -69,7 +69,7 @@ class Operation(Generic[T]):
     arguments: Mapping[str, Any] = field(repr=False)
     path: str = field(repr=False)
     body: bytes = field(repr=False)
-    patience: float = field(default=0.0, repr=False)
+    server_timeout: float = field(default=0.0, repr=False)
 
     def request(self, config: Config, idempotency_key: str | None = None) -> Request:
         """The request to send. Raises `ValueError` for a key that no header can carry."""
@@ -90,9 +90,9 @@ class Operation(Generic[T]):
             headers["Idempotency-Key"] = idempotency_key
         return Request(self.route.method, config.origin, config.root_path + self.path, headers, self.body)
 
-    def mask(self, config: Config) -> Mask:
+    def redactor(self, config: Config) -> Redactor:
         """What hides the key, and the secrets among the arguments, in what the server repeats of the request."""
-        return Mask(config.api_key, *(self.arguments[arg.name] for arg in self.route.args if arg.secret))
+        return Redactor(config.api_key, *(self.arguments[arg.name] for arg in self.route.params if arg.secret))
 
     def read(self, response: Response, *, retry_after: float | None = None) -> T:
         """The result of a whole response, of a stream's as soon as its head is here.
@@ -101,15 +101,15 @@ class Operation(Generic[T]):
         """
         if 200 <= response.status < 300 or (response.status == 404 and self.route.absent):
             return self.route.read(response)
-        raise error_from_response(response.status, response.body, retry_after=retry_after, mask=response.mask)
+        raise error_from_response(response.status, response.body, retry_after=retry_after, redactor=response.redactor)
 
 
-def _operation(name: str, *, patience_ms: int | None = None, **arguments: Any) -> Operation[Any]:
+def _operation(name: str, *, server_timeout_ms: int | None = None, **arguments: Any) -> Operation[Any]:
     route = ROUTES[name]
     route.check(arguments)
     path, body = route.encode(arguments)
-    patience = min(max(patience_ms or 0, 0), _LONGEST_PATIENCE_MS) / 1000
-    return Operation(name, route, arguments, path, body, patience)
+    server_timeout = min(max(server_timeout_ms or 0, 0), _LONGEST_SERVER_TIMEOUT_MS) / 1000
+    return Operation(name, route, arguments, path, body, server_timeout)
 
 
 def run(
@@ -123,11 +123,11 @@ def run(
 ) -> Operation[RunResponse]:
     """Execute `input` through governance.
 
-    `timeout_ms` is how long the server may take, in milliseconds; where it is given, the client waits as long too.
+    `timeout_ms` is how long the server may parse, in milliseconds; where it is given, the client waits as long too.
     """
     return _operation(
         "run",
-        patience_ms=timeout_ms,
+        server_timeout_ms=timeout_ms,
         input=input,
         session_id=session_id,
         agent_id=agent_id,
@@ -148,7 +148,7 @@ def run_stream(
     """Execute `input` through governance and stream what happens."""
     return _operation(
         "run_stream",
-        patience_ms=timeout_ms,
+        server_timeout_ms=timeout_ms,
         input=input,
         session_id=session_id,
         agent_id=agent_id,

@@ -13,9 +13,9 @@ from urllib.parse import quote, unquote_to_bytes
 from attrs import Factory, field, frozen
 
 from hestiaos_proto import json
+from hestiaos_proto.body_schemas import BodySchema, FieldError, Param, build, params_of, parse
+from hestiaos_proto.client_messages import Response
 from hestiaos_proto.errors import InvalidInput, NotFound, RemoteProtocolError, StatusError
-from hestiaos_proto.layouts import Arg, Layout, Problem, args_of, fill, take
-from hestiaos_proto.messages import Response
 from hestiaos_proto.models import (
     AgentResult,
     ChatResponse,
@@ -28,7 +28,7 @@ from hestiaos_proto.models import (
 )
 from hestiaos_proto.stream import RunStream
 
-__all__ = ["ROUTES", "Route", "recognise"]
+__all__ = ["ROUTES", "Route", "resolve"]
 
 T = TypeVar("T")
 
@@ -39,14 +39,14 @@ class Route(Generic[T]):
 
     `idempotent` (RFC 9110, section 9.2.2) says that a repeat does no more than the first request did. `read` makes the
     result of a successful response, and of a 404 where `absent` says that it is an answer; `write` makes the
-    response's JSON of a `result`. `streams` is whether the answer is an event stream. `args` are the arguments, those
+    response's JSON of a `result`. `streams` is whether the answer is an event stream. `params` are the arguments, those
     of the path first.
     """
 
     operation: str
     method: str
     path: str
-    body: Layout | None = field(default=None, repr=False)
+    body: BodySchema | None = field(default=None, repr=False)
     result: type = field(default=dict, kw_only=True, repr=False)
     read: Callable[[Response], T] = field(kw_only=True, repr=False)
     write: Callable[[Any], Any] = field(default=lambda result: result, kw_only=True, repr=False)
@@ -54,11 +54,11 @@ class Route(Generic[T]):
     absent: bool = field(default=False, kw_only=True)
     streams: bool = field(default=False, kw_only=True)
 
-    args: tuple[Arg, ...] = field(init=False, repr=False, default=Factory(lambda self: _args(self), True))
+    params: tuple[Param, ...] = field(init=False, repr=False, default=Factory(lambda self: _params(self), True))
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise `TypeError` for an argument of the wrong kind, `ValueError` for an empty one that may not be."""
-        for arg in self.args:
+        for arg in self.params:
             if (refusal := arg.refusal(arguments[arg.name])) is not None:
                 # The value itself is never quoted: it may be a secret.
                 raise (ValueError if arguments[arg.name] == "" else TypeError)(
@@ -74,7 +74,7 @@ class Route(Generic[T]):
         if self.body is None:
             return "/".join(segments), b""
         try:
-            return "/".join(segments), json.dumps(fill(self.body, arguments))
+            return "/".join(segments), json.dumps(build(self.body, arguments))
         except ValueError as error:
             raise ValueError(f"{self.operation}: {error}") from None
 
@@ -98,20 +98,22 @@ class Route(Generic[T]):
         try:
             value = json.loads(body)
         except ValueError as error:
-            raise _invalid([Problem(loc=["body"], msg=f"the body is no JSON: {error}", type="json_invalid")]) from None
-        problems: list[Problem] = []
-        arguments = dict(take(self.body, value, ["body"], problems))
+            raise _invalid(
+                [FieldError(loc=["body"], msg=f"the body is no JSON: {error}", type="json_invalid")]
+            ) from None
+        problems: list[FieldError] = []
+        arguments = dict(parse(self.body, value, ["body"], problems))
         if problems:
             raise _invalid(problems)
         return arguments
 
 
-def _args(route: Route[Any]) -> tuple[Arg, ...]:
-    in_path = (Arg(part[1:-1], str, filled=True) for part in route.path.split("/") if part.startswith("{"))
-    return (*in_path, *args_of(route.body or {}))
+def _params(route: Route[Any]) -> tuple[Param, ...]:
+    in_path = (Param(part[1:-1], str, filled=True) for part in route.path.split("/") if part.startswith("{"))
+    return (*in_path, *params_of(route.body or {}))
 
 
-def recognise(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any]]:
+def resolve(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any]]:
     """The operation that a request asks for, and its arguments.
 
     Raises `NotFound` for a path that is none of the table's, `StatusError` 405 for a method that the path has not,
@@ -124,7 +126,7 @@ def recognise(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any
     try:
         segments = [unquote_to_bytes(segment).decode() for segment in path.split("/")]
     except UnicodeDecodeError:
-        raise _invalid([Problem(loc=["path"], msg="the path is not UTF-8", type="path_invalid")]) from None
+        raise _invalid([FieldError(loc=["path"], msg="the path is not UTF-8", type="path_invalid")]) from None
     found = [(route, arguments) for route in ROUTES.values() if (arguments := route.match(segments)) is not None]
     if not found:
         raise NotFound(f"there is no {path}")
@@ -141,7 +143,7 @@ def recognise(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any
     )
 
 
-def _invalid(problems: list[Problem]) -> InvalidInput:
+def _invalid(problems: list[FieldError]) -> InvalidInput:
     return InvalidInput(
         "; ".join(f"{'.'.join(problem['loc'])}: {problem['msg']}" for problem in problems), None, problems
     )
@@ -197,34 +199,34 @@ def _object_or_none(response: Response) -> dict[str, Any] | None:
 
 def _stream(response: Response) -> RunStream:
     if response.stream is None:
-        kind = response.mask.text(response.headers.get("content-type", "")) or "of no content type"
-        quoted = response.mask.quote(response.body)
+        kind = response.redactor.text(response.headers.get("content-type", "")) or "of no content type"
+        quoted = response.redactor.quote(response.body)
         raise RemoteProtocolError(f"an event stream was asked for, the response is {kind}: {quoted}")
     return response.stream
 
 
-_RUN: Layout = {
-    "input": Arg("input", str),
+_RUN: BodySchema = {
+    "input": Param("input", str),
     "context": {
-        "session_id": Arg("session_id", str, None),
-        "agent_id": Arg("agent_id", str, None),
-        "mode_hint": Arg("mode_hint", str, None),
+        "session_id": Param("session_id", str, None),
+        "agent_id": Param("agent_id", str, None),
+        "mode_hint": Param("mode_hint", str, None),
     },
-    "options": {"timeout_ms": Arg("timeout_ms", int, 30_000), "stream": Arg("stream", bool, False)},
+    "options": {"timeout_ms": Param("timeout_ms", int, 30_000), "stream": Param("stream", bool, False)},
 }
-_SET_SECRET: Layout = {
-    "credential_ref": Arg("key", str, filled=True),
-    "secret": Arg("value", str, secret=True),
-    "provider": Arg("provider", str, "custom"),
+_SET_SECRET: BodySchema = {
+    "credential_ref": Param("key", str, filled=True),
+    "secret": Param("value", str, secret=True),
+    "provider": Param("provider", str, "custom"),
     "allowed_tools": ["*"],
 }
-_AGENT: Layout = {
-    "agent_id": Arg("agent_id", str),
-    "task": Arg("task", str),
-    "config": Arg("config", dict, None),
+_AGENT: BodySchema = {
+    "agent_id": Param("agent_id", str),
+    "task": Param("task", str),
+    "config": Param("config", dict, None),
 }
-_CHAT: Layout = {"message": Arg("message", str), "session_id": Arg("session_id", str, None)}
-_EXPLAIN: Layout = {"command_type": Arg("command_type", str), "command_input": Arg("command_input", dict)}
+_CHAT: BodySchema = {"message": Param("message", str), "session_id": Param("session_id", str, None)}
+_EXPLAIN: BodySchema = {"command_type": Param("command_type", str), "command_input": Param("command_input", dict)}
 
 _wire = methodcaller("to_wire")
 

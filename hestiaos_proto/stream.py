@@ -21,13 +21,13 @@ from hestiaos_proto.errors import (
     StreamInterrupted,
 )
 from hestiaos_proto.events import StreamEvent, read_event
-from hestiaos_proto.masking import Mask
+from hestiaos_proto.redaction import Redactor
 from hestiaos_proto.sse import MAX_EVENT_SIZE, LineDecoder
 
-__all__ = ["KNOWN_TYPES", "ORDER", "RunStream", "State"]
+__all__ = ["KNOWN_TYPES", "ORDER", "RunStream", "StreamState"]
 
 
-class State(Enum):
+class StreamState(Enum):
     """Where a stream stands in the frozen order; the value says what may come next."""
 
     IDLE = "start"
@@ -36,21 +36,21 @@ class State(Enum):
     DONE = "the end of the stream"
 
 
-ORDER: Mapping[State, Mapping[str, State]] = {
-    State.IDLE: {
-        "start": State.RUNNING,
+ORDER: Mapping[StreamState, Mapping[str, StreamState]] = {
+    StreamState.IDLE: {
+        "start": StreamState.RUNNING,
     },
-    State.RUNNING: {
-        "token": State.RUNNING,
-        "delta": State.RUNNING,
-        "tool_call": State.RUNNING,
-        "final": State.CONCLUDED,
-        "error": State.CONCLUDED,
+    StreamState.RUNNING: {
+        "token": StreamState.RUNNING,
+        "delta": StreamState.RUNNING,
+        "tool_call": StreamState.RUNNING,
+        "final": StreamState.CONCLUDED,
+        "error": StreamState.CONCLUDED,
     },
-    State.CONCLUDED: {
-        "done": State.DONE,
+    StreamState.CONCLUDED: {
+        "done": StreamState.DONE,
     },
-    State.DONE: {},
+    StreamState.DONE: {},
 }
 """The frozen order: `start → (token | delta | tool_call)* → (final | error) → done`."""
 
@@ -66,11 +66,13 @@ class RunStream:
 
     `strict=True` enforces the frozen order; `strict=False` passes every event through. Both report a stream that ends
     before `done` as `StreamInterrupted`. A type that this version does not know is passed through, and leaves the
-    order as it is. What an error quotes is masked by `mask`.
+    order as it is. What an error quotes is masked by `redactor`.
     """
 
-    def __init__(self, *, strict: bool = True, max_event_size: int = MAX_EVENT_SIZE, mask: Mask | None = None) -> None:
-        self._mask = mask or Mask()
+    def __init__(
+        self, *, strict: bool = True, max_event_size: int = MAX_EVENT_SIZE, redactor: Redactor | None = None
+    ) -> None:
+        self._redactor = redactor or Redactor()
         self._strict = strict
         self._max_size = max_event_size
         self._lines = LineDecoder(max_event_size)
@@ -78,7 +80,7 @@ class RunStream:
         self._alone = False  # where each is an event of its own, their payloads
         self._partial = bytearray()  # the data lines of an object that is not complete yet
         self._unclosed = 0
-        self._state = State.IDLE
+        self._state = StreamState.IDLE
         self._done = False
         self._closed = False
         self._over = False
@@ -194,7 +196,7 @@ class RunStream:
         if not line:
             if self._partial and not self._last:
                 raise RemoteProtocolError(
-                    f"a payload ends before its JSON object does: {self._mask.quote(self._partial)}"
+                    f"a payload ends before its JSON object does: {self._redactor.quote(self._partial)}"
                 )
             return None
         name, _, payload = line.partition(b":")
@@ -232,25 +234,25 @@ class RunStream:
         try:
             return self._event(json.loads(whole), whole)
         except ValueError as error:
-            raise RemoteProtocolError(f"a payload is no JSON object ({error}): {self._mask.quote(whole)}") from None
+            raise RemoteProtocolError(f"a payload is no JSON object ({error}): {self._redactor.quote(whole)}") from None
 
     def _event(self, body: object, payload: bytes) -> StreamEvent:
         if type(body) is not dict:
-            raise RemoteProtocolError(f"a payload is no JSON object: {self._mask.quote(payload)}")
+            raise RemoteProtocolError(f"a payload is no JSON object: {self._redactor.quote(payload)}")
         try:
             return StreamEvent.from_wire(body)
         except RemoteProtocolError as error:
-            raise RemoteProtocolError(f"{error.message}: {self._mask.quote(payload)}") from None
+            raise RemoteProtocolError(f"{error.message}: {self._redactor.quote(payload)}") from None
 
     def _judge(self, event: StreamEvent) -> None:
         """Hold an event against the order, and keep what has to be known of it."""
         kind: str = event.type
         if (after := ORDER[self._state].get(kind)) is not None:
             self._state = after
-            self._words = _TEXTS if after is State.RUNNING else frozenset()
-        elif self._strict and (kind in KNOWN_TYPES or self._state is State.DONE):
+            self._words = _TEXTS if after is StreamState.RUNNING else frozenset()
+        elif self._strict and (kind in KNOWN_TYPES or self._state is StreamState.DONE):
             raise RemoteProtocolError(
-                f"the stream's order is broken: {self._mask.quote(kind)} came where {self._state.value} belongs"
+                f"the stream's order is broken: {self._redactor.quote(kind)} came where {self._state.value} belongs"
             )
         if kind in _TEXTS and type(word := event.data.get("text")) is str:
             self._text.append(word)
@@ -274,7 +276,7 @@ class RunStream:
             raise self._fault
         if self._done:
             raise RemoteProtocolError(
-                f"the stream ends inside a payload after 'done': {self._mask.quote(self._partial)}"
+                f"the stream ends inside a payload after 'done': {self._redactor.quote(self._partial)}"
             )
         where = "inside an event" if self._partial else f"where {self._state.value} belongs"
         raise StreamInterrupted(

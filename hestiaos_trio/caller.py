@@ -9,22 +9,22 @@ from typing import TypeVar
 import trio
 
 from hestiaos_proto import (
-    Ambient,
     Config,
     Operation,
+    Runtime,
     Send,
     TransportError,
-    call,
-    drive_async,
+    call_flow,
+    run_flow_async,
 )
 from hestiaos_proto.calls import Reply
 from hestiaos_trio.pool import Pools
 
-__all__ = ["AMBIENT", "Caller"]
+__all__ = ["RUNTIME", "Caller"]
 
 T = TypeVar("T")
 
-AMBIENT = Ambient(time.monotonic, time.time, random.SystemRandom())
+RUNTIME = Runtime(time.monotonic, time.time, random.SystemRandom())
 """The clocks and the random numbers of this process."""
 
 
@@ -37,7 +37,7 @@ class Caller:
 
     async def call_async(self, operation: Operation[T]) -> T:
         """The operation's result. Raises `HestiaError`."""
-        return await drive_async(call(operation, self.config, AMBIENT), self._send, trio.sleep)
+        return await run_flow_async(call_flow(operation, self.config, RUNTIME), self._send, trio.sleep)
 
     async def _send(self, send: Send) -> Reply:
         pool = await self.pools.here()

@@ -42,7 +42,7 @@ class Connection:
                 scope.deadline = _after(send.deadline.bound(send.read_timeout))
                 await self._receive(send)
         if scope.cancelled_caught:
-            self.machine.connection_lost(send.deadline.late(late))
+            self.machine.connection_lost(send.deadline.timeout_error(late))
         return self.machine.reply
 
     async def receive(self, send: Send) -> None:
@@ -50,7 +50,9 @@ class Connection:
         with trio.CancelScope(deadline=_after(send.deadline.bound(send.read_timeout))) as scope:
             await self._receive(send)
         if scope.cancelled_caught:
-            self.machine.connection_lost(send.deadline.late(f"{send.request.origin} sent nothing for too long"))
+            self.machine.connection_lost(
+                send.deadline.timeout_error(f"{send.request.origin} sent nothing for too long")
+            )
 
     async def _receive(self, send: Send) -> None:
         try:
@@ -77,7 +79,7 @@ async def connect(config: Config, send: Send, *, ssl_context: ssl.SSLContext | N
             return await _connect(config, ssl_context, uds)
     except (OSError, ValueError, trio.BrokenResourceError) as error:  # ValueError: the host is no name
         raise ConnectFailed(f"cannot connect to {origin}: {_why(error)}") from error
-    late = send.deadline.late(f"connecting to {origin} took too long")
+    late = send.deadline.timeout_error(f"connecting to {origin} took too long")
     late.request_sent = False
     raise late
 

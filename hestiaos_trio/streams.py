@@ -7,10 +7,10 @@ from contextlib import suppress
 import trio
 from attrs import frozen
 
-from hestiaos_proto import Operation, Response, RunStream, Send, TransportError, call, drive_async
+from hestiaos_proto import Operation, Response, RunStream, Send, TransportError, call_flow, run_flow_async
 from hestiaos_proto.calls import Reply
-from hestiaos_proto.readers import AsyncStreamReader
-from hestiaos_trio.caller import AMBIENT, Caller
+from hestiaos_proto.event_streams import AsyncEventStreamBase
+from hestiaos_trio.caller import RUNTIME, Caller
 from hestiaos_trio.connection import Connection
 from hestiaos_trio.pool import Pool
 
@@ -27,7 +27,7 @@ class _Hold:
     run: trio.lowlevel.TrioToken
 
 
-class TrioEventStream(AsyncStreamReader):
+class TrioEventStream(AsyncEventStreamBase):
     """The events of a run: an asynchronous iterator, and a context manager that ends the connection.
 
     The connection ends with the stream, with `aclose`, with the `async with` block, with a cancellation, or, as soon
@@ -37,7 +37,7 @@ class TrioEventStream(AsyncStreamReader):
     def __init__(self, caller: Caller, operation: Operation[RunStream], *, timeout: float | None = None) -> None:
         super().__init__()
         self._pools = caller.pools
-        self._steps = call(operation, caller.config, AMBIENT, deadline=timeout)
+        self._steps = call_flow(operation, caller.config, RUNTIME, deadline=timeout)
         self._hold: _Hold | None = None
 
     def __del__(self) -> None:
@@ -48,7 +48,7 @@ class TrioEventStream(AsyncStreamReader):
 
     async def _receive(self) -> None:
         if self._machine is None:
-            self._machine = await drive_async(self._steps, self._send, trio.sleep)
+            self._machine = await run_flow_async(self._steps, self._send, trio.sleep)
         else:
             hold = self._hold  # another task may close the stream meanwhile
             assert hold is not None, "a stream has come over a connection"

@@ -73,7 +73,7 @@ def test_a_client_made_by_hand(server_url: str, capsys: pytest.CaptureFixture[st
 
 
 def test_a_call_made_by_hand(server_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    names = run_over_a_socket(example("steps = call("), server_url)
+    names = run_over_a_socket(example("steps = call_flow("), server_url)
     assert capsys.readouterr().out == "processed: create a report\n"
     assert names["connection"].reusable
 

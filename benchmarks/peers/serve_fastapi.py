@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from sse_starlette import EventSourceResponse
 
 from hestiaos_local import Platform
-from hestiaos_proto import Call, RunResponse
+from hestiaos_proto import RunResponse, ServerRequest
 
 app = FastAPI()
 platform = Platform()
@@ -41,10 +41,10 @@ class RunRequest(BaseModel):
     context: RunContext
     options: RunOptions
 
-    def call(self, operation: str) -> Call:
+    def call(self, operation: str) -> ServerRequest:
         """The same for the platform."""
         arguments = {"input": self.input, "timeout_ms": self.options.timeout_ms, **self.context.model_dump()}
-        return Call(operation, arguments, {})
+        return ServerRequest(operation, arguments, {})
 
 
 class RunAnswer(BaseModel):

@@ -8,6 +8,7 @@ from typing import Any
 import h11
 
 from hestiaos_proto.calls import Send
+from hestiaos_proto.client_messages import Request, Response
 from hestiaos_proto.config import DEFAULT_BASE_URL, Config
 from hestiaos_proto.connection.chunks import ChunkDecoder
 from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size
@@ -19,7 +20,6 @@ from hestiaos_proto.errors import (
     RemoteProtocolError,
 )
 from hestiaos_proto.events import StreamEvent
-from hestiaos_proto.messages import Request, Response
 from hestiaos_proto.operations import Operation
 
 __all__ = ["ClientConnection"]
@@ -97,7 +97,7 @@ class ClientConnection:
         return self._send.operation.read(reply, retry_after=reply.retry_after())
 
     def send(self, item: Operation[Any] | Send, *, idempotency_key: str | None = None) -> bytes:
-        """The bytes of an operation's request; with a key, a server can recognise a repeat.
+        """The bytes of an operation's request; with a key, a server can resolve a repeat.
 
         Raises `LocalProtocolError` while another operation is under way, and when the connection is done for,
         `ValueError` for a key that no header can carry; then nothing is sent.
@@ -230,7 +230,7 @@ class ClientConnection:
 
     def _broken(self, error: h11.RemoteProtocolError) -> HestiaError:
         assert self._send is not None, "what arrives without a request never comes to h11"
-        why = self._send.mask.error(error)
+        why = self._send.redactor.error(error)
         told: HestiaError
         if self._closed:
             told = ConnectionLost("the server closed the connection before the end of its response")

@@ -7,21 +7,21 @@ from enum import Enum
 
 import h11
 
-from hestiaos_proto.answers import (
-    STREAM_HEADERS,
-    Call,
-    answer,
-    as_status_error,
-    encode_stream_event,
-    error_events,
-    read_call,
-)
 from hestiaos_proto.config import MAX_BODY_SIZE
 from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size, unquoted
 from hestiaos_proto.errors import LocalProtocolError, RemoteProtocolError, StatusError
 from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.http_date import format_http_date
 from hestiaos_proto.routes import ROUTES
+from hestiaos_proto.server_messages import (
+    STREAM_HEADERS,
+    ServerRequest,
+    as_status_error,
+    encode_response,
+    encode_stream_event,
+    error_events,
+    parse_request,
+)
 from hestiaos_proto.sse import encode_comment
 from hestiaos_proto.stream import KNOWN_TYPES
 
@@ -41,9 +41,9 @@ class Control(Enum):
 class ServerConnection:
     """One connection of a server.
 
-    `events` gives a `Call` as soon as its request is whole, and the next one only when it has been answered. `send`
-    answers: with a result or an exception at once, with `StreamEvent`s one after another up to `done`. `clock`, in
-    seconds since 1970, dates the responses (RFC 9110, section 6.6.1); without one they bear no date.
+    `events` gives a `ServerRequest` as soon as its request is whole, and the next one only when it has been answered.
+    `send` answers: with a result or an exception at once, with `StreamEvent`s one after another up to `done`. `clock`,
+    in seconds since 1970, dates the responses (RFC 9110, section 6.6.1); without one they bear no date.
     """
 
     def __init__(self, *, max_body_size: int = MAX_BODY_SIZE, clock: Callable[[], float] | None = None) -> None:
@@ -52,7 +52,7 @@ class ServerConnection:
         self._clock = clock
         self._request: h11.Request | None = None
         self._body = bytearray()
-        self._call: Call | None = None
+        self._call: ServerRequest | None = None
         self._last_event: StreamEvent | None = None
         self._error: RemoteProtocolError | None = None
         self._status = 400
@@ -88,10 +88,10 @@ class ServerConnection:
         elif len(self._ahead) + len(data) <= MAX_HEAD_SIZE + self._max_size:
             self._ahead += data
         else:
-            self._overrun = RemoteProtocolError("the client sends on and on without waiting for its answer")
+            self._overrun = RemoteProtocolError("too much pipelined data: the client did not wait for its response")
             raise self._overrun
 
-    def events(self) -> Iterator[Call]:
+    def events(self) -> Iterator[ServerRequest]:
         """The calls that are whole. Raises `RemoteProtocolError` for what is no HTTP; `send` takes it as an answer."""
         if (error := self._error or self._overrun) is not None:
             raise error
@@ -106,7 +106,7 @@ class ServerConnection:
             elif isinstance(event, h11.Data):
                 self._body += event.data
             if (refusal := self._too_large(event)) is not None:
-                yield self._begin(Call("", {}, self._headers(), refusal))
+                yield self._begin(ServerRequest("", {}, self._headers(), refusal))
             elif isinstance(event, h11.EndOfMessage):
                 yield self._begin(self._read_call())
 
@@ -167,7 +167,7 @@ class ServerConnection:
             self._h11.receive_data(b"")
         return self._closed
 
-    def _begin(self, call: Call) -> Call:
+    def _begin(self, call: ServerRequest) -> ServerRequest:
         self._call = call
         self._hungry = False
         return call
@@ -193,9 +193,11 @@ class ServerConnection:
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
         return headers
 
-    def _read_call(self) -> Call:
+    def _read_call(self) -> ServerRequest:
         head = self._head()
-        return read_call(head.method.decode("ascii"), head.target.decode("latin-1"), self._headers(), bytes(self._body))
+        return parse_request(
+            head.method.decode("ascii"), head.target.decode("latin-1"), self._headers(), bytes(self._body)
+        )
 
     def _send_events(self, *events: StreamEvent) -> bytes:
         data = b"".join(map(encode_stream_event, events))  # before anything is said: one may be refused
@@ -214,7 +216,7 @@ class ServerConnection:
     def _send_whole(self, result: object) -> bytes:
         if self._error is not None:
             result = as_status_error(self._error, status=self._status)
-        reply = answer(self._call.operation if self._call is not None else "", result)
+        reply = encode_response(self._call.operation if self._call is not None else "", result)
         headers = self._dated(reply.headers)
         if self._h11.their_state is not h11.DONE or self._overrun is not None:  # what comes more is not waited for
             headers.append(("Connection", "close"))

@@ -7,12 +7,20 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from hestiaos_proto import Call, Control, NotFound, RemoteProtocolError, RunResponse, ServerConnection, StreamEvent
+from hestiaos_proto import (
+    Control,
+    NotFound,
+    RemoteProtocolError,
+    RunResponse,
+    ServerConnection,
+    ServerRequest,
+    StreamEvent,
+)
 
 SECRETS = {"greeting": "hello"}
 
 
-def respond(call: Call) -> Iterator[object]:
+def respond(call: ServerRequest) -> Iterator[object]:
     """What to send: one result, one exception, or events up to `done`."""
     if call.refusal is not None:
         yield call.refusal

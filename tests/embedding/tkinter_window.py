@@ -28,7 +28,7 @@ class Window:
         # On Windows tkinter has no createfilehandler: use a thread there, as in blocking_thread.py.
         root.tk.createfilehandler(self.sock, tkinter.READABLE, self.on_readable)
 
-    def on_readable(self, sock: socket.socket, mask: int) -> None:
+    def on_readable(self, sock: socket.socket, redactor: int) -> None:
         try:
             self.connection.receive_data(sock.recv(65536))
             for event in self.connection.events():

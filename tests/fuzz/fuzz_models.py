@@ -23,9 +23,9 @@ from hestiaos_proto import (
     error_from_response,
     json,
 )
-from hestiaos_proto.masking import Mask
+from hestiaos_proto.error_bodies import error_to_wire
 from hestiaos_proto.models import Model
-from hestiaos_proto.status import error_to_wire
+from hestiaos_proto.redaction import Redactor
 
 __all__ = ["check"]
 
@@ -108,7 +108,7 @@ def _an_event(value: dict[str, Any]) -> None:
 
 
 def _an_error(status: int, body: bytes) -> None:
-    error = error_from_response(status, body, mask=Mask(KEY))
+    error = error_from_response(status, body, redactor=Redactor(KEY))
     discreet(error)
     assert error.status_code == status
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from cutting import KEY, Way, choose, discreet, held, stays, whole
 
 from hestiaos_proto import ConnectionLost, LocalProtocolError, ProtocolError, RunStream, StreamEvent
-from hestiaos_proto.masking import Mask
+from hestiaos_proto.redaction import Redactor
 
 __all__ = ["check"]
 
@@ -38,7 +38,7 @@ def check(data: bytes) -> None:
 
 def _read(pieces: list[bytes], options: int, *, measured: bool = False) -> _Reading:
     size = _SIZES[options >> 2 & 3]
-    machine = RunStream(strict=not options & _LENIENT, max_event_size=size, mask=Mask(KEY))
+    machine = RunStream(strict=not options & _LENIENT, max_event_size=size, redactor=Redactor(KEY))
     events: list[StreamEvent] = []
     error = None
     try:

@@ -10,7 +10,6 @@ from cutting import Way, choose, expected, held, whole
 
 from hestiaos_proto import (
     AgentResult,
-    Call,
     ChatResponse,
     Control,
     GovernanceBlock,
@@ -18,6 +17,7 @@ from hestiaos_proto import (
     RemoteProtocolError,
     RunResponse,
     ServerConnection,
+    ServerRequest,
     StreamEvent,
     SystemMetrics,
     SystemStatus,
@@ -94,7 +94,7 @@ def _served(pieces: list[bytes], options: int, *, measured: bool = False) -> Ite
             assert connection.send(Control.CONTINUE).startswith(b"HTTP/1.1 100 ")
 
 
-def _answers(connection: ServerConnection, call: Call, options: int) -> Iterator[bytes]:
+def _answers(connection: ServerConnection, call: ServerRequest, options: int) -> Iterator[bytes]:
     if call.refusal is not None:
         yield connection.send(expected(call.refusal))
     elif call.operation == "run_stream":

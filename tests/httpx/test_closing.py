@@ -19,7 +19,7 @@ from peer import Connection, Peer, send, silence
 from wire import DONE, FINAL, LAST_CHUNK, START, STREAM_HEAD, TOKEN, chunk, event, response
 
 from hestiaos import AsyncClient, Client, ConnectionLost, HestiaError, LocalProtocolError, StreamInterrupted
-from hestiaos_proto.readers import StreamReader
+from hestiaos_proto.event_streams import EventStreamBase
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 PATIENCE = 10.0  # seconds; far below what anything here would wait for by itself
@@ -210,7 +210,7 @@ def test_a_stream_that_another_thread_has_closed_sends_nothing() -> None:
         """Is asked for before the request is sent; the other thread had looked just before this one read."""
 
         def is_set(self) -> bool:
-            StreamReader.close(stream)
+            EventStreamBase.close(stream)
             return False
 
     with Peer() as peer, Client(peer.url) as client:

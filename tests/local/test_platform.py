@@ -12,7 +12,6 @@ from hestiaos_local import Platform, Policy, Store
 from hestiaos_local.executions import MAX_OUTPUT
 from hestiaos_proto import (
     AgentResult,
-    Call,
     ChatResponse,
     Config,
     GovernanceBlock,
@@ -21,6 +20,7 @@ from hestiaos_proto import (
     NotFound,
     Operation,
     RunResponse,
+    ServerRequest,
     StatusError,
     StreamEvent,
     SystemMetrics,
@@ -28,17 +28,17 @@ from hestiaos_proto import (
     TraceResponse,
     __version__,
     operations,
-    read_call,
+    parse_request,
 )
 
 BLOCKED = "rm -rf /"
 THROTTLED = "bulk update"
 
 
-def call(operation: Operation[Any], key: str | None = None) -> Call:
+def call(operation: Operation[Any], key: str | None = None) -> ServerRequest:
     request = operation.request(Config(), key)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return read_call(request.method, request.target, headers, request.body)
+    return parse_request(request.method, request.target, headers, request.body)
 
 
 @pytest.fixture
@@ -100,14 +100,14 @@ def test_what_does_not_fit_is_refused(
 
 def test_a_lone_surrogate_is_refused(platform: Platform) -> None:
     with pytest.raises(InvalidInput, match="lone surrogate"):
-        platform.answer(read_call("POST", "/api/v1/run", {}, b'{"input": "\\ud800"}'))
+        platform.answer(parse_request("POST", "/api/v1/run", {}, b'{"input": "\\ud800"}'))
 
 
 def test_what_is_no_operation_is_refused(platform: Platform) -> None:
     with pytest.raises(NotFound, match="/api/v2/run"):
-        platform.answer(read_call("POST", "/api/v2/run", {}, b""))
+        platform.answer(parse_request("POST", "/api/v2/run", {}, b""))
     with pytest.raises(StatusError, match="allows GET, not PUT"):
-        platform.answer(read_call("PUT", "/api/v1/health", {}, b""))
+        platform.answer(parse_request("PUT", "/api/v1/health", {}, b""))
 
 
 def test_a_long_result_is_sent_once(ask: Callable[..., Any]) -> None:

@@ -24,7 +24,7 @@ import trio
 from trio.testing import MockClock
 
 from hestiaos_local import Platform, ServeError, Store, serve
-from hestiaos_proto import Call, StreamEvent
+from hestiaos_proto import ServerRequest, StreamEvent
 
 RUN = json.dumps({"input": "create a report"}).encode()
 HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -588,6 +588,6 @@ def test_a_server_that_stops_finishes_what_it_executes(serve_platform: Any, back
             stopping.start()
             platform.go_on.set()
             stopping.join(20)
-        status = platform.answer(Call("governance_status", {}, {}))
+        status = platform.answer(ServerRequest("governance_status", {}, {}))
         assert isinstance(status, dict)
         assert status["decisions"]["ALLOW"] == 1

@@ -107,7 +107,7 @@ class _Visitor(cst.CSTVisitor):
 
 _CODECS = frozenset({'"ascii"', '"latin-1"', '"utf-8"'})
 
-_NAMES = frozenset({"__all__", "T", "_E", "Layout", "ModeHint", "Reply", "Steps"})
+_NAMES = frozenset({"__all__", "T", "_E", "BodySchema", "ModeHint", "Reply", "CallFlow"})
 
 _MESSAGES = frozenset(
     {

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hestiaos_proto import (
-    Ambient,
     Config,
     ConnectFailed,
     ConnectionLost,
@@ -17,10 +16,11 @@ from hestiaos_proto import (
     Operation,
     RemoteProtocolError,
     Response,
+    Runtime,
     Send,
     TimedOut,
     Wait,
-    call,
+    call_flow,
     operations,
 )
 
@@ -80,10 +80,10 @@ def test_a_call_keeps_its_promises(
     """At most `retries + 1` sends and one for a stale connection; no second send of work that may have begun; every
     wait within its bound, all within the deadline; the same key throughout, and none where a repeat is harmless."""
     now = [1000.0]
-    steps = call(
+    steps = call_flow(
         operation,
         Config(retries=retries),
-        Ambient(lambda: now[0], lambda: 1e9, source),
+        Runtime(lambda: now[0], lambda: 1e9, source),
         deadline=deadline,
     )
     sends: list[Send] = []

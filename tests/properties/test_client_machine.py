@@ -177,9 +177,9 @@ FAULTS = st.sampled_from([ConnectionLost, TimedOut, RemoteProtocolError, LocalPr
 
 
 class ClientMachine(RuleBasedStateMachine):
-    @initialize(before=st.lists(ANSWERS, max_size=2), script=st.none() | ANSWERS, patience=st.integers(0, 6))
-    def begin(self, before: list[Script], script: Script | None, patience: int) -> None:
-        self.patience = patience  # so many steps the network holds, so that a connection lives to be used
+    @initialize(before=st.lists(ANSWERS, max_size=2), script=st.none() | ANSWERS, server_timeout=st.integers(0, 6))
+    def begin(self, before: list[Script], script: Script | None, server_timeout: int) -> None:
+        self.server_timeout = server_timeout  # so many steps the network holds, so that a connection lives to be used
         self.connection = ClientConnection()
         self.script: Script | None = None
         self.at = 0
@@ -216,12 +216,12 @@ class ClientMachine(RuleBasedStateMachine):
             more = b""
         self._receive(self.script.wire[self.at :] + more)
 
-    @precondition(lambda self: self.patience <= 0 and not self.asking and not self.closed)
+    @precondition(lambda self: self.server_timeout <= 0 and not self.asking and not self.closed)
     @rule()
     def something_arrives_that_nobody_asked_for(self) -> None:
         self._receive(b"HTTP/1.1 200 OK\r\n\r\n")
 
-    @precondition(lambda self: self.patience <= 0 and not self.closed)
+    @precondition(lambda self: self.server_timeout <= 0 and not self.closed)
     @rule()
     def the_server_closes(self) -> None:
         if self.left and self._goes_up_to_the_end and not self._is_stream:
@@ -248,7 +248,7 @@ class ClientMachine(RuleBasedStateMachine):
             self.connection.receive_data(data)
 
     # Where a whole stream is not read yet, see the test below.
-    @precondition(lambda self: self.patience <= 0)
+    @precondition(lambda self: self.server_timeout <= 0)
     @rule(kind=FAULTS)
     def the_connection_is_lost(self, kind: type[HestiaError]) -> None:
         error = kind("as it was told")
@@ -258,7 +258,7 @@ class ClientMachine(RuleBasedStateMachine):
             self.told = error
 
     def _receive(self, data: bytes) -> None:
-        self.patience -= 1
+        self.server_timeout -= 1
         self.connection.receive_data(data)
         if self.fault is not None:
             return
@@ -296,7 +296,7 @@ class ClientMachine(RuleBasedStateMachine):
 
     @rule(most=st.none() | st.integers(1, 2))
     def events_are_read(self, most: int | None) -> None:
-        self.patience -= 1
+        self.server_timeout -= 1
         events = self.connection.events()
         count = 0
         while count != most:

@@ -13,7 +13,7 @@ from hestiaos_proto import (
     StreamInterrupted,
     TimedOut,
 )
-from hestiaos_proto.stream import ORDER, State
+from hestiaos_proto.stream import ORDER, StreamState
 
 # From each state by each type to a state; a dot is a refusal, and "ping" stands for every type that is not known.
 HEAD, *ROWS = """
@@ -24,15 +24,15 @@ HEAD, *ROWS = """
     DONE      .         .         .         .         .         .         .         .
 """.strip().splitlines()
 TABLE = {
-    (State[state], kind): None if after == "." else State[after]
+    (StreamState[state], kind): None if after == "." else StreamState[after]
     for state, *cells in map(str.split, ROWS)
     for kind, after in zip(HEAD.split(), cells, strict=True)
 }
 WAYS = {
-    State.IDLE: [],
-    State.RUNNING: ["start"],
-    State.CONCLUDED: ["start", "final"],
-    State.DONE: ["start", "final", "done"],
+    StreamState.IDLE: [],
+    StreamState.RUNNING: ["start"],
+    StreamState.CONCLUDED: ["start", "final"],
+    StreamState.DONE: ["start", "final", "done"],
 }
 UNKNOWN = ["ping", "", "START", "start ", "é", "None"]
 PAIRS = [(state, kind) for state, known in TABLE for kind in (UNKNOWN if known == "ping" else [known])]
@@ -44,7 +44,7 @@ def payload(kind: str) -> bytes:
     return b'data: {"type":"%b"}\n\n' % kind.encode()
 
 
-def stream_in(state: State, *, strict: bool) -> RunStream:
+def stream_in(state: StreamState, *, strict: bool) -> RunStream:
     """A stream in this state, with nothing left to read."""
     stream = RunStream(strict=strict)
     for kind in WAYS[state]:
@@ -68,20 +68,20 @@ def takes(stream: RunStream, kind: str) -> bool:
 
 def test_no_pair_is_missing() -> None:
     known = {kind for row in ORDER.values() for kind in row}
-    assert set(TABLE) == {(state, kind) for state in State for kind in known | {"ping"}}
+    assert set(TABLE) == {(state, kind) for state in StreamState for kind in known | {"ping"}}
     assert known.isdisjoint(UNKNOWN)
-    assert set(WAYS) == set(State)
+    assert set(WAYS) == set(StreamState)
 
 
 def test_the_table_is_that_of_the_code() -> None:
     assert {state: dict(row) for state, row in ORDER.items()} == {
         state: {kind: TABLE[state, kind] for kind in HEAD.split() if kind != "ping" and TABLE[state, kind] is not None}
-        for state in State
+        for state in StreamState
     }
 
 
 @by_pair
-def test_strict(state: State, kind: str) -> None:
+def test_strict(state: StreamState, kind: str) -> None:
     """The event is given, and the stream stands where the table says, or it is refused and nothing comes any more."""
     after = TABLE[state, kind if kind not in UNKNOWN else "ping"]
     stream = stream_in(state, strict=True)
@@ -104,7 +104,7 @@ def test_strict(state: State, kind: str) -> None:
 
 
 @by_pair
-def test_not_strict(state: State, kind: str) -> None:
+def test_not_strict(state: StreamState, kind: str) -> None:
     """Every event is given, whatever came before it."""
     stream = stream_in(state, strict=False)
     assert takes(stream, kind)
@@ -115,15 +115,15 @@ def test_not_strict(state: State, kind: str) -> None:
 
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("lost", [None, ConnectionLost("reset"), TimedOut("slow"), RemoteProtocolError("bad chunk")])
-@pytest.mark.parametrize("state", State)
-def test_the_end(state: State, lost: HestiaError | None, strict: bool) -> None:
+@pytest.mark.parametrize("state", StreamState)
+def test_the_end(state: StreamState, lost: HestiaError | None, strict: bool) -> None:
     """Behind `done` an end of any kind is one; before it, it is an interruption that says what should have come."""
     stream = stream_in(state, strict=strict)
     if lost is None:
         stream.receive_data(b"")
     else:
         stream.connection_lost(lost)
-    if state is State.DONE:
+    if state is StreamState.DONE:
         assert list(stream.events()) == []
     else:
         with pytest.raises(HestiaError) as caught:
@@ -138,14 +138,14 @@ def test_the_end(state: State, lost: HestiaError | None, strict: bool) -> None:
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("state", State)
-def test_a_heartbeat(state: State, strict: bool) -> None:
+@pytest.mark.parametrize("state", StreamState)
+def test_a_heartbeat(state: StreamState, strict: bool) -> None:
     """A heartbeat changes nothing, but that behind `done` it is the end."""
     stream = stream_in(state, strict=strict)
     assert not stream.finished
     stream.receive_data(b": heartbeat\n\n")
     assert list(stream.events()) == []
-    assert stream.finished == (state is State.DONE)
+    assert stream.finished == (state is StreamState.DONE)
     for kind in HEAD.split():
         stream = stream_in(state, strict=True)
         stream.receive_data(b": heartbeat\n\n")

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from hestiaos_proto import (
-    Call,
     ChatResponse,
     Control,
     GovernanceBlock,
@@ -25,6 +24,7 @@ from hestiaos_proto import (
     RemoteProtocolError,
     RunStream,
     ServerConnection,
+    ServerRequest,
     StreamEvent,
 )
 
@@ -80,9 +80,9 @@ MIDDLE = st.sampled_from(["token", "delta", "tool_call"])
 
 
 class ServerMachine(RuleBasedStateMachine):
-    @initialize(patience=st.integers(0, 8), first=st.lists(st.just(RUN) | REQUESTS, max_size=3))
-    def begin(self, patience: int, first: list[Request]) -> None:
-        self.patience = patience  # so many requests come before one that is the connection's last
+    @initialize(server_timeout=st.integers(0, 8), first=st.lists(st.just(RUN) | REQUESTS, max_size=3))
+    def begin(self, server_timeout: int, first: list[Request]) -> None:
+        self.server_timeout = server_timeout  # so many requests come before one that is the connection's last
         self.connection = ServerConnection()
         self.coming: deque[tuple[int, Request]] = deque()  # by the place in what is written where it is whole
         self.unsent = b""
@@ -90,7 +90,7 @@ class ServerMachine(RuleBasedStateMachine):
         self.written = 0
         self.ended = False
         self.no_more = False  # the client wrote its last request
-        self.call: Call | None = None
+        self.call: ServerRequest | None = None
         self.request: Request | None = None
         self.fault: RemoteProtocolError | None = None
         self.rejected = False
@@ -108,10 +108,10 @@ class ServerMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.ended and not self.no_more)
     @rule(request=REQUESTS)
     def a_request_is_written(self, request: Request) -> None:
-        self.patience -= 1
+        self.server_timeout -= 1
         self._write(request)
 
-    @precondition(lambda self: self.patience < 0 and not self.ended and not self.no_more)
+    @precondition(lambda self: self.server_timeout < 0 and not self.ended and not self.no_more)
     @rule(request=LAST)
     def the_last_request_is_written(self, request: Request) -> None:
         self.no_more = True
@@ -134,7 +134,7 @@ class ServerMachine(RuleBasedStateMachine):
     def all_of_it_arrives(self) -> None:
         self.a_piece_arrives(len(self.unsent))
 
-    @precondition(lambda self: self.patience < 0 and not self.ended)
+    @precondition(lambda self: self.server_timeout < 0 and not self.ended)
     @rule()
     def the_client_ends_what_it_sends(self) -> None:
         self.connection.receive_data(b"")

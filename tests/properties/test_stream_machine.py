@@ -23,7 +23,7 @@ from hestiaos_proto import (
     StreamInterrupted,
     TimedOut,
 )
-from hestiaos_proto.stream import ORDER, State
+from hestiaos_proto.stream import ORDER, StreamState
 
 KNOWN = frozenset().union(*ORDER.values())
 KINDS = st.sampled_from([*sorted(KNOWN), "ping", "", "Start"])
@@ -47,7 +47,7 @@ class StreamMachine(RuleBasedStateMachine):
     def begin(self, strict: bool, walk: list[str], beating: bool) -> None:
         self.strict = strict
         self.stream = RunStream(strict=strict)
-        self.state = State.IDLE
+        self.state = StreamState.IDLE
         self.arrived: list[Arrived] = []
         self.delivered: list[StreamEvent] = []
         self.beat = False  # a heartbeat behind `done` has come, and what was before it is read
@@ -209,7 +209,7 @@ class StreamMachine(RuleBasedStateMachine):
         """What the table says."""
         if not self.strict or event.type in ORDER[self.state]:
             return True
-        return event.type not in KNOWN and self.state is not State.DONE
+        return event.type not in KNOWN and self.state is not StreamState.DONE
 
     def _pass_beats(self) -> None:
         """Those that stand before the next event are read with it; behind `done` one is the end."""

@@ -21,7 +21,7 @@ from hestiaos_proto import (
     encode_stream_event,
 )
 from hestiaos_proto.json import dumps
-from hestiaos_proto.stream import ORDER, State
+from hestiaos_proto.stream import ORDER, StreamState
 
 Machine = RunStream | SSEDecoder
 
@@ -121,14 +121,14 @@ KNOWN = ["start", "token", "delta", "tool_call", "final", "error", "done"]
 EVENTS = st.builds(StreamEvent, st.sampled_from(KNOWN) | TEXT, OBJECTS, TEXT, TEXT)
 
 
-def _stays(state: State, kind: str) -> bool:
+def _stays(state: StreamState, kind: str) -> bool:
     return ORDER[state][kind] is state
 
 
 @st.composite
 def conforming(draw: st.DrawFn) -> list[StreamEvent]:
     """A walk through the table of the frozen order, from its beginning to its end."""
-    state, walk = State.IDLE, []
+    state, walk = StreamState.IDLE, []
     while ORDER[state]:
         # What leads on comes first: that is the way that Hypothesis shortens a walk by.
         kind = draw(st.sampled_from(sorted(ORDER[state], key=partial(_stays, state))))

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from hestiaos_proto import (
-    Ambient,
     Config,
     ConnectFailed,
     ConnectionLost,
@@ -23,15 +22,16 @@ from hestiaos_proto import (
     RemoteProtocolError,
     Response,
     RunStream,
+    Runtime,
     Send,
     ServerError,
     StatusError,
     TimedOut,
     Wait,
-    call,
-    drive,
-    drive_async,
+    call_flow,
     operations,
+    run_flow,
+    run_flow_async,
 )
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.http_date import format_http_date
@@ -111,8 +111,8 @@ class Drive:
         self.waits: list[float] = []
         self.result: Any = None
         self.error: HestiaError | None = None
-        ambient = Ambient(monotonic=clock, time=lambda: NOW, random=chance)
-        steps = call(operation, Config(**config), ambient, deadline=deadline)
+        runtime = Runtime(monotonic=clock, time=lambda: NOW, random=chance)
+        steps = call_flow(operation, Config(**config), runtime, deadline=deadline)
         try:
             step = next(steps)
             while True:
@@ -384,15 +384,15 @@ class TestTime:
     def test_the_configs_deadline_counts_unless_the_calls_own_is_given(self, clock) -> None:
         (send,) = Drive(operations.health(), status(500), clock=clock, timeout=30.0).sends
         assert send.deadline.left() is None
-        ambient = Ambient(clock, lambda: NOW, Fixed(0.5))
+        runtime = Runtime(clock, lambda: NOW, Fixed(0.5))
         config = Config(deadline=7.0)
         for own, left in ((None, 7.0), (2.0, 2.0), (9.0, 9.0)):
-            send = next(call(operations.health(), config, ambient, deadline=own))
+            send = next(call_flow(operations.health(), config, runtime, deadline=own))
             assert isinstance(send, Send)
             assert send.deadline.left() == left
 
     def test_nothing_is_sent_once_the_deadline_has_passed(self, clock) -> None:
-        steps = call(operations.health(), Config(), Ambient(clock, lambda: NOW, Fixed(0.5)), deadline=1.0)
+        steps = call_flow(operations.health(), Config(), Runtime(clock, lambda: NOW, Fixed(0.5)), deadline=1.0)
         next(steps)
         assert isinstance(steps.send(ConnectFailed("x")), Wait)
         clock.now += 5
@@ -400,7 +400,7 @@ class TestTime:
             steps.send(None)
 
     def test_the_response_watches_the_deadline(self, clock) -> None:
-        send = next(call(operations.health(), Config(), Ambient(clock, lambda: NOW, Fixed(0.5)), deadline=1.0))
+        send = next(call_flow(operations.health(), Config(), Runtime(clock, lambda: NOW, Fixed(0.5)), deadline=1.0))
         assert isinstance(send, Send)
         response = send.response(200, [])
         response.receive_data(b"{")
@@ -411,7 +411,7 @@ class TestTime:
 
 class TestResponse:
     def send(self, operation: Operation[Any], **config: Any) -> Send:
-        step = next(call(operation, Config(**config), Ambient(lambda: 0.0, lambda: NOW, Fixed(0.5))))
+        step = next(call_flow(operation, Config(**config), Runtime(lambda: 0.0, lambda: NOW, Fixed(0.5))))
         assert isinstance(step, Send)
         return step
 
@@ -421,7 +421,7 @@ class TestResponse:
         assert self.send(operations.run("x")).response(200, headers).stream is None
 
     def test_a_streams_result_is_there_with_its_head(self) -> None:
-        steps = call(operations.run_stream("x"), Config(), Ambient(lambda: 0.0, lambda: NOW, Fixed(0.5)))
+        steps = call_flow(operations.run_stream("x"), Config(), Runtime(lambda: 0.0, lambda: NOW, Fixed(0.5)))
         send = next(steps)
         assert isinstance(send, Send)
         response = send.response(200, [(b"content-type", b"text/event-stream")])
@@ -448,7 +448,7 @@ class TestResponse:
 
 
 class TestDrivers:
-    """`drive` and `drive_async` do what the call says, in its order."""
+    """`run_flow` and `run_flow_async` do what the call says, in its order."""
 
     @staticmethod
     def answers() -> tuple[list[str], Any, Any]:
@@ -469,11 +469,11 @@ class TestDrivers:
 
     @staticmethod
     def steps() -> Any:
-        return call(operations.health(), Config(), Ambient(lambda: 0.0, lambda: NOW, Fixed(0.5)))
+        return call_flow(operations.health(), Config(), Runtime(lambda: 0.0, lambda: NOW, Fixed(0.5)))
 
     def test_drive(self) -> None:
         done, send, sleep = self.answers()
-        assert drive(self.steps(), send, sleep).version == "1"
+        assert run_flow(self.steps(), send, sleep).version == "1"
         assert done == ["send", "sleep 0.25", "send"]
 
     def test_drive_async(self) -> None:
@@ -486,7 +486,7 @@ class TestDrivers:
             sleep(seconds)
 
         with pytest.raises(StopIteration) as stop:
-            drive_async(self.steps(), send_async, sleep_async).send(None)
+            run_flow_async(self.steps(), send_async, sleep_async).send(None)
         assert stop.value.value.version == "1"
         assert done == ["send", "sleep 0.25", "send"]
 
@@ -543,7 +543,7 @@ class TestSendsResponse:
     def test_a_body_is_masked_too_and_no_stream(self) -> None:
         response = self.send(operations.set_secret("k", "4711")).response(200, EVENT_STREAM)
         assert response.stream is None
-        assert response.mask.text("hunter2 4711 x") == "*** *** x"
+        assert response.redactor.text("hunter2 4711 x") == "*** *** x"
 
     def test_a_body_is_bounded_as_the_config_says(self) -> None:
         response = self.send(operations.health(), max_body_size=10).response(200, [])

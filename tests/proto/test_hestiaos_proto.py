@@ -9,7 +9,7 @@ import pytest
 import hestiaos_proto
 
 HOMES = {
-    "answers": ("Answer", "Call", "answer", "encode_stream_event", "read_call"),
+    "server_messages": ("EncodedResponse", "ServerRequest", "encode_response", "encode_stream_event", "parse_request"),
     "connection": ("ClientConnection", "Control", "ServerConnection"),
 }
 LATE = [(home, name) for home, names in HOMES.items() for name in names]

@@ -24,11 +24,11 @@ from hestiaos_proto import (
     SystemStatus,
     TraceResponse,
     __version__,
-    answer,
+    encode_response,
     operations,
 )
 from hestiaos_proto.operations import Operation
-from hestiaos_proto.routes import ROUTES, recognise
+from hestiaos_proto.routes import ROUTES, resolve
 
 SENT: dict[str, tuple[Operation[Any], str, str, object]] = {
     "run": (
@@ -137,7 +137,7 @@ class TestRequest:
     @pytest.mark.parametrize(("operation", "method", "target", "body"), SENT.values(), ids=SENT)
     def test_the_server_recognises_what_the_client_writes(self, operation, method, target, body) -> None:
         request = operation.request(Config())
-        assert recognise(request.method, request.target, request.body) == (operation.name, operation.arguments)
+        assert resolve(request.method, request.target, request.body) == (operation.name, operation.arguments)
 
     def test_every_operation_of_the_table_has_its_function(self) -> None:
         assert {operation.name for operation, *_ in SENT.values()} == set(ROUTES)
@@ -146,7 +146,7 @@ class TestRequest:
     @pytest.mark.parametrize("name", ROUTES)
     def test_a_functions_parameters_are_the_routes_arguments(self, name: str) -> None:
         parameters = set(inspect.signature(getattr(operations, name)).parameters)
-        arguments = {arg.name for arg in ROUTES[name].args}
+        arguments = {arg.name for arg in ROUTES[name].params}
         assert parameters == arguments - ({"stream"} if name == "run_stream" else set())
 
     @pytest.mark.parametrize("key", KEYS, ids=ascii)
@@ -159,7 +159,7 @@ class TestRequest:
         ):
             operation = make(key)
             request = operation.request(Config())
-            assert recognise(request.method, request.target + "?q", b"") == (operation.name, operation.arguments)
+            assert resolve(request.method, request.target + "?q", b"") == (operation.name, operation.arguments)
             last = request.target.rpartition("/")[2]
             assert request.target.isascii()
             assert last not in (".", "..")
@@ -176,7 +176,7 @@ class TestRequest:
             operations.explain(text, {text: text}),
         ):
             request = operation.request(Config())
-            assert recognise(request.method, request.target, request.body) == (operation.name, operation.arguments)
+            assert resolve(request.method, request.target, request.body) == (operation.name, operation.arguments)
 
     def test_headers(self) -> None:
         headers = operations.run("x").request(Config(api_key="key"), "idem").headers
@@ -306,7 +306,7 @@ RESULTS: dict[str, tuple[Operation[Any], object]] = {
 class TestRead:
     @pytest.mark.parametrize(("operation", "result"), RESULTS.values(), ids=RESULTS)
     def test_the_client_reads_what_the_server_answers(self, operation: Operation[Any], result: object) -> None:
-        reply = answer(operation.name, result)
+        reply = encode_response(operation.name, result)
         headers = [(name.encode(), value.encode()) for name, value in reply.headers]
         assert operation.read(response(reply.status, reply.body, headers)) == result
 
@@ -360,7 +360,7 @@ class TestRead:
         config = Config(api_key="key-4711")
         body = {"message": "bad key-4711 hunter2", "details": [{"input": {"hunter2": ["key-4711", "hunter2"]}}]}
         operation = operations.set_secret("k", "hunter2")
-        reply = Response(400, [], mask=operation.mask(config))
+        reply = Response(400, [], redactor=operation.redactor(config))
         reply.receive_data(json.dumps(body).encode())
         with pytest.raises(StatusError) as caught:
             operation.read(reply)
@@ -396,12 +396,12 @@ class TestPatience:
     )
     @pytest.mark.parametrize("operation", [operations.run, operations.run_stream], ids=lambda make: make.__name__)
     def test_a_run(self, operation: Any, timeout_ms: int | None, seconds: float) -> None:
-        assert operation("x", timeout_ms=timeout_ms).patience == seconds
+        assert operation("x", timeout_ms=timeout_ms).server_timeout == seconds
 
     def test_every_other(self) -> None:
-        assert operations.chat("x").patience == operations.health().patience == 0.0
+        assert operations.chat("x").server_timeout == operations.health().server_timeout == 0.0
         health = operations.health()
-        assert Operation(health.name, health.route, {}, "/", b"").patience == 0.0
+        assert Operation(health.name, health.route, {}, "/", b"").server_timeout == 0.0
 
 
 def test_the_arguments_of_a_stream_and_of_a_chat_are_sent() -> None:

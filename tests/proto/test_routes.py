@@ -23,8 +23,8 @@ from hestiaos_proto import (
     SystemStatus,
     TraceResponse,
 )
-from hestiaos_proto.masking import Mask
-from hestiaos_proto.routes import ROUTES, Route, recognise
+from hestiaos_proto.redaction import Redactor
+from hestiaos_proto.routes import ROUTES, Route, resolve
 
 RUN = b'{"input":"x"}'
 
@@ -78,7 +78,7 @@ def test_what_starts_work_is_not_idempotent_and_everything_else_is() -> None:
     ],
 )
 def test_absolute_form_is_taken_and_a_query_ignored(target: str) -> None:
-    operation, arguments = recognise("POST", target, RUN)
+    operation, arguments = resolve("POST", target, RUN)
     assert operation == "run"
     assert arguments == {
         "input": "x",
@@ -93,7 +93,7 @@ def test_absolute_form_is_taken_and_a_query_ignored(target: str) -> None:
 @pytest.mark.parametrize("target", ["http://h?x=/api/v1/health", "http://h?/api/v1/health", "http://h"])
 def test_an_absolute_form_without_a_path_has_none(target: str) -> None:
     with pytest.raises(NotFound, match=r"there is no /$"):
-        recognise("GET", target, b"")
+        resolve("GET", target, b"")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_an_absolute_form_without_a_path_has_none(target: str) -> None:
 )
 @pytest.mark.parametrize(("method", "operation"), [("GET", "get_secret"), ("DELETE", "delete_secret")])
 def test_a_path_parameter_is_one_segment_unescaped_once(method: str, operation: str, segment: str, key: str) -> None:
-    assert recognise(method, f"/api/secrets/{segment}", b"") == (operation, {"key": key})
+    assert resolve(method, f"/api/secrets/{segment}", b"") == (operation, {"key": key})
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_path_parameter_is_one_segment_unescaped_once(method: str, operation: 
 def test_a_path_that_is_none_of_the_tables_is_404(target: str) -> None:
     for method in ("GET", "POST"):
         with pytest.raises(NotFound):
-            recognise(method, target, RUN)
+            resolve(method, target, RUN)
 
 
 @pytest.mark.parametrize(("path", "allowed"), PATHS.items(), ids=PATHS)
@@ -156,7 +156,7 @@ def test_a_method_that_the_path_has_not_is_405_and_says_which_it_has(path: str, 
     if method == allowed:
         return
     with pytest.raises(StatusError) as caught:
-        recognise(method, path, b"")
+        resolve(method, path, b"")
     assert (caught.value.status_code, caught.value.code) == (405, "METHOD_NOT_ALLOWED")
     assert caught.value.details == {"allowed": [allowed]}
     assert f"allows {allowed}, not {method}" in caught.value.message
@@ -164,7 +164,7 @@ def test_a_method_that_the_path_has_not_is_405_and_says_which_it_has(path: str, 
 
 def test_405_names_every_method_of_the_path() -> None:
     with pytest.raises(StatusError) as caught:
-        recognise("POST", "/api/secrets/k", b"")
+        resolve("POST", "/api/secrets/k", b"")
     assert caught.value.details == {"allowed": ["DELETE", "GET"]}
 
 
@@ -192,7 +192,7 @@ def test_405_names_every_method_of_the_path() -> None:
 )  # fmt: skip
 def test_422_names_every_field_that_is_missing_or_wrong(target: str, body: bytes, places: list[str]) -> None:
     with pytest.raises(InvalidInput) as caught:
-        recognise("POST", target, body)
+        resolve("POST", target, body)
     assert [".".join(problem["loc"]) for problem in caught.value.details] == places
     assert all(f"{place}: " in caught.value.message for place in places)
     assert all(problem.keys() == {"loc", "msg", "type"} for problem in caught.value.details)
@@ -201,18 +201,18 @@ def test_422_names_every_field_that_is_missing_or_wrong(target: str, body: bytes
 def test_422_never_quotes_the_value_of_a_field() -> None:
     for body in (b'{"credential_ref":"k","secret":["hunter2"]}', b'{"secret":"hunter2"}', b'{"secret":"hunter2",}'):
         with pytest.raises(InvalidInput) as caught:
-            recognise("POST", "/api/secrets", body)
+            resolve("POST", "/api/secrets", body)
         assert "hunter2" not in f"{caught.value!r} {caught.value.details}"
 
 
 def test_a_path_that_is_not_utf8_is_422() -> None:
     with pytest.raises(InvalidInput) as caught:
-        recognise("GET", "/api/secrets/%FF", b"")
+        resolve("GET", "/api/secrets/%FF", b"")
     assert caught.value.details == [{"loc": ["path"], "msg": "the path is not UTF-8", "type": "path_invalid"}]
 
 
 def test_the_body_of_a_request_that_has_none_is_ignored() -> None:
-    assert recognise("GET", "/api/v1/health", b"not JSON") == ("health", {})
+    assert resolve("GET", "/api/v1/health", b"not JSON") == ("health", {})
 
 
 RUN_BODY = {
@@ -288,7 +288,7 @@ def test_on_the_wire_and_back(name: str) -> None:
     sent_path, sent_body = route.encode(arguments)
     assert (route.method, sent_path) == (method, path)
     assert (json.loads(sent_body) if sent_body else None) == body
-    assert recognise(method, path, sent_body) == (name, arguments)
+    assert resolve(method, path, sent_body) == (name, arguments)
 
 
 def test_only_the_dot_segments_are_escaped() -> None:
@@ -299,7 +299,7 @@ def test_only_the_dot_segments_are_escaped() -> None:
 @wire
 def test_the_arguments_of_the_path_are_strings_that_are_not_empty(name: str) -> None:
     route = ROUTES[name]
-    for arg in route.args[: route.path.count("{")]:
+    for arg in route.params[: route.path.count("{")]:
         assert (arg.kind, arg.filled, arg.secret) == (str, True, False)
         with pytest.raises(ValueError, match=f"^{name}: {arg.name}: it must not be empty$"):
             route.check({arg.name: ""})
@@ -333,8 +333,8 @@ def test_every_argument_has_its_kind(name: str) -> None:
 
 
 def test_only_the_value_of_a_secret_is_one() -> None:
-    secret = {(name, arg.name) for name, route in ROUTES.items() for arg in route.args if arg.secret}
-    filled = {(name, arg.name) for name, route in ROUTES.items() for arg in route.args if arg.filled}
+    secret = {(name, arg.name) for name, route in ROUTES.items() for arg in route.params if arg.secret}
+    filled = {(name, arg.name) for name, route in ROUTES.items() for arg in route.params if arg.filled}
     assert secret == {("set_secret", "value")}
     assert filled == {
         ("trace", "trace_id"),
@@ -411,13 +411,13 @@ def test_a_stream_is_its_result_and_anything_else_is_quoted() -> None:
     stream = RunStream()
     response = Response(200, [(b"Content-Type", b"text/event-stream")], stream=stream)
     assert ROUTES["run_stream"].read(response) is stream
-    page = Response(200, [(b"Content-Type", b"text/html; charset=hunter2")], mask=Mask("hunter2"))
+    page = Response(200, [(b"Content-Type", b"text/html; charset=hunter2")], redactor=Redactor("hunter2"))
     page.receive_data(b"<p>hunter2")
     with pytest.raises(RemoteProtocolError) as caught:
         ROUTES["run_stream"].read(page)
     assert caught.value.message == ("an event stream was asked for, the response is text/html; charset=***: '<p>***'")
     with pytest.raises(RemoteProtocolError, match="the response is of no content type: 'x'"):
-        read("run_stream", b"x", mask=Mask("hunter2"))
+        read("run_stream", b"x", redactor=Redactor("hunter2"))
 
 
 def test_a_surrogate_cannot_be_sent_and_its_place_is_named() -> None:
@@ -429,23 +429,23 @@ def test_a_surrogate_cannot_be_sent_and_its_place_is_named() -> None:
 
 def test_what_is_refused_is_told() -> None:
     with pytest.raises(NotFound, match=r"there is no /x$"):
-        recognise("GET", "/x?y", b"")
+        resolve("GET", "/x?y", b"")
     with pytest.raises(StatusError) as caught:
-        recognise("PUT", "/api/secrets/k", b"")
+        resolve("PUT", "/api/secrets/k", b"")
     assert (caught.value.status_code, caught.value.code) == (405, "METHOD_NOT_ALLOWED")
     assert caught.value.message == "/api/secrets/k allows DELETE, GET, not PUT"
     assert caught.value.details == {"allowed": ["DELETE", "GET"]}
     assert caught.value.trace_id is None
     with pytest.raises(InvalidInput) as caught:
-        recognise("GET", "/api/secrets/%ff", b"")
+        resolve("GET", "/api/secrets/%ff", b"")
     assert caught.value.details == [{"loc": ["path"], "msg": "the path is not UTF-8", "type": "path_invalid"}]
     with pytest.raises(InvalidInput) as caught:
-        recognise("POST", "/api/chat", b"{")
+        resolve("POST", "/api/chat", b"{")
     assert caught.value.details[0]["loc"] == ["body"]
     assert caught.value.details[0]["type"] == "json_invalid"
     assert caught.value.details[0]["msg"].startswith("the body is no JSON: ")
     with pytest.raises(InvalidInput) as caught:
-        recognise("POST", "/api/chat", b'{"message": 1, "session_id": 2}')
+        resolve("POST", "/api/chat", b'{"message": 1, "session_id": 2}')
     assert caught.value.message == "body.message: a string belongs here; body.session_id: a string or null belongs here"
     assert caught.value.trace_id is None
 
@@ -462,7 +462,7 @@ class TestRoute:
     def test_what_is_not_given(self) -> None:
         route = Route("x", "GET", "/x/{a}/{b}", read=len)
         assert (route.body, route.idempotent, route.absent, route.streams) == (None, True, False, False)
-        assert [arg.name for arg in route.args] == ["a", "b"]
+        assert [arg.name for arg in route.params] == ["a", "b"]
         assert route.write("y") == "y"
         assert route.decode(b"whatever") == {}
         assert route.encode({"a": "1", "b": "/"}) == ("/x/1/%2F", b"")
@@ -505,4 +505,4 @@ def test_what_each_operation_is_answered_with() -> None:
 
 def test_only_the_first_scheme_of_an_absolute_form_is_one() -> None:
     with pytest.raises(NotFound, match="there is no /a://b/api/v1/health"):
-        recognise("GET", "http://h/a://b/api/v1/health", b"")
+        resolve("GET", "http://h/a://b/api/v1/health", b"")

@@ -15,9 +15,9 @@ from hestiaos_proto import (
     LocalProtocolError,
     RemoteProtocolError,
     RunStream,
-    State,
     StreamEvent,
     StreamInterrupted,
+    StreamState,
     TimedOut,
 )
 
@@ -32,10 +32,10 @@ GOOD_TYPES = ["start", "token", "final", "done"]
 
 # How to come to each state of the order.
 WAY_TO = {
-    State.IDLE: b":\n",
-    State.RUNNING: START,
-    State.CONCLUDED: START + FINAL,
-    State.DONE: START + FINAL + DONE,
+    StreamState.IDLE: b":\n",
+    StreamState.RUNNING: START,
+    StreamState.CONCLUDED: START + FINAL,
+    StreamState.DONE: START + FINAL + DONE,
 }
 
 
@@ -223,18 +223,18 @@ class TestOrder:
     """`start → (token | delta | tool_call)* → (final | error) → done`."""
 
     def test_the_table_is_the_frozen_order(self) -> None:
-        running = dict.fromkeys(("token", "delta", "tool_call"), State.RUNNING)
+        running = dict.fromkeys(("token", "delta", "tool_call"), StreamState.RUNNING)
         expected = {
-            State.IDLE: {"start": State.RUNNING},
-            State.RUNNING: running | {"final": State.CONCLUDED, "error": State.CONCLUDED},
-            State.CONCLUDED: {"done": State.DONE},
-            State.DONE: {},
+            StreamState.IDLE: {"start": StreamState.RUNNING},
+            StreamState.RUNNING: running | {"final": StreamState.CONCLUDED, "error": StreamState.CONCLUDED},
+            StreamState.CONCLUDED: {"done": StreamState.DONE},
+            StreamState.DONE: {},
         }
         assert expected == ORDER
 
-    @pytest.mark.parametrize("state", State, ids=lambda state: state.name)
+    @pytest.mark.parametrize("state", StreamState, ids=lambda state: state.name)
     @pytest.mark.parametrize("kind", TYPES)
-    def test_strict_takes_what_the_table_allows_and_nothing_else(self, state: State, kind: str) -> None:
+    def test_strict_takes_what_the_table_allows_and_nothing_else(self, state: StreamState, kind: str) -> None:
         stream = RunStream()
         before, _ = feed(stream, [WAY_TO[state]])
         events, fault = feed(stream, [lines(f'{{"type":"{kind}"}}')])
@@ -247,17 +247,19 @@ class TestOrder:
             assert fault.message == f"the stream's order is broken: '{kind}' came where {state.value} belongs"
             assert stream.events_received == len(before)
 
-    @pytest.mark.parametrize("state", State, ids=lambda state: state.name)
+    @pytest.mark.parametrize("state", StreamState, ids=lambda state: state.name)
     @pytest.mark.parametrize("kind", [*TYPES, "new"])
-    def test_not_strict_takes_everything_everywhere(self, state: State, kind: str) -> None:
+    def test_not_strict_takes_everything_everywhere(self, state: StreamState, kind: str) -> None:
         stream = RunStream(strict=False)
         feed(stream, [WAY_TO[state]])
         events, fault = feed(stream, [lines(f'{{"type":"{kind}"}}')])
         assert ([event.type for event in events], fault) == ([kind], None)
 
-    @pytest.mark.parametrize("state", [State.IDLE, State.RUNNING, State.CONCLUDED], ids=lambda state: state.name)
-    def test_an_unknown_type_is_delivered_and_leaves_the_order_as_it_is(self, state: State) -> None:
-        rest = {State.IDLE: GOOD, State.RUNNING: TOKEN + FINAL + DONE, State.CONCLUDED: DONE}[state]
+    @pytest.mark.parametrize(
+        "state", [StreamState.IDLE, StreamState.RUNNING, StreamState.CONCLUDED], ids=lambda state: state.name
+    )
+    def test_an_unknown_type_is_delivered_and_leaves_the_order_as_it_is(self, state: StreamState) -> None:
+        rest = {StreamState.IDLE: GOOD, StreamState.RUNNING: TOKEN + FINAL + DONE, StreamState.CONCLUDED: DONE}[state]
         with_unknown = WAY_TO[state] + lines('{"type":"new","data":{"x":1}}', '{"type":""}') + rest
         events = whole(with_unknown)
         assert StreamEvent("new", {"x": 1}) in events

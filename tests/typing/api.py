@@ -20,19 +20,19 @@ from hestiaos import (
     TrioClient,
 )
 from hestiaos_proto import (
-    Ambient,
-    Call,
     ClientConnection,
     Config,
     Operation,
     Request,
     RunStream,
+    Runtime,
     Send,
     ServerConnection,
+    ServerRequest,
     StatusError,
     StreamInterrupted,
     Wait,
-    call,
+    call_flow,
     operations,
 )
 
@@ -128,14 +128,14 @@ def the_machines(data: bytes) -> None:
     server = ServerConnection()
     server.receive_data(data)
     for asked in server.events():
-        assert_type(asked, Call)
+        assert_type(asked, ServerRequest)
         assert_type(asked.key, str | None)
         assert_type(asked.refusal, StatusError | None)
         assert_type(server.send(asked.refusal), bytes)
 
 
-def a_call(ambient: Ambient) -> None:
-    steps = call(operations.run("x"), Config(), ambient)
+def a_call(runtime: Runtime) -> None:
+    steps = call_flow(operations.run("x"), Config(), runtime)
     step = next(steps)
     assert_type(step, Send | Wait)
     if isinstance(step, Send):

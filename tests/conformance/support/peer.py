@@ -217,7 +217,7 @@ class Peer:
         self._threads[0].start()
 
     def add(self, *scripts: Script) -> None:
-        """Answer the next requests so."""
+        """EncodedResponse the next requests so."""
         self._scripts.extend(scripts)
 
     def note_left(self) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hestiaos_proto import (
-    Ambient,
     ClientConnection,
     Config,
     ConnectFailed,
@@ -23,15 +22,16 @@ from hestiaos_proto import (
     HestiaError,
     LocalProtocolError,
     Response,
+    Runtime,
     Send,
     TimedOut,
     TransportError,
-    call,
-    drive,
+    call_flow,
     operations,
+    run_flow,
 )
 from hestiaos_proto.calls import Reply
-from hestiaos_proto.readers import StreamReader
+from hestiaos_proto.event_streams import EventStreamBase
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _LOOK = 0.02  # seconds between two looks at a caller's event
@@ -148,7 +148,7 @@ class Link:
                 if self.cancel is not None and self.cancel.is_set():
                     raise Cancelled
                 if left <= 0:
-                    error = send.deadline.late(late)
+                    error = send.deadline.timeout_error(late)
                     error.request_sent = request_sent
                     raise error
         finally:
@@ -173,17 +173,17 @@ class SelectorClient:
     ) -> None:
         self.config = Config(base_url=url, deadline=deadline, **options)
         self.ssl_context = ssl_context
-        self.ambient = Ambient(time.monotonic, time.time, Random(SEED))
+        self.runtime = Runtime(time.monotonic, time.time, Random(SEED))
         self.waits: list[float] = []
         self._idle: Link | None = None
         self._closed = False
 
     def call(self, operation: str, *args: Any, **kwargs: Any) -> Any:
-        steps = call(getattr(operations, operation)(*args, **kwargs), self.config, self.ambient)
-        return drive(steps, self._send, self.sleep)
+        steps = call_flow(getattr(operations, operation)(*args, **kwargs), self.config, self.runtime)
+        return run_flow(steps, self._send, self.sleep)
 
     def run_stream(self, input: str, *, timeout: float | None = None, cancel: Any = None, **kwargs: Any) -> Stream:
-        steps = call(operations.run_stream(input, **kwargs), self.config, self.ambient, deadline=timeout)
+        steps = call_flow(operations.run_stream(input, **kwargs), self.config, self.runtime, deadline=timeout)
         return Stream(self, steps, cancel or threading.Event())
 
     def close(self) -> None:
@@ -225,7 +225,7 @@ class SelectorClient:
             self.give_back(link)
 
 
-class Stream(StreamReader):
+class Stream(EventStreamBase):
     """The events of a run."""
 
     def __init__(self, client: SelectorClient, steps: Any, cancel: threading.Event) -> None:
@@ -245,7 +245,7 @@ class Stream(StreamReader):
     def _receive(self) -> None:
         with suppress(Cancelled):
             if self._machine is None:
-                self._machine = drive(self._steps, self._send, self._client.sleep)
+                self._machine = run_flow(self._steps, self._send, self._client.sleep)
             else:
                 assert self._held is not None
                 link, send = self._held

@@ -21,16 +21,16 @@ from exchanging import (
 )
 
 from hestiaos_proto import (
-    Ambient,
     ClientConnection,
     Config,
     ConnectionLost,
     LocalProtocolError,
     RemoteProtocolError,
+    Runtime,
     Send,
     StreamInterrupted,
     TimedOut,
-    call,
+    call_flow,
     operations,
 )
 from hestiaos_proto.connection.heads import MAX_HEAD_SIZE
@@ -151,7 +151,7 @@ class TestConnectionLost:
 
     def test_a_deadline_that_has_passed(self) -> None:
         now = [0.0]
-        steps = call(operations.health(), Config(), Ambient(lambda: now[0], lambda: 0.0, Random(1)), deadline=5.0)
+        steps = call_flow(operations.health(), Config(), Runtime(lambda: now[0], lambda: 0.0, Random(1)), deadline=5.0)
         connection = ClientConnection()
         step = next(steps)
         assert isinstance(step, Send)

@@ -12,11 +12,11 @@ from exchanging import (
 )
 
 from hestiaos_proto import (
-    Ambient,
     ClientConnection,
     Config,
+    Runtime,
     Send,
-    call,
+    call_flow,
     operations,
 )
 
@@ -81,7 +81,7 @@ class TestRequests:
 
     def test_a_step_of_a_call_is_taken_as_an_operation_is(self) -> None:
         config = Config(api_key="k-1", retries=1)
-        steps = call(operations.run("x"), config, Ambient(lambda: 0.0, lambda: 0.0, Random(1)))
+        steps = call_flow(operations.run("x"), config, Runtime(lambda: 0.0, lambda: 0.0, Random(1)))
         step = next(steps)
         assert isinstance(step, Send)
         connection = ClientConnection(config=config)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import h11
 
 from hestiaos_proto import (
-    Call,
     HealthResponse,
     RunStream,
     ServerConnection,
+    ServerRequest,
     StreamEvent,
 )
 
@@ -35,7 +35,7 @@ def chunked(path: str, *chunks: bytes) -> bytes:
 STREAM = post("/api/v1/run/stream")
 
 
-def serve(connection: ServerConnection, data: bytes) -> Call:
+def serve(connection: ServerConnection, data: bytes) -> ServerRequest:
     """The one call that is whole with `data`."""
     connection.receive_data(data)
     call = next(connection.events(), None)

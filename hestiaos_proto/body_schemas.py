@@ -1,6 +1,6 @@
-"""How a request's JSON body is laid out: as it stands on the wire, with an `Arg` wherever an argument goes.
+"""How a request's JSON body is laid out: as it stands on the wire, with an `Param` wherever an argument goes.
 
-`fill` makes the body of the arguments; `take` takes the arguments out of the body again.
+`build` makes the body of the arguments; `parse` takes the arguments out of the body again.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Any, TypedDict
 
 from attrs import frozen
 
-__all__ = ["Arg", "Layout", "Problem", "args_of", "fill", "take"]
+__all__ = ["BodySchema", "FieldError", "Param", "build", "params_of", "parse"]
 
-Layout = dict[str, Any]
+BodySchema = dict[str, Any]
 
 _NEEDED: Any = object()
 _CALLED = {str: "a string", int: "a whole number", bool: "true or false", dict: "an object"}
 
 
 @frozen
-class Arg:
+class Param:
     """Where an argument stands; `secret` ones never get into a message, `filled` ones may not be empty."""
 
     name: str
@@ -39,7 +39,7 @@ class Arg:
         return _CALLED[self.kind] + (" or null" if self.default is None else "") + " belongs here"
 
 
-class Problem(TypedDict):
+class FieldError(TypedDict):
     """What is wrong with one field of a body, in the form of a FastAPI server."""
 
     loc: list[str]
@@ -47,38 +47,38 @@ class Problem(TypedDict):
     type: str
 
 
-def args_of(layout: Layout) -> Iterator[Arg]:
+def params_of(layout: BodySchema) -> Iterator[Param]:
     """The arguments of a layout."""
     for inner in layout.values():
-        if isinstance(inner, Arg):
+        if isinstance(inner, Param):
             yield inner
         elif isinstance(inner, dict):
-            yield from args_of(inner)
+            yield from params_of(inner)
 
 
-def fill(layout: Any, arguments: Mapping[str, Any]) -> Any:
+def build(layout: Any, arguments: Mapping[str, Any]) -> Any:
     """The body that a layout becomes with these arguments."""
-    if isinstance(layout, Arg):
+    if isinstance(layout, Param):
         return arguments[layout.name]
     if isinstance(layout, dict):
-        return {key: fill(inner, arguments) for key, inner in layout.items()}
+        return {key: build(inner, arguments) for key, inner in layout.items()}
     return layout
 
 
-def take(layout: Layout, body: Any, place: list[str], problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+def parse(layout: BodySchema, body: Any, place: list[str], problems: list[FieldError]) -> Iterator[tuple[str, Any]]:
     """The arguments that a body holds, by name; what is missing or wrong is added to `problems`."""
     if not isinstance(body, dict):
-        problems.append(Problem(loc=place, msg="an object belongs here", type="type_error"))
+        problems.append(FieldError(loc=place, msg="an object belongs here", type="type_error"))
         return
     for key, inner in layout.items():
-        if isinstance(inner, Arg):
+        if isinstance(inner, Param):
             value = body.get(key, inner.default)
             if value is _NEEDED:
-                problems.append(Problem(loc=[*place, key], msg="the field is missing", type="missing"))
+                problems.append(FieldError(loc=[*place, key], msg="the field is missing", type="missing"))
             elif (refusal := inner.refusal(value)) is not None:
-                problems.append(Problem(loc=[*place, key], msg=refusal, type="value_error"))
+                problems.append(FieldError(loc=[*place, key], msg=refusal, type="value_error"))
             else:
                 yield inner.name, value
         elif isinstance(inner, dict):
             nested = body.get(key)
-            yield from take(inner, {} if nested is None else nested, [*place, key], problems)
+            yield from parse(inner, {} if nested is None else nested, [*place, key], problems)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pytest
 
 from hestiaos_proto import RemoteProtocolError
-from hestiaos_proto.content import ACCEPT_ENCODING, ContentDecoder
+from hestiaos_proto.content_codings import ACCEPT_ENCODING, ContentDecoder
 
 TEXT = '{"result": "é😀"}'.encode() * 3
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hestiaos_proto import ConnectionLost, HestiaError, LocalProtocolError, RunStream, StreamEvent, StreamInterrupted
-from hestiaos_proto.readers import AsyncStreamReader, StreamReader
+from hestiaos_proto.event_streams import AsyncEventStreamBase, EventStreamBase
 
 PIECES = [b'data: {"type":"start"}\n\ndata: {"type":"token","data":{"text":"a"}}\n\n', b'data: {"type":"final"}\n\n']
 END = b'data: {"type":"done"}\n\n'
@@ -24,7 +24,7 @@ class Suspended:
         yield
 
 
-class Reader(AsyncStreamReader):
+class Reader(AsyncEventStreamBase):
     """Reads pieces that are there already; `None` is an await, an exception what the connection raises."""
 
     def __init__(self, *script: bytes | BaseException | None) -> None:
@@ -161,7 +161,7 @@ def test_nothing_is_received_behind_the_end() -> None:
     assert len(reader.script) == 3
 
 
-class SyncReader(StreamReader):
+class SyncReader(EventStreamBase):
     """As `Reader`; `None` is a read that another thread cancels."""
 
     def __init__(self, *script: bytes | BaseException | None) -> None:

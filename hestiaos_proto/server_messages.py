@@ -1,4 +1,4 @@
-"""The server's side of an exchange, whatever carries it: a request becomes a `Call`, a result becomes an `Answer`."""
+"""The server's side of an exchange: a request becomes a `ServerRequest`, a result an `EncodedResponse`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from attrs import field, frozen
 
 from hestiaos_proto import json
+from hestiaos_proto.error_bodies import error_to_wire
 from hestiaos_proto.errors import LocalProtocolError, NotFound, RemoteProtocolError, ServerError, StatusError
 from hestiaos_proto.events import StreamEvent
-from hestiaos_proto.routes import ROUTES, recognise
-from hestiaos_proto.status import error_to_wire
+from hestiaos_proto.routes import ROUTES, resolve
 from hestiaos_proto.version import __version__
 
 __all__ = [
     "STREAM_HEADERS",
-    "Answer",
-    "Call",
-    "answer",
+    "EncodedResponse",
+    "ServerRequest",
     "as_status_error",
+    "encode_response",
     "encode_stream_event",
     "error_events",
-    "read_call",
+    "parse_request",
 ]
 
 _SERVER = ("Server", f"hestiaos/{__version__}")
@@ -38,7 +38,7 @@ STREAM_HEADERS = (
 
 
 @frozen
-class Call:
+class ServerRequest:
     """One request, recognised: `operation` with its `arguments`, named as the functions of `operations` name them.
 
     `refusal` is the exception to answer with where the request is none of the wire's operations, or its arguments do
@@ -63,7 +63,7 @@ class Call:
 
 
 @frozen
-class Answer:
+class EncodedResponse:
     """A whole response."""
 
     status: int
@@ -71,16 +71,16 @@ class Answer:
     body: bytes = field(repr=False)
 
 
-def read_call(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Call:
+def parse_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServerRequest:
     """The call that a whole request makes."""
     try:
-        operation, arguments = recognise(method, target, body)
+        operation, arguments = resolve(method, target, body)
     except StatusError as refusal:
-        return Call("", {}, headers, refusal)
-    return Call(operation, arguments, headers)
+        return ServerRequest("", {}, headers, refusal)
+    return ServerRequest(operation, arguments, headers)
 
 
-def answer(operation: str, result: object) -> Answer:
+def encode_response(operation: str, result: object) -> EncodedResponse:
     """The response that says `result`, which is what the operation gives or an exception.
 
     An exception that is no `StatusError` is answered as a `ServerError` that tells nothing of it. Raises
@@ -96,7 +96,9 @@ def answer(operation: str, result: object) -> Answer:
             f"{operation} is answered with a {route.result.__name__}, not with a {type(result).__name__}"
         )
     body = json.dumps(route.write(result))
-    return Answer(200, (_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body)
+    return EncodedResponse(
+        200, (_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body
+    )
 
 
 def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
@@ -127,7 +129,7 @@ def error_events(error: BaseException, last: StreamEvent | None) -> list[StreamE
     return [StreamEvent("start"), failed, done] if last is None else [failed, done]
 
 
-def _refuse(error: StatusError) -> Answer:
+def _refuse(error: StatusError) -> EncodedResponse:
     body = json.dumps(error_to_wire(error))
     headers = [_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     if error.status_code == 401:  # RFC 9110, section 11.6.1
@@ -137,4 +139,4 @@ def _refuse(error: StatusError) -> Answer:
         headers.append(("Allow", ", ".join(allowed)))
     if error.retry_after is not None and isfinite(error.retry_after):  # RFC 9110, section 10.2.3: whole seconds
         headers.append(("Retry-After", str(ceil(error.retry_after))))
-    return Answer(error.status_code, tuple(headers), body)
+    return EncodedResponse(error.status_code, tuple(headers), body)

@@ -1,4 +1,4 @@
-"""How a body is laid out: what `fill` writes, `take` takes out again, and names all that is wrong."""
+"""How a body is laid out: what `build` writes, `parse` takes out again, and names all that is wrong."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto.layouts import Arg, Problem, args_of, fill, take
+from hestiaos_proto.body_schemas import FieldError, Param, build, params_of, parse
 
 LAYOUT: dict[str, Any] = {
-    "name": Arg("name", str, filled=True),
-    "inner": {"count": Arg("count", int, 3), "flag": Arg("flag", bool, False), "deep": {"map": Arg("map", dict, None)}},
+    "name": Param("name", str, filled=True),
+    "inner": {
+        "count": Param("count", int, 3),
+        "flag": Param("flag", bool, False),
+        "deep": {"map": Param("map", dict, None)},
+    },
     "fixed": ["*"],
 }
 ARGUMENTS = {"name": "n", "count": 1, "flag": True, "map": {"a": 1}}
@@ -18,17 +22,17 @@ BODY = {"name": "n", "inner": {"count": 1, "flag": True, "deep": {"map": {"a": 1
 DEFAULTS = {"name": "n", "count": 3, "flag": False, "map": None}
 
 
-def taken(body: object) -> tuple[dict[str, Any], list[Problem]]:
-    problems: list[Problem] = []
-    return dict(take(LAYOUT, body, ["body"], problems)), problems
+def taken(body: object) -> tuple[dict[str, Any], list[FieldError]]:
+    problems: list[FieldError] = []
+    return dict(parse(LAYOUT, body, ["body"], problems)), problems
 
 
 def test_args_finds_those_of_the_inner_objects_too() -> None:
-    assert [arg.name for arg in args_of(LAYOUT)] == ["name", "count", "flag", "map"]
+    assert [arg.name for arg in params_of(LAYOUT)] == ["name", "count", "flag", "map"]
 
 
 def test_what_is_filled_in_is_taken_out_again() -> None:
-    assert fill(LAYOUT, ARGUMENTS) == BODY
+    assert build(LAYOUT, ARGUMENTS) == BODY
     assert taken(BODY) == (ARGUMENTS, [])
 
 
@@ -60,40 +64,40 @@ def test_every_problem_is_named_with_its_place() -> None:
 
 @pytest.mark.parametrize("body", [[], "x", 1, None, True], ids=repr)
 def test_a_body_that_is_no_object(body: object) -> None:
-    assert taken(body) == ({}, [Problem(loc=["body"], msg="an object belongs here", type="type_error")])
+    assert taken(body) == ({}, [FieldError(loc=["body"], msg="an object belongs here", type="type_error")])
 
 
 def test_an_inner_object_that_is_none() -> None:
     _, problems = taken({"name": "n", "inner": [1]})
-    assert problems == [Problem(loc=["body", "inner"], msg="an object belongs here", type="type_error")]
+    assert problems == [FieldError(loc=["body", "inner"], msg="an object belongs here", type="type_error")]
 
 
 @pytest.mark.parametrize(
     ("arg", "value", "told"),
     [
-        (Arg("a", str), "", None),
-        (Arg("a", str), 1, "a string belongs here"),
-        (Arg("a", str), None, "a string belongs here"),
-        (Arg("a", str), b"x", "a string belongs here"),
-        (Arg("a", str, None), None, None),
-        (Arg("a", str, None), 1, "a string or null belongs here"),
-        (Arg("a", str, "x"), None, "a string belongs here"),
-        (Arg("a", str, filled=True), "", "it must not be empty"),
-        (Arg("a", int), 0, None),
-        (Arg("a", int), True, "a whole number belongs here"),
-        (Arg("a", int), 1.0, "a whole number belongs here"),
-        (Arg("a", bool), True, None),
-        (Arg("a", bool), 1, "true or false belongs here"),
-        (Arg("a", dict), {}, None),
-        (Arg("a", dict), [], "an object belongs here"),
+        (Param("a", str), "", None),
+        (Param("a", str), 1, "a string belongs here"),
+        (Param("a", str), None, "a string belongs here"),
+        (Param("a", str), b"x", "a string belongs here"),
+        (Param("a", str, None), None, None),
+        (Param("a", str, None), 1, "a string or null belongs here"),
+        (Param("a", str, "x"), None, "a string belongs here"),
+        (Param("a", str, filled=True), "", "it must not be empty"),
+        (Param("a", int), 0, None),
+        (Param("a", int), True, "a whole number belongs here"),
+        (Param("a", int), 1.0, "a whole number belongs here"),
+        (Param("a", bool), True, None),
+        (Param("a", bool), 1, "true or false belongs here"),
+        (Param("a", dict), {}, None),
+        (Param("a", dict), [], "an object belongs here"),
     ],
     ids=repr,
 )
-def test_what_an_argument_refuses(arg: Arg, value: object, told: str | None) -> None:
+def test_what_an_argument_refuses(arg: Param, value: object, told: str | None) -> None:
     assert arg.refusal(value) == told
 
 
 def test_an_argument_is_no_secret_and_may_be_empty_unless_it_says_so() -> None:
-    arg = Arg("name", str)
+    arg = Param("name", str)
     assert (arg.secret, arg.filled) == (False, False)
     assert arg.refusal("") is None

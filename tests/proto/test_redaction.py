@@ -8,48 +8,48 @@ import traceback
 import pytest
 
 from hestiaos_proto import ClientConnection, Config, HestiaError, Response, RunStream, operations
-from hestiaos_proto.masking import Mask
+from hestiaos_proto.redaction import Redactor
 
 KEY = 'sk-"quoted"\\4711'
 
 
 @pytest.mark.parametrize("text", ["sk-4711", "a sk-4711 b sk-4711", "sk-4711extra"])
 def test_every_occurrence_is_masked(text: str) -> None:
-    assert "4711" not in Mask("sk-4711").text(text)
+    assert "4711" not in Redactor("sk-4711").text(text)
 
 
 def test_the_longer_of_two_is_masked_first() -> None:
-    assert Mask("key", "key-chain").text("key-chain key") == "*** ***"
+    assert Redactor("key", "key-chain").text("key-chain key") == "*** ***"
 
 
 def test_what_is_no_secret_is_left() -> None:
-    assert Mask(None, "").value({"a": ["b", 1, None]}) == {"a": ["b", 1, None]}
+    assert Redactor(None, "").value({"a": ["b", 1, None]}) == {"a": ["b", 1, None]}
 
 
 def test_names_and_nested_values_are_masked() -> None:
-    assert Mask("s3").value({"s3": [{"x": "s3s3"}, 3]}) == {"***": [{"x": "******"}, 3]}
+    assert Redactor("s3").value({"s3": [{"x": "s3s3"}, 3]}) == {"***": [{"x": "******"}, 3]}
 
 
 def test_a_secret_is_masked_as_json_spells_it() -> None:
-    assert "4711" not in Mask(KEY).quote(json.dumps({"echo": KEY}).encode())
-    assert "4711" not in Mask(KEY).data(json.dumps([KEY]).encode()).decode()
+    assert "4711" not in Redactor(KEY).quote(json.dumps({"echo": KEY}).encode())
+    assert "4711" not in Redactor(KEY).data(json.dumps([KEY]).encode()).decode()
 
 
 @pytest.mark.parametrize("ahead", range(60, 90))
 def test_a_quote_does_not_cut_a_secret_in_two(ahead: int) -> None:
-    quoted = Mask("secret-4711-abcdefghijk").quote(b"x" * ahead + b"secret-4711-abcdefghijk" + b"y" * 500)
+    quoted = Redactor("secret-4711-abcdefghijk").quote(b"x" * ahead + b"secret-4711-abcdefghijk" + b"y" * 500)
     assert "secret" not in quoted
     assert len(quoted) < 100
 
 
 def test_a_secret_is_masked_as_writers_of_ascii_json_spell_it() -> None:
-    assert Mask("é-4711\n").data(b'{"m":"\\u00e9-4711\\n"') == b'{"m":"***"'
+    assert Redactor("é-4711\n").data(b'{"m":"\\u00e9-4711\\n"') == b'{"m":"***"'
 
 
 @pytest.mark.parametrize("key", ["k'4711", "k\\4711", 'k"4711', "k'\"4711", "k'\\4711", "k'é4711"])
 @pytest.mark.parametrize("quoted", [bytes, bytearray])
 def test_a_secret_is_masked_as_the_repr_of_bytes_spells_it(key: str, quoted: type[bytes | bytearray]) -> None:
-    assert "4711" not in Mask(key).text(f"illegal header line: {quoted(b'X : ' + key.encode())!r}")
+    assert "4711" not in Redactor(key).text(f"illegal header line: {quoted(b'X : ' + key.encode())!r}")
 
 
 def test_a_key_in_a_line_that_is_no_header_does_not_get_into_the_error() -> None:
@@ -64,12 +64,12 @@ def test_a_key_in_a_line_that_is_no_header_does_not_get_into_the_error() -> None
 @pytest.mark.parametrize("times", [1, 2, 8, 1000])
 def test_a_quote_of_many_secrets_shows_nothing_of_one(times: int) -> None:
     key = "sk-" + "ABCDEFGHIJ" * 16
-    assert "ABC" not in Mask(key).quote((key * times).encode())
+    assert "ABC" not in Redactor(key).quote((key * times).encode())
 
 
 @pytest.mark.parametrize("kind", ["sk-4711", "x" * 10_000, "\ud800"], ids=["key", "long", "surrogate"])
 def test_the_type_that_breaks_the_order_is_masked_and_short(kind: str) -> None:
-    stream = RunStream(mask=Mask("sk-4711"))
+    stream = RunStream(redactor=Redactor("sk-4711"))
     for one in ("start", "final", "done", kind):
         stream.receive_data(b"data: " + json.dumps({"type": one}).encode() + b"\n\n")
     with pytest.raises(HestiaError) as caught:
@@ -80,14 +80,14 @@ def test_the_type_that_breaks_the_order_is_masked_and_short(kind: str) -> None:
 
 def test_a_stream_that_echoes_the_key_does_not_bring_it_into_an_error() -> None:
     config = Config(api_key="sk-4711")
-    mask = operations.run_stream("x").mask(config)
-    stream = RunStream(mask=mask)
+    redactor = operations.run_stream("x").redactor(config)
+    stream = RunStream(redactor=redactor)
     stream.receive_data(b"data: Authorization: Bearer sk-4711\n")
     with pytest.raises(HestiaError) as caught:
         list(stream.events())
     assert "Bearer ***" in str(caught.value)
 
-    page = Response(200, [(b"content-type", b"text/html")], mask=mask)
+    page = Response(200, [(b"content-type", b"text/html")], redactor=redactor)
     page.receive_data(b"<pre>Authorization: Bearer sk-4711</pre>")
     with pytest.raises(HestiaError) as caught:
         operations.run_stream("x").read(page)
@@ -117,22 +117,22 @@ class TestExactly:
     """Nothing but the secret is masked, however it is spelled, and three stars stand there."""
 
     def test_a_secret_as_it_stands_and_as_json_spells_it(self) -> None:
-        mask = Mask('a"b')
-        assert mask.text('x a"b y a\\"b z') == "x *** y *** z"
-        assert mask.data(b'x a"b y a\\"b z') == b"x *** y *** z"
+        redactor = Redactor('a"b')
+        assert redactor.text('x a"b y a\\"b z') == "x *** y *** z"
+        assert redactor.data(b'x a"b y a\\"b z') == b"x *** y *** z"
 
     def test_a_secret_at_the_end_of_another(self) -> None:
-        assert Mask("key", "chain-key").text("chain-key key") == "*** ***"
-        assert Mask("chain-key", "key").data(b"chain-key key") == b"*** ***"
+        assert Redactor("key", "chain-key").text("chain-key key") == "*** ***"
+        assert Redactor("chain-key", "key").data(b"chain-key key") == b"*** ***"
 
     def test_an_exception_that_says_no_secret_is_left_as_it_is(self) -> None:
         error = OSError(2, "no such file")
-        assert Mask("hunter2").error(error) == "[Errno 2] no such file"
+        assert Redactor("hunter2").error(error) == "[Errno 2] no such file"
         assert error.args == (2, "no such file")
 
     def test_an_exception_that_says_one_is_changed(self) -> None:
         error = ValueError("not hunter2", 1)
-        assert Mask("hunter2").error(error) == "('not ***', 1)"
+        assert Redactor("hunter2").error(error) == "('not ***', 1)"
         assert error.args == ("('not ***', 1)",)
 
 
@@ -164,11 +164,13 @@ class TestQuote:
             "bytes",
         ],
     )
-    @pytest.mark.parametrize("mask", [Mask(), Mask("hunter2"), Mask("hunter2" * 20)], ids=["no", "short", "long"])
-    def test_what_is_quoted(self, mask: Mask, data: bytes, quoted: str) -> None:
-        assert mask.quote(data) == quoted
-        assert mask.quote(bytearray(data)) == quoted
+    @pytest.mark.parametrize(
+        "redactor", [Redactor(), Redactor("hunter2"), Redactor("hunter2" * 20)], ids=["no", "short", "long"]
+    )
+    def test_what_is_quoted(self, redactor: Redactor, data: bytes, quoted: str) -> None:
+        assert redactor.quote(data) == quoted
+        assert redactor.quote(bytearray(data)) == quoted
 
     def test_a_masked_secret_counts_as_three_characters(self) -> None:
-        assert Mask("hunter2" * 20).quote(b"hunter2" * 20 + b"x" * 77) == repr("***" + "x" * 77)
-        assert Mask("hunter2" * 20).quote(b"x" * 79 + b"hunter2" * 20) == repr("x" * 79 + "*") + "…"
+        assert Redactor("hunter2" * 20).quote(b"hunter2" * 20 + b"x" * 77) == repr("***" + "x" * 77)
+        assert Redactor("hunter2" * 20).quote(b"x" * 79 + b"hunter2" * 20) == repr("x" * 79 + "*") + "…"

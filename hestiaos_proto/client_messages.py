@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from attrs import field, frozen
 
 from hestiaos_proto.config import MAX_BODY_SIZE, MAX_HEAD_SIZE
-from hestiaos_proto.content import ContentDecoder
+from hestiaos_proto.content_codings import ContentDecoder
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import HestiaError, RemoteProtocolError
 from hestiaos_proto.http_date import parse_http_date
-from hestiaos_proto.masking import Mask
+from hestiaos_proto.redaction import Redactor
 from hestiaos_proto.stream import RunStream
 
 __all__ = ["Request", "Response"]
@@ -40,7 +40,7 @@ class Response:
     """A response whose status and headers have arrived; its body follows through `receive_data`.
 
     The body is decompressed (gzip, deflate) and collected, or, where the response is the event stream that was asked
-    for, handed on to `stream`. What an error quotes of it is masked by `mask`.
+    for, handed on to `stream`. What an error quotes of it is masked by `redactor`.
 
     Raises `RemoteProtocolError` for headers over 64 KiB.
     """
@@ -53,7 +53,7 @@ class Response:
         stream: RunStream | None = None,
         max_body_size: int = MAX_BODY_SIZE,
         deadline: Deadline | None = None,
-        mask: Mask | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self.status = status
         self.headers: dict[str, str] = {}
@@ -67,10 +67,10 @@ class Response:
         self.stream = stream if status == 200 and self.content_type == "text/event-stream" else None
         self._max_size = max_body_size
         self.deadline = deadline or Deadline.never()
-        self.mask = mask or Mask()
+        self.redactor = redactor or Redactor()
         self._body = bytearray()
         coding = self.headers.get("content-encoding", "")
-        self._content = ContentDecoder(self.mask.text(coding) if coding else "")  # which an error of it quotes
+        self._content = ContentDecoder(self.redactor.text(coding) if coding else "")  # which an error of it quotes
 
     @property
     def content_type(self) -> str:

@@ -16,7 +16,7 @@ from hestiaos_proto.errors import (
     ServerError,
     StatusError,
 )
-from hestiaos_proto.masking import Mask
+from hestiaos_proto.redaction import Redactor
 
 __all__ = ["error_from_response", "error_to_wire"]
 
@@ -32,20 +32,20 @@ _BODY_KEPT = 1024  # how much of an error body its exception keeps, in bytes
 
 
 def error_from_response(
-    status: int, body: bytes, *, retry_after: float | None = None, mask: Mask | None = None
+    status: int, body: bytes, *, retry_after: float | None = None, redactor: Redactor | None = None
 ) -> StatusError:
     """The exception for an error response, with whatever could be read from the body kept on it.
 
-    The body is the documented form, a FastAPI server's `{"detail": …}`, or no JSON at all. `mask` hides what it may
+    The body is the documented form, a FastAPI server's `{"detail": …}`, or no JSON at all. `redactor` hides what it may
     repeat of the request.
     """
-    mask = mask or Mask()
+    redactor = redactor or Redactor()
     read = _parsed(body)
-    masked = mask.value(read)
+    masked = redactor.value(read)
     said = _read(masked)
     if masked != read:  # JSON can spell a secret in many ways, so the body is written again
         body = _written(masked)
-    body = mask.data(body)
+    body = redactor.data(body)
     message = said.get("message")
     if message is None and status not in _EXCEPTIONS:
         message = f"the server answered with status {status}"

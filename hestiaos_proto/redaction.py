@@ -7,12 +7,12 @@ from typing import Any
 
 from hestiaos_proto import json
 
-__all__ = ["Mask"]
+__all__ = ["Redactor"]
 
 _QUOTED = 80  # how much of something wrong is quoted, in characters
 
 
-class Mask:
+class Redactor:
     """Puts `***` in the place of each secret."""
 
     def __init__(self, *secrets: str | None) -> None:

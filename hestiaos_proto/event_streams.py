@@ -14,7 +14,7 @@ from hestiaos_proto.errors import HestiaError, LocalProtocolError
 from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.stream import RunStream
 
-__all__ = ["AsyncStreamReader", "StreamReader"]
+__all__ = ["AsyncEventStreamBase", "EventStreamBase"]
 
 
 class _Reader:
@@ -57,7 +57,7 @@ class _Reader:
         return self._over or (self._machine is not None and self._machine.finished)
 
 
-class StreamReader(_Reader, ABC):
+class EventStreamBase(_Reader, ABC):
     """An iterator and context manager, for threads."""
 
     def __iter__(self) -> Self:
@@ -104,14 +104,14 @@ class StreamReader(_Reader, ABC):
 
     @abstractmethod
     def _receive(self) -> None:
-        """As `AsyncStreamReader._receive`."""
+        """As `AsyncEventStreamBase._receive`."""
 
     @abstractmethod
     def _end(self) -> None:
-        """As `AsyncStreamReader._end`."""
+        """As `AsyncEventStreamBase._end`."""
 
 
-class AsyncStreamReader(_Reader, ABC):
+class AsyncEventStreamBase(_Reader, ABC):
     """An asynchronous iterator and context manager, for any event loop."""
 
     def __aiter__(self) -> Self:

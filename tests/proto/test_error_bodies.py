@@ -18,8 +18,8 @@ from hestiaos_proto import (
     StatusError,
     error_from_response,
 )
-from hestiaos_proto.masking import Mask
-from hestiaos_proto.status import error_to_wire
+from hestiaos_proto.error_bodies import error_to_wire
+from hestiaos_proto.redaction import Redactor
 
 # Each status, its exception, and its code where the body names one ("OWN") and where it does not.
 STATUSES: list[tuple[int, type[StatusError], str, str]] = [
@@ -148,7 +148,7 @@ class TestMask:
     @pytest.mark.parametrize("ascii_only", [True, False], ids=["escaped", "UTF-8"])
     def test_what_the_server_echoes_is_masked_however_it_is_spelt(self, make, secret: str, ascii_only: bool) -> None:
         body = json.dumps(make(secret), ensure_ascii=ascii_only).encode()
-        error = error_from_response(422, body, mask=Mask(secret))
+        error = error_from_response(422, body, redactor=Redactor(secret))
         shown = self.shown(error)
         for spelling in (
             secret,
@@ -161,36 +161,36 @@ class TestMask:
 
     def test_escapes_that_no_encoder_of_ours_writes(self) -> None:
         body = b'{"message":"\\u0068unte\\u0072\\u0032"}'
-        error = error_from_response(400, body, mask=Mask("hunter2"))
+        error = error_from_response(400, body, redactor=Redactor("hunter2"))
         assert error.message == "***"
         assert error.body == b'{"message":"***"}'
 
     def test_in_a_page_that_is_no_json(self) -> None:
-        error = error_from_response(502, b"<html>Bearer hunter2</html>", mask=Mask("hunter2"))
+        error = error_from_response(502, b"<html>Bearer hunter2</html>", redactor=Redactor("hunter2"))
         assert error.body == b"<html>Bearer ***</html>"
 
     def test_a_secret_across_the_end_of_what_is_kept(self) -> None:
-        error = error_from_response(502, b"x" * 1020 + b"hunter2", mask=Mask("hunter2"))
+        error = error_from_response(502, b"x" * 1020 + b"hunter2", redactor=Redactor("hunter2"))
         assert error.body == b"x" * 1020 + b"***"
 
     @pytest.mark.parametrize(
         "order", [["key", "keychain-4711"], ["keychain-4711", "key"]], ids=["short first", "long first"]
     )
     def test_a_secret_that_is_the_beginning_of_another(self, order: list[str]) -> None:
-        error = error_from_response(400, b'{"message":"keychain-4711"}', mask=Mask(*order))
+        error = error_from_response(400, b'{"message":"keychain-4711"}', redactor=Redactor(*order))
         assert "4711" not in self.shown(error)
 
     def test_a_body_that_cannot_be_written_again_is_dropped(self) -> None:
-        error = error_from_response(400, b'{"a":"\\ud800","message":"\\u0068unter2"}', mask=Mask("hunter2"))
+        error = error_from_response(400, b'{"a":"\\ud800","message":"\\u0068unter2"}', redactor=Redactor("hunter2"))
         assert "hunter2" not in self.shown(error)
         assert "unter2" not in error.body.decode()
 
     def test_an_empty_string_hides_nothing(self) -> None:
-        assert error_from_response(400, b'{"message":"m"}', mask=Mask("")).message == "m"
+        assert error_from_response(400, b'{"message":"m"}', redactor=Redactor("")).message == "m"
 
     def test_without_a_secret_in_it_the_body_is_kept_as_it_came(self) -> None:
         body = b'{ "message" : "\\u006d" }'
-        assert error_from_response(400, body, mask=Mask("hunter2")).body == body
+        assert error_from_response(400, body, redactor=Redactor("hunter2")).body == body
 
 
 class TestToWire:
@@ -239,7 +239,7 @@ def test_a_redirect_is_called_one(status: int, redirect: bool) -> None:
 
 
 def test_a_body_that_cannot_be_masked_is_not_kept() -> None:
-    error = error_from_response(500, b'{"message": "hunter2 \\ud800"}', mask=Mask("hunter2"))
+    error = error_from_response(500, b'{"message": "hunter2 \\ud800"}', redactor=Redactor("hunter2"))
     assert error.body == b""
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from hestiaos_proto import (
     AuthenticationFailed,
-    Call,
     GovernanceBlock,
     HealthResponse,
     LocalProtocolError,
@@ -17,21 +16,22 @@ from hestiaos_proto import (
     RemoteProtocolError,
     RunStream,
     ServerError,
+    ServerRequest,
     StatusError,
     StreamEvent,
     TimedOut,
     __version__,
-    answer,
+    encode_response,
     encode_stream_event,
-    read_call,
+    parse_request,
 )
-from hestiaos_proto.answers import STREAM_HEADERS, Answer, as_status_error, error_events
+from hestiaos_proto.server_messages import STREAM_HEADERS, EncodedResponse, as_status_error, error_events
 
 
 class TestCall:
     def test_a_request_that_is_recognised(self) -> None:
-        call = read_call("POST", "/api/chat", {"x-a": "1"}, b'{"message":"hi"}')
-        assert call == Call("chat", {"message": "hi", "session_id": None}, {"x-a": "1"})
+        call = parse_request("POST", "/api/chat", {"x-a": "1"}, b'{"message":"hi"}')
+        assert call == ServerRequest("chat", {"message": "hi", "session_id": None}, {"x-a": "1"})
         assert call.refusal is None
 
     @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ class TestCall:
         [("GET", "/x", b"", 404), ("PUT", "/api/chat", b"", 405), ("POST", "/api/chat", b"{}", 422)],
     )
     def test_one_that_is_not_carries_its_refusal(self, method: str, target: str, body: bytes, status: int) -> None:
-        call = read_call(method, target, {"x-a": "1"}, body)
+        call = parse_request(method, target, {"x-a": "1"}, body)
         assert (call.operation, call.arguments, call.headers) == ("", {}, {"x-a": "1"})
         assert call.refusal is not None
         assert call.refusal.status_code == status
@@ -57,24 +57,24 @@ class TestCall:
         ],
     )
     def test_the_key_is_a_bearer_token(self, value: str, key: str | None) -> None:
-        assert Call("health", {}, {"authorization": value}).key == key
-        assert Call("health", {}, {}).key is None
+        assert ServerRequest("health", {}, {"authorization": value}).key == key
+        assert ServerRequest("health", {}, {}).key is None
 
     def test_the_idempotency_key(self) -> None:
-        assert Call("run", {}, {"idempotency-key": "i"}).idempotency_key == "i"
-        assert Call("run", {}, {}).idempotency_key is None
+        assert ServerRequest("run", {}, {"idempotency-key": "i"}).idempotency_key == "i"
+        assert ServerRequest("run", {}, {}).idempotency_key is None
 
     def test_its_repr_shows_neither_arguments_nor_headers(self) -> None:
-        call = read_call(
+        call = parse_request(
             "POST", "/api/secrets", {"authorization": "Bearer hunter2"}, b'{"credential_ref":"k","secret":"hunter2"}'
         )
         assert call.arguments["value"] == call.key == "hunter2"
-        assert repr(call) == "Call(operation='set_secret', refusal=None)"
+        assert repr(call) == "ServerRequest(operation='set_secret', refusal=None)"
 
 
 class TestAnswer:
     def test_a_result(self) -> None:
-        reply = answer("health", HealthResponse("ok", "1", 2.5))
+        reply = encode_response("health", HealthResponse("ok", "1", 2.5))
         assert reply.status == 200
         assert json.loads(reply.body) == {"status": "ok", "version": "1", "uptime_seconds": 2.5, "api_version": None}
         assert dict(reply.headers) == {
@@ -85,10 +85,10 @@ class TestAnswer:
 
     @pytest.mark.parametrize("operation", ["set_secret", "delete_secret"])
     def test_an_operation_without_result_is_an_empty_object(self, operation: str) -> None:
-        assert answer(operation, None).body == b"{}"
+        assert encode_response(operation, None).body == b"{}"
 
     def test_no_governance_trace_is_a_404(self) -> None:
-        assert answer("governance_trace", None).status == 404
+        assert encode_response("governance_trace", None).status == 404
 
     @pytest.mark.parametrize(
         ("error", "status", "code"),
@@ -102,21 +102,21 @@ class TestAnswer:
         ids=repr,
     )
     def test_an_exception_is_answered_with_its_status(self, error: Exception, status: int, code: str) -> None:
-        reply = answer("run", error)
+        reply = encode_response("run", error)
         assert (reply.status, json.loads(reply.body)["code"]) == (status, code)
 
     @pytest.mark.parametrize(
         "error", [ValueError("hunter2"), KeyError("hunter2"), TimedOut("hunter2"), SystemExit("hunter2")]
     )
     def test_any_other_exception_is_a_500_that_tells_nothing_of_it(self, error: BaseException) -> None:
-        reply = answer("run", error)
+        reply = encode_response("run", error)
         assert reply.status == 500
         assert b"hunter2" not in reply.body
         assert json.loads(reply.body)["message"] == "the server failed"
 
     def test_401_says_how_to_authenticate(self) -> None:
         """RFC 9110, section 11.6.1."""
-        assert ("WWW-Authenticate", "Bearer") in answer("run", AuthenticationFailed()).headers
+        assert ("WWW-Authenticate", "Bearer") in encode_response("run", AuthenticationFailed()).headers
 
     @pytest.mark.parametrize(
         ("details", "allow"),
@@ -125,13 +125,13 @@ class TestAnswer:
     )
     def test_405_says_what_is_allowed(self, details: object, allow: str) -> None:
         """RFC 9110, section 15.5.6: the field must be there, and may be empty."""
-        assert ("Allow", allow) in answer("run", StatusError("x", None, details, status_code=405)).headers
+        assert ("Allow", allow) in encode_response("run", StatusError("x", None, details, status_code=405)).headers
 
     @pytest.mark.parametrize(("seconds", "value"), [(0.0, "0"), (0.2, "1"), (7.0, "7"), (59.5, "60")])
     def test_retry_after_is_in_whole_seconds_and_never_too_short(self, seconds: float, value: str) -> None:
         """RFC 9110, section 10.2.3."""
-        assert ("Retry-After", value) in answer("run", RateLimited(retry_after=seconds)).headers
-        assert "Retry-After" not in dict(answer("run", RateLimited()).headers)
+        assert ("Retry-After", value) in encode_response("run", RateLimited(retry_after=seconds)).headers
+        assert "Retry-After" not in dict(encode_response("run", RateLimited()).headers)
 
     def test_a_request_that_broke_the_protocol_has_the_status_that_says_how(self) -> None:
         assert as_status_error(RemoteProtocolError("too long"), status=431).status_code == 431
@@ -192,12 +192,12 @@ class TestHeaders:
         ) == STREAM_HEADERS
 
     def test_of_a_result(self) -> None:
-        reply = answer("set_secret", None)
+        reply = encode_response("set_secret", None)
         assert reply.headers == (SERVER, ("Content-Type", "application/json"), ("Content-Length", "2"))
         assert reply.body == b"{}"
 
     def test_of_a_refusal(self) -> None:
-        reply = answer("run", AuthenticationFailed(retry_after=1.5))
+        reply = encode_response("run", AuthenticationFailed(retry_after=1.5))
         assert reply.headers == (
             SERVER,
             ("Content-Type", "application/json"),
@@ -207,10 +207,12 @@ class TestHeaders:
         )
 
     def test_a_wait_that_does_not_end_is_not_told(self) -> None:
-        assert "Retry-After" not in dict(answer("run", RateLimited(retry_after=float("inf"))).headers)
+        assert "Retry-After" not in dict(encode_response("run", RateLimited(retry_after=float("inf"))).headers)
 
     def test_a_repr_shows_no_body(self) -> None:
-        assert repr(Answer(200, (SERVER,), b"hunter2")) == f"Answer(status=200, headers=({SERVER!r},))"
+        assert (
+            repr(EncodedResponse(200, (SERVER,), b"hunter2")) == f"EncodedResponse(status=200, headers=({SERVER!r},))"
+        )
 
 
 class TestAsStatusError:
@@ -247,7 +249,7 @@ def test_a_stream_that_fails_before_its_first_event() -> None:
 
 @pytest.mark.parametrize(("value", "key"), [("k", "k"), ("", None)])
 def test_an_empty_idempotency_key_is_none(value: str, key: str | None) -> None:
-    assert Call("run", {}, {"idempotency-key": value}).idempotency_key == key
+    assert ServerRequest("run", {}, {"idempotency-key": value}).idempotency_key == key
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,7 @@ def test_an_empty_idempotency_key_is_none(value: str, key: str | None) -> None:
 )
 def test_the_result_of_another_operation_is_refused(operation: str, result: object, told: str) -> None:
     with pytest.raises(LocalProtocolError) as caught:
-        answer(operation, result)
+        encode_response(operation, result)
     assert caught.value.message == told
 
 
