@@ -30,10 +30,10 @@ class Conversation:
             return 0
         return selectors.EVENT_READ | (selectors.EVENT_WRITE if self.unsent else 0)
 
-    def ready(self, redactor: int) -> None:
-        if redactor & selectors.EVENT_WRITE:
+    def ready(self, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE:
             self.unsent = self.unsent[self.sock.send(self.unsent) :]
-        if redactor & selectors.EVENT_READ:
+        if mask & selectors.EVENT_READ:
             self.connection.receive_data(self.sock.recv(65536))
             for event in self.connection.events():
                 print(self.name, event.type, event.data)
@@ -47,8 +47,8 @@ def main(base_url: str) -> None:
             one = Conversation(name, base_url, operations.run_stream(f"a report for {name}"), operations.health())
             selector.register(one.sock, one.wants(), one)
         while selector.get_map():
-            for key, redactor in selector.select():
-                key.data.ready(redactor)
+            for key, mask in selector.select():
+                key.data.ready(mask)
                 if wanted := key.data.wants():
                     selector.modify(key.fileobj, wanted, key.data)
                 else:

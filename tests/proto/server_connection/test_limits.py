@@ -138,7 +138,7 @@ def test_what_comes_ahead_is_counted_anew_for_each_call() -> None:
         assert b" 200 " in connection.send(HEALTH)
     serve(connection, GET)
     connection.receive_data(b"x" * limit)
-    with pytest.raises(RemoteProtocolError, match="on and on without waiting"):
+    with pytest.raises(RemoteProtocolError, match="too much pipelined data"):
         connection.receive_data(b"x")
 
 
@@ -150,7 +150,7 @@ def test_what_comes_ahead_is_bounded_over_many_calls() -> None:
         connection.receive_data(piece)
         connection.send(HEALTH)
         assert next(connection.events()).operation == "health"
-    with pytest.raises(RemoteProtocolError, match="on and on without waiting"):
+    with pytest.raises(RemoteProtocolError, match="too much pipelined data"):
         connection.receive_data(piece)
     assert len(connection._ahead) + len(connection._h11.trailing_data[0]) <= 2 * MAX_HEAD_SIZE
 
@@ -158,7 +158,7 @@ def test_what_comes_ahead_is_bounded_over_many_calls() -> None:
 def test_after_too_much_came_ahead_the_call_is_answered_and_nothing_more_is_taken() -> None:
     connection = ServerConnection(max_body_size=10)
     serve(connection, GET)
-    with pytest.raises(RemoteProtocolError, match="on and on") as caught:
+    with pytest.raises(RemoteProtocolError, match="too much pipelined data") as caught:
         connection.receive_data(b"x" * 70_000)
     assert connection.must_close
     status, headers, _ = Client().read(connection.send(HEALTH), end=True)
