@@ -27,7 +27,7 @@ ALLOWED_IN_CORE = frozenset(
         "itertools",
         "json",
     }
-    | {"math", "msgspec", "msgspec.json", "operator", "re", "types", "typing", "urllib.parse", "zlib"}
+    | {"math", "msgspec", "msgspec.json", "operator", "re", "types", "typing", "urllib.parse", "weakref", "zlib"}
 )
 """What a file of `hestiaos_proto` may import beside its own package: nothing that does I/O or runs an event loop."""
 

@@ -48,6 +48,7 @@ from hestiaos_proto.version import __version__
 
 if TYPE_CHECKING:
     from hestiaos_proto.connection import ClientConnection, Control, ServerConnection
+    from hestiaos_proto.pool import ConnectionPool, Lease
     from hestiaos_proto.server_messages import (
         EncodedResponse,
         ServerRequest,
@@ -66,6 +67,7 @@ __all__ = [
     "Config",
     "ConnectFailed",
     "ConnectionLost",
+    "ConnectionPool",
     "Control",
     "EncodedResponse",
     "ErrorResponse",
@@ -73,6 +75,7 @@ __all__ = [
     "HealthResponse",
     "HestiaError",
     "InvalidInput",
+    "Lease",
     "LocalProtocolError",
     "ModeHint",
     "NotFound",
@@ -124,6 +127,8 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import server_messages as home
         elif name in {"ClientConnection", "Control", "ServerConnection"}:
             from hestiaos_proto import connection as home
+        elif name in {"ConnectionPool", "Lease"}:
+            from hestiaos_proto import pool as home
         else:
             raise AttributeError(f"module 'hestiaos_proto' has no attribute {name!r}")
         return getattr(home, name)

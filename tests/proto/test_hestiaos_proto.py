@@ -11,6 +11,7 @@ import hestiaos_proto
 HOMES = {
     "server_messages": ("EncodedResponse", "ServerRequest", "encode_response", "encode_stream_event", "parse_request"),
     "connection": ("ClientConnection", "Control", "ServerConnection"),
+    "pool": ("ConnectionPool", "Lease"),
 }
 LATE = [(home, name) for home, names in HOMES.items() for name in names]
 

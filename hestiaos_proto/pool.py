@@ -1,0 +1,173 @@
+"""The bookkeeping of a pool of kept-alive connections: who may use which, and what has to be closed.
+
+No I/O, no clock and no lock. An exchange takes a `Lease`, waits until it is its turn, acquires a kept connection or
+opens one, and releases or discards it:
+
+    lease = pool.lease(wake)                      # takes its place in the queue
+    while not pool.admits(lease): ...             # wait until `wake` is called, then ask again
+    connection = pool.acquire(lease)              # kept alive from an earlier exchange, or None:
+    connection = open_one(); pool.opened(lease, connection)
+    ...
+    pool.release(lease)                           # the connection is kept for the next exchange
+    pool.discard(lease)                           # or it is not: the caller closes it
+    for connection in pool.surplus(): ...         # and those that are kept no longer
+
+Threads need no lock, and Ctrl-C may strike between any two lines: each step is one operation of a `dict`, which CPython
+carries out whole, and nothing is counted, the places in use are the leases that are alive. A lease that is dropped
+without a word, as an exception drops a frame's variables, gives its place back by itself, and `surplus` returns the
+connection that it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import partial
+from itertools import count, islice
+from typing import Any, Generic, TypeVar
+from weakref import ref
+
+__all__ = ["ConnectionPool", "Lease"]
+
+C = TypeVar("C", bound=Hashable)
+
+_RETIRED = -1  # the owner, instead of a lease, of a connection that is on its way out of the pool
+
+
+class Lease(Generic[C]):
+    """The right of one exchange to one connection, from its place in the queue to its end.
+
+    `connection` is the connection it has acquired or opened, or `None`.
+    """
+
+    __slots__ = ("__weakref__", "_key", "_wake", "connection")
+
+    def __init__(self, key: int, wake: Callable[[], object]) -> None:
+        self.connection: C | None = None
+        self._key = key
+        self._wake: Callable[[], object] | None = wake
+
+
+class ConnectionPool(Generic[C]):
+    """At most `max_connections` leases are admitted at a time, in the order in which they came.
+
+    At most `max_keepalive` connections are kept without being in use; `None` is no limit for either. `usable` says
+    whether a kept connection can serve another exchange: it is not too old, and the server has not closed it.
+    """
+
+    def __init__(self, max_connections: int | None, max_keepalive: int | None, *, usable: Callable[[C], bool]) -> None:
+        self.closed = False
+        self._max_connections = max_connections
+        self._max_keepalive = max_keepalive
+        self._usable = usable
+        self._keys = count()
+        self._leases: dict[int, ref[Lease[C]]] = {}  # in the order of the queue; the first of them are admitted
+        self._dropped: dict[
+            int, object
+        ] = {}  # the keys of leases that ended without a word, until `surplus` has seen them
+        self._owners: dict[C, int] = {}  # by connection in use, the key of its lease
+        self._idle: dict[C, None] = {}  # the one that was released last is last
+
+    def lease(self, wake: Callable[[], object]) -> Lease[C]:
+        """Join the queue. `wake` is called, from any thread and maybe more than once, when `admits` is worth asking."""
+        lease: Lease[C] = Lease(key := next(self._keys), wake)
+        # A callback written in Python could be interrupted itself: a method of dict cannot.
+        dropped: Callable[[Any], object] = partial(self._dropped.setdefault, key)
+        self._leases[key] = ref(lease, dropped)
+        return lease
+
+    def admits(self, lease: Lease[C]) -> bool:
+        """Whether it is this lease's turn. Once it is, it stays so; in a closed pool it always is.
+
+        A dropped lease wakes nobody: where leases can be dropped, ask now and then.
+        """
+        for key in list(self._dropped):
+            self._leases.pop(key, None)
+        most = self._max_connections
+        admitted = most is None or self.closed or len(self._leases) <= most or lease._key in islice(self._leases, most)
+        if admitted:
+            lease._wake = None
+        return admitted
+
+    def acquire(self, lease: Lease[C]) -> C | None:
+        """The kept connection that was used last, now the lease's own; `None` where one has to be opened."""
+        for connection in reversed(list(self._idle)):
+            if self._owners.setdefault(connection, lease._key) != lease._key:
+                continue  # another thread has just taken it
+            if self._idle.pop(connection, self) is not None:
+                del self._owners[connection]  # another thread took it and gave it up before
+                continue
+            if self._usable(connection):
+                lease.connection = connection
+                return connection
+            self._retire(connection)
+        return None
+
+    def opened(self, lease: Lease[C], connection: C) -> None:
+        """Say that a connection was opened for this lease. In a pool that was closed meanwhile, discard it."""
+        self._owners[connection] = lease._key
+        lease.connection = connection
+
+    def release(self, lease: Lease[C]) -> None:
+        """End the lease and keep its connection. A second time does nothing."""
+        connection, lease.connection = lease.connection, None
+        if connection is not None:
+            if self.closed:
+                self._retire(connection)
+            else:
+                self._idle[connection] = None
+                self._owners.pop(connection, None)
+        self._end(lease)
+
+    def discard(self, lease: Lease[C]) -> None:
+        """End the lease and forget its connection, which the caller closes. A second time does nothing."""
+        connection, lease.connection = lease.connection, None
+        if connection is not None:
+            self._owners.pop(connection, None)
+        self._end(lease)
+
+    def surplus(self) -> list[C]:
+        """The connections to be closed: of dropped leases, no longer usable, or too many to be kept."""
+        idle = list(self._idle)
+        most = len(idle) if self._max_keepalive is None else self._max_keepalive
+        for place, connection in enumerate(idle):
+            # The oldest come first, so that the first which can be kept ends the search.
+            if len(idle) - place <= most and not self.closed and (len(idle) == 1 or self._usable(connection)):
+                break
+            if self._owners.setdefault(connection, _RETIRED) == _RETIRED:
+                self._retire(connection)
+                self._idle.pop(connection, None)
+        if not self._dropped:
+            return []
+        keys = set(self._dropped)
+        connections = [connection for connection, key in list(self._owners.items()) if key in keys]
+        for connection in connections:
+            self._idle.pop(connection, None)
+            self._owners.pop(connection, None)
+        for key in keys:
+            self._leases.pop(key, None)
+            self._dropped.pop(key, None)
+        return connections
+
+    def close(self) -> list[C]:
+        """Admit every lease, keep nothing more, and return every connection, those in use too, to be closed."""
+        self.closed = True
+        connections = list(dict.fromkeys([*self._idle, *self._owners]))
+        self._idle.clear()
+        self._notify(list(self._leases.values()))
+        return connections
+
+    def _retire(self, connection: C) -> None:
+        self._dropped[_RETIRED] = None
+        self._owners[connection] = _RETIRED
+
+    def _end(self, lease: Lease[C]) -> None:
+        self._leases.pop(lease._key, None)
+        if self._max_connections is not None and len(self._leases) >= self._max_connections:
+            self._notify(list(self._leases.values())[: self._max_connections])
+
+    @staticmethod
+    def _notify(leases: list[ref[Lease[C]]]) -> None:
+        for each in leases:
+            lease = each()
+            if lease is not None and (wake := lease._wake) is not None:
+                wake()
