@@ -23,11 +23,12 @@ ALLOWED_IN_CORE = frozenset(
         "enum",
         "functools",
         "h11",
+        "hashlib",
         "http",
         "itertools",
         "json",
     }
-    | {"math", "msgspec", "msgspec.json", "operator", "re", "types", "typing", "urllib.parse", "weakref", "zlib"}
+    | {"math", "msgspec", "msgspec.json", "operator", "pickle", "re", "types", "typing", "urllib.parse", "weakref", "zlib"}
 )
 """What a file of `hestiaos_proto` may import beside its own package: nothing that does I/O or runs an event loop."""
 

@@ -8,7 +8,17 @@ Every machine has the same three verbs. `receive_data(data)` takes what arrived,
 from typing import TYPE_CHECKING
 
 from hestiaos_proto import operations
-from hestiaos_proto.calls import CallFlow, Runtime, Send, Wait, call_flow, run_flow, run_flow_async
+from hestiaos_proto.calls import (
+    CallContext,
+    CallFlow,
+    CallOptions,
+    Runtime,
+    Send,
+    Wait,
+    call_flow,
+    run_flow,
+    run_flow_async,
+)
 from hestiaos_proto.client_messages import Request, Response
 from hestiaos_proto.config import Config
 from hestiaos_proto.error_bodies import error_from_response
@@ -31,6 +41,7 @@ from hestiaos_proto.errors import (
     TransportError,
 )
 from hestiaos_proto.events import StreamEvent, StreamEventType
+from hestiaos_proto.hooks import CallInfo, CallObserver, Hooks, RequestInfo, ResponseInfo
 from hestiaos_proto.models import (
     AgentResult,
     ChatResponse,
@@ -61,7 +72,11 @@ __all__ = [
     "ORDER",
     "AgentResult",
     "AuthenticationFailed",
+    "CallContext",
     "CallFlow",
+    "CallInfo",
+    "CallObserver",
+    "CallOptions",
     "ChatResponse",
     "ClientConnection",
     "Config",
@@ -74,6 +89,7 @@ __all__ = [
     "GovernanceBlock",
     "HealthResponse",
     "HestiaError",
+    "Hooks",
     "InvalidInput",
     "Lease",
     "LocalProtocolError",
@@ -84,7 +100,9 @@ __all__ = [
     "RateLimited",
     "RemoteProtocolError",
     "Request",
+    "RequestInfo",
     "Response",
+    "ResponseInfo",
     "RunResponse",
     "RunStream",
     "Runtime",

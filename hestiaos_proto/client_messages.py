@@ -40,7 +40,10 @@ class Response:
     """A response whose status and headers have arrived; its body follows through `receive_data`.
 
     The body is decompressed (gzip, deflate) and collected, or, where the response is the event stream that was asked
-    for, handed on to `stream`. What an error quotes of it is masked by `redactor`.
+    for, handed on to `stream`. What an error quotes of it is redacted by `redactor`.
+
+    The body of a refusal (a status other than 2xx) need not be readable: what came before the fault stands, and the
+    response is `complete`.
 
     Raises `RemoteProtocolError` for headers over 64 KiB.
     """
@@ -64,6 +67,8 @@ class Response:
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
         if head_size > MAX_HEAD_SIZE:
             raise RemoteProtocolError(f"the response's headers are larger than {MAX_HEAD_SIZE} bytes")
+        self.complete = False
+        self._refused = not 200 <= status < 300
         self.stream = stream if status == 200 and self.content_type == "text/event-stream" else None
         self._max_size = max_body_size
         self.deadline = deadline or Deadline.never()
@@ -102,27 +107,33 @@ class Response:
         """Take a piece of the body as it came; `b""` is its end.
 
         Raises `TimedOut` past the deadline, `RemoteProtocolError` over the limit or for damaged data; a stream's own
-        `events` raise those, behind the events that arrived whole.
+        `events` raise those, after the events that arrived whole, and a refusal none of them.
         """
+        if self.complete:
+            return
         try:
             self.deadline.check()
             for piece in self._content.decode(data):
                 self._take(piece)
+            self.complete = not data
         except HestiaError as error:
-            if self.stream is None:
-                raise
-            self.stream.connection_lost(error)
+            self.connection_lost(error)
 
     def connection_lost(self, error: HestiaError) -> None:
         """Take the fault that ended the body. Raises it, or has the stream's `events` do so."""
-        if self.stream is None:
+        if self.stream is not None:
+            self.stream.connection_lost(error)
+        elif self._refused:
+            self.complete = True  # its status says more than that its body cannot be read
+        elif not self.complete:
             raise error
-        self.stream.connection_lost(error)
 
     def _take(self, piece: bytes) -> None:
         if self.stream is not None:
             self.stream.receive_data(piece)
             return
         if len(self._body) + len(piece) > self._max_size:
+            if self._refused:
+                self._body += piece[: self._max_size - len(self._body)]
             raise RemoteProtocolError(f"the response's body is larger than {self._max_size} bytes")
         self._body += piece

@@ -1,17 +1,30 @@
-"""What a client is told once: where the server is, the key, the timeouts. Validated when built, never printed whole."""
+"""Client configuration, validated on construction. Neither `repr` nor a pickle holds the API key."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from attrs import Factory, field, frozen, validators
+from attrs import Factory, evolve, field, frozen
+from attrs import fields as attrs_fields
 
+from hestiaos_proto.content_codings import ACCEPT_ENCODING
 from hestiaos_proto.sse import MAX_EVENT_SIZE
+from hestiaos_proto.version import __version__
 
-__all__ = ["DEFAULT_BASE_URL", "FIELD_VALUE", "MAX_BODY_SIZE", "MAX_HEAD_SIZE", "Config"]
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "FIELD_VALUE",
+    "MAX_BODY_SIZE",
+    "MAX_HEAD_SIZE",
+    "Config",
+    "recall_key",
+    "remember_key",
+    "seconds",
+]
 
 DEFAULT_BASE_URL = "http://localhost:8000"
 MAX_HEAD_SIZE = 64 * 1024
@@ -24,10 +37,14 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 FIELD_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?|")
 """What a header's value may be: RFC 9110, section 5.5, without obs-text."""
 
+_FOREVER = 10**9  # seconds, 31 years: what a timeout may be below, so that no clock or socket overflows
+
 _OURS = frozenset({"authorization", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"})
 
 
 def _base_url(url: str) -> str:
+    if not isinstance(url, str):
+        raise TypeError(f"base_url must be a str, not {type(url).__name__}")
     if not url:
         raise ValueError(f"the base URL is empty: give one like {DEFAULT_BASE_URL}")
     if "@" in url:  # before any message that repeats the URL, and so a password
@@ -36,7 +53,7 @@ def _base_url(url: str) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"the base URL {url!r} is no URL: {error}") from None
+        raise ValueError(f"the base URL {url!r} is not a URL: {error}") from None
     if not _VISIBLE.fullmatch(url):
         raise ValueError(f"the base URL {url!r} contains white space, a control character or non-ASCII text")
     if parts.scheme not in ("http", "https") or not url.lower().startswith(f"{parts.scheme}://"):
@@ -49,15 +66,21 @@ def _base_url(url: str) -> str:
 
 
 def _api_key(key: str | None) -> str | None:
+    if not isinstance(key, (str, NoneType)):
+        raise TypeError(f"api_key must be a str or None, not {type(key).__name__}")
     if key and not _VISIBLE.fullmatch(key):  # what RFC 9110 lets stand in a field value, less white space
         raise ValueError("the API key contains white space, a control character or a non-ASCII character")
     return key or None
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"headers must be a mapping of str to str, not {type(headers).__name__}")
     for name, value in headers.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise TypeError("headers must be a mapping of str to str")
         if not _TOKEN.fullmatch(name):
-            raise ValueError(f"{name!r} is no header name")
+            raise ValueError(f"{name!r} is not a header name")
         if name.lower() in _OURS:
             raise ValueError(f"the header {name!r} is the client's own and cannot be given")
         if not FIELD_VALUE.fullmatch(value):
@@ -70,22 +93,36 @@ def _origin(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _positive(instance: Config, attribute: Any, value: float) -> None:
-    if not (isinstance(value, (int, float)) and 0 < value < 10**9):
-        raise ValueError(
-            f"{attribute.name} must be a number greater than 0 and below a thousand million, not {value!r}"
-        )
+def seconds(name: str, value: float | None) -> float | None:
+    """`value`, a duration in seconds or `None`. Raises `ValueError` that names the argument."""
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < _FOREVER):
+        return value
+    shown = repr(value) if isinstance(value, (float, str)) else f"a {type(value).__name__} that is not"
+    raise ValueError(f"{name} must be a number of seconds greater than 0 and below 10**9, not {shown}")
+
+
+def _seconds(instance: Config, attribute: Any, value: float | None) -> None:
+    if seconds(attribute.name, value) is None and attribute.default is not None:
+        raise ValueError(f"{attribute.name} must be a number of seconds, not None")
 
 
 def _size(instance: Config, attribute: Any, value: int) -> None:
-    _positive(instance, attribute, value)
-    if not isinstance(value, int):
-        raise ValueError(f"{attribute.name} must be a whole number of bytes, not {value!r}")
+    if not isinstance(value, int) or not 0 < value < _FOREVER:
+        raise ValueError(f"{attribute.name} must be a whole number of bytes greater than 0, not {value!r}")
 
 
 def _not_negative(instance: Config, attribute: Any, value: int) -> None:
     if not isinstance(value, int) or value < 0:
         raise ValueError(f"{attribute.name} must be a whole number, 0 or more, not {value!r}")
+
+
+def _common_headers(config: Config) -> dict[str, str]:
+    """The headers of every request of a client: its own, where none of that name was given, and those given."""
+    own = {"User-Agent": f"hestiaos-sdk/{__version__}", "Accept-Encoding": ACCEPT_ENCODING}
+    common = {name: value for name, value in own.items() if name.lower() not in config.given_headers} | dict(
+        config.headers
+    )
+    return common if config.api_key is None else common | {"Authorization": f"Bearer {config.api_key}"}
 
 
 @frozen(kw_only=True)
@@ -95,14 +132,20 @@ class Config:
     `timeout` bounds each connect, read and write, `deadline` a whole call with its retries and waits (`None`: not at
     all); both in seconds. `retries` is the most repeats of one call. `headers` are sent with every request.
     `max_body_size` and `max_event_size` are in bytes, after decompression. `origin` is the base URL's scheme, host and
-    port, `root_path` the path that it puts before every operation's, often `""`. Raises `ValueError` for what is wrong.
+    port, `root_path` the path that it puts before every operation's, often `""`; `given_headers` the names of `headers`
+    in lower case, `common_headers` what every request has.
+
+    Raises `ValueError` for what is wrong, `TypeError` for what is of the wrong kind.
+
+    A pickle holds the SHA-256 of the key. It is read where that key was used before, such as in a forked process;
+    elsewhere a client finds its key in the environment, and a `Config` is a `ValueError`.
     """
 
     base_url: str = field(default=DEFAULT_BASE_URL, converter=_base_url)
     api_key: str | None = field(default=None, converter=_api_key, repr=lambda key: "None" if key is None else "'***'")
-    timeout: float = field(default=30.0, validator=_positive)
+    timeout: float = field(default=30.0, validator=_seconds)
     retries: int = field(default=3, validator=_not_negative)
-    deadline: float | None = field(default=None, validator=validators.optional(_positive))
+    deadline: float | None = field(default=None, validator=_seconds)
     headers: Mapping[str, str] = field(factory=dict, converter=_headers, repr=False)
     strict: bool = True
     max_body_size: int = field(default=MAX_BODY_SIZE, validator=_size)
@@ -110,6 +153,15 @@ class Config:
     origin: str = field(init=False, repr=False, eq=False, default=Factory(lambda self: _origin(self.base_url), True))
     root_path: str = field(
         init=False, repr=False, eq=False, default=Factory(lambda self: urlsplit(self.base_url).path, True)
+    )
+    given_headers: frozenset[str] = field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=Factory(lambda self: frozenset(map(str.lower, self.headers)), takes_self=True),
+    )
+    common_headers: Mapping[str, str] = field(
+        init=False, repr=False, eq=False, default=Factory(_common_headers, takes_self=True)
     )
 
     @property
@@ -124,6 +176,28 @@ class Config:
         assert parts.hostname is not None, "the base URL was looked at"
         return parts.hostname, parts.port or (443 if self.tls else 80)
 
+    def for_call(
+        self,
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+        deadline: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Config:
+        """The configuration of one call: what is `None` is as it was, and `headers` are added."""
+        own = {"timeout": timeout, "retries": retries, "deadline": deadline}
+        changes: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+        if headers is not None:
+            replaced = {name.lower() for name in _headers(headers)}
+            kept = {name: value for name, value in self.headers.items() if name.lower() not in replaced}
+            changes["headers"] = kept | dict(headers)
+        return evolve(self, **changes) if changes else self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {each.name: getattr(self, each.name) for each in attrs_fields(Config) if each.init}
+        del fields["api_key"]
+        return _unpickle, (type(self), fields, remember_key(self.api_key))
+
     @classmethod
     def from_environ(
         cls, environ: Mapping[str, str], *, base_url: str | None = None, api_key: str | None = None, **rest: Any
@@ -134,3 +208,30 @@ class Config:
         if api_key is None:
             api_key = environ.get("HESTIAOS_API_KEY")
         return cls(base_url=base_url, api_key=api_key, **rest)
+
+
+_keys: dict[str, str] = {}  # by SHA-256, the keys of what was pickled in this process or before it was forked
+
+
+def remember_key(key: str | None) -> str | None:
+    """The SHA-256 of a key, by which `recall_key` finds it again in this process; of `None`, `None`."""
+    if key is None:
+        return None
+    from hashlib import sha256
+
+    digest = sha256(key.encode()).hexdigest()
+    _keys[digest] = key
+    return digest
+
+
+def recall_key(digest: str | None, environ_key: str | None = None) -> str | None:
+    """The key with this SHA-256. Raises `ValueError` where it is neither remembered nor `environ_key`."""
+    if environ_key is not None:
+        remember_key(environ_key)
+    if digest is not None and digest not in _keys:
+        raise ValueError("a pickle does not hold the API key: set HESTIAOS_API_KEY to it where it is read")
+    return None if digest is None else _keys[digest]
+
+
+def _unpickle(cls: type[Config], fields: dict[str, Any], digest: str | None) -> Config:
+    return cls(api_key=recall_key(digest), **fields)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     from hestiaos_proto.events import StreamEvent
+    from hestiaos_proto.hooks import ResponseInfo
 
 __all__ = [
     "AuthenticationFailed",
@@ -56,8 +57,11 @@ class HestiaError(Exception):
     """Whatever goes wrong in this SDK.
 
     `code` is for programs (`"GOVERNANCE_BLOCK"`), `message` for people, and `trace_id` finds the request in the
-    server's audit trail; it is `None` where the server named none.
+    server's audit trail; it is `None` where the server named none. `response` has the status, headers and request id of
+    the response that it is about, `None` where there was none.
     """
+
+    response: ResponseInfo | None = None
 
     def __init__(self, code: str, message: str, trace_id: str | None = None) -> None:
         super().__init__(f"[{code}] {message}")

@@ -1,6 +1,6 @@
 """How a caller reads a stream: one event after another, one reader at a time, and the connection ends with it.
 
-What an adapter adds is where the bytes come from: `_receive` and `_end`.
+What an adapter adds is where the bytes come from: `_exchange`, `_read`, `_sleep` and `_end`.
 """
 
 from __future__ import annotations
@@ -10,23 +10,48 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+from hestiaos_proto.calls import CallContext, CallOptions, Send, run_flow, run_flow_async
+from hestiaos_proto.client_messages import Response
+from hestiaos_proto.config import seconds
 from hestiaos_proto.errors import HestiaError, LocalProtocolError
 from hestiaos_proto.events import StreamEvent
+from hestiaos_proto.hooks import ResponseInfo
+from hestiaos_proto.operations import Operation
 from hestiaos_proto.stream import RunStream
 
 __all__ = ["AsyncEventStreamBase", "EventStreamBase"]
 
+_AFTER_DONE = 1.0  # seconds that a server has to end the response once it has sent `done`
 
-class _Reader:
-    """What is known of a stream that is being read. Its request is sent when the first event is asked for."""
 
-    def __init__(self) -> None:
+class _EventStream:
+    """What is known of a stream that is being read. Its request is sent when the first event is asked for.
+
+    `timeout` bounds the whole stream, in seconds. Raises `ValueError` or `TypeError` for arguments that are wrong.
+    """
+
+    def __init__(
+        self, context: CallContext, operation: Operation[RunStream], timeout: float | None, options: CallOptions
+    ) -> None:
+        if seconds("timeout", timeout) is not None:
+            deadline = options.get("deadline")
+            seconds("deadline", deadline)
+            options = {**options, "deadline": timeout if deadline is None else min(timeout or deadline, deadline)}
+        self._base_url = context.config.base_url
+        self._flow, self._observer = context.begin(operation, options)
+        self._send: Send | None = None
+        self._response: Response | None = None
         self._machine: RunStream | None = None
         self._ready: Iterator[StreamEvent] = iter(())  # what has arrived and has not been asked for
         self._over = False  # nothing more will arrive
         self._error: HestiaError | None = None
         self._reading = False
         self._closed = False
+
+    def __repr__(self) -> str:
+        received = 0 if self._machine is None else self._machine.events_received
+        state = "closed" if self._closed else "failed" if self._error else "over" if self._is_over() else "open"
+        return f"<{type(self).__name__} {self._base_url} {state}, {received} events>"
 
     @property
     def text(self) -> str:
@@ -38,6 +63,17 @@ class _Reader:
         """The `final` event's data, `None` before it."""
         return None if self._machine is None else self._machine.final
 
+    @property
+    def response(self) -> ResponseInfo | None:
+        """The response's status, headers and request id, `None` before they have arrived."""
+        return None if self._response is None else ResponseInfo.of(self._response)
+
+    def _read_timeout(self) -> float:
+        """How long the next read may take, in seconds."""
+        assert self._send is not None, "a stream is read after its request"
+        timeout = self._send.read_timeout
+        return min(timeout, _AFTER_DONE) if self._machine is not None and self._machine.done else timeout
+
     def _refusal(self) -> HestiaError:
         if self._closed:
             return LocalProtocolError("the stream is closed: start another with run_stream")
@@ -47,17 +83,30 @@ class _Reader:
         return LocalProtocolError("the stream is being read already: give each reader a stream of its own")
 
     def _fail(self, error: BaseException) -> None:
-        """What broke a turn: a fault is raised again at every later turn, all else closes the stream."""
+        """Remember why iteration failed.
+
+        A `HestiaError` is raised again on every later call; any other exception closes the stream.
+        """
         if isinstance(error, HestiaError):
             self._error = error
+            error.response = error.response or self.response
         else:
             self._closed = True
 
     def _is_over(self) -> bool:
         return self._over or (self._machine is not None and self._machine.finished)
 
+    def _tell(self, event: StreamEvent) -> StreamEvent:
+        if self._observer is not None and self._observer.hears_events:
+            self._observer.event(event)
+        return event
 
-class EventStreamBase(_Reader, ABC):
+    def _tell_end(self, error: BaseException | None = None) -> None:
+        if self._observer is not None:
+            self._observer.end(error)
+
+
+class EventStreamBase(_EventStream, ABC):
     """An iterator and context manager, for threads."""
 
     def __iter__(self) -> Self:
@@ -70,17 +119,23 @@ class EventStreamBase(_Reader, ABC):
         try:
             while not self._cancelled:  # then what a read came to is neither an end nor a fault
                 for event in self._ready:
-                    return event
+                    return self._tell(event)
                 if self._is_over():
                     break
-                self._receive()
+                try:
+                    self._receive()
+                except HestiaError:
+                    if not self._cancelled:
+                        raise
         except BaseException as error:  # Ctrl-C ends the stream too; all is raised again
             self._fail(error)
             self._end()
+            self._tell_end(error)
             raise
         finally:
             self._reading = False
         self._end()
+        self._tell_end()
         raise StopIteration
 
     def __enter__(self) -> Self:
@@ -89,13 +144,27 @@ class EventStreamBase(_Reader, ABC):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        self._end()
-
     def close(self) -> None:
-        """End the stream and its connection."""
+        """End the stream and its connection. A second time does nothing."""
         self._closed = True
         self._end()
+        self._tell_end()
+
+    def _receive(self) -> None:
+        if self._machine is None:
+            self._machine = run_flow(self._flow, self._begin, self._sleep)
+        else:
+            self._read(self._machine, self._read_timeout())
+        self._ready = self._machine.events()
+
+    def _begin(self, send: Send) -> Response:
+        self._send = send
+        if self._cancelled:
+            raise LocalProtocolError("the stream was cancelled")
+        if self._closed:  # by another thread, before this one was seen to read
+            raise self._refusal()
+        self._response = response = self._exchange(send)
+        return response
 
     @property
     @abstractmethod
@@ -103,15 +172,23 @@ class EventStreamBase(_Reader, ABC):
         """Whether another thread wants the iteration to end, which it does without an error."""
 
     @abstractmethod
-    def _receive(self) -> None:
-        """As `AsyncEventStreamBase._receive`."""
+    def _exchange(self, send: Send) -> Response:
+        """As `AsyncEventStreamBase._exchange`."""
+
+    @abstractmethod
+    def _read(self, machine: RunStream, timeout: float) -> None:
+        """As `AsyncEventStreamBase._read`."""
+
+    @abstractmethod
+    def _sleep(self, seconds: float) -> None:
+        """Let `seconds` pass, or fewer where the stream is cancelled."""
 
     @abstractmethod
     def _end(self) -> None:
         """As `AsyncEventStreamBase._end`."""
 
 
-class AsyncEventStreamBase(_Reader, ABC):
+class AsyncEventStreamBase(_EventStream, ABC):
     """An asynchronous iterator and context manager, for any event loop."""
 
     def __aiter__(self) -> Self:
@@ -124,7 +201,7 @@ class AsyncEventStreamBase(_Reader, ABC):
         try:
             while True:
                 for event in self._ready:
-                    return event
+                    return self._tell(event)
                 if self._is_over():
                     break
                 try:
@@ -137,10 +214,12 @@ class AsyncEventStreamBase(_Reader, ABC):
         except BaseException as error:  # a cancellation ends the stream too; all is raised again
             self._fail(error)
             await self._end()
+            self._tell_end(error)
             raise
         finally:
             self._reading = False
         await self._end()
+        self._tell_end()
         raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
@@ -152,13 +231,39 @@ class AsyncEventStreamBase(_Reader, ABC):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the stream and its connection."""
+        """End the stream and its connection. A second time does nothing."""
         self._closed = True
         await self._end()
+        self._tell_end()
+
+    async def _receive(self) -> None:
+        if self._machine is None:
+            self._machine = await run_flow_async(self._flow, self._begin, self._sleep)
+        else:
+            await self._read(self._machine, self._read_timeout())
+        self._ready = self._machine.events()
+
+    async def _begin(self, send: Send) -> Response:
+        self._send = send
+        if self._closed:  # by another task, before this repeat
+            raise self._refusal()
+        self._response = response = await self._exchange(send)
+        return response
 
     @abstractmethod
-    async def _receive(self) -> None:
-        """Wait for what comes next, and set `_ready` to the events that it makes; the first time, `_machine` too."""
+    async def _exchange(self, send: Send) -> Response:
+        """Send a request and wait for its response: the whole of it, of an event stream its head."""
+
+    @abstractmethod
+    async def _read(self, machine: RunStream, timeout: float) -> None:  # noqa: ASYNC109  # it is the binding that times
+        """Hand `machine` what arrives next, or what happened instead; set `_over` where nothing more will come.
+
+        `timeout` is how long it may take, in seconds.
+        """
+
+    @abstractmethod
+    async def _sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
 
     @abstractmethod
     async def _end(self) -> None:

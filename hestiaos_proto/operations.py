@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from hestiaos_proto.client_messages import Request, Response
 from hestiaos_proto.config import FIELD_VALUE, Config
-from hestiaos_proto.content_codings import ACCEPT_ENCODING
 from hestiaos_proto.error_bodies import error_from_response
 from hestiaos_proto.models import (
     AgentResult,
@@ -27,7 +26,6 @@ from hestiaos_proto.models import (
 from hestiaos_proto.redaction import Redactor
 from hestiaos_proto.routes import ROUTES, Route
 from hestiaos_proto.stream import RunStream
-from hestiaos_proto.version import __version__
 
 __all__ = [
     "ModeHint",
@@ -75,17 +73,11 @@ class Operation(Generic[T]):
         """The request to send. Raises `ValueError` for a key that no header can carry."""
         if idempotency_key is not None and not (idempotency_key and FIELD_VALUE.fullmatch(idempotency_key)):
             raise ValueError("the idempotency key is empty, or has a character that no header may have")
-        headers = {
-            "User-Agent": f"hestiaos-sdk/{__version__}",
-            "Accept": "text/event-stream" if self.route.streams else "application/json",
-            "Accept-Encoding": ACCEPT_ENCODING,
-        }
-        given = {name.lower() for name in config.headers}
-        headers = {name: value for name, value in headers.items() if name.lower() not in given} | dict(config.headers)
+        headers = dict(config.common_headers)
+        if "accept" not in config.given_headers:
+            headers["Accept"] = "text/event-stream" if self.route.streams else "application/json"
         if self.route.body is not None:
             headers["Content-Type"] = "application/json"
-        if config.api_key is not None:
-            headers["Authorization"] = f"Bearer {config.api_key}"
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         return Request(self.route.method, config.origin, config.root_path + self.path, headers, self.body)
@@ -102,6 +94,14 @@ class Operation(Generic[T]):
         if 200 <= response.status < 300 or (response.status == 404 and self.route.absent):
             return self.route.read(response)
         raise error_from_response(response.status, response.body, retry_after=retry_after, redactor=response.redactor)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The route holds functions, which do not pickle; it is the same in every process.
+        return _unpickle, (self.name, dict(self.arguments), self.server_timeout)
+
+
+def _unpickle(name: str, arguments: dict[str, Any], server_timeout: float) -> Operation[Any]:
+    return evolve(_operation(name, **arguments), server_timeout=server_timeout)
 
 
 def _operation(name: str, *, server_timeout_ms: int | None = None, **arguments: Any) -> Operation[Any]:
@@ -123,7 +123,7 @@ def run(
 ) -> Operation[RunResponse]:
     """Execute `input` through governance.
 
-    `timeout_ms` is how long the server may parse, in milliseconds; where it is given, the client waits as long too.
+    `timeout_ms` is how long the server may take, in milliseconds; where it is given, the client waits as long too.
     """
     return _operation(
         "run",

@@ -101,6 +101,11 @@ class RunStream:
         return self._error is not None or (self._done and self._over)
 
     @property
+    def done(self) -> bool:
+        """Whether the `done` event has been decoded, after which nothing of the run is missing."""
+        return self._done
+
+    @property
     def text(self) -> str:
         """The text of the `token` and `delta` events so far.
 

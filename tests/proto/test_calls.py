@@ -112,7 +112,7 @@ class Drive:
         self.result: Any = None
         self.error: HestiaError | None = None
         runtime = Runtime(monotonic=clock, time=lambda: NOW, random=chance)
-        steps = call_flow(operation, Config(**config), runtime, deadline=deadline)
+        steps = call_flow(operation, Config(**config), runtime, options={"deadline": deadline})
         try:
             step = next(steps)
             while True:
@@ -387,12 +387,12 @@ class TestTime:
         runtime = Runtime(clock, lambda: NOW, Fixed(0.5))
         config = Config(deadline=7.0)
         for own, left in ((None, 7.0), (2.0, 2.0), (9.0, 9.0)):
-            send = next(call_flow(operations.health(), config, runtime, deadline=own))
+            send = next(call_flow(operations.health(), config, runtime, options={"deadline": own}))
             assert isinstance(send, Send)
             assert send.deadline.left() == left
 
     def test_nothing_is_sent_once_the_deadline_has_passed(self, clock) -> None:
-        steps = call_flow(operations.health(), Config(), Runtime(clock, lambda: NOW, Fixed(0.5)), deadline=1.0)
+        steps = call_flow(operations.health(), Config(), Runtime(clock, lambda: NOW, Fixed(0.5)), options={"deadline": 1.0})
         next(steps)
         assert isinstance(steps.send(ConnectFailed("x")), Wait)
         clock.now += 5
@@ -400,7 +400,7 @@ class TestTime:
             steps.send(None)
 
     def test_the_response_watches_the_deadline(self, clock) -> None:
-        send = next(call_flow(operations.health(), Config(), Runtime(clock, lambda: NOW, Fixed(0.5)), deadline=1.0))
+        send = next(call_flow(operations.health(), Config(), Runtime(clock, lambda: NOW, Fixed(0.5)), options={"deadline": 1.0}))
         assert isinstance(send, Send)
         response = send.response(200, [])
         response.receive_data(b"{")

@@ -183,7 +183,7 @@ class SelectorClient:
         return run_flow(steps, self._send, self.sleep)
 
     def run_stream(self, input: str, *, timeout: float | None = None, cancel: Any = None, **kwargs: Any) -> Stream:
-        steps = call_flow(operations.run_stream(input, **kwargs), self.config, self.runtime, deadline=timeout)
+        steps = call_flow(operations.run_stream(input, **kwargs), self.config, self.runtime, options={"deadline": timeout})
         return Stream(self, steps, cancel or threading.Event())
 
     def close(self) -> None:
