@@ -1,0 +1,145 @@
+"""Properties of `ChunkJoiner`: what it returns means the same to h11 as what it was given."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import h11
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hestiaos_proto.connection import ChunkJoiner
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+HEADS = st.sampled_from(
+    [
+        CHUNKED,
+        CHUNKED,
+        b"HTTP/1.1 200\r\ntransfer-encoding:chunked\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + CHUNKED,
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + CHUNKED,
+        b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\nX: \xe9\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 7\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"\r\n" + CHUNKED,
+        CHUNKED[:-3],
+        b"",
+    ]
+)
+PLAIN = st.binary(min_size=1, max_size=20).map(lambda data: b"%x\r\n%b\r\n" % (len(data), data))
+ODD = st.sampled_from(
+    [
+        b"0\r\n\r\n",
+        b"0\r\nX-Trailer: y\r\n\r\n",
+        b"5;a=b\r\nhello\r\n",
+        b"5 \r\nhello\r\n",
+        b"005\r\nhello\r\n",
+        b"0000000000000000005\r\nhello\r\n",
+        b"ffffffffffffffff\r\nhello\r\n",
+        b"fffffffffffffffff\r\nhello\r\n",
+        b"2\r\nhello\r\n",
+        b"2\r\nhe\n",
+        b"2\nhe\r\n",
+        b"+2\r\nhe\r\n",
+        b"\r\n",
+        b"xyz\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ]
+)
+MESSAGES = st.builds(lambda head, body: head + b"".join(body), HEADS, st.lists(PLAIN | PLAIN | ODD, max_size=8))
+
+
+def pieces(data: bytes, places: list[int]) -> list[bytes]:
+    cuts = [0, *sorted({place % len(data) for place in places} - {0} if data else ()), len(data)]
+    return [data[start:stop] for start, stop in pairwise(cuts) if start < stop]
+
+
+class Reading:
+    """What h11 makes of a response, its body's pieces put together."""
+
+    def __init__(self) -> None:
+        self.connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=65536)
+        self.connection.send(h11.Request(method="GET", target="/", headers=[("Host", "h")]))
+        self.connection.send(h11.EndOfMessage())
+        self.events: list[Any] = []
+        self.body = b""
+
+    def receive_data(self, data: bytes) -> None:
+        self.connection.receive_data(data)
+        while self.events[-1:] != ["ended"]:
+            try:
+                event = self.connection.next_event()
+            except h11.RemoteProtocolError as error:
+                self.events += [str(error), "ended"]
+                return
+            if isinstance(event, h11.Data):
+                self.body += event.data
+            elif event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed):
+                return
+            else:
+                self.events.append(event)
+
+    @property
+    def known(self) -> tuple[Any, ...]:
+        return self.events, self.body, self.connection.states, self.connection.trailing_data
+
+
+@given(MESSAGES, st.lists(st.integers(0, 500), max_size=8), st.booleans())
+@example(CHUNKED + b"1\r\na\r\n1\r\nb\r\n", [], True)
+@example(CHUNKED + b"1\r\na\r\n1\r\nb\r\n2\r\nc", [len(CHUNKED) + 13], True)
+def test_a_joined_response_is_the_response(message: bytes, places: list[int], closed: bool) -> None:
+    """After each read, h11 knows the same from the joined bytes as from the bytes themselves."""
+    compare(message, places, closed=closed)
+
+
+@given(MESSAGES)
+def test_each_cut_in_two(message: bytes) -> None:
+    """The same holds wherever a response is cut."""
+    for place in range(len(message)):
+        compare(message, [place], closed=True)
+
+
+def compare(message: bytes, places: list[int], *, closed: bool) -> None:
+    joiner, plain, joined = ChunkJoiner(), Reading(), Reading()
+    for piece in [*pieces(message, places), *([b""] if closed else [])]:
+        data = joiner.join(piece)
+        assert bool(data) == bool(piece)
+        plain.receive_data(piece)
+        joined.receive_data(data)
+        assert joined.known == plain.known
+
+
+@given(st.lists(st.lists(PLAIN, max_size=5), min_size=1, max_size=4), st.lists(st.integers(0, 500), max_size=5))
+def test_responses_on_one_connection(bodies: list[list[bytes]], places: list[int]) -> None:
+    """A joiner that is told of each response joins them as one of its own for each would."""
+    joiner = ChunkJoiner()
+    for body in bodies:
+        joiner.next_response()
+        alone = ChunkJoiner()
+        for piece in pieces(CHUNKED + b"".join(body) + b"0\r\n\r\n", places):
+            assert joiner.join(piece) == alone.join(piece)
+
+
+@given(st.lists(PLAIN, min_size=2, max_size=20))
+def test_what_comes_in_one_read_is_one_chunk(chunks: list[bytes]) -> None:
+    """However many plain chunks a read has, what is joined has one."""
+    joiner = ChunkJoiner()
+    joiner.join(CHUNKED)
+    body = b"".join(chunk.partition(b"\r\n")[2][:-2] for chunk in chunks)
+    assert joiner.join(b"".join(chunks)) == b"%x\r\n%b\r\n" % (len(body), body)
+
+
+@pytest.mark.parametrize("head", [b"", CHUNKED])
+def test_a_head_that_does_not_end_is_not_kept(head: bytes) -> None:
+    joiner = ChunkJoiner()
+    joiner.join(head)
+    for _ in range(100):
+        joiner.join(b"x" * 1024)
+    assert len(joiner._head) <= 20 * 1024
