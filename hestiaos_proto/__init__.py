@@ -14,6 +14,7 @@ from hestiaos_proto.calls import (
     CallOptions,
     Runtime,
     Send,
+    StreamOptions,
     Wait,
     call_flow,
     run_flow,
@@ -58,7 +59,9 @@ from hestiaos_proto.stream import ORDER, RunStream, StreamState
 from hestiaos_proto.version import __version__
 
 if TYPE_CHECKING:
+    from hestiaos_proto.client_bases import AsyncClientBase, ClientBase
     from hestiaos_proto.connection import ClientConnection, Control, ServerConnection
+    from hestiaos_proto.event_streams import AsyncEventStreamBase, EventStreamBase
     from hestiaos_proto.pool import ConnectionPool, Lease
     from hestiaos_proto.server_messages import (
         EncodedResponse,
@@ -71,6 +74,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ORDER",
     "AgentResult",
+    "AsyncClientBase",
+    "AsyncEventStreamBase",
     "AuthenticationFailed",
     "CallContext",
     "CallFlow",
@@ -78,6 +83,7 @@ __all__ = [
     "CallObserver",
     "CallOptions",
     "ChatResponse",
+    "ClientBase",
     "ClientConnection",
     "Config",
     "ConnectFailed",
@@ -86,6 +92,7 @@ __all__ = [
     "Control",
     "EncodedResponse",
     "ErrorResponse",
+    "EventStreamBase",
     "GovernanceBlock",
     "HealthResponse",
     "HestiaError",
@@ -116,6 +123,7 @@ __all__ = [
     "StreamEvent",
     "StreamEventType",
     "StreamInterrupted",
+    "StreamOptions",
     "StreamState",
     "SystemMetrics",
     "SystemStatus",
@@ -145,6 +153,10 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import server_messages as home
         elif name in {"ClientConnection", "Control", "ServerConnection"}:
             from hestiaos_proto import connection as home
+        elif name in {"AsyncClientBase", "ClientBase"}:
+            from hestiaos_proto import client_bases as home
+        elif name in {"AsyncEventStreamBase", "EventStreamBase"}:
+            from hestiaos_proto import event_streams as home
         elif name in {"ConnectionPool", "Lease"}:
             from hestiaos_proto import pool as home
         else:

@@ -27,6 +27,7 @@ __all__ = [
     "RandomSource",
     "Runtime",
     "Send",
+    "StreamOptions",
     "Wait",
     "call_flow",
     "run_flow",
@@ -64,21 +65,25 @@ class Runtime:
     logger: Logger | None = None
 
 
-class CallOptions(TypedDict, total=False):
-    """What every method takes by keyword, for that call alone; what is not given, or `None`, is the client's.
+class StreamOptions(TypedDict, total=False):
+    """What `run_stream` takes by keyword, for that call alone; what is not given, or `None`, is the client's.
 
-    `timeout` bounds each connect, read and write, `deadline` the whole call with its repeats, both in seconds;
-    `retries` is the most repeats. `headers` are added to the client's. `idempotency_key` is sent instead of one of the
-    client's making. `hooks` are called after the client's. Raises `ValueError` for what is wrong, before anything is
-    sent.
+    `deadline` bounds the whole call with its repeats, in seconds; `retries` is the most repeats. `headers` are added to
+    the client's. `idempotency_key` is sent instead of one of the client's making. `hooks` are called after the
+    client's. What is wrong raises `ValueError` or `TypeError` before anything is sent.
     """
 
-    timeout: float | None
     retries: int | None
     deadline: float | None
     headers: Mapping[str, str] | None
     idempotency_key: str | None
     hooks: Hooks | None
+
+
+class CallOptions(StreamOptions, total=False):
+    """What every other method takes: `timeout` too, which bounds each connect, read and write, in seconds."""
+
+    timeout: float | None
 
 
 @frozen(eq=False)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from hestiaos_proto.calls import CallContext, CallOptions, Send, run_flow, run_flow_async
+from hestiaos_proto.calls import CallContext, CallOptions, Send, StreamOptions, run_flow, run_flow_async
 from hestiaos_proto.client_messages import Response
 from hestiaos_proto.config import seconds
 from hestiaos_proto.errors import HestiaError, LocalProtocolError
@@ -31,14 +31,12 @@ class _EventStream:
     """
 
     def __init__(
-        self, context: CallContext, operation: Operation[RunStream], timeout: float | None, options: CallOptions
+        self, context: CallContext, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
     ) -> None:
-        if seconds("timeout", timeout) is not None:
-            deadline = options.get("deadline")
-            seconds("deadline", deadline)
-            options = {**options, "deadline": timeout if deadline is None else min(timeout or deadline, deadline)}
+        whole = [each for each in (seconds("timeout", timeout), seconds("deadline", options.get("deadline"))) if each]
+        bounded: CallOptions = {**options, "deadline": min(whole, default=None)}  # type: ignore[typeddict-item]  # mypy 2
         self._base_url = context.config.base_url
-        self._flow, self._observer = context.begin(operation, options)
+        self._flow, self._observer = context.begin(operation, bounded)
         self._send: Send | None = None
         self._response: Response | None = None
         self._machine: RunStream | None = None
@@ -92,6 +90,10 @@ class _EventStream:
             error.response = error.response or self.response
         else:
             self._closed = True
+
+    def _is_complete(self) -> bool:
+        """Whether nothing of the stream is missing, so that its connection may be used again."""
+        return self._machine is not None and self._machine.done
 
     def _is_over(self) -> bool:
         return self._over or (self._machine is not None and self._machine.finished)

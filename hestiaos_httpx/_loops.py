@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["close_soon", "current_loop"]
+__all__ = ["call_in", "current_loop", "spawn_in"]
 
-_log = logging.getLogger("hestiaos_httpx")
+_log = logging.getLogger("hestiaos.httpx")
 
 _closing: set[asyncio.Task[None]] = set()  # an event loop itself holds its tasks weakly
 
@@ -30,16 +30,28 @@ def current_loop() -> object:
     return getattr(token, "native_token", token)
 
 
-def close_soon(loop: Any, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run `close` in `loop` as soon as it can, from wherever a finalizer happens to run; not if the loop has ended."""
+def call_in(loop: Any, function: Callable[[], object]) -> bool:
+    """Call `function` in `loop` as soon as it runs, from any thread; false where it has ended."""
     # Nothing can be imported any more while the interpreter ends; what is not loaded does not run either.
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     if asyncio is not None and isinstance(loop, asyncio.AbstractEventLoop):
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_start_asyncio, loop, close)
+        if loop.is_closed():
+            return False
+        loop.call_soon_threadsafe(function)
     elif trio is not None:
-        with suppress(trio.RunFinishedError):  # the run has closed its connections when it ended
-            loop.run_sync_soon(_start_trio, trio.lowlevel.spawn_system_task, close)
+        try:
+            loop.run_sync_soon(function)
+        except trio.RunFinishedError:
+            return False
+    return True
+
+
+def spawn_in(loop: Any, close: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    """Run `close` as a task of `loop` as soon as it runs, from any thread; false where it has ended."""
+    trio = sys.modules.get("trio")
+    if trio is not None and isinstance(loop, trio.lowlevel.TrioToken):
+        return call_in(loop, partial(_start_trio, trio.lowlevel.spawn_system_task, close))
+    return call_in(loop, partial(_start_asyncio, loop, close))
 
 
 def _start_asyncio(loop: asyncio.AbstractEventLoop, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -49,12 +61,14 @@ def _start_asyncio(loop: asyncio.AbstractEventLoop, close: Callable[[], Coroutin
 
 
 def _start_trio(spawn: Callable[..., object], close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    with suppress(RuntimeError):  # the run is about to end, and takes no more tasks; it closes its connections itself
+    try:
         spawn(_finish, close)
+    except RuntimeError:  # the run is about to end and takes no more tasks; its sockets are closed with it
+        _log.debug("a dropped stream was left to the end of its run")
 
 
 async def _finish(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         await close()
     except Exception:  # there is nobody whom it could be told, and in trio it would end the program
-        _log.warning("a dropped stream's connection did not close well", exc_info=True)
+        _log.warning("the connection of a dropped stream did not close well", exc_info=True)

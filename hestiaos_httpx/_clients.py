@@ -1,0 +1,154 @@
+"""`Client` and `AsyncClient`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import ClassVar, Self, Unpack
+
+from hestiaos_httpx._executor import Executor
+from hestiaos_httpx._http_clients import HttpClients
+from hestiaos_httpx._route import Limits, Route
+from hestiaos_httpx._streams import AsyncEventStream, EventStream
+from hestiaos_proto import ClientBase, Hooks, ModeHint, Runtime, StreamOptions, operations
+
+__all__ = ["AsyncClient", "Client"]
+
+
+class _Client(ClientBase):
+    """Every operation, as a call and as a coroutine.
+
+    The calls use httpx's synchronous client, so they work in and outside of an event loop, as often as you like. The
+    coroutines run on asyncio and trio. Either way of closing closes what was opened either way.
+
+    `base_url` is by default `$HESTIAOS_BASE_URL`, else `http://localhost:8000`; `api_key` is by default
+    `$HESTIAOS_API_KEY`. `timeout` bounds each connect, read and write, `deadline` a whole call with its retries, in
+    seconds; `retries` is the most repeats of one call. `headers` are sent with every request, `hooks` are called during
+    each call. `strict` is whether a stream's order of events is enforced.
+
+    `transport` or `http_client`, of httpx or of httpx2, carries every request instead of our own connections, with its
+    own limits: there a synchronous `deadline` or `cancel` acts between two reads only, and a cancellation is as safe as
+    in that library. Otherwise `verify` and `limits` are as in httpx, and a proxy of the environment is used
+    (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), through TLS where its URL is https; SOCKS needs `socksio`.
+    The environment is read once, here.
+
+    Raises `ValueError` for an argument or a variable that is wrong, `TypeError` for what is of the wrong kind.
+    """
+
+    _environ: ClassVar[Mapping[str, str]] = os.environ
+    _runtime: ClassVar[Runtime] = Runtime(
+        time.monotonic, time.time, random.SystemRandom(), logging.getLogger("hestiaos.calls")
+    )
+    _asynchronous: ClassVar[bool]
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 30.0,
+        retries: int = 3,
+        *,
+        deadline: float | None = None,
+        transport: object = None,
+        http_client: object = None,
+        verify: ssl.SSLContext | bool = True,
+        limits: Limits | None = None,
+        headers: Mapping[str, str] | None = None,
+        hooks: Hooks | None = None,
+        strict: bool = True,
+    ) -> None:
+        context = self._configure(locals())
+        given = transport is not None or http_client is not None
+        self._http_clients = HttpClients(
+            None if given else Route(context.config, verify=verify, limits=limits),
+            transport=transport,
+            http_client=http_client,
+            asynchronous=self._asynchronous,
+        )
+        self._executor = Executor(context, self._http_clients)
+        self._serve(self._executor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def close(self) -> None:
+        """End every connection, those in use too; the client cannot be used any more. A second time does nothing."""
+        self._http_clients.close()
+
+    async def aclose(self) -> None:
+        """As `close`, in an event loop."""
+        await self._http_clients.aclose()
+
+
+class Client(_Client):
+    """The client for scripts, threads and the command line; closed by `close` or a `with` block."""
+
+    __doc__ = f"{__doc__}\n\n    {_Client.__doc__}"
+
+    _asynchronous = False
+
+    def run_stream(
+        self,
+        input: str,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        mode_hint: ModeHint | None = None,
+        timeout_ms: int | None = None,
+        timeout: float | None = None,
+        *,
+        cancel: threading.Event | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> EventStream:
+        """Execute `input` and stream what happens, from the first time that an event is asked for.
+
+        `timeout` bounds the whole stream, in seconds; it is not the client's timeout of each read. Setting `cancel`
+        ends the iteration within 100 ms, as `EventStream.cancel` does at once.
+        """
+        operation = operations.run_stream(
+            input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
+        )
+        return EventStream(self._executor, operation, timeout, cancel, options)
+
+
+class AsyncClient(_Client):
+    """The client for event loops, asyncio's and trio's; closed by `aclose` or an `async with` block."""
+
+    __doc__ = f"{__doc__}\n\n    {_Client.__doc__}"
+
+    _asynchronous = True
+
+    def run_stream(
+        self,
+        input: str,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        mode_hint: ModeHint | None = None,
+        timeout_ms: int | None = None,
+        timeout: float | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncEventStream:
+        """Execute `input` and stream what happens, from the first time that an event is asked for.
+
+        `timeout` bounds the whole stream, in seconds; it is not the client's timeout of each read.
+        """
+        operation = operations.run_stream(
+            input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
+        )
+        return AsyncEventStream(self._executor, operation, timeout, options)

@@ -1,0 +1,85 @@
+"""From httpx's exceptions to ours, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hestiaos_proto import (
+    ConnectFailed,
+    ConnectionLost,
+    HestiaError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    Send,
+    TimedOut,
+    TransportError,
+)
+
+__all__ = ["translate"]
+
+# httpx has one exception for a peer that breaks the protocol and for one that closes early; only its words tell.
+_CLOSED_EARLY = ("Server disconnected", "peer closed connection", "peer unexpectedly closed connection")
+
+
+def translate(error: Exception, send: Send, http: Any, *, peer: str | None = None) -> HestiaError:
+    """The exception that a caller sees instead of `error`, which is its `__cause__`.
+
+    `http` is the library that raised it. `peer` is given while the connection is not made yet: whom it was to.
+    """
+    for each in _chain(error):
+        send.redactor.error(each)  # h11 quotes what it does not understand, which may repeat the key
+    told = _translate(error, send, http, peer)
+    if isinstance(told, TimedOut) or (isinstance(told, TransportError) and send.deadline.left() == 0):
+        request_sent = told.request_sent
+        told = send.deadline.timeout_error(told.message)
+        told.request_sent = request_sent
+    told.__cause__ = error
+    return told
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """`error` and what it was raised from; httpx raises again what it caught, `from` it or not."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _reason(error: BaseException) -> str:
+    """The message of the first in the chain that has one: trio's exceptions for a failed TLS handshake have none."""
+    return next((said for each in _chain(error) if (said := str(each))), type(error).__name__)
+
+
+def _translate(error: Exception, send: Send, http: Any, peer: str | None) -> HestiaError:
+    reason, origin, url = _reason(error), send.request.origin, send.request.url
+    if isinstance(error, http.PoolTimeout):
+        return TimedOut(f"every connection to {origin} stayed in use for too long", request_sent=False)
+    if isinstance(error, http.ConnectTimeout) or (peer is not None and isinstance(error, http.TimeoutException)):
+        return TimedOut(f"connecting to {peer or origin} took too long", request_sent=False)
+    if isinstance(error, http.WriteTimeout):
+        return TimedOut(f"sending the request to {origin} took too long")
+    if isinstance(error, http.TimeoutException):
+        return TimedOut(f"{origin} sent nothing for too long")
+    if isinstance(error, (http.LocalProtocolError, http.UnsupportedProtocol)):
+        return LocalProtocolError(f"the request cannot be sent: {reason}")
+    if isinstance(error, (http.InvalidURL, UnicodeError)):
+        if not _is_url(origin, http):
+            return ConnectFailed(f"cannot connect to {origin}: {reason}")
+        if not _is_url(url, http):
+            return LocalProtocolError(f"the request cannot be sent: {reason}, with its {len(url)} characters")
+        # A client that was given to us looks at a Location.
+        return RemoteProtocolError(f"{origin} redirects to what is not a URL: {reason}")
+    if peer is not None or isinstance(error, (http.ConnectError, http.ProxyError)):
+        return ConnectFailed(f"cannot connect to {peer or origin}: {reason}")
+    if isinstance(error, http.RemoteProtocolError) and not reason.startswith(_CLOSED_EARLY):
+        return RemoteProtocolError(f"{origin} broke HTTP/1.1: {reason}")
+    return ConnectionLost(f"the connection to {origin} was lost: {reason}")
+
+
+def _is_url(url: str, http: Any) -> bool:
+    """Whether `url` can be sent to, as far as can be told without looking up its host."""
+    try:
+        http.URL(url).host.encode("idna")
+    except (http.InvalidURL, UnicodeError):
+        return False
+    return True

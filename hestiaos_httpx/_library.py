@@ -1,0 +1,78 @@
+"""httpx or httpx2, its maintained successor: which of the two an object belongs to.
+
+Where both are installed our own clients stand on httpx, the frozen transport. A client or transport of either may be
+given to us, and is used with its own library's requests and exceptions.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    try:
+        import httpx
+    except ImportError:  # only the successor is installed
+        import httpx2 as httpx
+
+__all__ = ["BASE", "Library", "httpx", "library_of"]
+
+
+class _Body:
+    """A body that is there, as an asynchronous iterator. httpx's is a generator, and trio warns of one not finished."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+        self._left = list(pieces)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._left = list(self._pieces)
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop(0)
+
+
+class Library:
+    """One of the two, and the connections under it: httpcore for httpx, httpcore2 for httpx2."""
+
+    def __init__(self, http: Any) -> None:
+        self.http = http
+        # What it raises where no response comes; the last two for a text that is not a URL.
+        self.errors: tuple[type[Exception], ...] = (http.HTTPError, http.InvalidURL, UnicodeError)
+
+    @cached_property
+    def body(self) -> Any:
+        """The class of an asynchronous body that is there."""
+        return type("Body", (_Body, self.http.AsyncByteStream), {})
+
+    @cached_property
+    def core(self) -> Any:
+        """The module of its connections, loaded when one is first made: it loads trio where that is installed."""
+        return import_module(self.http.__name__.replace("httpx", "httpcore"))
+
+    @cached_property
+    def core_errors(self) -> tuple[type[Exception], ...]:
+        """What its connections raise, which its transport translates."""
+        core = self.core
+        return (core.TimeoutException, core.NetworkError, core.ProtocolError, core.ProxyError, core.UnsupportedProtocol)
+
+
+BASE = Library(httpx)
+_LIBRARIES = {httpx.__name__: BASE}
+
+
+def library_of(thing: object, names: tuple[str, ...]) -> Library | None:
+    """The library of which `thing` is an instance of one of the named classes; `None` where it is neither's."""
+    for module in ("httpx", "httpx2"):
+        http = sys.modules.get(module)  # what was never imported has no instances
+        if http is not None and isinstance(thing, tuple(getattr(http, name) for name in names)):
+            return _LIBRARIES.setdefault(module, Library(http))
+    return None

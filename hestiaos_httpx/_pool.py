@@ -1,0 +1,142 @@
+"""The connections of one process or event loop: httpcore's, one for each exchange, under the core's bookkeeping.
+
+httpcore's own pool does not survive what programs meet: Ctrl-C in its lock blocks the next call for ever, a forked
+child that closes it hangs, and a cancelled request loses its place (encode/httpcore#658, #830, #1093, mended in
+httpcore2 2.6; a double cancellation: encode/httpx#3782).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from hestiaos_httpx._library import BASE
+from hestiaos_httpx._network import Network
+from hestiaos_httpx._route import Route
+from hestiaos_httpx._sockets import shut_down
+from hestiaos_httpx._steps import Call, Steps, Turn, run, run_async
+from hestiaos_proto import ConnectionPool
+
+if TYPE_CHECKING:
+    from hestiaos_httpx._exchange import Exchange
+
+__all__ = ["EXCHANGE", "Connection", "Pool"]
+
+EXCHANGE = "hestiaos.exchange"
+"""The request extension that says, by a weak reference, which exchange a request belongs to."""
+
+
+class Connection:
+    """httpcore's connection, and the network under it."""
+
+    def __init__(self, route: Route, exchange: Exchange, *, asynchronous: bool) -> None:
+        self.network = Network(BASE.core, exchange.guard, route.handshakes, run_async if asynchronous else run)
+        self.http = route.connection(self.network, asynchronous=asynchronous)
+        self.handle = self.http.handle_async_request if asynchronous else self.http.handle_request
+        self.served = False  # an exchange before this one
+        self.busy = True
+
+    def is_usable(self) -> bool:
+        """Whether another request can be sent: the last response was read whole, and nothing has come since."""
+        return self.http.is_idle() and not self.http.has_expired()
+
+
+class Pool:
+    """What takes the place of httpcore's pool in httpx's transport; each request belongs to an `Exchange`."""
+
+    def __init__(self, route: Route, *, asynchronous: bool) -> None:
+        self.places: ConnectionPool[Connection] = ConnectionPool(
+            route.max_connections, route.max_keepalive, usable=Connection.is_usable
+        )
+        self._route = route
+        self._process = os.getpid()
+        self._asynchronous = asynchronous
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is carried."""
+        return self.places.closed
+
+    def is_ours(self) -> bool:
+        """Whether this is the process that made it. In a forked child nothing of httpcore's may be called."""
+        return self._process == os.getpid()
+
+    def handle_request(self, request: Any) -> Any:
+        """Carry a request of httpcore's, and return its response. Raises httpcore's exceptions."""
+        return run(self._carry(request))
+
+    def handle_async_request(self, request: Any) -> Any:
+        """As `handle_request`, in a task."""
+        return run_async(self._carry(request))
+
+    def _carry(self, request: Any) -> Steps[Any]:
+        exchange: Exchange = request.extensions[EXCHANGE]()
+        connection = yield from self._acquire(exchange)
+        try:
+            return (yield Call(partial(connection.handle, request)))
+        except Exception as error:
+            if connection.network.established or isinstance(error, BASE.core_errors):
+                raise
+            raise BASE.core.ProxyError(f"{type(error).__name__}: {error}") from error  # of socksio, an AssertionError
+
+    def _acquire(self, exchange: Exchange) -> Steps[Connection]:
+        places, guard = self.places, exchange.guard
+        turn = Turn(guard, monotonic() + guard.connect_timeout, asynchronous=self._asynchronous)
+        exchange.lease = lease = places.lease(turn.wake)
+        try:
+            while not places.admits(lease):
+                yield turn
+        except TimeoutError as error:
+            raise BASE.core.PoolTimeout(str(error)) from error
+        except OSError as error:
+            raise BASE.core.ConnectError(str(error)) from error
+        if places.closed:
+            raise BASE.core.ConnectError("the client is closed")
+        connection = places.acquire(lease)
+        if connection is None:
+            connection = Connection(self._route, exchange, asynchronous=self._asynchronous)
+            places.opened(lease, connection)
+        else:
+            connection.busy = True
+            connection.network.guard = guard
+            connection.network.received = False
+            connection.network.joiner.next_response()
+        exchange.connection = connection
+        return connection
+
+    def finish(self, exchange: Exchange) -> None:
+        """End an exchange: keep its connection where its response was read whole, else close it. It never waits."""
+        lease, exchange.lease = exchange.lease, None
+        connection, exchange.connection = exchange.connection, None
+        if lease is None:
+            return
+        kept = connection is not None and exchange.claim() and self.is_ours() and not self.closed
+        if connection is not None and kept and connection.http.is_idle():
+            connection.served, connection.busy = True, False
+            self.places.release(lease)
+        else:
+            if connection is not None:
+                connection.network.close()
+            self.places.discard(lease)
+        for surplus in self.places.surplus():
+            surplus.network.close()
+
+    def close(self) -> None:
+        """End every connection, those in use too, and tell those who wait for one."""
+        for connection in self.places.close():
+            if connection.busy and self.is_ours() and not self._asynchronous:
+                shut_down(connection.network.socket)  # whoever reads from it closes it
+            else:  # or, after a fork, it is the parent's, and only our copy of its descriptor is closed
+                connection.network.close()
+
+    def abandon(self) -> None:
+        """Close the sockets of an event loop that runs no more."""
+        for connection in self.places.close():
+            connection.network.guard.scope = None
+            connection.network.close()
+
+    async def aclose(self) -> None:
+        """As `close`, as httpx calls it."""
+        self.close()

@@ -1,0 +1,79 @@
+"""How connections to the server are made: directly, or through the proxy of the environment."""
+
+from __future__ import annotations
+
+import ssl
+from functools import cached_property
+from typing import Any, Protocol
+
+from hestiaos_httpx._environment import environment_proxy, ssl_context
+from hestiaos_httpx._library import BASE
+from hestiaos_proto import Config
+
+__all__ = ["Limits", "Route"]
+
+
+class Limits(Protocol):
+    """How many connections are open and kept, and for how many seconds; `None` is no limit. `httpx.Limits` is one."""
+
+    @property
+    def max_connections(self) -> int | None: ...
+
+    @property
+    def max_keepalive_connections(self) -> int | None: ...
+
+    @property
+    def keepalive_expiry(self) -> float | None: ...
+
+
+class Route:
+    """Everything that connections need to know, read once, when the client is built.
+
+    Raises `ValueError` for what the environment names wrongly, `TypeError` for arguments of the wrong kind.
+    """
+
+    def __init__(self, config: Config, *, verify: ssl.SSLContext | bool, limits: Limits | None) -> None:
+        own: Limits = BASE.http.Limits(max_connections=100, max_keepalive_connections=20) if limits is None else limits
+        try:
+            self.max_connections = own.max_connections
+            self.max_keepalive = own.max_keepalive_connections
+            self._expiry = own.keepalive_expiry
+        except AttributeError:
+            raise TypeError(f"limits must be like httpx.Limits, not {type(limits).__name__}") from None
+        self.proxy = environment_proxy(config)
+        self._origin = config.origin
+        over_tls = self.proxy is not None and self.proxy.scheme == "https"
+        # Not later: a forked child of a process with threads could wait for ever where the first context is made.
+        self._context = ssl_context(verify) if config.tls or over_tls else None
+        self.handshakes = config.tls + over_tls
+
+    @property
+    def peer(self) -> str:
+        """Whom a failed connect was to, in words."""
+        return self._origin if self.proxy is None else f"{self._origin} through the proxy {self.proxy.origin}"
+
+    def connection(self, network: Any, *, asynchronous: bool = False) -> Any:
+        """A connection of httpcore's over `network`, which has not connected yet."""
+        kind = ("Async" if asynchronous else "") + self._kind
+        # A pool is asked for it, and forgotten: that is the public way to a connection of every kind.
+        pool = getattr(BASE.core, kind)(network_backend=network, keepalive_expiry=self._expiry, **self._arguments)
+        return pool.create_connection(self._target)
+
+    @cached_property
+    def _kind(self) -> str:
+        if self.proxy is None:
+            return "ConnectionPool"
+        return "SOCKSProxy" if self.proxy.socks else "HTTPProxy"
+
+    @cached_property
+    def _arguments(self) -> dict[str, Any]:
+        arguments: dict[str, Any] = {"ssl_context": self._context}
+        if self.proxy is not None:
+            arguments |= {"proxy_url": self.proxy.origin, "proxy_auth": self.proxy.auth}
+            if self.proxy.scheme == "https":
+                arguments["proxy_ssl_context"] = self._context
+        return arguments
+
+    @cached_property
+    def _target(self) -> Any:
+        return BASE.core.URL(self._origin).origin
