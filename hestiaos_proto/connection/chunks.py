@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 import h11
 
-from hestiaos_proto.connection.heads import MAX_PLAIN_HEAD, plain_head
+from hestiaos_proto.connection.plain_heads import BLANK_LINE, MAX_PLAIN_HEAD, plain_head
 
 __all__ = ["ChunkDecoder", "ChunkJoiner"]
 
 _CRLF = b"\r\n"
-_BLANK_LINE = b"\r\n\r\n"
 _LONGEST_LINE = 15 + len(_CRLF)  # as many digits as a plain chunk's size may have, and its end
 _DIGITS = b"0123456789abcdefABCDEF"
 
@@ -78,13 +77,14 @@ class ChunkDecoder:
         self._scanner = _Scanner()
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """The body's bytes in `data`, in one piece.
+        """The body's bytes in `data`, in one piece; after `b""`, the end of the connection, nothing is plain.
 
         Raises `h11.RemoteProtocolError` after them where a chunk is longer than it says.
         """
+        closed = not data
         data = self._scanner.line + data
         chunks, end = self._scanner.scan(data)
-        if not self._scanner.plain:
+        if closed or not self._scanner.plain:
             self.rest = data[end:]
         if body := b"".join([data[start:stop] for _, start, stop in chunks]):
             yield body
@@ -133,18 +133,18 @@ class ChunkJoiner:
 
     def _read_heads(self, data: bytes) -> int:
         """How much of `data` belongs to heads: the response's, and those of interim responses before it."""
-        searched = max(0, len(self._head) - len(_BLANK_LINE) + 1)
+        searched = max(0, len(self._head) - len(BLANK_LINE) + 1)
         self._head += data
         while self._in_head:
-            if (end := self._head.find(_BLANK_LINE, searched)) < 0:
+            if (end := self._head.find(BLANK_LINE, searched)) < 0:
                 self._in_head = len(self._head) <= MAX_PLAIN_HEAD
                 return len(data)
-            head = plain_head(self._head[: end + len(_BLANK_LINE)])
-            del self._head[: end + len(_BLANK_LINE)]
+            head = plain_head(self._head[: end + len(BLANK_LINE)])
+            del self._head[: end + len(BLANK_LINE)]
             searched = 0
             # An interim response (RFC 9110, section 15.2) has no body, but what comes after 101 is not HTTP.
-            self._in_head = head is not None and head.status < 200 and head.status != 101
-            if head is not None and head.status >= 200 and head.length is None:
+            self._in_head = head is not None and head.status_code < 200 and head.status_code != 101
+            if head is not None and head.status_code >= 200 and head.length is None:
                 self._scanner = _Scanner()
         behind = len(self._head)
         self._head.clear()

@@ -8,10 +8,10 @@ from typing import Any
 import h11
 
 from hestiaos_proto.calls import Send
-from hestiaos_proto.client_messages import Request, Response
+from hestiaos_proto.client_messages import Response
 from hestiaos_proto.config import DEFAULT_BASE_URL, Config
-from hestiaos_proto.connection.chunks import ChunkDecoder
-from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size
+from hestiaos_proto.connection.request_writer import write_by_h11, write_plain
+from hestiaos_proto.connection.response_reader import ResponseReader
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import (
     ConnectionLost,
@@ -24,7 +24,7 @@ from hestiaos_proto.operations import Operation
 
 __all__ = ["ClientConnection"]
 
-_BLANK_LINE = b"\r\n\r\n"
+_UNEXPECTED = "unexpected data on an idle connection"
 
 
 class ClientConnection:
@@ -39,13 +39,11 @@ class ClientConnection:
         self, base_url: str = DEFAULT_BASE_URL, api_key: str | None = None, *, config: Config | None = None
     ) -> None:
         self._config = config if config is not None else Config(base_url=base_url, api_key=api_key)
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_SIZE)
         self._send: Send | None = None
         self._response: Response | None = None
-        self._chunks: ChunkDecoder | None = None  # of a stream, as long as they are plain
+        self._reader: ResponseReader | None = None
         self._complete = False
         self._served = False  # an operation before this one
-        self._beginning = b""  # of this one's response, as far as it tells whether this is HTTP
         self._closed = False
         self._fault: HestiaError | None = None
 
@@ -78,8 +76,8 @@ class ClientConnection:
     @property
     def reusable(self) -> bool:
         """Whether another operation can be sent now: the last was answered whole, and nobody wants to close."""
-        idle = self._send is None or self._complete
-        return idle and self._h11.our_state is h11.IDLE and not self._closed and self._fault is None
+        idle = self._reader is None or (self._complete and self._reader.keep_alive)
+        return idle and not self._closed and self._fault is None
 
     @property
     def result(self) -> Any:
@@ -107,13 +105,14 @@ class ClientConnection:
                 raise LocalProtocolError("the connection cannot be used again: open a new one") from self._fault
             raise LocalProtocolError("an operation is under way: receive its response to the end before the next send")
         send = item if isinstance(item, Send) else Send.of(item, self._config, Deadline.never(), idempotency_key)
-        data = self._encode(send.request)
+        connection, data = None, write_plain(send.request)
+        if data is None:
+            data, connection = write_by_h11(send.request)
         self._send = send
+        self._reader = ResponseReader(send.request, connection)
         self._served = self._complete
         self._response = None
-        self._chunks = None
         self._complete = False
-        self._beginning = b""
         return data
 
     def receive_data(self, data: bytes) -> None:
@@ -123,14 +122,12 @@ class ClientConnection:
         self._closed = not data
         if self._fault is not None:
             return
-        if self._send is None or self._complete:
+        if self._send is None or self._reader is None or self._complete:
             if data:  # RFC 9112, section 9.3: a response belongs to a request, so this cannot be read as any
-                self._fault = RemoteProtocolError("the server sent something that nobody asked for")
+                self._fault = RemoteProtocolError(_UNEXPECTED)
             return
-        if len(self._beginning) < 5:
-            self._beginning += data[: 5 - len(self._beginning)]
         try:
-            self._receive(data)
+            self._receive(self._reader, self._send, data)
         except h11.RemoteProtocolError as error:
             self.connection_lost(self._broken(error))
         except HestiaError as error:
@@ -141,7 +138,7 @@ class ClientConnection:
         if self._fault is not None:
             return
         if isinstance(error, ConnectionLost):
-            error.stale = self._served and not self._beginning
+            error.stale = self._served and self._reader is not None and not self._reader.begun
         self._fault = error
         if self._response is not None and self._response.stream is not None and not self._complete:
             self._response.connection_lost(error)
@@ -157,76 +154,17 @@ class ClientConnection:
         elif self._send is not None and self.finished:
             _ = self.result
 
-    def _encode(self, request: Request) -> bytes:
-        headers = [("Host", request.origin.partition("://")[2]), *request.headers.items()]
-        if request.body:
-            headers.append(("Content-Length", str(len(request.body))))
-        head = h11.Request(method=request.method, target=request.target, headers=headers)
-        parts = [self._h11.send(head), request.body and self._h11.send(h11.Data(data=request.body))]
-        return b"".join(filter(None, [*parts, self._h11.send(h11.EndOfMessage())]))
-
-    def _receive(self, data: bytes) -> None:
-        # Heads go to h11 alone, so that it holds nothing of a stream whose chunks are not for it.
-        while self._response is None and (end := data.find(_BLANK_LINE)) >= 0:
-            head, data = data[: end + len(_BLANK_LINE)], data[end + len(_BLANK_LINE) :]
-            self._h11.receive_data(head)
-            self._read(head_only=bool(data))
-            if not data:
-                return
-        if self._chunks is not None and data:
-            for body in self._chunks.decode(data):
-                self._whole_response().receive_data(body)
-            if self._chunks.rest is None:
-                return
-            data = self._chunks.rest
-            self._chunks = None
-        self._h11.receive_data(data)
-        self._read()
-
-    def _read(self, *, head_only: bool = False) -> None:
-        """Hand on what h11 makes of the bytes that have arrived."""
-        while not (self._complete or (head_only and self._response is not None)):
-            event = self._h11.next_event()
-            if isinstance(event, h11.Data):
-                self._whole_response().receive_data(bytes(event.data))
-            elif isinstance(event, h11.Response):
-                self._begin_response(event)
-            elif isinstance(event, h11.EndOfMessage):
-                self._whole_response().receive_data(b"")
-                self._end_response()
-            elif not isinstance(event, h11.InformationalResponse):  # RFC 9110, section 15.2: 1xx may come before
-                break
-        if self._response is None:
-            self._look_at_the_beginning()
-
-    def _begin_response(self, head: h11.Response) -> None:
-        assert self._send is not None, "there is no response without a request"
-        if head_size(head) > MAX_HEAD_SIZE:  # h11 measures only a head that comes in pieces
-            raise RemoteProtocolError(f"the response's headers are larger than {MAX_HEAD_SIZE} bytes")
-        self._response = self._send.response(head.status_code, head.headers)
-        if self._response.stream is not None and self._response.headers.get("transfer-encoding") and not self._ahead():
-            self._chunks = ChunkDecoder()  # h11 knows no other transfer coding
-
-    def _whole_response(self) -> Response:
-        assert self._response is not None, "h11 gives a response before its body and its end"
-        return self._response
-
-    def _end_response(self) -> None:
-        self._complete = True
-        if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
-            ahead = self._ahead()
-            self._h11.start_next_cycle()
-            if ahead:
-                self._fault = RemoteProtocolError("the server sent more than the response")
-
-    def _ahead(self) -> bytes:
-        """What h11 has received and not read."""
-        return self._h11.trailing_data[0]
-
-    def _look_at_the_beginning(self) -> None:
-        # RFC 9112, section 4: h11 waits for the end of the headers before it looks at what they begin with.
-        if not b"HTTP/".startswith(self._beginning):
-            raise RemoteProtocolError("the server does not speak HTTP/1.1")
+    def _receive(self, reader: ResponseReader, send: Send, data: bytes) -> None:
+        for event in reader.read(data):
+            if not isinstance(event, bytes):
+                self._response = send.response(event.status_code, event.headers)
+                continue
+            assert self._response is not None, "a response has a head before its body and its end"
+            self._response.receive_data(event)
+            if not event:
+                self._complete = True
+                if reader.keep_alive and reader.ahead:
+                    self._fault = RemoteProtocolError(_UNEXPECTED)
 
     def _broken(self, error: h11.RemoteProtocolError) -> HestiaError:
         assert self._send is not None, "what arrives without a request never comes to h11"

@@ -106,10 +106,10 @@ def test_what_is_told_of_bytes_that_belong_to_no_response() -> None:
     early.receive_data(b"HTTP/1.1 200 OK\r\n\r\n")
     with pytest.raises(LocalProtocolError, match="cannot be used again") as caught:
         early.send(operations.health())
-    assert str(caught.value.__cause__).endswith("the server sent something that nobody asked for")
+    assert str(caught.value.__cause__).endswith("unexpected data on an idle connection")
 
     late = asked()
     late.receive_data(response() + response())
     with pytest.raises(LocalProtocolError, match="cannot be used again") as caught:
         late.send(operations.health())
-    assert str(caught.value.__cause__).endswith("the server sent more than the response")
+    assert str(caught.value.__cause__).endswith("unexpected data on an idle connection")

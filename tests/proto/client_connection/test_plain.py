@@ -1,0 +1,72 @@
+"""Which responses are read without h11, from the first byte or up to what is not plain."""
+
+from __future__ import annotations
+
+import pytest
+from exchanging import EVENTS, HEALTH, HEALTH_BODY, STREAM_HEAD, asked, chunks, listening, payloads, receive, response
+
+from hestiaos_proto import ClientConnection
+
+
+def by_h11(connection: ClientConnection) -> bool:
+    assert connection._reader is not None
+    return connection._reader._h11 is not None
+
+
+def test_a_plain_response() -> None:
+    connection = asked()
+    receive(connection, response())
+    assert connection.result == HEALTH
+    assert not by_h11(connection)
+
+
+def test_a_stream_in_plain_chunks_up_to_the_last_one() -> None:
+    for pieces in ([STREAM_HEAD, *map(chunks, payloads())], [STREAM_HEAD + chunks(*payloads())]):
+        connection = listening()
+        assert receive(connection, *pieces) == EVENTS
+        assert not by_h11(connection)
+        receive(connection, b"0\r\n\r\n")
+        assert by_h11(connection)
+        assert connection.reusable
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        response(HEALTH_BODY, "X: \xe9"),
+        response(HEALTH_BODY, "X: y", " folded"),
+        response(HEALTH_BODY, f"Content-Length: {len(HEALTH_BODY)}"),
+        response(HEALTH_BODY, "Connection: keep-alive, x"),
+        response(version="1.0"),
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" + response(),
+    ],
+)
+def test_any_other_is_h11_s_from_its_first_byte(data: bytes) -> None:
+    connection = asked()
+    receive(connection, data)
+    assert connection.result == HEALTH
+    assert by_h11(connection)
+
+
+def test_a_request_that_is_not_plain_makes_its_response_h11_s() -> None:
+    connection = asked(headers={"Connection": "keep-alive"})
+    receive(connection, response())
+    assert connection.result == HEALTH
+    assert by_h11(connection)
+    assert connection.reusable
+
+
+def test_a_request_that_ends_the_connection() -> None:
+    connection = asked(headers={"Connection": "close"})
+    receive(connection, response())
+    assert connection.result == HEALTH
+    assert not connection.reusable
+
+
+def test_a_head_that_comes_in_pieces_is_h11_s() -> None:
+    data = response()
+    for cut in range(1, data.index(b"\r\n\r\n") + 4):
+        connection = asked()
+        receive(connection, data[:cut], data[cut:])
+        assert connection.result == HEALTH
+        assert by_h11(connection)
