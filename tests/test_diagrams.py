@@ -36,14 +36,14 @@ def cells(table: str) -> Iterable[Step]:
     for state, *row in rows:
         for label, cell in zip(head, row, strict=True):
             after = cell.partition(":")[2] or cell
-            if not {state[-1], after[-1]} & {"!"} and re.fullmatch("[a-z]+", after):
+            if not {state[-1], after[-1]} & {"!"} and re.fullmatch("[A-Za-z_]+", after):
                 yield state, label, after
 
 
 def client() -> str:
     tables = runpy.run_path(str(HERE / "properties" / "test_every_client_input.py"))
     steps = [step for step in cells(tables["TABLE"]) if step[2] not in ("refused", "same", step[0])]
-    return draw("free", steps)
+    return draw("IDLE", steps)
 
 
 def server() -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from enum import Enum
 from typing import Any
 
 import h11
@@ -22,9 +24,21 @@ from hestiaos_proto.errors import (
 from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.operations import Operation
 
-__all__ = ["ClientConnection"]
+__all__ = ["ClientConnection", "ConnectionState"]
 
 _UNEXPECTED = "unexpected data on an idle connection"
+
+
+class ConnectionState(Enum):
+    """Where a `ClientConnection` is. In ERROR its `fault` says why."""
+
+    IDLE = "nothing has been sent"
+    WAITING = "a request was sent, and nothing of its response is known"
+    BODY = "the response's head has arrived, and its body arrives"
+    STREAMING = "the head of an event stream has arrived, and its events arrive"
+    DONE = "the response has arrived whole, and another request can be sent"
+    CLOSED = "the connection has ended, or ends with the response that has arrived whole"
+    ERROR = "the connection was lost, or something was wrong"
 
 
 class ClientConnection:
@@ -32,7 +46,7 @@ class ClientConnection:
 
     `send` starts an operation, `receive_data` takes what arrives for it. `events` gives its stream's events and raises
     what went wrong; once `finished`, `result` is what it came to. Then the next one may be sent, if the connection is
-    `reusable`. It makes no repeat: that is what `call` is for, whose `Send` it takes as it takes an operation.
+    `reusable`. It makes no repeat: that is what `call_flow` is for, whose `Send` it takes as it takes an operation.
     """
 
     def __init__(
@@ -40,16 +54,30 @@ class ClientConnection:
     ) -> None:
         self._config = config if config is not None else Config(base_url=base_url, api_key=api_key)
         self._send: Send | None = None
-        self._response: Response | None = None
         self._reader: ResponseReader | None = None
-        self._complete = False
+        self._response: Response | None = None
+        self._complete = False  # the response has arrived to its end
         self._served = False  # an operation before this one
         self._closed = False
         self._fault: HestiaError | None = None
 
     def __repr__(self) -> str:
-        state = "free" if self.reusable else "done for" if self.finished else "busy"
-        return f"ClientConnection({self._config.base_url!r}, {state})"
+        return f"ClientConnection({self._config.base_url!r}, {self.state.name})"
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where the connection is."""
+        if self._fault is not None:
+            return ConnectionState.ERROR
+        if self._closed or (self._complete and self._reader is not None and not self._reader.keep_alive):
+            return ConnectionState.CLOSED
+        if self._send is None:
+            return ConnectionState.IDLE
+        if self._complete:
+            return ConnectionState.DONE
+        if self._response is None:
+            return ConnectionState.WAITING
+        return ConnectionState.BODY if self._response.stream is None else ConnectionState.STREAMING
 
     @property
     def reply(self) -> Response | HestiaError | None:
@@ -57,8 +85,10 @@ class ClientConnection:
 
         The response of a stream is the answer as soon as its head is here, any other when `finished`.
         """
-        cut = self._fault is not None and not self._complete
-        return self._fault if cut and (self._response is None or self._response.stream is None) else self._response
+        response = self._response
+        if self._fault is None or (response is not None and (response.complete or response.stream is not None)):
+            return response
+        return self._fault
 
     @property
     def answered(self) -> bool:
@@ -68,16 +98,17 @@ class ClientConnection:
     @property
     def finished(self) -> bool:
         """Whether nothing more has to be received for the operation, because it is answered or cannot be."""
-        stream = self._response.stream if self._response is not None else None
-        return (
-            self._send is None or self._complete or self._fault is not None or (stream is not None and stream.finished)
+        if self._send is None or self._complete or self._fault is not None:
+            return True
+        response = self._response
+        return response is not None and (
+            response.complete or (response.stream is not None and response.stream.finished)
         )
 
     @property
     def reusable(self) -> bool:
         """Whether another operation can be sent now: the last was answered whole, and nobody wants to close."""
-        idle = self._reader is None or (self._complete and self._reader.keep_alive)
-        return idle and not self._closed and self._fault is None
+        return self.state in (ConnectionState.IDLE, ConnectionState.DONE)
 
     @property
     def result(self) -> Any:
@@ -140,8 +171,9 @@ class ClientConnection:
         if isinstance(error, ConnectionLost):
             error.stale = self._served and self._reader is not None and not self._reader.begun
         self._fault = error
-        if self._response is not None and self._response.stream is not None and not self._complete:
-            self._response.connection_lost(error)
+        if self._response is not None and not self._complete:
+            with suppress(HestiaError):  # it raises the fault, where that is the answer
+                self._response.connection_lost(error)
 
     def events(self) -> Iterator[StreamEvent]:
         """The operation's events that are complete; an operation that is no stream has none.
@@ -163,7 +195,7 @@ class ClientConnection:
             self._response.receive_data(event)
             if not event:
                 self._complete = True
-                if reader.keep_alive and reader.ahead:
+                if reader.ahead:
                     self._fault = RemoteProtocolError(_UNEXPECTED)
 
     def _broken(self, error: h11.RemoteProtocolError) -> HestiaError:

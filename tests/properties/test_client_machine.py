@@ -30,6 +30,7 @@ from hestiaos_proto import (
     TimedOut,
     operations,
 )
+from hestiaos_proto.connection import ConnectionState
 
 HEALTH = b'{"status":"ok","version":"1","uptime_seconds":2}'
 BLOCKED = b'{"error":"e","code":"GOVERNANCE_BLOCK","message":"no","trace_id":"t"}'
@@ -46,6 +47,7 @@ class Script:
     broken: int | None = None  # where it stops being HTTP/1.1
     kept: bool = True  # whether the connection goes on behind it
     result: object = None  # what it comes to, or the class of what is raised
+    refusal: bool = False  # whose status is its result, whatever happens to its body
     events: tuple[tuple[int, StreamEvent], ...] = ()
     wrong: int | None = None  # where the stream breaks the frozen order
     beat: int | None = None  # where a heartbeat comes behind `done`
@@ -104,6 +106,7 @@ def whole_answers(draw: st.DrawFn) -> Script:
         whole=None if way == "end" else len(wire),
         kept=way != "end" and not closing,
         result=result,
+        refusal=not status.startswith(b"2"),
     )
 
 
@@ -167,6 +170,7 @@ def broken_answers(draw: st.DrawFn) -> Script:
         head=script.head,
         broken=len(wire),
         result=script.result,
+        refusal=script.refusal,
         events=script.events,
         wrong=script.wrong,
     )
@@ -319,7 +323,7 @@ class ClientMachine(RuleBasedStateMachine):
             assert self.is_finished
             assert isinstance(self._outcome, type)
             assert type(error) is self._outcome
-            assert self.whole or self.told in (None, error)
+            assert self.whole or self._is_refusal or self.told in (None, error)
             if isinstance(error, ConnectionLost):
                 assert error.stale == (self.served and self.at == 0)
             return
@@ -385,6 +389,10 @@ class ClientMachine(RuleBasedStateMachine):
         return self._head_is_here and self.script is not None and self.script.streams
 
     @property
+    def _is_refusal(self) -> bool:
+        return self._head_is_here and self.script is not None and self.script.refusal
+
+    @property
     def _arrived(self) -> list[StreamEvent]:
         assert self.script is not None
         return [event for place, event in self.script.events if self._is_here(place)]
@@ -399,9 +407,21 @@ class ClientMachine(RuleBasedStateMachine):
         return not self.asking and kept and not self.closed and self.fault is None
 
     @property
+    def state(self) -> ConnectionState:
+        if self.fault is not None:
+            return ConnectionState.ERROR
+        if self.closed or (self.whole and not self.is_reusable):
+            return ConnectionState.CLOSED
+        if self.script is None or self.whole:
+            return ConnectionState.IDLE if self.script is None else ConnectionState.DONE
+        if not self._head_is_here:
+            return ConnectionState.WAITING
+        return ConnectionState.STREAMING if self.script.streams else ConnectionState.BODY
+
+    @property
     def _outcome(self) -> object:
         assert self.script is not None
-        return self.script.result if self.whole else self.fault
+        return self.script.result if self.whole or self._is_refusal else self.fault
 
     @property
     def _raises(self) -> bool:
@@ -413,15 +433,15 @@ class ClientMachine(RuleBasedStateMachine):
     def it_tells_whether_it_has_finished_and_can_go_on(self) -> None:
         assert self.connection.finished == self.is_finished
         assert self.connection.reusable == self.is_reusable
-        state = "free" if self.is_reusable else "done for" if self.is_finished else "busy"
-        assert repr(self.connection).endswith(f", {state})")
+        assert self.connection.state is self.state
+        assert repr(self.connection).endswith(f", {self.state.name})")
 
     @invariant()
     def it_replies_from_the_head_on(self) -> None:
         if self.script is None:
             return
         reply = self.connection.reply
-        if self.fault is not None and not self.whole and not self._is_stream:
+        if self.fault is not None and not self.whole and not self._is_stream and not self._is_refusal:
             assert isinstance(reply, self.fault)
             assert self.told in (None, reply)
         elif self._head_is_here:

@@ -22,47 +22,58 @@ from hestiaos_proto import (
     operations,
 )
 
+# A state is the connection's own, with what it has besides: why it is in ERROR, or what was answered before.
 # `reply`, `result` and what `events` raises, by the names of their classes; a dash is nothing, a star is anything.
 LOOKS = """
-              finished reusable reply               result              events
- free         yes      yes      -                   LocalProtocolError  -
- waiting      no       no       -                   LocalProtocolError  -
- body         no       no       Response            LocalProtocolError  -
- stream       no       no       Response            LocalProtocolError  -
- answered     yes      yes      Response            HealthResponse      -
- streamed     yes      yes      Response            RunStream           -
- failed       yes      no       RemoteProtocolError RemoteProtocolError RemoteProtocolError
- lost         yes      no       ConnectionLost      ConnectionLost      ConnectionLost
- late         yes      no       TimedOut            TimedOut            TimedOut
- broken       yes      no       Response            RunStream           RemoteProtocolError
- interrupted  yes      no       Response            RunStream           StreamInterrupted
- overdue      yes      no       Response            RunStream           TimedOut
- short        yes      yes      Response            RunStream           StreamInterrupted
- spent        yes      no       Response            HealthResponse      -
- exhausted    yes      no       Response            RunStream           -
- closed       yes      no       *                   LocalProtocolError  -
+                   finished reusable reply               result              events
+ IDLE              yes      yes      -                   LocalProtocolError  -
+ WAITING           no       no       -                   LocalProtocolError  -
+ BODY              no       no       Response            LocalProtocolError  -
+ BODY_refusal      no       no       Response            LocalProtocolError  -
+ STREAMING         no       no       Response            LocalProtocolError  -
+ DONE              yes      yes      Response            HealthResponse      -
+ DONE_refusal      yes      yes      Response            ServerError         ServerError
+ DONE_stream       yes      yes      Response            RunStream           -
+ DONE_short        yes      yes      Response            RunStream           StreamInterrupted
+ ERROR_wrong       yes      no       RemoteProtocolError RemoteProtocolError RemoteProtocolError
+ ERROR_lost        yes      no       ConnectionLost      ConnectionLost      ConnectionLost
+ ERROR_late        yes      no       TimedOut            TimedOut            TimedOut
+ ERROR_refusal     yes      no       Response            ServerError         ServerError
+ ERROR_stream      yes      no       Response            RunStream           RemoteProtocolError
+ ERROR_interrupted yes      no       Response            RunStream           StreamInterrupted
+ ERROR_late_stream yes      no       Response            RunStream           TimedOut
+ ERROR_after       yes      no       Response            HealthResponse      -
+ ERROR_afterwards  yes      no       Response            RunStream           -
+ ERROR_unasked     yes      no       *                   LocalProtocolError  -
+ CLOSED            yes      no       -                   LocalProtocolError  -
+ CLOSED_after      yes      no       Response            HealthResponse      -
+ CLOSED_afterwards yes      no       Response            RunStream           -
 """
 # `refused` is a LocalProtocolError that leaves all as it was; `same` leaves all as it was and raises nothing. A state
 # with an exclamation mark is one in which the connection's end has come: nothing can be received any more.
 TABLE = """
-              send     head     data     event    end      EOF          garbage  lost         late
- free         waiting  closed   closed   closed   closed   closed       closed   closed       closed
- waiting      refused  body     failed   failed   failed   lost         failed   lost         late
- body         refused  failed   body     body     answered lost         failed   lost         late
- stream       refused  broken   stream   stream   short    interrupted  broken   interrupted  overdue
- answered     waiting  spent    spent    spent    spent    spent        spent    spent        spent
- streamed     waiting  exhausted exhausted exhausted exhausted exhausted exhausted exhausted exhausted
- failed       refused  same     same     same     same     same         same     same         same
- broken       refused  same     same     same     same     same         same     same         same
- spent        refused  same     same     same     same     same         same     same         same
- closed!      refused  refused  refused  refused  refused  refused      refused  closed       closed
- spent!       refused  refused  refused  refused  refused  refused      refused  same         same
- lost!        refused  refused  refused  refused  refused  refused      refused  same         same
- interrupted! refused  refused  refused  refused  refused  refused      refused  same         same
-"""
+                    send     head             data             event            end              EOF               garbage          lost              late
+ IDLE               WAITING  ERROR_unasked    ERROR_unasked    ERROR_unasked    ERROR_unasked    CLOSED            ERROR_unasked    ERROR_unasked     ERROR_unasked
+ WAITING            refused  BODY             ERROR_wrong      ERROR_wrong      ERROR_wrong      ERROR_lost        ERROR_wrong      ERROR_lost        ERROR_late
+ BODY               refused  ERROR_wrong      BODY             BODY             DONE             ERROR_lost        ERROR_wrong      ERROR_lost        ERROR_late
+ BODY_refusal       refused  ERROR_refusal    BODY_refusal     BODY_refusal     DONE_refusal     ERROR_refusal     ERROR_refusal    ERROR_refusal     ERROR_refusal
+ STREAMING          refused  ERROR_stream     STREAMING        STREAMING        DONE_short       ERROR_interrupted ERROR_stream     ERROR_interrupted ERROR_late_stream
+ DONE               WAITING  ERROR_after      ERROR_after      ERROR_after      ERROR_after      CLOSED_after      ERROR_after      ERROR_after       ERROR_after
+ DONE_stream        WAITING  ERROR_afterwards ERROR_afterwards ERROR_afterwards ERROR_afterwards CLOSED_afterwards ERROR_afterwards ERROR_afterwards  ERROR_afterwards
+ ERROR_wrong        refused  same             same             same             same             same              same             same              same
+ ERROR_stream       refused  same             same             same             same             same              same             same              same
+ ERROR_refusal      refused  same             same             same             same             same              same             same              same
+ ERROR_after        refused  same             same             same             same             same              same             same              same
+ ERROR_unasked      refused  same             same             same             same             same              same             same              same
+ CLOSED!            refused  refused          refused          refused          refused          refused           refused          ERROR_unasked     ERROR_unasked
+ CLOSED_after!      refused  refused          refused          refused          refused          refused           refused          ERROR_after       ERROR_after
+ ERROR_lost!        refused  refused          refused          refused          refused          refused           refused          same              same
+ ERROR_interrupted! refused  refused          refused          refused          refused          refused           refused          same              same
+"""  # noqa: E501
 
 BODY = b'{"status":"ok","version":"1","uptime_seconds":2}'
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+REFUSAL = JSON.replace(b"200 OK", b"503 Busy")
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -102,19 +113,22 @@ INPUTS: dict[str, Input] = {
     "late": lambda connection, _: connection.connection_lost(TimedOut("slow")),
 }
 WAYS: dict[str, list[object]] = {
-    "free": [],
-    "waiting": [operations.health()],
-    "body": [operations.health(), JSON + chunk(BODY)],
-    "stream": [operations.run_stream("x"), SSE + event("start")],
-    "answered": [operations.health(), ANSWER],
-    "streamed": [operations.run_stream("x"), RUN],
-    "failed": [operations.health(), GARBAGE],
-    "broken": [operations.run_stream("x"), SSE + event("start") + GARBAGE],
-    "spent": [operations.health(), ANSWER, GARBAGE],
-    "closed!": [b""],
-    "spent!": [operations.health(), ANSWER, b""],
-    "lost!": [operations.health(), JSON, b""],
-    "interrupted!": [operations.run_stream("x"), SSE, b""],
+    "IDLE": [],
+    "WAITING": [operations.health()],
+    "BODY": [operations.health(), JSON + chunk(BODY)],
+    "BODY_refusal": [operations.health(), REFUSAL + chunk(BODY)],
+    "STREAMING": [operations.run_stream("x"), SSE + event("start")],
+    "DONE": [operations.health(), ANSWER],
+    "DONE_stream": [operations.run_stream("x"), RUN],
+    "ERROR_wrong": [operations.health(), GARBAGE],
+    "ERROR_stream": [operations.run_stream("x"), SSE + event("start") + GARBAGE],
+    "ERROR_refusal": [operations.health(), REFUSAL + chunk(BODY) + GARBAGE],
+    "ERROR_after": [operations.health(), ANSWER, GARBAGE],
+    "ERROR_unasked": [GARBAGE],
+    "CLOSED!": [b""],
+    "CLOSED_after!": [operations.health(), ANSWER, b""],
+    "ERROR_lost!": [operations.health(), JSON, b""],
+    "ERROR_interrupted!": [operations.run_stream("x"), SSE, b""],
 }
 
 
@@ -156,6 +170,7 @@ def looks(connection: ClientConnection) -> dict[str, str]:
         result = type(error).__name__
     reply: Any = connection.reply
     return {
+        "state": connection.state.name,
         "finished": "yes" if connection.finished else "no",
         "reusable": "yes" if connection.reusable else "no",
         "reply": "-" if reply is None else type(reply).__name__,
@@ -165,7 +180,9 @@ def looks(connection: ClientConnection) -> dict[str, str]:
 
 
 def expected(state: str, seen: dict[str, str]) -> dict[str, str]:
-    return {name: seen[name] if told == "*" else told for name, told in STATES[state.rstrip("!")].items()}
+    state = state.rstrip("!")
+    told = {"state": state.partition("_")[0], **STATES[state]}
+    return {name: seen[name] if said == "*" else said for name, said in told.items()}
 
 
 def test_no_pair_is_missing() -> None:
@@ -186,7 +203,7 @@ def test_each_state_looks_as_the_table_says(state: str) -> None:
 def test_each_pair(state: str, step: str) -> None:
     """Whole and byte by byte, on a first operation and on a second."""
     after = LEADS[state][step]
-    for served in (False, True) if state not in ("free", "closed!") else (False,):
+    for served in (False, True) if state not in ("IDLE", "ERROR_unasked", "CLOSED!") else (False,):
         for size in (10**6, 1):
             connection = connection_in(state, served=served)
             before = looks(connection)
@@ -199,7 +216,7 @@ def test_each_pair(state: str, step: str) -> None:
             assert seen == (before if after in ("refused", "same") else expected(after, seen))
 
 
-@pytest.mark.parametrize("state", [state for state, row in LEADS.items() if row["send"] == "waiting"])
+@pytest.mark.parametrize("state", [state for state, row in LEADS.items() if row["send"] == "WAITING"])
 def test_what_can_be_sent_is_answered(state: str) -> None:
     connection = connection_in(state, served=False)
     connection.send(operations.health())
@@ -208,11 +225,12 @@ def test_what_can_be_sent_is_answered(state: str) -> None:
     assert connection.reusable
 
 
-@pytest.mark.parametrize("state", ["waiting", "body", "stream"])
+@pytest.mark.parametrize("state", ["WAITING", "BODY", "STREAMING"])
 def test_a_refused_send_does_not_disturb_what_is_under_way(state: str) -> None:
     connection = connection_in(state, served=True)
     with pytest.raises(LocalProtocolError):
         connection.send(operations.health())
-    rest = {"waiting": ANSWER, "body": END, "stream": event("final") + event("done") + END}[state]
+    rest = {"WAITING": ANSWER, "BODY": END, "STREAMING": event("final") + event("done") + END}[state]
     connection.receive_data(rest)
-    assert looks(connection) == STATES["streamed" if state == "stream" else "answered"]
+    after = "DONE_stream" if state == "STREAMING" else "DONE"
+    assert looks(connection) == expected(after, {})

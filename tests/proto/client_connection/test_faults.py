@@ -151,7 +151,9 @@ class TestConnectionLost:
 
     def test_a_deadline_that_has_passed(self) -> None:
         now = [0.0]
-        steps = call_flow(operations.health(), Config(), Runtime(lambda: now[0], lambda: 0.0, Random(1)), options={"deadline": 5.0})
+        steps = call_flow(
+            operations.health(), Config(), Runtime(lambda: now[0], lambda: 0.0, Random(1)), options={"deadline": 5.0}
+        )
         connection = ClientConnection()
         step = next(steps)
         assert isinstance(step, Send)

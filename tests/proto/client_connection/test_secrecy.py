@@ -32,7 +32,7 @@ class TestSecrecy:
         seen.append(repr(connection))
         connection.receive_data(b"")
         seen.append(repr(connection))
-        assert seen == [f"ClientConnection('http://h', {state})" for state in ("free", "busy", "done for")]
+        assert seen == [f"ClientConnection('http://h', {state})" for state in ("IDLE", "WAITING", "ERROR")]
 
     @pytest.mark.parametrize("operation", [operations.health(), operations.run_stream("x")], ids=lambda o: o.name)
     def test_what_the_server_repeats_is_masked(self, operation: Operation[Any]) -> None:
