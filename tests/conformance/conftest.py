@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,17 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.bindings import BINDINGS, KEY, SECRET
+from tests.support.rows import read_rows
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "support"))  # with importlib's mode a test folder is not importable by itself
-pytest.register_assert_rewrite("bindings", "peer", "scenario", "selecting", "wire")
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _PATIENCE = 10.0  # seconds for what ends by itself, such as the other side of a connection
 _results: dict[tuple[str, str], str] = {}
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "fault(row): the row of faults.md that a scenario walks")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,8 +77,6 @@ class _Log(logging.Handler):
 @pytest.fixture(autouse=True)
 def logs_nothing_secret() -> Iterator[None]:
     """No log line, of whatever library and level, holds the API key or a secret."""
-    from bindings import KEY, SECRET
-
     log = _Log(KEY, SECRET)
     loggers = [logging.getLogger(name) for name in (None, "httpx", "httpcore")]
     before = [(logger, logger.level, logger.propagate) for logger in loggers]
@@ -113,9 +107,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not _results:
         return
-    from bindings import BINDINGS
-    from rows import read_rows
-
     names = [binding.name for binding in BINDINGS]
     write = terminalreporter.write_line
     terminalreporter.section("faults x bindings")

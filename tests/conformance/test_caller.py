@@ -16,12 +16,12 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 import pytest
-from bindings import ASYNC, BINDINGS, BLOCKING, SECRET, HttpxSync, InProcess, Session
-from peer import Peer, Script, interrupt, send, silence
-from scenario import fault
-from wire import START, STREAM_HEAD, chunk, event
 
 from hestiaos import LocalProtocolError, StreamEvent
+from tests.support.bindings import ASYNC, BINDINGS, BLOCKING, SECRET, HttpxSync, InProcess, Session
+from tests.support.peer import Peer, Script, interrupt, send, silence
+from tests.support.scenario import fault
+from tests.support.wire import START, STREAM_HEAD, chunk, event
 
 T = TypeVar("T")
 

@@ -12,13 +12,14 @@ from random import Random
 
 import pytest
 import trustme
-from bindings import BINDINGS, KEY, Session
-from peer import Peer, close, full_backlog, send, unused_url
-from scenario import fault
-from selecting import SEED
-from wire import RUN, ok
 
 from hestiaos import ConnectFailed, ConnectionLost, HestiaError, TimedOut
+from tests.support.bindings import BINDINGS, KEY, Session
+from tests.support.peer import Peer, close, send
+from tests.support.ports import full_backlog, unused_url
+from tests.support.scenario import fault
+from tests.support.selecting import SEED
+from tests.support.wire import RUN, ok
 
 _watched: dict[int, Callable[[], None]] = {}  # what happens before a connect to that port
 _watching = False

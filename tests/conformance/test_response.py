@@ -12,12 +12,6 @@ from functools import cache
 from typing import Any
 
 import pytest
-from bindings import KEY, REMOTE, SECRET, HttpxAsyncio, HttpxSync, HttpxTrio, Session
-from measures import memory_stays_bounded
-from peer import Peer, Request, Script, Step, close, drip, flood, half_close, reset, send, silence
-from scenario import fault
-from statuses import refusals
-from wire import LAST_CHUNK, RUN, chunk, chunked, ok, response, to_json
 
 from hestiaos import (
     ConnectionLost,
@@ -29,6 +23,12 @@ from hestiaos import (
     TimedOut,
     TransportError,
 )
+from tests.support.bindings import KEY, REMOTE, SECRET, HttpxAsyncio, HttpxSync, HttpxTrio, Session
+from tests.support.measures import memory_stays_bounded
+from tests.support.peer import Peer, Request, Script, Step, close, drip, flood, half_close, reset, send, silence
+from tests.support.scenario import fault
+from tests.support.statuses import refusals
+from tests.support.wire import LAST_CHUNK, RUN, chunk, chunked, ok, response, to_json
 
 GOOD = ok(RUN)
 HEAD = GOOD[: GOOD.index(b"\r\n\r\n") + 4]

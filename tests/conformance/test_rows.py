@@ -6,7 +6,7 @@ import ast
 from collections import Counter
 from pathlib import Path
 
-from rows import read_rows
+from tests.support.rows import read_rows
 
 HERE = Path(__file__).parent
 

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from bindings import KEY, Session
-from measures import memory_stays_bounded
-from peer import Peer, Script, close, drip, flood, pause, reset, send, silence
-from scenario import fault
-from statuses import refusals
-from wire import (
+
+from hestiaos import ConnectionLost, HestiaError, RemoteProtocolError, StreamEvent, StreamInterrupted, TimedOut
+from tests.support.bindings import KEY, Session
+from tests.support.measures import memory_stays_bounded
+from tests.support.peer import Peer, Script, close, drip, flood, pause, reset, send, silence
+from tests.support.scenario import fault
+from tests.support.statuses import refusals
+from tests.support.wire import (
     CLOSING_STREAM_HEAD,
     DONE,
     FINAL,
@@ -32,8 +34,6 @@ from wire import (
     stream,
     to_json,
 )
-
-from hestiaos import ConnectionLost, HestiaError, RemoteProtocolError, StreamEvent, StreamInterrupted, TimedOut
 
 LIMIT = 16 * 1024 * 1024
 

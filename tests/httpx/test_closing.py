@@ -15,11 +15,11 @@ import anyio.lowlevel
 import anyio.to_thread
 import httpx
 import pytest
-from peer import Connection, Peer, send, silence
-from wire import DONE, FINAL, LAST_CHUNK, START, STREAM_HEAD, TOKEN, chunk, event, response
 
 from hestiaos import AsyncClient, Client, ConnectionLost, HestiaError, LocalProtocolError, StreamInterrupted
 from hestiaos_proto.event_streams import EventStreamBase
+from tests.support.peer import Connection, Peer, send, silence
+from tests.support.wire import DONE, FINAL, LAST_CHUNK, START, STREAM_HEAD, TOKEN, chunk, event, response
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 PATIENCE = 10.0  # seconds; far below what anything here would wait for by itself

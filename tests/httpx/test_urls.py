@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from peer import Peer, send
 
 from hestiaos import (
     AsyncClient,
@@ -18,6 +17,7 @@ from hestiaos import (
     RemoteProtocolError,
     StatusError,
 )
+from tests.support.peer import Peer, send
 
 ONE = httpx.Limits(max_connections=1)
 NO_HOSTS = ["http://999.1.1.1:80", "http://xn--zz99999", "http://a..b", f"http://{'a' * 64}.com"]

@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Self
 
 from attrs import frozen
-from wire import GOOD_BODIES, GOOD_STREAM, ok
+
+from tests.support.wire import GOOD_BODIES, GOOD_STREAM, ok
 
 PATIENCE = 10.0  # seconds; a peer that waits longer for anything has found a fault
 
@@ -162,7 +163,7 @@ class Peer:
     """A server on a free port of this machine. It never outlives its `with` block.
 
     `greeting` is said on each connection before anything is heard. A `listener` that is given is bound and does not
-    listen before `listen`.
+    listen before `listen`. `answer` makes the script for a request when none is left, by default `good_answer`.
     """
 
     def __init__(
@@ -171,6 +172,7 @@ class Peer:
         tls: ssl.SSLContext | None = None,
         greeting: bytes = b"",
         listener: socket.socket | None = None,
+        answer: Callable[[Request], Script] | None = None,
     ) -> None:
         self.requests: list[Request] = []
         self.connections = 0
@@ -183,6 +185,7 @@ class Peer:
         self._scripts = deque(scripts)
         self._tls = tls
         self._greeting = greeting
+        self._answer = answer or good_answer
         self._sockets: set[socket.socket] = set()
         self._faults: list[BaseException] = []
         self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -217,8 +220,13 @@ class Peer:
         self._threads[0].start()
 
     def add(self, *scripts: Script) -> None:
-        """EncodedResponse the next requests so."""
+        """Answer the next requests so."""
         self._scripts.extend(scripts)
+
+    @property
+    def open(self) -> int:
+        """How many connections have not ended on this side."""
+        return len(self._sockets)
 
     def note_left(self) -> None:
         """The client has ended a connection."""
@@ -262,7 +270,7 @@ class Peer:
                     with self._changed:
                         self.requests.append(request)
                         self._changed.notify_all()
-                        script = self._scripts.popleft() if self._scripts else _good_answer(request)
+                        script = self._scripts.popleft() if self._scripts else self._answer(request)
                     for step in script:
                         step(connection)
         except Ended:
@@ -300,35 +308,8 @@ def _shut_down(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def _good_answer(request: Request) -> Script:
+def good_answer(request: Request) -> Script:
+    """What a good server answers."""
     if request.target.endswith("/stream"):
         return [send(GOOD_STREAM)]
     return [send(ok(GOOD_BODIES.get((request.method, request.target), {"value": "v"})))]
-
-
-@contextmanager
-def full_backlog() -> Iterator[str]:
-    """A URL to which every connect hangs: the listener accepts nobody, and its queue is full."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting: list[socket.socket] = []
-        try:
-            while len(waiting) < 64:
-                sock = socket.socket()
-                waiting.append(sock)
-                sock.settimeout(0.2)
-                try:
-                    sock.connect(listener.getsockname())
-                except TimeoutError:
-                    break
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            for sock in waiting:
-                sock.close()
-
-
-def unused_url(scheme: str = "http") -> str:
-    """A URL at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"

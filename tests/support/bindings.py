@@ -17,9 +17,9 @@ import anyio
 import pytest
 import trio
 from anyio.from_thread import start_blocking_portal
-from selecting import SelectorClient
 
 from hestiaos import AsyncClient, Client, HestiaError, LocalTransport, Platform, StreamEvent
+from tests.support.selecting import SelectorClient
 
 KEY = "-".join(["key", "4711", "secret"])  # put together, so that no traceback shows it as a line of the source
 SECRET = "-".join(["value", "0815", "secret"])

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from attrs import frozen
-from bindings import KEY
-from wire import response, to_json
 
 from hestiaos import (
     AuthenticationFailed,
@@ -19,6 +17,8 @@ from hestiaos import (
     ServerError,
     StatusError,
 )
+from tests.support.bindings import KEY
+from tests.support.wire import response, to_json
 
 STATUSES = (400, 401, 403, 404, 409, 413, 418, 422, 429, 500, 502, 503, 504)
 _CLASSES: dict[int, type[StatusError]] = {

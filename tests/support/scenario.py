@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from bindings import REMOTE, Session, params
+
+from tests.support.bindings import REMOTE, Session, params
 
 
 def fault(row: str, bindings: tuple[type[Session], ...] = REMOTE) -> Callable[[Any], Any]:

@@ -1,0 +1,1 @@
+"""What tests of several folders share: servers with faults, one face for every client, and measures."""
