@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.bindings import BINDINGS, KEY, SECRET
+from tests.support.leftovers import left_over, open_things
 from tests.support.rows import read_rows
 
 HERE = Path(__file__).parent
 
-_DESCRIPTORS = Path("/proc/self/fd")
-_PATIENCE = 10.0  # seconds for what ends by itself, such as the other side of a connection
 _results: dict[tuple[str, str], str] = {}
 
 
@@ -36,27 +31,9 @@ def _collects_quickly() -> Iterator[None]:
 def leaves_nothing(_collects_quickly: None) -> Iterator[None]:
     """No file descriptor and no thread is left behind. Tasks are counted by the session that has the event loop."""
     gc.collect()
-    before = _open_things()
+    before = open_things()
     yield
-    end = time.monotonic() + _PATIENCE
-    while (left := _open_things() - before) and time.monotonic() < end:
-        gc.collect()
-        threading.Event().wait(0.01)
-    assert not left
-
-
-def _open_things() -> set[str]:
-    # trio keeps the threads in which it looks up names for ten seconds, for whichever run comes next.
-    threads = {f"thread {each.ident} {each.name}" for each in threading.enumerate() if not each.name.startswith("Trio")}
-    return threads | _descriptors()
-
-
-def _descriptors() -> set[str]:
-    found = set()
-    for each in _DESCRIPTORS.iterdir() if _DESCRIPTORS.exists() else ():
-        with suppress(OSError):  # the one by which the folder was read
-            found.add(f"descriptor {each.name} {os.readlink(each)}")
-    return found
+    assert left_over(before) == set()
 
 
 class _Log(logging.Handler):
