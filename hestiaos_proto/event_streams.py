@@ -15,7 +15,7 @@ from hestiaos_proto.client_messages import Response
 from hestiaos_proto.config import seconds
 from hestiaos_proto.errors import HestiaError, LocalProtocolError
 from hestiaos_proto.events import StreamEvent
-from hestiaos_proto.hooks import ResponseInfo
+from hestiaos_proto.hooks import CallObserver, ResponseInfo
 from hestiaos_proto.operations import Operation
 from hestiaos_proto.stream import RunStream
 
@@ -30,6 +30,10 @@ class _EventStream:
     `timeout` bounds the whole stream, in seconds. Raises `ValueError` or `TypeError` for arguments that are wrong.
     """
 
+    # The class has these because `__del__` runs also where the constructor has raised.
+    _send: Send | None = None
+    _observer: CallObserver | None = None
+
     def __init__(
         self, context: CallContext, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
     ) -> None:
@@ -37,7 +41,6 @@ class _EventStream:
         bounded: CallOptions = {**options, "deadline": min(whole, default=None)}  # type: ignore[typeddict-item]  # mypy 2
         self._base_url = context.config.base_url
         self._flow, self._observer = context.begin(operation, bounded)
-        self._send: Send | None = None
         self._response: Response | None = None
         self._machine: RunStream | None = None
         self._ready: Iterator[StreamEvent] = iter(())  # what has arrived and has not been asked for
@@ -45,6 +48,9 @@ class _EventStream:
         self._error: HestiaError | None = None
         self._reading = False
         self._closed = False
+
+    def __del__(self) -> None:
+        self._tell_end()
 
     def __repr__(self) -> str:
         received = 0 if self._machine is None else self._machine.events_received
@@ -145,6 +151,11 @@ class EventStreamBase(_EventStream, ABC):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if self._send is not None:
+            self._end()
+        super().__del__()
 
     def close(self) -> None:
         """End the stream and its connection. A second time does nothing."""

@@ -84,25 +84,23 @@ def test_a_call_keeps_its_promises(
         operation,
         Config(retries=retries),
         Runtime(lambda: now[0], lambda: 1e9, source),
-        deadline=deadline,
+        options={"deadline": deadline},
     )
     sends: list[Send] = []
     answered: list[HestiaError | tuple[int, bytes | None]] = []
     keys: set[str | None] = set()
     stale = 0
-    reply: Any = None
     try:
+        step = next(steps)
         while True:
-            step = steps.send(reply) if sends or reply is not None else next(steps)
             if isinstance(step, Wait):
                 assert 0 <= step.seconds <= 60
                 last = answered[-1]
                 if not isinstance(last, tuple) or last[1] in (None, b"-5", b"soon"):
                     assert step.seconds <= min(8, 0.5 * 2 ** (len(sends) - stale - 1))
                 now[0] += step.seconds
-                reply = None
                 step = steps.send(None)
-            assert isinstance(step, Send)
+                assert isinstance(step, Send)
             if operation.name in STARTS_WORK:
                 assert not any(map(begun, answered))
             sends.append(step)
@@ -112,9 +110,11 @@ def test_a_call_keeps_its_promises(
             stale += (
                 isinstance(told, ConnectionLost) and told.stale and stale == 0 and operation.name not in STARTS_WORK
             )
-            reply = told
             if isinstance(told, tuple):
-                reply = Response(told[0], [] if told[1] is None else [(b"retry-after", told[1])])
+                headers = [] if told[1] is None else [(b"retry-after", told[1])]
+                step = steps.send(Response(told[0], headers))
+            else:
+                step = steps.throw(told)
     except (HestiaError, StopIteration):
         pass
     assert 1 <= len(sends) <= retries + 1 + stale

@@ -124,7 +124,7 @@ class Drive:
                 else:
                     self.sends.append(step)
                     reply = replies[min(len(self.sends), len(replies)) - 1]
-                    step = steps.send(reply if isinstance(reply, HestiaError) else reply(step))
+                    step = steps.throw(reply) if isinstance(reply, HestiaError) else steps.send(reply(step))
         except StopIteration as stop:
             self.result = stop.value
         except HestiaError as error:
@@ -392,15 +392,17 @@ class TestTime:
             assert send.deadline.left() == left
 
     def test_nothing_is_sent_once_the_deadline_has_passed(self, clock) -> None:
-        steps = call_flow(operations.health(), Config(), Runtime(clock, lambda: NOW, Fixed(0.5)), options={"deadline": 1.0})
+        runtime = Runtime(clock, lambda: NOW, Fixed(0.5))
+        steps = call_flow(operations.health(), Config(), runtime, options={"deadline": 1.0})
         next(steps)
-        assert isinstance(steps.send(ConnectFailed("x")), Wait)
+        assert isinstance(steps.throw(ConnectFailed("x")), Wait)
         clock.now += 5
         with pytest.raises(TimedOut, match="not done after its 1 s"):
             steps.send(None)
 
     def test_the_response_watches_the_deadline(self, clock) -> None:
-        send = next(call_flow(operations.health(), Config(), Runtime(clock, lambda: NOW, Fixed(0.5)), options={"deadline": 1.0}))
+        runtime = Runtime(clock, lambda: NOW, Fixed(0.5))
+        send = next(call_flow(operations.health(), Config(), runtime, options={"deadline": 1.0}))
         assert isinstance(send, Send)
         response = send.response(200, [])
         response.receive_data(b"{")
@@ -433,7 +435,7 @@ class TestResponse:
     def test_the_configs_limits_and_strictness_reach_it(self) -> None:
         send = self.send(operations.run_stream("x"), max_body_size=10, max_event_size=30, strict=False)
         with pytest.raises(RemoteProtocolError, match="larger than 10 bytes"):
-            send.response(500, []).receive_data(b"x" * 11)
+            send.response(200, []).receive_data(b"x" * 11)
         stream = send.response(200, [(b"content-type", b"text/event-stream")]).stream
         assert stream is not None
         stream.receive_data(b'data: {"type":"done"}\n')

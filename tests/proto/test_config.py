@@ -51,10 +51,10 @@ def test_base_urls(url: str, origin: str, root: str) -> None:
         ("http://:8000", "names no host"),
         ("http:///x", "names no host"),
         ("http://h:0", "names no port"),
-        ("http://h:65536", "is no URL"),
-        ("http://h:x", "is no URL"),
-        ("http://h:-1", "is no URL"),
-        ("http://[::1", "is no URL"),
+        ("http://h:65536", "is not a URL"),
+        ("http://h:x", "is not a URL"),
+        ("http://h:-1", "is not a URL"),
+        ("http://[::1", "is not a URL"),
         ("http://h?a=b", "may not have a query or a fragment"),
         ("http://h?", "may not have a query or a fragment"),
         ("http://h#x", "may not have a query or a fragment"),
@@ -106,23 +106,28 @@ def test_the_repr_shows_neither_the_key_nor_the_headers() -> None:
     assert "api_key=None" in repr(Config())
 
 
-@pytest.mark.parametrize("name", ["timeout", "deadline", "max_body_size", "max_event_size"])
-@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan"), float("inf"), "5"], ids=repr)
-def test_what_must_be_greater_than_0(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be a number greater than 0"):
+@pytest.mark.parametrize("name", ["timeout", "deadline"])
+@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan"), float("inf"), -float("inf"), 10**9], ids=repr)
+def test_a_duration_is_a_number_of_seconds_within_bounds(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a number of seconds greater than 0 and below 10"):
         Config(**{name: value})
-
-
-@pytest.mark.parametrize("name", ["timeout", "max_body_size", "max_event_size"])
-def test_only_a_deadline_may_be_none(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be a number greater than 0 .* not None"):
-        Config(**{name: None})
+    for valid in (1, 10**9 - 1, 0.001):
+        assert getattr(Config(**{name: valid}), name) == valid
 
 
 @pytest.mark.parametrize("name", ["max_body_size", "max_event_size"])
-def test_sizes_are_whole(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be a whole number of bytes, not 1.5"):
-        Config(**{name: 1.5})
+@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan"), float("inf"), 1.5, "5", None, 10**9], ids=repr)
+def test_a_size_is_a_whole_number_of_bytes_within_bounds(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of bytes greater than 0"):
+        Config(**{name: value})
+    for valid in (1, 10**9 - 1):
+        assert getattr(Config(**{name: valid}), name) == valid
+
+
+def test_only_a_deadline_may_be_none() -> None:
+    assert Config(deadline=None).deadline is None
+    with pytest.raises(ValueError, match="timeout must be a number of seconds, not None"):
+        Config(timeout=None)
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, "3", None], ids=repr)
@@ -134,7 +139,7 @@ def test_retries(value: Any) -> None:
 
 @pytest.mark.parametrize("name", ["", "X A", "X:", "X\n", "é", "X\0"], ids=ascii)
 def test_what_is_no_header_name(name: str) -> None:
-    with pytest.raises(ValueError, match="is no header name"):
+    with pytest.raises(ValueError, match="is not a header name"):
         Config(headers={name: "x"})
 
 
@@ -228,24 +233,12 @@ def test_where_to_connect_however_it_is_spelled(url: str, address: tuple[str, in
     assert (config.address, config.tls) == (address, tls)
 
 
-@pytest.mark.parametrize("name", ["timeout", "deadline", "max_body_size", "max_event_size"])
-def test_what_must_be_below_a_thousand_million(name: str) -> None:
-    for value in (1, 10**9 - 1, *([] if name.endswith("size") else [0.001])):
-        assert getattr(Config(**{name: value}), name) == value
-    with pytest.raises(ValueError, match=f"{name} must be a number greater than 0 and below a thousand million, not 1"):
-        Config(**{name: 10**9})
-
-
-def test_a_deadline_may_be_none() -> None:
-    assert Config(deadline=None).deadline is None
-
-
 def test_every_character_of_a_token_may_stand_in_a_header_name() -> None:
     """RFC 9110, section 5.6.2."""
     token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     assert Config(headers={token: "x"}).headers == {token: "x"}
     for character in set(map(chr, range(256))) - set(token):
-        with pytest.raises(ValueError, match="is no header name"):
+        with pytest.raises(ValueError, match="is not a header name"):
             Config(headers={f"X{character}": "x"})
 
 

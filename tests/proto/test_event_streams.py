@@ -10,11 +10,44 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto import ConnectionLost, HestiaError, LocalProtocolError, RunStream, StreamEvent, StreamInterrupted
+from hestiaos_proto import (
+    CallContext,
+    CallOptions,
+    Config,
+    ConnectionLost,
+    HestiaError,
+    LocalProtocolError,
+    Response,
+    RunStream,
+    Runtime,
+    Send,
+    StreamEvent,
+    StreamInterrupted,
+    operations,
+)
 from hestiaos_proto.event_streams import AsyncEventStreamBase, EventStreamBase
 
 PIECES = [b'data: {"type":"start"}\n\ndata: {"type":"token","data":{"text":"a"}}\n\n', b'data: {"type":"final"}\n\n']
 END = b'data: {"type":"done"}\n\n'
+EVENT_STREAM = [(b"Content-Type", b"text/event-stream"), (b"X-Request-Id", b"r-1")]
+
+Step = bytes | int | BaseException | None
+"""What a connection does next: bytes arrive (`b""` is the end), a response comes with this status, it raises, or, for
+`None`, it waits for somebody else."""
+
+
+class Half:
+    """Random numbers that are all one half."""
+
+    def random(self) -> float:
+        return 0.5
+
+    def getrandbits(self, k: int, /) -> int:
+        return 1
+
+
+def context(**config: Any) -> CallContext:
+    return CallContext(Config(base_url="http://h", **config), Runtime(lambda: 0.0, lambda: 0.0, Half()))
 
 
 class Suspended:
@@ -25,28 +58,59 @@ class Suspended:
 
 
 class Reader(AsyncEventStreamBase):
-    """Reads pieces that are there already; `None` is an await, an exception what the connection raises."""
+    """Reads what its script says; the response's head comes first, 200, where it says nothing of it."""
 
-    def __init__(self, *script: bytes | BaseException | None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        *script: Step,
+        context: CallContext = context(),  # noqa: B008 - it holds nothing that changes
+        timeout: float | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(context, operations.run_stream("x"), timeout, CallOptions(**options))
         self.script = list(script)
+        self.sends: list[Send] = []
+        self.waits: list[float] = []
+        self.timeouts: list[float] = []
         self.ends = 0
 
-    async def _receive(self) -> None:
-        self._machine = self._machine or RunStream()
-        step = self.script.pop(0) if self.script else b""
-        if step is None:
-            await Suspended()
-        elif isinstance(step, BaseException):
-            raise step
-        else:
-            self._machine.receive_data(step)
-            self._over = not step
-        self._ready = self._machine.events()
+    async def _exchange(self, send: Send) -> Response:
+        self.sends.append(send)
+        return respond(send, await self._step(head=True))
+
+    async def _read(self, machine: RunStream, timeout: float) -> None:  # noqa: ASYNC109 - it is only noted
+        self.timeouts.append(timeout)
+        data = await self._step()
+        machine.receive_data(data)
+        self._over = not data
+
+    async def _step(self, *, head: bool = False) -> Any:
+        while head or self.script:
+            if head and (not self.script or isinstance(self.script[0], bytes)):
+                return 200
+            step = self.script.pop(0)
+            if step is None:
+                await Suspended()
+            elif isinstance(step, BaseException):
+                raise step
+            else:
+                return step
+        return b""
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
     async def _end(self) -> None:
         self._over = True
         self.ends += 1
+
+
+def respond(send: Send, status: int) -> Response:
+    """The response with this status, of an event stream its head, of a refusal the whole."""
+    response = send.response(status, EVENT_STREAM)
+    if response.stream is None:
+        response.receive_data(b"")
+    return response
 
 
 def run(work: Awaitable[Any]) -> Any:
@@ -124,12 +188,7 @@ def test_a_second_reader_is_refused_while_a_fault_ends_the_connection() -> None:
 
 @pytest.mark.parametrize("outcome", [PIECES[0], b"", ConnectionLost("gone")])
 def test_one_who_waits_is_told_that_the_stream_was_closed_meanwhile(outcome: bytes | BaseException) -> None:
-    class Waiting(Reader):
-        async def _receive(self) -> None:
-            await Suspended()
-            await super()._receive()
-
-    reader = Waiting(outcome)
+    reader = Reader(None, outcome)
     steps = anext(reader).__await__()
     next(steps)
     run(reader.aclose())
@@ -162,11 +221,20 @@ def test_nothing_is_received_behind_the_end() -> None:
 
 
 class SyncReader(EventStreamBase):
-    """As `Reader`; `None` is a read that another thread cancels."""
+    """As `Reader`; at `None` another thread cancels it."""
 
-    def __init__(self, *script: bytes | BaseException | None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        *script: Step,
+        context: CallContext = context(),  # noqa: B008 - it holds nothing that changes
+        timeout: float | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(context, operations.run_stream("x"), timeout, CallOptions(**options))
         self.script = list(script)
+        self.sends: list[Send] = []
+        self.waits: list[float] = []
+        self.timeouts: list[float] = []
         self.ends = 0
         self.stopped = False
 
@@ -174,17 +242,31 @@ class SyncReader(EventStreamBase):
     def _cancelled(self) -> bool:
         return self.stopped
 
-    def _receive(self) -> None:
-        self._machine = self._machine or RunStream()
-        step = self.script.pop(0) if self.script else b""
-        if step is None:
-            self.stopped = True
-        elif isinstance(step, BaseException):
-            raise step
-        else:
-            self._machine.receive_data(step)
-            self._over = not step
-        self._ready = self._machine.events()
+    def _exchange(self, send: Send) -> Response:
+        self.sends.append(send)
+        return respond(send, self._step(head=True))
+
+    def _read(self, machine: RunStream, timeout: float) -> None:
+        self.timeouts.append(timeout)
+        data = self._step()
+        machine.receive_data(data)
+        self._over = not data
+
+    def _step(self, *, head: bool = False) -> Any:
+        while head or self.script:
+            if head and (not self.script or isinstance(self.script[0], bytes)):
+                return 200
+            step = self.script.pop(0)
+            if step is None:
+                self.stopped = True
+                raise ConnectionLost("cancelled")
+            if isinstance(step, BaseException):
+                raise step
+            return step
+        return b""
+
+    def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
     def _end(self) -> None:
         self._over = True
@@ -236,17 +318,13 @@ class TestSync:
         assert list(reader) == []
 
     def test_a_second_reader_is_refused_and_the_first_goes_on(self) -> None:
-        reader = SyncReader()
-
-        class Nosy(RunStream):
-            def receive_data(self, data: bytes) -> None:
+        class Nosy(SyncReader):
+            def _read(self, machine: RunStream, timeout: float) -> None:
                 with pytest.raises(LocalProtocolError, match="is being read already: give each reader"):
-                    next(reader)
-                super().receive_data(data)
+                    next(self)
+                super()._read(machine, timeout)
 
-        reader._machine = Nosy()
-        reader.script.extend(PIECES)
-        assert next(reader) == StreamEvent("start")
+        assert next(Nosy(*PIECES)) == StreamEvent("start")
 
     @pytest.mark.parametrize(
         ("outcome", "told"),
@@ -258,10 +336,10 @@ class TestSync:
         reads, refused = threading.Event(), threading.Event()
 
         class Slow(SyncReader):
-            def _receive(self) -> None:
+            def _exchange(self, send: Send) -> Response:
                 reads.set()
                 assert refused.wait(10)
-                super()._receive()
+                return super()._exchange(send)
 
             def _refusal(self) -> HestiaError:
                 refused.set()
@@ -295,7 +373,7 @@ class TestSync:
             def _end(self) -> None:
                 ends.append(self)
 
-        Noted(*PIECES)
+        assert next(Noted(*PIECES)) == StreamEvent("start")
         gc.collect()
         assert len(ends) == 1
 

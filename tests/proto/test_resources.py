@@ -1,4 +1,4 @@
-"""The namespaces: each method makes its operation, and hands it to the caller's way of calling."""
+"""The namespaces: each method makes its operation, and hands it to the executor with the options of the call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto import operations, resources
+from hestiaos_proto import CallOptions, Hooks, operations, resources
 from hestiaos_proto.operations import Operation
 
 RUN_OF_ALL = operations.run("hi", session_id="s", agent_id="a", mode_hint="deep", timeout_ms=5, stream=True)
@@ -44,6 +44,14 @@ METHODS: list[tuple[str, str, tuple[Any, ...], dict[str, Any], Operation[Any]]] 
     ("Governance", "status", (), {}, operations.governance_status()),
     ("Governance", "trace", ("c",), {}, operations.governance_trace("c")),
 ]
+OPTIONS: CallOptions = {
+    "timeout": 1.0,
+    "retries": 2,
+    "deadline": 3.0,
+    "headers": {"X-A": "1"},
+    "idempotency_key": "k",
+    "hooks": Hooks(),
+}
 methods = pytest.mark.parametrize(
     ("namespace", "method", "args", "kwargs", "operation"),
     METHODS,
@@ -52,13 +60,13 @@ methods = pytest.mark.parametrize(
 
 
 class Recorder:
-    """A way of calling that gives the operation itself, and how it was called, as the result."""
+    """An executor whose result is the operation itself, the options, and which of its methods was called."""
 
-    def call(self, operation: Operation[Any], /) -> Any:
-        return "sync", operation
+    def execute(self, operation: Operation[Any], options: CallOptions, /) -> Any:
+        return "sync", operation, options
 
-    async def call_async(self, operation: Operation[Any], /) -> Any:
-        return "async", operation
+    async def execute_async(self, operation: Operation[Any], options: CallOptions, /) -> Any:
+        return "async", operation, options
 
 
 def finish(coroutine: Any) -> Any:
@@ -69,16 +77,18 @@ def finish(coroutine: Any) -> Any:
 
 
 @methods
-def test_the_sync_method(namespace: str, method: str, args, kwargs, operation) -> None:
+@pytest.mark.parametrize("options", [{}, OPTIONS], ids=["without options", "with every option"])
+def test_the_sync_method(namespace: str, method: str, args, kwargs, operation, options) -> None:
     space = getattr(resources, namespace)(Recorder())
-    assert getattr(space, method)(*args, **kwargs) == ("sync", operation)
+    assert getattr(space, method)(*args, **kwargs, **options) == ("sync", operation, options)
 
 
 @methods
 @pytest.mark.parametrize("prefix", ["", "Async"], ids=["either way", "async only"])
-def test_the_async_method(namespace: str, prefix: str, method: str, args, kwargs, operation) -> None:
+@pytest.mark.parametrize("options", [{}, OPTIONS], ids=["without options", "with every option"])
+def test_the_async_method(namespace: str, prefix: str, method: str, args, kwargs, operation, options) -> None:
     space = getattr(resources, prefix + namespace)(Recorder())
-    assert finish(getattr(space, f"{method}_async")(*args, **kwargs)) == ("async", operation)
+    assert finish(getattr(space, f"{method}_async")(*args, **kwargs, **options)) == ("async", operation, options)
 
 
 @pytest.mark.parametrize("name", ["Runs", "Chat", "Agents", "System", "Secrets", "Governance"])
