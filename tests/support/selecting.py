@@ -8,37 +8,40 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
 from hestiaos_proto import (
+    CallContext,
     ClientConnection,
     Config,
     ConnectFailed,
     ConnectionLost,
+    EventStreamBase,
     HestiaError,
     LocalProtocolError,
+    Operation,
     Response,
+    RunStream,
     Runtime,
     Send,
     TimedOut,
-    TransportError,
     call_flow,
     operations,
     run_flow,
 )
-from hestiaos_proto.calls import Reply
-from hestiaos_proto.event_streams import EventStreamBase
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _LOOK = 0.02  # seconds between two looks at a caller's event
 
 
-class Cancelled(Exception):
+class Cancelled(LocalProtocolError):
     """The stream was cancelled while the loop waited."""
+
+    def __init__(self) -> None:
+        super().__init__("the stream was cancelled")
 
 
 SEED = 4711
@@ -97,17 +100,26 @@ class Link:
         while self.machine.reply is None:
             self.receive(send)
 
-    def finish(self, send: Send) -> Reply:
-        """Wait for the rest of the response."""
+    def finish(self, send: Send) -> Response:
+        """Wait for the rest of the response, or raise what came instead."""
         while not self.machine.finished:
             self.receive(send)
-        return self.machine.reply
+        return self.response()
 
-    def receive(self, send: Send) -> None:
+    def response(self) -> Response:
+        """What the machine answers with."""
+        reply = self.machine.reply
+        if isinstance(reply, HestiaError):
+            raise reply
+        assert reply is not None, "the machine has answered"
+        return reply
+
+    def receive(self, send: Send, timeout: float | None = None) -> None:
         """Hand the machine what comes next, or what happened instead."""
         assert self.sock is not None
         try:
-            self.machine.receive_data(self._retry(partial(self.sock.recv, 65536), send, send.read_timeout))
+            seconds = send.read_timeout if timeout is None else timeout
+            self.machine.receive_data(self._retry(partial(self.sock.recv, 65536), send, seconds))
         except TimedOut as error:
             self.machine.connection_lost(error)
         except OSError as error:
@@ -182,9 +194,11 @@ class SelectorClient:
         steps = call_flow(getattr(operations, operation)(*args, **kwargs), self.config, self.runtime)
         return run_flow(steps, self._send, self.sleep)
 
-    def run_stream(self, input: str, *, timeout: float | None = None, cancel: Any = None, **kwargs: Any) -> Stream:
-        steps = call_flow(operations.run_stream(input, **kwargs), self.config, self.runtime, options={"deadline": timeout})
-        return Stream(self, steps, cancel or threading.Event())
+    def run_stream(
+        self, input: str, *, timeout: float | None = None, cancel: threading.Event | None = None, **kwargs: Any
+    ) -> Stream:
+        context = CallContext(self.config, self.runtime)
+        return Stream(self, context, operations.run_stream(input, **kwargs), timeout, cancel or threading.Event())
 
     def close(self) -> None:
         self._closed = True
@@ -213,11 +227,8 @@ class SelectorClient:
         else:
             link.close()
 
-    def _send(self, send: Send) -> Reply:
-        try:
-            link = self.take(send)
-        except TransportError as error:
-            return error
+    def _send(self, send: Send) -> Response:
+        link = self.take(send)
         try:
             link.begin(send)
             return link.finish(send)
@@ -228,12 +239,18 @@ class SelectorClient:
 class Stream(EventStreamBase):
     """The events of a run."""
 
-    def __init__(self, client: SelectorClient, steps: Any, cancel: threading.Event) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        client: SelectorClient,
+        context: CallContext,
+        operation: Operation[RunStream],
+        timeout: float | None,
+        cancel: threading.Event,
+    ) -> None:
+        super().__init__(context, operation, timeout, {})
         self._client = client
-        self._steps = steps
         self._cancel = cancel
-        self._held: tuple[Link, Send] | None = None
+        self._link: Link | None = None
 
     def cancel(self) -> None:
         self._cancel.set()
@@ -242,34 +259,28 @@ class Stream(EventStreamBase):
     def _cancelled(self) -> bool:
         return self._cancel.is_set()
 
-    def _receive(self) -> None:
-        with suppress(Cancelled):
-            if self._machine is None:
-                self._machine = run_flow(self._steps, self._send, self._client.sleep)
-            else:
-                assert self._held is not None
-                link, send = self._held
-                link.receive(send)
-                self._over = link.machine.finished
-            self._ready = self._machine.events()
-
-    def _send(self, send: Send) -> Reply:
-        try:
-            link = self._client.take(send, self._cancel)
-        except TransportError as error:
-            return error
-        self._held = link, send
+    def _exchange(self, send: Send) -> Response:
+        self._link = link = self._client.take(send, self._cancel)
         link.begin(send)
-        reply = link.machine.reply
         self._over = link.machine.finished
-        if isinstance(reply, Response) and reply.stream is not None:
-            return reply
-        reply = link.finish(send)
+        response = link.response()
+        if response.stream is not None:
+            return response
+        response = link.finish(send)
         self._end()
-        return reply
+        return response
+
+    def _read(self, machine: RunStream, timeout: float) -> None:
+        assert self._link is not None
+        assert self._send is not None
+        self._link.receive(self._send, timeout)
+        self._over = self._link.machine.finished
+
+    def _sleep(self, seconds: float) -> None:
+        self._client.sleep(seconds)
 
     def _end(self) -> None:
         self._over = True
-        held, self._held = self._held, None
-        if held is not None:
-            self._client.give_back(held[0])
+        link, self._link = self._link, None
+        if link is not None:
+            self._client.give_back(link)
