@@ -49,15 +49,14 @@ class Exchange:
             if response.stream is None:
                 while not response.complete and (yield from self.receive(response)):
                     pass
+                yield from self.close()
+            return response
         except GeneratorExit:  # nothing can be waited for any more
             self.abandon()
             raise
         except BaseException:  # Ctrl-C and a cancellation too; it is raised again
             yield from self.abort()
             raise
-        if response.stream is None:
-            yield from self.close()
-        return response
 
     def _receive_head(self) -> Steps[Response]:
         client, library = self._http.client, self._http.library
@@ -135,12 +134,15 @@ class Exchange:
 
     def close(self) -> Steps[None]:
         """Give the connection back, or close it where the body was not read whole. A second time does nothing."""
-        raw, self._raw = self._raw, None
+        pool, raw, self._raw = self._http.pool, self._raw, None
         try:
-            if raw is not None and (self._http.pool is None or self._http.pool.is_ours()):
+            if raw is not None and (pool is None or pool.is_ours()):
                 yield Call(raw.aclose if self._http.asynchronous else raw.close)
-        finally:
+        except BaseException:  # Ctrl-C and a cancellation too; it is raised again
             self.abandon()
+            raise
+        if pool is not None:
+            pool.finish(self, keep=True)
 
     def abort(self) -> Steps[None]:
         """Close the connection at once; a cancellation does not stop it."""
@@ -160,9 +162,9 @@ class Exchange:
                 pass
 
     def abandon(self) -> None:
-        """Close a connection of our own, or give it back where its response was read whole. It never waits."""
+        """Close a connection of our own, without waiting for anything."""
         if self._http.pool is not None:
-            self._http.pool.finish(self)
+            self._http.pool.finish(self, keep=False)
 
     def cancel(self) -> None:
         """End it, from any thread, whatever it waits for."""

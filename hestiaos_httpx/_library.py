@@ -58,11 +58,6 @@ class Library:
         """The module of its connections, loaded when one is first made: it loads trio where that is installed."""
         return import_module(self.http.__name__.replace("httpx", "httpcore"))
 
-    @cached_property
-    def core_errors(self) -> tuple[type[Exception], ...]:
-        """What its connections raise, which its transport translates."""
-        core = self.core
-        return (core.TimeoutException, core.NetworkError, core.ProtocolError, core.ProxyError, core.UnsupportedProtocol)
 
 
 BASE = Library(httpx)

@@ -54,9 +54,10 @@ class Network:
 
     def _connect(self, host: str, port: int) -> Steps[_Stream]:
         with self._errors("Connect"):
-            addresses = numeric_addresses(host, port)
+            name = host.encode("ascii")  # as bytes: a str takes the codec idna, which a forked child might wait for
+            addresses = numeric_addresses(name, port)
             if not addresses:
-                addresses = yield Lookup(self.guard, host, port, self._connected_by)
+                addresses = yield Lookup(self.guard, name, port, self._connected_by)
             for place, address in enumerate(addresses):
                 # An address that does not answer leaves those after it their share of the time.
                 share = (self._connected_by - monotonic()) / (len(addresses) - place)

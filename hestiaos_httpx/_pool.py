@@ -77,9 +77,13 @@ class Pool:
         try:
             return (yield Call(partial(connection.handle, request)))
         except Exception as error:
-            if connection.network.established or isinstance(error, BASE.core_errors):
+            proxy = self._route.proxy
+            if proxy is None or not proxy.socks or connection.network.established:
                 raise
-            raise BASE.core.ProxyError(f"{type(error).__name__}: {error}") from error  # of socksio, an AssertionError
+            if not (isinstance(error, AssertionError) or type(error).__module__.startswith("socksio")):
+                raise
+            # What a SOCKS proxy says wrongly fails an assertion of httpcore's, or is socksio's own exception.
+            raise BASE.core.ProxyError(f"{type(error).__name__}: {error}") from error
 
     def _acquire(self, exchange: Exchange) -> Steps[Connection]:
         places, guard = self.places, exchange.guard
@@ -106,20 +110,23 @@ class Pool:
         exchange.connection = connection
         return connection
 
-    def finish(self, exchange: Exchange) -> None:
-        """End an exchange: keep its connection where its response was read whole, else close it. It never waits."""
-        lease, exchange.lease = exchange.lease, None
-        connection, exchange.connection = exchange.connection, None
+    def finish(self, exchange: Exchange, *, keep: bool) -> None:
+        """End an exchange. `keep` its connection where its response was read whole, else close it. It never waits.
+
+        A second time does nothing, or what an interrupt has left of the first.
+        """
+        lease, connection = exchange.lease, exchange.connection
         if lease is None:
             return
-        kept = connection is not None and exchange.claim() and self.is_ours() and not self.closed
-        if connection is not None and kept and connection.http.is_idle():
+        if connection is None:
+            self.places.discard(lease)
+        elif keep and exchange.claim() and self.is_ours() and not self.closed and connection.http.is_idle():
             connection.served, connection.busy = True, False
             self.places.release(lease)
         else:
-            if connection is not None:
-                connection.network.close()
+            connection.network.close()
             self.places.discard(lease)
+        exchange.lease = exchange.connection = None
         for surplus in self.places.surplus():
             surplus.network.close()
 

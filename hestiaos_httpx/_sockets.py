@@ -17,11 +17,11 @@ Address = tuple[int, int, int, str, Any]
 _UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
 
 
-def numeric_addresses(host: str, port: int) -> list[Address]:
+def numeric_addresses(host: bytes, port: int) -> list[Address]:
     """The address of a host that is one, which needs no lookup; none for a name."""
     try:
         found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except (socket.gaierror, UnicodeError):
+    except socket.gaierror:
         return []
     return found
 

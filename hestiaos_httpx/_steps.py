@@ -53,6 +53,9 @@ def run(steps: Steps[T]) -> T:
     except StopIteration as end:
         value: T = end.value
         return value
+    except BaseException:  # Ctrl-C between two of these lines, of which the steps have not heard
+        steps.close()
+        raise
 
 
 async def run_async(steps: Steps[T]) -> T:
@@ -137,7 +140,7 @@ class Ready:
 class Lookup:
     """The addresses of a host. In a thread of its own, since nothing else can be interrupted."""
 
-    def __init__(self, guard: Guard, host: str, port: int, until: float) -> None:
+    def __init__(self, guard: Guard, host: bytes, port: int, until: float) -> None:
         self._guard = guard
         self._name = host, port
         self._until = until
@@ -160,7 +163,7 @@ class Lookup:
         return await self._guard.within(self._until, partial(getaddrinfo, *self._name, type=socket.SOCK_STREAM))
 
 
-def _look_up(host: str, port: int, answer: SimpleQueue[list[Address] | Exception]) -> None:
+def _look_up(host: bytes, port: int, answer: SimpleQueue[list[Address] | Exception]) -> None:
     try:
         answer.put([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
     except Exception as error:  # raised by the one who waits

@@ -252,6 +252,9 @@ def run_flow(flow: CallFlow[T], send: Callable[[Send], Response], sleep: Callabl
     except StopIteration as end:
         result: T = end.value
         return result
+    except BaseException:  # Ctrl-C between two of these lines, of which the flow has not heard
+        flow.close()
+        raise
 
 
 async def run_flow_async(

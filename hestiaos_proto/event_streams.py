@@ -98,8 +98,8 @@ class _EventStream:
             self._closed = True
 
     def _is_complete(self) -> bool:
-        """Whether nothing of the stream is missing, so that its connection may be used again."""
-        return self._machine is not None and self._machine.done
+        """Whether the response was read to its end, and nothing of the stream is missing."""
+        return self._over and self._machine is not None and self._machine.done
 
     def _is_over(self) -> bool:
         return self._over or (self._machine is not None and self._machine.finished)

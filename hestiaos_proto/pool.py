@@ -123,6 +123,8 @@ class ConnectionPool(Generic[C]):
         connection, lease.connection = lease.connection, None
         if connection is not None:
             self._owners.pop(connection, None)
+        else:  # unless an interrupt came between the connection and the lease
+            self._dropped[lease._key] = None
         self._end(lease)
 
     def surplus(self) -> list[C]:
