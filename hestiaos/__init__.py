@@ -13,6 +13,7 @@ TYPE_CHECKING = False  # type checkers read it as true; to import `typing` for i
 if TYPE_CHECKING:
     from typing import Any
 
+    from hestiaos_asyncio import AsyncioClient, AsyncioEventStream
     from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream
     from hestiaos_local import LocalTransport, Platform
     from hestiaos_proto.errors import (
@@ -51,6 +52,8 @@ __all__ = [
     "AgentResult",
     "AsyncClient",
     "AsyncEventStream",
+    "AsyncioClient",
+    "AsyncioEventStream",
     "AuthenticationFailed",
     "ChatResponse",
     "Client",
@@ -86,6 +89,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "hestiaos_asyncio": ("AsyncioClient", "AsyncioEventStream"),
     "hestiaos_httpx": ("AsyncClient", "AsyncEventStream", "Client", "EventStream"),
     "hestiaos_local": ("LocalTransport", "Platform"),
     "hestiaos_proto.events": ("StreamEvent", "StreamEventType"),

@@ -28,7 +28,19 @@ ALLOWED_IN_CORE = frozenset(
         "itertools",
         "json",
     }
-    | {"math", "msgspec", "msgspec.json", "operator", "pickle", "re", "types", "typing", "urllib.parse", "weakref", "zlib"}
+    | {
+        "math",
+        "msgspec",
+        "msgspec.json",
+        "operator",
+        "pickle",
+        "re",
+        "types",
+        "typing",
+        "urllib.parse",
+        "weakref",
+        "zlib",
+    }
 )
 """What a file of `hestiaos_proto` may import beside its own package: nothing that does I/O or runs an event loop."""
 
@@ -39,8 +51,9 @@ LAYERS = {
     "hestiaos_proto": frozenset[str](),
     "hestiaos_httpx": frozenset({"hestiaos_proto"}),
     "hestiaos_trio": frozenset({"hestiaos_proto"}),
+    "hestiaos_asyncio": frozenset({"hestiaos_proto"}),
     "hestiaos_local": frozenset({"hestiaos_proto"}),
-    "hestiaos": frozenset({"hestiaos_proto", "hestiaos_httpx", "hestiaos_trio", "hestiaos_local"}),
+    "hestiaos": frozenset({"hestiaos_proto", "hestiaos_httpx", "hestiaos_trio", "hestiaos_asyncio", "hestiaos_local"}),
     "hestiaos_cli": frozenset({"hestiaos_proto", "hestiaos_local", "hestiaos"}),
 }
 """Which of our packages each of them may import."""

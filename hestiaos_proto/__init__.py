@@ -59,9 +59,12 @@ from hestiaos_proto.stream import ORDER, RunStream, StreamState
 from hestiaos_proto.version import __version__
 
 if TYPE_CHECKING:
+    from hestiaos_proto.certificates import default_tls_context
     from hestiaos_proto.client_bases import AsyncClientBase, ClientBase
     from hestiaos_proto.connection import ClientConnection, Control, ServerConnection
     from hestiaos_proto.event_streams import AsyncEventStreamBase, EventStreamBase
+    from hestiaos_proto.loop_client import LoopClient, LoopEventStream, LoopExecutor
+    from hestiaos_proto.loop_pool import LoopConnection, LoopPool, NetworkOptions
     from hestiaos_proto.pool import ConnectionPool, Lease
     from hestiaos_proto.server_messages import (
         EncodedResponse,
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
         encode_stream_event,
         parse_request,
     )
+    from hestiaos_proto.transports import Transport
 
 __all__ = [
     "ORDER",
@@ -100,7 +104,13 @@ __all__ = [
     "InvalidInput",
     "Lease",
     "LocalProtocolError",
+    "LoopClient",
+    "LoopConnection",
+    "LoopEventStream",
+    "LoopExecutor",
+    "LoopPool",
     "ModeHint",
+    "NetworkOptions",
     "NotFound",
     "Operation",
     "ProtocolError",
@@ -129,10 +139,12 @@ __all__ = [
     "SystemStatus",
     "TimedOut",
     "TraceResponse",
+    "Transport",
     "TransportError",
     "Wait",
     "__version__",
     "call_flow",
+    "default_tls_context",
     "encode_comment",
     "encode_event",
     "encode_response",
@@ -157,8 +169,16 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import client_bases as home
         elif name in {"AsyncEventStreamBase", "EventStreamBase"}:
             from hestiaos_proto import event_streams as home
+        elif name in {"LoopClient", "LoopEventStream", "LoopExecutor"}:
+            from hestiaos_proto import loop_client as home
+        elif name in {"LoopConnection", "LoopPool", "NetworkOptions"}:
+            from hestiaos_proto import loop_pool as home
+        elif name == "default_tls_context":
+            from hestiaos_proto import certificates as home
         elif name in {"ConnectionPool", "Lease"}:
             from hestiaos_proto import pool as home
+        elif name == "Transport":
+            from hestiaos_proto import transports as home
         else:
             raise AttributeError(f"module 'hestiaos_proto' has no attribute {name!r}")
         return getattr(home, name)

@@ -271,7 +271,7 @@ def test_it_says_that_it_is_for_trio(server_url: str) -> None:
         await anext(TrioClient(server_url).run_stream("x"))
 
     for main in (TrioClient(server_url).health_async, stream):
-        with pytest.raises(LocalProtocolError, match="for asyncio there is AsyncClient"):
+        with pytest.raises(LocalProtocolError, match="for asyncio there is AsyncioClient"):
             asyncio.run(main())
 
 

@@ -1,0 +1,255 @@
+"""One connection: asyncio's protocol under the core's machine. It moves bytes and looks at the time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
+
+from hestiaos_proto import (
+    ClientConnection,
+    ConnectionLost,
+    HestiaError,
+    LocalProtocolError,
+    NetworkOptions,
+    Response,
+    Send,
+)
+
+__all__ = ["Connection"]
+
+_MAX_UNREAD = 256 * 1024  # how much of a stream arrives, in bytes, while nobody reads it
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A connection to the server. What arrives goes to the machine at once, whoever waits is woken once for all of it.
+
+    `buffer` is where asyncio puts what it reads; all connections of a loop can share it.
+    """
+
+    def __init__(self, network: NetworkOptions, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
+        self._machine = ClientConnection(config=network.config)
+        self._keepalive_expiry = network.keepalive_expiry
+        self._loop = loop
+        self._process = os.getpid()
+        self._buffer = buffer
+        self._transport: asyncio.Transport
+        self._send: Send | None = None  # the request that is under way
+        self._waiter: asyncio.Future[None] | None = None
+        self._writing = False  # the transport has more to write than it wants to keep
+        self._early: list[bytes | HestiaError] = []  # what came while no request was under way
+        self._unread = 0
+        self._expires = 0.0  # when what is waited for comes too late, by the loop's clock
+        self._timer: asyncio.TimerHandle | None = None
+        self._late = ""  # what is said then
+        self._idle_since = 0.0
+        self._ended = False  # nothing more arrives
+        self._closed = False
+
+    @property
+    def usable(self) -> bool:
+        """As `LoopConnection.usable`."""
+        return (
+            not self._early
+            and not self._transport.is_closing()
+            and self._loop.time() - self._idle_since < self._keepalive_expiry
+            and not _is_readable(self._transport)  # the loop may not have heard yet that the server has closed
+        )
+
+    @property
+    def finished(self) -> bool:
+        """As `LoopConnection.finished`."""
+        return self._machine.finished
+
+    def keep(self) -> bool:
+        """As `LoopConnection.keep`."""
+        if self._send is not None and (self._writing or not self._machine.reusable or self._transport.is_closing()):
+            return False
+        self._send = None
+        self._idle_since = self._loop.time()
+        self._transport.resume_reading()
+        return True
+
+    async def exchange(self, send: Send) -> Response:
+        """As `LoopConnection.exchange`."""
+        machine, origin = self._machine, send.request.origin
+        self._send = send
+        self._unread = 0
+        data = machine.send(send)
+        if not self._transport.is_closing():
+            self._transport.write(data)
+        if self._early:
+            self._replay()
+        if self._writing and not machine.answered:
+            await self._wait(send.timeout, f"sending to {origin} took too long")
+        while not machine.answered:
+            await self._wait(send.read_timeout, f"{origin} sent nothing for too long")
+        reply = machine.reply
+        if isinstance(reply, HestiaError):
+            raise reply
+        assert reply is not None, "the machine has said that it is answered"
+        return reply
+
+    async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # a timer for each read would cost more than it
+        """As `LoopConnection.receive`."""
+        assert self._send is not None, "a response is received after its request"
+        unread, self._unread = self._unread, 0
+        if unread > _MAX_UNREAD:
+            self._transport.resume_reading()
+        if not (unread or self._machine.finished):
+            await self._wait(timeout, f"{self._send.request.origin} sent nothing for too long")
+            self._unread = 0
+
+    def close(self) -> None:
+        """As `LoopConnection.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._process != os.getpid():
+            _let_go(self._transport)
+            return
+        if self._loop.is_closed():
+            self._waiter = None
+            _run_at_once(self._loop)
+        elif self._waiter is not None:
+            self._lose(LocalProtocolError("the client was closed in the middle of this"))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport.abort()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "a protocol of streams gets their transport"
+        self._transport = transport
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._feed(bytes(self._buffer[:nbytes]))
+
+    def eof_received(self) -> None:
+        self._feed(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            origin = "the server" if self._send is None else self._send.request.origin
+            lost = ConnectionLost(f"the connection to {origin} was lost: {exc}")
+            lost.__cause__ = exc
+            self._lose(lost)
+        elif not self._ended:  # TLS may end without an end of file
+            self._feed(b"")
+
+    def pause_writing(self) -> None:
+        self._writing = True
+
+    def resume_writing(self) -> None:
+        self._writing = False
+        self._wake()
+
+    # What arrives, or happens instead.
+
+    def _feed(self, data: bytes) -> None:
+        if self._ended or self._closed:
+            return
+        send = self._send
+        if send is None:
+            self._early.append(data)
+            self._transport.pause_reading()
+            return
+        self._ended = not data
+        self._machine.receive_data(data)
+        if self._machine.answered:
+            self._unread += len(data)
+            if self._unread > _MAX_UNREAD:
+                self._transport.pause_reading()
+            self._wake()
+        elif not self._writing:
+            self._expires = self._loop.time() + send.deadline.bound(send.read_timeout)
+
+    def _lose(self, error: HestiaError) -> None:
+        if self._send is None:
+            self._early.append(error)
+            return
+        self._ended = True
+        self._machine.connection_lost(error)
+        self._wake()
+
+    def _replay(self) -> None:
+        """A server may answer before it has heard anything, and close."""
+        early, self._early = self._early, []
+        for each in early:
+            if isinstance(each, HestiaError):
+                self._lose(each)
+            else:
+                self._feed(each)
+        self._transport.resume_reading()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # One timer that is seldom set anew costs less than one for each read.
+
+    async def _wait(self, seconds: float, late: str) -> None:
+        assert self._send is not None, "a request is under way"
+        self._late = late
+        self._expires = expires = self._loop.time() + self._send.deadline.bound(seconds)
+        if self._timer is None or self._timer.when() > expires:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(expires, self._check_time)
+        self._waiter = waiter = self._loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    def _check_time(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._send is None:
+            return
+        if self._loop.time() < self._expires:
+            self._timer = self._loop.call_at(self._expires, self._check_time)
+        else:
+            self._lose(self._send.deadline.timeout_error(self._late))
+
+
+def _is_readable(transport: asyncio.Transport) -> bool:
+    sock = transport.get_extra_info("socket")
+    if sys.platform == "win32":
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _let_go(transport: asyncio.Transport) -> None:
+    """Close the descriptor of a connection of the parent process, and touch nothing that is shared with it.
+
+    The transport still believes in its number, so that number is given something else to mean.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    try:
+        os.dup2(nothing, transport.get_extra_info("socket").fileno(), inheritable=False)
+    finally:
+        os.close(nothing)
+
+
+def _run_at_once(loop: asyncio.AbstractEventLoop) -> None:
+    """Let a loop that is closed run at once what is still scheduled in it.
+
+    Its transports close their sockets so; they would raise `RuntimeError` and keep them (python/cpython#83413).
+    """
+    with suppress(AttributeError):  # uvloop's loops close their transports themselves
+        loop.call_soon = _call  # type: ignore[method-assign, assignment]
+
+
+def _call(callback: Callable[..., object], *args: object, context: Context | None = None) -> None:
+    callback(*args)

@@ -1,0 +1,85 @@
+"""The connections of one asyncio loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from functools import partial
+
+from hestiaos_asyncio._connection import Connection
+from hestiaos_proto import Lease, LoopConnection, LoopPool, NetworkOptions, Send
+
+__all__ = ["Pool"]
+
+_PIECE = 256 * 1024  # how much is read at a time, in bytes
+
+
+class Pool(LoopPool):
+    """The pool of `loop`, which runs."""
+
+    def __init__(self, network: NetworkOptions, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(network)
+        self._loop = loop
+        self._process = os.getpid()
+        self._buffer = memoryview(bytearray(_PIECE))
+
+    @property
+    def ended(self) -> bool:
+        return self._loop.is_closed() or self._process != os.getpid()
+
+    def release_soon(self, lease: Lease[LoopConnection]) -> None:
+        if self._process == os.getpid():
+            with suppress(RuntimeError):  # it is closed
+                self._loop.call_soon_threadsafe(self.release, lease)
+
+    def close_soon(self) -> None:
+        try:
+            if self._process == os.getpid():
+                self._loop.call_soon_threadsafe(self.close)
+                return
+        except RuntimeError:  # it is closed
+            pass
+        self.close()
+
+    def _event(self) -> asyncio.Event:
+        return asyncio.Event()
+
+    async def _wait(self, event: asyncio.Event, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await event.wait()
+        except TimeoutError:
+            return False
+
+    async def _checkpoint(self) -> None:
+        await asyncio.sleep(0)
+
+    async def _connect(self, send: Send, seconds: float) -> Connection | None:
+        network, loop = self.network, self._loop
+        host, port = network.config.address
+        tls = {}
+        if network.config.tls:
+            # Its own timeout would be told as another error.
+            tls = {"ssl": network.ssl_context, "server_hostname": host, "ssl_handshake_timeout": seconds + 60}
+        new = partial(Connection, network, loop, self._buffer)
+        scope = asyncio.timeout(seconds)
+        cancel = partial(_expire, scope, loop)
+        self._cancels.add(cancel)
+        try:
+            async with scope:
+                if network.uds is not None:
+                    _, connection = await loop.create_unix_connection(new, network.uds, **tls)
+                else:
+                    _, connection = await loop.create_connection(new, host, port, **tls)
+                return connection
+        except TimeoutError:
+            if not scope.expired():
+                raise  # the system's own
+            return None
+        finally:
+            self._cancels.discard(cancel)
+
+
+def _expire(scope: asyncio.Timeout, loop: asyncio.AbstractEventLoop) -> None:
+    scope.reschedule(loop.time())

@@ -1,0 +1,78 @@
+"""`TrioClient`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import ssl
+import time
+from collections.abc import Mapping
+from typing import ClassVar
+
+from hestiaos_proto import (
+    Hooks,
+    LoopClient,
+    NetworkOptions,
+    Operation,
+    RunStream,
+    Runtime,
+    StreamOptions,
+    Transport,
+    default_tls_context,
+)
+from hestiaos_trio._executor import Executor, TrioEventStream
+
+__all__ = ["TrioClient"]
+
+
+class TrioClient(LoopClient[TrioEventStream]):
+    """The client for trio, over trio's own streams; the asynchronous methods of `AsyncClient`.
+
+    `base_url`, `api_key`, `timeout`, `retries`, `deadline`, `headers`, `strict` and `hooks` are as in `AsyncClient`.
+    `ssl_context` is what an https:// server is verified by, by default the system's authorities, or those that
+    `SSL_CERT_FILE` and `SSL_CERT_DIR` name. `uds` is the path of a Unix socket to connect to instead of the base URL's
+    host. At most `max_connections` are open at a time in a run of trio. `transport` answers the requests instead of a
+    server: a `LocalTransport`, or a test's own.
+
+    It connects to the server itself: proxies that the environment names are not used. The environment is read when the
+    client is built.
+
+    Raises `ValueError` for an argument or a variable of the environment that is wrong, `TypeError` for an argument of
+    the wrong kind.
+    """
+
+    _environ: ClassVar[Mapping[str, str]] = os.environ
+    _runtime: ClassVar[Runtime] = Runtime(
+        time.monotonic, time.time, random.SystemRandom(), logging.getLogger("hestiaos.calls")
+    )
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 30.0,
+        retries: int = 3,
+        *,
+        deadline: float | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        uds: str | None = None,
+        max_connections: int = 100,
+        headers: Mapping[str, str] | None = None,
+        strict: bool = True,
+        hooks: Hooks | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        context = self._configure(locals())
+        if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
+            raise TypeError(f"ssl_context must be an ssl.SSLContext or None, not {type(ssl_context).__name__}")
+        if ssl_context is None and context.config.tls and transport is None:
+            ssl_context = default_tls_context(os.environ, ssl.create_default_context, os.listdir, os.pathsep)
+        network = NetworkOptions(context.config, ssl_context, uds, max_connections, transport)
+        self._executor = Executor(context, network)
+        self._serve(self._executor)
+
+    def _new_stream(
+        self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
+    ) -> TrioEventStream:
+        return TrioEventStream(self._executor, operation, timeout, options)

@@ -1,0 +1,118 @@
+"""One connection: trio's stream under the core's machine. It moves bytes and looks at the time."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+
+import trio
+
+from hestiaos_proto import (
+    ClientConnection,
+    ConnectionLost,
+    HestiaError,
+    LocalProtocolError,
+    NetworkOptions,
+    Response,
+    Send,
+)
+
+__all__ = ["Connection"]
+
+_PIECE = 64 * 1024  # how much is read at a time, in bytes
+
+
+class Connection:
+    """A connection to the server. What fails goes to the machine, which knows what it means.
+
+    `stream` is what is spoken over, `sock` the socket under it.
+    """
+
+    def __init__(self, network: NetworkOptions, stream: trio.abc.Stream, sock: trio.socket.SocketType) -> None:
+        self._machine = ClientConnection(config=network.config)
+        self._keepalive_expiry = network.keepalive_expiry
+        self._stream = stream
+        self._socket = sock
+        self._process = os.getpid()
+        self._run = trio.lowlevel.current_trio_token()
+        self._send: Send | None = None
+        self._idle_since = 0.0
+        self._closed = False
+
+    @property
+    def usable(self) -> bool:
+        """As `LoopConnection.usable`."""
+        return trio.current_time() - self._idle_since < self._keepalive_expiry and not self._socket.is_readable()
+
+    @property
+    def finished(self) -> bool:
+        """As `LoopConnection.finished`."""
+        return self._machine.finished
+
+    def keep(self) -> bool:
+        """As `LoopConnection.keep`."""
+        self._idle_since = trio.current_time()
+        return self._machine.reusable
+
+    async def exchange(self, send: Send) -> Response:
+        """As `LoopConnection.exchange`."""
+        machine, origin = self._machine, send.request.origin
+        self._send = send
+        late = f"sending to {origin} took too long"
+        with trio.CancelScope(deadline=_after(send, send.timeout)) as scope:
+            # A server may answer before it has heard all, and close: what it said is still to be read.
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._stream.send_all(machine.send(send))
+            late = f"{origin} sent nothing for too long"
+            while not machine.answered:
+                scope.deadline = _after(send, send.read_timeout)
+                await self._receive(origin)
+        if scope.cancelled_caught:
+            machine.connection_lost(send.deadline.timeout_error(late))
+        reply = machine.reply
+        if isinstance(reply, HestiaError):
+            raise reply
+        assert reply is not None, "the machine has said that it is answered"
+        return reply
+
+    async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # a deadline is an instant
+        """As `LoopConnection.receive`."""
+        send = self._send
+        assert send is not None, "a response is received after its request"
+        with trio.CancelScope(deadline=_after(send, timeout)) as scope:
+            await self._receive(send.request.origin)
+        if scope.cancelled_caught:
+            self._machine.connection_lost(
+                send.deadline.timeout_error(f"{send.request.origin} sent nothing for too long")
+            )
+
+    def close(self) -> None:
+        """As `LoopConnection.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._process == os.getpid() and _is_current(self._run):
+            self._socket.close()
+        else:  # trio's close would tell a run of it
+            socket.close(self._socket.detach())
+
+    async def _receive(self, origin: str) -> None:
+        try:
+            data = await self._stream.receive_some(_PIECE)
+        except trio.BrokenResourceError as error:
+            lost = ConnectionLost(f"the connection to {origin} was lost: {error.__cause__ or error}")
+            lost.__cause__ = error
+            self._machine.connection_lost(lost)
+        except trio.ClosedResourceError:
+            self._machine.connection_lost(LocalProtocolError("the client was closed in the middle of this"))
+        else:
+            self._machine.receive_data(bytes(data))
+
+
+def _after(send: Send, seconds: float) -> float:
+    return trio.current_time() + send.deadline.bound(seconds)
+
+
+def _is_current(run: trio.lowlevel.TrioToken) -> bool:
+    return trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is run

@@ -1,0 +1,103 @@
+"""The connections of one `trio.run`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+import trio
+
+from hestiaos_proto import Lease, LoopConnection, LoopPool, NetworkOptions, Send
+from hestiaos_trio._connection import Connection
+
+__all__ = ["Pool"]
+
+
+class Pool(LoopPool):
+    """The pool of `run`, which is the one that runs."""
+
+    def __init__(self, network: NetworkOptions, run: trio.lowlevel.TrioToken) -> None:
+        super().__init__(network)
+        self._run = run
+        self._process = os.getpid()
+
+    @property
+    def ended(self) -> bool:
+        if self._process != os.getpid():
+            return True
+        try:
+            self._run.run_sync_soon(_nothing, idempotent=True)
+        except trio.RunFinishedError:
+            return True
+        return False
+
+    def release_soon(self, lease: Lease[LoopConnection]) -> None:
+        if self._process == os.getpid():
+            with suppress(trio.RunFinishedError):
+                self._run.run_sync_soon(self.release, lease)
+
+    def close_soon(self) -> None:
+        try:
+            if self._process == os.getpid():
+                self._run.run_sync_soon(self.close)
+                return
+        except trio.RunFinishedError:
+            pass
+        self.close()
+
+    def _event(self) -> trio.Event:
+        return trio.Event()
+
+    async def _wait(self, event: trio.Event, seconds: float) -> bool:
+        with trio.move_on_after(seconds):
+            await event.wait()
+        return event.is_set()
+
+    async def _checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def _connect(self, send: Send, seconds: float) -> Connection | None:
+        scope = trio.CancelScope(deadline=trio.current_time() + seconds)
+        self._cancels.add(scope.cancel)
+        try:
+            with scope:
+                return await self._connect_now()
+            return None
+        except trio.BrokenResourceError as error:
+            raise OSError(_innermost(error)) from error
+        finally:
+            self._cancels.discard(scope.cancel)
+
+    async def _connect_now(self) -> Connection:
+        network = self.network
+        host, port = network.config.address
+        transport = (
+            await trio.open_tcp_stream(host, port) if network.uds is None else await trio.open_unix_socket(network.uds)
+        )
+        stream: trio.abc.Stream = transport
+        if network.config.tls:
+            try:
+                # RFC 9110, section 4.3.4: many servers end TLS without saying so, and HTTP has its own ends.
+                stream = tls = trio.SSLStream(
+                    transport, network.ssl_context, server_hostname=host, https_compatible=True
+                )
+                await tls.do_handshake()
+            except BaseException:  # a cancellation too; it is raised again
+                transport.socket.close()
+                raise
+        return Connection(network, stream, transport.socket)
+
+    @staticmethod
+    def _reason(error: BaseException) -> str:
+        return str(_innermost(error))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The reason itself: trio tries several addresses, and tells of TLS by a cause."""
+    if isinstance(error, BaseExceptionGroup):
+        return _innermost(error.exceptions[0])
+    return error if error.__cause__ is None else _innermost(error.__cause__)
+
+
+def _nothing() -> None:
+    pass
