@@ -1,15 +1,15 @@
-"""The platform as an httpx transport: in-process, without a socket, for sync and async clients alike."""
+"""The platform as every client's transport: in-process, without a socket."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
 
 import httpx
 
 from hestiaos_local.platform import Platform
 from hestiaos_local.store import StoreError
 from hestiaos_local.streams import Events
-from hestiaos_proto import ServerError, encode_response, encode_stream_event, parse_request
+from hestiaos_proto import EncodedResponse, Request, ServerError, encode_response, encode_stream_event, parse_request
 from hestiaos_proto.server_messages import STREAM_HEADERS
 
 __all__ = ["LocalTransport"]
@@ -27,16 +27,30 @@ class LocalTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return self._respond(request, await request.aread())
 
+    def respond(self, request: Request) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
+        """What the clients of event loops call: `hestiaos_proto.Transport`."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        result = self._ask(request.method, request.target, headers, request.body)
+        if isinstance(result, Generator):
+            return 200, STREAM_HEADERS, map(encode_stream_event, result)
+        return result.status, result.headers, (result.body,)
+
     def _respond(self, request: httpx.Request, body: bytes) -> httpx.Response:
         # httpx gives the names of `items()` in lower case, and joins the values of a repeated one.
-        call = parse_request(request.method, request.url.raw_path.decode("ascii"), dict(request.headers.items()), body)
-        result = self._platform.respond(call)
+        headers = dict(request.headers.items())
+        result = self._ask(request.method, request.url.raw_path.decode("ascii"), headers, body)
         if isinstance(result, Generator):
             return httpx.Response(200, headers=STREAM_HEADERS, stream=_EventBytes(result))
+        return httpx.Response(result.status, headers=result.headers, content=result.body)
+
+    def _ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> EncodedResponse | Events:
+        call = parse_request(method, target, headers, body)
+        result = self._platform.respond(call)
+        if isinstance(result, Generator):
+            return result
         if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
             result = ServerError(str(result), code="INTERNAL_ERROR")
-        whole = encode_response(call.operation, result)
-        return httpx.Response(whole.status, headers=whole.headers, content=whole.body)
+        return encode_response(call.operation, result)
 
 
 class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):

@@ -114,6 +114,7 @@ class LoopEventStream(AsyncEventStreamBase):
     def __del__(self) -> None:
         if self._lease is not None and self._pool is not None:
             self._pool.release_soon(self._lease)
+        super().__del__()
 
     async def _receive(self) -> None:
         if self._machine is None:
