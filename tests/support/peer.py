@@ -7,6 +7,7 @@ a good server answers it, so that "the client serves the next call" can be asked
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
 import ssl
@@ -62,7 +63,7 @@ class Connection:
         except OSError:
             data = b""
         if not data:
-            self.peer.note_left()
+            self.peer.note_left(self.number)
             raise Ended
         return data
 
@@ -71,13 +72,21 @@ class Connection:
         try:
             self.sock.sendall(data)
         except OSError:
-            self.peer.note_left()
+            self.peer.note_left(self.number)
             raise Ended from None
 
     def wait(self, seconds: float) -> None:
         """Let time pass. Raises `Ended` when the peer is closed meanwhile."""
         if self.peer.over.wait(seconds):
             raise Ended
+
+    def wait_for(self, event: threading.Event) -> None:
+        """Wait until `event` is set. Raises `Ended` when the client leaves meanwhile, or the peer is closed."""
+        while not event.is_set():
+            self.wait(0.002)
+            if select.select([self.sock], [], [], 0)[0]:
+                data = self.receive()
+                assert not data, f"this comes in the middle of a response: {data[:100]!r}"
 
     def read_request(self) -> Request:
         data = self._received
@@ -179,7 +188,8 @@ class Peer:
         self.flooded = 0
         """How many bytes `flood` has sent."""
         self.over = threading.Event()
-        self._left = 0
+        self.left: list[int] = []
+        """The connections that the client has ended, in that order."""
         self._ended = 0
         self._changed = threading.Condition()
         self._scripts = deque(scripts)
@@ -228,16 +238,16 @@ class Peer:
         """How many connections have not ended on this side."""
         return len(self._sockets)
 
-    def note_left(self) -> None:
-        """The client has ended a connection."""
+    def note_left(self, number: int) -> None:
+        """The client has ended connection `number`."""
         with self._changed:
-            self._left += 1
+            self.left.append(number)
             self._changed.notify_all()
 
     def wait_until_left(self, count: int) -> None:
         """Wait until the client has ended so many connections, before the peer did."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._left >= count, PATIENCE), f"{self._left} left, not {count}"
+            assert self._changed.wait_for(lambda: len(self.left) >= count, PATIENCE), f"{self.left} left, not {count}"
 
     def wait_until_ended(self, count: int) -> None:
         """Wait until so many connections are closed on this side."""

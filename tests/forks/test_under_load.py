@@ -1,0 +1,146 @@
+"""`os.fork` while other threads of the parent are inside calls and streams of the client that the child uses, too.
+
+No child hangs, each gets its results over connections of its own, and the parent's calls and streams are undisturbed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import trustme
+
+from hestiaos import AsyncClient, Client, LocalProtocolError
+from tests.support import forking
+from tests.support.bindings import ASYNC, Session, params
+from tests.support.forking import Child, Load
+from tests.support.peer import Peer, Request, Script, good_answer, pause
+
+FORKS = 30
+
+pytestmark = forking.pytestmark
+
+
+def answer(request: Request) -> Script:
+    """A good answer after a moment, in which the client waits."""
+    return [pause(0.002), *good_answer(request)]
+
+
+def check_connections(peer: Peer) -> None:
+    """No connection has carried both a request of the parent's and one of a child's, or of two children."""
+    owners: dict[int, set[bytes]] = {}
+    for request in peer.requests:
+        found = re.search(rb'"input":"(parent|child \d+)"', request.body)
+        assert found is not None
+        owners.setdefault(request.connection, set()).add(found[1])
+    assert [each for each in owners.values() if len(each) > 1] == []
+
+
+def call(client: Client | AsyncClient, text: str) -> None:
+    assert client.run(text).result == "r"
+
+
+def read(client: Client, text: str) -> None:
+    with client.run_stream(text) as stream:
+        assert [event.type for event in stream][-1] == "done"
+
+
+def leave(client: Client, text: str) -> None:
+    with client.run_stream(text) as stream:
+        assert next(stream).type == "start"
+
+
+def call_and_read(client: Client, text: str) -> None:
+    call(client, text)
+    read(client, text)
+
+
+def fork_under_load(peer: Peer, load: Load, work: Callable[[str], object]) -> None:
+    """Fork again and again, each child to do `work`, which is given its name."""
+    with load:
+        for number in range(FORKS):
+            Child(partial(work, f"child {number}")).wait()
+    assert load.done > FORKS, "the parent did nothing meanwhile"
+    check_connections(peer)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_one_client(tls: bool) -> None:
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with Peer(answer=answer, tls=server if tls else None) as peer, Client(peer.url, verify=trusting) as client:
+        works = [lambda _, work=work: work(client, "parent") for work in (call, read, leave)]
+        fork_under_load(peer, Load(*works), partial(call_and_read, client))
+
+
+@pytest.mark.parametrize("places", [1, 3])
+def test_all_places_in_use(places: int) -> None:
+    """The child has places of its own, however many of the parent's are in use, and waited for."""
+    limits = httpx.Limits(max_connections=places)
+    with Peer(answer=answer) as peer, Client(peer.url, limits=limits) as client:
+        works = [lambda _, work=work: work(client, "parent") for work in (call, read)]
+        fork_under_load(peer, Load(*works), partial(call_and_read, client))
+
+
+@pytest.mark.parametrize("given", ["transport", "http_client"])
+def test_a_given_transport(given: str) -> None:
+    """Its connections and locks are the parent's and not ours to mend: a child may be refused, and never hangs."""
+    with httpx.HTTPTransport() as transport, httpx.Client(transport=transport) as http_client:
+        options: dict[str, Any] = {"transport": transport} if given == "transport" else {"http_client": http_client}
+
+        def work(name: str) -> None:
+            with suppress(LocalProtocolError):
+                call_and_read(client, name)
+
+        with Peer(answer=answer) as peer, Client(peer.url, **options) as client:
+            fork_under_load(peer, Load(lambda _: call(client, "parent")), work)
+
+
+def test_synchronous_calls_of_an_async_client() -> None:
+    with Peer(answer=answer) as peer:
+        client = AsyncClient(peer.url)
+        fork_under_load(peer, Load(lambda _: call(client, "parent")), partial(call, client))
+        asyncio.run(client.aclose())
+
+
+@pytest.mark.parametrize("binding", params(tuple(each for each in ASYNC if each.remote)))
+def test_event_loops(binding: type[Session]) -> None:
+    """The parent's event loops run in threads, each with many calls at once; the child has a loop of its own."""
+    backend = binding.backends[0]
+    with Peer(answer=answer) as peer:
+        client = binding.async_client(peer.url)
+
+        def parent(_: int) -> None:
+            run(backend, many, client)
+
+        def child(name: str) -> None:
+            run(backend, one, client, name)
+
+        fork_under_load(peer, Load(parent, threads=2), child)
+
+
+def run(backend: str, work: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
+    anyio.run(work, *args, backend=backend)
+
+
+async def one(client: Any, text: str) -> None:
+    assert (await client.run_async(text)).result == "r"
+    async with client.run_stream(text) as stream:
+        assert [event.type async for event in stream][-1] == "done"
+
+
+async def many(client: Any) -> None:
+    async with anyio.create_task_group() as tasks:
+        for _ in range(8):
+            tasks.start_soon(one, client, "parent")
