@@ -66,6 +66,7 @@ def call_and_read(client: Client, text: str) -> None:
 def fork_under_load(peer: Peer, load: Load, work: Callable[[str], object]) -> None:
     """Fork again and again, each child to do `work`, which is given its name."""
     with load:
+        load.wait_until_warm()  # a fork in the middle of an import leaves the child with the import's lock
         for number in range(FORKS):
             Child(partial(work, f"child {number}")).wait()
     assert load.done > FORKS, "the parent did nothing meanwhile"

@@ -37,7 +37,7 @@ class Child:
                 work()
                 code = 0
             except BaseException:
-                self._told.write(traceback.format_exc().encode())
+                self._told.write(traceback.format_exc(limit=-8, chain=False).encode())
                 self._told.flush()
             finally:
                 os._exit(code)  # nothing else of the tests may run in the child
@@ -92,6 +92,13 @@ class Load:
             assert not thread.is_alive(), "a thread of the parent hangs"
         if self._faults and kind is None:
             raise self._faults[0]
+
+    def wait_until_warm(self) -> None:
+        """Wait until every piece of work has been done, and with it what is done only once, such as imports."""
+        end = time.monotonic() + PATIENCE
+        while self.done < 2 * len(self._threads) and not self._faults:
+            assert time.monotonic() < end, "the parent does nothing"
+            time.sleep(0.005)
 
     def _run(self, number: int) -> None:
         try:
