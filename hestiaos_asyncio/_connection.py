@@ -67,6 +67,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def keep(self) -> bool:
         """As `LoopConnection.keep`."""
+        if self._process != os.getpid():
+            return False
         if self._send is not None and (self._writing or not self._machine.reusable or self._transport.is_closing()):
             return False
         self._send = None
@@ -115,7 +117,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._loop.is_closed():
             self._waiter = None
             _run_at_once(self._loop)
-        elif self._waiter is not None:
+        elif self._send is not None:
             self._lose(LocalProtocolError("the client was closed in the middle of this"))
         if self._timer is not None:
             self._timer.cancel()
@@ -235,17 +237,17 @@ def _let_go(transport: asyncio.Transport) -> None:
 
     The transport still believes in its number, so that number is given something else to mean.
     """
-    nothing = os.open(os.devnull, os.O_RDWR)
-    try:
-        os.dup2(nothing, transport.get_extra_info("socket").fileno(), inheritable=False)
-    finally:
+    number = transport.get_extra_info("socket").fileno()
+    if number >= 0:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, number, inheritable=False)
         os.close(nothing)
 
 
 def _run_at_once(loop: asyncio.AbstractEventLoop) -> None:
     """Let a loop that is closed run at once what is still scheduled in it.
 
-    Its transports close their sockets so; they would raise `RuntimeError` and keep them (python/cpython#83413).
+    Its transports close their sockets so; they would raise `RuntimeError` and keep them (python/cpython#92841).
     """
     with suppress(AttributeError):  # uvloop's loops close their transports themselves
         loop.call_soon = _call  # type: ignore[method-assign, assignment]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from contextlib import suppress
 from functools import partial
 
@@ -60,7 +61,9 @@ class Pool(LoopPool):
         host, port = network.config.address
         tls = {}
         if network.config.tls:
-            # Its own timeout would be told as another error.
+            # A name that TLS refuses makes asyncio lose the socket (python/cpython#153133), so it is tried before.
+            network.ssl_context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host)
+            # asyncio's own timeout would be told as another error.
             tls = {"ssl": network.ssl_context, "server_hostname": host, "ssl_handshake_timeout": seconds + 60}
         new = partial(Connection, network, loop, self._buffer)
         scope = asyncio.timeout(seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Protocol
 
 from hestiaos_proto.calls import Send
@@ -84,10 +84,10 @@ class TransportConnection:
             response.connection_lost(error)
 
     def close(self) -> None:
-        """End the body, where it is a generator. A second time does nothing."""
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()
+        """End the body. A second time does nothing."""
+        body, self._body = self._body, iter(())
+        if isinstance(body, Generator):
+            body.close()
 
 
 def _encode(header: tuple[str, str]) -> tuple[bytes, bytes]:
