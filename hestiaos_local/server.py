@@ -102,7 +102,7 @@ class _Conversation:
         self._ended = False  # the client has sent all that it wants to
 
     async def hold(self) -> None:
-        """EncodedResponse one request after another."""
+        """Answer one request after another."""
         try:
             async with self._stream:
                 while (call := await self._next_call()) is not None:
