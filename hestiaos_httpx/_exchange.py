@@ -105,6 +105,8 @@ class Exchange:
 
     def receive(self, response: Response) -> Steps[bool]:
         """Hand one more piece of the body to the core, or the fault that came instead; false at the end."""
+        if not self.is_ours():
+            raise LocalProtocolError("the stream belongs to the process before the fork: start another in this")
         try:
             data = yield self._call(partial(anext if self._http.asynchronous else next, self._pieces, b""))
         except TimedOut as error:
@@ -136,7 +138,7 @@ class Exchange:
         """Give the connection back, or close it where the body was not read whole. A second time does nothing."""
         pool, raw, self._raw = self._http.pool, self._raw, None
         try:
-            if raw is not None and (pool is None or pool.is_ours()):
+            if raw is not None and self.is_ours():
                 yield Call(raw.aclose if self._http.asynchronous else raw.close)
         except BaseException:  # Ctrl-C and a cancellation too; it is raised again
             self.abandon()
@@ -169,12 +171,16 @@ class Exchange:
     def cancel(self) -> None:
         """End it, from any thread, whatever it waits for."""
         self.guard.cancel()
-        if self.connection is not None:
-            if self.claim():
+        if self.connection is not None and self._http.pool is not None:
+            if self.is_ours() and self.claim():
                 shut_down(self.connection.network.socket)
         elif self._http.pool is None and self._raw is not None:
             network = self._raw.extensions.get("network_stream")
             shut_down(network and network.get_extra_info("socket"))
+
+    def is_ours(self) -> bool:
+        """Whether this is the process that began it."""
+        return self._http.is_ours()
 
     def claim(self) -> bool:
         """True once: for whoever ends the exchange first, its reader or its canceller."""

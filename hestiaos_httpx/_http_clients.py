@@ -61,6 +61,10 @@ class Http:
         self.asynchronous = asynchronous
         self.closed = False  # our client
 
+    def is_ours(self) -> bool:
+        """Whether this is the process that made it: an event loop of before a fork is never told anything."""
+        return self.pool is None or self.pool.is_ours()
+
     def end(self) -> None:
         """End every connection: from any thread, or inside the event loop."""
         self.closed = True
@@ -86,6 +90,7 @@ class HttpClients:
         self.closed = False
         self._transport, self._client = transport, http_client
         self._library = _library_of_given(transport, http_client, "Async" if asynchronous else "")
+        self._process = os.getpid()
         self._sync: dict[int, Http] = {}  # by process
         self._async: dict[int, tuple[weakref.ref[Any], Http]] = {}  # by the id of the event loop
         # A script may drop its client without closing it: its sockets are closed then, and at the latest at the exit.
@@ -110,8 +115,8 @@ class HttpClients:
         if known is not None and known[0]() is loop:
             return known[1]
         for key, (reference, ended) in list(self._async.items()):
-            if (other := reference()) is None or not call_in(other, _nothing):
-                del self._async[key]
+            if (other := reference()) is None or not ended.is_ours() or not call_in(other, _nothing):
+                self._async.pop(key, None)  # other threads look too
                 ended.abandon()
         http = self._new(asynchronous=True)
         self._async[id(loop)] = weakref.ref(loop, partial(_loop_ended, http)), http
@@ -126,7 +131,7 @@ class HttpClients:
                 http.client.close()
         for reference, other in list(self._async.values()):
             loop = reference()
-            if loop is None or not call_in(loop, other.end):
+            if loop is None or not other.is_ours() or not call_in(loop, other.end):
                 other.abandon()
 
     async def aclose(self) -> None:
@@ -139,9 +144,12 @@ class HttpClients:
                 await here[1].client.aclose()
 
     def check_open(self) -> None:
-        """Raise `LocalProtocolError` after `close`."""
+        """Raise `LocalProtocolError` after `close`, and where the library's own connections are of before a fork."""
         if self.closed:
             raise LocalProtocolError("the client is closed: make a new one")
+        forkless = self._client is not None or isinstance(self._transport, self._library.forkless)
+        if forkless and self._process != os.getpid():  # a lock of theirs may be taken for ever
+            raise LocalProtocolError("what was given belongs to the process before the fork: make another in this")
 
     def _new(self, *, asynchronous: bool) -> Http:
         library, kind = self._library, "Async" if asynchronous else ""

@@ -45,6 +45,7 @@ class Library:
 
     def __init__(self, http: Any) -> None:
         self.http = http
+        self.forkless = (http.HTTPTransport, http.AsyncHTTPTransport)  # which do not survive a fork
         # What it raises where no response comes; the last two for a text that is not a URL.
         self.errors: tuple[type[Exception], ...] = (http.HTTPError, http.InvalidURL, UnicodeError)
 
@@ -57,7 +58,6 @@ class Library:
     def core(self) -> Any:
         """The module of its connections, loaded when one is first made: it loads trio where that is installed."""
         return import_module(self.http.__name__.replace("httpx", "httpcore"))
-
 
 
 BASE = Library(httpx)

@@ -101,7 +101,9 @@ class AsyncEventStream(AsyncEventStreamBase):
 
     def __del__(self) -> None:
         exchange = self._current
-        if exchange is not None and not spawn_in(self._loop, lambda: run_async(exchange.abort())):
+        if exchange is None:
+            return
+        if not exchange.is_ours() or not spawn_in(self._loop, lambda: run_async(exchange.abort())):
             exchange.guard.scope = None  # its event loop has ended
             exchange.abandon()
 

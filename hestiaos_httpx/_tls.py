@@ -6,14 +6,54 @@ the handshake, and cannot speak TLS inside of TLS, as to a server behind an http
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
+from threading import get_ident
+from time import monotonic, sleep
 from typing import TypeVar
 
 __all__ = ["TLS"]
 
 T = TypeVar("T")
+
+# A child that is forked while a thread is inside OpenSSL waits for that thread's locks for ever. So a fork waits until
+# none is inside, for a second at most, and none enters meanwhile.
+_inside: dict[int, None] = {}  # by thread
+_forks: list[None] = []  # one that is about to happen
+_LONGEST = 1.0  # seconds
+
+
+@contextmanager
+def _openssl() -> Iterator[None]:
+    thread = get_ident()
+    _inside[thread] = None
+    while _forks:
+        _inside.pop(thread, None)
+        sleep(0.0001)
+        _inside[thread] = None
+    try:
+        yield
+    finally:
+        _inside.pop(thread, None)
+
+
+def _before_fork() -> None:
+    _forks.append(None)
+    until = monotonic() + _LONGEST
+    while _inside and monotonic() < until:
+        sleep(0.0001)
+
+
+def _in_child() -> None:
+    _forks.clear()
+    _inside.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(before=_before_fork, after_in_parent=_forks.clear, after_in_child=_in_child)
 
 
 class TLS:
@@ -46,7 +86,8 @@ class TLS:
     def _run(self, operation: Callable[[], T]) -> Generator[bytes | None, bytes, T]:
         while True:
             try:
-                result = operation()
+                with _openssl():
+                    result = operation()
             except ssl.SSLWantReadError:
                 if data := self._to_send.read():
                     yield data

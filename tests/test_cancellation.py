@@ -370,8 +370,7 @@ def test_a_queued_call_is_cancelled_while_a_place_becomes_free(
                 return turn
         raise AssertionError("the closing does not end")
 
-    turns = anyio.run(main, backend=backend)
-    assert turns > 1 or connect in (over_trio, over_asyncio)  # whose closing never waits
+    assert anyio.run(main, backend=backend) >= 1  # where a stream's end never waits there is one turn
 
 
 @needs_proc

@@ -24,9 +24,7 @@ def over_tls(context: ssl.SSLContext, *, says_goodbye: bool = False) -> Callable
 
     async def serve(stream: SocketStream, number: int) -> None:
         try:
-            tls = await TLSStream.wrap(
-                stream, ssl_context=context, server_side=True, standard_compatible=says_goodbye
-            )
+            tls = await TLSStream.wrap(stream, ssl_context=context, server_side=True, standard_compatible=says_goodbye)
         except (ssl.SSLError, anyio.EndOfStream):
             return  # a client that does not trust us
         while data := await request(tls):
@@ -60,9 +58,7 @@ def test_an_authority_that_is_not_trusted(binding: Binding, serving: ssl.SSLCont
     with_peer(binding, over_tls(serving), main)
 
 
-def test_a_certificate_for_another_host(
-    binding: Binding, authority: trustme.CA, trusting: ssl.SSLContext
-) -> None:
+def test_a_certificate_for_another_host(binding: Binding, authority: trustme.CA, trusting: ssl.SSLContext) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("elsewhere.example").configure_cert(context)
 
@@ -111,9 +107,7 @@ def test_a_handshake_that_drips_is_ended_in_time(binding: Binding, trusting: ssl
             await anyio.sleep(0.02)
 
     async def main(peer: Peer) -> None:
-        client = binding.client(
-            peer.url.replace("http:", "https:"), ssl_context=trusting, retries=0, **{bound: 0.3}
-        )
+        client = binding.client(peer.url.replace("http:", "https:"), ssl_context=trusting, retries=0, **{bound: 0.3})
         async with client:
             with anyio.fail_after(5), pytest.raises(TimedOut) as late:
                 await client.run_async("x")
