@@ -14,10 +14,10 @@ BLANK_LINE = b"\r\n\r\n"
 FIELD_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 """A header's name (RFC 9110, section 5.6.2), as a regular expression."""
 
-# Visible ASCII, spaces and tabs alone; no line is folded, or ends with CR or LF alone. Possessive, so that no line is
-# tried twice.
+# Visible ASCII and spaces alone; no line is folded, or ends with a space, or with CR or LF alone. Possessive, so that
+# no line is tried twice.
 _PLAIN_HEAD = re.compile(
-    rf"HTTP/1\.1 ([1-5][0-9]{{2}})(?: [\t -~]*+)?\r\n((?:{FIELD_NAME}:[\t -~]*+\r\n)*+)\r\n".encode()
+    rf"HTTP/1\.1 ([1-5][0-9]{{2}})(?: [ -~]*+)?\r\n((?:{FIELD_NAME}:[ -~]*+(?<! )\r\n)*+)\r\n".encode()
 )
 _MAX_DIGITS = 15  # of a plain Content-Length
 _BODILESS = frozenset({204, 304})  # whatever their headers say (RFC 9112, section 6.3)
@@ -45,7 +45,7 @@ def plain_head(head: bytes | bytearray) -> PlainHead | None:
     framing, length, keep_alive = 0, None, True
     for line in lines.split(b"\r\n")[:-1]:
         name, _, value = line.partition(b":")
-        name, value = name.lower(), value.strip(b" \t")
+        name, value = name.lower(), value.lstrip(b" ")
         if name == b"content-length":
             if not value.isdigit() or len(value) > _MAX_DIGITS:
                 return None
@@ -54,9 +54,9 @@ def plain_head(head: bytes | bytearray) -> PlainHead | None:
             if value != b"chunked":
                 return None
             framing += 1
-        elif name == b"connection":
+        elif name.endswith(b"connection"):  # some parsers heed Proxy-Connection too
             option = value.lower()
-            if option not in (b"keep-alive", b"close"):
+            if name != b"connection" or option not in (b"keep-alive", b"close"):
                 return None
             keep_alive = keep_alive and option == b"keep-alive"
         headers.append((name, value))

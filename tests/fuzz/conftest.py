@@ -8,4 +8,6 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # with importlib's mode a test folder is not importable by itself
-pytest.register_assert_rewrite("cutting", "fuzz_client", "fuzz_models", "fuzz_run_stream", "fuzz_server", "fuzz_sse")
+pytest.register_assert_rewrite(
+    "cutting", "fuzz_client", "fuzz_models", "fuzz_response", "fuzz_run_stream", "fuzz_server", "fuzz_sse"
+)

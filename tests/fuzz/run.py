@@ -21,7 +21,7 @@ __all__ = ["CORPUS", "TARGETS"]
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
-TARGETS = ("sse", "run_stream", "models", "client", "server")
+TARGETS = ("sse", "run_stream", "models", "client", "response", "server")
 
 _LONGEST = 100e-6  # seconds of processor time per byte, of all the ways together in which a target reads it
 _SHORT = 64  # bytes; what is shorter counts as so long

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import h11
@@ -11,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hestiaos_proto.connection import ChunkJoiner
+from tests.support.pieces import cut
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 HEADS = st.sampled_from(
@@ -54,11 +54,6 @@ ODD = st.sampled_from(
     ]
 )
 MESSAGES = st.builds(lambda head, body: head + b"".join(body), HEADS, st.lists(PLAIN | PLAIN | ODD, max_size=8))
-
-
-def pieces(data: bytes, places: list[int]) -> list[bytes]:
-    cuts = [0, *sorted({place % len(data) for place in places} - {0} if data else ()), len(data)]
-    return [data[start:stop] for start, stop in pairwise(cuts) if start < stop]
 
 
 class Reading:
@@ -108,7 +103,7 @@ def test_each_cut_in_two(message: bytes) -> None:
 
 def compare(message: bytes, places: list[int], *, closed: bool) -> None:
     joiner, plain, joined = ChunkJoiner(), Reading(), Reading()
-    for piece in [*pieces(message, places), *([b""] if closed else [])]:
+    for piece in [*cut(message, places), *([b""] if closed else [])]:
         data = joiner.join(piece)
         assert bool(data) == bool(piece)
         plain.receive_data(piece)
@@ -123,7 +118,7 @@ def test_responses_on_one_connection(bodies: list[list[bytes]], places: list[int
     for body in bodies:
         joiner.next_response()
         alone = ChunkJoiner()
-        for piece in pieces(CHUNKED + b"".join(body) + b"0\r\n\r\n", places):
+        for piece in cut(CHUNKED + b"".join(body) + b"0\r\n\r\n", places):
             assert joiner.join(piece) == alone.join(piece)
 
 

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from exchanging import EVENTS, HEALTH, HEALTH_BODY, STREAM_HEAD, asked, chunks, listening, payloads, receive, response
+from exchanging import (
+    EVENTS,
+    HEALTH,
+    HEALTH_BODY,
+    STREAM_HEAD,
+    asked,
+    chunks,
+    fails,
+    listening,
+    payloads,
+    receive,
+    response,
+)
 
-from hestiaos_proto import ClientConnection
+from hestiaos_proto import ClientConnection, ConnectionLost
 
 
 def by_h11(connection: ClientConnection) -> bool:
@@ -61,6 +73,22 @@ def test_a_request_that_ends_the_connection() -> None:
     receive(connection, response())
     assert connection.result == HEALTH
     assert not connection.reusable
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(HEALTH_BODY) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("data", [response(), CHUNKED], ids=["length", "chunked"])
+def test_the_end_inside_a_body_is_not_the_body_s(data: bytes) -> None:
+    """`b""` ends the connection where it is received and a body where it is handed on; a cut must not become an end."""
+    for cut in range(data.index(b"\r\n\r\n") + 4, len(data)):
+        told = []
+        for headers in ({}, {"Connection": "keep-alive"}):
+            connection = asked(headers=headers)
+            _, error = fails(connection, data[:cut], b"")
+            assert type(error) is ConnectionLost
+            told.append(str(error.__cause__))
+        assert told[0] == told[1]
 
 
 def test_a_head_that_comes_in_pieces_is_h11_s() -> None:
