@@ -18,9 +18,11 @@ import anyio
 import pytest
 
 from hestiaos import LocalProtocolError, StreamEvent
-from tests.support.bindings import ASYNC, BINDINGS, BLOCKING, SECRET, HttpxSync, InProcess, Session
-from tests.support.peer import Peer, Script, interrupt, send, silence
+from tests.support.bindings import ASYNC, BINDINGS, BLOCKING, HttpxSync, InProcess
+from tests.support.peer import Peer
 from tests.support.scenario import fault
+from tests.support.sessions import SECRET, Session
+from tests.support.steps import Script, interrupt, send, silence
 from tests.support.wire import START, STREAM_HEAD, chunk, event
 
 T = TypeVar("T")

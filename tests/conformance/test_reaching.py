@@ -14,11 +14,13 @@ import pytest
 import trustme
 
 from hestiaos import ConnectFailed, ConnectionLost, HestiaError, TimedOut
-from tests.support.bindings import BINDINGS, KEY, Session
-from tests.support.peer import Peer, close, send
+from tests.support.bindings import BINDINGS
+from tests.support.peer import Peer
 from tests.support.ports import full_backlog, unused_url
 from tests.support.scenario import fault
 from tests.support.selecting import SEED
+from tests.support.sessions import KEY, Session
+from tests.support.steps import close, send
 from tests.support.wire import RUN, ok
 
 _watched: dict[int, Callable[[], None]] = {}  # what happens before a connect to that port
@@ -97,7 +99,7 @@ def test_tls(binding: type[Session], authority: trustme.CA) -> None:
         assert_no_tls(session, "127.0.0.1|IP address")
         assert peer.requests == []
     refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
-    with Peer(greeting=refusal) as peer, binding(peer.url.replace("http", "https"), ssl_context=ours) as session:
+    with Peer(opening=[send(refusal)]) as peer, binding(peer.url.replace("http", "https"), ssl_context=ours) as session:
         assert_no_tls(session, "(?i)wrong.version.number|record layer|http.request")
 
 

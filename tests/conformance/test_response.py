@@ -25,9 +25,10 @@ from hestiaos import (
 )
 from tests.support.bindings import KEY, REMOTE, SECRET, HttpxAsyncio, HttpxSync, HttpxTrio, Session
 from tests.support.measures import memory_stays_bounded
-from tests.support.peer import Peer, Request, Script, Step, close, drip, flood, half_close, reset, send, silence
+from tests.support.peer import Peer
 from tests.support.scenario import fault
 from tests.support.statuses import refusals
+from tests.support.steps import Request, Script, Step, close, drip, flood, half_close, reset, send, silence
 from tests.support.wire import LAST_CHUNK, RUN, chunk, chunked, ok, response, to_json
 
 GOOD = ok(RUN)

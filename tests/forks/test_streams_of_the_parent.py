@@ -17,9 +17,11 @@ import trustme
 
 from hestiaos import Client, HestiaError, LocalProtocolError
 from tests.support import forking
-from tests.support.bindings import ASYNC, Session, params
+from tests.support.bindings import ASYNC, params
 from tests.support.forking import run_in_child
-from tests.support.peer import Peer, Script, send
+from tests.support.peer import Peer
+from tests.support.sessions import Session
+from tests.support.steps import Script, send
 from tests.support.wire import DONE, FINAL, LAST_CHUNK, RUN, START, STREAM_HEAD, chunk, event, events, ok
 
 TIMEOUT = 5.0  # seconds; the parent reads on sooner

@@ -20,9 +20,11 @@ import trustme
 
 from hestiaos import AsyncClient, Client, LocalProtocolError
 from tests.support import forking
-from tests.support.bindings import ASYNC, Session, params
+from tests.support.bindings import ASYNC, params
 from tests.support.forking import Child, Load
-from tests.support.peer import Peer, Request, Script, good_answer, pause
+from tests.support.peer import Peer, good_answer
+from tests.support.sessions import Session
+from tests.support.steps import Request, Script, pause
 
 FORKS = 30
 

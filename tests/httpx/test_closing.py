@@ -18,7 +18,8 @@ import pytest
 
 from hestiaos import AsyncClient, Client, ConnectionLost, HestiaError, LocalProtocolError, StreamInterrupted
 from hestiaos_proto.event_streams import EventStreamBase
-from tests.support.peer import Connection, Peer, send, silence
+from tests.support.peer import Peer
+from tests.support.steps import Connection, send, silence
 from tests.support.wire import DONE, FINAL, LAST_CHUNK, START, STREAM_HEAD, TOKEN, chunk, event, response
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])

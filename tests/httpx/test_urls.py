@@ -17,7 +17,8 @@ from hestiaos import (
     RemoteProtocolError,
     StatusError,
 )
-from tests.support.peer import Peer, send
+from tests.support.peer import Peer
+from tests.support.steps import send
 
 ONE = httpx.Limits(max_connections=1)
 NO_HOSTS = ["http://999.1.1.1:80", "http://xn--zz99999", "http://a..b", f"http://{'a' * 64}.com"]

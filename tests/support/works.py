@@ -9,7 +9,8 @@ from typing import Any
 from attrs import Factory, frozen
 
 from hestiaos import Client
-from tests.support.peer import Request, Script, good_answer, send, silence
+from tests.support.peer import good_answer
+from tests.support.steps import Request, Script, send, silence
 from tests.support.wire import START, STREAM_HEAD, chunk, event
 
 
