@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
+from typing import cast
 
 from hestiaos_proto import (
     ClientConnection,
@@ -99,12 +100,11 @@ class Connection(asyncio.BufferedProtocol):
     async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # a timer for each read would cost more than it
         """As `LoopConnection.receive`."""
         assert self._send is not None, "a response is received after its request"
-        unread, self._unread = self._unread, 0
-        if unread > _MAX_UNREAD:
-            self._transport.resume_reading()
-        if not (unread or self._machine.finished):
+        if not (self._unread or self._machine.finished):
             await self._wait(timeout, f"{self._send.request.origin} sent nothing for too long")
-            self._unread = 0
+        if self._unread > _MAX_UNREAD:
+            self._transport.resume_reading()
+        self._unread = 0
 
     def close(self) -> None:
         """As `LoopConnection.close`."""
@@ -126,8 +126,7 @@ class Connection(asyncio.BufferedProtocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "a protocol of streams gets their transport"
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # or what uvloop has instead
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer

@@ -27,7 +27,7 @@ class LocalTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return self._respond(request, await request.aread())
 
-    def respond(self, request: Request) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
+    def exchange(self, request: Request) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
         """What the clients of event loops call: `hestiaos_proto.Transport`."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         result = self._ask(request.method, request.target, headers, request.body)

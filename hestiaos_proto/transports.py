@@ -16,11 +16,11 @@ class Transport(Protocol):
     """Answers a client's requests in its own process, as `LocalTransport` does: `transport=` of a client.
 
     class Canned:
-        def respond(self, request):
+        def exchange(self, request):
             return 200, [("Content-Type", "application/json")], [b'{"status": "ok", …}']
     """
 
-    def respond(self, request: Request, /) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
+    def exchange(self, request: Request, /) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
         """The response's status, its headers, and its body in pieces, each made when it is asked for.
 
         It runs in the event loop. The `HestiaError` that it or the body raises is taken for what a network would do
@@ -31,11 +31,11 @@ class Transport(Protocol):
 
 def check_transport(transport: object) -> None:
     """Raise `TypeError` for what is neither a `Transport` nor `None`."""
-    if transport is not None and not callable(getattr(transport, "respond", None)):
-        kind = type(transport)
+    kind = transport if isinstance(transport, type) else type(transport)
+    if transport is not None and (transport is kind or not callable(getattr(kind, "exchange", None))):
+        told = f"the class {kind.__name__}" if transport is kind else f"{kind.__module__}.{kind.__name__}"
         raise TypeError(
-            f"transport must have a method respond(request), as LocalTransport has; {kind.__module__}.{kind.__name__} "
-            "has none"
+            f"transport must be an object with a method exchange(request), as LocalTransport is, not {told}"
         )
 
 
@@ -65,7 +65,7 @@ class TransportConnection:
     async def exchange(self, send: Send) -> Response:
         """As `LoopConnection.exchange`."""
         await self._checkpoint()
-        status, headers, body = self._transport.respond(send.request)
+        status, headers, body = self._transport.exchange(send.request)
         self._response = response = send.response(status, map(_encode, headers))
         self._body = iter(body)
         while response.stream is None and not response.complete:
