@@ -1,6 +1,6 @@
 """Threads with blocking sockets, which hand their events to the main thread through a queue.
 
-python blocking_thread.py http://localhost:8000
+Usage: python blocking_thread.py http://localhost:8000
 """
 
 import queue
@@ -47,4 +47,4 @@ def main(base_url: str) -> None:
         thread.join()
 
 
-main(sys.argv[1])
+main(sys.argv[1] if sys.argv[1:] else sys.exit(__doc__))

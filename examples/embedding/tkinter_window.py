@@ -1,6 +1,6 @@
 """A stream in a tkinter window: Tk itself says when the socket can be read. No thread, no other event loop.
 
-python tkinter_window.py http://localhost:8000 [--close]
+Usage: python tkinter_window.py http://localhost:8000 [--close]
 """
 
 import socket
@@ -28,7 +28,7 @@ class Window:
         # On Windows tkinter has no createfilehandler: use a thread there, as in blocking_thread.py.
         root.tk.createfilehandler(self.sock, tkinter.READABLE, self.on_readable)
 
-    def on_readable(self, sock: socket.socket, redactor: int) -> None:
+    def on_readable(self, sock: socket.socket, mask: int) -> None:
         try:
             self.connection.receive_data(sock.recv(65536))
             for event in self.connection.events():
@@ -55,4 +55,4 @@ def main(base_url: str, *, close: bool) -> None:
         print(window.state["text"], window.text.get("1.0", "end-1c"))
 
 
-main(sys.argv[1], close="--close" in sys.argv)
+main(sys.argv[1] if sys.argv[1:] else sys.exit(__doc__), close="--close" in sys.argv)

@@ -1,6 +1,6 @@
 """Several connections at once in a bare `selectors` loop, each with a stream and then a call over the same connection.
 
-python selectors_loop.py http://localhost:8000
+Usage: python selectors_loop.py http://localhost:8000
 """
 
 import selectors
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from hestiaos_proto import ClientConnection, Operation, operations
 
 
-class Conversation:
+class Exchange:
     """One socket, its protocol, what has still to be asked, and what has still to be written."""
 
     def __init__(self, name: str, base_url: str, *plan: Operation[Any]) -> None:
@@ -44,7 +44,7 @@ class Conversation:
 def main(base_url: str) -> None:
     with selectors.DefaultSelector() as selector:
         for name in ("first", "second", "third"):
-            one = Conversation(name, base_url, operations.run_stream(f"a report for {name}"), operations.health())
+            one = Exchange(name, base_url, operations.run_stream(f"a report for {name}"), operations.health())
             selector.register(one.sock, one.wants(), one)
         while selector.get_map():
             for key, mask in selector.select():
@@ -56,4 +56,4 @@ def main(base_url: str) -> None:
                     print(key.data.name, key.data.connection.result.status)
 
 
-main(sys.argv[1])
+main(sys.argv[1] if sys.argv[1:] else sys.exit(__doc__))

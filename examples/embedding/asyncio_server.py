@@ -1,26 +1,20 @@
-"""A server with a little platform of its own, on `asyncio.start_server`; it prints its base URL.
+"""A server with a small platform of its own, on `asyncio.start_server`; it prints its base URL.
 
-python asyncio_server.py
+Usage: python asyncio_server.py 8000    (a port; 0 takes a free one)
 """
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Iterator
 
-from hestiaos_proto import (
-    Control,
-    NotFound,
-    RemoteProtocolError,
-    RunResponse,
-    ServerConnection,
-    ServerRequest,
-    StreamEvent,
-)
+import hestiaos_proto
+from hestiaos_proto import Control, NotFound, RunResponse, ServerConnection, StreamEvent
 
 SECRETS = {"greeting": "hello"}
 
 
-def respond(call: ServerRequest) -> Iterator[object]:
+def respond(call: hestiaos_proto.ServerRequest) -> Iterator[object]:
     """What to send: one result, one exception, or events up to `done`."""
     if call.refusal is not None:
         yield call.refusal
@@ -38,7 +32,7 @@ def respond(call: ServerRequest) -> Iterator[object]:
         yield NotFound(f"there is no {call.operation} here")
 
 
-async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     connection = ServerConnection()
     with contextlib.closing(writer), contextlib.suppress(ConnectionError):  # the client may leave at any time
         while not connection.must_close and (data := await reader.read(65536)):
@@ -50,16 +44,15 @@ async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
                     for item in respond(call):
                         writer.write(connection.send(item))
                         await writer.drain()
-            except RemoteProtocolError as error:  # what came is no HTTP
+            except hestiaos_proto.RemoteProtocolError as error:  # what arrived is not HTTP
                 writer.write(connection.send(error))
 
 
-async def main() -> None:
-    server = await asyncio.start_server(converse, "127.0.0.1", 0)
-    print("http://{}:{}".format(*server.sockets[0].getsockname()), flush=True)
-    async with server:
+async def main(port: int) -> None:
+    async with await asyncio.start_server(serve, "127.0.0.1", port) as server:
+        print("http://{}:{}".format(*server.sockets[0].getsockname()), flush=True)
         await server.serve_forever()
 
 
 with contextlib.suppress(KeyboardInterrupt):
-    asyncio.run(main())
+    asyncio.run(main(int(sys.argv[1] if sys.argv[1:] else sys.exit(__doc__))))

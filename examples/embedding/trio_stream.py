@@ -1,6 +1,6 @@
 """A trio TCP stream under the protocol, two of them at once. `hestiaos_trio` is the whole client of this kind.
 
-python trio_stream.py http://localhost:8000
+Usage: python trio_stream.py http://localhost:8000
 """
 
 import sys
@@ -42,4 +42,4 @@ async def main(base_url: str) -> None:
                 nursery.start_soon(report, base_url, name)
 
 
-trio.run(main, sys.argv[1])
+trio.run(main, sys.argv[1] if sys.argv[1:] else sys.exit(__doc__))

@@ -1,4 +1,4 @@
-"""The programs beside this file, each run as it is against a real server, or, the server, by a real client."""
+"""The programs of examples/embedding, each run as it is against a real server, or, the server, by a real client."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 
 from hestiaos import Client, NotFound
 
-HERE = Path(__file__).parent
-PROGRAMS = sorted(path.name for path in HERE.glob("*.py") if not path.name.startswith("test_"))
+HERE = Path(__file__).parent.parent / "examples" / "embedding"
+PROGRAMS = sorted(path.name for path in HERE.glob("*.py"))
 STREAM = ["start", "token", "final", "done"]
 
 
@@ -40,6 +40,15 @@ def steps(lines: list[str], name: str = "") -> list[str]:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_each_is_under_60_lines(program: str) -> None:
     assert len((HERE / program).read_text(encoding="utf-8").splitlines()) < 60
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_says_how_it_is_used(program: str) -> None:
+    if program == "tkinter_window.py":
+        pytest.importorskip("tkinter", reason="this Python was built without tkinter")
+    ended = subprocess.run(python(program), capture_output=True, text=True, timeout=50, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert f"\nUsage: python {program} " in ended.stderr
 
 
 def test_none_is_forgotten() -> None:
@@ -83,7 +92,7 @@ def test_tkinter_window(server_url: str) -> None:
 def own_server() -> Iterator[str]:
     """The base URL of the program that is a server."""
     with subprocess.Popen(
-        python("asyncio_server.py"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        python("asyncio_server.py", "0"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None
         assert server.stderr is not None

@@ -1,6 +1,6 @@
 """An `asyncio.Protocol`: a stream as it comes, then a call over the same connection.
 
-python asyncio_protocol.py http://localhost:8000
+Usage: python asyncio_protocol.py http://localhost:8000
 """
 
 import asyncio
@@ -56,4 +56,4 @@ async def main(url: str) -> None:
     transport.close()
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(sys.argv[1] if sys.argv[1:] else sys.exit(__doc__)))
