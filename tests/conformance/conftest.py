@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bindings import BINDINGS, KEY, SECRET
+from tests.support.bindings import BINDINGS
 from tests.support.leftovers import left_over, open_things
 from tests.support.rows import read_rows
+from tests.support.sessions import KEY, SECRET
 
 HERE = Path(__file__).parent
 

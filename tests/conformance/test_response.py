@@ -23,10 +23,11 @@ from hestiaos import (
     TimedOut,
     TransportError,
 )
-from tests.support.bindings import KEY, REMOTE, SECRET, HttpxAsyncio, HttpxSync, HttpxTrio, Session
+from tests.support.bindings import REMOTE, HttpxAsyncio, HttpxSync, HttpxTrio
 from tests.support.measures import memory_stays_bounded
 from tests.support.peer import Peer
 from tests.support.scenario import fault
+from tests.support.sessions import KEY, SECRET, Session
 from tests.support.statuses import refusals
 from tests.support.steps import Request, Script, Step, close, drip, flood, half_close, reset, send, silence
 from tests.support.wire import LAST_CHUNK, RUN, chunk, chunked, ok, response, to_json

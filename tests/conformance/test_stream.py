@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from hestiaos import ConnectionLost, HestiaError, RemoteProtocolError, StreamEvent, StreamInterrupted, TimedOut
-from tests.support.bindings import KEY, Session
 from tests.support.measures import memory_stays_bounded
 from tests.support.peer import Peer
 from tests.support.scenario import fault
+from tests.support.sessions import KEY, Session
 from tests.support.statuses import refusals
 from tests.support.steps import Script, close, drip, flood, pause, reset, send, silence
 from tests.support.wire import (

@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import httpx
 import pytest
 
 from hestiaos import Client
+from tests.support.http_library import http
 from tests.support.interrupts import Interrupt
 from tests.support.leftovers import left_over, open_things
 from tests.support.peer import Peer
@@ -65,7 +65,7 @@ class Thread(threading.Thread):
 def interrupted(work: Work, interrupt: Interrupt, peer: Peer, places: int, *, warm: bool) -> Faults:
     """Do `work`, interrupted, and look at its client afterwards."""
     faults = Faults()
-    client = Client(peer.url, timeout=TIMEOUT, retries=0, limits=httpx.Limits(max_connections=places), **work.options)
+    client = Client(peer.url, timeout=TIMEOUT, retries=0, limits=http.Limits(max_connections=places), **work.options)
     if warm:
         check_places(client, places)
     try:

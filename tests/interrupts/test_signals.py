@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import httpx
 import pytest
 
 from hestiaos import Client
+from tests.support.http_library import http
 from tests.support.interrupts import interruptible
 from tests.support.leftovers import left_over, open_things
 from tests.support.peer import Peer
@@ -113,7 +113,7 @@ def test_sigint_at_random_moments(count: int, seed: int) -> None:
     with Peer(answer=answer) as peer, signals.handled():
         before = open_things()
         deadline = 30.0 if seed % 2 else None
-        limits = httpx.Limits(max_connections=PLACES)
+        limits = http.Limits(max_connections=PLACES)
         client = Client(peer.url, timeout=TIMEOUT, retries=0, deadline=deadline, limits=limits)
         check_places(client, PLACES)
         for _ in range(count):

@@ -1,158 +1,36 @@
-"""One class for each binding, all with the same synchronous face. A new binding is tested by adding its class here."""
+"""One class for each binding. A new binding is tested by adding its class here."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import ssl
-import traceback
-from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import anyio
 import pytest
 import trio
 from anyio.from_thread import start_blocking_portal
 
-from hestiaos import AsyncClient, Client, HestiaError, LocalTransport, Platform, StreamEvent
+from hestiaos import AsyncClient, Client, HestiaError, Platform, StreamEvent
+from tests.support.http_library import NAME, http
 from tests.support.selecting import SelectorClient
+from tests.support.sessions import EventStream, Session, method
 
-KEY = "-".join(["key", "4711", "secret"])  # put together, so that no traceback shows it as a line of the source
-SECRET = "-".join(["value", "0815", "secret"])
-
-METHODS = {
-    "run": "run",
-    "health": "health",
-    "trace": "trace",
-    "chat": "chat.run",
-    "run_agent": "agents.run",
-    "system_status": "system.status",
-    "system_config": "system.config",
-    "system_metrics": "system.metrics",
-    "get_secret": "secrets.get",
-    "set_secret": "secrets.set",
-    "delete_secret": "secrets.delete",
-    "explain": "governance.explain",
-    "governance_status": "governance.status",
-    "governance_trace": "governance.trace",
-}
-
-
-def method(client: object, operation: str, suffix: str = "") -> Callable[..., Any]:
-    """The client's method for an operation of the core."""
-    target: Any = client
-    for name in f"{METHODS[operation]}{suffix}".split("."):
-        target = getattr(target, name)
-    return target
-
-
-def check_tells_nothing(error: BaseException) -> None:
-    """Whatever can be seen of an exception holds neither the API key nor a secret."""
-    shown = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
-    for each in shown:
-        assert KEY not in each
-        assert SECRET not in each
-
-
-class EventStream(ABC):
-    """One stream. `read` gives what comes until the end, and the exception that ended it or `None`."""
-
-    def next(self) -> StreamEvent:
-        """The next event. Raises `StopIteration` at the end."""
-        try:
-            return self._next()
-        except HestiaError as error:
-            check_tells_nothing(error)
-            raise
-
-    def read(self) -> tuple[list[StreamEvent], HestiaError | None]:
-        events: list[StreamEvent] = []
-        error = self._read_into(events)
-        if error is not None:
-            check_tells_nothing(error)
-        return events, error
-
-    @abstractmethod
-    def _next(self) -> StreamEvent: ...
-
-    @abstractmethod
-    def _read_into(self, events: list[StreamEvent]) -> HestiaError | None: ...
-
-    @abstractmethod
-    def close(self) -> None: ...
-
-    @abstractmethod
-    def leave_with_block(self) -> None: ...
-
-    @abstractmethod
-    def drop(self) -> None:
-        """Let go of the object, as a caller does after `break`."""
-
-    @property
-    @abstractmethod
-    def native(self) -> Any:
-        """The binding's own object, for `text`, `final` and `cancel`."""
-
-
-class Session(ABC):
-    """One client. `backends` are the event loops for which `async_client` makes one."""
-
-    name: ClassVar[str]
-    remote: ClassVar[bool] = True
-    backends: ClassVar[tuple[str, ...]] = ()
-    shared: ClassVar[bool] = False
-    """Whether blocking calls are made on one client by any thread, and inside a running event loop."""
-    blocks: ClassVar[bool] = False
-    """Whether a thread blocks in a stream, which another thread may cancel."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def call(self, operation: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return self._call(operation, *args, **kwargs)
-        except HestiaError as error:
-            check_tells_nothing(error)
-            raise
-
-    @abstractmethod
-    def _call(self, operation: str, *args: Any, **kwargs: Any) -> Any: ...
-
-    @abstractmethod
-    def stream(self, *args: Any, **kwargs: Any) -> EventStream: ...
-
-    @abstractmethod
-    def close_client(self) -> None:
-        """Close the client and nothing else."""
-
-    def close(self) -> None:
-        self.close_client()
-
-    @classmethod
-    def options(cls, options: dict[str, Any]) -> dict[str, Any]:
-        """What every client is given where a scenario says nothing else."""
-        return {"api_key": KEY, "retries": 0, "timeout": 10.0} | options
-
-    @classmethod
-    def async_client(cls, url: str, *, one_connection: bool = False, **options: Any) -> Any:
-        """An asynchronous client, of a pool of one connection where that is wanted."""
-        raise NotImplementedError
-
-    @classmethod
-    def call_in_main_thread(cls, url: str) -> None:
-        """A call of `run` that Ctrl-C can reach."""
-        with cls(url) as session:
-            session.call("run", "x")
-
-    @abstractmethod
-    def __init__(self, url: str, **options: Any) -> None: ...
+__all__ = [
+    "ASYNC",
+    "BINDINGS",
+    "BLOCKING",
+    "HTTPX",
+    "REMOTE",
+    "HttpxAsyncio",
+    "HttpxSync",
+    "HttpxTrio",
+    "InProcess",
+    "params",
+]
 
 
 class _SyncStream(EventStream):
@@ -231,6 +109,8 @@ class InProcess(HttpxSync):
     blocks = False
 
     def __init__(self, url: str = "http://localhost:8000", **options: Any) -> None:
+        from hestiaos import LocalTransport
+
         self.platform = Platform()
         try:
             super().__init__(url, transport=LocalTransport(self.platform), **options)
@@ -244,6 +124,8 @@ class InProcess(HttpxSync):
 
     @classmethod
     def async_client(cls, url: str, *, one_connection: bool = False, **options: Any) -> Any:
+        from hestiaos import LocalTransport
+
         return AsyncClient(url, transport=LocalTransport(Platform()), **cls.options(options))
 
 
@@ -336,9 +218,7 @@ class HttpxAsyncio(_Async):
     def async_client(
         cls, url: str, *, one_connection: bool = False, ssl_context: ssl.SSLContext | None = None, **options: Any
     ) -> Any:
-        import httpx
-
-        limits = httpx.Limits(max_connections=1) if one_connection else None
+        limits = http.Limits(max_connections=1) if one_connection else None
         return AsyncClient(url, verify=ssl_context or True, limits=limits, **cls.options(options))
 
 
@@ -358,6 +238,17 @@ class TrioStreams(_Async):
         return TrioClient(url, max_connections=1 if one_connection else 100, **cls.options(options))
 
 
+class AsyncioProtocol(_Async):
+    name = "asyncio protocol"
+    backends = ("asyncio",)
+
+    @classmethod
+    def async_client(cls, url: str, *, one_connection: bool = False, **options: Any) -> Any:
+        from hestiaos_asyncio import AsyncioClient
+
+        return AsyncioClient(url, max_connections=1 if one_connection else 100, **cls.options(options))
+
+
 async def _count_tasks() -> int:
     if trio.lowlevel.in_trio_run():
         return trio.lowlevel.current_statistics().tasks_living
@@ -371,16 +262,22 @@ async def _wait_for_tasks(count: int) -> None:
             await anyio.sleep(0.01)
 
 
-BINDINGS: tuple[type[Session], ...] = (HttpxSync, HttpxAsyncio, HttpxTrio, TrioStreams, Selectors, InProcess)
+HTTPX: tuple[type[Session], ...] = (HttpxSync, HttpxAsyncio, HttpxTrio)
+BINDINGS = (*HTTPX, TrioStreams, AsyncioProtocol, Selectors, InProcess)
 REMOTE = tuple(binding for binding in BINDINGS if binding.remote)
 ASYNC = tuple(binding for binding in BINDINGS if binding.backends)
 BLOCKING = tuple(binding for binding in BINDINGS if binding.blocks)
 
+_NEEDED = {TrioStreams: "hestiaos_trio", AsyncioProtocol: "hestiaos_asyncio"}
+
 
 def params(bindings: tuple[type[Session], ...]) -> list[Any]:
-    """The bindings as pytest's parameters."""
-    missing = pytest.mark.skipif(find_spec("hestiaos_trio") is None, reason="there is no hestiaos_trio")
-    return [
-        pytest.param(binding, id=binding.name, marks=[missing] if binding is TrioStreams else [])
-        for binding in bindings
-    ]
+    """The bindings as pytest's parameters; one that is not there, as in a part of the packages, is skipped."""
+    return [pytest.param(binding, id=binding.name, marks=_missing(binding)) for binding in bindings]
+
+
+def _missing(binding: type[Session]) -> list[pytest.MarkDecorator]:
+    package = _NEEDED.get(binding)
+    if binding is InProcess and NAME != "httpx":
+        return [pytest.mark.skip(reason="LocalTransport is httpx's")]
+    return [pytest.mark.skipif(find_spec(package) is None, reason=f"there is no {package}")] if package else []

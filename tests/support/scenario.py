@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.bindings import REMOTE, Session, params
+from tests.support.bindings import REMOTE, params
+from tests.support.sessions import Session
 
 
 def fault(row: str, bindings: tuple[type[Session], ...] = REMOTE) -> Callable[[Any], Any]:

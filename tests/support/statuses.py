@@ -17,7 +17,7 @@ from hestiaos import (
     ServerError,
     StatusError,
 )
-from tests.support.bindings import KEY
+from tests.support.sessions import KEY
 from tests.support.wire import response, to_json
 
 STATUSES = (400, 401, 403, 404, 409, 413, 418, 422, 429, 500, 502, 503, 504)
