@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hestiaos_asyncio import AsyncioClient, AsyncioEventStream
     from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream
-    from hestiaos_local import LocalTransport, Platform
+    from hestiaos_local import LocalTransport, Platform, Policy, PolicyError, ServeError, Store, StoreError, serve
     from hestiaos_proto.errors import (
         AuthenticationFailed,
         ConnectFailed,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         TransportError,
     )
     from hestiaos_proto.events import StreamEvent, StreamEventType
+    from hestiaos_proto.hooks import CallInfo, Hooks, RequestInfo, ResponseInfo
     from hestiaos_proto.models import (
         AgentResult,
         ChatResponse,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         SystemStatus,
         TraceResponse,
     )
+    from hestiaos_proto.operations import ModeHint
     from hestiaos_proto.version import __version__
     from hestiaos_trio import TrioClient, TrioEventStream
 
@@ -55,6 +57,7 @@ __all__ = [
     "AsyncioClient",
     "AsyncioEventStream",
     "AuthenticationFailed",
+    "CallInfo",
     "ChatResponse",
     "Client",
     "ConnectFailed",
@@ -64,17 +67,26 @@ __all__ = [
     "GovernanceBlock",
     "HealthResponse",
     "HestiaError",
+    "Hooks",
     "InvalidInput",
     "LocalProtocolError",
     "LocalTransport",
+    "ModeHint",
     "NotFound",
     "Platform",
+    "Policy",
+    "PolicyError",
     "ProtocolError",
     "RateLimited",
     "RemoteProtocolError",
+    "RequestInfo",
+    "ResponseInfo",
     "RunResponse",
+    "ServeError",
     "ServerError",
     "StatusError",
+    "Store",
+    "StoreError",
     "StreamEvent",
     "StreamEventType",
     "StreamInterrupted",
@@ -86,13 +98,24 @@ __all__ = [
     "TrioClient",
     "TrioEventStream",
     "__version__",
+    "serve",
 ]
 
 _HOMES = {
     "hestiaos_asyncio": ("AsyncioClient", "AsyncioEventStream"),
     "hestiaos_httpx": ("AsyncClient", "AsyncEventStream", "Client", "EventStream"),
-    "hestiaos_local": ("LocalTransport", "Platform"),
+    "hestiaos_local": (
+        "LocalTransport",
+        "Platform",
+        "Policy",
+        "PolicyError",
+        "ServeError",
+        "Store",
+        "StoreError",
+        "serve",
+    ),
     "hestiaos_proto.events": ("StreamEvent", "StreamEventType"),
+    "hestiaos_proto.hooks": ("CallInfo", "Hooks", "RequestInfo", "ResponseInfo"),
     "hestiaos_proto.models": (
         "AgentResult",
         "ChatResponse",
@@ -103,6 +126,7 @@ _HOMES = {
         "SystemStatus",
         "TraceResponse",
     ),
+    "hestiaos_proto.operations": ("ModeHint",),
     "hestiaos_proto.version": ("__version__",),
     "hestiaos_trio": ("TrioClient", "TrioEventStream"),
 }
