@@ -1,4 +1,4 @@
-"""The README's diagrams, each drawn from its table; a test that fails prints the diagram that belongs there."""
+"""The diagrams of docs/architecture.md, each drawn from its table; a test that fails prints the diagram that belongs there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 from hestiaos_proto.stream import ORDER
 
 HERE = Path(__file__).parent
-DIAGRAMS = re.findall(r"```mermaid\n(.*?)```", (HERE.parent / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+DIAGRAMS = re.findall(
+    r"```mermaid\n(.*?)```", (HERE.parent / "docs" / "architecture.md").read_text(encoding="utf-8"), re.DOTALL
+)
 
 Step = tuple[str, str, str]
 
@@ -58,4 +60,4 @@ def server() -> str:
 )
 def test_a_diagram_is_its_table(place: int, drawn: str) -> None:
     assert len(DIAGRAMS) == 3
-    assert DIAGRAMS[place] == drawn, f"the README's diagram should be\n{drawn}"
+    assert DIAGRAMS[place] == drawn, f"the diagram should be\n{drawn}"

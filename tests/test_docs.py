@@ -1,0 +1,89 @@
+"""README.md and the pages of docs/: every block of code is run as it is printed, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shutil
+import tomllib
+from html import unescape
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from hestiaos_local import Policy
+from tests.support.documents import PAGES, ROOT, Block, Runner, blocks, matches
+
+README = ROOT / "README.md"
+SITE = "https://hestiaos.github.io/hestiaos/"
+BLOB = "https://github.com/hestiaos/hestiaos/blob/main/"
+RAW = "https://raw.githubusercontent.com/hestiaos/hestiaos/main/"
+
+# CI cuts these two out of the README and runs them, since they make an environment of their own.
+RUN_BY_CI = [
+    'python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/hestiaos --local run "create a report"\n',
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -q\n",
+]
+NOT_RUN = {"text", "mermaid"}  # drawings, of which test_diagrams.py holds the second kind
+needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@needs_bash
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_blocks_of_a_page(page: Path, server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HESTIAOS_BASE_URL", server_url)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path / '.venv' / 'bin'}:/usr/bin:/bin")
+    monkeypatch.delenv("HESTIAOS_API_KEY", raising=False)
+    runner, printed = Runner(page, tmp_path, server_url), ""
+    all_blocks = [block for block in blocks(page) if block.language not in NOT_RUN and block.text not in RUN_BY_CI]
+    for block, after in pairwise([*all_blocks, Block("", "", 0)]):
+        where = f"{name_of(page)}, line {block.line}"
+        if block.language == "output":
+            assert matches(block.text, printed), f"{where}: it printed\n{printed}"
+        elif block.language == "toml":
+            runner.run(block, may_fail=False)
+            Policy.parse(block.text, where)
+        else:
+            assert block.language in ("python", "sh"), f"{where}: a block of {block.language!r} is not run"
+            printed = runner.run(block, may_fail=after.language == "output")
+
+
+def test_the_readme_begins_with_what_ci_runs() -> None:
+    shell = [block.text for block in blocks(README) if block.language == "sh"]
+    assert shell[:2] == RUN_BY_CI
+
+
+def test_the_readmes_links() -> None:
+    source = README.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]*)\)", source)
+    assert links
+    for link in links:
+        page = link.partition("#")[0]
+        if page.startswith(SITE):
+            path = ROOT / "docs" / page.removeprefix(SITE).replace(".html", ".md")
+        else:
+            assert page.startswith((BLOB, RAW)), link
+            path = ROOT / page.removeprefix(BLOB).removeprefix(RAW)
+        assert path.is_file(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_extras_that_a_page_names(page: Path) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for named in re.findall(r"(?:hestiaos|\.)\[([\w,]+)\]'", page.read_text(encoding="utf-8")):
+        assert set(named.split(",")) <= set(extras), named
+
+
+@needs_bash
+def test_the_picture_shows_what_the_commands_print() -> None:
+    drawn = re.findall(r"<text [^>]*>(.*)</text>", (ROOT / "docs" / "_static" / "terminal.svg").read_text("utf-8"))
+    printed = list(runpy.run_path(str(ROOT / "docs" / "terminal.py"))["transcript"]())[:-1]
+    changing = re.compile(r"[0-9a-f]{8}(-[0-9a-f]+){4}|[0-9-]+T[0-9:.+]+|latency_ms: .*")
+    assert [changing.sub("…", unescape(line)) for line in drawn] == [changing.sub("…", line) for line in printed]
