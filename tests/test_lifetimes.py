@@ -31,6 +31,15 @@ async def main():
     WAIT or await anext(stream)
 asyncio.run(main())
 """,
+    "asyncio protocol": """
+import asyncio
+from hestiaos import AsyncioClient
+async def main():
+    stream = AsyncioClient(URL).run_stream("a")
+    print((await anext(stream)).type, flush=True)
+    WAIT or await anext(stream)
+asyncio.run(main())
+""",
     "httpx on trio": """
 import trio.testing
 from hestiaos import AsyncClient

@@ -96,18 +96,23 @@ def test_a_client_that_is_closed_in_one_thread_ends_connections_of_another(bindi
     with_peer(binding, keep_alive, main)
 
 
-def test_a_run_may_end_in_the_middle_of_a_stream(binding: Binding, serve_platform: Callable[..., str]) -> None:
-    client = binding.client(serve_platform(token_delay=3600.0, heartbeat=3600.0))
+@pytest.mark.parametrize("then", ["the client is closed", "all is dropped"])
+def test_a_run_may_end_in_the_middle_of_a_stream(binding: Binding, then: str) -> None:
+    with Peer(answer=answer) as peer:
+        client: Any = binding.client(peer.url)
 
-    async def main() -> object:
-        stream = client.run_stream("a")
-        await anext(stream)
-        return stream
+        async def main() -> object:
+            stream = client.run_stream("hold")
+            await anext(stream)
+            return stream
 
-    left = binding.run(main)
-    assert left is not None
-    del left, client
-    gc.collect()
+        left: Any = binding.run(main)
+        if then == "the client is closed":
+            binding.run(client.aclose)
+        else:
+            left = client = None
+        peer.wait_until_left(1)
+        del left
 
 
 @pytest.mark.parametrize("work", ["call", "stream", "unfinished task"])

@@ -77,7 +77,7 @@ def test_a_server_without_tls(binding: Binding, trusting: ssl.SSLContext) -> Non
 
     async def main(peer: Peer) -> None:
         async with binding.client(peer.url.replace("http:", "https:"), retries=0, ssl_context=trusting) as client:
-            with pytest.raises(ConnectFailed, match="(?i)wrong.version.number"):
+            with pytest.raises(ConnectFailed, match=r"(?i)wrong.version.number"):
                 await client.health_async()
 
     with_peer(binding, plain, main)

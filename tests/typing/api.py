@@ -7,9 +7,12 @@ from typing import Any, assert_type
 from hestiaos import (
     AgentResult,
     AsyncClient,
+    AsyncioClient,
+    AsyncioEventStream,
     ChatResponse,
     Client,
     HealthResponse,
+    LocalTransport,
     Platform,
     RunResponse,
     StreamEvent,
@@ -18,6 +21,7 @@ from hestiaos import (
     SystemStatus,
     TraceResponse,
     TrioClient,
+    TrioEventStream,
 )
 from hestiaos_proto import (
     ClientConnection,
@@ -89,12 +93,24 @@ async def the_asynchronous_client() -> None:
             assert_type(stream.text, str)
 
 
-async def the_trio_client() -> None:
-    async with TrioClient() as client:
+async def the_trio_client(platform: Platform) -> None:
+    async with TrioClient(transport=LocalTransport(platform)) as client:
         assert_type(client, TrioClient)
-        assert_type(await client.run_async("x"), RunResponse)
+        assert_type(await client.run_async("x", timeout=1.0, retries=0), RunResponse)
         assert_type(await client.secrets.get_async("k"), str)
         assert_type(await client.governance.trace_async("c"), dict[str, Any] | None)
+        assert_type(client.run_stream("x", deadline=5.0), TrioEventStream)
+        async for event in client.run_stream("x"):
+            assert_type(event, StreamEvent)
+
+
+async def the_asyncio_client(platform: Platform) -> None:
+    async with AsyncioClient(transport=LocalTransport(platform)) as client:
+        assert_type(client, AsyncioClient)
+        assert_type(await client.run_async("x", timeout=1.0, retries=0), RunResponse)
+        assert_type(await client.secrets.get_async("k"), str)
+        assert_type(await client.governance.trace_async("c"), dict[str, Any] | None)
+        assert_type(client.run_stream("x", deadline=5.0), AsyncioEventStream)
         async for event in client.run_stream("x"):
             assert_type(event, StreamEvent)
 
