@@ -44,7 +44,7 @@ class Executions:
             raise _invalid("timeout_ms must be 1 or more", "body", "options", "timeout_ms")
         trace = self._govern("RUN", text, _EFFORTS[mode_hint])
         if trace.decision == "BLOCK":
-            return GovernanceBlock(trace.trace_id)
+            return _block(trace)
         result = f"processed: {text}"
         return RunResponse(
             result=result,
@@ -62,7 +62,7 @@ class Executions:
         began = self._clock()
         trace = self._govern("CHAT", message)
         if trace.decision == "BLOCK":
-            return GovernanceBlock(trace.trace_id)
+            return _block(trace)
         session_id = arguments["session_id"] or self._new_id()
         reply = f"processed: {message}"
         self._store.add_messages(session_id, began, [("user", message), ("assistant", reply)])
@@ -104,6 +104,12 @@ class Executions:
         )
         self._store.add_trace(trace, {"command_id": trace.trace_id, "command_type": command_type, "input": text})
         return trace
+
+
+def _block(trace: TraceResponse) -> GovernanceBlock:
+    [violation] = trace.violations
+    told = {"rule": violation["rule"], "reason": trace.reason, "risk_score": trace.risk_score, "policy": trace.policy}
+    return GovernanceBlock(trace.trace_id, details=told)
 
 
 def _invalid(message: str, *place: str) -> InvalidInput:

@@ -35,8 +35,12 @@ def once(
 
 
 def _to_json(result: Model | GovernanceBlock) -> Any:
-    return {"blocked": result.trace_id} if isinstance(result, GovernanceBlock) else {"result": result.to_wire()}
+    if isinstance(result, GovernanceBlock):
+        return {"blocked": result.trace_id, "details": result.details}
+    return {"result": result.to_wire()}
 
 
 def _from_json(model: type[M], stored: Any) -> M | GovernanceBlock:
-    return GovernanceBlock(stored["blocked"]) if "blocked" in stored else model.from_wire(stored["result"])
+    if "blocked" in stored:
+        return GovernanceBlock(stored["blocked"], details=stored.get("details"))
+    return model.from_wire(stored["result"])

@@ -120,7 +120,11 @@ class StatusError(HestiaError):
 
 
 class GovernanceBlock(StatusError):
-    """Governance refused to execute the request (403)."""
+    """Governance refused to execute the request (403).
+
+    `details` says which rule did and why, where the server tells: `rule`, `reason`, `risk_score` and `policy`; so does
+    the text of the exception, with the trace id.
+    """
 
     default_status = 403
     default_code = "GOVERNANCE_BLOCK"
@@ -128,6 +132,13 @@ class GovernanceBlock(StatusError):
 
     def __init__(self, trace_id: str | None = None, **rest: Any) -> None:
         super().__init__(trace_id=trace_id, **rest)
+
+    def __str__(self) -> str:
+        details = self.details if isinstance(self.details, dict) else {}
+        names = {"rule": "rule", "reason": "reason", "risk_score": "risk"}
+        told = [f"{shown} {details[name]}" for name, shown in names.items() if details.get(name) is not None]
+        told += [f"trace {self.trace_id}"] if self.trace_id else []
+        return f"{super().__str__()}{': ' if told else ''}{', '.join(told)}"
 
 
 class InvalidInput(StatusError):

@@ -74,14 +74,25 @@ def test_a_duplicate_is_the_same_in_all_that_it_holds(example, duplicate) -> Non
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda error: type(error).__name__)
 def test_str_is_the_code_in_brackets_and_the_message(example: errors.HestiaError) -> None:
-    assert str(example) == f"[{example.code}] {example.message}"
+    assert str(example).startswith(f"[{example.code}] {example.message}")
+    assert isinstance(example, errors.GovernanceBlock) or str(example) == f"[{example.code}] {example.message}"
 
 
 def test_the_documented_constructor_of_governance_block() -> None:
     error = errors.GovernanceBlock("t-1")
     assert (error.trace_id, error.code, error.status_code) == ("t-1", "GOVERNANCE_BLOCK", 403)
-    assert str(error) == "[GOVERNANCE_BLOCK] Request blocked by governance"
+    assert str(error) == "[GOVERNANCE_BLOCK] Request blocked by governance: trace t-1"
     assert errors.GovernanceBlock().trace_id is None
+    assert str(errors.GovernanceBlock()) == "[GOVERNANCE_BLOCK] Request blocked by governance"
+
+
+def test_a_block_says_which_rule_it_was_and_why() -> None:
+    details = {"rule": "no-wiping", "reason": "destroys files", "risk_score": 0.95, "policy": "team"}
+    error = errors.GovernanceBlock("t-1", details=details)
+    assert str(error) == (
+        "[GOVERNANCE_BLOCK] Request blocked by governance: rule no-wiping, reason destroys files, risk 0.95, trace t-1"
+    )
+    assert str(errors.GovernanceBlock(details=["of", "another", "server"])).endswith("blocked by governance")
 
 
 def test_the_documented_constructor_of_invalid_input() -> None:
