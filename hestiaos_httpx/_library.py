@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from functools import cached_property
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ else:
     except ImportError:  # only the successor is installed
         import httpx2 as httpx
 
-__all__ = ["BASE", "Library", "httpx", "library_of"]
+__all__ = ["BASE", "Library", "httpx", "is_patched", "library_of"]
 
 
 class _Body:
@@ -71,3 +72,13 @@ def library_of(thing: object, names: tuple[str, ...]) -> Library | None:
         if http is not None and isinstance(thing, tuple(getattr(http, name) for name in names)):
             return _LIBRARIES.setdefault(module, Library(http))
     return None
+
+
+def is_patched(owner: type, method: str) -> bool:
+    """Whether somebody has put another function in the place of a method of one of the libraries' classes."""
+    function = getattr(owner, method)
+    # Its name and its module are copied to a wrapper, and wrapt's shows every attribute of what it wraps.
+    if type(function) is not FunctionType:
+        return True
+    home: str = function.__globals__["__name__"]
+    return home.partition(".")[0] != owner.__module__.partition(".")[0]

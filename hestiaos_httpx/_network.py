@@ -29,15 +29,16 @@ T = TypeVar("T")
 class Network:
     """One connection's socket, and httpcore's way to it. `drive` carries steps out: `run` or `run_async`.
 
-    `guard` is that of the exchange which it serves, and changes with it. `handshakes` is how many TLS handshakes it
-    takes until the server itself is reached, when it is `established`. `received` is whether anything has come of the
-    response that is awaited, `closing` whether whoever waits for the socket is to close it.
+    `guard` is that of the exchange which it serves, and changes with it. A connect has `begun`; `handshakes` is how
+    many TLS handshakes it takes until the server itself is reached, when it is `established`. `received` is whether
+    anything has come of the response that is awaited, `closing` whether whoever waits for the socket is to close it.
     """
 
     def __init__(self, core: Any, guard: Guard, handshakes: int, drive: Callable[[Steps[Any]], Any]) -> None:
         self.core = core
         self.guard = guard
         self.drive = drive
+        self.begun = False
         self.established = False
         self.received = False
         self.closing = False
@@ -50,6 +51,7 @@ class Network:
 
     def connect_tcp(self, host: str, port: int, **_: Any) -> Any:
         """Connect. Raises httpcore's `ConnectError` and `ConnectTimeout`."""
+        self.begun = True
         return self.drive(self._connect(host, port))
 
     def _connect(self, host: str, port: int) -> Steps[_Stream]:

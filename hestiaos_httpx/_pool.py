@@ -8,11 +8,12 @@ httpcore2 2.6; a double cancellation: encode/httpx#3782).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from hestiaos_httpx._library import BASE
+from hestiaos_httpx._library import BASE, is_patched
 from hestiaos_httpx._network import Network
 from hestiaos_httpx._route import Route
 from hestiaos_httpx._sockets import shut_down
@@ -34,7 +35,6 @@ class Connection:
     def __init__(self, route: Route, exchange: Exchange, *, asynchronous: bool) -> None:
         self.network = Network(BASE.core, exchange.guard, route.handshakes, run_async if asynchronous else run)
         self.http = route.connection(self.network, asynchronous=asynchronous)
-        self.handle = self.http.handle_async_request if asynchronous else self.http.handle_request
         self.served = False  # an exchange before this one
         self.busy = True
 
@@ -75,7 +75,7 @@ class Pool:
         exchange: Exchange = request.extensions[EXCHANGE]()
         connection = yield from self._acquire(exchange)
         try:
-            return (yield Call(partial(connection.handle, request)))
+            return (yield Call(partial(self._handler(connection), request)))
         except Exception as error:
             proxy = self._route.proxy
             if proxy is None or not proxy.socks or connection.network.established:
@@ -84,6 +84,21 @@ class Pool:
                 raise
             # What a SOCKS proxy says wrongly fails an assertion of httpcore's, or is socksio's own exception.
             raise BASE.core.ProxyError(f"{type(error).__name__}: {error}") from error
+
+    def _handler(self, connection: Connection) -> Callable[[Any], Any]:
+        """What carries a request: the connection; a pool of httpcore's around it where that class was patched.
+
+        Mocks and tracers patch either class (respx both, Elastic APM the pool's), at any time, and are to see each
+        request; behind a proxy only the pool's method is told the server's URL.
+        """
+        name = "handle_async_request" if self._asynchronous else "handle_request"
+        carrier = connection.http
+        pool_class = self._route.pool_class(asynchronous=self._asynchronous)
+        if is_patched(pool_class, name):
+            carrier = self._route.pool(asynchronous=self._asynchronous)
+            carrier.create_connection = lambda _: connection.http
+        handler: Callable[[Any], Any] = getattr(carrier, name)
+        return handler
 
     def _acquire(self, exchange: Exchange) -> Steps[Connection]:
         places, guard = self.places, exchange.guard

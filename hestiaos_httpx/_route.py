@@ -54,10 +54,17 @@ class Route:
 
     def connection(self, network: Any, *, asynchronous: bool = False) -> Any:
         """A connection of httpcore's over `network`, which has not connected yet."""
-        kind = ("Async" if asynchronous else "") + self._kind
         # A pool is asked for it, and forgotten: that is the public way to a connection of every kind.
-        pool = getattr(BASE.core, kind)(network_backend=network, keepalive_expiry=self._expiry, **self._arguments)
-        return pool.create_connection(self._target)
+        return self.pool(network, asynchronous=asynchronous).create_connection(self._target)
+
+    def pool(self, network: Any = None, *, asynchronous: bool) -> Any:
+        """A pool of httpcore's, whose connections would be made over `network`."""
+        pool_class = self.pool_class(asynchronous=asynchronous)
+        return pool_class(network_backend=network, keepalive_expiry=self._expiry, **self._arguments)
+
+    def pool_class(self, *, asynchronous: bool) -> Any:
+        """The class of such a pool."""
+        return getattr(BASE.core, ("Async" if asynchronous else "") + self._kind)
 
     @cached_property
     def _kind(self) -> str:
