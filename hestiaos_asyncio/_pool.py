@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
 
 from hestiaos_asyncio._connection import Connection
-from hestiaos_proto import Lease, LoopConnection, LoopPool, NetworkOptions, Send
+from hestiaos_proto import LoopPool, NetworkOptions, Send
 
 __all__ = ["Pool"]
 
@@ -25,23 +25,20 @@ class Pool(LoopPool):
         self._process = os.getpid()
         self._buffer = memoryview(bytearray(_PIECE))
 
-    @property
-    def ended(self) -> bool:
-        return self._loop.is_closed() or self._process != os.getpid()
-
-    def release_soon(self, lease: Lease[LoopConnection]) -> None:
-        if self._process == os.getpid():
-            with suppress(RuntimeError):  # it is closed
-                self._loop.call_soon_threadsafe(self.release, lease)
-
-    def close_soon(self) -> None:
+    def is_current(self) -> bool:
         try:
-            if self._process == os.getpid():
-                self._loop.call_soon_threadsafe(self.close)
-                return
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    def call_soon(self, function: Callable[..., object], /, *args: object) -> bool:
+        if self._process != os.getpid():
+            return False
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:  # it is closed
-            pass
-        self.close()
+            return False
+        return True
 
     def _event(self) -> asyncio.Event:
         return asyncio.Event()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar, Unpack
-from weakref import finalize
+from weakref import finalize, ref
 
 from hestiaos_proto import operations
 from hestiaos_proto.calls import CallContext, CallOptions, Send, StreamOptions, run_flow_async
@@ -37,7 +37,10 @@ class LoopExecutor(ABC):
         self._network = network
         self._pools: dict[object, LoopPool] = {}
         self._closed = False
-        finalize(self, _close_soon, self._pools)
+        finalize(self, _close_at_exit, ref(self))
+
+    def __del__(self) -> None:
+        self._close()
 
     async def execute_async(self, operation: Operation[T], options: CallOptions) -> T:
         """The operation's result. Raises `HestiaError`."""
@@ -62,12 +65,14 @@ class LoopExecutor(ABC):
 
     async def aclose(self) -> None:
         """Close the connections, those of other loops as soon as these run."""
+        self._current_loop()
         self._closed = True
-        here = self._pools.pop(self._current_loop(), None)
-        if here is not None:
-            here.close()
-        _close_soon(self._pools)
+        self._close()
         await self.sleep(0)  # what was closed is gone then
+
+    def _close(self) -> None:
+        while self._pools:
+            self._pools.popitem()[1].close()
 
     async def _send(self, send: Send) -> Response:
         pool = self.pool()
@@ -93,9 +98,11 @@ class LoopExecutor(ABC):
         """A pool for the running event loop."""
 
 
-def _close_soon(pools: dict[object, LoopPool]) -> None:
-    while pools:
-        pools.popitem()[1].close_soon()
+def _close_at_exit(executor: ref[LoopExecutor]) -> None:
+    """Close what is left when the process ends, while the event loops' modules are still whole."""
+    alive = executor()
+    if alive is not None:
+        alive._close()
 
 
 class LoopEventStream(AsyncEventStreamBase):
@@ -138,8 +145,11 @@ class LoopEventStream(AsyncEventStreamBase):
         return response
 
     async def _read(self, machine: RunStream, timeout: float) -> None:  # noqa: ASYNC109  # as declared
-        connection = self._connection  # another task may close the stream meanwhile
+        pool, connection = self._pool, self._connection
+        assert pool is not None, "a stream has come over a connection"
         assert connection is not None, "a stream has come over a connection"
+        if not pool.is_current():
+            raise LocalProtocolError("the stream belongs to another event loop or process: start another in this one")
         await connection.receive(timeout)
         self._over = connection.finished
 
@@ -148,7 +158,11 @@ class LoopEventStream(AsyncEventStreamBase):
 
     async def _end(self) -> None:
         self._over = True
-        self._stop_waiting()
+        if self._pool is not None:
+            if self._pool.is_current():
+                self._stop_waiting()
+            else:
+                self._pool.call_soon(self._stop_waiting)
         self._release()
 
     def _release(self) -> None:
@@ -162,7 +176,7 @@ class LoopEventStream(AsyncEventStreamBase):
 
     @abstractmethod
     def _stop_waiting(self) -> None:
-        """End `_until_closed`, where it is under way."""
+        """End `_until_closed`, where it is under way; it is called in the event loop."""
 
 
 class LoopClient(AsyncClientBase, Generic[S]):

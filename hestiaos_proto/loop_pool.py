@@ -89,7 +89,7 @@ class LoopConnection(Hashable, Protocol):
 
 
 class LoopPool(ABC):
-    """The connections of one event loop. It is used in that loop alone, but for `release_soon` and `close_soon`."""
+    """The connections of one event loop. Whatever does not wait may be called from any thread."""
 
     def __init__(self, network: NetworkOptions) -> None:
         self.network = network
@@ -123,22 +123,47 @@ class LoopPool(ABC):
 
     def release(self, lease: Lease[LoopConnection]) -> None:
         """Give a connection back; one that was left in the middle of a response is ended. It never waits."""
-        connection = lease.connection
-        if connection is not None and connection.keep():
-            self._pool.release(lease)
+        if self.is_current():
+            self._release(lease)
         else:
-            self._pool.discard(lease)
-            if connection is not None:
-                connection.close()
-        self._close_surplus()
+            self.release_soon(lease)
+
+    def release_soon(self, lease: Lease[LoopConnection]) -> None:
+        """Give a connection back as soon as the event loop runs; where it has ended, end it."""
+        if not self.call_soon(self._release, lease):
+            self._discard(lease)
 
     def close(self) -> None:
-        """End every connection, and what waits for one."""
+        """End every connection and what waits for one: now, or from outside of the event loop as soon as it runs."""
+        if self.is_current():
+            self._close()
+        elif not self.call_soon(self._close):
+            for connection in self._pool.close():
+                connection.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing runs in the event loop any more."""
+        return not self.call_soon(_nothing)
+
+    def _release(self, lease: Lease[LoopConnection]) -> None:
+        if lease.connection is not None and lease.connection.keep():
+            self._pool.release(lease)
+        else:
+            self._discard(lease)
+        self._close_surplus()
+
+    def _discard(self, lease: Lease[LoopConnection]) -> None:
+        connection = lease.connection
+        self._pool.discard(lease)
+        if connection is not None:
+            connection.close()
+
+    def _close(self) -> None:
         for connection in self._pool.close():
             connection.close()
-        if not self.ended:
-            for cancel in list(self._cancels):
-                cancel()
+        for cancel in list(self._cancels):
+            cancel()
 
     def _close_surplus(self) -> None:
         for connection in self._pool.surplus():
@@ -169,18 +194,16 @@ class LoopPool(ABC):
             raise _unsent(send, f"connecting to {origin} took too long")
         return connection
 
-    @property
     @abstractmethod
-    def ended(self) -> bool:
-        """Whether nothing runs in the event loop any more, or it is that of the process that this was forked from."""
+    def is_current(self) -> bool:
+        """Whether the event loop runs here and now."""
 
     @abstractmethod
-    def release_soon(self, lease: Lease[LoopConnection]) -> None:
-        """Release as soon as the event loop runs, from any thread. Where it has ended, do nothing."""
+    def call_soon(self, function: Callable[..., object], /, *args: object) -> bool:
+        """Have `function` called in the event loop, from any thread.
 
-    @abstractmethod
-    def close_soon(self) -> None:
-        """Close as soon as the event loop runs, from any thread. Where it has ended, close at once."""
+        False where nothing runs there any more: it has ended, or is that of the process from which this was forked.
+        """
 
     @abstractmethod
     def _event(self) -> Any:
@@ -205,6 +228,10 @@ class LoopPool(ABC):
     def _reason(error: BaseException) -> str:
         """What is told of an error of `_connect`."""
         return str(error) or type(error).__name__
+
+
+def _nothing() -> None:
+    pass
 
 
 def _unsent(send: Send, told: str) -> TimedOut:

@@ -98,10 +98,6 @@ class Connection:
             socket.close(self._socket.detach())
 
     async def _receive(self, origin: str) -> None:
-        if self._process != os.getpid():
-            told = "the stream belongs to the process before the fork: start another in this"
-            self._machine.connection_lost(LocalProtocolError(told))
-            return
         try:
             data = await self._stream.receive_some(_PIECE)
         except trio.BrokenResourceError as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Callable
 
 import trio
 
-from hestiaos_proto import Lease, LoopConnection, LoopPool, NetworkOptions, Send
+from hestiaos_proto import LoopPool, NetworkOptions, Send
 from hestiaos_trio._connection import Connection
 
 __all__ = ["Pool"]
@@ -21,29 +21,17 @@ class Pool(LoopPool):
         self._run = run
         self._process = os.getpid()
 
-    @property
-    def ended(self) -> bool:
+    def is_current(self) -> bool:
+        return trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self._run
+
+    def call_soon(self, function: Callable[..., object], /, *args: object) -> bool:
         if self._process != os.getpid():
-            return True
+            return False
         try:
-            self._run.run_sync_soon(_nothing, idempotent=True)
+            self._run.run_sync_soon(function, *args)
         except trio.RunFinishedError:
-            return True
-        return False
-
-    def release_soon(self, lease: Lease[LoopConnection]) -> None:
-        if self._process == os.getpid():
-            with suppress(trio.RunFinishedError):
-                self._run.run_sync_soon(self.release, lease)
-
-    def close_soon(self) -> None:
-        try:
-            if self._process == os.getpid():
-                self._run.run_sync_soon(self.close)
-                return
-        except trio.RunFinishedError:
-            pass
-        self.close()
+            return False
+        return True
 
     def _event(self) -> trio.Event:
         return trio.Event()
@@ -97,7 +85,3 @@ def _innermost(error: BaseException) -> BaseException:
     if isinstance(error, BaseExceptionGroup):
         return _innermost(error.exceptions[0])
     return error if error.__cause__ is None else _innermost(error.__cause__)
-
-
-def _nothing() -> None:
-    pass

@@ -13,7 +13,8 @@ import trustme
 
 from hestiaos import AsyncioClient, LocalProtocolError
 from tests.support.leftovers import left_over, open_things
-from tests.support.peer import Connection, Peer, Request, Script, flood, send, silence
+from tests.support.peer import Peer
+from tests.support.steps import Connection, Request, Script, flood, send, silence
 from tests.support.wire import START, STREAM_HEAD, TOKEN, chunk, event
 from tests.support.works import answer
 

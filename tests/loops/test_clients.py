@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,8 @@ def test_waiting_for_a_connection_has_an_end(binding: Binding) -> None:
     async def main(peer: Peer) -> None:
         client = binding.client(peer.url, timeout=0.2, retries=0, max_connections=1)
         async with client, anyio.create_task_group() as tasks:
-            tasks.start_soon(client.run_async, "x", None, None, None, 10_000)
-            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(partial(client.run_async, "x", timeout=3600.0))
+            await until(lambda: peer.connections == 1)
             with pytest.raises(TimedOut, match="in use") as waited:
                 await client.run_async("x")
             assert not waited.value.request_sent
@@ -223,8 +224,11 @@ def test_a_call_that_was_cancelled_leaves_no_connection(binding: Binding) -> Non
 
     async def main(peer: Peer) -> None:
         async with binding.client(peer.url, max_connections=1) as client:
-            with anyio.move_on_after(0.1):
-                await client.health_async()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.health_async)
+                await until(lambda: peer.connections == 1)
+                await anyio.wait_all_tasks_blocked()
+                tasks.cancel_scope.cancel()
             assert (await client.health_async()).status == "ok"
 
     assert with_peer(binding, slow, main).connections == 2
@@ -375,7 +379,7 @@ def test_a_stream_that_is_silent_times_out(binding: Binding) -> None:
         assert await request(stream) == b""
 
     async def main(peer: Peer) -> None:
-        async with binding.client(peer.url, timeout=0.2) as client:
+        async with binding.client(peer.url, timeout=0.5) as client:
             stream = client.run_stream("a")
             assert (await anext(stream)).type == "start"
             with pytest.raises(TimedOut, match="sent nothing for too long"):

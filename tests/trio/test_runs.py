@@ -7,7 +7,8 @@ import trio
 import trio.testing
 
 from hestiaos import TimedOut, TrioClient
-from tests.support.peer import Peer, Request, Script, silence
+from tests.support.peer import Peer
+from tests.support.steps import Request, Script, silence
 from tests.support.works import answer
 
 
