@@ -8,15 +8,18 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks.contestants import Contestant, Worker
-from benchmarks.measuring import Costs, Plan, checked, interleave
+from benchmarks.measuring import Costs, Plan, checked, interleave, race
 from benchmarks.replay import replay_server
 from benchmarks.results import Goal, Line, Plot, Result, Row, compare
 
 _OURS = {
     "asyncio": Contestant("hestiaos AsyncClient", "ours:async_streams", ("httpx",), loop="asyncio"),
+    "asyncio protocol": Contestant("hestiaos AsyncioClient", "ours:asyncio_streams", loop="asyncio"),
     "trio": Contestant("hestiaos TrioClient", "ours:trio_streams", ("trio",), loop="trio"),
 }
 _BARE = Contestant("bare httpx.AsyncClient, unparsed", "httpx:async_streams", ("httpx",), loop="asyncio")
+_AIOHTTP = Contestant("aiohttp, lines + json", "aiohttp:streams", ("aiohttp",), loop="asyncio")
+_CROWDS = (2000, 10_000)  # in which those two meet; both sides of each stream are descriptors
 _COUNTS = (1, 10, 100, 500, 2000)
 _BARE_COUNTS = _COUNTS[:-1]  # httpx looks at every connection for each that opens or closes: 2,000 take minutes
 _EVENTS = 400_000  # 200 a stream, where there are 2,000
@@ -36,6 +39,8 @@ def run(plan: Plan) -> Result:
                 lines.append(Line(contestant.name, [(count, costs.of(_key(count)) * 1e6) for count in counts]))
                 rows += _rows(contestant, costs)
         memory = {one.name: _memory(one, url, plan) for one in present}
+        for crowd in (20,) if plan.quick else _CROWDS:
+            rows += _crowd(crowd, url, plan)
     if plan.quick:
         return Result()
     rows += [_memory_row(one, memory) for one in _OURS.values() if one.name in memory]
@@ -54,6 +59,14 @@ def _grow(contestant: Contestant, counts: tuple[int, ...], url: str, plan: Plan)
     with Worker(contestant) as worker:
         worker.measure(url=url, streams=1, events=5)
         return interleave({_key(count): partial(turn, worker, count) for count in counts}, rounds, warm_up=False)
+
+
+def _crowd(streams: int, url: str, plan: Plan) -> list[Row]:
+    """`AsyncioClient` and aiohttp with so many streams at once, taking turns."""
+    ours, events = _OURS["asyncio protocol"], plan.size(_EVENTS, quick=100) // streams
+    rounds = Plan(plan.quick, rounds=min(plan.rounds, 5))
+    costs = race([ours, _AIOHTTP], rounds, units=streams * (events - 1), url=url, streams=streams, events=events)
+    return compare(f"{_key(streams)} at once, {ours.name}", ours.name, costs, [Goal(_AIOHTTP.name, cost=1.0)])
 
 
 def _memory(contestant: Contestant, url: str, plan: Plan) -> float:

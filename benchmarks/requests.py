@@ -23,6 +23,10 @@ _ASYNC = [
     Contestant("aiohttp post + json()", "aiohttp:request", ("aiohttp",), loop="asyncio"),
     _PUBLISHED,
 ]
+_ASYNCIO = [
+    Contestant("hestiaos AsyncioClient", "ours:asyncio_request", loop="asyncio"),
+    Contestant("aiohttp post + json()", "aiohttp:request", ("aiohttp",), loop="asyncio"),
+]
 _TRIO = [
     Contestant("hestiaos TrioClient", "ours:trio_request", ("trio",), loop="trio"),
     Contestant("bare h11 on trio + json", "h11_on_trio:request", ("trio",), loop="trio"),
@@ -34,8 +38,8 @@ def run(plan: Plan) -> Result:
     """One race for each of our clients."""
     count = plan.size(300)
     with replay_server() as url:
-        sync, asynchronous, on_trio = (
-            race(field, plan, units=count, url=url, count=count) for field in (_SYNC, _ASYNC, _TRIO)
+        sync, asynchronous, on_asyncio, on_trio = (
+            race(field, plan, units=count, url=url, count=count) for field in (_SYNC, _ASYNC, _ASYNCIO, _TRIO)
         )
     if plan.quick:
         return Result()
@@ -44,10 +48,13 @@ def run(plan: Plan) -> Result:
             *compare("a request through `Client`", _SYNC[0].name, sync, [Goal(_SYNC[1].name, cost=1.1)]),
             *compare("a request through `AsyncClient`", _ASYNC[0].name, asynchronous, []),
             *compare(
+                "a request through `AsyncioClient`", _ASYNCIO[0].name, on_asyncio, [Goal(_ASYNCIO[1].name, cost=1.0)]
+            ),
+            *compare(
                 "a request through `TrioClient`",
                 _TRIO[0].name,
                 on_trio,
-                [Goal(_PUBLISHED.name, speed=4), Goal(_TRIO[1].name, cost=1.2)],
+                [Goal(_PUBLISHED.name, speed=4), Goal(_TRIO[1].name, cost=1.1)],
             ),
         ]
     )

@@ -27,6 +27,10 @@ _ASYNC = [
     Contestant("aiohttp, lines + json", "aiohttp:stream", ("aiohttp",), loop="asyncio"),
     _PUBLISHED,
 ]
+_ASYNCIO = [
+    Contestant("hestiaos AsyncioClient", "ours:asyncio_stream", loop="asyncio"),
+    Contestant("aiohttp, lines + json", "aiohttp:stream", ("aiohttp",), loop="asyncio"),
+]
 _TRIO = [
     Contestant("hestiaos TrioClient", "ours:trio_stream", ("trio",), loop="trio"),
     Contestant("bare h11 on trio, unparsed", "h11_on_trio:stream", ("trio",), loop="trio"),
@@ -38,8 +42,8 @@ def run(plan: Plan) -> Result:
     """One race for each of our clients."""
     events = plan.size(10_000)
     with replay_server() as url:
-        sync, asynchronous, on_trio = (
-            race(field, plan, units=events, url=url, events=events) for field in (_SYNC, _ASYNC, _TRIO)
+        sync, asynchronous, on_asyncio, on_trio = (
+            race(field, plan, units=events, url=url, events=events) for field in (_SYNC, _ASYNC, _ASYNCIO, _TRIO)
         )
     if plan.quick:
         return Result()
@@ -47,6 +51,9 @@ def run(plan: Plan) -> Result:
         [
             *compare("a stream through `Client`", _SYNC[0].name, sync, [Goal(_SYNC[1].name, cost=1.15)]),
             *compare("a stream through `AsyncClient`", _ASYNC[0].name, asynchronous, [Goal(_ASYNC[1].name, cost=1.15)]),
+            *compare(
+                "a stream through `AsyncioClient`", _ASYNCIO[0].name, on_asyncio, [Goal(_ASYNCIO[1].name, cost=0.5)]
+            ),
             *compare(
                 "a stream through `TrioClient`",
                 _TRIO[0].name,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
 from benchmarks.recording import run_request
+from benchmarks.replay import release
 
 
 @asynccontextmanager
@@ -18,15 +20,32 @@ async def stream(url: str, events: int) -> AsyncIterator[Callable[[], Awaitable[
     async with aiohttp.ClientSession(url) as session:
 
         async def work() -> int:
-            count = 0
             async with session.post("/api/v1/run/stream", json=wanted) as response:
-                async for line in response.content:
-                    if line.startswith(b"data:"):
-                        json.loads(line[5:])
-                        count += 1
-            return count
+                return await _count(response)
 
         await _request(session)
+        yield work
+
+
+@asynccontextmanager
+async def streams(url: str, streams: int, events: int) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """Streams at once, the first event of each read."""
+    wanted = run_request(f"{events} held events", stream=True)
+    async with (
+        aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as session,
+        AsyncExitStack() as stack,
+    ):
+        opened = [
+            await stack.enter_async_context(session.post("/api/v1/run/stream", json=wanted)) for _ in range(streams)
+        ]
+        for response in opened:
+            while not (await response.content.readline()).startswith(b"data:"):
+                pass
+
+        async def work() -> int:
+            release(url)
+            return sum(await asyncio.gather(*map(_count, opened)))
+
         yield work
 
 
@@ -47,3 +66,12 @@ async def request(url: str, count: int) -> AsyncIterator[Callable[[], Awaitable[
 async def _request(session: aiohttp.ClientSession) -> None:
     async with session.post("/api/v1/run", json=run_request("create a report")) as response:
         await response.json()
+
+
+async def _count(response: aiohttp.ClientResponse) -> int:
+    count = 0
+    async for line in response.content:
+        if line.startswith(b"data:"):
+            json.loads(line[5:])
+            count += 1
+    return count

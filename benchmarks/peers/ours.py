@@ -11,7 +11,15 @@ import trio
 
 from benchmarks.recording import frame, frames, pieces
 from benchmarks.replay import release
-from hestiaos import AsyncClient, AsyncEventStream, Client, TrioClient, TrioEventStream
+from hestiaos import (
+    AsyncClient,
+    AsyncEventStream,
+    AsyncioClient,
+    AsyncioEventStream,
+    Client,
+    TrioClient,
+    TrioEventStream,
+)
 from hestiaos_proto import RunStream
 
 
@@ -53,6 +61,14 @@ def stream(url: str, events: int) -> Iterator[Callable[[], int]]:
 async def async_stream(url: str, events: int) -> AsyncIterator[Callable[[], Awaitable[int]]]:
     """`AsyncClient.run_stream`."""
     async with AsyncClient(url) as client:
+        await client.run_async("warm up")
+        yield lambda: _read(client, events)
+
+
+@asynccontextmanager
+async def asyncio_stream(url: str, events: int) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """`AsyncioClient.run_stream`."""
+    async with AsyncioClient(url) as client:
         await client.run_async("warm up")
         yield lambda: _read(client, events)
 
@@ -110,15 +126,14 @@ def many_events(events: int) -> Iterator[Callable[[], int]]:
 async def async_streams(url: str, streams: int, events: int) -> AsyncIterator[Callable[[], Awaitable[int]]]:
     """Streams of an `AsyncClient` at once, the first event of each read."""
     async with AsyncClient(url, limits=httpx.Limits(max_connections=None)) as client:
-        opened = [client.run_stream(f"{events} held events") for _ in range(streams)]
-        for stream in opened:
-            await anext(stream)
+        yield await _open(client, url, streams, events)
 
-        async def work() -> int:
-            release(url)
-            return sum(await asyncio.gather(*map(_count, opened)))
 
-        yield work
+@asynccontextmanager
+async def asyncio_streams(url: str, streams: int, events: int) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """Streams of an `AsyncioClient` at once, the first event of each read."""
+    async with AsyncioClient(url, max_connections=streams) as client:
+        yield await _open(client, url, streams, events)
 
 
 @asynccontextmanager
@@ -166,6 +181,14 @@ async def async_request(url: str, count: int) -> AsyncIterator[Callable[[], Awai
 
 
 @asynccontextmanager
+async def asyncio_request(url: str, count: int) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """`AsyncioClient.run_async`."""
+    async with AsyncioClient(url) as client:
+        await client.run_async("warm up")
+        yield lambda: _call(client, count)
+
+
+@asynccontextmanager
 async def trio_request(url: str, count: int) -> AsyncIterator[Callable[[], Awaitable[int]]]:
     """`TrioClient.run_async`."""
     async with TrioClient(url) as client:
@@ -185,18 +208,32 @@ def build(count: int) -> Iterator[Callable[[], int]]:
     yield work
 
 
-async def _read(client: AsyncClient | TrioClient, events: int) -> int:
+async def _open(
+    client: AsyncClient | AsyncioClient, url: str, streams: int, events: int
+) -> Callable[[], Awaitable[int]]:
+    opened = [client.run_stream(f"{events} held events") for _ in range(streams)]
+    for stream in opened:
+        await anext(stream)
+
+    async def work() -> int:
+        release(url)
+        return sum(await asyncio.gather(*map(_count, opened)))
+
+    return work
+
+
+async def _read(client: AsyncClient | AsyncioClient | TrioClient, events: int) -> int:
     return await _count(client.run_stream(f"{events} events"))
 
 
-async def _count(stream: AsyncEventStream | TrioEventStream) -> int:
+async def _count(stream: AsyncEventStream | AsyncioEventStream | TrioEventStream) -> int:
     count = 0
     async for _ in stream:
         count += 1
     return count
 
 
-async def _call(client: AsyncClient | TrioClient, count: int) -> int:
+async def _call(client: AsyncClient | AsyncioClient | TrioClient, count: int) -> int:
     for _ in range(count):
         await client.run_async("create a report")
     return count
