@@ -8,8 +8,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import hestiaos
 from docstrings import from_markdown, link_public_name
+
+import hestiaos
 
 project = "HestiaOS SDK"
 author = "HestiaOS Team"

@@ -17,7 +17,7 @@ from urllib.request import getproxies
 from attrs import field, frozen
 
 from hestiaos_httpx._library import BASE
-from hestiaos_proto import Config
+from hestiaos_proto import Config, default_tls_context
 
 __all__ = ["Proxy", "environment_proxy", "ssl_context"]
 
@@ -108,7 +108,7 @@ def _bracketed(host: str) -> str:
 
 
 def ssl_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
-    """What verifies a server. For `True` the usual authorities, or those of `SSL_CERT_FILE` or `SSL_CERT_DIR`.
+    """What verifies a server. For `True` httpx's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
     Raises `ValueError` that names the variable, `TypeError` for another `verify`.
     """
@@ -119,19 +119,15 @@ def ssl_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
     if not verify:
         unverified: ssl.SSLContext = BASE.http.create_ssl_context(verify=False)
         return unverified
-    return _authorities(os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None)
+    return default_tls_context(os.environ, _create_context, os.listdir, os.pathsep)
+
+
+def _create_context(cafile: str | None, capath: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=cafile, capath=capath) if cafile or capath else _usual_context()
 
 
 @cache
-def _authorities(file: str | None, folder: str | None) -> ssl.SSLContext:
-    """The certificate authorities, loaded once for all clients: it takes tens of milliseconds."""
-    if file is None and folder is None:
-        usual: ssl.SSLContext = BASE.http.create_ssl_context(trust_env=False)
-        return usual
-    name = "SSL_CERT_DIR" if file is None else "SSL_CERT_FILE"
-    try:
-        if file is None and not os.listdir(folder):
-            raise ValueError(f"{name} names a folder without certificates: {folder}")
-        return ssl.create_default_context(cafile=file, capath=None if file else folder)
-    except OSError as error:  # ssl.SSLError too
-        raise ValueError(f"{name} names no certificates that can be read: {error}") from error
+def _usual_context() -> ssl.SSLContext:
+    """httpx's authorities, loaded once for all clients: it takes tens of milliseconds."""
+    usual: ssl.SSLContext = BASE.http.create_ssl_context(trust_env=False)
+    return usual

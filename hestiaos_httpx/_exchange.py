@@ -38,6 +38,7 @@ class Exchange:
         self._raw: Any = None  # httpx's response
         self._pieces: Any = None
         self._unclaimed = [None]
+        http.exchanges[id(self)] = ref(self, partial(http.exchanges.pop, id(self)))
 
     def begin(self) -> Steps[Response]:
         """Send the request and wait for the head; for the whole response, unless it is a stream.
@@ -63,7 +64,7 @@ class Exchange:
         try:
             try:
                 request = self._request()
-                raw = yield self._call(partial(client.send, request, stream=True, follow_redirects=False))
+                raw = yield from self._call(partial(client.send, request, stream=True, follow_redirects=False))
             except library.http.HTTPStatusError as error:  # a hook of the given client raised it
                 raw = error.response
         except library.errors as error:
@@ -108,8 +109,8 @@ class Exchange:
         if not self.is_ours():
             raise LocalProtocolError("the stream belongs to the process before the fork: start another in this")
         try:
-            data = yield self._call(partial(anext if self._http.asynchronous else next, self._pieces, None))
-        except TimedOut as error:
+            data = yield from self._call(partial(anext if self._http.asynchronous else next, self._pieces, None))
+        except HestiaError as error:
             response.connection_lost(error)
             return False
         except self._http.library.errors as error:
@@ -119,14 +120,22 @@ class Exchange:
             response.receive_data(data or b"")
         return data is not None
 
-    def _call(self, function: Callable[[], Any]) -> Call:
-        # Our own connections look at the deadline themselves, wherever they wait.
-        return Call(function, self._send.deadline if self._http.pool is None else None)
+    def _call(self, function: Callable[[], Any]) -> Steps[Any]:
+        # Our own connections look at their guard themselves, wherever they wait.
+        try:
+            result = yield Call(function, self.guard if self._http.pool is None else None)
+        except TimedOut:
+            if self._http.closed:
+                raise _closed() from None
+            raise
+        if self._http.closed:
+            raise _closed()
+        return result
 
     def _translated(self, error: Exception) -> HestiaError:
         """The exception that a caller sees."""
         if self._http.closed:
-            return LocalProtocolError("the client was closed in the middle of this")
+            return _closed()
         connection = self.connection
         # A mock, or a tracer, may raise before anything is connected.
         connecting = connection is not None and connection.network.begun and not connection.network.established
@@ -146,12 +155,14 @@ class Exchange:
             self.abandon()
             raise
         if pool is not None:
-            pool.finish(self, keep=True)
+            pool.finish(self, keep=self.is_ours())
 
     def abort(self) -> Steps[None]:
         """Close the connection at once; a cancellation does not stop it."""
         raw, self._raw, pieces, self._pieces = self._raw, None, self._pieces, None
         self.abandon()  # before anything that could be cancelled once more (encode/httpx#3782)
+        if not self.is_ours():
+            return
         if raw is not None and self._http.pool is None:
             yield Shielded(raw.aclose if self._http.asynchronous else raw.close)
         if pieces is not None and self._http.asynchronous:
@@ -165,6 +176,10 @@ class Exchange:
             async for _ in pieces:
                 pass
 
+    def is_ours(self) -> bool:
+        """As `Http.is_ours`."""
+        return self._http.is_ours()
+
     def abandon(self) -> None:
         """Close a connection of our own, without waiting for anything."""
         if self._http.pool is not None:
@@ -173,16 +188,16 @@ class Exchange:
     def cancel(self) -> None:
         """End it, from any thread, whatever it waits for."""
         self.guard.cancel()
-        if self.connection is not None and self._http.pool is not None:
-            if self.is_ours() and self.claim():
+        if not self.is_ours():
+            return
+        if self.connection is not None:
+            if self.claim():
                 shut_down(self.connection.network.socket)
-        elif self._http.pool is None and self._raw is not None:
-            network = self._raw.extensions.get("network_stream")
-            shut_down(network and network.get_extra_info("socket"))
-
-    def is_ours(self) -> bool:
-        """Whether this is the process that began it."""
-        return self._http.is_ours()
+        elif self._http.pool is None and self._raw is not None and not self._http.asynchronous:
+            extensions = self._raw.extensions
+            if extensions.get("http_version") != b"HTTP/2":  # whose connection others use too
+                network = extensions.get("network_stream")
+                shut_down(network and network.get_extra_info("socket"))
 
     def claim(self) -> bool:
         """True once: for whoever ends the exchange first, its reader or its canceller."""
@@ -191,3 +206,7 @@ class Exchange:
         except IndexError:
             return False
         return True
+
+
+def _closed() -> LocalProtocolError:
+    return LocalProtocolError("the client was closed in the middle of this")

@@ -10,13 +10,16 @@ import os
 import weakref
 from functools import partial
 from http.cookiejar import CookieJar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hestiaos_httpx._library import BASE, Library, httpx, library_of
 from hestiaos_httpx._loops import call_in, current_loop
 from hestiaos_httpx._pool import Pool
 from hestiaos_httpx._route import Route
 from hestiaos_proto import LocalProtocolError
+
+if TYPE_CHECKING:
+    from hestiaos_httpx._exchange import Exchange
 
 __all__ = ["Http", "HttpClients"]
 
@@ -60,19 +63,27 @@ class Http:
         self.peer = peer
         self.asynchronous = asynchronous
         self.closed = False  # our client
+        self.exchanges: dict[int, weakref.ref[Exchange]] = {}
+        self._process = os.getpid()
 
     def is_ours(self) -> bool:
-        """Whether this is the process that made it: an event loop of before a fork is never told anything."""
-        return self.pool is None or self.pool.is_ours()
+        """Whether this is the process that made it. In a forked child nothing of it may be used, or shut down."""
+        return self._process == os.getpid()
 
     def end(self) -> None:
-        """End every connection: from any thread, or inside the event loop."""
+        """End every connection: from any thread, or inside the event loop. In a forked child as `abandon`."""
+        if not self.is_ours():
+            self.abandon()
+            return
         self.closed = True
         if self.pool is not None:
             self.pool.close()
+        for reference in list(self.exchanges.values()):
+            if (exchange := reference()) is not None:
+                exchange.cancel()
 
     def abandon(self) -> None:
-        """Close the sockets of an event loop that runs no more."""
+        """Close the sockets of an event loop that runs no more, or our copies of those of the parent process."""
         self.closed = True
         if self.pool is not None:
             self.pool.abandon()
@@ -103,7 +114,7 @@ class HttpClients:
         if (http := self._sync.get(process)) is None:
             for parent in set(self._sync) - {process}:
                 if (inherited := self._sync.pop(parent, None)) is not None:
-                    inherited.end()  # our copies of its descriptors
+                    inherited.abandon()
             http = self._sync.setdefault(process, self._new(asynchronous=False))
         return http
 
@@ -127,7 +138,7 @@ class HttpClients:
         self.closed = True
         for http in list(self._sync.values()):
             http.end()
-            if self._client is None:
+            if self._client is None and http.is_ours():
                 http.client.close()
         for reference, other in list(self._async.values()):
             loop = reference()
@@ -136,12 +147,15 @@ class HttpClients:
 
     async def aclose(self) -> None:
         """As `close`, and wait for the end of a transport that was given."""
+        from anyio.lowlevel import checkpoint
+
         self.close()
         here = self._async.get(id(current_loop()))
         if here is not None:
             here[1].end()
             if self._client is None:
                 await here[1].client.aclose()
+        await checkpoint()  # what was closed is gone then
 
     def check_open(self) -> None:
         """Raise `LocalProtocolError` after `close`, and where the library's own connections are of before a fork."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import weakref
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -63,8 +64,13 @@ def _start_asyncio(loop: asyncio.AbstractEventLoop, close: Callable[[], Coroutin
 def _start_trio(spawn: Callable[..., object], close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         spawn(_finish, close)
-    except RuntimeError:  # the run is about to end and takes no more tasks; its sockets are closed with it
-        _log.debug("a dropped stream was left to the end of its run")
+    except RuntimeError:  # the run is about to end and takes no more tasks
+        # trio ends the generators that are left by then itself, and warns of those that are collected before.
+        weakref.finalize(current_loop(), _nothing, close).atexit = False
+
+
+def _nothing(_: object) -> None:
+    pass
 
 
 async def _finish(close: Callable[[], Coroutine[Any, Any, None]]) -> None:

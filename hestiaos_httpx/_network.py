@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any, TypeVar
 
 from hestiaos_httpx._guard import Guard
@@ -47,7 +47,7 @@ class Network:
         self._handshakes = handshakes
         self.layers: list[TLS] = []  # that of an https proxy, and that of the server above it
         # The connect as a whole is bounded: a handshake that drips outlives a timeout of each read.
-        self._connected_by = monotonic() + guard.connect_timeout
+        self._connected_by = time.monotonic() + guard.connect_timeout
 
     def connect_tcp(self, host: str, port: int, **_: Any) -> Any:
         """Connect. Raises httpcore's `ConnectError` and `ConnectTimeout`."""
@@ -62,9 +62,9 @@ class Network:
                 addresses = yield Lookup(self.guard, name, port, self._connected_by)
             for place, address in enumerate(addresses):
                 # An address that does not answer leaves those after it their share of the time.
-                share = (self._connected_by - monotonic()) / (len(addresses) - place)
+                share = (self._connected_by - time.monotonic()) / (len(addresses) - place)
                 try:
-                    yield from self._connect_to(address, monotonic() + share)
+                    yield from self._connect_to(address, time.monotonic() + share)
                     break
                 except OSError:
                     self.close()
@@ -144,7 +144,7 @@ class Network:
 
     def _until(self, timeout: float | None) -> float:
         # httpcore gives a SOCKS handshake no timeout, and each read of a CONNECT one of its own.
-        return monotonic() + timeout if self.established and timeout is not None else self._connected_by
+        return time.monotonic() + timeout if self.established and timeout is not None else self._connected_by
 
     def _open(self) -> socket.socket:
         if self.socket is None or self.guard.is_over():

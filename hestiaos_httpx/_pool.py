@@ -7,10 +7,9 @@ httpcore2 2.6; a double cancellation: encode/httpx#3782).
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from hestiaos_httpx._library import BASE, is_patched
@@ -51,17 +50,12 @@ class Pool:
             route.max_connections, route.max_keepalive, usable=Connection.is_usable
         )
         self._route = route
-        self._process = os.getpid()
         self._asynchronous = asynchronous
 
     @property
     def closed(self) -> bool:
         """Whether nothing more is carried."""
         return self.places.closed
-
-    def is_ours(self) -> bool:
-        """Whether this is the process that made it. In a forked child nothing of httpcore's may be called."""
-        return self._process == os.getpid()
 
     def handle_request(self, request: Any) -> Any:
         """Carry a request of httpcore's, and return its response. Raises httpcore's exceptions."""
@@ -102,7 +96,7 @@ class Pool:
 
     def _acquire(self, exchange: Exchange) -> Steps[Connection]:
         places, guard = self.places, exchange.guard
-        turn = Turn(guard, monotonic() + guard.connect_timeout, asynchronous=self._asynchronous)
+        turn = Turn(guard, time.monotonic() + guard.connect_timeout, asynchronous=self._asynchronous)
         exchange.lease = lease = places.lease(turn.wake)
         try:
             while not places.admits(lease):
@@ -115,6 +109,7 @@ class Pool:
             raise BASE.core.ConnectError("the client is closed")
         connection = places.acquire(lease)
         if connection is None:
+            self._close_surplus()  # first, or there would be more connections than there may be
             connection = Connection(self._route, exchange, asynchronous=self._asynchronous)
             places.opened(lease, connection)
         else:
@@ -135,26 +130,29 @@ class Pool:
             return
         if connection is None:
             self.places.discard(lease)
-        elif keep and exchange.claim() and self.is_ours() and not self.closed and connection.http.is_idle():
+        elif keep and exchange.claim() and not self.closed and connection.http.is_idle():
             connection.served, connection.busy = True, False
             self.places.release(lease)
         else:
             connection.network.close()
             self.places.discard(lease)
         exchange.lease = exchange.connection = None
-        for surplus in self.places.surplus():
-            surplus.network.close()
+        self._close_surplus()
+
+    def _close_surplus(self) -> None:
+        for connection in self.places.surplus():
+            connection.network.close()
 
     def close(self) -> None:
         """End every connection, those in use too, and tell those who wait for one."""
         for connection in self.places.close():
-            if connection.busy and self.is_ours() and not self._asynchronous:
+            if connection.busy and not self._asynchronous:
                 shut_down(connection.network.socket)  # whoever reads from it closes it
-            else:  # or, after a fork, it is the parent's, and only our copy of its descriptor is closed
+            else:
                 connection.network.close()
 
     def abandon(self) -> None:
-        """Close the sockets of an event loop that runs no more."""
+        """Close the sockets, and nothing else."""
         for connection in self.places.close():
             connection.network.guard.scope = None
             connection.network.close()

@@ -11,12 +11,12 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
+from math import inf
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hestiaos_httpx._guard import Guard
 from hestiaos_httpx._sockets import Address, wait_for
-from hestiaos_proto.deadline import Deadline
 
 if TYPE_CHECKING:
     from hestiaos_httpx._network import Network
@@ -84,20 +84,24 @@ async def run_async(steps: Steps[T]) -> T:
 
 
 class Call:
-    """A call of httpx's, or of httpcore's: a function, or in a task a coroutine function, which ends at a deadline."""
+    """A call of httpx's, or of httpcore's: a function, or in a task a coroutine function, which `guard` can end."""
 
-    def __init__(self, function: Callable[[], Any], deadline: Deadline | None = None) -> None:
+    def __init__(self, function: Callable[[], Any], guard: Guard | None = None) -> None:
         self.block = function
-        self._deadline = deadline
+        self._guard = guard
 
     async def wait(self) -> Any:
-        if self._deadline is None or (left := self._deadline.left()) is None:
+        if self._guard is None:
             return await self.block()
         from anyio import move_on_after
 
-        with move_on_after(left):
-            return await self.block()
-        raise self._deadline.expired_error()
+        left = self._guard.deadline.left()
+        try:
+            with move_on_after(inf if left is None else left) as self._guard.scope:
+                return await self.block()
+        finally:
+            self._guard.scope = None
+        raise self._guard.deadline.expired_error()
 
 
 class Shielded(Call):

@@ -71,7 +71,7 @@ trio.run(main)
 
 @pytest.fixture
 def silent_url(serve_platform: Callable[..., str]) -> str:
-    """A server whose streams are silent behind their first event."""
+    """A server whose streams are silent after their first event."""
     return serve_platform(token_delay=3600.0, heartbeat=3600.0)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -226,18 +227,25 @@ def test_11_a_refused_connection_is_one_line() -> None:
     assert url in done.stderr
 
 
-def test_12_building_a_client_loads_no_certificates() -> None:
+def test_12_clients_load_certificates_only_for_https_and_only_once() -> None:
     program = (
         "import ssl; from hestiaos import Client, AsyncClient\n"
-        "def refuse(*args, **kwargs): raise AssertionError('certificates were loaded')\n"
-        "ssl.SSLContext.load_verify_locations = ssl.SSLContext.load_default_certs = refuse\n"
-        "Client(), AsyncClient(), Client('https://localhost')\n"
+        "load, loaded = ssl.SSLContext.load_verify_locations, []\n"
+        "def count(*args, **kwargs):\n"
+        "    loaded.append(args)\n"
+        "    load(*args, **kwargs)\n"
+        "ssl.SSLContext.load_verify_locations = count\n"
         "c = Client('http://127.0.0.1:1', retries=0)\n"
         "try: c.run('x')\n"
-        "except ConnectionError: print('ok')\n"
+        "except ConnectionError: print('refused')\n"
+        "Client(), AsyncClient()\n"
+        "print(len(loaded))\n"
+        "for _ in range(5): Client('https://localhost'), AsyncClient('https://localhost')\n"
+        "print(len(loaded))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("ok\n", "")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("SSL_", "HESTIAOS_"))}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environ)
+    assert (done.stdout, done.stderr) == ("refused\n0\n1\n", "")
 
 
 def test_13_the_user_agent_is_the_documented_one(peer: Callable[..., Peer]) -> None:

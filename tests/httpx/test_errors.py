@@ -5,10 +5,9 @@ from __future__ import annotations
 import traceback
 
 import h11
-import httpx
 import pytest
 
-from hestiaos_httpx.errors import translate
+from hestiaos_httpx._errors import translate
 from hestiaos_proto import (
     Config,
     ConnectFailed,
@@ -22,6 +21,7 @@ from hestiaos_proto import (
     operations,
 )
 from hestiaos_proto.deadline import Deadline
+from tests.support.http_library import http as httpx
 
 
 def sent(deadline: Deadline | None = None, **config: str) -> Send:
@@ -43,13 +43,13 @@ def sent(deadline: Deadline | None = None, **config: str) -> Send:
         (httpx.RemoteProtocolError("bad line"), RemoteProtocolError, "http://h:1 broke HTTP/1.1: bad line", None),
         (httpx.LocalProtocolError("no"), LocalProtocolError, "the request cannot be sent: no", None),
         (httpx.UnsupportedProtocol("ftp"), LocalProtocolError, "the request cannot be sent: ftp", None),
-        (httpx.InvalidURL("bad"), RemoteProtocolError, "http://h:1 redirects to what is no URL: bad", None),
-        (UnicodeError("bad"), RemoteProtocolError, "http://h:1 redirects to what is no URL: bad", None),
+        (httpx.InvalidURL("bad"), RemoteProtocolError, "http://h:1 redirects to what is not a URL: bad", None),
+        (UnicodeError("bad"), RemoteProtocolError, "http://h:1 redirects to what is not a URL: bad", None),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_the_table(error: Exception, kind: type[HestiaError], words: str, reached: bool | None) -> None:
-    told = translate(error, sent())
+    told = translate(error, sent(), httpx)
     assert (type(told), told.__cause__) == (kind, error)
     assert words in told.message
     assert getattr(told, "request_sent", None) is reached
@@ -60,16 +60,16 @@ def test_past_the_deadline_it_is_the_deadline(error: httpx.HTTPError) -> None:
     now = [0.0]
     send = sent(Deadline(lambda: now[0], 0.5))
     now[0] = 1.0
-    told = translate(error, send)
+    told = translate(error, send, httpx)
     assert isinstance(told, TransportError)
     assert told.message == "the call is not done after its 0.5 s"
     assert told.request_sent is not isinstance(error, httpx.ConnectTimeout)
 
 
-def test_what_h11_quotes_is_masked_in_the_whole_chain() -> None:
+def test_what_h11_quotes_is_redacted_in_the_whole_chain() -> None:
     behind = h11.RemoteProtocolError("illegal header line: bytearray(b'Bearer sk-4711')")
     error = httpx.RemoteProtocolError(str(behind))
     error.__cause__ = behind
-    told = translate(error, sent(api_key="sk-4711"))
+    told = translate(error, sent(api_key="sk-4711"), httpx)
     assert "illegal header line" in told.message
     assert "4711" not in "".join(traceback.format_exception(told))

@@ -6,14 +6,16 @@ import contextlib
 import gc
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
-import httpx
 import pytest
 
 from hestiaos import AsyncClient, Client, GovernanceBlock, LocalProtocolError, StreamEvent, TimedOut
+from tests.support.http_library import http as httpx
+from tests.support.wire import STREAM_HEAD
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 TYPES = ["start", "token", "token", "token", "final", "done"]
@@ -22,14 +24,22 @@ SOON = 2.0  # seconds; far below what the servers here would take by themselves
 
 @pytest.fixture
 def slow_url(serve_platform: Callable[..., str]) -> str:
-    """A server whose streams stand still, but for heartbeats, behind their first event."""
+    """A server whose streams stand still, but for heartbeats, after their first event."""
     return serve_platform(token_delay=3600.0, heartbeat=0.05)
 
 
 @pytest.fixture
 def silent_url(serve_platform: Callable[..., str]) -> str:
-    """A server whose streams are silent behind their first event."""
+    """A server whose streams are silent after their first event."""
     return serve_platform(token_delay=3600.0, heartbeat=3600.0)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what comes true in another thread, and nobody tells of."""
+    end = time.monotonic() + SOON
+    while not true():
+        assert time.monotonic() < end, "it does not come true"
+        time.sleep(0.001)
 
 
 def test_a_stream_gives_its_events_its_text_and_its_final(server_url: str) -> None:
@@ -121,7 +131,7 @@ def test_a_blocked_reader_is_cancelled(request: pytest.FixtureRequest, url: str,
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
-def test_a_reader_at_a_unix_socket_is_cancelled_before_the_head(tmp_path: Path) -> None:
+def test_a_reader_at_a_unix_socket_of_a_given_transport_is_cancelled(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
         listener.listen()
@@ -134,6 +144,8 @@ def test_a_reader_at_a_unix_socket_is_cancelled_before_the_head(tmp_path: Path) 
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65536)
+                connection.sendall(STREAM_HEAD)
+                until(lambda: stream.response is not None)
                 stream.cancel()
                 reader.join(SOON)
                 assert not reader.is_alive()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 
 from hestiaos import (
@@ -17,6 +16,7 @@ from hestiaos import (
     RemoteProtocolError,
     StatusError,
 )
+from tests.support.http_library import http as httpx
 from tests.support.peer import Peer
 from tests.support.steps import send
 
@@ -107,7 +107,7 @@ def test_a_given_asynchronous_client_looks_too() -> None:
             httpx.AsyncClient(transport=transport) as given,
             AsyncClient("http://h:1", http_client=given, retries=3) as client,
         ):
-            with pytest.raises(RemoteProtocolError, match=r"http://h:1 redirects to what is no URL: "):
+            with pytest.raises(RemoteProtocolError, match=r"http://h:1 redirects to what is not a URL: "):
                 await client.health_async()
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""`AsyncClient`'s connections: no more than may be, every place comes back, and no unfit connection is used again.
+"""The clients on trio: no more connections than may be, every place comes back, and no unfit connection is used again.
 
 A list of steps is carried out in one `trio.run`, whose clock moves only where a step says so, and held against a model.
 """
@@ -6,9 +6,9 @@ A list of steps is carried out in one `trio.run`, whose clock moves only where a
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 import trio
 import trio.testing
@@ -16,7 +16,8 @@ from attrs import define
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hestiaos import AsyncClient, AsyncEventStream, LocalProtocolError, TimedOut
+from hestiaos import AsyncClient, AsyncEventStream, LocalProtocolError, TimedOut, TrioClient, TrioEventStream
+from tests.support.http_library import http as httpx
 
 PATIENCE = 10.0  # seconds that a call waits for its place
 EXPIRY = 5.0  # seconds that an idle connection is kept
@@ -36,7 +37,7 @@ class User:
 
     scope: trio.CancelScope
     since: float
-    stream: AsyncEventStream | None
+    stream: AsyncEventStream | TrioEventStream | None
     number: int = 0  # of the connection, as the server counts
     state: str = "waits"
 
@@ -44,10 +45,15 @@ class User:
 class Play:
     """Carries out steps, and knows what has to come of them."""
 
-    def __init__(self, server: Any, most: int, clock: trio.testing.MockClock, nursery: trio.Nursery) -> None:
-        self.server, self.most, self.clock, self.nursery = server, most, clock, nursery
-        limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=EXPIRY)
-        self.client = AsyncClient(server.url, timeout=PATIENCE, retries=0, limits=limits)
+    def __init__(
+        self,
+        client: AsyncClient | TrioClient,
+        server: Any,
+        most: int,
+        clock: trio.testing.MockClock,
+        nursery: trio.Nursery,
+    ) -> None:
+        self.client, self.server, self.most, self.clock, self.nursery = client, server, most, clock, nursery
         self.waiting: list[User] = []
         self.holding: list[User] = []
         self.idle: dict[int, float] = {}  # since when, of the connections that may be used again
@@ -61,7 +67,7 @@ class Play:
     async def stream(self, _: int) -> None:
         self._begin(self.client.run_stream("x"))
 
-    def _begin(self, stream: AsyncEventStream | None) -> None:
+    def _begin(self, stream: AsyncEventStream | TrioEventStream | None) -> None:
         user = User(trio.CancelScope(), trio.current_time(), stream)
         self.waiting.append(user)
         self.nursery.start_soon(self._use, user)
@@ -177,12 +183,22 @@ class Play:
             await self.client.health_async()
 
 
+def new_async_client(url: str, most: int) -> AsyncClient:
+    limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=EXPIRY)
+    return AsyncClient(url, timeout=PATIENCE, retries=0, limits=limits)
+
+
+def new_trio_client(url: str, most: int) -> TrioClient:
+    return TrioClient(url, timeout=PATIENCE, retries=0, max_connections=most)
+
+
+@pytest.mark.parametrize("new", [new_async_client, new_trio_client])
 @settings(max_examples=settings().max_examples // 2)  # a real connection takes its time
-@given(st.integers(1, 3), st.lists(STEPS, max_size=15))
-def test_the_client(server: Any, most: int, steps: list[tuple[str, int]]) -> None:
+@given(most=st.integers(1, 3), steps=st.lists(STEPS, max_size=15))
+def test_the_client(server: Any, new: Callable[..., Any], most: int, steps: list[tuple[str, int]]) -> None:
     async def play() -> None:
         async with trio.open_nursery() as nursery:
-            play = Play(server, most, clock, nursery)
+            play = Play(new(server.url, most), server, most, clock, nursery)
             try:
                 for name, which in steps:
                     await getattr(play, name)(which)
