@@ -33,11 +33,13 @@ class Way:
         http = import_module(self.library)
         given = http.AsyncClient() if self.binding.backends else http.Client()
         with self.binding(url, http_client=given, **options) as session:
-            yield session
-            if isinstance(session, HttpxAsyncio):
-                session.portal.call(given.aclose)
-            else:
-                given.close()
+            try:
+                yield session
+            finally:
+                if isinstance(session, HttpxAsyncio):
+                    session.portal.call(given.aclose)
+                else:
+                    given.close()
 
 
 def use(session: Any) -> tuple[str, list[str]]:
