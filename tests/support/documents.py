@@ -11,7 +11,7 @@ import ast
 import inspect
 import re
 import subprocess
-import sysconfig
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -54,8 +54,7 @@ class Runner:
         self._folder = folder
         self._url = url
         self._names: dict[str, object] = {"__name__": "__main__"}
-        (folder / ".venv").mkdir()
-        (folder / ".venv" / "bin").symlink_to(sysconfig.get_path("scripts"))
+        (folder / ".venv").symlink_to(sys.prefix)
 
     def run(self, block: Block, *, may_fail: bool) -> str:
         """What the block prints. A command that fails is an `AssertionError`, unless it may."""
