@@ -17,6 +17,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -61,7 +62,9 @@ class Runner:
         if (name := _FILE_NAME.match(block.text)) is not None:
             (self._folder / name[1]).write_text(block.text, encoding="utf-8")
             return ""
+        address = urlsplit(self._url)
         text = block.text.replace("http://localhost:8000", self._url)
+        text = text.replace('("localhost", 8000)', repr((address.hostname, address.port)))
         return self._python(text, block.line) if block.language == "python" else self._shell(text, may_fail)
 
     def _python(self, text: str, line: int) -> str:
