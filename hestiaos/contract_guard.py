@@ -19,6 +19,7 @@ ALLOWED_IN_CORE = frozenset(
         "attrs",
         "collections",
         "collections.abc",
+        "contextlib",
         "datetime",
         "enum",
         "functools",

@@ -44,18 +44,22 @@ def run(steps: Steps[T]) -> T:
     try:
         step = next(steps)
         while True:
-            try:
-                result = step.block()
-            except BaseException as error:  # Ctrl-C too: the steps clean up, and raise it again
-                step = steps.throw(error)
-            else:
-                step = steps.send(result)
+            step = _after(step, steps)
     except StopIteration as end:
         value: T = end.value
         return value
     except BaseException:  # Ctrl-C between two of these lines, of which the steps have not heard
         steps.close()
         raise
+
+
+def _after(step: Wait, steps: Steps[Any]) -> Wait:
+    """The next step. It is a function since CPython 3.11 leaves the line of a nested `try` out of the outer one."""
+    try:
+        result = step.block()
+    except BaseException as error:  # Ctrl-C too: the steps clean up, and raise it again
+        return steps.throw(error)
+    return steps.send(result)
 
 
 async def run_async(steps: Steps[T]) -> T:

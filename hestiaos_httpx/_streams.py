@@ -40,9 +40,6 @@ class EventStream(EventStreamBase):
         self._cancel_event = cancel
         self._cancel_asked = False
 
-    def __del__(self) -> None:
-        self._end()
-
     def close(self) -> None:
         """End the stream and its connection; from another thread than the reader's, do so by `cancel`."""
         if self._reading:
@@ -106,6 +103,7 @@ class AsyncEventStream(AsyncEventStreamBase):
         if not exchange.is_ours() or not spawn_in(self._loop, lambda: run_async(exchange.abort())):
             exchange.guard.scope = None  # its event loop has ended
             exchange.abandon()
+        super().__del__()
 
     async def _receive(self) -> None:
         if self._machine is not None:

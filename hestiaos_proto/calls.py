@@ -6,16 +6,17 @@ answered once so many seconds have passed; what failed instead is thrown into it
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from typing import Any, Protocol, Self, TypedDict, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import Any, Protocol, Self, TypeVar
 
 from attrs import field, frozen
 
+from hestiaos_proto.call_options import CallOptions, StreamOptions, config_of_call
 from hestiaos_proto.client_messages import Request, Response
 from hestiaos_proto.config import Config
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import ConnectionLost, HestiaError, StatusError, TransportError
-from hestiaos_proto.hooks import LOG_LEVEL, CallObserver, Hooks, Logger, ResponseInfo
+from hestiaos_proto.hooks import LOG_LEVEL, CallObserver, Hooks, Logger, hooks_of
 from hestiaos_proto.operations import Operation
 from hestiaos_proto.redaction import Redactor
 from hestiaos_proto.stream import RunStream
@@ -65,27 +66,6 @@ class Runtime:
     logger: Logger | None = None
 
 
-class StreamOptions(TypedDict, total=False):
-    """What `run_stream` takes by keyword, for that call alone; what is not given, or `None`, is the client's.
-
-    `deadline` bounds the whole call with its repeats, in seconds; `retries` is the most repeats. `headers` are added to
-    the client's. `idempotency_key` is sent instead of one of the client's making. `hooks` are called after the
-    client's. What is wrong raises `ValueError` or `TypeError` before anything is sent.
-    """
-
-    retries: int | None
-    deadline: float | None
-    headers: Mapping[str, str] | None
-    idempotency_key: str | None
-    hooks: Hooks | None
-
-
-class CallOptions(StreamOptions, total=False):
-    """What every other method takes: `timeout` too, which bounds each connect, read and write, in seconds."""
-
-    timeout: float | None
-
-
 @frozen(eq=False)
 class Send:
     """Send `request` and answer with `response(status, headers)`, fed with the body, or throw what was raised.
@@ -98,6 +78,8 @@ class Send:
     timeout: float
     read_timeout: float
     deadline: Deadline
+    redactor: Redactor = field(repr=False)
+    """Hides the key and the secrets of this request in what the server repeats of it."""
     _config: Config = field(repr=False)
 
     @classmethod
@@ -105,28 +87,29 @@ class Send:
         cls, operation: Operation[Any], config: Config, deadline: Deadline, idempotency_key: str | None = None
     ) -> Self:
         """How this operation is sent."""
-        request = operation.request(config, idempotency_key)
-        read_timeout = max(config.timeout, operation.server_timeout)
-        return cls(operation, request, deadline.bound(config.timeout), deadline.bound(read_timeout), deadline, config)
-
-    @property
-    def redactor(self) -> Redactor:
-        """Hides the key and the secrets of this request in what the server repeats of it."""
-        return self.operation.redactor(self._config)
+        return cls(
+            operation,
+            operation.request(config, idempotency_key),
+            deadline.bound(config.timeout),
+            deadline.bound(max(config.timeout, operation.server_timeout)),
+            deadline,
+            operation.redactor(config),
+            config,
+        )
 
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
         """The response whose head has arrived. Where it has a `stream` the call needs no more of it than that."""
-        config, redactor = self._config, self.redactor
+        config = self._config
         stream = None
         if self.operation.route.streams:
-            stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, redactor=redactor)
+            stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, redactor=self.redactor)
         return Response(
             status,
             headers,
             stream=stream,
             max_body_size=config.max_body_size,
             deadline=self.deadline,
-            redactor=redactor,
+            redactor=self.redactor,
         )
 
 
@@ -149,10 +132,9 @@ class CallContext:
     hooks: tuple[Hooks, ...] = ()
 
     def begin(self, operation: Operation[T], options: CallOptions) -> tuple[CallFlow[T], CallObserver | None]:
-        """A call's flow, and who hears of it, if anybody does. Raises as `call_flow` does."""
+        """A call's flow, and who tells the hooks and the log of it, where there are any. Raises as `call_flow` does."""
         runtime = self.runtime
-        own = options.get("hooks")
-        hooks = self.hooks if own is None else (*self.hooks, own)
+        hooks = (*self.hooks, *hooks_of(options.get("hooks"))) if options else self.hooks
         observer = None
         if hooks or (runtime.logger is not None and runtime.logger.isEnabledFor(LOG_LEVEL)):
             observer = CallObserver(operation.name, hooks, runtime.logger, runtime.monotonic)
@@ -171,37 +153,29 @@ def call_flow(
 
     What is idempotent is repeated on a `TransportError`, 429, 502, 503 and 504. What starts work on the server carries
     one `Idempotency-Key`, and is repeated only where the server cannot have begun or says that it has not (429, 503).
-    A stream is repeated until its head has arrived; whoever reads it tells `observer` of its end.
+    A stream is repeated until its head has arrived.
+
+    `observer` is told of the call, and of its end but for a stream's, which whoever reads the stream tells. The hooks
+    among `options` are not called here: `CallContext.begin` makes an observer that does so.
 
     Raises `ValueError` or `TypeError` at once for `options` that are wrong.
     """
     key = None
     if options:
-        if unknown := options.keys() - CallOptions.__optional_keys__:
-            raise TypeError(f"{operation.name}() got an unexpected keyword argument {min(unknown)!r}")
+        config = config_of_call(operation.name, config, options)
         key = options.get("idempotency_key")
-        config = config.for_call(
-            timeout=options.get("timeout"),
-            retries=options.get("retries"),
-            deadline=options.get("deadline"),
-            headers=options.get("headers"),
-        )
-        operation.request(config, key)  # judged now, not when a stream is first asked for an event
-    return _flow(operation, config, runtime, key, observer)
+    flow = _attempts(operation, config, runtime, key, observer)
+    return flow if observer is None or operation.route.streams else _to_its_end(flow, observer)
 
 
-def _flow(
-    operation: Operation[T], config: Config, runtime: Runtime, key: str | None, observer: CallObserver | None
-) -> CallFlow[T]:
+def _to_its_end(flow: CallFlow[T], observer: CallObserver) -> CallFlow[T]:
     try:
-        result = yield from _attempts(operation, config, runtime, key, observer)
-    except BaseException as error:  # a cancellation and Ctrl-C too: whoever observes hears of every end
-        if observer is not None:
-            observer.end(error)
-        raise
-    if observer is not None and not operation.route.streams:
+        result = yield from flow
         observer.end(None)
-    return result
+        return result
+    except BaseException as error:  # a cancellation and Ctrl-C too
+        observer.end(error)
+        raise
 
 
 def _attempts(
@@ -216,20 +190,28 @@ def _attempts(
         end.check()
         send = Send.of(operation, config, end, key)
         if observer is not None:
-            observer.request(send.request, send.redactor, attempt)
+            observer.request(send.request, send.redactor)
         try:
             response = yield send
             assert response is not None, "a Send is answered with a Response"
-            return _result(operation, response, runtime, observer)
-        except (StatusError, TransportError) as error:
+            result = _read(operation, response, runtime)
+        except HestiaError as error:
+            if observer is not None and error.response is not None:
+                observer.response(error.response)
             if idempotent and not stale and isinstance(error, ConnectionLost) and error.stale:
                 stale = True  # RFC 9112, section 9.3.1: a new connection, at once; this is no failure of the server
+                if observer is not None:
+                    observer.retry(error, 0.0)
                 continue
             pause = _pause(error, idempotent, attempt, runtime) if attempt < config.retries else None
             if pause is None or end.bound(pause) < pause:
                 raise
             if observer is not None:
                 observer.retry(error, pause)
+        else:
+            if observer is not None and observer.hears("on_response"):
+                observer.response(response.info)
+            return result
         attempt += 1
         yield Wait(pause)
 
@@ -252,9 +234,8 @@ def run_flow(flow: CallFlow[T], send: Callable[[Send], Response], sleep: Callabl
     except StopIteration as end:
         result: T = end.value
         return result
-    except BaseException:  # Ctrl-C between two of these lines, of which the flow has not heard
-        flow.close()
-        raise
+    finally:
+        flow.close()  # Ctrl-C may have come between two of these lines, and the flow has not heard of it
 
 
 async def run_flow_async(
@@ -277,26 +258,28 @@ async def run_flow_async(
     except StopIteration as end:
         result: T = end.value
         return result
+    finally:
+        flow.close()  # Ctrl-C may have come between two of these lines, and the flow has not heard of it
 
 
-def _result(operation: Operation[T], response: Response, runtime: Runtime, observer: CallObserver | None) -> T:
-    if observer is not None:
-        observer.response(ResponseInfo.of(response))
+def _read(operation: Operation[T], response: Response, runtime: Runtime) -> T:
     try:
         return operation.read(response, retry_after=response.retry_after(runtime.time()))
     except HestiaError as error:
-        error.response = ResponseInfo.of(response)
+        error.response = response.info
         raise
 
 
-def _pause(error: StatusError | TransportError, idempotent: bool, attempt: int, runtime: Runtime) -> float | None:
+def _pause(error: HestiaError, idempotent: bool, attempt: int, runtime: Runtime) -> float | None:
     """The seconds until the next repeat, `None` where there may be none."""
     if isinstance(error, TransportError):
         repeat = idempotent or not error.request_sent
-    else:
+    elif isinstance(error, StatusError):
         repeat = error.status_code in (_REPEATED if idempotent else _NOT_BEGUN)
         if repeat and error.retry_after is not None:
             return error.retry_after if error.retry_after <= _LONGEST_RETRY_AFTER else None
+    else:
+        repeat = False
     # Full jitter: clients that failed together do not come back together.
     longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(attempt, 10))
     return runtime.random.random() * longest if repeat else None

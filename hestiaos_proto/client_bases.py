@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from hestiaos_proto.api_keys import key_digest, recall_key
 from hestiaos_proto.calls import CallContext, Runtime
-from hestiaos_proto.config import Config, recall_key, remember_key
-from hestiaos_proto.hooks import Hooks
+from hestiaos_proto.config import Config
+from hestiaos_proto.hooks import hooks_of
 from hestiaos_proto.resources import (
     Agents,
     AsyncAgents,
@@ -27,14 +28,15 @@ from hestiaos_proto.resources import (
 
 __all__ = ["AsyncClientBase", "ClientBase"]
 
-_OF_CONFIG = ("base_url", "api_key", "timeout", "retries", "deadline", "headers", "strict")
+_OF_CONFIG = ("base_url", "timeout", "retries", "deadline", "headers", "strict")  # and the key
 
 
 class _Client:
     """A client's arguments. `_environ` and `_runtime` are what the core may not fetch for itself.
 
     Its copies, pickled ones too, have the same configuration and connections of their own. A pickle does not hold the
-    API key: when it is read, that is the environment's, or one that the process has seen, and else a `ValueError`.
+    API key. Where it is read, the key with the same SHA-256 is taken, from the environment or from those that the
+    process or its parent has used; without one it is a `ValueError`.
     """
 
     _environ: ClassVar[Mapping[str, str]]
@@ -45,24 +47,24 @@ class _Client:
 
         Raises `ValueError` or `TypeError` for what is wrong.
         """
-        self._arguments = {name: value for name, value in arguments.items() if name not in ("self", "__class__")}
-        own = {name: self._arguments[name] for name in _OF_CONFIG}
-        config = Config.from_environ(self._environ, **own | {"headers": own["headers"] or {}})
-        self._arguments |= {"base_url": config.base_url, "api_key": config.api_key}
-        hooks = self._arguments.get("hooks")
-        if hooks is not None and not isinstance(hooks, Hooks):
-            raise TypeError(f"hooks must be a Hooks or None, not {type(hooks).__name__}")
-        return CallContext(config, self._runtime, () if hooks is None else (hooks,))
+        own = {name: value for name, value in arguments.items() if name not in ("self", "__class__")}
+        of_config = {name: own.pop(name) for name in ("api_key", *_OF_CONFIG)}
+        if of_config["headers"] is None:
+            of_config["headers"] = {}
+        config = Config.from_environ(self._environ, **of_config)
+        self._arguments = own
+        self._context = CallContext(config, self._runtime, hooks_of(own.get("hooks")))
+        return self._context
 
     def __repr__(self) -> str:
-        base_url = getattr(self, "_arguments", {}).get("base_url")  # none yet while the constructor runs
-        return f"{type(self).__name__}(base_url={base_url!r})"
+        context = getattr(self, "_context", None)  # none yet while the constructor runs
+        return f"{type(self).__name__}(base_url={context and context.config.base_url!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         import pickle
 
-        arguments = dict(self._arguments)
-        digest = remember_key(arguments.pop("api_key"))
+        config = self._context.config
+        arguments = {name: getattr(config, name) for name in _OF_CONFIG} | self._arguments
         for name, value in arguments.items():
             try:
                 pickle.dumps(value)
@@ -70,12 +72,13 @@ class _Client:
                 raise TypeError(
                     f"a client with {name}={type(value).__name__}(…) cannot be copied or pickled: make a new one"
                 ) from error
-        return _restore, (type(self), arguments, digest)
+        return _restore, (type(self), arguments, None if config.api_key is None else key_digest(config.api_key))
 
 
 def _restore(cls: Any, arguments: dict[str, Any], digest: str | None) -> Any:
-    api_key = recall_key(digest, cls._environ.get("HESTIAOS_API_KEY"))
-    return cls(**arguments, api_key=api_key or "")  # not the environment's, where it had none
+    # Without a key it is not to be the environment's.
+    api_key = "" if digest is None else recall_key(digest, cls._environ.get("HESTIAOS_API_KEY"))
+    return cls(**arguments, api_key=api_key)
 
 
 class AsyncClientBase(_Client, AsyncRuns):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from hestiaos_proto.config import MAX_BODY_SIZE, MAX_HEAD_SIZE
 from hestiaos_proto.content_codings import ContentDecoder
@@ -15,7 +15,7 @@ from hestiaos_proto.http_date import parse_http_date
 from hestiaos_proto.redaction import Redactor
 from hestiaos_proto.stream import RunStream
 
-__all__ = ["Request", "Response"]
+__all__ = ["Request", "Response", "ResponseInfo"]
 
 _SECONDS = re.compile(r"\d+(\.\d+)?([eE]\+?\d+)?", re.ASCII)
 
@@ -34,6 +34,18 @@ class Request:
     def url(self) -> str:
         """The absolute URL."""
         return self.origin + self.target
+
+
+@frozen
+class ResponseInfo:
+    """A response's status and headers, their names in lower case; the API key and secrets are redacted.
+
+    `request_id` is its `X-Request-Id`, `None` where the server sent none.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    request_id: str | None = Factory(lambda self: self.headers.get("x-request-id"), takes_self=True)
 
 
 class Response:
@@ -87,6 +99,12 @@ class Response:
         """What has arrived of the body, decompressed; empty where it went to `stream`."""
         return bytes(self._body)
 
+    @property
+    def info(self) -> ResponseInfo:
+        """What hooks and errors tell of it."""
+        redact = self.redactor.text
+        return ResponseInfo(self.status, {redact(name): redact(value) for name, value in self.headers.items()})
+
     def retry_after(self, now: float | None = None) -> float | None:
         """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3); `None` where it asks for none.
 
@@ -120,12 +138,13 @@ class Response:
             self.connection_lost(error)
 
     def connection_lost(self, error: HestiaError) -> None:
-        """Take the fault that ended the body. Raises it, or has the stream's `events` do so."""
+        """Take the fault that ended the body. Raises it, with this `response`, or has the stream's `events` do so."""
         if self.stream is not None:
             self.stream.connection_lost(error)
         elif self._refused:
             self.complete = True  # its status says more than that its body cannot be read
         elif not self.complete:
+            error.response = self.info
             raise error
 
     def _take(self, piece: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import NoneType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -11,7 +12,9 @@ from urllib.parse import urlsplit
 from attrs import Factory, evolve, field, frozen
 from attrs import fields as attrs_fields
 
+from hestiaos_proto.api_keys import key_digest, recall_key, remember_key
 from hestiaos_proto.content_codings import ACCEPT_ENCODING
+from hestiaos_proto.redaction import Redactor
 from hestiaos_proto.sse import MAX_EVENT_SIZE
 from hestiaos_proto.version import __version__
 
@@ -21,8 +24,7 @@ __all__ = [
     "MAX_BODY_SIZE",
     "MAX_HEAD_SIZE",
     "Config",
-    "recall_key",
-    "remember_key",
+    "check_idempotency_key",
     "seconds",
 ]
 
@@ -37,6 +39,11 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 FIELD_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?|")
 """What a header's value may be: RFC 9110, section 5.5, without obs-text."""
 
+# RFC 3986, sections 3.2.2 and 3.3, and RFC 6874 for the zone of an IPv6 address; no host name has a percent sign.
+_AUTHORITY = re.compile(r"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=-]*)(:[0-9]*)?")
+_PATH = re.compile(r"([0-9A-Za-z._~!$&'()*+,;=:/-]|%[0-9A-Fa-f]{2})*")
+_PORTS = {"http": 80, "https": 443}
+
 _FOREVER = 10**9  # seconds, 31 years: what a timeout may be below, so that no clock or socket overflows
 
 _OURS = frozenset({"authorization", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"})
@@ -45,6 +52,12 @@ _OURS = frozenset({"authorization", "content-length", "content-type", "host", "i
 def _base_url(url: str) -> str:
     if not isinstance(url, str):
         raise TypeError(f"base_url must be a str, not {type(url).__name__}")
+    return _normalized(url)
+
+
+@lru_cache(maxsize=64)  # a call with options of its own makes a config too
+def _normalized(url: str) -> str:
+    """The URL as every binding sends it: scheme and host in lower case, no default port, no slash at the end."""
     if not url:
         raise ValueError(f"the base URL is empty: give one like {DEFAULT_BASE_URL}")
     if "@" in url:  # before any message that repeats the URL, and so a password
@@ -56,13 +69,21 @@ def _base_url(url: str) -> str:
         raise ValueError(f"the base URL {url!r} is not a URL: {error}") from None
     if not _VISIBLE.fullmatch(url):
         raise ValueError(f"the base URL {url!r} contains white space, a control character or non-ASCII text")
-    if parts.scheme not in ("http", "https") or not url.lower().startswith(f"{parts.scheme}://"):
+    if parts.scheme not in _PORTS or not url.lower().startswith(f"{parts.scheme}://"):
         raise ValueError(f"the base URL {url!r} must begin with http:// or https://")
     if not parts.hostname or port == 0:
         raise ValueError(f"the base URL {url!r} names no {'port' if parts.hostname else 'host'}")
     if "?" in url or "#" in url:
         raise ValueError(f"the base URL {url!r} may not have a query or a fragment")
-    return url.rstrip("/")
+    if not _AUTHORITY.fullmatch(parts.netloc):
+        raise ValueError(f"the base URL {url!r} has a character in its host that no host name has")
+    if not _PATH.fullmatch(parts.path):
+        raise ValueError(f"the base URL {url!r} has a character in its path that must be percent-encoded")
+    if not {".", ".."}.isdisjoint(parts.path.split("/")):
+        raise ValueError(f"the base URL {url!r} may not have '.' or '..' in its path")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    own_port = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{host}{own_port}{parts.path}".rstrip("/")
 
 
 def _api_key(key: str | None) -> str | None:
@@ -94,26 +115,53 @@ def _origin(base_url: str) -> str:
 
 
 def seconds(name: str, value: float | None) -> float | None:
-    """`value`, a duration in seconds or `None`. Raises `ValueError` that names the argument."""
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < _FOREVER):
-        return value
-    shown = repr(value) if isinstance(value, (float, str)) else f"a {type(value).__name__} that is not"
-    raise ValueError(f"{name} must be a number of seconds greater than 0 and below 10**9, not {shown}")
+    """`value`, a duration in seconds or `None`. Raises `TypeError` or `ValueError` that names the argument."""
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    if not 0 < value < _FOREVER:
+        raise ValueError(f"{name} must be a number of seconds greater than 0 and below 10**9")
+    return value
 
 
-def _seconds(instance: Config, attribute: Any, value: float | None) -> None:
-    if seconds(attribute.name, value) is None and attribute.default is not None:
-        raise ValueError(f"{attribute.name} must be a number of seconds, not None")
+def check_idempotency_key(key: str) -> None:
+    """Raise `ValueError` for a key that no header can carry, `TypeError` for one that is not a str."""
+    if not isinstance(key, str):
+        raise TypeError(f"idempotency_key must be a str or None, not {type(key).__name__}")
+    if not (key and FIELD_VALUE.fullmatch(key)):
+        raise ValueError("the idempotency key is empty, or has a character that no header may have")
+
+
+def _timeout(instance: Config, attribute: Any, value: float) -> None:
+    if seconds(attribute.name, value) is None:
+        raise TypeError(f"{attribute.name} must be a number of seconds, not None")
+
+
+def _deadline(instance: Config, attribute: Any, value: float | None) -> None:
+    seconds(attribute.name, value)
 
 
 def _size(instance: Config, attribute: Any, value: int) -> None:
-    if not isinstance(value, int) or not 0 < value < _FOREVER:
-        raise ValueError(f"{attribute.name} must be a whole number of bytes greater than 0, not {value!r}")
+    _whole(attribute.name, value)
+    if not 0 < value < _FOREVER:
+        raise ValueError(f"{attribute.name} must be a number of bytes greater than 0 and below 10**9")
 
 
-def _not_negative(instance: Config, attribute: Any, value: int) -> None:
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{attribute.name} must be a whole number, 0 or more, not {value!r}")
+def _retries(instance: Config, attribute: Any, value: int) -> None:
+    _whole(attribute.name, value)
+    if value < 0:
+        raise ValueError(f"{attribute.name} must be 0 or more")
+
+
+def _whole(name: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
+
+
+def _strict(instance: Config, attribute: Any, value: bool) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be True or False, not {type(value).__name__}")
 
 
 def _common_headers(config: Config) -> dict[str, str]:
@@ -133,21 +181,21 @@ class Config:
     all); both in seconds. `retries` is the most repeats of one call. `headers` are sent with every request.
     `max_body_size` and `max_event_size` are in bytes, after decompression. `origin` is the base URL's scheme, host and
     port, `root_path` the path that it puts before every operation's, often `""`; `given_headers` the names of `headers`
-    in lower case, `common_headers` what every request has.
+    in lower case, `common_headers` what every request has; `redactor` hides the key.
 
-    Raises `ValueError` for what is wrong, `TypeError` for what is of the wrong kind.
+    Raises `ValueError` for a value that is wrong, `TypeError` for one of the wrong type.
 
-    A pickle holds the SHA-256 of the key. It is read where that key was used before, such as in a forked process;
-    elsewhere a client finds its key in the environment, and a `Config` is a `ValueError`.
+    A pickle holds the key's SHA-256 instead of the key. It can be read in a process in which a `Config` with that key
+    has been made, or whose parent made one before it forked, and is a `ValueError` in any other.
     """
 
     base_url: str = field(default=DEFAULT_BASE_URL, converter=_base_url)
     api_key: str | None = field(default=None, converter=_api_key, repr=lambda key: "None" if key is None else "'***'")
-    timeout: float = field(default=30.0, validator=_seconds)
-    retries: int = field(default=3, validator=_not_negative)
-    deadline: float | None = field(default=None, validator=_seconds)
+    timeout: float = field(default=30.0, validator=_timeout)
+    retries: int = field(default=3, validator=_retries)
+    deadline: float | None = field(default=None, validator=_deadline)
     headers: Mapping[str, str] = field(factory=dict, converter=_headers, repr=False)
-    strict: bool = True
+    strict: bool = field(default=True, validator=_strict)
     max_body_size: int = field(default=MAX_BODY_SIZE, validator=_size)
     max_event_size: int = field(default=MAX_EVENT_SIZE, validator=_size)
     origin: str = field(init=False, repr=False, eq=False, default=Factory(lambda self: _origin(self.base_url), True))
@@ -163,18 +211,25 @@ class Config:
     common_headers: Mapping[str, str] = field(
         init=False, repr=False, eq=False, default=Factory(_common_headers, takes_self=True)
     )
+    redactor: Redactor = field(
+        init=False, repr=False, eq=False, default=Factory(lambda self: Redactor(self.api_key), takes_self=True)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.api_key is not None:
+            remember_key(self.api_key)
 
     @property
     def tls(self) -> bool:
         """Whether the server is spoken to over TLS."""
-        return self.base_url.lower().startswith("https:")
+        return self.base_url.startswith("https:")
 
     @property
     def address(self) -> tuple[str, int]:
         """The host and the port to connect to."""
         parts = urlsplit(self.base_url)
         assert parts.hostname is not None, "the base URL was looked at"
-        return parts.hostname, parts.port or (443 if self.tls else 80)
+        return parts.hostname, parts.port or _PORTS[parts.scheme]
 
     def for_call(
         self,
@@ -195,8 +250,8 @@ class Config:
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {each.name: getattr(self, each.name) for each in attrs_fields(Config) if each.init}
-        del fields["api_key"]
-        return _unpickle, (type(self), fields, remember_key(self.api_key))
+        key = fields.pop("api_key")
+        return _unpickle, (type(self), fields, None if key is None else key_digest(key))
 
     @classmethod
     def from_environ(
@@ -210,28 +265,5 @@ class Config:
         return cls(base_url=base_url, api_key=api_key, **rest)
 
 
-_keys: dict[str, str] = {}  # by SHA-256, the keys of what was pickled in this process or before it was forked
-
-
-def remember_key(key: str | None) -> str | None:
-    """The SHA-256 of a key, by which `recall_key` finds it again in this process; of `None`, `None`."""
-    if key is None:
-        return None
-    from hashlib import sha256
-
-    digest = sha256(key.encode()).hexdigest()
-    _keys[digest] = key
-    return digest
-
-
-def recall_key(digest: str | None, environ_key: str | None = None) -> str | None:
-    """The key with this SHA-256. Raises `ValueError` where it is neither remembered nor `environ_key`."""
-    if environ_key is not None:
-        remember_key(environ_key)
-    if digest is not None and digest not in _keys:
-        raise ValueError("a pickle does not hold the API key: set HESTIAOS_API_KEY to it where it is read")
-    return None if digest is None else _keys[digest]
-
-
 def _unpickle(cls: type[Config], fields: dict[str, Any], digest: str | None) -> Config:
-    return cls(api_key=recall_key(digest), **fields)
+    return cls(api_key=None if digest is None else recall_key(digest), **fields)

@@ -28,8 +28,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
+    from hestiaos_proto.client_messages import ResponseInfo
     from hestiaos_proto.events import StreamEvent
-    from hestiaos_proto.hooks import ResponseInfo
 
 __all__ = [
     "AuthenticationFailed",

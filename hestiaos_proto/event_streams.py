@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from hestiaos_proto.calls import CallContext, CallOptions, Send, StreamOptions, run_flow, run_flow_async
-from hestiaos_proto.client_messages import Response
+from hestiaos_proto.client_messages import Response, ResponseInfo
 from hestiaos_proto.config import seconds
+from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.errors import HestiaError, LocalProtocolError
 from hestiaos_proto.events import StreamEvent
-from hestiaos_proto.hooks import CallObserver, ResponseInfo
+from hestiaos_proto.hooks import CallObserver
 from hestiaos_proto.operations import Operation
 from hestiaos_proto.stream import RunStream
 
@@ -27,7 +28,8 @@ _AFTER_DONE = 1.0  # seconds that a server has to end the response once it has s
 class _EventStream:
     """What is known of a stream that is being read. Its request is sent when the first event is asked for.
 
-    `timeout` bounds the whole stream, in seconds. Raises `ValueError` or `TypeError` for arguments that are wrong.
+    `timeout` bounds the whole stream, in seconds, and so does the option `deadline`. Raises `ValueError` or `TypeError`
+    for arguments that are wrong.
     """
 
     # The class has these because `__del__` runs also where the constructor has raised.
@@ -37,15 +39,21 @@ class _EventStream:
     def __init__(
         self, context: CallContext, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
     ) -> None:
-        whole = [each for each in (seconds("timeout", timeout), seconds("deadline", options.get("deadline"))) if each]
-        bounded: CallOptions = {**options, "deadline": min(whole, default=None)}  # type: ignore[typeddict-item]  # mypy 2
+        bounds = [seconds("timeout", timeout), seconds("deadline", options.get("deadline"))]
+        deadline = min((bound for bound in bounds if bound is not None), default=None)
+        of_call: CallOptions = {"timeout": None, **options, "deadline": deadline}
+        self._flow, self._observer = context.begin(operation, of_call)
+        hears = self._observer is not None and self._observer.hears("on_stream_event")
+        self._event_observer = self._observer if hears else None
         self._base_url = context.config.base_url
-        self._flow, self._observer = context.begin(operation, bounded)
+        self._monotonic = context.runtime.monotonic
         self._response: Response | None = None
         self._machine: RunStream | None = None
         self._ready: Iterator[StreamEvent] = iter(())  # what has arrived and has not been asked for
         self._over = False  # nothing more will arrive
+        self._after_done: Deadline | None = None
         self._error: HestiaError | None = None
+        self._traceback: TracebackType | None = None
         self._reading = False
         self._closed = False
 
@@ -70,20 +78,24 @@ class _EventStream:
     @property
     def response(self) -> ResponseInfo | None:
         """The response's status, headers and request id, `None` before they have arrived."""
-        return None if self._response is None else ResponseInfo.of(self._response)
+        return None if self._response is None else self._response.info
 
-    def _read_timeout(self) -> float:
+    def _read_timeout(self, machine: RunStream) -> float:
         """How long the next read may take, in seconds."""
         assert self._send is not None, "a stream is read after its request"
-        timeout = self._send.read_timeout
-        return min(timeout, _AFTER_DONE) if self._machine is not None and self._machine.done else timeout
+        timeout = self._send.deadline.bound(self._send.read_timeout)
+        if not machine.done:
+            return timeout
+        if self._after_done is None:
+            self._after_done = Deadline(self._monotonic, _AFTER_DONE)
+        return self._after_done.bound(timeout)
 
     def _refusal(self) -> HestiaError:
         if self._closed:
             return LocalProtocolError("the stream is closed: start another with run_stream")
         # Of two threads, the one that was reading may be done by now; the other is refused all the same.
         if self._error is not None and not self._reading:
-            return self._error
+            return self._error.with_traceback(self._traceback)  # else it would grow each time that it is raised
         return LocalProtocolError("the stream is being read already: give each reader a stream of its own")
 
     def _fail(self, error: BaseException) -> None:
@@ -92,7 +104,7 @@ class _EventStream:
         A `HestiaError` is raised again on every later call; any other exception closes the stream.
         """
         if isinstance(error, HestiaError):
-            self._error = error
+            self._error, self._traceback = error, error.__traceback__
             error.response = error.response or self.response
         else:
             self._closed = True
@@ -103,11 +115,6 @@ class _EventStream:
 
     def _is_over(self) -> bool:
         return self._over or (self._machine is not None and self._machine.finished)
-
-    def _tell(self, event: StreamEvent) -> StreamEvent:
-        if self._observer is not None and self._observer.hears_events:
-            self._observer.event(event)
-        return event
 
     def _tell_end(self, error: BaseException | None = None) -> None:
         if self._observer is not None:
@@ -127,7 +134,9 @@ class EventStreamBase(_EventStream, ABC):
         try:
             while not self._cancelled:  # then what a read came to is neither an end nor a fault
                 for event in self._ready:
-                    return self._tell(event)
+                    if self._event_observer is not None:
+                        self._event_observer.event(event)
+                    return event
                 if self._is_over():
                     break
                 try:
@@ -137,13 +146,11 @@ class EventStreamBase(_EventStream, ABC):
                         raise
         except BaseException as error:  # Ctrl-C ends the stream too; all is raised again
             self._fail(error)
-            self._end()
-            self._tell_end(error)
+            self._finish(error)
             raise
         finally:
             self._reading = False
-        self._end()
-        self._tell_end()
+        self._finish()
         raise StopIteration
 
     def __enter__(self) -> Self:
@@ -154,24 +161,29 @@ class EventStreamBase(_EventStream, ABC):
 
     def __del__(self) -> None:
         if self._send is not None:
-            self._end()
+            self._finish()
         super().__del__()
 
     def close(self) -> None:
         """End the stream and its connection. A second time does nothing."""
         self._closed = True
-        self._end()
-        self._tell_end()
+        self._finish()
+
+    def _finish(self, error: BaseException | None = None) -> None:
+        try:
+            self._end()
+        finally:
+            self._tell_end(error)
 
     def _receive(self) -> None:
         if self._machine is None:
             self._machine = run_flow(self._flow, self._begin, self._sleep)
         else:
-            self._read(self._machine, self._read_timeout())
+            self._read(self._machine, self._read_timeout(self._machine))
         self._ready = self._machine.events()
 
     def _begin(self, send: Send) -> Response:
-        self._send = send
+        self._send, self._response = send, None
         if self._cancelled:
             raise LocalProtocolError("the stream was cancelled")
         if self._closed:  # by another thread, before this one was seen to read
@@ -214,7 +226,9 @@ class AsyncEventStreamBase(_EventStream, ABC):
         try:
             while True:
                 for event in self._ready:
-                    return self._tell(event)
+                    if self._event_observer is not None:
+                        self._event_observer.event(event)
+                    return event
                 if self._is_over():
                     break
                 try:
@@ -226,13 +240,11 @@ class AsyncEventStreamBase(_EventStream, ABC):
                     raise self._refusal()
         except BaseException as error:  # a cancellation ends the stream too; all is raised again
             self._fail(error)
-            await self._end()
-            self._tell_end(error)
+            await self._finish(error)
             raise
         finally:
             self._reading = False
-        await self._end()
-        self._tell_end()
+        await self._finish()
         raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
@@ -246,18 +258,23 @@ class AsyncEventStreamBase(_EventStream, ABC):
     async def aclose(self) -> None:
         """End the stream and its connection. A second time does nothing."""
         self._closed = True
-        await self._end()
-        self._tell_end()
+        await self._finish()
+
+    async def _finish(self, error: BaseException | None = None) -> None:
+        try:
+            await self._end()
+        finally:
+            self._tell_end(error)
 
     async def _receive(self) -> None:
         if self._machine is None:
             self._machine = await run_flow_async(self._flow, self._begin, self._sleep)
         else:
-            await self._read(self._machine, self._read_timeout())
+            await self._read(self._machine, self._read_timeout(self._machine))
         self._ready = self._machine.events()
 
     async def _begin(self, send: Send) -> Response:
-        self._send = send
+        self._send, self._response = send, None
         if self._closed:  # by another task, before this repeat
             raise self._refusal()
         self._response = response = await self._exchange(send)

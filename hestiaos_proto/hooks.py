@@ -1,36 +1,41 @@
-"""What can be heard of a call while it runs: hooks of the user's, and a log.
+"""What can be heard of a call while it runs: a user's hooks, and a log.
 
-A client takes `hooks=Hooks(…)`, and so does each of its methods, for one call more. Whatever the binding, a call is
-told in this order: `on_request`, then `on_response` or, where none came, nothing; `on_retry` and the next request; each
-event of a stream; `on_call_end`, exactly once. An exception that a hook raises is the call's.
+A client takes `hooks=Hooks(…)`, and so does each of its methods, for that call. Whatever the binding, this is told in
+this order: for each attempt `on_request`, then `on_response` where a response came, and between two attempts
+`on_retry`; `on_stream_event` for each event of a stream; last and once `on_call_end`.
+
+An exception that a hook raises ends the call, which raises it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import NoneType
 from typing import Any, Protocol
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 
-from hestiaos_proto.client_messages import Request, Response
+from hestiaos_proto.client_messages import Request, ResponseInfo
 from hestiaos_proto.errors import HestiaError
 from hestiaos_proto.events import StreamEvent
 from hestiaos_proto.redaction import Redactor
 
-__all__ = ["LOG_LEVEL", "CallInfo", "CallObserver", "Hooks", "Logger", "RequestInfo", "ResponseInfo"]
+__all__ = ["LOG_LEVEL", "CallInfo", "CallObserver", "Hooks", "Logger", "RequestInfo", "ResponseInfo", "hooks_of"]
 
 _DEBUG, _INFO = 10, 20  # the levels of the standard library's logging
 
 LOG_LEVEL = _INFO
 """The highest level at which a call logs anything."""
 
+_COROUTINE = 0x80  # inspect.CO_COROUTINE
+
 
 @define(eq=False)
 class CallInfo:
     """One call, the same object for each of its hooks.
 
-    `operation` is its name (`"run_stream"`), `attempt` counts its repeats from 0, `seconds` is the time since it began,
-    as of the latest hook. `state` is the hooks' own: a tracer keeps its span there.
+    `operation` is its name (`"run_stream"`), `attempt` counts its repeats from 0, `seconds` is the time from its first
+    hook to the latest. `state` is the hooks' own: a tracer keeps its span there.
     """
 
     operation: str
@@ -41,49 +46,53 @@ class CallInfo:
 
 @frozen
 class RequestInfo:
-    """A request that is about to be sent. The API key in `headers` is redacted; the body is not shown."""
+    """A request that is about to be sent. The API key and secrets are redacted; the body is not shown."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body_size: int
 
-
-@frozen
-class ResponseInfo:
-    """A response whose status and headers have arrived, their names in lower case, the API key and secrets redacted.
-
-    `request_id` is its `X-Request-Id`, `None` where the server sent none.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    request_id: str | None = Factory(lambda self: self.headers.get("x-request-id"), takes_self=True)
-
     @classmethod
-    def of(cls, response: Response) -> ResponseInfo:
-        """What can be told of a response."""
-        redact = response.redactor.text
-        return cls(response.status, {redact(name): redact(value) for name, value in response.headers.items()})
+    def of(cls, request: Request, redactor: Redactor) -> RequestInfo:
+        """What is told of a request."""
+        headers = {name: redactor.text(value) for name, value in request.headers.items()}
+        return cls(request.method, redactor.text(request.url), headers, len(request.body))
+
+
+def _function(instance: Hooks, attribute: Any, hook: object) -> None:
+    if not (hook is None or callable(hook)):
+        raise TypeError(f"{attribute.name} must be a function or None, not {type(hook).__name__}")
+    if getattr(getattr(hook, "__code__", None), "co_flags", 0) & _COROUTINE:  # nobody would await it
+        raise TypeError(f"{attribute.name} must be a plain function, not a coroutine function")
 
 
 @frozen(eq=False, kw_only=True)
 class Hooks:
-    """Functions to be called while a call runs; synchronous, on asynchronous clients too.
+    """Functions to be called while a call runs. They are plain functions, on asynchronous clients too.
 
     - `on_request(call, request)`: a request is about to be sent, the first or a repeat.
-    - `on_response(call, response)`: a response's status and headers have arrived, a refusal's too.
+    - `on_response(call, response)`: a response has come, a refusal too; of a stream its status and headers.
     - `on_retry(call, error, wait)`: the call will be repeated `wait` seconds after this error.
     - `on_stream_event(call, event)`: an event of a stream is about to be returned.
     - `on_call_end(call, error)`: the call is over; `error` is the exception that it raises, a cancellation too, or
       `None`. A stream's call ends with the stream.
+
+    Raises `TypeError` for what is not a plain function.
     """
 
-    on_request: Callable[[CallInfo, RequestInfo], object] | None = None
-    on_response: Callable[[CallInfo, ResponseInfo], object] | None = None
-    on_retry: Callable[[CallInfo, HestiaError, float], object] | None = None
-    on_stream_event: Callable[[CallInfo, StreamEvent], object] | None = None
-    on_call_end: Callable[[CallInfo, BaseException | None], object] | None = None
+    on_request: Callable[[CallInfo, RequestInfo], object] | None = field(default=None, validator=_function)
+    on_response: Callable[[CallInfo, ResponseInfo], object] | None = field(default=None, validator=_function)
+    on_retry: Callable[[CallInfo, HestiaError, float], object] | None = field(default=None, validator=_function)
+    on_stream_event: Callable[[CallInfo, StreamEvent], object] | None = field(default=None, validator=_function)
+    on_call_end: Callable[[CallInfo, BaseException | None], object] | None = field(default=None, validator=_function)
+
+
+def hooks_of(hooks: Hooks | None) -> tuple[Hooks, ...]:
+    """The argument `hooks` of a client or a method. Raises `TypeError` for what it cannot be."""
+    if not isinstance(hooks, (Hooks, NoneType)):
+        raise TypeError(f"hooks must be a Hooks or None, not {type(hooks).__name__}")
+    return () if hooks is None else (hooks,)
 
 
 class Logger(Protocol):
@@ -95,7 +104,7 @@ class Logger(Protocol):
 
 
 class CallObserver:
-    """Tells the hooks and the log of one call. It ends once, however often it is told."""
+    """Tells the hooks and the log of one call. It ends once, however often it is told, and tells nothing after that."""
 
     def __init__(
         self, operation: str, hooks: Iterable[Hooks], logger: Logger | None, clock: Callable[[], float]
@@ -105,23 +114,26 @@ class CallObserver:
         if logger is not None and logger.isEnabledFor(LOG_LEVEL):
             self._hooks += (_log_to(logger),)
         self._clock = clock
-        self._began = clock()
-        self._ended = False
-        self.hears_events = any(each.on_stream_event is not None for each in self._hooks)
+        self._began: float | None = None
+        self._open = [True]
 
-    def request(self, request: Request, redactor: Redactor, attempt: int) -> None:
+    def hears(self, name: str) -> bool:
+        """Whether anybody hears of what has this name in `Hooks`."""
+        return any(getattr(each, name) is not None for each in self._hooks)
+
+    def request(self, request: Request, redactor: Redactor) -> None:
         """A request is about to be sent."""
-        self.call.attempt = attempt
-        headers = {name: redactor.text(value) for name, value in request.headers.items()}
-        self._tell("on_request", RequestInfo(request.method, redactor.text(request.url), headers, len(request.body)))
+        if self.hears("on_request"):
+            self._tell("on_request", RequestInfo.of(request, redactor))
 
     def response(self, response: ResponseInfo) -> None:
-        """A response's head has arrived."""
+        """A response has come."""
         self._tell("on_response", response)
 
     def retry(self, error: HestiaError, wait: float) -> None:
         """The call will be repeated."""
         self._tell("on_retry", error, wait)
+        self.call.attempt += 1
 
     def event(self, event: StreamEvent) -> None:
         """An event is about to be returned."""
@@ -129,15 +141,35 @@ class CallObserver:
 
     def end(self, error: BaseException | None) -> None:
         """The call is over."""
-        if not self._ended:
-            self._ended = True
-            self._tell("on_call_end", error)
+        try:
+            self._open.pop()  # atomic: of two threads that end a stream one goes on
+        except IndexError:
+            return
+        self._look_at_the_clock()
+        self._tell_end(self._hooks, error)
 
     def _tell(self, name: str, *what: object) -> None:
-        self.call.seconds = self._clock() - self._began
+        if not self._open:  # another thread has closed the stream
+            return
+        self._look_at_the_clock()
         for each in self._hooks:
             if (hook := getattr(each, name)) is not None:
                 hook(self.call, *what)
+
+    def _tell_end(self, hooks: tuple[Hooks, ...], error: BaseException | None) -> None:
+        if not hooks:
+            return
+        try:
+            if (hook := hooks[0].on_call_end) is not None:
+                hook(self.call, error)
+        finally:  # each hears of the end, whatever another one raises
+            self._tell_end(hooks[1:], error)
+
+    def _look_at_the_clock(self) -> None:
+        now = self._clock()
+        if self._began is None:
+            self._began = now
+        self.call.seconds = now - self._began
 
 
 def _log_to(logger: Logger) -> Hooks:
@@ -157,4 +189,6 @@ def _log_to(logger: Logger) -> Hooks:
             shown = error if isinstance(error, HestiaError) else type(error).__name__
             logger.log(_INFO, "%s: failed after %.3f s: %s", call.operation, call.seconds, shown)
 
+    if not logger.isEnabledFor(_DEBUG):
+        return Hooks(on_retry=on_retry, on_call_end=on_call_end)
     return Hooks(on_request=on_request, on_response=on_response, on_retry=on_retry, on_call_end=on_call_end)

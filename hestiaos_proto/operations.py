@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from hestiaos_proto.client_messages import Request, Response
-from hestiaos_proto.config import FIELD_VALUE, Config
+from hestiaos_proto.config import Config, check_idempotency_key
 from hestiaos_proto.error_bodies import error_from_response
 from hestiaos_proto.models import (
     AgentResult,
@@ -70,21 +70,21 @@ class Operation(Generic[T]):
     server_timeout: float = field(default=0.0, repr=False)
 
     def request(self, config: Config, idempotency_key: str | None = None) -> Request:
-        """The request to send. Raises `ValueError` for a key that no header can carry."""
-        if idempotency_key is not None and not (idempotency_key and FIELD_VALUE.fullmatch(idempotency_key)):
-            raise ValueError("the idempotency key is empty, or has a character that no header may have")
+        """The request to send. Raises as `check_idempotency_key` does."""
         headers = dict(config.common_headers)
         if "accept" not in config.given_headers:
             headers["Accept"] = "text/event-stream" if self.route.streams else "application/json"
         if self.route.body is not None:
             headers["Content-Type"] = "application/json"
         if idempotency_key is not None:
+            check_idempotency_key(idempotency_key)
             headers["Idempotency-Key"] = idempotency_key
         return Request(self.route.method, config.origin, config.root_path + self.path, headers, self.body)
 
     def redactor(self, config: Config) -> Redactor:
         """What hides the key, and the secrets among the arguments, in what the server repeats of the request."""
-        return Redactor(config.api_key, *(self.arguments[arg.name] for arg in self.route.params if arg.secret))
+        secrets = self.route.secrets
+        return Redactor(config.api_key, *(self.arguments[name] for name in secrets)) if secrets else config.redactor
 
     def read(self, response: Response, *, retry_after: float | None = None) -> T:
         """The result of a whole response, of a stream's as soon as its head is here.
@@ -97,11 +97,11 @@ class Operation(Generic[T]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The route holds functions, which do not pickle; it is the same in every process.
-        return _unpickle, (self.name, dict(self.arguments), self.server_timeout)
+        return _unpickle, (self.name, self.arguments, self.path, self.body, self.server_timeout)
 
 
-def _unpickle(name: str, arguments: dict[str, Any], server_timeout: float) -> Operation[Any]:
-    return evolve(_operation(name, **arguments), server_timeout=server_timeout)
+def _unpickle(name: str, *rest: Any) -> Operation[Any]:
+    return Operation(name, ROUTES[name], *rest)
 
 
 def _operation(name: str, *, server_timeout_ms: int | None = None, **arguments: Any) -> Operation[Any]:

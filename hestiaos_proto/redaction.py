@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from hestiaos_proto import json
 
@@ -61,6 +62,6 @@ class Redactor:
 
 
 def _spellings(secret: str) -> set[str]:
-    """As it is, inside a JSON string, and as Python's `repr` of the bytes, in which h11 quotes what is no header."""
+    """As it is, in a URL, in a JSON string, and as Python's `repr` of bytes, in which h11 quotes what is no header."""
     quoted = repr(bytearray(secret.encode()))[len("bytearray(b'") : -len("')")]
-    return {secret, quoted, quoted.replace("\\'", "'")} | json.spellings(secret)
+    return {secret, quote(secret, safe=""), quoted, quoted.replace("\\'", "'")} | json.spellings(secret)

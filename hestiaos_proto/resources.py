@@ -45,7 +45,7 @@ class AsyncExecutor(Protocol):
     """Whatever carries out an operation for a coroutine."""
 
     async def execute_async(self, operation: Operation[T], options: CallOptions, /) -> T:
-        """Carry out `operation`. Raises `HestiaError`, and for wrong options `ValueError` or `TypeError`."""
+        """Carry out `operation`. Raises `HestiaError`, and `ValueError` or `TypeError` for wrong options."""
         ...
 
 
@@ -62,7 +62,8 @@ class _AsyncNamespace:
         self._execute_async = executor.execute_async
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {getattr(self._execute_async, '__self__', None)!r}>"
+        execute = getattr(self, "_execute_async", None)  # none yet while the constructor runs
+        return f"<{type(self).__name__} of {getattr(execute, '__self__', None)!r}>"
 
 
 class _Namespace(_AsyncNamespace):

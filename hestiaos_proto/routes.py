@@ -40,7 +40,7 @@ class Route(Generic[T]):
     `idempotent` (RFC 9110, section 9.2.2) says that a repeat does no more than the first request did. `read` makes the
     result of a successful response, and of a 404 where `absent` says that it is an answer; `write` makes the
     response's JSON of a `result`. `streams` is whether the answer is an event stream. `params` are the arguments, those
-    of the path first.
+    of the path first, `secrets` the names of those that must not be shown.
     """
 
     operation: str
@@ -55,6 +55,9 @@ class Route(Generic[T]):
     streams: bool = field(default=False, kw_only=True)
 
     params: tuple[Param, ...] = field(init=False, repr=False, default=Factory(lambda self: _params(self), True))
+    secrets: tuple[str, ...] = field(
+        init=False, repr=False, default=Factory(lambda self: tuple(arg.name for arg in self.params if arg.secret), True)
+    )
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise `TypeError` for an argument of the wrong kind, `ValueError` for an empty one that may not be."""

@@ -1,4 +1,4 @@
-"""The diagrams of docs/architecture.md, each drawn from its table; a test that fails prints the diagram that belongs there."""
+"""The diagrams of docs/architecture.md, each drawn from its table; a failing test prints what belongs there."""
 
 from __future__ import annotations
 

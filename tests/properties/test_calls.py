@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import re
+from itertools import count, islice
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hestiaos_proto import (
+    CallContext,
     Config,
     ConnectFailed,
     ConnectionLost,
@@ -18,11 +21,14 @@ from hestiaos_proto import (
     Response,
     Runtime,
     Send,
+    StreamEvent,
     TimedOut,
     Wait,
     call_flow,
     operations,
 )
+from tests.support.flows import Heard, runtime, status
+from tests.support.scripted_streams import END, PIECES, Step, SyncReader, context
 
 OPERATIONS: list[Operation[Any]] = [
     operations.run("x"),
@@ -122,3 +128,96 @@ def test_a_call_keeps_its_promises(
     assert (None in keys) == (operation.name not in STARTS_WORK)
     if deadline is not None:
         assert now[0] - 1000.0 <= deadline + 1e-6
+
+
+def step_of(head: int) -> Step:
+    """What comes instead of the stream: a refusal, or a fault."""
+    return (
+        head if head > 100 else [ConnectFailed("x"), ConnectionLost("x"), TimedOut("x"), RemoteProtocolError("x")][head]
+    )
+
+
+LEFT = st.sampled_from(["close", "drop", "interrupt"])
+"""How a call is left before its end."""
+
+
+def letters(heard: Heard) -> str:
+    """What was told, by the first letters; a response is `s` and a repeat `t`."""
+    return "".join(
+        {"request": "q", "response": "s", "retry": "t", "event": "v", "end": "e"}[name] for name in heard.names
+    )
+
+
+@given(
+    st.sampled_from([operation for operation in OPERATIONS if operation.name != "run_stream"]),
+    st.integers(0, 5),
+    st.lists(REPLIES, min_size=8, max_size=8),
+    st.none() | st.integers(0, 12),
+    LEFT,
+)
+def test_hooks_hear_every_call_from_its_first_request_to_its_end(
+    operation: Operation[Any], retries: int, replies: list[Any], steps: int | None, left: str
+) -> None:
+    """For each attempt a request and at most one response, a repeat between two of them, and at last one end, with the
+    error that is raised, after however many steps the call is left."""
+    heard, interrupt = Heard(), KeyboardInterrupt()
+    flow, _ = CallContext(Config(retries=retries), runtime(), (heard.hooks,)).begin(operation, {})
+    raised: BaseException | None = None
+    try:
+        step = next(flow)
+        for number in count():
+            if number == steps:
+                if left == "interrupt":
+                    flow.throw(interrupt)
+                break
+            if isinstance(step, Wait):
+                step = flow.send(None)
+                continue
+            told = replies.pop(0)
+            if isinstance(told, tuple):
+                step = flow.send(
+                    status(told[0], {}, **({} if told[1] is None else {"retry_after": told[1].decode()}))(step)
+                )
+            else:
+                step = flow.throw(told)
+    except StopIteration:
+        pass
+    except (HestiaError, KeyboardInterrupt) as error:
+        raised = error
+    else:
+        if left == "close":
+            flow.close()
+        del flow
+    assert re.fullmatch("(qs?t)*(qs?)?e", letters(heard))
+    (end,) = heard.ends
+    assert end is raised or isinstance(end, GeneratorExit)
+    assert [told[1] for told in heard.told if told[0] == "request"] == list(range(heard.names.count("request")))
+
+
+@given(
+    st.lists(st.sampled_from([503, 404, *map(int, "0123")]), max_size=3),
+    st.lists(st.integers(0, 2), max_size=6),
+    st.integers(0, 8),
+    st.sampled_from(["close", "drop", "go on"]),
+)
+def test_hooks_hear_every_stream_from_its_first_request_to_its_end(
+    heads: list[int], pieces: list[int], taken: int, left: str
+) -> None:
+    """As a call, and each event that was handed out after the last response, wherever the stream is cut or left."""
+    heard = Heard()
+    stream = SyncReader(*map(step_of, heads), *([*PIECES, END][each] for each in pieces), context=context(heard.hooks))
+    out: list[StreamEvent] = []
+    raised: HestiaError | None = None
+    try:
+        out.extend(islice(stream, taken if left != "go on" else None))
+    except HestiaError as error:
+        raised = error
+    if left == "close":
+        stream.close()
+    # The traceback of an error that is kept keeps the stream.
+    heard.told[:] = [what[:1] if what[0] == "retry" else what for what in heard.told]
+    del stream
+    told = letters(heard)
+    assert re.fullmatch("(qs?t)*(qs?v*)?e", told)
+    assert heard.ends == [raised]
+    assert told.count("v") >= len(out)  # those before an error are told, and lost by `extend`

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import gc
+import pickle
 import random
-from collections.abc import Callable
-from typing import Any
+import traceback
+import weakref
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import pytest
 
 from hestiaos_proto import (
+    CallContext,
+    CallFlow,
+    CallOptions,
     Config,
     ConnectFailed,
     ConnectionLost,
@@ -21,8 +28,8 @@ from hestiaos_proto import (
     RateLimited,
     RemoteProtocolError,
     Response,
+    ResponseInfo,
     RunStream,
-    Runtime,
     Send,
     ServerError,
     StatusError,
@@ -36,8 +43,20 @@ from hestiaos_proto import (
 from hestiaos_proto.deadline import Deadline
 from hestiaos_proto.http_date import format_http_date
 from hestiaos_proto.operations import Operation
+from tests.support.flows import (
+    EVENT_STREAM,
+    HEALTH_RESULT,
+    NOW,
+    RUN_RESULT,
+    Drive,
+    Fixed,
+    Heard,
+    Reply,
+    runtime,
+    status,
+)
 
-NOW = 1_750_000_000.0
+T = TypeVar("T")
 
 IDEMPOTENT = {
     "health": operations.health(),
@@ -61,77 +80,6 @@ STARTS_WORK = {
 idempotent = pytest.mark.parametrize("operation", IDEMPOTENT.values(), ids=IDEMPOTENT)
 starts_work = pytest.mark.parametrize("operation", STARTS_WORK.values(), ids=STARTS_WORK)
 every = pytest.mark.parametrize("operation", (IDEMPOTENT | STARTS_WORK).values(), ids=IDEMPOTENT | STARTS_WORK)
-
-RUN_RESULT = {"result": "r", "output": None, "mode": "ALLOW", "budget": 1, "trace_id": "t", "latency_ms": 1}
-HEALTH_RESULT = {"status": "ok", "version": "1", "uptime_seconds": 1}
-
-
-class Fixed:
-    """Random numbers that are always the same."""
-
-    def __init__(self, value: float) -> None:
-        self._value = value
-
-    def random(self) -> float:
-        return self._value
-
-    def getrandbits(self, k: int, /) -> int:
-        return 1
-
-
-def status(code: int, body: object = None, **headers: str) -> Callable[[Send], Response]:
-    """A reply with this status."""
-
-    def reply(send: Send) -> Response:
-        named = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
-        response = send.response(code, [(b"Content-Type", b"application/json"), *named])
-        response.receive_data(json.dumps(body).encode())
-        response.receive_data(b"")
-        return response
-
-    return reply
-
-
-Reply = HestiaError | Callable[[Send], Response]
-
-
-class Drive:
-    """Drives one call with a fixed sequence of replies, the last of them for ever, and notes what it asked for."""
-
-    def __init__(
-        self,
-        operation: Operation[Any],
-        *replies: Reply,
-        clock: Any = lambda: 0.0,
-        chance: Any = Fixed(0.5),  # noqa: B008 - it holds nothing that changes
-        deadline: float | None = None,
-        **config: Any,
-    ) -> None:
-        self.sends: list[Send] = []
-        self.waits: list[float] = []
-        self.result: Any = None
-        self.error: HestiaError | None = None
-        runtime = Runtime(monotonic=clock, time=lambda: NOW, random=chance)
-        steps = call_flow(operation, Config(**config), runtime, options={"deadline": deadline})
-        try:
-            step = next(steps)
-            while True:
-                if isinstance(step, Wait):
-                    self.waits.append(step.seconds)
-                    if hasattr(clock, "now"):
-                        clock.now += step.seconds
-                    step = steps.send(None)
-                else:
-                    self.sends.append(step)
-                    reply = replies[min(len(self.sends), len(replies)) - 1]
-                    step = steps.throw(reply) if isinstance(reply, HestiaError) else steps.send(reply(step))
-        except StopIteration as stop:
-            self.result = stop.value
-        except HestiaError as error:
-            self.error = error
-
-    def headers(self, name: str) -> list[str | None]:
-        return [send.request.headers.get(name) for send in self.sends]
 
 
 class TestWhatIsRepeated:
@@ -384,16 +332,14 @@ class TestTime:
     def test_the_configs_deadline_counts_unless_the_calls_own_is_given(self, clock) -> None:
         (send,) = Drive(operations.health(), status(500), clock=clock, timeout=30.0).sends
         assert send.deadline.left() is None
-        runtime = Runtime(clock, lambda: NOW, Fixed(0.5))
         config = Config(deadline=7.0)
         for own, left in ((None, 7.0), (2.0, 2.0), (9.0, 9.0)):
-            send = next(call_flow(operations.health(), config, runtime, options={"deadline": own}))
+            send = next(call_flow(operations.health(), config, runtime(clock), options={"deadline": own}))
             assert isinstance(send, Send)
             assert send.deadline.left() == left
 
     def test_nothing_is_sent_once_the_deadline_has_passed(self, clock) -> None:
-        runtime = Runtime(clock, lambda: NOW, Fixed(0.5))
-        steps = call_flow(operations.health(), Config(), runtime, options={"deadline": 1.0})
+        steps = call_flow(operations.health(), Config(), runtime(clock), options={"deadline": 1.0})
         next(steps)
         assert isinstance(steps.throw(ConnectFailed("x")), Wait)
         clock.now += 5
@@ -401,8 +347,7 @@ class TestTime:
             steps.send(None)
 
     def test_the_response_watches_the_deadline(self, clock) -> None:
-        runtime = Runtime(clock, lambda: NOW, Fixed(0.5))
-        send = next(call_flow(operations.health(), Config(), runtime, options={"deadline": 1.0}))
+        send = next(call_flow(operations.health(), Config(), runtime(clock), options={"deadline": 1.0}))
         assert isinstance(send, Send)
         response = send.response(200, [])
         response.receive_data(b"{")
@@ -413,7 +358,7 @@ class TestTime:
 
 class TestResponse:
     def send(self, operation: Operation[Any], **config: Any) -> Send:
-        step = next(call_flow(operation, Config(**config), Runtime(lambda: 0.0, lambda: NOW, Fixed(0.5))))
+        step = next(call_flow(operation, Config(**config), runtime()))
         assert isinstance(step, Send)
         return step
 
@@ -423,7 +368,7 @@ class TestResponse:
         assert self.send(operations.run("x")).response(200, headers).stream is None
 
     def test_a_streams_result_is_there_with_its_head(self) -> None:
-        steps = call_flow(operations.run_stream("x"), Config(), Runtime(lambda: 0.0, lambda: NOW, Fixed(0.5)))
+        steps = call_flow(operations.run_stream("x"), Config(), runtime())
         send = next(steps)
         assert isinstance(send, Send)
         response = send.response(200, [(b"content-type", b"text/event-stream")])
@@ -471,14 +416,14 @@ class TestDrivers:
 
     @staticmethod
     def steps() -> Any:
-        return call_flow(operations.health(), Config(), Runtime(lambda: 0.0, lambda: NOW, Fixed(0.5)))
+        return call_flow(operations.health(), Config(), runtime())
 
-    def test_drive(self) -> None:
+    def test_run_flow(self) -> None:
         done, send, sleep = self.answers()
         assert run_flow(self.steps(), send, sleep).version == "1"
         assert done == ["send", "sleep 0.25", "send"]
 
-    def test_drive_async(self) -> None:
+    def test_run_flow_async(self) -> None:
         done, send, sleep = self.answers()
 
         async def send_async(step: Send) -> Response:
@@ -491,6 +436,122 @@ class TestDrivers:
             run_flow_async(self.steps(), send_async, sleep_async).send(None)
         assert stop.value.value.version == "1"
         assert done == ["send", "sleep 0.25", "send"]
+
+
+class Stopped(BaseException):
+    """What an event loop throws into a task that is cancelled."""
+
+
+def finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine that never waits comes to."""
+    with pytest.raises(StopIteration) as stop:
+        coroutine.send(None)
+    return stop.value.value
+
+
+def run_either(kind: str, flow: CallFlow[T], send: Callable[[Send], Response], sleep: Callable[[float], object]) -> T:
+    """Carry a call out by the runner of this kind."""
+
+    async def send_async(step: Send) -> Response:
+        return send(step)
+
+    async def sleep_async(seconds: float) -> None:
+        sleep(seconds)
+
+    if kind == "sync":
+        return run_flow(flow, send, sleep)
+    return finish(run_flow_async(flow, send_async, sleep_async))
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+class TestWhatIsRaised:
+    """What a runner's functions raise is thrown into the flow, which repeats or raises it."""
+
+    @staticmethod
+    def run(kind: str, operation: Operation[T], *faults: BaseException, sleeps: BaseException | None = None) -> T:
+        script = list(faults)
+
+        def send(step: Send) -> Response:
+            if script:
+                raise script.pop(0)
+            return status(200, HEALTH_RESULT)(step)
+
+        def sleep(seconds: float) -> None:
+            if sleeps is not None:
+                raise sleeps
+
+        return run_either(kind, call_flow(operation, Config(retries=2), runtime()), send, sleep)
+
+    def test_a_fault_of_the_transport_is_repeated(self, kind: str) -> None:
+        assert self.run(kind, operations.health(), ConnectFailed("x"), TimedOut("y")).status == "ok"
+
+    @pytest.mark.parametrize(
+        "error",
+        [KeyboardInterrupt(), Stopped(), GeneratorExit(), ZeroDivisionError(), RemoteProtocolError("x")],
+        ids=repr,
+    )
+    def test_all_else_is_raised_as_it_is(self, kind: str, error: BaseException) -> None:
+        with pytest.raises(type(error)) as caught:
+            self.run(kind, operations.health(), error)
+        assert caught.value is error
+        assert (error.__cause__, error.__context__) == (None, None)
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), Stopped(), GeneratorExit(), TimedOut("x")], ids=repr)
+    def test_what_a_wait_raises_ends_the_call(self, kind: str, error: BaseException) -> None:
+        with pytest.raises(type(error)) as caught:
+            self.run(kind, operations.health(), ConnectFailed("x"), sleeps=error)
+        assert caught.value is error
+        assert error.__context__ is None  # the fault before it was dealt with
+
+    def test_a_stop_iteration_is_not_taken_for_the_result(self, kind: str) -> None:
+        """PEP 479: what a generator ends with may not be raised inside it."""
+        error = StopIteration("not a result")
+        with pytest.raises(RuntimeError, match="StopIteration") as caught:
+            self.run(kind, operations.health(), error)
+        assert caught.value.__cause__ is error
+
+    def test_the_last_fault_tells_nothing_of_those_before(self, kind: str) -> None:
+        lengths: set[int] = set()
+        for retries in range(3):
+
+            def refuse(step: Send) -> Response:
+                raise ConnectFailed("x")
+
+            with pytest.raises(ConnectFailed) as caught:
+                run_either(
+                    kind,
+                    call_flow(operations.health(), Config(retries=retries), runtime()),
+                    refuse,
+                    lambda seconds: None,
+                )
+            assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+            lengths.add(len(list(traceback.walk_tb(caught.value.__traceback__))))
+        assert len(lengths) == 1
+
+    def test_a_fault_is_let_go_with_its_last_user(self, kind: str) -> None:
+        """Neither a frame nor a context holds it, so that nothing waits for the garbage collector."""
+        faults: list[weakref.ref[BaseException]] = []
+        alive: list[int] = []
+
+        def fault() -> ConnectFailed:
+            error = ConnectFailed("x")
+            faults.append(weakref.ref(error))
+            return error
+
+        def send(step: Send) -> Response:
+            raise fault()
+
+        def sleep(seconds: float) -> None:
+            alive.append(sum(each() is not None for each in faults))
+
+        gc.disable()
+        try:
+            with suppress(ConnectFailed):
+                run_either(kind, call_flow(operations.health(), Config(retries=2), runtime()), send, sleep)
+            assert [each() for each in faults] == [None] * 3
+        finally:
+            gc.enable()
+        assert alive == [0, 0]
 
 
 class TestStaleConnections:
@@ -515,6 +576,150 @@ class TestStaleConnections:
     def test_work_may_have_begun_there_too(self, operation: Operation[Any]) -> None:
         drive = Drive(operation, self.stale(), retries=3)
         assert (len(drive.sends), drive.waits) == (1, [])
+
+
+class TestOptions:
+    """What is given for one call alone."""
+
+    def test_what_is_not_given_or_none_is_the_clients(self) -> None:
+        config: dict[str, Any] = {"timeout": 5.0, "retries": 1, "deadline": 7.0, "headers": {"X-A": "1"}}
+        none: CallOptions = {
+            "timeout": None,
+            "retries": None,
+            "deadline": None,
+            "headers": None,
+            "idempotency_key": None,
+            "hooks": None,
+        }
+        assert none.keys() == CallOptions.__optional_keys__
+        for options in (CallOptions(), none):
+            drive = Drive(operations.run("x"), status(503), options=options, **config)
+            assert len(drive.sends) == 2
+            send = drive.sends[0]
+            assert (send.timeout, send.read_timeout, send.deadline.left()) == (5.0, 5.0, 7.0)
+            assert (drive.headers("X-A"), drive.headers("Idempotency-Key")) == (["1", "1"], [f"{1:032x}"] * 2)
+
+    def test_timeout(self) -> None:
+        (send,) = Drive(operations.health(), status(500), timeout=5.0, options={"timeout": 2.0}).sends
+        assert (send.timeout, send.read_timeout) == (2.0, 2.0)
+
+    def test_a_timeout_ms_that_is_longer_than_the_calls_timeout(self) -> None:
+        (send,) = Drive(operations.run("x", timeout_ms=3000), status(500), options={"timeout": 2.0}).sends
+        assert (send.timeout, send.read_timeout) == (2.0, 3.0)
+
+    @pytest.mark.parametrize("retries", [0, 1, 5])
+    def test_retries(self, retries: int) -> None:
+        assert len(Drive(operations.health(), status(503), options={"retries": retries}).sends) == retries + 1
+
+    @pytest.mark.parametrize(("of_client", "of_call"), [(None, 2.0), (9.0, 2.0), (1.0, 2.0)])
+    def test_deadline(self, of_client: float | None, of_call: float) -> None:
+        (send,) = Drive(operations.health(), status(500), deadline=of_client, options={"deadline": of_call}).sends
+        assert send.deadline.left() == of_call
+
+    def test_headers_are_added_and_replace_those_of_their_name_in_whatever_case(self) -> None:
+        headers = {"X-A": "1", "X-B": "2", "ACCEPT": "a/b"}
+        drive = Drive(
+            operations.health(),
+            status(503),
+            headers=headers,
+            retries=1,
+            options={"headers": {"x-a": "3", "X-C": "4", "user-agent": "mine", "Accept": "c/d"}},
+        )
+        for send in drive.sends:
+            sent = sorted((name.lower(), value) for name, value in send.request.headers.items())
+            assert sent == [
+                ("accept", "c/d"),
+                ("accept-encoding", "gzip, deflate"),
+                ("user-agent", "mine"),
+                ("x-a", "3"),
+                ("x-b", "2"),
+                ("x-c", "4"),
+            ]
+        assert headers == {"X-A": "1", "X-B": "2", "ACCEPT": "a/b"}
+
+    @every
+    def test_an_idempotency_key_is_sent_with_every_attempt(self, operation: Operation[Any]) -> None:
+        drive = Drive(operation, status(503), retries=2, options={"idempotency_key": "k 1"})
+        assert drive.headers("Idempotency-Key") == ["k 1"] * 3
+
+    def test_the_clients_config_is_as_it_was(self) -> None:
+        context = CallContext(Config(api_key="k"), runtime())
+        before = repr(context.config)
+        context.begin(operations.health(), {"timeout": 1.0, "headers": {"X-A": "1"}, "retries": 0, "deadline": 1.0})
+        assert (repr(context.config), context.config.headers) == (before, {})
+
+    @pytest.mark.parametrize(
+        ("options", "error", "told"),
+        [
+            ({"timeout": 0}, ValueError, "timeout must be a number of seconds greater than 0"),
+            ({"timeout": "5"}, TypeError, "timeout must be a number of seconds, not str"),
+            ({"deadline": float("inf")}, ValueError, "deadline must be a number of seconds greater than 0"),
+            ({"deadline": True}, TypeError, "deadline must be a number of seconds, not bool"),
+            ({"retries": -1}, ValueError, "retries must be 0 or more"),
+            ({"retries": 1.5}, TypeError, "retries must be a whole number, not float"),
+            ({"headers": {"Authorization": "x"}}, ValueError, "is the client's own"),
+            ({"headers": {"X-A": "hunter2\n"}}, ValueError, "'X-A' has a value with a character"),
+            ({"headers": [("X-A", "hunter2")]}, TypeError, "headers must be a mapping of str to str, not list"),
+            ({"idempotency_key": ""}, ValueError, "the idempotency key is empty"),
+            ({"idempotency_key": "hunter2\n"}, ValueError, "the idempotency key is empty, or has a character"),
+            ({"idempotency_key": b"hunter2"}, TypeError, "idempotency_key must be a str or None, not bytes"),
+            ({"hooks": print}, TypeError, "hooks must be a Hooks or None, not builtin_function_or_method"),
+            ({"bogus": None}, TypeError, r"health\(\) got an unexpected keyword argument 'bogus'"),
+            ({"timeout": 1.0, "b": 1, "a": 2}, TypeError, r"health\(\) got an unexpected keyword argument 'a'"),
+        ],
+        ids=str,
+    )
+    def test_what_is_wrong_is_said_at_the_call(self, options: Any, error: type[Exception], told: str) -> None:
+        heard = Heard()
+        with pytest.raises(error, match=told) as caught:
+            CallContext(Config(), runtime(), (heard.hooks,)).begin(operations.health(), options)
+        assert "hunter2" not in str(caught.value)
+        assert heard.told == []
+
+
+class TestTheErrorsResponse:
+    def test_a_refusals(self) -> None:
+        error = Drive(operations.run("x"), status(403, x_request_id="r-1", x_a="1"), retries=0).error
+        assert error is not None
+        assert error.response == ResponseInfo(
+            403, {"content-type": "application/json", "x-request-id": "r-1", "x-a": "1"}, "r-1"
+        )
+
+    def test_that_of_a_body_that_does_not_fit(self) -> None:
+        error = Drive(operations.health(), status(200, [], x_request_id="r-1")).error
+        assert isinstance(error, RemoteProtocolError)
+        assert error.response is not None
+        assert (error.response.status, error.response.request_id) == (200, "r-1")
+
+    def test_that_of_a_body_that_cannot_be_read(self) -> None:
+        def damaged(send: Send) -> Response:
+            response = send.response(200, [(b"Content-Encoding", b"br"), (b"X-Request-Id", b"r-1")])
+            response.receive_data(b"x")
+            raise AssertionError("it was read")
+
+        with pytest.raises(RemoteProtocolError, match="'br'") as caught:
+            run_flow(call_flow(operations.health(), Config(), runtime()), damaged, lambda seconds: None)
+        assert caught.value.response is not None
+        assert caught.value.response.request_id == "r-1"
+
+    def test_there_is_none_where_none_came(self) -> None:
+        error = Drive(operations.health(), ConnectFailed("x"), retries=0).error
+        assert error is not None
+        assert error.response is None
+
+    @pytest.mark.parametrize("code", [200, 400, 503])
+    def test_nothing_that_it_holds_is_the_key_or_a_secret(self, code: int) -> None:
+        """Nor the whole of what can be reached from `vars`, which is what a pickle has."""
+        echo = {"message": "hunter2 4711", "details": ["4711", {"hunter2": "hunter2"}]}
+        reply = status(code, [echo] if code == 200 else echo, x_echo="Bearer hunter2; 4711", hunter2="1")
+        operation = operations.set_secret("k", "4711") if code != 200 else operations.get_secret("k")
+        error = Drive(operation, reply, api_key="hunter2", retries=0).error
+        assert error is not None
+        assert error.response is not None
+        assert error.response.headers["x-echo"] == ("Bearer ***; ***" if code != 200 else "Bearer ***; 4711")
+        told = pickle.dumps(error)
+        assert b"hunter2" not in told
+        assert code == 200 or b"4711" not in told
 
 
 class TestSendsResponse:
@@ -563,6 +768,3 @@ class TestSendsResponse:
         told = repr(self.send(operations.health(), base_url="http://h"))
         assert "onfig" not in told
         assert "hunter2" not in told
-
-
-EVENT_STREAM = [(b"Content-Type", b"text/event-stream")]

@@ -12,15 +12,18 @@ import pytest
 
 from hestiaos_proto import (
     ConnectionLost,
+    HestiaError,
     RemoteProtocolError,
     Request,
     Response,
+    ResponseInfo,
     RunStream,
     StreamInterrupted,
     TimedOut,
 )
 from hestiaos_proto.config import MAX_HEAD_SIZE
 from hestiaos_proto.deadline import Deadline
+from hestiaos_proto.redaction import Redactor
 
 STREAM = b'data: {"type":"start"}\n\ndata: {"type":"final"}\n\ndata: {"type":"done"}\n\n'
 TYPES = ["start", "final", "done"]
@@ -102,8 +105,10 @@ class TestBody:
             assert feed(Response(200, [(b"Content-Encoding", coding)]), pieces).body == b'{"a": 1}'
 
     def test_a_bomb_of_1_gib_stops_at_the_limit(self) -> None:
-        packer, zeros = zlib.compressobj(wbits=31), bytes(1024 * 1024)
-        bomb = b"".join([*(packer.compress(zeros) for _ in range(1024)), packer.flush()])
+        packer = zlib.compressobj(wbits=31)
+        head = packer.flush(zlib.Z_FULL_FLUSH)
+        zeros = packer.compress(bytes(16 * 1024 * 1024)) + packer.flush(zlib.Z_FULL_FLUSH)
+        bomb = head + 64 * zeros  # after a full flush, what follows stands for itself
         response = Response(200, [(b"content-encoding", b"gzip")], max_body_size=1024 * 1024)
         tracemalloc.start()
         try:
@@ -128,6 +133,110 @@ class TestBody:
         with pytest.raises(ConnectionLost) as caught:
             Response(200, []).connection_lost(lost)
         assert caught.value is lost
+
+
+class TestRefusal:
+    """A refusal whose body cannot be read is complete with what could be read of it, and its status stands."""
+
+    @pytest.mark.parametrize("status", [199, 300, 302, 400, 404, 429, 500, 503])
+    def test_in_a_coding_that_was_not_asked_for(self, status: int) -> None:
+        response = Response(status, [(b"content-encoding", b"br")])
+        response.receive_data(b"x")
+        assert (response.complete, response.body) == (True, b"")
+
+    @pytest.mark.parametrize("status", [200, 201, 299])
+    def test_a_success_is_not_one(self, status: int) -> None:
+        response = Response(status, [(b"content-encoding", b"br")])
+        with pytest.raises(RemoteProtocolError):
+            response.receive_data(b"x")
+        assert not response.complete
+
+    def test_in_damaged_data(self) -> None:
+        packer = zlib.compressobj(wbits=31)
+        packed = packer.compress(b'{"message": "no"') + packer.flush(zlib.Z_FULL_FLUSH)
+        response = Response(503, [(b"content-encoding", b"gzip")])
+        response.receive_data(packed + b"\xff" * 50)
+        assert (response.complete, response.body) == (True, b'{"message": "no"')
+
+    def test_cut_in_its_coding(self) -> None:
+        response = Response(503, [(b"content-encoding", b"gzip")])
+        response.receive_data(gzip.compress(b"no")[:-1])
+        assert not response.complete
+        response.receive_data(b"")
+        assert (response.complete, response.body) == (True, b"no")
+
+    @pytest.mark.parametrize("error", [ConnectionLost("reset"), RemoteProtocolError("bad chunk"), TimedOut("late")])
+    def test_cut_by_its_connection(self, error: HestiaError) -> None:
+        response = Response(503, [])
+        response.receive_data(b"no")
+        response.connection_lost(error)
+        assert (response.complete, response.body, error.response) == (True, b"no", None)
+
+    @pytest.mark.parametrize("pieces", [[b"x" * 11], [b"x"] * 11, [b"x" * 10, b"x" * 9]], ids=["1", "11", "2"])
+    def test_too_large(self, pieces: list[bytes]) -> None:
+        response = feed(Response(403, [], max_body_size=10), pieces)
+        assert (response.complete, response.body) == (True, b"x" * 10)
+
+    def test_a_bomb(self) -> None:
+        packed = gzip.compress(bytes(10_000_000))
+        response = Response(500, [(b"content-encoding", b"gzip")], max_body_size=1000)
+        response.receive_data(packed)
+        assert (response.complete, response.body) == (True, bytes(1000))
+
+    def test_past_the_deadline(self, clock) -> None:
+        response = Response(503, [], deadline=Deadline(clock, 5.0))
+        response.receive_data(b"a")
+        clock.now += 5
+        response.receive_data(b"b")
+        assert (response.complete, response.body) == (True, b"a")
+
+    def test_what_comes_after_it_is_ignored(self) -> None:
+        response = Response(403, [], max_body_size=2)
+        response.receive_data(b"abc")
+        response.receive_data(b"d")
+        response.receive_data(b"")
+        response.connection_lost(ConnectionLost("reset"))
+        assert response.body == b"ab"
+
+    def test_whole(self) -> None:
+        response = Response(403, [])
+        response.receive_data(b"no")
+        assert not response.complete
+        response.receive_data(b"")
+        assert (response.complete, response.body) == (True, b"no")
+
+    def test_of_a_stream(self) -> None:
+        response = Response(503, [(b"content-type", b"text/event-stream")], stream=RunStream())
+        response.receive_data(b"no")
+        response.connection_lost(ConnectionLost("reset"))
+        assert (response.complete, response.body) == (True, b"no")
+
+
+class TestInfo:
+    def test_it_is_the_status_and_the_headers(self) -> None:
+        response = Response(201, [(b"X-A", b"1"), (b"x-a", b"2"), (b"X-Request-Id", b"r-1")])
+        assert response.info == ResponseInfo(201, {"x-a": "1, 2", "x-request-id": "r-1"}, "r-1")
+        assert Response(201, []).info.request_id is None
+
+    def test_it_is_redacted(self) -> None:
+        response = Response(200, [(b"X-A", b"a hunter2"), (b"hunter2", b"1")], redactor=Redactor("hunter2"))
+        assert response.info.headers == {"x-a": "a ***", "***": "1"}
+
+    def test_what_ends_a_body_has_it(self) -> None:
+        for spoil in (
+            lambda response: response.connection_lost(ConnectionLost("reset")),
+            lambda response: response.receive_data(b"x" * 11),
+        ):
+            response = Response(200, [(b"X-Request-Id", b"r-1")], max_body_size=10)
+            with pytest.raises(HestiaError) as caught:
+                spoil(response)
+            assert caught.value.response == response.info
+
+    def test_a_response_that_is_complete_has_lost_nothing(self) -> None:
+        response = feed(Response(200, []), [b"x"])
+        response.connection_lost(ConnectionLost("reset"))
+        response.receive_data(b"more")
+        assert (response.complete, response.body) == (True, b"x")
 
 
 class TestStream:

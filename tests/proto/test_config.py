@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 
 from hestiaos_proto import Config
-from hestiaos_proto.config import MAX_HEAD_SIZE
+from hestiaos_proto.config import MAX_HEAD_SIZE, check_idempotency_key, seconds
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
@@ -24,15 +29,30 @@ def test_the_defaults_are_the_documented_ones() -> None:
         ("http://localhost:8000", "http://localhost:8000", ""),
         ("http://localhost:8000/", "http://localhost:8000", ""),
         ("https://h/a/b//", "https://h", "/a/b"),
-        ("HTTPS://Example.COM", "https://Example.COM", ""),
+        ("HTTPS://Example.COM", "https://example.com", ""),
         ("http://[::1]:8000/x", "http://[::1]:8000", "/x"),
         ("http://127.0.0.1", "http://127.0.0.1", ""),
         ("http://h:65535/%41%2F", "http://h:65535", "/%41%2F"),
+        ("http://h:80", "http://h", ""),
+        ("https://h:443/a", "https://h", "/a"),
+        ("http://h:443", "http://h:443", ""),
+        ("https://h:80", "https://h:80", ""),
+        ("http://h:", "http://h", ""),
+        ("http://h:08000/a", "http://h:8000", "/a"),
+        ("HTTP://H:080/A", "http://h", "/A"),
+        ("http://[::FFFF:1.2.3.4]:1", "http://[::ffff:1.2.3.4]:1", ""),
+        ("http://[FE80::1%25Eth0]", "http://[fe80::1%25Eth0]", ""),
+        ("http://a_b.c-d~.", "http://a_b.c-d~.", ""),
+        ("http://h//a//b", "http://h", "//a//b"),
+        ("http://h/a;b=c,d!$&'()*+:~_.-/...", "http://h", "/a;b=c,d!$&'()*+:~_.-/..."),
     ],
 )
 def test_base_urls(url: str, origin: str, root: str) -> None:
+    """Each is written in a way that httpx leaves as it is, so that every binding sends the same request."""
     config = Config(base_url=url)
-    assert (config.origin, config.root_path) == (origin, root)
+    assert (config.base_url, config.origin, config.root_path) == (origin + root, origin, root)
+    request = httpx.Request("GET", f"{config.base_url}/x")
+    assert (request.headers["host"], request.url.raw_path) == (origin.partition("//")[2], f"{root}/x".encode())
 
 
 @pytest.mark.parametrize(
@@ -67,6 +87,11 @@ def test_base_urls(url: str, origin: str, root: str) -> None:
         ("http://h\0", "contains white space"),
         ("http://hé", "non-ASCII"),
         ("http://h/é", "non-ASCII"),
+        *((f"http://h/a{character}b", "in its path that must be percent-encoded") for character in '{}<>"|\\^`[]'),
+        *((f"http://h/{escape}", "in its path that must be percent-encoded") for escape in ("%", "%4", "%zz", "a%")),
+        *((f"http://a{character}b", "in its host that no host name has") for character in '{}<>"|\\^`%'),
+        ("http://[::1]x:80", "in its host that no host name has"),
+        *((f"http://h/{path}", "may not have '.' or '..' in its path") for path in (".", "..", "a/../b", "./a", "a/.")),
     ],
     ids=ascii,
 )
@@ -107,34 +132,88 @@ def test_the_repr_shows_neither_the_key_nor_the_headers() -> None:
 
 
 @pytest.mark.parametrize("name", ["timeout", "deadline"])
-@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan"), float("inf"), -float("inf"), 10**9], ids=repr)
-def test_a_duration_is_a_number_of_seconds_within_bounds(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be a number of seconds greater than 0 and below 10"):
+@pytest.mark.parametrize(
+    "value", [0, -1, -0.5, float("nan"), float("inf"), -float("inf"), 10**9, 10**400, -(10**400), 10**5000], ids=type
+)
+def test_a_duration_is_within_bounds(name: str, value: float) -> None:
+    told = f"^{name} must be a number of seconds greater than 0 and below 10\\*\\*9$"
+    with pytest.raises(ValueError, match=told):
         Config(**{name: value})
+    with pytest.raises(ValueError, match=told):
+        Config().for_call(**{name: value})
     for valid in (1, 10**9 - 1, 0.001):
         assert getattr(Config(**{name: valid}), name) == valid
 
 
+@pytest.mark.parametrize("name", ["timeout", "deadline"])
+@pytest.mark.parametrize("value", ["5", b"5", True, [5], 5j], ids=repr)
+def test_a_duration_is_a_number(name: str, value: Any) -> None:
+    told = f"^{name} must be a number of seconds, not {type(value).__name__}$"
+    with pytest.raises(TypeError, match=told):
+        Config(**{name: value})
+    with pytest.raises(TypeError, match=told):
+        Config().for_call(**{name: value})
+
+
+def test_only_a_deadline_may_be_none() -> None:
+    assert Config(deadline=None).deadline is None
+    with pytest.raises(TypeError, match="timeout must be a number of seconds, not None"):
+        Config(timeout=None)
+
+
 @pytest.mark.parametrize("name", ["max_body_size", "max_event_size"])
-@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan"), float("inf"), 1.5, "5", None, 10**9], ids=repr)
-def test_a_size_is_a_whole_number_of_bytes_within_bounds(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be a whole number of bytes greater than 0"):
+@pytest.mark.parametrize("value", [0, -1, 10**9, 10**5000], ids=["0", "-1", "10**9", "10**5000"])
+def test_a_size_is_within_bounds(name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be a number of bytes greater than 0 and below 10\\*\\*9$"):
         Config(**{name: value})
     for valid in (1, 10**9 - 1):
         assert getattr(Config(**{name: valid}), name) == valid
 
 
-def test_only_a_deadline_may_be_none() -> None:
-    assert Config(deadline=None).deadline is None
-    with pytest.raises(ValueError, match="timeout must be a number of seconds, not None"):
-        Config(timeout=None)
-
-
-@pytest.mark.parametrize("value", [-1, 1.5, "3", None], ids=repr)
-def test_retries(value: Any) -> None:
+@pytest.mark.parametrize("value", [-1, -(10**5000)], ids=["-1", "-10**5000"])
+def test_retries_are_0_or_more(value: int) -> None:
     assert Config(retries=0).retries == 0
-    with pytest.raises(ValueError, match="retries must be a whole number, 0 or more"):
+    with pytest.raises(ValueError, match="retries must be 0 or more"):
         Config(retries=value)
+
+
+@pytest.mark.parametrize("name", ["retries", "max_body_size", "max_event_size"])
+@pytest.mark.parametrize("value", [1.0, "3", None, True, float("nan")], ids=repr)
+def test_what_is_counted_is_a_whole_number(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be a whole number, not {type(value).__name__}$"):
+        Config(**{name: value})
+
+
+@pytest.mark.parametrize("value", [1, "no", None], ids=repr)
+def test_strict_is_a_bool(value: Any) -> None:
+    assert Config(strict=False).strict is False
+    with pytest.raises(TypeError, match=f"^strict must be True or False, not {type(value).__name__}$"):
+        Config(strict=value)
+
+
+@pytest.mark.parametrize("value", [b"http://h", 1, None], ids=repr)
+def test_the_base_url_is_a_str(value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^base_url must be a str, not {type(value).__name__}$"):
+        Config(base_url=value)
+
+
+@pytest.mark.parametrize("value", [b"hunter2", 4711, True], ids=lambda value: type(value).__name__)
+def test_the_key_is_a_str_and_not_repeated(value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^api_key must be a str or None, not {type(value).__name__}$") as caught:
+        Config(api_key=value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [[("X-A", "1")], "X-A: 1", None, 5], ids=repr)
+def test_headers_are_a_mapping(value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^headers must be a mapping of str to str, not {type(value).__name__}$"):
+        Config(headers=value)
+
+
+@pytest.mark.parametrize("headers", [{"X-A": b"hunter2"}, {b"X-A": "hunter2"}, {"X-A": None}, {1: "1"}], ids=str)
+def test_headers_are_of_str(headers: Any) -> None:
+    with pytest.raises(TypeError, match="headers must be a mapping of str to str"):
+        Config(headers=headers)
 
 
 @pytest.mark.parametrize("name", ["", "X A", "X:", "X\n", "é", "X\0"], ids=ascii)
@@ -272,3 +351,87 @@ def test_what_follows_from_the_base_url_cannot_be_given(name: str) -> None:
 
 def test_a_head_may_have_64_kib() -> None:
     assert MAX_HEAD_SIZE == 65536
+
+
+DUPLICATES: dict[str, Callable[[Any], Any]] = {
+    **{f"pickle {protocol}": lambda made, p=protocol: pickle.loads(pickle.dumps(made, p)) for protocol in range(6)},
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+
+
+class TestCopies:
+    @pytest.mark.parametrize("duplicate", DUPLICATES.values(), ids=DUPLICATES)
+    @pytest.mark.parametrize("key", [None, "hunter2"])
+    def test_a_copy_is_the_same_in_all_that_it_holds(self, duplicate: Callable[[Any], Any], key: str | None) -> None:
+        config = Config(
+            base_url="http://h:1/a",
+            api_key=key,
+            timeout=1.0,
+            retries=2,
+            deadline=3.0,
+            headers={"X-A": "1"},
+            strict=False,
+            max_body_size=4,
+            max_event_size=5,
+        )
+        twin = duplicate(config)
+        assert twin == config
+        assert (twin.origin, twin.root_path, twin.address) == (config.origin, config.root_path, config.address)
+        assert (twin.common_headers, twin.given_headers) == (config.common_headers, config.given_headers)
+        assert twin.redactor.text("hunter2") == ("hunter2" if key is None else "***")
+
+    @pytest.mark.parametrize("protocol", range(6))
+    def test_no_pickle_holds_the_key(self, protocol: int) -> None:
+        assert b"hunter2" not in pickle.dumps(Config(api_key="hunter2"), protocol)
+
+    def test_a_pickle_of_a_key_that_this_process_has_not_used(self) -> None:
+        digest = hashlib.sha256(b"hunter2").hexdigest().encode()
+        data = pickle.dumps(Config(api_key="hunter2"))
+        assert digest in data
+        with pytest.raises(ValueError, match="a pickle does not hold the API key: set HESTIAOS_API_KEY to it"):
+            pickle.loads(data.replace(digest, hashlib.sha256(b"never used").hexdigest().encode()))
+
+
+class TestForCall:
+    def test_without_changes_it_is_the_same(self) -> None:
+        config = Config(headers={"X-A": "1"})
+        assert config.for_call() is config
+        assert config.for_call(timeout=None, retries=None, deadline=None, headers=None) is config
+
+    def test_what_is_given_is_changed_and_all_else_kept(self) -> None:
+        config = Config(base_url="http://h", api_key="k", max_body_size=5, strict=False)
+        changed = config.for_call(timeout=1.0, retries=0, deadline=2.0)
+        assert changed == attrs.evolve(config, timeout=1.0, retries=0, deadline=2.0)
+        assert (config.timeout, config.retries, config.deadline) == (30.0, 3, None)
+
+    def test_a_header_replaces_those_of_its_name_in_whatever_case(self) -> None:
+        config = Config(headers={"X-A": "1", "x-b": "2"})
+        changed = config.for_call(headers={"x-a": "3", "X-B": "4", "X-C": "5"})
+        assert changed.headers == {"x-a": "3", "X-B": "4", "X-C": "5"}
+        assert changed.given_headers == {"x-a", "x-b", "x-c"}
+        assert config.for_call(headers={}).headers == config.headers
+
+    def test_user_agent_and_accept_encoding_can_be_replaced(self) -> None:
+        sent = Config().for_call(headers={"user-agent": "mine"}).common_headers
+        assert {name.lower(): value for name, value in sent.items()} == {
+            "user-agent": "mine",
+            "accept-encoding": "gzip, deflate",
+        }
+
+
+@pytest.mark.parametrize("key", ["", " x", "x ", "a\nb", "é", "\0"], ids=ascii)
+def test_an_idempotency_key_that_no_header_can_carry(key: str) -> None:
+    with pytest.raises(ValueError, match="the idempotency key is empty, or has a character that no header may have"):
+        check_idempotency_key(key)
+    check_idempotency_key("k 1")
+
+
+@pytest.mark.parametrize("key", [b"k", 1, True, ("k",)], ids=repr)
+def test_an_idempotency_key_is_a_str(key: Any) -> None:
+    with pytest.raises(TypeError, match=f"idempotency_key must be a str or None, not {type(key).__name__}"):
+        check_idempotency_key(key)
+
+
+def test_seconds() -> None:
+    assert [seconds("x", value) for value in (None, 1, 0.5)] == [None, 1, 0.5]

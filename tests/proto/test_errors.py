@@ -73,6 +73,18 @@ def test_a_duplicate_is_the_same_in_all_that_it_holds(example, duplicate) -> Non
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_a_duplicate_has_its_response_too(example: errors.HestiaError) -> None:
+    assert example.response is None
+    told = copy.copy(example)
+    told.response = proto.ResponseInfo(503, {"x-request-id": "r-1"})
+    for twin in (pickle.loads(pickle.dumps(told)), copy.copy(told), copy.deepcopy(told)):
+        assert twin.response == told.response
+        assert twin.response.request_id == "r-1"
+        assert vars(twin) == vars(told)
+    assert example.response is None
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda error: type(error).__name__)
 def test_str_is_the_code_in_brackets_and_the_message(example: errors.HestiaError) -> None:
     assert str(example).startswith(f"[{example.code}] {example.message}")
     assert isinstance(example, errors.GovernanceBlock) or str(example) == f"[{example.code}] {example.message}"

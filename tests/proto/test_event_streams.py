@@ -4,121 +4,40 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Awaitable, Iterator
+import traceback
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from hestiaos_proto import (
-    CallContext,
-    CallOptions,
-    Config,
+    CallInfo,
+    ConnectFailed,
     ConnectionLost,
     HestiaError,
+    Hooks,
     LocalProtocolError,
+    NotFound,
     Response,
     RunStream,
-    Runtime,
     Send,
+    ServerError,
     StreamEvent,
     StreamInterrupted,
-    operations,
+    TimedOut,
 )
-from hestiaos_proto.event_streams import AsyncEventStreamBase, EventStreamBase
-
-PIECES = [b'data: {"type":"start"}\n\ndata: {"type":"token","data":{"text":"a"}}\n\n', b'data: {"type":"final"}\n\n']
-END = b'data: {"type":"done"}\n\n'
-EVENT_STREAM = [(b"Content-Type", b"text/event-stream"), (b"X-Request-Id", b"r-1")]
-
-Step = bytes | int | BaseException | None
-"""What a connection does next: bytes arrive (`b""` is the end), a response comes with this status, it raises, or, for
-`None`, it waits for somebody else."""
-
-
-class Half:
-    """Random numbers that are all one half."""
-
-    def random(self) -> float:
-        return 0.5
-
-    def getrandbits(self, k: int, /) -> int:
-        return 1
-
-
-def context(**config: Any) -> CallContext:
-    return CallContext(Config(base_url="http://h", **config), Runtime(lambda: 0.0, lambda: 0.0, Half()))
-
-
-class Suspended:
-    """An await that stops until it is resumed, whatever the event loop."""
-
-    def __await__(self) -> Iterator[None]:
-        yield
-
-
-class Reader(AsyncEventStreamBase):
-    """Reads what its script says; the response's head comes first, 200, where it says nothing of it."""
-
-    def __init__(
-        self,
-        *script: Step,
-        context: CallContext = context(),  # noqa: B008 - it holds nothing that changes
-        timeout: float | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(context, operations.run_stream("x"), timeout, CallOptions(**options))
-        self.script = list(script)
-        self.sends: list[Send] = []
-        self.waits: list[float] = []
-        self.timeouts: list[float] = []
-        self.ends = 0
-
-    async def _exchange(self, send: Send) -> Response:
-        self.sends.append(send)
-        return respond(send, await self._step(head=True))
-
-    async def _read(self, machine: RunStream, timeout: float) -> None:  # noqa: ASYNC109 - it is only noted
-        self.timeouts.append(timeout)
-        data = await self._step()
-        machine.receive_data(data)
-        self._over = not data
-
-    async def _step(self, *, head: bool = False) -> Any:
-        while head or self.script:
-            if head and (not self.script or isinstance(self.script[0], bytes)):
-                return 200
-            step = self.script.pop(0)
-            if step is None:
-                await Suspended()
-            elif isinstance(step, BaseException):
-                raise step
-            else:
-                return step
-        return b""
-
-    async def _sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-
-    async def _end(self) -> None:
-        self._over = True
-        self.ends += 1
-
-
-def respond(send: Send, status: int) -> Response:
-    """The response with this status, of an event stream its head, of a refusal the whole."""
-    response = send.response(status, EVENT_STREAM)
-    if response.stream is None:
-        response.receive_data(b"")
-    return response
+from tests.support.flows import Heard
+from tests.support.scripted_streams import END, PIECES, Reader, Step, SyncReader, context
 
 
 def run(work: Awaitable[Any]) -> Any:
     """What a coroutine that never waits comes to."""
-    steps = work.__await__()
-    with pytest.raises(StopIteration) as stop:
-        next(steps)
-    return stop.value.value
+    try:
+        next(work.__await__())
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("it waits")
 
 
 async def read(reader: Reader) -> list[str]:
@@ -218,59 +137,6 @@ def test_nothing_is_received_behind_the_end() -> None:
     run(reader._end())
     assert run(read(reader)) == []
     assert len(reader.script) == 3
-
-
-class SyncReader(EventStreamBase):
-    """As `Reader`; at `None` another thread cancels it."""
-
-    def __init__(
-        self,
-        *script: Step,
-        context: CallContext = context(),  # noqa: B008 - it holds nothing that changes
-        timeout: float | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(context, operations.run_stream("x"), timeout, CallOptions(**options))
-        self.script = list(script)
-        self.sends: list[Send] = []
-        self.waits: list[float] = []
-        self.timeouts: list[float] = []
-        self.ends = 0
-        self.stopped = False
-
-    @property
-    def _cancelled(self) -> bool:
-        return self.stopped
-
-    def _exchange(self, send: Send) -> Response:
-        self.sends.append(send)
-        return respond(send, self._step(head=True))
-
-    def _read(self, machine: RunStream, timeout: float) -> None:
-        self.timeouts.append(timeout)
-        data = self._step()
-        machine.receive_data(data)
-        self._over = not data
-
-    def _step(self, *, head: bool = False) -> Any:
-        while head or self.script:
-            if head and (not self.script or isinstance(self.script[0], bytes)):
-                return 200
-            step = self.script.pop(0)
-            if step is None:
-                self.stopped = True
-                raise ConnectionLost("cancelled")
-            if isinstance(step, BaseException):
-                raise step
-            return step
-        return b""
-
-    def _sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-
-    def _end(self) -> None:
-        self._over = True
-        self.ends += 1
 
 
 class TestSync:
@@ -374,7 +240,6 @@ class TestSync:
                 ends.append(self)
 
         assert next(Noted(*PIECES)) == StreamEvent("start")
-        gc.collect()
         assert len(ends) == 1
 
     def test_nothing_is_received_behind_the_end(self) -> None:
@@ -382,3 +247,400 @@ class TestSync:
         reader._end()
         assert list(reader) == []
         assert len(reader.script) == 3
+
+
+def take(kind: str, stream: Any) -> StreamEvent | None:
+    """The next event, `None` at the end."""
+    return next(stream, None) if kind == "sync" else run(anext(stream, None))
+
+
+def take_all(kind: str, stream: Any) -> list[str]:
+    return list(iter(lambda: getattr(take(kind, stream), "type", None), None))
+
+
+def fails(kind: str, stream: Any) -> BaseException:
+    """What asking for the next event raises."""
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - whatever it is
+        next(stream) if kind == "sync" else next(anext(stream).__await__())
+    return caught.value
+
+
+def close(kind: str, stream: Any) -> None:
+    stream.close() if kind == "sync" else run(stream.aclose())
+
+
+READERS: dict[str, Any] = {"sync": SyncReader, "async": Reader}
+both = pytest.mark.parametrize("kind", ["sync", "async"])
+
+
+@both
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("value", "error"),
+        [
+            (float("inf"), ValueError),
+            (float("nan"), ValueError),
+            (-1, ValueError),
+            (0, ValueError),
+            (10**400, ValueError),
+            ("5", TypeError),
+            (True, TypeError),
+        ],
+        ids=["inf", "nan", "-1", "0", "10**400", "str", "bool"],
+    )
+    @pytest.mark.parametrize("name", ["timeout", "deadline"])
+    def test_a_wrong_one_is_refused_at_the_call(self, kind: str, name: str, value: Any, error: type[Exception]) -> None:
+        for options in ({name: value}, {"timeout": 1.0, "deadline": 1.0, name: value}):
+            with pytest.raises(error, match=f"^{name} must be a number of seconds"):
+                READERS[kind](**options)
+
+    @pytest.mark.parametrize(
+        ("options", "left"),
+        [
+            ({}, 7.0),
+            ({"timeout": None, "deadline": None}, 7.0),
+            ({"timeout": 9.0}, 9.0),
+            ({"deadline": 9.0}, 9.0),
+            ({"timeout": 2.0, "deadline": 3.0}, 2.0),
+            ({"timeout": 3, "deadline": 2}, 2),
+        ],
+        ids=str,
+    )
+    def test_the_smaller_of_timeout_and_deadline_bounds_the_stream(self, kind: str, options: Any, left: float) -> None:
+        stream = READERS[kind](*PIECES, context=context(deadline=7.0), **options)
+        take(kind, stream)
+        assert stream.sends[0].deadline.left() == left
+
+    def test_it_counts_from_the_first_event_that_is_asked_for(self, kind: str, clock) -> None:
+        stream = READERS[kind](*PIECES, context=context(clock=clock), timeout=5.0)
+        clock.now += 100
+        take(kind, stream)
+        assert stream.sends[0].deadline.left() == 5.0
+
+    def test_a_read_may_take_the_timeout_or_what_is_left(self, kind: str, clock) -> None:
+        stream = READERS[kind](PIECES[0], PIECES[1], END, context=context(clock=clock, timeout=4.0), timeout=10.0)
+        take(kind, stream)
+        clock.now += 7
+        take(kind, stream)
+        take(kind, stream)
+        clock.now += 7
+        take(kind, stream)
+        assert stream.timeouts == [4.0, 3.0, 0.0]
+
+    def test_what_follows_done_may_take_a_second_in_all(self, kind: str, clock) -> None:
+        class Slow(READERS[kind]):
+            def _step(self, **rest: Any) -> Any:
+                clock.now += 0.375
+                return super()._step(**rest)
+
+        stream = Slow(*PIECES, END, b" ", b" ", context=context(clock=clock, timeout=4.0))
+        assert take_all(kind, stream) == ["start", "token", "final", "done"]
+        assert stream.timeouts == [4.0, 4.0, 4.0, 1.0, 0.625, 0.25]
+
+    def test_a_timeout_ms_that_is_longer_lengthens_each_read(self, kind: str) -> None:
+        stream = READERS[kind](*PIECES, timeout_ms=90_000)
+        take(kind, stream)
+        assert stream.timeouts == [90.0]
+
+
+@both
+class TestOptions:
+    def test_they_are_those_of_a_call(self, kind: str) -> None:
+        stream = READERS[kind](503, 503, *PIECES, retries=2, headers={"X-A": "1"}, idempotency_key="k")
+        take(kind, stream)
+        assert [send.request.headers["X-A"] for send in stream.sends] == ["1"] * 3
+        assert [send.request.headers["Idempotency-Key"] for send in stream.sends] == ["k"] * 3
+
+    @pytest.mark.parametrize(
+        ("options", "error", "told"),
+        [
+            ({"bogus": 1}, TypeError, r"run_stream\(\) got an unexpected keyword argument 'bogus'"),
+            ({"retries": -1}, ValueError, "retries must be 0 or more"),
+            ({"headers": {"Host": "x"}}, ValueError, "is the client's own"),
+            ({"idempotency_key": ""}, ValueError, "the idempotency key is empty"),
+            ({"hooks": print}, TypeError, "hooks must be a Hooks or None"),
+        ],
+        ids=str,
+    )
+    def test_a_wrong_one_is_refused_at_the_call(self, kind: str, options: Any, error: Any, told: str) -> None:
+        with pytest.raises(error, match=told):
+            READERS[kind](**options)
+
+
+@both
+class TestBeforeTheHead:
+    def test_what_is_refused_is_repeated_after_its_wait(self, kind: str) -> None:
+        stream = READERS[kind](503, ConnectFailed("refused"), *PIECES, END)
+        assert stream.response is None
+        assert take(kind, stream) == StreamEvent("start")
+        assert (len(stream.sends), stream.waits) == (3, [0.25, 0.5])
+        assert stream.response is not None
+        assert (stream.response.status, stream.response.request_id) == (200, "r-200")
+
+    def test_a_refusal_is_raised_with_its_response_and_again(self, kind: str) -> None:
+        stream = READERS[kind](404)
+        errors = [fails(kind, stream) for _ in range(2)]
+        assert errors[0] is errors[1]
+        assert isinstance(errors[0], NotFound)
+        assert errors[0].response == stream.response
+        assert stream.response is not None
+        assert stream.response.request_id == "r-404"
+        assert stream.ends == 1
+
+    def test_a_fault_after_a_refusal_has_no_response(self, kind: str) -> None:
+        stream = READERS[kind](503, ConnectionLost("reset"))
+        error = fails(kind, stream)
+        assert isinstance(error, ConnectionLost)
+        assert (error.response, stream.response) == (None, None)
+
+    def test_a_stream_that_is_closed_in_a_wait_sends_nothing_more(self, kind: str) -> None:
+        class Closing(READERS[kind]):
+            def _sleep(self, seconds: float) -> Any:
+                close(kind, self)
+                return super()._sleep(seconds)
+
+        stream = Closing(503, *PIECES)
+        error = fails(kind, stream)
+        assert isinstance(error, LocalProtocolError)
+        assert "the stream is closed: start another" in error.message
+        assert len(stream.sends) == 1
+
+
+def test_a_stream_that_is_cancelled_in_a_wait_sends_nothing_more() -> None:
+    class Cancelling(SyncReader):
+        def _sleep(self, seconds: float) -> None:
+            self.stopped = True
+
+    stream = Cancelling(503, *PIECES)
+    assert list(stream) == []
+    assert (len(stream.sends), stream.ends) == (1, 1)
+
+
+@both
+class TestStates:
+    def test_its_error_has_the_streams_response(self, kind: str) -> None:
+        stream = READERS[kind](PIECES[0])
+        take(kind, stream)
+        take(kind, stream)
+        error = fails(kind, stream)
+        assert isinstance(error, StreamInterrupted)
+        assert error.response is not None
+        assert error.response.request_id == "r-200"
+
+    def test_raised_again_it_has_grown_by_nothing(self, kind: str) -> None:
+        stream = READERS[kind](PIECES[1])
+        error = fails(kind, stream)
+        lengths = [len(list(traceback.walk_tb(fails(kind, stream).__traceback__))) for _ in range(5)]
+        assert len(set(lengths)) == 1
+        assert (error.__context__, error.__cause__) == (None, None)
+
+    def test_it_is_complete_once_the_response_has_ended_after_done(self, kind: str) -> None:
+        """Then its connection can be used again."""
+        stream = READERS[kind](*PIECES, END)
+        told = [stream._is_complete()]
+        while take(kind, stream) is not None:
+            told.append(stream._is_complete())
+        assert told == [False] * 5
+        assert stream._is_complete()
+        cut = READERS[kind](*PIECES)
+        for _ in range(3):
+            take(kind, cut)
+        fails(kind, cut)
+        assert not cut._is_complete()
+
+    def test_the_states_that_its_repr_tells(self, kind: str) -> None:
+        name = READERS[kind].__name__
+        stream = READERS[kind](*PIECES, END)
+        assert repr(stream) == f"<{name} http://h open, 0 events>"
+        take(kind, stream)
+        assert repr(stream) == f"<{name} http://h open, 1 events>"
+        take_all(kind, stream)
+        assert repr(stream) == f"<{name} http://h over, 4 events>"
+        close(kind, stream)
+        assert repr(stream) == f"<{name} http://h closed, 4 events>"
+        failed = READERS[kind](PIECES[1])
+        fails(kind, failed)
+        assert repr(failed) == f"<{name} http://h failed, 0 events>"
+
+    def test_a_stream_that_has_not_failed_goes_without_the_collector(self, kind: str) -> None:
+        """It is no cycle, so that its connection ends with the last reference."""
+        gc.disable()
+        try:
+            streams = [READERS[kind](*PIECES, END) for _ in range(4)]
+            take(kind, streams[1])
+            take_all(kind, streams[2])
+            close(kind, streams[3])
+            gc.collect()
+            streams.clear()
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
+
+
+@both
+class TestHooks:
+    EVENTS = ("request", "response", "event", "event", "event", "event", "end")
+
+    def stream(self, kind: str, *script: Step, **options: Any) -> tuple[Any, Heard]:
+        heard = Heard()
+        return READERS[kind](*script, context=context(heard.hooks), **options), heard
+
+    def test_a_stream_to_its_end(self, kind: str) -> None:
+        stream, heard = self.stream(kind, *PIECES, END)
+        take_all(kind, stream)
+        assert heard.names == [*self.EVENTS]
+        assert [told[1] for told in heard.told if told[0] == "event"] == ["start", "token", "final", "done"]
+        assert heard.ends == [None]
+        take_all(kind, stream)
+        close(kind, stream)
+        del stream
+        assert len(heard.told) == len(self.EVENTS)
+
+    def test_an_event_is_told_when_it_is_returned(self, kind: str) -> None:
+        stream, heard = self.stream(kind, *PIECES, END)
+        for number in range(1, 5):
+            take(kind, stream)
+            assert heard.names.count("event") == number
+
+    def test_repeats_before_the_head(self, kind: str) -> None:
+        stream, heard = self.stream(kind, 503, ConnectFailed("x"), *PIECES, END)
+        take_all(kind, stream)
+        assert heard.names == ["request", "response", "retry", "request", "retry", *self.EVENTS]
+
+    @pytest.mark.parametrize("taken", [1, 2, 3, 4])
+    def test_a_stream_that_is_closed_early(self, kind: str, taken: int) -> None:
+        stream, heard = self.stream(kind, *PIECES, END)
+        for _ in range(taken):
+            take(kind, stream)
+        close(kind, stream)
+        close(kind, stream)
+        assert heard.names == ["request", "response", *["event"] * taken, "end"]
+        assert heard.ends == [None]
+
+    @pytest.mark.parametrize("taken", [1, 4])
+    def test_a_stream_that_is_dropped(self, kind: str, taken: int) -> None:
+        stream, heard = self.stream(kind, *PIECES, END)
+        for _ in range(taken):
+            take(kind, stream)
+        del stream
+        assert heard.names == ["request", "response", *["event"] * taken, "end"]
+        assert heard.ends == [None]
+
+    def test_a_stream_of_which_nothing_was_asked(self, kind: str) -> None:
+        for leave in (close, lambda kind, stream: None):
+            stream, heard = self.stream(kind, *PIECES)
+            leave(kind, stream)
+            assert (stream.sends, stream.ends) == ([], 1 if leave is close else 0)
+            del stream
+            assert heard.told == [("end", None)]
+
+    def test_a_stream_that_fails(self, kind: str) -> None:
+        stream, heard = self.stream(kind, PIECES[0])
+        take(kind, stream)
+        take(kind, stream)
+        error = fails(kind, stream)
+        assert fails(kind, stream) is error
+        assert heard.names == ["request", "response", "event", "event", "end"]
+        assert heard.ends == [error]
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), TimedOut("x"), ZeroDivisionError()], ids=repr)
+    @pytest.mark.parametrize("before", [[], [PIECES[0]]], ids=["at the head", "in the middle"])
+    def test_what_a_read_raises(self, kind: str, before: list[Step], error: BaseException) -> None:
+        stream, heard = self.stream(kind, *before, error)
+        for _ in range(2 * len(before)):
+            take(kind, stream)
+        assert fails(kind, stream) is error
+        assert heard.ends == [error]
+        assert heard.names[-1] == "end"
+
+    def test_a_refusal(self, kind: str) -> None:
+        stream, heard = self.stream(kind, 500)
+        error = fails(kind, stream)
+        assert isinstance(error, ServerError)
+        assert heard.names == ["request", "response", "end"]
+        assert heard.ends == [error]
+
+    @pytest.mark.parametrize("error", [ZeroDivisionError(), KeyboardInterrupt(), ConnectionLost("x")], ids=repr)
+    def test_a_hook_that_raises_ends_the_stream(self, kind: str, error: BaseException) -> None:
+        def on_stream_event(call: CallInfo, event: StreamEvent) -> None:
+            raise error
+
+        stream, heard = self.stream(kind, *PIECES, END, hooks=Hooks(on_stream_event=on_stream_event))
+        assert fails(kind, stream) is error
+        assert (stream.ends, heard.ends) == (1, [error])
+        assert heard.names == ["request", "response", "event", "end"]
+
+    def test_a_hook_that_closes_the_stream(self, kind: str) -> None:
+        streams: list[Any] = []
+        heard = Heard()
+        closing = Hooks(on_stream_event=lambda call, event: close(kind, streams[0]))
+        streams.append(READERS[kind](*PIECES, END, context=context(closing, heard.hooks)))
+        assert take(kind, streams[0]) == StreamEvent("start")
+        assert heard.names[:2] == ["request", "response"]
+        assert heard.ends == [None]
+        assert heard.names.count("end") == 1
+        assert isinstance(fails(kind, streams[0]), LocalProtocolError)
+
+    def test_the_end_is_told_though_ending_the_connection_fails(self, kind: str) -> None:
+        class Stuck(READERS[kind]):
+            def _end(self) -> Any:
+                super()._end() if kind == "sync" else run(super()._end())
+                raise ZeroDivisionError
+
+        heard = Heard()
+        stream = Stuck(*PIECES, context=context(heard.hooks))
+        take(kind, stream)
+        with pytest.raises(ZeroDivisionError):
+            stream.close() if kind == "sync" else next(stream.aclose().__await__())
+        assert heard.ends == [None]
+        stream._end = lambda: None  # so that dropping it does not raise, too
+
+    def test_the_calls_hooks_come_after_the_clients(self, kind: str) -> None:
+        told: list[Any] = []
+        stream = READERS[kind](*PIECES, END, context=context(Heard("a ", told).hooks), hooks=Heard("b ", told).hooks)
+        take_all(kind, stream)
+        assert [what for what, *_ in told] == [f"{who} {what}" for what in self.EVENTS for who in "ab"]
+
+
+class TestHooksOfTheSync:
+    @pytest.mark.parametrize("script", [[None], [PIECES[0], None]], ids=["before the head", "in the middle"])
+    def test_a_cancelled_stream_has_ended_without_an_error(self, script: list[Step]) -> None:
+        heard = Heard()
+        stream = SyncReader(*script, context=context(heard.hooks))
+        assert len(list(stream)) == 2 * (len(script) - 1)
+        assert heard.ends == [None]
+        assert heard.names[-1] == "end"
+
+
+class TestHooksOfTheAsync:
+    @pytest.mark.parametrize("script", [[None], [PIECES[0], None]], ids=["before the head", "in the middle"])
+    def test_a_stream_that_another_task_closes(self, script: list[Step]) -> None:
+        heard = Heard()
+        stream = Reader(*script, PIECES[1], context=context(heard.hooks))
+        for _ in range(2 * (len(script) - 1)):
+            run(anext(stream))
+        steps = anext(stream).__await__()
+        next(steps)
+        run(stream.aclose())
+        assert heard.ends == [None]
+        with pytest.raises(LocalProtocolError, match="the stream is closed"):
+            next(steps)
+        assert heard.names.count("end") == 1
+
+    def test_a_cancelled_reader(self) -> None:
+        heard, stopped = Heard(), KeyboardInterrupt()
+        stream = Reader(None, context=context(heard.hooks))
+        steps = anext(stream).__await__()
+        next(steps)
+        with pytest.raises(KeyboardInterrupt):
+            steps.throw(stopped)
+        assert heard.names == ["request", "end"]
+        assert heard.ends == [stopped]
+
+    def test_a_reader_that_is_dropped_with_its_stream(self) -> None:
+        heard = Heard()
+        steps = anext(Reader(None, context=context(heard.hooks))).__await__()
+        next(steps)
+        del steps
+        assert heard.names == ["request", "end"]
+        assert [type(error) for error in heard.ends] == [GeneratorExit]

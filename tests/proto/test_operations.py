@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -432,3 +435,42 @@ def test_an_idempotency_key_that_no_header_can_carry(key: str) -> None:
     with pytest.raises(ValueError, match="the idempotency key is empty, or has a character that no header may have"):
         operations.run("x").request(Config(), key)
     assert operations.run("x").request(Config(), "k 1").headers["Idempotency-Key"] == "k 1"
+
+
+DUPLICATES: dict[str, Callable[[Any], Any]] = {
+    **{f"pickle {protocol}": lambda made, p=protocol: pickle.loads(pickle.dumps(made, p)) for protocol in range(6)},
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES.values(), ids=DUPLICATES)
+def test_a_copy_of_an_operation_is_that_operation(duplicate: Callable[[Any], Any]) -> None:
+    for operation, *_ in SENT.values():
+        twin = duplicate(operation)
+        assert twin == operation
+        assert twin.route is operation.route
+        assert twin.request(Config()) == operation.request(Config())
+    assert duplicate(operations.run_stream("x", timeout_ms=90_000)).server_timeout == 90.0
+
+
+def test_a_copy_sends_what_the_operation_was_made_of() -> None:
+    config = {"k": [1]}
+    operation = operations.run_agent("a", "t", config=config)
+    config["k"].append(2)
+    assert copy.copy(operation).body == operation.body == b'{"agent_id":"a","task":"t","config":{"k":[1]}}'
+
+
+def test_accept_can_be_given() -> None:
+    for operation in (operations.health(), operations.run_stream("x")):
+        headers = operation.request(Config(headers={"accept": "a/b"})).headers
+        assert {name: value for name, value in headers.items() if name.lower() == "accept"} == {"accept": "a/b"}
+
+
+def test_who_redacts() -> None:
+    config = Config(api_key="hunter2")
+    for operation, *_ in SENT.values():
+        assert operation.redactor(config).text("hunter2 4711") == "*** 4711"
+    assert operations.health().redactor(config) is config.redactor
+    redactor = operations.set_secret("k", "4711", provider="p").redactor(config)
+    assert redactor.text("hunter2 4711 k p") == "*** *** k p"

@@ -101,3 +101,15 @@ def test_the_two_kinds_have_the_same_methods_with_the_same_parameters(name: str)
     for method in sync:
         assert inspect.signature(getattr(both, method)) == inspect.signature(getattr(both, f"{method}_async"))
     assert {row[1] for row in METHODS if row[0] == name} == sync
+
+
+@pytest.mark.parametrize("name", ["Chat", "AsyncChat"])
+def test_a_namespace_shows_whose_it_is(name: str) -> None:
+    kind = getattr(resources, name)
+    assert repr(kind(Recorder())).startswith(f"<{name} of <tests.proto.test_resources.Recorder object at ")
+    assert repr(kind.__new__(kind)) == f"<{name} of None>"  # as a report of an error in its constructor shows it
+
+
+def test_a_name_that_is_no_option_reaches_the_executor() -> None:
+    """Which refuses it, as `call_flow` does."""
+    assert resources.Runs(Recorder()).health(bogus=1)[2] == {"bogus": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, assert_type
 
 from hestiaos import (
@@ -9,11 +10,16 @@ from hestiaos import (
     AsyncClient,
     AsyncioClient,
     AsyncioEventStream,
+    CallInfo,
     ChatResponse,
     Client,
     HealthResponse,
+    HestiaError,
+    Hooks,
     LocalTransport,
     Platform,
+    RequestInfo,
+    ResponseInfo,
     RunResponse,
     StreamEvent,
     StreamEventType,
@@ -24,10 +30,15 @@ from hestiaos import (
     TrioEventStream,
 )
 from hestiaos_proto import (
+    CallContext,
+    CallFlow,
+    CallObserver,
+    CallOptions,
     ClientConnection,
     Config,
     Operation,
     Request,
+    Response,
     RunStream,
     Runtime,
     Send,
@@ -35,9 +46,12 @@ from hestiaos_proto import (
     ServerRequest,
     StatusError,
     StreamInterrupted,
+    StreamOptions,
     Wait,
     call_flow,
     operations,
+    run_flow,
+    run_flow_async,
 )
 
 
@@ -115,6 +129,79 @@ async def the_asyncio_client(platform: Platform) -> None:
             assert_type(event, StreamEvent)
 
 
+def the_options_of_a_call(client: Client) -> None:
+    options: CallOptions = {
+        "timeout": 5.0,
+        "retries": 0,
+        "deadline": 60,
+        "headers": {"X-A": "1"},
+        "idempotency_key": "k",
+        "hooks": Hooks(),
+    }
+    assert_type(client.run("x", **options), RunResponse)
+    assert_type(client.health(timeout=5, retries=None), HealthResponse)
+    assert_type(client.chat.run("x", None, deadline=9.0), ChatResponse)
+    assert_type(client.agents.run("a", "x", headers={"X-A": "1"}), AgentResult)
+    assert_type(client.system.config(hooks=Hooks()), dict[str, Any])
+    assert_type(client.secrets.get("k", **options), str)
+    assert_type(client.governance.trace("c", retries=1), dict[str, Any] | None)
+    client.secrets.set("k", "v", idempotency_key="i")
+    client.health(timeout="5")  # type: ignore[arg-type]
+    client.health(headers={"X-A": 1})  # type: ignore[dict-item]
+    client.health(hooks=print)  # type: ignore[arg-type]
+    client.health(bogus=1)  # type: ignore[call-arg]
+
+
+async def the_options_of_an_asynchronous_call(client: AsyncClient | TrioClient | AsyncioClient) -> None:
+    options: CallOptions = {"timeout": 5.0}
+    assert_type(await client.run_async("x", **options), RunResponse)
+    assert_type(await client.system.status_async(retries=0), SystemStatus)
+    await client.health_async(bogus=1)  # type: ignore[call-arg]
+
+
+def the_options_of_a_stream(client: Client) -> None:
+    options: StreamOptions = {"retries": 0, "deadline": 60.0, "headers": {}, "idempotency_key": "k", "hooks": None}
+    with client.run_stream("x", timeout=9.0, **options) as stream:
+        assert_type(stream.response, ResponseInfo | None)
+    client.run_stream("x", bogus=1)  # type: ignore[call-arg]
+
+
+async def the_options_of_an_asynchronous_stream(client: AsyncClient | TrioClient | AsyncioClient) -> None:
+    async with client.run_stream("x", timeout=9.0, retries=0, hooks=Hooks()) as stream:
+        assert_type(stream.response, ResponseInfo | None)
+
+
+def the_hooks() -> None:
+    def on_request(call: CallInfo, request: RequestInfo) -> None:
+        assert_type(call.operation, str)
+        assert_type(call.attempt, int)
+        assert_type(call.seconds, float)
+        assert_type(call.state, dict[str, Any])
+        assert_type(request.method, str)
+        assert_type(request.url, str)
+        assert_type(request.headers, Mapping[str, str])
+        assert_type(request.body_size, int)
+
+    def on_response(call: CallInfo, response: ResponseInfo) -> int:  # what it returns is not looked at
+        assert_type(response.status, int)
+        assert_type(response.headers, Mapping[str, str])
+        assert_type(response.request_id, str | None)
+        return response.status
+
+    hooks = Hooks(
+        on_request=on_request,
+        on_response=on_response,
+        on_retry=lambda call, error, wait: (assert_type(error, HestiaError), assert_type(wait, float)),
+        on_stream_event=lambda call, event: assert_type(event, StreamEvent),
+        on_call_end=lambda call, error: assert_type(error, BaseException | None),
+    )
+    for kind in (Client, AsyncClient, TrioClient, AsyncioClient):
+        kind(hooks=hooks)
+    Hooks(on_request=on_response)  # type: ignore[arg-type]
+    Hooks(on_request=5)  # type: ignore[arg-type]
+    Hooks(on_call=on_request)  # type: ignore[call-arg]
+
+
 def the_operations() -> None:
     assert_type(operations.run("x", mode_hint="deep"), Operation[RunResponse])
     assert_type(operations.run_stream("x"), Operation[RunStream])
@@ -160,7 +247,22 @@ def a_call(runtime: Runtime) -> None:
         assert_type(operations.run("x").read(step.response(200, [])), RunResponse)
 
 
+async def a_binding(context: CallContext, options: CallOptions, response: Response) -> None:
+    async def send_async(send: Send) -> Response:
+        return send.response(response.status, [])
+
+    async def sleep_async(seconds: float) -> None: ...
+
+    flow, observer = context.begin(operations.run("x"), options)
+    assert_type(flow, CallFlow[RunResponse])
+    assert_type(observer, CallObserver | None)
+    assert_type(run_flow(flow, lambda send: response, lambda seconds: None), RunResponse)
+    assert_type(await run_flow_async(flow, send_async, sleep_async), RunResponse)
+    assert_type(response.info, ResponseInfo)
+
+
 def an_exception(error: StreamInterrupted) -> None:
+    assert_type(error.response, ResponseInfo | None)
     assert_type(error.events_received, int)
     assert_type(error.last_event, StreamEvent | None)
     assert_type(error.trace_id, str | None)
