@@ -107,5 +107,5 @@ class ResponseReader:
             elif not isinstance(event, h11.InformationalResponse):  # RFC 9110, section 15.2: 1xx may come before
                 break
         # RFC 9112, section 4: h11 waits for the end of the headers before it looks at what they begin with.
-        if self._h11.their_state is h11.SEND_RESPONSE and not _FIRST.startswith(self._first):
+        if not _FIRST.startswith(self._first):
             raise RemoteProtocolError("the server does not speak HTTP/1.1")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import h11
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -129,12 +128,3 @@ def test_what_comes_in_one_read_is_one_chunk(chunks: list[bytes]) -> None:
     joiner.join(CHUNKED)
     body = b"".join(chunk.partition(b"\r\n")[2][:-2] for chunk in chunks)
     assert joiner.join(b"".join(chunks)) == b"%x\r\n%b\r\n" % (len(body), body)
-
-
-@pytest.mark.parametrize("head", [b"", CHUNKED])
-def test_a_head_that_does_not_end_is_not_kept(head: bytes) -> None:
-    joiner = ChunkJoiner()
-    joiner.join(head)
-    for _ in range(100):
-        joiner.join(b"x" * 1024)
-    assert len(joiner._head) <= 20 * 1024

@@ -79,6 +79,7 @@ ANYTHING = st.text(st.characters(max_codepoint=0x2FF), max_size=6)
 @example("GET", "/", {"X\r\nHost": "other"}, "h", b"")
 @example("GET", "/", {}, "h\r\nX: y", b"")
 @example("GET", "/", {"X": "y "}, "h", b"")
+@example("POST", "/", {"Content-Length": "5"}, "h", b"")
 @example("GET", "/", {"X": "\xe9"}, "h", b"")
 @example("GET", "/", {"X": "y\n"}, "h", b"")
 def test_what_h11_refuses_is_not_written(

@@ -76,6 +76,7 @@ def test_a_first_line_is_waited_for_as_long_as_it_can_be_a_plain_one() -> None:
     assert decoder.rest == b"0" * 17
 
 
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </a-style-sheet-of-some-length.css>; rel=preload; as=style\r\n\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -83,6 +84,11 @@ HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ("reads", "joined"),
     [
         ([HEAD + b"1\r\na\r\n1\r\nb\r\n"], [HEAD + b"2\r\nab\r\n"]),
+        ([HEAD[:-1], HEAD[-1:] + b"1\r\na\r\n1\r\nb\r\n"], [HEAD[:-1], HEAD[-1:] + b"2\r\nab\r\n"]),
+        (
+            [EARLY[:-1], EARLY[-1:] + HEAD + b"1\r\na\r\n1\r\nb\r\n"],
+            [EARLY[:-1], EARLY[-1:] + HEAD + b"2\r\nab\r\n"],
+        ),
         ([HEAD[:9], HEAD[9:], b"1\r\na\r\n1\r\nb\r\n"], [HEAD[:9], HEAD[9:], b"2\r\nab\r\n"]),
         ([HEAD, b"1\r\na\r\n", b"1\r\nb\r\n"], [HEAD, b"1\r\na\r\n", b"1\r\nb\r\n"]),
         # The last chunk goes on in the next read.
@@ -119,3 +125,14 @@ def test_the_joiner_is_told_of_the_next_response() -> None:
     assert joiner.join(HEAD + chunks) == HEAD + chunks
     joiner.next_response()
     assert joiner.join(HEAD + chunks) == HEAD + b"2\r\nab\r\n"
+
+
+@pytest.mark.parametrize("first", [b"x" * 1024, HEAD + b"x" * 1024])
+def test_the_joiner_keeps_no_more_than_a_head(first: bytes) -> None:
+    joiner = ChunkJoiner()
+    for _ in range(100):
+        joiner.join(first)
+    assert len(joiner._head) <= 20 * 1024
+    joiner.next_response()
+    joiner.join(HEAD + b"x" * 10**6)
+    assert not joiner._head

@@ -139,7 +139,13 @@ class TestConnectionLost:
             list(connection.events())
 
     def test_it_is_stale_only_on_a_connection_that_served_before_and_before_anything_came(self) -> None:
-        for served, first, stale in ((0, b"", False), (1, b"", True), (1, b"H", False), (2, b"", True)):
+        for served, first, stale in (
+            (0, b"", False),
+            (1, b"", True),
+            (1, b"H", False),
+            (1, response()[:-1], False),
+            (2, b"", True),
+        ):
             connection = ClientConnection()
             for _ in range(served):
                 connection.send(operations.health())

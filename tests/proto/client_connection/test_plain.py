@@ -98,3 +98,13 @@ def test_a_head_that_comes_in_pieces_is_h11_s() -> None:
         receive(connection, data[:cut], data[cut:])
         assert connection.result == HEALTH
         assert by_h11(connection)
+
+
+def test_h11_takes_one_step_for_the_chunks_of_one_read() -> None:
+    """What is not plain need not be slow: an interim response comes before the stream, and h11 reads both."""
+    connection = listening()
+    receive(connection, b"HTTP/1.1 103 Early Hints\r\n\r\n" + STREAM_HEAD)
+    assert connection._reader is not None
+    body = b"".join(payloads()[:3])
+    assert list(connection._reader.read(chunks(*payloads()[:3]))) == [body]
+    assert by_h11(connection)
