@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bindings import BINDINGS
+from tests.support.environment import environment
 from tests.support.leftovers import left_over, open_things
 from tests.support.rows import read_rows
 from tests.support.sessions import KEY, SECRET
@@ -37,6 +38,13 @@ def leaves_nothing(_collects_quickly: None) -> Iterator[None]:
     assert left_over(before) == set()
 
 
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """Nothing of the proxies and certificates of whoever runs the tests."""
+    with environment():
+        yield
+
+
 class _Log(logging.Handler):
     """Keeps the lines that tell too much."""
 
@@ -56,12 +64,12 @@ class _Log(logging.Handler):
 def logs_nothing_secret() -> Iterator[None]:
     """No log line, of whatever library and level, holds the API key or a secret."""
     log = _Log(KEY, SECRET)
-    loggers = [logging.getLogger(name) for name in (None, "httpx", "httpcore")]
+    loggers = [logging.getLogger(name) for name in (None, "hestiaos", "httpx", "httpcore")]
     before = [(logger, logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.addHandler(log)
         logger.setLevel(logging.DEBUG)
-        logger.propagate = False  # httpcore says so much that writing it all down would take most of the time
+        logger.propagate = False  # pytest writes it all down, which takes time, and locks that a fork may find taken
     yield
     for logger, level, propagate in before:
         logger.removeHandler(log)
