@@ -4,6 +4,7 @@ Usage: python docs/terminal.py
 """
 
 import os
+import re
 import subprocess
 import sysconfig
 import tempfile
@@ -16,6 +17,7 @@ PICTURE = Path(__file__).parent / "_static" / "terminal.svg"
 COLUMNS = 100
 LINE, CHARACTER, MARGIN = 20, 8.43, 20  # in pixels
 PROMPT = "$ "
+_TRACE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]+){4}")
 
 
 def transcript() -> Iterator[str]:
@@ -24,8 +26,7 @@ def transcript() -> Iterator[str]:
         yield from _session(home, 'hestiaos --local run "create a report"')
         blocked = list(_session(home, 'hestiaos --local run "rm -rf / --no-preserve-root"'))
         yield from blocked
-        trace_id = " ".join(blocked).rpartition("trace ")[2].partition(")")[0]
-        yield from _session(home, f"hestiaos --local trace {trace_id}")
+        yield from _session(home, f"hestiaos --local trace {_TRACE_ID.findall(' '.join(blocked))[-1]}")
 
 
 def _session(home: str, command: str) -> Iterator[str]:
@@ -41,9 +42,12 @@ def _session(home: str, command: str) -> Iterator[str]:
 def draw(lines: list[str]) -> str:
     """The lines as a picture."""
     width, height = round(COLUMNS * CHARACTER) + 2 * MARGIN, len(lines) * LINE + 2 * MARGIN
-    texts = ""
+    texts, kind = "", "command"
     for number, line in enumerate(lines, 1):
-        kind = "command" if line.startswith(PROMPT) else "error" if line.startswith("Error") else "output"
+        if not line or line.startswith(PROMPT):
+            kind = "command"
+        elif kind == "command":
+            kind = "error" if line.startswith("Error") else "output"
         texts += f'<text class="{kind}" x="{MARGIN}" y="{MARGIN - 5 + number * LINE}">{escape(line)}</text>\n'
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">
 <style>

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import runpy
 import shutil
+import subprocess
+import sys
 import tomllib
 from html import unescape
 from itertools import pairwise
@@ -79,6 +81,42 @@ def test_the_extras_that_a_page_names(page: Path) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     for named in re.findall(r"(?:hestiaos|\.)\[([\w,]+)\]'", page.read_text(encoding="utf-8")):
         assert set(named.split(",")) <= set(extras), named
+
+
+def compared() -> list[list[str]]:
+    """The rows of docs/comparison.md whose command is the program that compares."""
+    source = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    rows = [re.findall(r"`([^`]+)`", line) for line in source.splitlines() if line.startswith("| `")]
+    return [row for row in rows if row[0].startswith("python examples/comparison.py ")]
+
+
+@pytest.mark.parametrize("row", compared(), ids=lambda row: row[0].rpartition(" ")[2])
+def test_a_row_of_the_comparison(row: list[str]) -> None:
+    command = [sys.executable, *row[0].split()[1:]]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
+    outcomes = [line.split(maxsplit=1)[1] for line in printed.splitlines()]
+    assert len(outcomes) == len(row[1:])
+    for outcome, cell in zip(outcomes, row[1:], strict=True):
+        assert outcome in (cell, "not installed")  # the peers, where they are not
+    assert outcomes[0] == row[1]
+
+
+def test_each_benchmark_that_is_named_is_there() -> None:
+    for page in PAGES:
+        for name in re.findall(r"python -m benchmarks (\w+)", page.read_text(encoding="utf-8")):
+            assert (ROOT / "benchmarks" / f"{name}.py").is_file(), name
+
+
+@pytest.mark.skipif(not (ROOT / "noxfile.py").is_file(), reason="there is no noxfile.py")
+def test_each_session_that_is_named_is_there() -> None:
+    sessions = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE))
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    named = {name for names in re.findall(r"session: \[(.*)\]", workflow) for name in names.split(", ")}
+    table = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("| --- |")[2]
+    named |= {name for line in table.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line)}
+    named |= set(re.findall(r"nox -s (\w+)", workflow))
+    assert named
+    assert named <= sessions
 
 
 @needs_bash
