@@ -30,11 +30,13 @@ class Network:
     """One connection's socket, and httpcore's way to it. `drive` carries steps out: `run` or `run_async`.
 
     `guard` is that of the exchange which it serves, and changes with it. A connect has `begun`; `handshakes` is how
-    many TLS handshakes it takes until the server itself is reached, when it is `established`. `received` is whether
+    many of them, of TLS and of SOCKS, it takes until the server is reached: it is `established`. `received` is whether
     anything has come of the response that is awaited, `closing` whether whoever waits for the socket is to close it.
     """
 
-    def __init__(self, core: Any, guard: Guard, handshakes: int, drive: Callable[[Steps[Any]], Any]) -> None:
+    def __init__(
+        self, core: Any, guard: Guard, handshakes: int, drive: Callable[[Steps[Any]], Any], *, socks: bool
+    ) -> None:
         self.core = core
         self.guard = guard
         self.drive = drive
@@ -45,6 +47,7 @@ class Network:
         self.joiner = ChunkJoiner()
         self.socket: socket.socket | None = None
         self._handshakes = handshakes
+        self._in_socks = socks
         self.layers: list[TLS] = []  # that of an https proxy, and that of the server above it
         # The connect as a whole is bounded: a handshake that drips outlives a timeout of each read.
         self._connected_by = time.monotonic() + guard.connect_timeout
@@ -86,8 +89,7 @@ class Network:
             layer = TLS(context, hostname)
             yield from self._run(layer.handshake(), len(self.layers), self._connected_by)
         self.layers.append(layer)
-        self._handshakes -= 1
-        self.established = not self._handshakes
+        self._end_handshakes(1 + self._in_socks)
         return _Stream(self, len(self.layers))
 
     def receive(self, level: int, max_bytes: int, timeout: float | None) -> Steps[bytes]:
@@ -103,8 +105,15 @@ class Network:
 
     def send(self, level: int, data: bytes, timeout: float | None) -> Steps[None]:
         """Send all of it, through so many layers of TLS."""
+        if timeout is not None and self._in_socks:  # httpcore gives only what comes after SOCKS a timeout
+            self._end_handshakes(1)
         with self._errors("Write"):
             yield from self._write(level, data, self._until(timeout))
+
+    def _end_handshakes(self, count: int) -> None:
+        self._handshakes -= count
+        self._in_socks = False
+        self.established = not self._handshakes
 
     def _read(self, level: int, max_bytes: int, until: float) -> Steps[bytes]:
         if level:

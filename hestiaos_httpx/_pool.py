@@ -32,7 +32,8 @@ class Connection:
     """httpcore's connection, and the network under it."""
 
     def __init__(self, route: Route, exchange: Exchange, *, asynchronous: bool) -> None:
-        self.network = Network(BASE.core, exchange.guard, route.handshakes, run_async if asynchronous else run)
+        drive = run_async if asynchronous else run
+        self.network = Network(BASE.core, exchange.guard, route.handshakes, drive, socks=route.socks)
         self.http = route.connection(self.network, asynchronous=asynchronous)
         self.served = False  # an exchange before this one
         self.busy = True
@@ -71,8 +72,7 @@ class Pool:
         try:
             return (yield Call(partial(self._handler(connection), request)))
         except Exception as error:
-            proxy = self._route.proxy
-            if proxy is None or not proxy.socks or connection.network.established:
+            if not self._route.socks or connection.network.established:
                 raise
             if not (isinstance(error, AssertionError) or type(error).__module__.startswith("socksio")):
                 raise

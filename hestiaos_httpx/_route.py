@@ -45,7 +45,8 @@ class Route:
         over_tls = self.proxy is not None and self.proxy.scheme == "https"
         # Not later: a forked child of a process with threads could wait for ever where the first context is made.
         self._context = ssl_context(verify) if config.tls or over_tls else None
-        self.handshakes = config.tls + over_tls
+        self.socks = self.proxy is not None and self.proxy.socks
+        self.handshakes = config.tls + over_tls + self.socks
 
     @property
     def peer(self) -> str:
@@ -70,7 +71,7 @@ class Route:
     def _kind(self) -> str:
         if self.proxy is None:
             return "ConnectionPool"
-        return "SOCKSProxy" if self.proxy.socks else "HTTPProxy"
+        return "SOCKSProxy" if self.socks else "HTTPProxy"
 
     @cached_property
     def _arguments(self) -> dict[str, Any]:

@@ -98,10 +98,11 @@ class AsyncEventStream(AsyncEventStreamBase):
 
     def __del__(self) -> None:
         exchange = self._current
-        if exchange is not None:
-            if not exchange.is_ours() or not spawn_in(self._loop, lambda: run_async(exchange.abort())):
-                exchange.guard.scope = None  # its event loop has ended
-                exchange.abandon()
+        if exchange is not None and not (
+            exchange.is_ours() and spawn_in(self._loop, lambda: run_async(exchange.abort()))
+        ):
+            exchange.guard.scope = None  # its event loop has ended
+            exchange.abandon()
         super().__del__()
 
     async def _receive(self) -> None:

@@ -63,9 +63,20 @@ class Store:
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.kind = "memory" if path is None else "sqlite"
         self._name = "the store in memory" if path is None else os.fspath(path)
+        self._path = path
         self._lock = RLock()
         self._db = _connect(":memory:") if path is None else _open(path)
+        self._of_parent: list[sqlite3.Connection] = []
+        _stores.add(self)
         self._close = weakref.finalize(self, self._db.close)  # also where nobody closes it
+
+    def _begin_in_child(self) -> None:
+        """Be usable after a fork, which SQLite's connections to a file are not: the parent's is not touched again."""
+        if self._path is not None and self._close.alive:
+            self._of_parent.append(self._db)  # closing it would be an end to what the parent has locked
+            self._close.detach()
+            self._db = _open(self._path)
+            self._close = weakref.finalize(self, self._db.close)
 
     def close(self) -> None:
         """Close the store. A second time does nothing."""
@@ -181,6 +192,32 @@ class Store:
             raise StoreError(f"{self._name} cannot be used ({error}): {_FREE_IT}") from error
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{self._name} is damaged ({error}): move it away, or choose another file") from error
+
+
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+_held: list[Store] = []
+
+
+def _before_fork() -> None:
+    """Have no thread inside a store while the process is forked: the child would wait for its lock for ever."""
+    _held.extend(_stores)
+    for store in _held:
+        store._lock.acquire()
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop()._lock.release()
+
+
+def _in_child() -> None:
+    for store in list(_held):
+        store._begin_in_child()
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
 
 
 def _to_text(value: Any) -> str:
