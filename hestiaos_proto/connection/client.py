@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from enum import Enum
 from typing import Any
 
@@ -172,8 +171,10 @@ class ClientConnection:
             error.stale = self._served and self._reader is not None and not self._reader.begun
         self._fault = error
         if self._response is not None and not self._complete:
-            with suppress(HestiaError):  # it raises the fault, where that is the answer
+            try:
                 self._response.connection_lost(error)
+            except HestiaError as fault:  # for the caller, to whom `reply`, `events` and `result` tell it
+                self._fault = fault
 
     def events(self) -> Iterator[StreamEvent]:
         """The operation's events that are complete; an operation that is no stream has none.
