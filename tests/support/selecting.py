@@ -260,6 +260,7 @@ class Stream(EventStreamBase):
         return self._cancel.is_set()
 
     def _exchange(self, send: Send) -> Response:
+        self._end()  # an attempt that failed
         self._link = link = self._client.take(send, self._cancel)
         link.begin(send)
         self._over = link.machine.finished
