@@ -68,13 +68,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def keep(self) -> bool:
         """As `LoopConnection.keep`."""
-        if self._process != os.getpid():
+        transport = self._transport
+        if self._process != os.getpid() or transport.is_closing() or transport.get_write_buffer_size():
             return False
-        if self._send is not None and (self._writing or not self._machine.reusable or self._transport.is_closing()):
+        if self._send is not None and not self._machine.reusable:
             return False
         self._send = None
         self._idle_since = self._loop.time()
-        self._transport.resume_reading()
+        transport.resume_reading()
         return True
 
     async def exchange(self, send: Send) -> Response:

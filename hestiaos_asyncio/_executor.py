@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from hestiaos_asyncio._pool import Pool
+from hestiaos_asyncio._pool import Pool, expire
 from hestiaos_proto import LocalProtocolError, LoopEventStream, LoopExecutor, NetworkOptions
 
 __all__ = ["AsyncioEventStream", "Executor"]
@@ -54,4 +54,4 @@ class AsyncioEventStream(LoopEventStream):
     def _stop_waiting(self) -> None:
         scope, self._scope = self._scope, None
         if scope is not None:
-            scope.reschedule(asyncio.get_running_loop().time())
+            expire(scope, asyncio.get_running_loop())

@@ -11,7 +11,7 @@ from functools import partial
 from hestiaos_asyncio._connection import Connection
 from hestiaos_proto import LoopPool, NetworkOptions, Send
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "expire"]
 
 _PIECE = 256 * 1024  # how much is read at a time, in bytes
 
@@ -64,7 +64,7 @@ class Pool(LoopPool):
             tls = {"ssl": network.ssl_context, "server_hostname": host, "ssl_handshake_timeout": seconds + 60}
         new = partial(Connection, network, loop, self._buffer)
         scope = asyncio.timeout(seconds)
-        cancel = partial(_expire, scope, loop)
+        cancel = partial(expire, scope, loop)
         self._cancels.add(cancel)
         try:
             async with scope:
@@ -81,5 +81,7 @@ class Pool(LoopPool):
             self._cancels.discard(cancel)
 
 
-def _expire(scope: asyncio.Timeout, loop: asyncio.AbstractEventLoop) -> None:
-    scope.reschedule(loop.time())
+def expire(scope: asyncio.Timeout, loop: asyncio.AbstractEventLoop) -> None:
+    """Let a timeout be over now."""
+    if not scope.expired():
+        scope.reschedule(loop.time())

@@ -65,6 +65,7 @@ class ConnectionPool(Generic[C]):
             int, object
         ] = {}  # the keys of leases that ended without a word, until `surplus` has seen them
         self._owners: dict[C, int] = {}  # by connection in use, the key of its lease
+        self._retired: dict[C, None] = {}  # on their way out
         self._idle: dict[C, None] = {}  # the one that was released last is last
 
     def lease(self, wake: Callable[[], object]) -> Lease[C]:
@@ -138,13 +139,14 @@ class ConnectionPool(Generic[C]):
             if self._owners.setdefault(connection, _RETIRED) == _RETIRED:
                 self._retire(connection)
                 self._idle.pop(connection, None)
-        if not self._dropped:
-            return []
+        connections = list(self._retired)
         keys = set(self._dropped)
-        connections = [connection for connection, key in list(self._owners.items()) if key in keys]
+        if keys:
+            connections += [connection for connection, key in list(self._owners.items()) if key in keys]
         for connection in connections:
             self._idle.pop(connection, None)
             self._owners.pop(connection, None)
+            self._retired.pop(connection, None)
         for key in keys:
             self._leases.pop(key, None)
             self._dropped.pop(key, None)
@@ -159,7 +161,7 @@ class ConnectionPool(Generic[C]):
         return connections
 
     def _retire(self, connection: C) -> None:
-        self._dropped[_RETIRED] = None
+        self._retired[connection] = None
         self._owners[connection] = _RETIRED
 
     def _end(self, lease: Lease[C]) -> None:
