@@ -11,7 +11,7 @@ import ssl
 from functools import cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import getproxies
 
 from attrs import field, frozen
@@ -31,7 +31,7 @@ class Proxy:
     scheme: str
     host: str
     port: int
-    auth: tuple[str, str] | None = field(default=None, repr=False)
+    auth: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
     @property
     def origin(self) -> str:
@@ -72,7 +72,8 @@ def _parse(url: str) -> Proxy:
         raise ValueError(f"it has no {'port' if parts.hostname else 'host'} that can be connected to")
     if parts.scheme.startswith("socks") and find_spec("socksio") is None:
         raise ValueError("SOCKS needs the package socksio: pip install 'httpx[socks]'")
-    auth = None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
+    user, password = parts.username, parts.password or ""
+    auth = None if user is None else (unquote_to_bytes(user), unquote_to_bytes(password))
     default = {"http": 80, "https": 443}.get(parts.scheme, 1080)
     return Proxy(parts.scheme, parts.hostname, port or default, auth)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from functools import cached_property
 from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -46,16 +45,12 @@ class Library:
 
     def __init__(self, http: Any) -> None:
         self.http = http
+        self.body: Any = type("Body", (_Body, http.AsyncByteStream), {})  # an asynchronous one that is there
         self.forkless = (http.HTTPTransport, http.AsyncHTTPTransport)  # which do not survive a fork
         # What it raises where no response comes; the last two for a text that is not a URL.
         self.errors: tuple[type[Exception], ...] = (http.HTTPError, http.InvalidURL, UnicodeError)
 
-    @cached_property
-    def body(self) -> Any:
-        """The class of an asynchronous body that is there."""
-        return type("Body", (_Body, self.http.AsyncByteStream), {})
-
-    @cached_property
+    @property
     def core(self) -> Any:
         """The module of its connections, loaded when one is first made: it loads trio where that is installed."""
         return import_module(self.http.__name__.replace("httpx", "httpcore"))

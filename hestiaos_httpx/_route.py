@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from functools import cached_property
 from typing import Any, Protocol
 
 from hestiaos_httpx._environment import environment_proxy, ssl_context
@@ -56,32 +55,18 @@ class Route:
     def connection(self, network: Any, *, asynchronous: bool = False) -> Any:
         """A connection of httpcore's over `network`, which has not connected yet."""
         # A pool is asked for it, and forgotten: that is the public way to a connection of every kind.
-        return self.pool(network, asynchronous=asynchronous).create_connection(self._target)
+        return self.pool(network, asynchronous=asynchronous).create_connection(BASE.core.URL(self._origin).origin)
 
     def pool(self, network: Any = None, *, asynchronous: bool) -> Any:
         """A pool of httpcore's, whose connections would be made over `network`."""
-        pool_class = self.pool_class(asynchronous=asynchronous)
-        return pool_class(network_backend=network, keepalive_expiry=self._expiry, **self._arguments)
-
-    def pool_class(self, *, asynchronous: bool) -> Any:
-        """The class of such a pool."""
-        return getattr(BASE.core, ("Async" if asynchronous else "") + self._kind)
-
-    @cached_property
-    def _kind(self) -> str:
-        if self.proxy is None:
-            return "ConnectionPool"
-        return "SOCKSProxy" if self.socks else "HTTPProxy"
-
-    @cached_property
-    def _arguments(self) -> dict[str, Any]:
-        arguments: dict[str, Any] = {"ssl_context": self._context}
+        arguments: dict[str, Any] = {"ssl_context": self._context, "keepalive_expiry": self._expiry}
         if self.proxy is not None:
             arguments |= {"proxy_url": self.proxy.origin, "proxy_auth": self.proxy.auth}
             if self.proxy.scheme == "https":
                 arguments["proxy_ssl_context"] = self._context
-        return arguments
+        return self.pool_class(asynchronous=asynchronous)(network_backend=network, **arguments)
 
-    @cached_property
-    def _target(self) -> Any:
-        return BASE.core.URL(self._origin).origin
+    def pool_class(self, *, asynchronous: bool) -> Any:
+        """The class of such a pool."""
+        kind = "ConnectionPool" if self.proxy is None else "SOCKSProxy" if self.socks else "HTTPProxy"
+        return getattr(BASE.core, ("Async" if asynchronous else "") + kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -18,11 +17,15 @@ class Redactor:
 
     def __init__(self, *secrets: str | None) -> None:
         self._plain = {secret for secret in secrets if secret}
+        self._spelled: list[str] | None = None
 
-    @cached_property
+    @property
     def _secrets(self) -> list[str]:
-        # The longest first: one may be the beginning of another.
-        return sorted({spelled for secret in self._plain for spelled in _spellings(secret)}, key=len, reverse=True)
+        # Not a cached_property: Ctrl-C can leave its lock taken, for all instances (python/cpython#87634, until 3.12).
+        if self._spelled is None:
+            spelled = {each for secret in self._plain for each in _spellings(secret)}
+            self._spelled = sorted(spelled, key=len, reverse=True)  # one may be the beginning of another
+        return self._spelled
 
     def text(self, text: str) -> str:
         """`text`, masked."""
