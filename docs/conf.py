@@ -17,10 +17,9 @@ author = "HestiaOS Team"
 project_copyright = author
 version = release = hestiaos.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.mermaid"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["attrs_inline"]
-myst_fence_as_directive = ["mermaid"]
 myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]  # `…` in a block stands for what is left out
 

@@ -27,7 +27,7 @@ RUN_BY_CI = [
     'python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/hestiaos --local run "create a report"\n',
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -q\n",
 ]
-NOT_RUN = {"text", "mermaid"}  # drawings, of which test_diagrams.py holds the second kind
+NOT_RUN = {"text"}  # drawings and layouts
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 
 
