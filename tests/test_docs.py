@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from code import InteractiveConsole
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local import Policy
-from tests.support.documents import PAGES, ROOT, Block, Runner, blocks, matches
+from tests.support.documents import FILE_NAME, PAGES, ROOT, Block, Runner, blocks, matches
 
 README = ROOT / "README.md"
 SITE = "https://hestiaos.github.io/hestiaos/"
@@ -55,6 +56,26 @@ def test_the_blocks_of_a_page(page: Path, server_url: str, tmp_path: Path, monke
         else:
             assert block.language in ("python", "sh"), f"{where}: a block of {block.language!r} is not run"
             printed = runner.run(block, may_fail=after.language == "output")
+
+
+class Pasting(InteractiveConsole):
+    """The interactive interpreter, without carrying anything out."""
+
+    def runcode(self, code: object) -> None:
+        """Do nothing: that it compiles is enough."""
+
+    def showsyntaxerror(self, filename: str | None = None, **_: object) -> None:
+        """Fail the test."""
+        raise
+
+
+def test_the_tutorial_can_be_pasted() -> None:
+    pasted = [block for block in blocks(ROOT / "docs" / "tutorial.md") if block.language == "python"]
+    for block in pasted:
+        console = Pasting()
+        if not FILE_NAME.match(block.text):
+            assert not any([console.push(line) for line in [*block.text.splitlines(), ""]][-1:])
+    assert pasted
 
 
 def test_the_readme_begins_with_what_ci_runs() -> None:

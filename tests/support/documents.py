@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 _FENCE = re.compile(r"^(`{3,})([^\n]*)\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
-_FILE_NAME = re.compile(r"# ([\w.]+\.\w+)\n")
+FILE_NAME = re.compile(r"# ([\w.]+\.\w+)\n")
 _SERVE = re.compile(r"^\S*hestiaos serve\b.*$", re.MULTILINE)
 _SERVED_AT = re.compile(r"HestiaOS is served at (http://\S+);")
 
@@ -59,7 +59,7 @@ class Runner:
 
     def run(self, block: Block, *, may_fail: bool) -> str:
         """What the block prints. A command that fails is an `AssertionError`, unless it may."""
-        if (name := _FILE_NAME.match(block.text)) is not None:
+        if (name := FILE_NAME.match(block.text)) is not None:
             (self._folder / name[1]).write_text(block.text, encoding="utf-8")
             return ""
         address = urlsplit(self._url)
