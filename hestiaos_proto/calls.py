@@ -110,6 +110,7 @@ class Send:
             max_body_size=config.max_body_size,
             deadline=self.deadline,
             redactor=self.redactor,
+            url=self.request.url,
         )
 
 

@@ -69,8 +69,10 @@ class Response:
         max_body_size: int = MAX_BODY_SIZE,
         deadline: Deadline | None = None,
         redactor: Redactor | None = None,
+        url: str = "",
     ) -> None:
         self.status = status
+        self.url = url
         self.headers: dict[str, str] = {}
         head_size = 0
         for name, value in headers:
@@ -104,6 +106,14 @@ class Response:
         """What hooks and errors tell of it."""
         redact = self.redactor.text
         return ResponseInfo(self.status, {redact(name): redact(value) for name, value in self.headers.items()})
+
+    def describe(self) -> str:
+        """Who answered, and with what, for an error's message. JSON is not quoted: it may hold a secret."""
+        told = f"{self.redactor.text(self.url) or 'the server'} answered with status {self.status}"
+        kind = self.redactor.text(self.headers.get("content-type", "")).partition(";")[0].strip()  # as it was sent
+        if self._body and not self.content_type.endswith("json"):
+            told += f" and {kind or 'no content type'} ({self.redactor.quote(self._body)})"
+        return told
 
     def retry_after(self, now: float | None = None) -> float | None:
         """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3); `None` where it asks for none.

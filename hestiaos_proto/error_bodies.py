@@ -32,12 +32,17 @@ _BODY_KEPT = 1024  # how much of an error body its exception keeps, in bytes
 
 
 def error_from_response(
-    status: int, body: bytes, *, retry_after: float | None = None, redactor: Redactor | None = None
+    status: int,
+    body: bytes,
+    *,
+    retry_after: float | None = None,
+    redactor: Redactor | None = None,
+    described: str | None = None,
 ) -> StatusError:
     """The exception for an error response, with whatever could be read from the body kept on it.
 
-    The body is the documented form, a FastAPI server's `{"detail": …}`, or no JSON at all. `redactor` hides what it may
-    repeat of the request.
+    The body is the documented form, a FastAPI server's `{"detail": …}`, or not JSON at all: then `described`, who
+    answered with what, takes the place of its message. `redactor` hides what it may repeat of the request.
     """
     redactor = redactor or Redactor()
     read = _parsed(body)
@@ -47,11 +52,10 @@ def error_from_response(
         body = _written(masked)
     body = redactor.data(body)
     message = said.get("message")
-    if message is None and status not in _EXCEPTIONS:
-        message = f"the server answered with status {status}"
-        if 300 <= status < 400:
-            message += ", a redirect, which is not followed: check the base URL"
-    return _EXCEPTIONS.get(status, ServerError if status >= 500 else StatusError)(
+    kind = _EXCEPTIONS.get(status, ServerError if status >= 500 else StatusError)
+    if message is None:
+        message = _message(kind, status, described, is_json=isinstance(read, dict))
+    return kind(
         message=message,
         trace_id=said.get("trace_id"),
         details=said.get("details"),
@@ -60,6 +64,15 @@ def error_from_response(
         retry_after=retry_after,
         body=body[:_BODY_KEPT],
     )
+
+
+def _message(kind: type[StatusError], status: int, described: str | None, *, is_json: bool) -> str | None:
+    """The message of a response that has none; `None` for the exception's own."""
+    redirect = ", a redirect, which is not followed: check the base URL" if 300 <= status < 400 else ""
+    if described is None or (is_json and status in _EXCEPTIONS):
+        return None if status in _EXCEPTIONS else f"the server answered with status {status}{redirect}"
+    told = f"{kind.default_message}: {described}" if status in _EXCEPTIONS else described
+    return told + (redirect or ("" if is_json else "; is it a HestiaOS server?"))
 
 
 def error_to_wire(error: StatusError) -> dict[str, Any]:

@@ -168,6 +168,10 @@ class AuthenticationFailed(StatusError):
 class RateLimited(StatusError):
     """Too many requests (429); `retry_after` is the wait in seconds that the server asked for, or `None`."""
 
+    def __str__(self) -> str:
+        wait = "" if self.retry_after is None else f"; the server asks to wait {self.retry_after:g} s"
+        return f"{super().__str__()}{wait}"
+
     default_status = 429
     default_code = "RATE_LIMITED"
     default_message = "Too many requests"

@@ -93,7 +93,13 @@ class Operation(Generic[T]):
         """
         if 200 <= response.status < 300 or (response.status == 404 and self.route.absent):
             return self.route.read(response)
-        raise error_from_response(response.status, response.body, retry_after=retry_after, redactor=response.redactor)
+        raise error_from_response(
+            response.status,
+            response.body,
+            retry_after=retry_after,
+            redactor=response.redactor,
+            described=response.describe(),
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The route holds functions, which do not pickle; it is the same in every process.

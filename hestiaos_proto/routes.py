@@ -178,7 +178,9 @@ def _json(read: Callable[[Any], T]) -> Callable[[Response], T]:
         try:
             body = json.loads(response.body)
         except ValueError as error:
-            raise RemoteProtocolError(f"the response's body is no JSON: {error}") from None
+            raise RemoteProtocolError(
+                f"the response's body is not JSON ({error}): {response.describe()}; is it a HestiaOS server?"
+            ) from None
         return read(body)
 
     return read_response
@@ -186,7 +188,7 @@ def _json(read: Callable[[Any], T]) -> Callable[[Response], T]:
 
 def _object(body: Any) -> dict[str, Any]:
     if type(body) is not dict:
-        raise RemoteProtocolError("the response's JSON is no object")
+        raise RemoteProtocolError("the response's JSON is not an object")
     return body
 
 
@@ -202,9 +204,10 @@ def _object_or_none(response: Response) -> dict[str, Any] | None:
 
 def _stream(response: Response) -> RunStream:
     if response.stream is None:
-        kind = response.redactor.text(response.headers.get("content-type", "")) or "of no content type"
-        quoted = response.redactor.quote(response.body)
-        raise RemoteProtocolError(f"an event stream was asked for, the response is {kind}: {quoted}")
+        told = response.describe()
+        if response.content_type.endswith("json"):
+            told += f" and {response.content_type} ({response.redactor.quote(response.body)})"
+        raise RemoteProtocolError(f"an event stream was asked for: {told}")
     return response.stream
 
 

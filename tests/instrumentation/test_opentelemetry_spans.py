@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-EXAMPLE = Path(__file__).with_name("opentelemetry_spans.py")
+EXAMPLE = Path(__file__).parents[2] / "examples" / "opentelemetry_spans.py"
 # The loop over selectors has no hooks; the in-process transport is httpx's.
 BINDINGS_WITH_HOOKS = [each for each in BINDINGS if each.remote and each.name != "selectors"]
 

@@ -87,7 +87,8 @@ def test_a_duplicate_has_its_response_too(example: errors.HestiaError) -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda error: type(error).__name__)
 def test_str_is_the_code_in_brackets_and_the_message(example: errors.HestiaError) -> None:
     assert str(example).startswith(f"[{example.code}] {example.message}")
-    assert isinstance(example, errors.GovernanceBlock) or str(example) == f"[{example.code}] {example.message}"
+    told_more = (errors.GovernanceBlock, errors.RateLimited)
+    assert isinstance(example, told_more) or str(example) == f"[{example.code}] {example.message}"
 
 
 def test_the_documented_constructor_of_governance_block() -> None:
@@ -96,6 +97,12 @@ def test_the_documented_constructor_of_governance_block() -> None:
     assert str(error) == "[GOVERNANCE_BLOCK] Request blocked by governance: trace t-1"
     assert errors.GovernanceBlock().trace_id is None
     assert str(errors.GovernanceBlock()) == "[GOVERNANCE_BLOCK] Request blocked by governance"
+
+
+def test_too_many_requests_says_how_long_to_wait() -> None:
+    assert str(errors.RateLimited(retry_after=1.5)) == (
+        "[RATE_LIMITED] Too many requests; the server asks to wait 1.5 s"
+    )
 
 
 def test_a_block_says_which_rule_it_was_and_why() -> None:

@@ -376,7 +376,7 @@ def test_an_object_is_handed_on(name: str) -> None:
     body = {"a": [1, None]}
     assert ROUTES[name].write(body) is body
     assert read(name, b'{"a": [1, null]}') == body
-    with pytest.raises(RemoteProtocolError, match="the response's JSON is no object"):
+    with pytest.raises(RemoteProtocolError, match="the response's JSON is not an object"):
         read(name, b"[]")
 
 
@@ -400,7 +400,10 @@ def test_a_404_is_no_trace() -> None:
 
 @pytest.mark.parametrize(
     ("body", "told"),
-    [(b"", r"the response \(202\) has no body where JSON belongs"), (b"{", "the response's body is no JSON: .*line 1")],
+    [
+        (b"", r"the response \(202\) has no body where JSON belongs"),
+        (b"{", r"the response's body is not JSON \(.*line 1"),
+    ],
 )
 def test_no_json_where_it_belongs(body: bytes, told: str) -> None:
     with pytest.raises(RemoteProtocolError, match=told):
@@ -415,8 +418,10 @@ def test_a_stream_is_its_result_and_anything_else_is_quoted() -> None:
     page.receive_data(b"<p>hunter2")
     with pytest.raises(RemoteProtocolError) as caught:
         ROUTES["run_stream"].read(page)
-    assert caught.value.message == ("an event stream was asked for, the response is text/html; charset=***: '<p>***'")
-    with pytest.raises(RemoteProtocolError, match="the response is of no content type: 'x'"):
+    assert caught.value.message == (
+        "an event stream was asked for: the server answered with status 200 and text/html ('<p>***')"
+    )
+    with pytest.raises(RemoteProtocolError, match=r"status 200 and no content type \('x'\)"):
         read("run_stream", b"x", redactor=Redactor("hunter2"))
 
 

@@ -183,7 +183,7 @@ class TestStatuses:
         connection = listening()
         _, error = fails(connection, response(b"<html>login", "Content-Type: text/html"))
         assert isinstance(error, RemoteProtocolError)
-        assert "text/html: '<html>login'" in error.message
+        assert "and text/html ('<html>login')" in error.message
         assert connection.reusable
 
     def test_a_body_that_does_not_fit(self) -> None:

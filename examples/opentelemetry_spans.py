@@ -1,6 +1,6 @@
 """One OpenTelemetry span for each call, its repeats inside, that ends when the call does, a stream's with the stream.
 
-python opentelemetry_spans.py http://localhost:8000
+Usage: python opentelemetry_spans.py http://localhost:8000
 
 OpenTelemetry's own instrumentation of httpx has a span for each request, which ends at the head of its response.
 """
@@ -11,8 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
-from hestiaos import Client, HestiaError, StreamEvent
-from hestiaos_proto import CallInfo, Hooks, RequestInfo, ResponseInfo
+from hestiaos import CallInfo, Client, HestiaError, Hooks, RequestInfo, ResponseInfo, StreamEvent
 
 
 def span_hooks(tracer: Tracer) -> Hooks:
@@ -54,7 +53,8 @@ def span_hooks(tracer: Tracer) -> Hooks:
 
 
 if __name__ == "__main__":
+    url = sys.argv[1] if sys.argv[1:] else sys.exit(__doc__)
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
-    with Client(sys.argv[1], hooks=span_hooks(provider.get_tracer("example"))) as client:
+    with Client(url, hooks=span_hooks(provider.get_tracer("example"))) as client:
         list(client.run_stream("create a report"))
