@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shutil
@@ -104,22 +105,28 @@ def test_the_extras_that_a_page_names(page: Path) -> None:
         assert set(named.split(",")) <= set(extras), named
 
 
-def compared() -> list[list[str]]:
-    """The rows of docs/comparison.md whose command is the program that compares."""
-    source = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
-    rows = [re.findall(r"`([^`]+)`", line) for line in source.splitlines() if line.startswith("| `")]
-    return [row for row in rows if row[0].startswith("python examples/comparison.py ")]
+COMPARED = re.findall(
+    r"^`python (examples/comparison\.py \S+)`\n\n```text\n(.*?)```",
+    (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8"),
+    re.DOTALL | re.MULTILINE,
+)
 
 
-@pytest.mark.parametrize("row", compared(), ids=lambda row: row[0].rpartition(" ")[2])
-def test_a_row_of_the_comparison(row: list[str]) -> None:
-    command = [sys.executable, *row[0].split()[1:]]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
-    outcomes = [line.split(maxsplit=1)[1] for line in printed.splitlines()]
-    assert len(outcomes) == len(row[1:])
-    for outcome, cell in zip(outcomes, row[1:], strict=True):
-        assert outcome in (cell, "not installed")  # the peers, where they are not
-    assert outcomes[0] == row[1]
+@pytest.mark.parametrize(("command", "shown"), COMPARED, ids=[command.split()[1] for command, _ in COMPARED])
+def test_a_comparison(command: str, shown: str) -> None:
+    environ = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    ended = subprocess.run([sys.executable, *command.split()], cwd=ROOT, capture_output=True, check=True, env=environ)
+    ours, *theirs = ended.stdout.decode().splitlines()
+    assert ours == shown.splitlines()[0]
+    for peer, line in zip(theirs, shown.splitlines()[1:], strict=True):
+        assert peer == line or peer.endswith(" not installed")
+
+
+def test_every_comparison_is_shown() -> None:
+    cases = re.findall(
+        r'^    "([\w-]+)": ', (ROOT / "examples" / "comparison.py").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert [command.split()[1] for command, _ in COMPARED] == cases
 
 
 def test_each_benchmark_that_is_named_is_there() -> None:
