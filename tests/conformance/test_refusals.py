@@ -103,7 +103,10 @@ def call(session: Session) -> None:
 
 
 def read(session: Session) -> None:
-    assert session.stream("x").next().type == "start"
+    events, error = session.stream("x").read()
+    if error is not None:
+        raise error
+    assert events[-1].type == "done"
 
 
 @fault(ROW)
