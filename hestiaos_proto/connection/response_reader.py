@@ -16,6 +16,7 @@ from hestiaos_proto.errors import RemoteProtocolError
 __all__ = ["ResponseReader"]
 
 _FIRST = b"HTTP/"
+_LAST_CHUNK = b"0\r\n\r\n"  # without trailers, and with nothing after it
 
 
 class ResponseReader:
@@ -80,6 +81,10 @@ class ResponseReader:
     def _read_chunks(self, data: bytes) -> Iterator[PlainHead | h11.Response | bytes]:
         yield from self._chunks.decode(data)
         if self._chunks.rest is None:
+            return
+        if self._chunks.rest == _LAST_CHUNK and self._head is not None:
+            self.keep_alive = self._head.keep_alive
+            yield b""
             return
         yield from self._read_by_h11(self._head_data + self._chunks.rest)
         if not data:

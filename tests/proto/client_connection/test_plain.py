@@ -32,14 +32,25 @@ def test_a_plain_response() -> None:
     assert not by_h11(connection)
 
 
-def test_a_stream_in_plain_chunks_up_to_the_last_one() -> None:
-    for pieces in ([STREAM_HEAD, *map(chunks, payloads())], [STREAM_HEAD + chunks(*payloads())]):
-        connection = listening()
-        assert receive(connection, *pieces) == EVENTS
-        assert not by_h11(connection)
-        receive(connection, b"0\r\n\r\n")
-        assert by_h11(connection)
-        assert connection.reusable
+@pytest.mark.parametrize("pieces", [[STREAM_HEAD, *map(chunks, payloads())], [STREAM_HEAD + chunks(*payloads())]])
+@pytest.mark.parametrize(
+    ("end", "plain"),
+    [([b"0\r\n\r\n"], True), ([b"0\r\n", b"\r\n"], False), ([b"0\r\nX: y\r\n\r\n"], False), ([b"00\r\n\r\n"], False)],
+)
+def test_a_stream_in_plain_chunks(pieces: list[bytes], end: list[bytes], plain: bool) -> None:
+    connection = listening()
+    assert receive(connection, *pieces) == EVENTS
+    assert not by_h11(connection)
+    receive(connection, *end)
+    assert by_h11(connection) is not plain
+    assert connection.reusable
+
+
+def test_what_comes_after_a_last_chunk_is_h11_s() -> None:
+    connection = listening()
+    receive(connection, STREAM_HEAD, chunks(*payloads()), b"0\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert by_h11(connection)
+    assert not connection.reusable
 
 
 @pytest.mark.parametrize(
