@@ -1,7 +1,7 @@
 """The HestiaOS protocol: what to send, and what arrives means. No I/O, no clock, no randomness, no event loop.
 
 Every machine has the same three verbs. `receive_data(data)` takes what arrived, in whatever pieces, `b""` at the end;
-`events()` iterates over what can be had of it now, and raises a fault behind everything that came whole before it;
+`events()` iterates over what can be had of it now, and raises a fault after everything that came whole before it;
 `send(…)` returns what to put on the wire. A machine that has failed raises the same error again.
 """
 

@@ -22,14 +22,17 @@ from hestiaos_proto import (
     ConnectionLost,
     GovernanceBlock,
     HestiaError,
+    Hooks,
     InvalidInput,
     LocalProtocolError,
     NotFound,
     RateLimited,
     RemoteProtocolError,
+    RequestInfo,
     Response,
     ResponseInfo,
     RunStream,
+    Runtime,
     Send,
     ServerError,
     StatusError,
@@ -54,6 +57,7 @@ from tests.support.flows import (
     Reply,
     runtime,
     status,
+    stream_head,
 )
 
 T = TypeVar("T")
@@ -720,6 +724,63 @@ class TestTheErrorsResponse:
         told = pickle.dumps(error)
         assert b"hunter2" not in told
         assert code == 200 or b"4711" not in told
+
+
+class TestObserver:
+    """Whoever observes a call is told of each step as it is taken; test_hooks has the rest."""
+
+    def test_a_call_with_every_kind_of_step(self, clock) -> None:
+        stale, fault = ConnectionLost("closed"), ConnectFailed("refused")
+        stale.stale = True
+        heard = Heard()
+        replies = [stale, status(503, retry_after="2"), fault, status(200, HEALTH_RESULT, x_request_id="r-1")]
+        drive = Drive(operations.health(), *replies, clock=clock, hooks=(heard.hooks,), api_key="hunter2")
+        (refusal,) = [error for what, error, *_ in heard.told if what == "retry" and isinstance(error, StatusError)]
+        requests = [RequestInfo.of(send.request, send.redactor) for send in drive.sends]
+        assert heard.told == [
+            ("request", 0, requests[0]),
+            ("retry", stale, 0.0),
+            ("request", 1, requests[1]),
+            ("response", 503),
+            ("retry", refusal, 2.0),
+            ("request", 2, requests[2]),
+            ("retry", fault, 0.5),
+            ("request", 3, requests[3]),
+            ("response", 200),
+            ("end", None),
+        ]
+        assert requests[0].headers["Authorization"] == "Bearer ***"
+        assert drive.result.status == "ok"
+        assert (heard.calls[0].operation, heard.calls[0].seconds) == ("health", 2.5)
+
+    def test_the_end_of_a_call_that_fails(self) -> None:
+        heard = Heard()
+        drive = Drive(operations.run("x"), status(500), hooks=(heard.hooks,))
+        assert drive.error is not None
+        assert heard.ends == [drive.error]
+
+    def test_a_streams_end_is_not_the_flows_to_tell(self) -> None:
+        heard = Heard()
+        assert isinstance(Drive(operations.run_stream("x"), stream_head, hooks=(heard.hooks,)).result, RunStream)
+        assert heard.names == ["request", "response"]
+
+    def test_there_is_one_for_hooks_or_for_a_log(self) -> None:
+        class Log:
+            def isEnabledFor(self, level: int, /) -> bool:  # noqa: N802 - the standard library's name
+                return level >= 20
+
+            def log(self, level: int, message: str, /, *args: object) -> None:
+                lines.append(message % args)
+
+        lines: list[str] = []
+        assert Drive(operations.run("x"), status(500)).observer is None
+        assert Drive(operations.run("x"), status(500), hooks=(Hooks(),)).observer is not None
+        assert Drive(operations.run("x"), status(500), options={"hooks": Hooks()}).observer is not None
+        assert lines == []
+        assert Drive(operations.run("x"), status(500), logger=Log()).observer is not None
+        assert lines == ["run: failed after 0.000 s: [HTTP_500] the server answered with status 500"]
+        assert runtime().logger is None
+        assert Runtime(lambda: 0.0, lambda: 0.0, Fixed(0.5)).logger is None
 
 
 class TestSendsResponse:

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import pytest
 
 from hestiaos_proto import Hooks
+from hestiaos_proto.api_keys import key_digest
 from tests.support.flows import HEALTH_RESULT, Heard
-from tests.support.least_clients import AsyncClient, Client
+from tests.support.least_clients import AsyncClient, Client, Executor
 
 ROOT = Path(__file__).parents[2]
 KEY = "hunter2-4711"
@@ -221,6 +222,39 @@ class TestCopies:
     def test_a_subclass_with_the_same_arguments_keeps_its_own(self, kind: Any) -> None:
         twin = copy.copy(OWN[kind]("http://h", KEY))
         assert (type(twin), twin.tag, twin.config.base_url) == (OWN[kind], "own", "http://h")
+
+
+@both
+def test_a_key_that_only_the_environment_knows(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = f"only the environment of {kind.__name__} knows".replace(" ", "-")
+    data = pickle.dumps(kind("http://h", KEY)).replace(key_digest(KEY).encode(), key_digest(key).encode())
+    for environ in ({}, {"HESTIAOS_API_KEY": "another"}):
+        monkeypatch.setattr(kind, "_environ", environ)
+        with pytest.raises(ValueError, match="set HESTIAOS_API_KEY"):
+            pickle.loads(data)
+    monkeypatch.setattr(kind, "_environ", {"HESTIAOS_API_KEY": key})
+    assert pickle.loads(data).config.api_key == key
+
+
+class WithCell(Client):
+    """Its constructor uses `super()`, and so has `__class__` among its locals."""
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 30.0,
+        retries: int = 3,
+        deadline: float | None = None,
+        headers: Any = None,
+        strict: bool = True,
+    ) -> None:
+        self.executor = Executor(super()._configure(locals()))
+        self._serve(self.executor)
+
+
+def test_a_constructor_that_uses_super() -> None:
+    assert copy.copy(WithCell("http://h", KEY)).config.base_url == "http://h"
 
 
 class OwnClient(Client):

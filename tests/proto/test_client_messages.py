@@ -217,6 +217,7 @@ class TestInfo:
         response = Response(201, [(b"X-A", b"1"), (b"x-a", b"2"), (b"X-Request-Id", b"r-1")])
         assert response.info == ResponseInfo(201, {"x-a": "1, 2", "x-request-id": "r-1"}, "r-1")
         assert Response(201, []).info.request_id is None
+        assert repr(response.info) == "ResponseInfo(status=201, request_id='r-1')"
 
     def test_it_is_redacted(self) -> None:
         response = Response(200, [(b"X-A", b"a hunter2"), (b"hunter2", b"1")], redactor=Redactor("hunter2"))

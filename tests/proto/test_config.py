@@ -12,7 +12,7 @@ import attrs
 import httpx
 import pytest
 
-from hestiaos_proto import Config
+from hestiaos_proto import Config, __version__
 from hestiaos_proto.config import MAX_HEAD_SIZE, check_idempotency_key, seconds
 
 
@@ -414,9 +414,16 @@ class TestForCall:
 
     def test_user_agent_and_accept_encoding_can_be_replaced(self) -> None:
         sent = Config().for_call(headers={"user-agent": "mine"}).common_headers
-        assert {name.lower(): value for name, value in sent.items()} == {
-            "user-agent": "mine",
-            "accept-encoding": "gzip, deflate",
+        assert sent == {"user-agent": "mine", "Accept-Encoding": "gzip, deflate"}
+        sent = Config().for_call(headers={"ACCEPT-ENCODING": "gzip"}).common_headers
+        assert sent == {"User-Agent": f"hestiaos-sdk/{__version__}", "ACCEPT-ENCODING": "gzip"}
+
+    def test_every_request_has_the_key_and_the_headers_that_were_given(self) -> None:
+        assert Config(api_key="k", headers={"X-A": "1"}).common_headers == {
+            "User-Agent": f"hestiaos-sdk/{__version__}",
+            "Accept-Encoding": "gzip, deflate",
+            "X-A": "1",
+            "Authorization": "Bearer k",
         }
 
 

@@ -44,7 +44,7 @@ async def read(reader: Reader) -> list[str]:
     return [event.type async for event in reader]
 
 
-def test_the_events_come_in_their_order_and_the_connection_ends_behind_them() -> None:
+def test_the_events_come_in_their_order_and_the_connection_ends_after_them() -> None:
     reader = Reader(*PIECES, END)
     assert (reader.text, reader.final) == ("", None)
     assert run(read(reader)) == ["start", "token", "final", "done"]
@@ -132,7 +132,7 @@ def test_leaving_the_block_ends_the_connection() -> None:
         next(anext(reader).__await__())
 
 
-def test_nothing_is_received_behind_the_end() -> None:
+def test_nothing_is_received_after_the_end() -> None:
     reader = Reader(*PIECES, END)
     run(reader._end())
     assert run(read(reader)) == []
@@ -140,7 +140,7 @@ def test_nothing_is_received_behind_the_end() -> None:
 
 
 class TestSync:
-    def test_the_events_come_in_their_order_and_the_connection_ends_behind_them(self) -> None:
+    def test_the_events_come_in_their_order_and_the_connection_ends_after_them(self) -> None:
         reader = SyncReader(*PIECES, END)
         assert (reader.text, reader.final) == ("", None)
         assert [event.type for event in reader] == ["start", "token", "final", "done"]
@@ -242,7 +242,7 @@ class TestSync:
         assert next(Noted(*PIECES)) == StreamEvent("start")
         assert len(ends) == 1
 
-    def test_nothing_is_received_behind_the_end(self) -> None:
+    def test_nothing_is_received_after_the_end(self) -> None:
         reader = SyncReader(*PIECES, END)
         reader._end()
         assert list(reader) == []
@@ -432,6 +432,9 @@ class TestStates:
         error = fails(kind, stream)
         lengths = [len(list(traceback.walk_tb(fails(kind, stream).__traceback__))) for _ in range(5)]
         assert len(set(lengths)) == 1
+        assert "events" in [
+            frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)
+        ]  # where it broke
         assert (error.__context__, error.__cause__) == (None, None)
 
     def test_it_is_complete_once_the_response_has_ended_after_done(self, kind: str) -> None:
