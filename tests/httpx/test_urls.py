@@ -21,7 +21,7 @@ from tests.support.peer import Peer
 from tests.support.steps import send
 
 ONE = httpx.Limits(max_connections=1)
-NO_HOSTS = ["http://999.1.1.1:80", "http://xn--zz99999", "http://a..b", f"http://{'a' * 64}.com"]
+NO_HOSTS = ["http://999.1.1.1:81", "http://xn--zz99999", "http://a..b", f"http://{'a' * 64}.com"]
 NO_URLS = [b"http://xn--zz99999/", b"//[::x]/", b"mailto:x", b"http://999.1.1.1/", b"/" + b"x" * 65530, b"aaa:b"]
 KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
 
