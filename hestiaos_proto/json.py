@@ -15,11 +15,13 @@ from math import isfinite
 from typing import Any
 
 try:
+    from msgspec import DecodeError as _FastDecodeError
     from msgspec.json import Decoder as _FastDecoder
 except ImportError:  # the `speed` extra is not installed
     _read_fast: Callable[[bytes], Any] | None = None
 else:
-    _read_fast = _FastDecoder().decode
+    # An older one than the extra asks for is not used: before 0.21 its errors are not `ValueError`s.
+    _read_fast = _FastDecoder().decode if issubclass(_FastDecodeError, ValueError) else None
 
 __all__ = [
     "MAX_DEPTH",
