@@ -21,9 +21,10 @@ class FailingGroup(click.Group):
         try:
             return super().invoke(ctx)
         except HestiaError as error:
-            trace = f" (trace {error.trace_id})" if error.trace_id else ""
+            told = str(error)
+            trace = f" (trace {error.trace_id})" if error.trace_id and error.trace_id not in told else ""
             hint = f": {_NO_SERVER}" if isinstance(error, ConnectFailed) else ""
-            raise Failure(f"{error}{trace}{hint}") from error
+            raise Failure(f"{told}{trace}{hint}") from error
         except BrokenPipeError:  # `hestiaos … | head`: click ends quietly
             raise
         except OSError as error:  # a port in use, a file that cannot be read

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from hestiaos import GovernanceBlock
-from tests.support.bindings import KEY
 from tests.support.over_httpx import GOOD_TYPES, Way, use, ways
-from tests.support.peer import Peer, send
+from tests.support.peer import Peer
+from tests.support.sessions import KEY
+from tests.support.steps import send
 from tests.support.wire import response
 
 instrumentation = pytest.importorskip("opentelemetry.instrumentation.httpx")

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from hestiaos import ConnectFailed
-from tests.support.bindings import BINDINGS, KEY
+from tests.support.bindings import BINDINGS
 from tests.support.over_httpx import GOOD_TYPES
-from tests.support.peer import PATIENCE, Connection, Peer, send, silence
+from tests.support.peer import Connection, Peer
 from tests.support.ports import unused_url
+from tests.support.sessions import KEY
+from tests.support.steps import PATIENCE, send, silence
 from tests.support.wire import GOOD_EVENTS, LAST_CHUNK, STREAM_HEAD, chunk, event, response
 
 pytest.importorskip("opentelemetry.sdk")

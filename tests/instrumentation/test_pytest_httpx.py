@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from hestiaos import TimedOut
-from tests.support.bindings import KEY
 from tests.support.over_httpx import GOOD_TYPES, Way, use, ways
 from tests.support.peer import Peer
+from tests.support.sessions import KEY
 from tests.support.wire import GOOD_EVENTS, RUN, event
 
 pytest_httpx = pytest.importorskip("pytest_httpx")

@@ -12,8 +12,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from hestiaos import GovernanceBlock
-from tests.support.bindings import KEY, HttpxAsyncio, HttpxSync, HttpxTrio
+from tests.support.bindings import HttpxAsyncio, HttpxSync, HttpxTrio
 from tests.support.over_httpx import GOOD_TYPES, use
+from tests.support.sessions import KEY
 from tests.support.wire import GOOD_EVENTS, RUN, event, events
 
 URL = "http://hestiaos.test"

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from hestiaos import GovernanceBlock
-from tests.support.bindings import KEY
 from tests.support.over_httpx import GOOD_TYPES, Way, use, ways
-from tests.support.peer import Peer, send
+from tests.support.peer import Peer
+from tests.support.sessions import KEY
+from tests.support.steps import send
 from tests.support.wire import response
 
 vcr = pytest.importorskip("vcr")
