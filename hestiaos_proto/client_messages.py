@@ -107,12 +107,13 @@ class Response:
         redact = self.redactor.text
         return ResponseInfo(self.status, {redact(name): redact(value) for name, value in self.headers.items()})
 
-    def describe(self) -> str:
-        """Who answered, and with what, for an error's message. JSON is not quoted: it may hold a secret."""
+    def describe(self, *, quoted: bool = True) -> str:
+        """Who answered, and with what, for an error's message; JSON is never `quoted`: it may hold a secret."""
         told = f"{self.redactor.text(self.url) or 'the server'} answered with status {self.status}"
         kind = self.redactor.text(self.headers.get("content-type", "")).partition(";")[0].strip()  # as it was sent
         if self._body and not self.content_type.endswith("json"):
-            told += f" and {kind or 'no content type'} ({self.redactor.quote(self._body)})"
+            told += f" and {kind or 'no content type'}"
+            told += f" ({self.redactor.quote(self._body)})" if quoted else ""
         return told
 
     def retry_after(self, now: float | None = None) -> float | None:

@@ -169,8 +169,8 @@ def _no_fields(result: object) -> dict[str, Any]:
     return {}
 
 
-def _json(read: Callable[[Any], T]) -> Callable[[Response], T]:
-    """Read the body as JSON, then that."""
+def _json(read: Callable[[Any], T], *, quoted: bool = True) -> Callable[[Response], T]:
+    """Read the body as JSON, then that. What is not JSON is `quoted` where it cannot be a secret."""
 
     def read_response(response: Response) -> T:
         if not response.body:
@@ -178,8 +178,9 @@ def _json(read: Callable[[Any], T]) -> Callable[[Response], T]:
         try:
             body = json.loads(response.body)
         except ValueError as error:
+            told = response.describe(quoted=quoted)
             raise RemoteProtocolError(
-                f"the response's body is not JSON ({error}): {response.describe()}; is it a HestiaOS server?"
+                f"the response's body is not JSON ({error}): {told}; is it a HestiaOS server?"
             ) from None
         return read(body)
 
@@ -253,7 +254,12 @@ _TABLE: tuple[Route[Any], ...] = (
     Route("system_config", "GET", "/api/system/config", read=_json(_object)),
     Route("system_metrics", "GET", "/api/system/metrics", **_of(SystemMetrics)),
     Route(
-        "get_secret", "GET", "/api/secrets/{key}", result=str, read=_json(_secret), write=lambda value: {"value": value}
+        "get_secret",
+        "GET",
+        "/api/secrets/{key}",
+        result=str,
+        read=_json(_secret, quoted=False),
+        write=lambda value: {"value": value},
     ),
     Route("set_secret", "POST", "/api/secrets", _SET_SECRET, result=object, read=_nothing, write=_no_fields),
     Route("delete_secret", "DELETE", "/api/secrets/{key}", result=object, read=_nothing, write=_no_fields),

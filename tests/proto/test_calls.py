@@ -777,8 +777,8 @@ class TestObserver:
         assert Drive(operations.run("x"), status(500), hooks=(Hooks(),)).observer is not None
         assert Drive(operations.run("x"), status(500), options={"hooks": Hooks()}).observer is not None
         assert lines == []
-        assert Drive(operations.run("x"), status(500), logger=Log()).observer is not None
-        assert lines == ["run: failed after 0.000 s: [HTTP_500] the server answered with status 500"]
+        assert Drive(operations.run("x"), status(500, {"message": "no"}), logger=Log()).observer is not None
+        assert lines == ["run: failed after 0.000 s: [HTTP_500] no"]
         assert runtime().logger is None
         assert Runtime(lambda: 0.0, lambda: 0.0, Fixed(0.5)).logger is None
 

@@ -349,6 +349,14 @@ class TestRead:
             operations.get_secret("k").read(response(200, body))
         assert "4711" not in str(caught.value)
 
+    @pytest.mark.parametrize("kind", [b"text/plain", b"application/json", b""], ids=["text", "JSON", "none"])
+    def test_a_secret_that_is_not_json_is_not_quoted(self, kind: bytes) -> None:
+        with pytest.raises(RemoteProtocolError, match="the response's body is not JSON") as caught:
+            operations.get_secret("k").read(response(200, b"4711 hunter2", [(b"content-type", kind)]))
+        assert "4711" not in f"{caught.value!r} {vars(caught.value)}"
+        with pytest.raises(RemoteProtocolError, match=r"text/html \('<html>'\); is it a HestiaOS server"):
+            operations.health().read(response(200, b"<html>", [(b"content-type", b"text/html")]))
+
     def test_404_is_none_for_governance_trace_and_not_found_for_everything_else(self) -> None:
         assert operations.governance_trace("c").read(response(404, b"<html>")) is None
         for operation, _ in list(RESULTS.values())[:-2]:
