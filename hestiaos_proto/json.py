@@ -107,11 +107,16 @@ def depth(data: bytes) -> int:
 
 def unclosed(data: bytes) -> int:
     """How many more arrays and objects a part of a JSON text opens than it closes."""
-    return sum(_brackets(data))
+    opened, closed = data.count(b"{") + data.count(b"["), data.count(b"}") + data.count(b"]")
+    if b'"' in data and (opened or closed):  # some may be in strings
+        return sum(_brackets(data))
+    return opened - closed
 
 
 def ends_in_string(data: bytes) -> bool:
     """Whether a part of a JSON text ends inside a string."""
+    if b"\\" not in data:
+        return data.count(b'"') % 2 == 1
     return any(string["end"] is None for string in _STRING.finditer(data))
 
 

@@ -1,114 +1,26 @@
 """Server-sent events, by the WHATWG HTML standard, section 9.2 "Server-sent events".
 
-`LineDecoder` turns bytes into lines, `SSEDecoder` lines into events; `encode_event` and `encode_comment` are the
-server's side.
+The streams of runs are *not* read here: `RunStream` differs from the standard, because the 1.0 contract froze
+`line.split("data:", 1)[1].strip()` as the way to a payload. There each `data` line that completes a JSON object is an
+event, with or without a blank line after it, and the lines of an object that is not complete are joined. White space
+before the field's name is tolerated, an empty payload is no event, the payload alone says the event's type, and a last
+line counts though it has no line end. Here a blank line ends an event and nothing else does, whatever its data is.
+
+`SSEDecoder` reads any event stream; `encode_event` and `encode_comment` are the server's side.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 
 from attrs import frozen
 
-from hestiaos_proto.errors import LocalProtocolError, RemoteProtocolError
+from hestiaos_proto.errors import RemoteProtocolError
+from hestiaos_proto.lines import MAX_EVENT_SIZE, LineDecoder
 
-__all__ = ["MAX_EVENT_SIZE", "LineDecoder", "SSEDecoder", "ServerSentEvent", "encode_comment", "encode_event"]
+__all__ = ["MAX_EVENT_SIZE", "SSEDecoder", "ServerSentEvent", "encode_comment", "encode_event"]
 
-MAX_EVENT_SIZE = 16 * 1024 * 1024
-"""How large one event, and so one line, may grow by default, in bytes."""
-
-_LF, _CR = b"\n\r"  # as numbers, in which form a byte is looked at in a quarter of the time
-_BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 4300  # Python's own bound on turning digits into a number in reasonable time
-
-
-class LineDecoder:
-    """Bytes to lines: they end at CR, LF or CRLF and at nothing else, and one leading byte order mark is dropped.
-
-    A line is handed out as soon as its end has come: a CR is not held back to see whether LF follows. What comes
-    after the last line end is `rest`. A line over `max_size` bytes raises `RemoteProtocolError`.
-
-    Lines that came together wait in one of the `blocks`, with their ends, for whoever can read more than one at a time;
-    `error` is what has to be raised behind them.
-    """
-
-    def __init__(self, max_size: int = MAX_EVENT_SIZE) -> None:
-        self._max_size = max_size
-        self.blocks: deque[bytes] = deque()
-        self.error: RemoteProtocolError | None = None
-        self._lines: Iterator[bytes] = iter(())  # of the block that is being read
-        self._partial = bytearray()
-        self._at_start = True
-        self._after_cr = False
-        self._between = False  # the last line has ended, with LF, and what comes next begins one
-        self._closed = False
-
-    @property
-    def rest(self) -> bytes:
-        """The line that has begun and not ended."""
-        return bytes(self._partial).removeprefix(_BOM) if self._at_start else bytes(self._partial)
-
-    def receive_data(self, data: bytes) -> None:
-        """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
-        if self._closed:
-            raise LocalProtocolError("data was received after the end of the stream: use a new decoder for a new one")
-        if not data:
-            self._closed = True
-        elif self._between and data[-1] == _LF:
-            self.blocks.append(data)
-        elif self.error is None:
-            self._cut(data)
-
-    def events(self) -> Iterator[bytes]:
-        """The lines that are complete, without their ends."""
-        while True:
-            yield from self._lines
-            if not self.blocks:
-                break
-            self._lines = iter(self.split(self.blocks.popleft()))
-        if self.error is not None:
-            raise self.error
-
-    def split(self, block: bytes) -> list[bytes]:
-        """The lines of a block, without their ends, up to one that is too long, which is the `error` then."""
-        # bytes.splitlines knows CR, LF and CRLF only, which is the standard's rule; str.splitlines knows more.
-        lines = block.splitlines()
-        if len(block) > self._max_size:
-            for count, line in enumerate(lines):
-                if len(line) > self._max_size:
-                    self.blocks.clear()
-                    self._fail()
-                    return lines[:count]
-        return lines
-
-    def _cut(self, data: bytes) -> None:
-        if self._after_cr and data[0] == _LF:  # the second half of a CRLF
-            data = data[1:]
-            self._after_cr = False
-            if not data:
-                return
-        self._after_cr = data[-1] == _CR
-        self._between = data[-1] == _LF
-        whole = self._after_cr or self._between
-        end = len(data) if whole else max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        if end:
-            block = data[:end]
-            if self._partial:
-                block = b"".join((self._partial, block))
-                self._partial.clear()
-            self.blocks.append(block.removeprefix(_BOM) if self._at_start else block)
-            self._at_start = False
-        if not whole:
-            self._partial += data[end:]
-            bom = len(_BOM) if self._at_start and self._partial.startswith(_BOM) else 0
-            if len(self._partial) - bom > self._max_size:
-                self._fail()
-
-    def _fail(self) -> None:
-        self.error = RemoteProtocolError(f"a line of the event stream is longer than {self._max_size} bytes")
-        self._partial = bytearray()
-        self._between = False
 
 
 @frozen

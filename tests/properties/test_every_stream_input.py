@@ -117,7 +117,7 @@ def test_not_strict(state: StreamState, kind: str) -> None:
 @pytest.mark.parametrize("lost", [None, ConnectionLost("reset"), TimedOut("slow"), RemoteProtocolError("bad chunk")])
 @pytest.mark.parametrize("state", StreamState)
 def test_the_end(state: StreamState, lost: HestiaError | None, strict: bool) -> None:
-    """Behind `done` an end of any kind is one; before it, it is an interruption that says what should have come."""
+    """After `done` an end of any kind is one; before it, it is an interruption that says what should have come."""
     stream = stream_in(state, strict=strict)
     if lost is None:
         stream.receive_data(b"")
@@ -138,15 +138,19 @@ def test_the_end(state: StreamState, lost: HestiaError | None, strict: bool) -> 
 
 
 @pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    "line", [b"", b": heartbeat", b"event: x", b"id: 7", b"retry: 5", b"data:", b"other"], ids=repr
+)
 @pytest.mark.parametrize("state", StreamState)
-def test_a_heartbeat(state: StreamState, strict: bool) -> None:
-    """A heartbeat changes nothing, but that behind `done` it is the end."""
+def test_a_line_that_is_no_part_of_an_event(state: StreamState, line: bytes, strict: bool) -> None:
+    """It changes nothing, but that after `done` it is the end."""
     stream = stream_in(state, strict=strict)
+    assert stream.done == (state is StreamState.DONE)
     assert not stream.finished
-    stream.receive_data(b": heartbeat\n\n")
+    stream.receive_data(line + b"\n\n")
     assert list(stream.events()) == []
     assert stream.finished == (state is StreamState.DONE)
     for kind in HEAD.split():
         stream = stream_in(state, strict=True)
-        stream.receive_data(b": heartbeat\n\n")
+        stream.receive_data(line + b"\n\n")
         assert takes(stream, kind) == (TABLE[state, kind] is not None)

@@ -6,6 +6,8 @@ The model knows where the bytes of an event are enough, and looks the rest up in
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,16 +29,27 @@ from hestiaos_proto.stream import ORDER, StreamState
 
 KNOWN = frozenset().union(*ORDER.values())
 KINDS = st.sampled_from([*sorted(KNOWN), "ping", "", "Start"])
-TEXTS = st.sampled_from(["", "a", '"', "\\", "{", "}}", "é🏠", "\u2028\x85", "a\nb", "data: {}"]) | st.text(max_size=3)
+HALVES = ["\ud83d", "\ude00", "a\ud83d", "\ude00é"]  # of a character
+TEXTS = st.sampled_from(["", "a", '"', "\\", "{", "}}", "é🏠", "\u2028\x85", "a\nb", "data: {}", *HALVES]) | st.text(
+    max_size=3
+)
 DATA = st.just({}) | st.fixed_dictionaries({"text": TEXTS}) | st.just({"text": 1, "x": [{}, "}"]})
 LINE_ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
-HARMLESS = st.sampled_from([b"nonsense", b"\xff\xfe", b"id: 7", b"event: x", b"data:", b"data: \t", b"data"])
+IDLE = st.sampled_from([b"nonsense", b"\xff\xfe", b"id: 7", b"event: x", b"data:", b"data: \t", b"data", b":", b": hi"])
 BAD = st.sampled_from(
     [b"nope", b"[1]", b"1", b"null", b"}", b'{"type":1}', b'{"data":{}}', b'{"type":"token","data":[]}', b'{"type"}']
 )
 FAULTS = st.sampled_from([ConnectionLost, TimedOut, RemoteProtocolError, LocalProtocolError])
 CUTS = st.integers(1, 60)
 WALKS = st.sampled_from([[], ["start"], ["start", "delta"], ["start", "final"], ["start", "token", "error", "done"]])
+
+
+def printable(text: str) -> str:
+    """Surrogate pairs as their characters, lone surrogates as U+FFFD."""
+    pair = re.compile("([\ud800-\udbff])([\udc00-\udfff])")
+    joined = pair.sub(lambda found: chr(0x10000 + (ord(found[1]) - 0xD800) * 0x400 + ord(found[2]) - 0xDC00), text)
+    return re.sub("[\ud800-\udfff]", "\ufffd", joined)
+
 
 Arrived = StreamEvent | None
 """What came whole and was not read yet: an event, or `None` for a payload that is none."""
@@ -50,8 +63,11 @@ class StreamMachine(RuleBasedStateMachine):
         self.state = StreamState.IDLE
         self.arrived: list[Arrived] = []
         self.delivered: list[StreamEvent] = []
-        self.beat = False  # a heartbeat behind `done` has come, and what was before it is read
-        self.beats: list[int] = []  # at which places among the arrived there are heartbeats
+        self.went_on = False  # a line that is no part of an event has come after `done`, and what was before is read
+        self.idle: list[int] = []  # at which places among the arrived there are such lines
+        self.waiting: Iterator[StreamEvent] | None = None
+        self.in_event = False  # a blank line would be the end of the last event's block
+        self.last_byte = b""
         self.ended = False
         self.end_read = False
         self.lost: HestiaError | None = None
@@ -61,7 +77,7 @@ class StreamMachine(RuleBasedStateMachine):
             self.an_event_is_begun(kind, {"text": kind}, lines=False, field=b"data: ")
             self.it_is_finished()
             if beating and kind != "done":
-                self.a_heartbeat_comes()
+                self.an_idle_line_comes(b": heartbeat", b"\n")
 
     def _rest_of(self, event: Arrived, wire: bytes, whole: int) -> None:
         """`wire` is about to come; with its byte number `whole` the JSON object is closed, with the next its line."""
@@ -74,11 +90,18 @@ class StreamMachine(RuleBasedStateMachine):
 
     def _go_on(self, size: int) -> None:
         before, self.at = self.at, min(self.at + size, len(self.wire))
-        self.stream.receive_data(self.wire[before : self.at])
+        self._send(self.wire[before : self.at])
         if before <= self.whole < self.at:
             self.arrived.append(self.event)
+            self.in_event = True
         if self.at == len(self.wire):
+            # CR and LF together are one line end.
+            self.in_event = len(self.wire[self.whole :].splitlines()) < 2
             self._rest_of(None, b"", 0)
+
+    def _send(self, data: bytes) -> None:
+        self.stream.receive_data(data)
+        self.last_byte = data[-1:]
 
     # What a server does.
 
@@ -99,7 +122,8 @@ class StreamMachine(RuleBasedStateMachine):
 
     def _begin_event(self, event: StreamEvent, line_end: bytes, lines: bool, field: bytes, blank: bytes) -> None:
         # One element a line: each a data line of its own, which LF joins again.
-        payload = json.dumps(event.to_wire(), ensure_ascii=False, indent=1 if lines else None)
+        text = event.data.get("text")
+        payload = json.dumps(event.to_wire(), ensure_ascii=text in HALVES, indent=1 if lines else None)
         body = line_end.join(field + line.encode() for line in payload.split("\n"))
         self._rest_of(event, body + line_end + blank, len(body))
         self._go_on(1)
@@ -121,30 +145,42 @@ class StreamMachine(RuleBasedStateMachine):
             self.arrived.append(self.event)
         elif b"{" in self.wire[: self.at]:
             self.arrived.append(None)
-        self.stream.receive_data(b"\n\n")
+        else:
+            self.idle.append(len(self.arrived))
+        self._send(b"\n\n")
+        self.in_event = False
         self._rest_of(None, b"", 0)
 
     @precondition(lambda self: not self.ended and not self.wire)
     @rule(payload=BAD, line_end=LINE_ENDS)
     def a_bad_payload_comes(self, payload: bytes, line_end: bytes) -> None:
-        self.stream.receive_data(b"data: " + payload + line_end)
+        self._send(b"data: " + payload + line_end)
         self.arrived.append(None)
 
     @precondition(lambda self: not self.ended and not self.wire)
-    @rule(line=HARMLESS, line_end=LINE_ENDS)
-    def a_harmless_line_comes(self, line: bytes, line_end: bytes) -> None:
-        self.stream.receive_data(line + line_end)
+    @rule(line=IDLE, line_end=LINE_ENDS)
+    def an_idle_line_comes(self, line: bytes, line_end: bytes) -> None:
+        self._send(line + line_end)
+        self.idle.append(len(self.arrived))
 
     @precondition(lambda self: not self.ended and not self.wire)
     @rule(line_end=LINE_ENDS)
     def a_blank_line_comes(self, line_end: bytes) -> None:
-        self.stream.receive_data(line_end)
+        if not (line_end == b"\n" and self.last_byte == b"\r"):  # or it is the second half of a line end
+            if not self.in_event:
+                self.idle.append(len(self.arrived))
+            self.in_event = False
+        self._send(line_end)
 
-    @precondition(lambda self: not self.ended and not self.wire)
-    @rule()
-    def a_heartbeat_comes(self) -> None:
-        self.stream.receive_data(b": heartbeat\n\n")
-        self.beats.append(len(self.arrived))
+    @precondition(lambda self: not self.ended and not self.wire and self.last_byte != b"\r")
+    @rule(texts=st.lists(TEXTS, min_size=2, max_size=70), kind=KINDS, last=st.booleans())
+    def several_events_come_together(self, texts: list[str], kind: str, last: bool) -> None:
+        events = [StreamEvent("token", {"text": text}) for text in texts]
+        if last:
+            events.append(StreamEvent(kind))  # type: ignore[arg-type]  # any type
+        self._send(b"".join(b"data: " + json.dumps(event.to_wire()).encode() + b"\n\n" for event in events))
+        self.arrived += events
+        self.in_event = False
 
     # What a network does.
 
@@ -156,7 +192,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.ended and self.raised is None)
     @rule(data=st.sampled_from([b"", b"\n", b"data: {}\n"]))
-    def something_comes_behind_the_end(self, data: bytes) -> None:
+    def something_comes_after_the_end(self, data: bytes) -> None:
         with pytest.raises(LocalProtocolError, match="after the end of the stream"):
             self.stream.receive_data(data)
 
@@ -178,9 +214,17 @@ class StreamMachine(RuleBasedStateMachine):
 
     # What a caller does.
 
-    @rule(most=st.none() | st.integers(1, 3))
+    @rule(most=st.none() | st.integers(1, 3) | st.integers(60, 70))
     def events_are_read(self, most: int | None) -> None:
-        events = self.stream.events()
+        self._read(self.stream.events(), most)
+
+    @precondition(lambda self: self.waiting is not None)
+    @rule(most=st.none() | st.integers(1, 3))
+    def an_iterator_that_was_left_goes_on(self, most: int | None) -> None:
+        events, self.waiting = self.waiting, None
+        self._read(events, most)
+
+    def _read(self, events: Iterator[StreamEvent], most: int | None) -> None:
         count = 0
         while count != most:
             try:
@@ -193,15 +237,16 @@ class StreamMachine(RuleBasedStateMachine):
                 return
             self._is_next(event)
             count += 1
+        self.waiting = events
 
     def _is_next(self, event: StreamEvent) -> None:
         assert self.raised is None
         assert self.arrived, f"{event} never came whole"
         assert event == self.arrived[0]
         assert self._fits(event)
-        self._pass_beats()
+        self._pass_idle_lines()
         self.arrived.pop(0)
-        self.beats = [place - 1 for place in self.beats]
+        self.idle = [place - 1 for place in self.idle]
         self.state = ORDER[self.state].get(event.type, self.state)
         self.delivered.append(event)
 
@@ -211,10 +256,10 @@ class StreamMachine(RuleBasedStateMachine):
             return True
         return event.type not in KNOWN and self.state is not StreamState.DONE
 
-    def _pass_beats(self) -> None:
-        """Those that stand before the next event are read with it; behind `done` one is the end."""
-        self.beat |= self.is_done and any(place <= 0 for place in self.beats)
-        self.beats = [place for place in self.beats if place > 0]
+    def _pass_idle_lines(self) -> None:
+        """Those that stand before the next event are read with it; after `done` one is the end."""
+        self.went_on |= self.is_done and any(place <= 0 for place in self.idle)
+        self.idle = [place for place in self.idle if place > 0]
 
     @property
     def is_done(self) -> bool:
@@ -223,7 +268,7 @@ class StreamMachine(RuleBasedStateMachine):
     def _nothing_is_left(self) -> None:
         assert self.raised is None
         assert not self.arrived
-        self._pass_beats()
+        self._pass_idle_lines()
         self.end_read = self.ended
         if self.ended:
             assert self.is_done
@@ -265,19 +310,20 @@ class StreamMachine(RuleBasedStateMachine):
 
     @invariant()
     def it_has_finished_when_nothing_more_has_to_be_read(self) -> None:
-        assert self.stream.finished == (self.raised is not None or (self.is_done and (self.beat or self.end_read)))
+        assert self.stream.finished == (self.raised is not None or (self.is_done and (self.went_on or self.end_read)))
 
     @invariant()
     def it_tells_of_what_was_read_and_of_nothing_else(self) -> None:
         assert self.stream.events_received == len(self.delivered)
         assert self.stream.last_event == (self.delivered[-1] if self.delivered else None)
         texts = [event.data.get("text") for event in self.delivered if event.type in ("token", "delta")]
-        assert self.stream.text == "".join(text for text in texts if isinstance(text, str))
+        assert self.stream.text == printable("".join(text for text in texts if isinstance(text, str)))
+        assert self.stream.done == self.is_done
         finals = [event.data for event in self.delivered if event.type == "final"]
         assert self.stream.final == (finals[-1] if finals else None)
 
     def teardown(self) -> None:
-        """What is left is read, before the end and behind it."""
+        """What is left is read, before the end and after it."""
         self._read_to_the_last()
         if not self.ended:
             self.the_stream_ends()

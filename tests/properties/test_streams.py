@@ -22,6 +22,7 @@ from hestiaos_proto import (
 )
 from hestiaos_proto.json import dumps
 from hestiaos_proto.stream import ORDER, StreamState
+from tests.support.run_streams import steps
 
 Machine = RunStream | SSEDecoder
 
@@ -45,7 +46,7 @@ def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def outcome(machine: Machine, pieces: list[bytes]) -> tuple[list[Any], str | None]:
-    """The events in their order, and what was raised behind them."""
+    """The events in their order, and what was raised after them."""
     events: list[Any] = []
     try:
         for piece in [*pieces, b""]:
@@ -108,6 +109,30 @@ def test_the_decoder_agrees_with_the_standard(data: bytes) -> None:
     events, error = outcome(decoder, [data] if data else [])
     assert error is None
     assert (events, decoder.last_event_id, decoder.reconnection_time) == decoded_by_the_standard(data)
+
+
+# Payloads that are plain text events, or not, in one way or another.
+PLAIN = st.sampled_from(
+    [
+        *(b'{"type":"token","data":{"text":"a"}}', b'{"type":"delta","data":{"text":"\xc3\xa9","x":1.5}}') * 4,
+        *(b'{"type":"token","data":{"text":"\\ud83d"}}', b'{"type":"token","data":{"text":"\\ude00"}}'),
+        *(b'{"type":"token","data":{"text":[]}}', b'{"type":"token","data":{"x":{}}}', b'{"type":"token"}'),
+        *(b'{"type":"tool_call"}', b'{"type":"news"}', b'{"type":"start"}', b'{"type":"final"}', b'{"type":"done"}'),
+        *(b'{"type":"token","data":{"text":"a"},"n":1}', b'{"type":"token","data":{"text":"' + b"a" * 300 + b'"}}'),
+        *(b"", b"{", b'{"type":1}', b'{"type":"token"} ', b"[]"),
+    ]
+)
+ENDS_OF_BLOCKS = st.sampled_from([b"\n\n", b"\r\n\r\n"])
+
+
+@given(st.lists(PLAIN, max_size=150), st.lists(PLAIN, max_size=3), ENDS_OF_BLOCKS, st.booleans())
+def test_events_that_come_together_are_those_that_come_alone(
+    many: list[bytes], few: list[bytes], end: bytes, strict: bool
+) -> None:
+    """Whole events in one piece give what they give in one piece each, at every step."""
+    frames = [b"data: " + payload + end for payload in [b'{"type":"start"}', *many[: len(many) // 2], *few, *many]]
+    together = steps(RunStream(strict=strict), [b"".join(frames), b""])
+    assert list(together) == list(steps(RunStream(strict=strict), [*frames, b""]))
 
 
 TEXT = st.text(max_size=20)  # without surrogates, as Hypothesis makes it

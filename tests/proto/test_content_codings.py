@@ -6,6 +6,7 @@ import gzip
 import tracemalloc
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -34,9 +35,12 @@ coded = pytest.mark.parametrize(("coding", "body"), CODED.values(), ids=CODED)
 compressed = pytest.mark.parametrize(("coding", "body"), list(CODED.values())[:-2], ids=list(CODED)[:-2])
 
 
+def decode_all(decoder: ContentDecoder, pieces: Iterable[bytes]) -> bytes:
+    return b"".join(out for piece in pieces for out in decoder.decode(piece))
+
+
 def decode(coding: str, pieces: Iterable[bytes]) -> bytes:
-    decoder = ContentDecoder(coding)
-    return b"".join(out for piece in [*pieces, b""] for out in decoder.decode(piece))
+    return decode_all(ContentDecoder(coding), [*pieces, b""])
 
 
 @coded
@@ -90,7 +94,7 @@ def gzip_member_ends(data: bytes) -> bool:
         "text as gzip",
         "zlib as gzip",
         "gzip checksum",
-        "behind the last member",
+        "after the last member",
         "zlib data",
         "zlib checksum",
         "raw data",
@@ -132,11 +136,12 @@ def test_a_bomb_comes_out_in_small_pieces_of_which_none_is_made_before_it_is_ask
     data = bomb(wbits, 256)
     tracemalloc.start()
     try:
-        taken = sum(len(piece) for piece, _ in zip(ContentDecoder(coding).decode(data), range(100), strict=False))
+        pieces = [len(piece) for piece, _ in zip(ContentDecoder(coding).decode(data), range(100), strict=False)]
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert taken == 100 * 64 * 1024
+    assert len(pieces) == 100
+    assert max(pieces) <= 64 * 1024
     assert peak < 4 * len(data) + 1024 * 1024
 
 
@@ -177,3 +182,101 @@ def test_what_came_before_the_fault_is_handed_out(coding: str, step: int) -> Non
 def test_deflate_that_is_as_short_as_can_be_or_looks_like_the_zlib_format(cuts, body: bytes, text: bytes) -> None:
     for pieces in cuts(body):
         assert decode("deflate", pieces) == text
+
+
+LONG = b"".join(b"%d of many; " % number for number in range(20_000))
+
+
+def decoded_until_the_fault(decoder: ContentDecoder, pieces: Iterable[bytes]) -> bytes:
+    """What comes out of damaged data before it is refused."""
+    out: list[bytes] = []
+    with pytest.raises(RemoteProtocolError, match="body is damaged"):
+        out.extend(piece for data in pieces for piece in decoder.decode(data))
+    return b"".join(out)
+
+
+@pytest.mark.parametrize("size", [1, 3000, 30_000, len(LONG)])
+@pytest.mark.parametrize("step", [1, 100, 4096, 10**6])
+def test_what_came_before_a_fault_far_inside_is_handed_out_once(size: int, step: int) -> None:
+    packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    good = packer.compress(LONG[:size]) + packer.flush(zlib.Z_SYNC_FLUSH)
+    body = good + b"\x07" * 3000  # no such type of block
+    pieces = [body[start : start + step] for start in range(0, len(body), step)]
+    assert decoded_until_the_fault(ContentDecoder("gzip"), pieces) == LONG[:size]
+
+
+class TestCost:
+    """What a byte costs is bounded: counted is what zlib is given, and how often its state is made or copied."""
+
+    GZIP_HEAD = b"\x1f\x8b\x08\x00\0\0\0\0\0\xff"
+    FLUSH = b"\0\0\0\xff\xff"  # a stored block that is empty: what Z_SYNC_FLUSH writes
+
+    @pytest.mark.parametrize(
+        ("data", "coding"),
+        [
+            (gzip.compress(b"", mtime=0) * 10_000, "gzip"),
+            (GZIP_HEAD + FLUSH * 40_000, "gzip"),
+            (b"\x78\x9c" + FLUSH * 40_000, "deflate"),
+            (FLUSH * 40_000, "deflate"),
+            (GZIP_HEAD[:3] + b"\x08" + GZIP_HEAD[4:] + b"x" * 200_000, "gzip"),
+        ],
+        ids=["empty members", "empty blocks", "empty blocks, zlib", "empty blocks, raw", "a name without end"],
+    )
+    @pytest.mark.parametrize("step", [100, 65536, 10**6])
+    def test_data_that_stands_for_nothing_ends_in_an_error(self, data: bytes, coding: str, step: int) -> None:
+        decoder = ContentDecoder(coding)
+        pieces = [data[start : start + step] for start in range(0, len(data), step)]
+        for piece in pieces[: 131_072 // step]:
+            assert list(decoder.decode(piece)) == []
+        with pytest.raises(
+            RemoteProtocolError, match="more than 131072 bytes of the response's body stand for nothing"
+        ):
+            decode_all(decoder, pieces[131_072 // step : 200_000 // step + 1])
+
+    def test_what_stands_for_something_begins_anew(self) -> None:
+        empty, member = gzip.compress(b"", mtime=0), gzip.compress(b"a", mtime=0)
+        data = (empty * 6000 + member) * 3
+        assert decode("gzip", [data]) == b"aaa"
+        assert decode("gzip", [data[start : start + 50] for start in range(0, len(data), 50)]) == b"aaa"
+
+    @pytest.mark.parametrize("step", [1, 1000, 10**7])
+    @pytest.mark.parametrize(
+        "data",
+        [
+            gzip.compress(b"a", mtime=0) * 3000,
+            (gzip.compress(b"", mtime=0) * 100 + gzip.compress(b"a", mtime=0)) * 30,
+            gzip.compress(LONG, mtime=0),
+            gzip.compress(bytes(8 * 1024 * 1024), mtime=0),
+            bomb(16 + zlib.MAX_WBITS, 8),
+        ],
+        ids=["a byte a member", "mostly empty members", "text", "zeros", "a bomb"],
+    )
+    def test_zlib_is_given_each_byte_a_few_times(self, monkeypatch: pytest.MonkeyPatch, data: bytes, step: int) -> None:
+        given = copies = 0
+        made = zlib.decompressobj
+
+        class Counting:
+            def __init__(self, inflater: Any) -> None:
+                self._inflater = inflater
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self._inflater, name)
+
+            def decompress(self, data: bytes, most: int) -> bytes:
+                nonlocal given
+                given += len(data)
+                return self._inflater.decompress(data, most)
+
+            def copy(self) -> Counting:
+                nonlocal copies
+                copies += 1
+                return Counting(self._inflater.copy())
+
+        monkeypatch.setattr(zlib, "decompressobj", lambda wbits: Counting(made(wbits)))
+        decoder, out = ContentDecoder("gzip"), 0
+        for start in range(0, len(data), step):
+            out += sum(map(len, decoder.decode(data[start : start + step])))
+        # A member that begins takes 256 bytes at most that are another's; each full piece leaves 16 KiB at most.
+        members = data.count(self.GZIP_HEAD[:4])
+        assert given <= 2 * len(data) + 256 * members + out / 4
+        assert copies <= len(data) / 4096

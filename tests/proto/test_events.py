@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import importlib.util
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 import pytest
 
 from hestiaos_proto import RemoteProtocolError, StreamEvent, events, json
-from hestiaos_proto.events import read_event
+from hestiaos_proto.events import parse_event, read_event, read_events, read_text_events
+from hestiaos_proto.redaction import Redactor
 
 FULL = {"type": "token", "data": {"text": "a"}, "trace_id": "t1", "timestamp": "2025-01-01T00:00:00Z"}
 
@@ -80,11 +82,53 @@ class TestValue:
         with pytest.raises(TypeError):
             StreamEvent("start", {}, "", "", {})
 
-    def test_it_pickles_and_copies(self) -> None:
-        event = StreamEvent.from_wire(FULL | {"seq": 1})
+    @pytest.mark.parametrize("extra", [{}, {"seq": 1}], ids=["none", "some"])
+    def test_it_pickles_and_copies(self, extra: dict[str, Any]) -> None:
+        event = StreamEvent.from_wire(FULL | extra)
         for twin in (pickle.loads(pickle.dumps(event)), copy.copy(event), copy.deepcopy(event)):
             assert twin == event
-            assert twin.extra == {"seq": 1}
+            assert twin.extra == extra
+            assert attrs.asdict(twin) == FULL | {"extra": extra}
+
+    @pytest.mark.parametrize(
+        "event", [StreamEvent("start"), StreamEvent.from_wire({"type": "start"})], ids=["made", "read"]
+    )
+    def test_the_extra_of_an_event_without_any_cannot_be_changed_for_it_is_that_of_others_too(
+        self, event: StreamEvent
+    ) -> None:
+        extra: Any = event.extra
+        changes: list[Callable[[], object]] = [
+            lambda: extra.__setitem__("a", 1),
+            lambda: extra.update(a=1),
+            lambda: extra.setdefault("a", 1),
+            lambda: extra.__ior__({"a": 1}),
+        ]
+        for change in changes:
+            with pytest.raises(TypeError, match="cannot be changed"):
+                change()
+        assert extra == {}
+        assert extra | {"a": 1} == {"a": 1}
+
+
+class TestText:
+    @pytest.mark.parametrize("kind", ["token", "delta"])
+    def test_that_of_a_text_event(self, kind: Any) -> None:
+        assert StreamEvent(kind, {"text": "aé😀"}).text == "aé😀"
+        assert StreamEvent(kind, {"text": ""}).text == ""
+
+    @pytest.mark.parametrize("kind", ["start", "tool_call", "final", "error", "done", "news"])
+    def test_other_types_have_none(self, kind: Any) -> None:
+        assert StreamEvent(kind, {"text": "a"}).text == ""
+
+    @pytest.mark.parametrize("data", [{}, {"text": None}, {"text": 1}, {"text": ["a"]}, {"TEXT": "a"}], ids=repr)
+    def test_data_without_a_text(self, data: dict[str, Any]) -> None:
+        assert StreamEvent("token", data).text == ""
+
+    def test_half_of_a_character_can_be_printed(self) -> None:
+        event = StreamEvent("token", {"text": "a\ud83d"})
+        assert event.text == "a\ufffd"
+        assert event.data["text"] == "a\ud83d"
+        assert StreamEvent("token", {"text": "\ud83d\ude00"}).text == "😀"
 
 
 @fast
@@ -150,6 +194,70 @@ class TestFastWay:
         payload = b'{"type":"done","data":{"a":' + b"[" * depth + b"]" * depth + b"}}"
         event = read_event(payload)
         assert (event is None) == (depth > 126) == json.is_deep(payload)
+
+
+TOKEN = b'{"type":"token","data":{"text":"a","n":[1]}}'
+PLAIN = b'{"type":"delta","data":{"text":"a","n":1.5,"b":true,"x":null}}'
+DONE = b'{"type":"done"}'
+
+
+class TestTogether:
+    """Payloads that came together give what each gives alone, up to the first that the fast path leaves."""
+
+    @pytest.fixture(params=["as installed", "without msgspec"], autouse=True)
+    def _readers(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        if request.param == "without msgspec":
+            monkeypatch.setattr(events, "_read_record", None)
+            monkeypatch.setattr(events, "_read_text_record", None)
+
+    @pytest.mark.parametrize("refused", [b"", b"{", b"[]", b'{"type":1}', PLAIN + PLAIN, b'{"type":"done","data":[]}'])
+    @pytest.mark.parametrize("place", range(4))
+    def test_up_to_one_that_is_refused(self, refused: bytes, place: int) -> None:
+        payloads = [PLAIN, TOKEN, DONE]
+        payloads.insert(place, refused)
+        assert read_events(payloads) == [read_event(payload) for payload in payloads[:place]]
+
+    def test_one_that_is_nested_too_deep_among_long_ones(self) -> None:
+        long = b'{"type":"token","data":{"text":"' + b"a" * 300 + b'"}}'
+        deep = b'{"type":"token","data":{"text":' + b"[" * 127 + b"]" * 127 + b"}}"
+        assert len(read_events([long, long, deep, long])) == 2
+        assert len(read_events([long, long, long])) == 3
+
+    @pytest.mark.parametrize("other", [DONE, b'{"type":"tool_call","data":{}}', b'{"type":"news"}', b"{"], ids=repr)
+    @pytest.mark.parametrize("place", range(3))
+    def test_texts_up_to_one_of_another_type(self, other: bytes, place: int) -> None:
+        payloads = [PLAIN, PLAIN]
+        payloads.insert(place, other)
+        assert read_text_events(payloads) == [read_event(PLAIN)] * place
+
+    def test_every_value_but_objects_and_arrays(self) -> None:
+        for value in ('"\\u00e9"', '""', "0", "-0.0", "1e308", "9" * 40, "true", "null"):
+            payload = b'{"type":"token","data":{"text":"","x":%b}}' % value.encode()
+            (event,) = read_text_events([payload])
+            assert repr(event) == repr(StreamEvent.from_wire(json.loads(payload)))
+
+
+class TestStrictPath:
+    def test_any_json_object_that_is_an_event(self) -> None:
+        assert parse_event(b'{"type":"news","seq":1}', Redactor()).to_wire()["seq"] == 1
+
+    @pytest.mark.parametrize("payload", [b"1", b"[]", b"null", b'"sk-4711"'], ids=repr)
+    def test_another_value_is_quoted_without_secrets(self, payload: bytes) -> None:
+        with pytest.raises(RemoteProtocolError) as caught:
+            parse_event(payload, Redactor("sk-4711"))
+        quoted = payload.decode().replace("sk-4711", "***")
+        assert caught.value.message == f"the payload is not a JSON object: {quoted!r}"
+
+    def test_a_wrong_field_is_named_and_the_payload_quoted(self) -> None:
+        with pytest.raises(RemoteProtocolError) as caught:
+            parse_event(b'{"type":1,"x":"sk-4711"}', Redactor("sk-4711"))
+        told = """the event: the field 'type' is a number where a string belongs: '{"type":1,"x":"***"}'"""
+        assert caught.value.message == told
+
+    @pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b"[" * 200 + b"]" * 200], ids=repr)
+    def test_what_is_not_json_is_a_value_error(self, payload: bytes) -> None:
+        with pytest.raises(ValueError, match=r"\w"):
+            parse_event(payload, Redactor())
 
 
 class TestWithoutMsgspec:

@@ -7,14 +7,12 @@ from contextlib import suppress
 import pytest
 
 from hestiaos_proto import (
-    LocalProtocolError,
     RemoteProtocolError,
     ServerSentEvent,
     SSEDecoder,
     encode_comment,
     encode_event,
 )
-from hestiaos_proto.sse import LineDecoder
 
 E = ServerSentEvent
 
@@ -27,7 +25,7 @@ STREAMS: dict[str, tuple[bytes, list[ServerSentEvent]]] = {
     "CR LF LF is two ends": (b"data: a\r\n\ndata: b\n\n", [E("a"), E("b")]),
     "LF CR is two ends": (b"data: a\n\rdata: b\n\r", [E("a"), E("b")]),
     "CR CR LF is two ends": (b"data: a\r\r\ndata: b\r\r\n", [E("a"), E("b")]),
-    "a LF behind the LF of a CRLF counts": (b"data: a\r\n\n\n", [E("a")]),
+    "a LF after the LF of a CRLF counts": (b"data: a\r\n\n\n", [E("a")]),
     "no other character ends a line": (
         "data: a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg\x1dh\x1ei\n\n".encode(),
         [E("a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg\x1dh\x1ei")],
@@ -216,23 +214,6 @@ class TestLimits:
                 list(decoder.events())
             assert second.value is first.value
 
-    @pytest.mark.parametrize("size", [2**24, 2**24 + 1], ids=["16 MiB", "a byte more"])
-    def test_the_limit_is_16_mib_unless_told_otherwise(self, size: int) -> None:
-        lines = LineDecoder()
-        lines.receive_data(bytes(size))
-        if size > 2**24:
-            with pytest.raises(RemoteProtocolError, match="longer than 16777216 bytes"):
-                list(lines.events())
-        assert lines.rest == (bytes(size) if size == 2**24 else b"")
-
-    def test_memory_is_bounded_while_a_line_does_not_end(self) -> None:
-        lines = LineDecoder(1000)
-        for _ in range(10_000):
-            lines.receive_data(b"x" * 100)
-        assert len(lines.rest) <= 1000
-        with pytest.raises(RemoteProtocolError, match="longer than 1000 bytes"):
-            list(lines.events())
-
     def test_memory_is_bounded_while_a_block_does_not_end(self) -> None:
         decoder = SSEDecoder(1000)
         for _ in range(10_000):
@@ -242,65 +223,6 @@ class TestLimits:
         assert len(decoder._data) <= 1102
         with pytest.raises(RemoteProtocolError, match="larger than 1000 bytes"):
             list(decoder.events())
-
-
-class TestLineDecoder:
-    def test_the_rest_is_what_has_no_end_yet(self) -> None:
-        lines = LineDecoder()
-        lines.receive_data(b"\xef\xbb\xbfa\nb\rc")
-        assert list(lines.events()) == [b"a", b"b"]
-        assert lines.rest == b"c"
-
-    def test_the_rest_of_a_first_line_has_no_bom(self, cuts) -> None:
-        for pieces in cuts(b"\xef\xbb\xbfabc"):
-            lines = LineDecoder()
-            for piece in pieces:
-                lines.receive_data(piece)
-            assert lines.rest == b"abc"
-
-    def test_a_line_that_has_ended_is_no_part_of_the_rest(self) -> None:
-        lines = LineDecoder()
-        lines.receive_data(b"a\rb\rc")
-        assert list(lines.events()) == [b"a", b"b"]
-        assert lines.rest == b"c"
-
-    def test_a_bom_behind_the_first_line_stays_in_the_rest(self) -> None:
-        lines = LineDecoder()
-        lines.receive_data(b"\n\xef\xbb\xbfabc")
-        assert lines.rest == b"\xef\xbb\xbfabc"
-
-    @pytest.mark.parametrize("pieces", [[b"a\n"], [b"a\r\n"], [b"a\r", b"\n"], [b"a\r", b"b\n"]], ids=repr)
-    def test_a_line_end_in_a_piece_of_its_own_is_an_empty_line(self, pieces: list[bytes]) -> None:
-        lines = LineDecoder()
-        for piece in pieces:
-            lines.receive_data(piece)
-        before = list(lines.events())
-        for end in (b"\n", b"\r", b"\n", b"\n", b"c\n"):
-            lines.receive_data(end)
-        assert list(lines.events()) == [b"", b"", b"", b"c"]
-        assert before == b"".join(pieces).splitlines()
-
-    @pytest.mark.parametrize(
-        ("wrong", "good"), [(b"678\n", []), (b"678", []), (b"a\n678\n", [b"a"]), (b"678\na\n", [])], ids=repr
-    )
-    def test_what_comes_behind_a_line_that_is_too_long_is_not_looked_at(self, wrong: bytes, good: list[bytes]) -> None:
-        lines = LineDecoder(2)
-        lines.receive_data(b"1\n")
-        lines.receive_data(wrong)
-        lines.receive_data(b"b\n")
-        before: list[bytes] = []
-        for _ in range(2):
-            with pytest.raises(RemoteProtocolError, match="longer than 2 bytes"):
-                before.extend(lines.events())
-            lines.receive_data(b"c\n")
-        assert before == [b"1", *good]
-
-    def test_nothing_comes_behind_the_end(self) -> None:
-        lines = LineDecoder()
-        lines.receive_data(b"")
-        for data in (b"x", b""):
-            with pytest.raises(LocalProtocolError, match="after the end of the stream"):
-                lines.receive_data(data)
 
 
 class TestEncoding:

@@ -1,0 +1,291 @@
+"""How a payload leaves its lines, and what is an object over several of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tracemalloc
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+
+from hestiaos_proto import RemoteProtocolError, RunStream, SSEDecoder, StreamEvent
+from hestiaos_proto.lines import LineDecoder
+from hestiaos_proto.payloads import PayloadDecoder
+from hestiaos_proto.redaction import Redactor
+from tests.support.run_streams import DONE, FINAL, GOOD_TYPES, START, TOKEN, fault_of, feed, frames, whole
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        b'data:{"type":"token","data":{"text":"a"}}\n\n',
+        b'data: {"type":"token","data":{"text":"a"}}\n\n',
+        b'data: {"type":"token","data":{"text":"a"}}\n',
+        b'data: {"type":"token","data":{"text":"a"}}\r',
+        b'data: {"type":"token","data":{"text":"a"}}\r\n\r\n',
+        b'data:   \t{"type":"token","data":{"text":"a"}}  \t \n\n',
+        b'  data: {"type":"token","data":{"text":"a"}}\n',
+        b'\tdata:{"type":"token","data":{"text":"a"}}\n',
+        '\n data:\u00a0\u2028\u0085\v\f{"type":"token","data":{"text":"a"}}\u3000\v\n'.encode(),
+        b'data: {"type":"token",\ndata: "data":{"text":"a"}}\n\n',
+        b'data: {"type":"token","data":{"text":"a"}\ndata: }\n',
+        b'data: {\ndata:\ndata:  "type":\n: comment\ndata: "token"\nevent: x\ndata: ,"data":{"text":"a"}}\n',
+        b'data: {"type":"token"\r\ndata: ,"data":\rdata: {"text":"a"}\ndata: }\r\n',
+        b'event: delta\nid: 7\nretry: 5\ndata: {"type":"token","data":{"text":"a"}}\n\n',
+        b'data:\ndata\ndata: \n\ndata: {"type":"token","data":{"text":"a"}}\n\n',
+        b': heartbeat\n\n:\ndata: {"type":"token","data":{"text":"a"}}\n: data: {"type":"token"}\n\n',
+        b':data: {"type":"token"}\n x: 1\nxdata: {}\nDATA: {}\ndata: {"type":"token","data":{"text":"a"}}\n',
+    ],
+    ids=[
+        "no space",
+        "the standard's event",
+        "LF and no blank line",
+        "CR and no blank line",
+        "CRLF",
+        "white space around it is stripped",
+        "spaces before the field name",
+        "a tab before the field name",
+        "strip() knows more white space than JSON",
+        "two data lines",
+        "a closing brace of its own",
+        "many data lines, with a comment, an empty one and other fields between",
+        "every line end",
+        "event, id and retry do not decide the type",
+        "empty payloads are skipped",
+        "heartbeats",
+        "a comment that contains data:, and other fields",
+    ],
+)
+def test_a_token_however_it_is_written_and_cut(cuts, token: bytes) -> None:
+    expected = [
+        StreamEvent("start"),
+        StreamEvent("token", {"text": "a"}),
+        StreamEvent("final"),
+        StreamEvent("done"),
+    ]
+    rest = frames('{"type":"final"}', '{"type":"done"}')
+    for pieces in cuts(token):
+        assert feed(RunStream(), [START, *pieces, rest, b""]) == (expected, None), pieces
+
+
+def test_it_is_dispatched_at_the_end_of_the_line_that_completes_it() -> None:
+    stream = RunStream()
+    for line in (b'data: {"type":\n', b'data: "start"\n'):
+        stream.receive_data(line)
+        assert list(stream.events()) == []
+    stream.receive_data(b"data: }\n")
+    assert list(stream.events()) == [StreamEvent("start")]
+
+
+def test_two_objects_in_one_block_are_two_events() -> None:
+    data = b'data: {"type":"start"}\ndata: {"type":"final"}\ndata: {"type":"done"}\n'
+    assert [event.type for event in whole(data)] == ["start", "final", "done"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\u2028\u2029\u0085", "\\u0000", "😀", "data: x", "[{", '\\"}{', "\\\\", "\\ud800"],
+    ids=ascii,
+)
+def test_what_a_string_may_hold(cuts, text: str) -> None:
+    payload = f'{{"type":"token","data":{{"text":"{text}"}}}}'
+    expected = json.loads(payload)["data"]["text"]
+    for pieces in cuts(frames(payload)):
+        events, fault = feed(RunStream(), [START, *pieces, FINAL, DONE, b""])
+        assert fault is None
+        assert events[1].data["text"] == expected, pieces
+
+
+def test_invalid_utf8_is_u_fffd(cuts) -> None:
+    for pieces in cuts(frames(b'{"type":"token","data":{"text":"\xff\xe2\x82"}}')):
+        events, _ = feed(RunStream(), [START, *pieces])
+        assert events[1].data["text"] == "\ufffd\ufffd", pieces
+
+
+def test_invalid_utf8_in_an_object_of_several_frames() -> None:
+    data = START + b'data: {"type":"token",\ndata: "data":{"text":"\xff"}}\n'
+    events, _ = feed(RunStream(), [data])
+    assert events[1].data["text"] == "\ufffd"
+
+
+def test_a_bom_at_the_start(cuts) -> None:
+    for pieces in cuts(b"\xef\xbb\xbf" + START):
+        assert feed(RunStream(), pieces) == ([StreamEvent("start")], None)
+
+
+@pytest.mark.parametrize(
+    "last", [b'data: {"type":"done"}', b'data: {"type":\ndata:"done"}', b' data:{"type":"done"} '], ids=str
+)
+def test_a_last_line_without_end_counts_as_a_line(cuts, last: bytes) -> None:
+    for pieces in cuts(last):
+        events, fault = feed(RunStream(), [START + TOKEN + FINAL, *pieces, b""])
+        assert [event.type for event in events] == GOOD_TYPES
+        assert fault is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        (b"nonsense", "is not a JSON object"),
+        (b"[1]", "is not a JSON object"),
+        (b"1", "is not a JSON object"),
+        (b"null", "is not a JSON object"),
+        (b'"text"', "is not a JSON object"),
+        (b"[1,", "is not a JSON object"),
+        (b"{}", "'type' is missing"),
+        (b'{"type":7}', "'type' is a number"),
+        (b'{"type":"token","data":[]}', "'data' is a list"),
+        (b'{"type":"token","data":null}', "'data' is null"),
+        (b'{"type":"token","data":{"x":NaN}}', "NaN is not JSON"),
+        (b'{"type":"token","data":{"x":1e400}}', "too large"),
+        (b'{"type":"token"}{"type":"token"}', "Extra data"),
+        (b'{"type":"token"} x', "Extra data"),
+        (b'{"type":"token"}}', "Extra data"),
+        (b'{"type":"tok\0en"}', "control character"),
+        (b'{"type":"token}', "Unterminated string"),
+        (b'{"type":"token","data":' + b"[" * 100_000, "nested deeper than 128"),
+        (b'{"type":"token","data":' + b"[" * 200 + b"]" * 200 + b"}", "nested deeper than 128"),
+    ],
+    ids=lambda value: value[:40].decode() if isinstance(value, bytes) else None,
+)
+def test_a_wrong_payload_is_named_and_its_start_quoted(payload: bytes, told: str) -> None:
+    delivered, fault = fault_of(START + frames(payload) + FINAL + DONE)
+    assert delivered == 1
+    assert type(fault) is RemoteProtocolError
+    assert told in fault.message
+    assert repr(payload[:80].decode())[1:-1] in fault.message
+    assert len(fault.message) < 400
+
+
+def test_an_object_that_is_incomplete_at_the_blank_line(cuts) -> None:
+    for pieces in cuts(b'data: {"type":"token",\n\n'):
+        events, fault = feed(RunStream(), [START, *pieces, b'data: "data":{}}\n\n'])
+        assert len(events) == 1
+        assert type(fault) is RemoteProtocolError
+        assert "ends before its JSON object does" in fault.message
+
+
+def test_an_object_over_too_many_levels_is_refused_as_it_opens_them() -> None:
+    stream = RunStream()
+    stream.receive_data(START + b'data: {"type":"token","data":\n' + b"data: [\n" * 200)
+    with pytest.raises(RemoteProtocolError, match="nested deeper"):
+        list(stream.events())
+
+
+class TestTogether:
+    """Payloads of plain events are handed out together, in few at a time; those of all other blocks one by one."""
+
+    @staticmethod
+    def payloads(*pieces: bytes) -> list[bytes | list[bytes] | None]:
+        lines = LineDecoder()
+        for piece in pieces:
+            lines.receive_data(piece)
+        lines.receive_data(b"")
+        return list(PayloadDecoder(1000, Redactor()).payloads(lines))
+
+    @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+    @pytest.mark.parametrize("count", [2, 63, 64, 65, 200])
+    def test_whole_plain_events(self, count: int, end: bytes) -> None:
+        wanted = [b"%d" % number for number in range(count)]
+        data = b"".join(b"data: " + payload + end + end for payload in wanted)
+        found = self.payloads(data)
+        assert [payload for batch in found if isinstance(batch, list) for payload in batch] == wanted
+        assert [len(batch) for batch in found if batch is not None] == [64] * (count // 64) + [count % 64] * (
+            count % 64 > 0
+        )
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"data: 1\n\n",
+            b"data: 1\r\n\r\n",
+            b"data: 1\n",
+            b"data: 1\ndata: 2\n",
+            b"data: 1\n\ndata: 2\n",
+            b"data: 1\n\ndata: 2\n\n\n",
+            b"\ndata: 1\n\ndata: 2\n\n",
+            b"data: 1\n\ndata:2\n\n",
+            b"data: 1\n\n: c\n\n",
+            b"data: 1\n\nid: 7\ndata: 2\n\n",
+            b"data: 1\n\r\ndata: 2\n\n",
+            b"data: 1\r\rdata: 2\n\n",
+            b"data: 1\r\n\r\ndata: 2\n\n",
+            b"data: 1\n\ndata: 2\r\n\r\n",
+            b"event: data: 1\n\ndata: 2\n\n",
+        ],
+        ids=repr,
+    )
+    def test_one_by_one(self, data: bytes) -> None:
+        lines = data.splitlines()
+        wanted = [line.removeprefix(b"data:") for line in lines if line.startswith(b"data:")]
+        assert [payload.strip() for payload in self.payloads(data)] == [payload.strip() for payload in wanted]
+
+
+class TestCost:
+    """What a byte costs is bounded: counted are the calls of functions, in C too, and compared with `SSEDecoder`'s."""
+
+    @staticmethod
+    def calls(decoder: RunStream | SSEDecoder, data: bytes) -> int:
+        counts: Counter[str] = Counter()
+        sys.setprofile(lambda frame, event, argument: counts.update([event]))
+        try:
+            for place in range(0, len(data), 4096):
+                decoder.receive_data(data[place : place + 4096])
+                for _ in decoder.events():
+                    pass
+        finally:
+            sys.setprofile(None)
+        return counts["call"] + counts["c_call"]
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            b"data:1,\n",
+            b'data: "key": "value",\n',
+            b'data: {"a": [1, "}"]},\n',
+            b"data:}\n",
+            b"data: {},\n",
+            b"data:\n",
+            b" data: 1,\n",
+            b": comment\n",
+            'data: "é",\n'.encode(),
+            b'data: "\xff",\n',
+            b'data: "\\"{", \n',
+        ],
+        ids=repr,
+    )
+    def test_an_object_over_many_lines(self, line: bytes) -> None:
+        """The lines are not looked at again and again, and few calls are made for each."""
+        begin = b'data: {"a":[\n'
+        plain = self.calls(SSEDecoder(), begin + line * 10_000)
+        with suppress(RemoteProtocolError):  # some lines end the object
+            assert self.calls(RunStream(), begin + line * 10_000) < 6 * plain
+
+    @pytest.mark.parametrize(
+        "line", [b"data:1,\n", b'data: "key": "value",\n', b"data: {},\n", b"data: [\n", b'data: "\n'], ids=repr
+    )
+    def test_an_object_over_too_many_lines_is_refused(self, line: bytes) -> None:
+        events, fault = feed(
+            RunStream(max_event_size=20_000), [START, b'data: {"a":[\n', *[line * 100] * 200, b"\n", TOKEN]
+        )
+        assert [event.type for event in events] == ["start"]
+        assert type(fault) is RemoteProtocolError
+
+    def test_what_is_kept_of_many_lines_is_no_more_than_they_are(self) -> None:
+        lines = LineDecoder()
+        decoder = PayloadDecoder(10**6, Redactor())
+        payloads = decoder.payloads(lines)
+        lines.receive_data(b"data:{\n")
+        assert next(payloads) == b"{"
+        assert decoder.complete(b"{") is None
+        tracemalloc.start()
+        try:
+            for _ in range(1000):
+                lines.receive_data(b"data:1\n" * 100)
+                assert next(payloads) is None
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < 4 * len(decoder.incomplete)
