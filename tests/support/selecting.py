@@ -57,7 +57,7 @@ class Link:
         self._selector = selectors.DefaultSelector()
         try:
             self._connect(client, send)
-        except (OSError, Cancelled) as error:
+        except (OSError, UnicodeError, Cancelled) as error:  # UnicodeError: the host is not a name
             self.close()
             if isinstance(error, (Cancelled, HestiaError)):
                 raise
