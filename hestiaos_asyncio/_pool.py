@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from hestiaos_asyncio._connection import Connection
+from hestiaos_asyncio._sockets import open_socket
 from hestiaos_proto import LoopPool, NetworkOptions, Send
 
 __all__ = ["Pool", "expire"]
@@ -71,7 +72,8 @@ class Pool(LoopPool):
                 if network.uds is not None:
                     _, connection = await loop.create_unix_connection(new, network.uds, **tls)
                 else:
-                    _, connection = await loop.create_connection(new, host, port, **tls)
+                    sock = await open_socket(loop, host, port)
+                    _, connection = await loop.create_connection(new, sock=sock, **tls)
                 return connection
         except TimeoutError:
             if not scope.expired():

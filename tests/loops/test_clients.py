@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import SocketStream
 
@@ -232,6 +235,70 @@ def test_a_call_that_was_cancelled_leaves_no_connection(binding: Binding) -> Non
             assert (await client.health_async()).status == "ok"
 
     assert with_peer(binding, slow, main).connections == 2
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Let names be those of these addresses."""
+    look_up = socket.getaddrinfo
+
+    def look_up_all(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> list[Any]:
+        hosts = [host] if flags & socket.AI_NUMERICHOST else addresses
+        return [each for host in hosts for each in look_up(host, port, family, type, proto, flags)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_all)
+
+
+@pytest.mark.parametrize("first", ["127.0.0.2", "127.0.0.3"])
+def test_the_first_address_of_a_host_that_answers_is_used(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """127.0.0.2 refuses, and at 127.0.0.3 a full backlog says nothing."""
+
+    async def main(peer: Peer) -> None:
+        port = int(peer.url.rpartition(":")[2])
+        with ExitStack() as stack:
+            full = stack.enter_context(socket.socket())
+            full.bind(("127.0.0.3", port))
+            full.listen(0)
+            for _ in range(2):
+                blocked = stack.enter_context(socket.socket())
+                blocked.setblocking(False)
+                blocked.connect_ex(("127.0.0.3", port))
+            resolve_to(monkeypatch, first, "127.0.0.1")
+            async with binding.client(f"http://hestia.test:{port}", retries=0, timeout=10.0) as client:
+                with anyio.fail_after(5):
+                    assert (await client.health_async()).status == "ok"
+
+    with_peer(binding, keep_alive, main)
+
+
+def test_of_many_addresses_that_do_not_answer_all_is_told(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve_to(monkeypatch, "127.0.0.2", "::1", "127.0.0.3")
+
+    async def main() -> None:
+        async with binding.client("http://hestia.test:1", retries=0) as client:
+            with pytest.raises(ConnectFailed, match=r"(?i)refused"):
+                await client.health_async()
+
+    binding.run(main)
+
+
+@pytest.mark.parametrize("turn", range(12))
+def test_a_cancelled_choice_of_addresses_leaves_no_socket(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch, turn: int
+) -> None:
+    resolve_to(monkeypatch, "127.0.0.1", "127.0.0.1", "127.0.0.1")
+
+    async def main(peer: Peer) -> None:
+        async with binding.client(peer.url.replace("127.0.0.1", "hestia.test"), max_connections=1) as client:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.health_async)
+                for _ in range(turn):
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+            assert (await client.health_async()).status == "ok"
+
+    with_peer(binding, keep_alive, main)
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64])
