@@ -75,7 +75,7 @@ class Connection(asyncio.BufferedProtocol):
             return False
         self._send = None
         self._idle_since = self._loop.time()
-        transport.resume_reading()
+        self._set_reading(True)
         return True
 
     async def exchange(self, send: Send) -> Response:
@@ -104,7 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         if not (self._unread or self._machine.finished):
             await self._wait(timeout, f"{self._send.request.origin} sent nothing for too long")
         if self._unread > _MAX_UNREAD:
-            self._transport.resume_reading()
+            self._set_reading(True)
         self._unread = 0
 
     def close(self) -> None:
@@ -162,14 +162,14 @@ class Connection(asyncio.BufferedProtocol):
         send = self._send
         if send is None:
             self._early.append(data)
-            self._transport.pause_reading()
+            self._set_reading(False)
             return
         self._ended = not data
         self._machine.receive_data(data)
         if self._machine.answered:
             self._unread += len(data)
             if self._unread > _MAX_UNREAD:
-                self._transport.pause_reading()
+                self._set_reading(False)
             self._wake()
         elif not self._writing:
             self._expires = self._loop.time() + send.deadline.bound(send.read_timeout)
@@ -190,7 +190,11 @@ class Connection(asyncio.BufferedProtocol):
                 self._lose(each)
             else:
                 self._feed(each)
-        self._transport.resume_reading()
+        self._set_reading(True)
+
+    def _set_reading(self, reading: bool) -> None:
+        if not self._transport.is_closing():
+            (self._transport.resume_reading if reading else self._transport.pause_reading)()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

@@ -32,8 +32,10 @@ def contexts(request: pytest.FixtureRequest) -> tuple[ssl.SSLContext | None, ssl
     return serving, trusting
 
 
-def test_a_stream_that_nobody_reads_is_not_received_without_end(contexts: Any) -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_stream_that_nobody_reads_is_not_received_without_end(contexts: Any, loop: str) -> None:
     """The server's `send` blocks; then every event is read, and the response's end."""
+    module = pytest.importorskip(loop)
     serving, trusting = contexts
     count = 64 * MIB // 65536
     token = chunk(event({"type": "token", "data": {"text": "x" * 60_000}}))
@@ -54,7 +56,8 @@ def test_a_stream_that_nobody_reads_is_not_received_without_end(contexts: Any) -
                 assert (await client.health_async()).status == "ok"
             assert peer.connections == 1
 
-        asyncio.run(main())
+        with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
+            runner.run(main())
 
 
 async def stand_still(measure: Any) -> None:
