@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from hestiaos_proto.calls import CallContext, CallOptions, Send, StreamOptions, run_flow, run_flow_async
+from hestiaos_proto.calls import CallContext, Send, StreamOptions, run_flow, run_flow_async
 from hestiaos_proto.client_messages import Response, ResponseInfo
 from hestiaos_proto.config import seconds
 from hestiaos_proto.deadline import Deadline
@@ -41,8 +41,7 @@ class _EventStream:
     ) -> None:
         bounds = [seconds("timeout", timeout), seconds("deadline", options.get("deadline"))]
         deadline = min((bound for bound in bounds if bound is not None), default=None)
-        of_call: CallOptions = {"timeout": None, **options, "deadline": deadline}
-        self._flow, self._observer = context.begin(operation, of_call)
+        self._flow, self._observer = context.begin(operation, {"timeout": None, **options, "deadline": deadline})
         hears = self._observer is not None and self._observer.hears("on_stream_event")
         self._event_observer = self._observer if hears else None
         self._base_url = context.config.base_url

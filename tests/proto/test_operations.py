@@ -390,7 +390,10 @@ class TestRead:
         reply = Response(200, [(b"content-type", b"text/event-stream")], stream=stream)
         assert operations.run_stream("x").read(reply) is stream
 
-    @pytest.mark.parametrize(("kind", "named"), [(b"text/html", "text/html"), (b"", "no content type")])
+    @pytest.mark.parametrize(
+        ("kind", "named"),
+        [(b"text/html", "text/html"), (b"application/json", "application/json"), (b"", "no content type")],
+    )
     def test_something_else_instead_of_a_stream_is_quoted(self, kind: bytes, named: str) -> None:
         reply = response(200, b"<html>" + b"x" * 1000, [(b"content-type", kind)])
         with pytest.raises(RemoteProtocolError, match=rf"status 200 and {named} \('<html>xxx") as caught:
