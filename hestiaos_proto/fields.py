@@ -1,4 +1,4 @@
-"""What is wrong with a field of a JSON object, in words."""
+"""Reading decoded JSON: what is wrong with a value or a field, in words that never quote it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _CALLED = {
 
 
 def object_of(what: str, body: Any) -> dict[str, Any]:
+    """`body`, which has to be a JSON object. Raises `RemoteProtocolError` that names `what` was read."""
     if type(body) is not dict:
         raise RemoteProtocolError(f"{what}: {_CALLED[type(body)]} was received where an object belongs")
     return body
@@ -29,7 +30,7 @@ def object_of(what: str, body: Any) -> dict[str, Any]:
 def wrong_field(
     what: str, name: str, value: object, types: tuple[type, ...], *, missing: bool = False
 ) -> RemoteProtocolError:
-    # The value is never quoted: it may be a secret.
+    """The error for a field of `what` that is missing, or not of the `types`; it may be a secret, and is not quoted."""
     if missing:
         return RemoteProtocolError(f"{what}: the field {name!r} is missing")
     wanted = " or ".join(dict.fromkeys(_CALLED[kind] for kind in types))

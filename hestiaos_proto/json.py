@@ -78,8 +78,8 @@ def record_reader(*fields: tuple[str, Any] | tuple[str, Any, Any]) -> Callable[[
 def dumps(value: Any) -> bytes:
     """`value` as compact JSON in UTF-8.
 
-    Raises `ValueError` for what JSON or UTF-8 cannot say (NaN, a lone surrogate), `TypeError` for what is no JSON
-    value; neither quotes the value, which may be a secret.
+    Raises `ValueError` for what JSON or UTF-8 cannot say (NaN, a lone surrogate), `TypeError` for what is not a
+    JSON value; neither quotes the value, which may be a secret.
     """
     try:
         return _encode(value).encode()

@@ -39,6 +39,11 @@ class LineDecoder:
         """The line that has begun and not ended."""
         return bytes(self._partial).removeprefix(_BOM) if self._at_start else bytes(self._partial)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the end has been received."""
+        return self._closed
+
     def receive_data(self, data: bytes) -> None:
         """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
         if self._closed:
@@ -65,10 +70,11 @@ class LineDecoder:
         For whoever can read several lines at once. They are `block.splitlines()`: for bytes that is the standard's
         rule, while `str.splitlines` knows more line ends.
         """
+        blocks, max_size = self._blocks, self._max_size
         while True:
-            while self._blocks:
-                block = self._blocks.popleft()
-                yield block if len(block) <= self._max_size else self._up_to_the_limit(block)
+            while blocks:
+                block = blocks.popleft()
+                yield block if len(block) <= max_size else self._up_to_the_limit(block)
             if self._error is not None:
                 raise self._error
             if self._closed:

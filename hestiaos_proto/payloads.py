@@ -24,10 +24,10 @@ _ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # what `str.strip` strips of ASCI
 
 
 class PayloadDecoder:
-    """Lines to payloads.
+    """Lines to payloads, each the text of one data line, or of several that are one JSON object.
 
-    Most payloads are one data line, and whoever tries to read it as JSON is told so. Where it is not, `complete` waits
-    for the lines that belong to it.
+    Nearly every data line is a whole object. Whoever reads one as JSON finds out, and hands a line that is not to
+    `complete`, so that no text is looked at twice.
     """
 
     def __init__(self, max_size: int, redactor: Redactor) -> None:
@@ -50,11 +50,11 @@ class PayloadDecoder:
 
     @property
     def went_on(self) -> bool:
-        """Whether anything has come after `done` that is no part of an event."""
+        """Whether a line has come after `done` that is not part of an event."""
         return self._went_on
 
     def expect_end(self) -> None:
-        """Note that the last that has been read was `done`."""
+        """Note that the payload that was read last is that of `done`."""
         self._after_done = True
 
     def payloads(self, lines: LineDecoder) -> Iterator[bytes | list[bytes] | None]:
@@ -70,11 +70,12 @@ class PayloadDecoder:
             # `partition` and `removeprefix` take half the time of `find` and `startswith`.
             line, _, rest = block.partition(b"\n")
             payload = line.removeprefix(b"data: ")
-            may_be_plain = len(payload) < len(line) and not self._object and not self._after_done
-            if may_be_plain and rest == b"\n" and _CR not in payload:  # one event, as most models send them
+            if len(payload) == len(line) or self._object or self._after_done:
+                yield from self._by_line(block)
+            elif rest == b"\n" and _CR not in payload:  # one event, as most models send them
                 self._in_event = False
                 yield payload
-            elif may_be_plain and (payloads := _plain_payloads(block)):
+            elif payloads := _plain_payloads(block):
                 self._in_event = False
                 if len(payloads) == 1:
                     yield payloads[0]
@@ -105,9 +106,9 @@ class PayloadDecoder:
                 yield whole
 
     def complete(self, payload: bytes) -> bytes | None:
-        """The object that this data line completes; `None` where further lines have to come, or for an empty line.
+        """The text that this data line completes; `None` for an empty line, or where more lines have to come.
 
-        It is complete where no later line could make it an object: then it is one, or wrong.
+        A text is complete where it is a whole object, and where no line that follows could make it one.
         """
         if not payload:
             self._went_on = self._after_done
@@ -132,7 +133,10 @@ class PayloadDecoder:
         return whole
 
     def _goes_on(self, payload: bytes) -> bool:
-        """Whether the object cannot be complete, and need not be looked at: its last line ends without a bracket."""
+        """Whether the object cannot be complete, and its last lines need not be joined to it yet.
+
+        Only a line that ends with `}` completes it, with white space after it, some of which is not ASCII.
+        """
         return (
             32 < payload[-1] < 125
             and len(self._further) < _MOST_LINES

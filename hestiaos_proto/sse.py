@@ -1,10 +1,10 @@
 """Server-sent events, by the WHATWG HTML standard, section 9.2 "Server-sent events".
 
-The streams of runs are *not* read here: `RunStream` differs from the standard, because the 1.0 contract froze
-`line.split("data:", 1)[1].strip()` as the way to a payload. There each `data` line that completes a JSON object is an
-event, with or without a blank line after it, and the lines of an object that is not complete are joined. White space
-before the field's name is tolerated, an empty payload is no event, the payload alone says the event's type, and a last
-line counts though it has no line end. Here a blank line ends an event and nothing else does, whatever its data is.
+Run streams are not read by these rules but by `RunStream`, which shares only the lines with them. It does not wait for
+the blank line: an event is complete with the data line that completes its JSON object. White space may stand before
+`data`, the event's type is the JSON's, an empty payload is skipped, and a last line without a line end counts. The
+reason is the 1.0 contract, which froze `line.split("data:", 1)[1].strip()` as the way from a line to its payload. A
+conforming server's stream means the same either way, since no complete JSON object is the beginning of a longer one.
 
 `SSEDecoder` reads any event stream; `encode_event` and `encode_comment` are the server's side.
 """

@@ -40,9 +40,9 @@ class RunStream:
         self._decoder = PayloadDecoder(max_event_size, self._redactor)
         self._source = self._decoder.payloads(self._lines)
         self._payloads = self._source  # or what was pushed back, and then the source
-        # Payloads that came together are decoded together; of the last ones these events are left:
-        self._run: TextRun | None = None  # first texts that leave the state as it is,
-        self._mixed: Iterator[StreamEvent] | None = None  # then any.
+        # Payloads that came together are decoded together. What is left of the last ones:
+        self._run: TextRun | None = None  # first, texts that leave the state as it is
+        self._mixed: Iterator[StreamEvent] | None = None  # then, events of any type
         self._state = StreamState.IDLE
         self._text_types = _NO_TYPES  # the types of text events that leave the state as it is
         self._text = StreamText(max_event_size)
@@ -50,7 +50,6 @@ class RunStream:
         self._last_event: StreamEvent | None = None
         self._final: dict[str, Any] | None = None
         self._done = False
-        self._closed = False
         self._end_read = False
         self._fault: HestiaError | None = None
         self._error: HestiaError | None = None
@@ -91,8 +90,8 @@ class RunStream:
     def finished(self) -> bool:
         """Whether nothing more needs to be read.
 
-        That is so after a failure, and after `done` at the end of the stream, or as soon as the server goes on with
-        anything that is no event: a comment, another field, a blank line that does not end an event.
+        That is so after a failure. After `done` it is so at the end of the stream, or as soon as the server goes on
+        with a line that is not part of an event: a comment, another field, a blank line that ends no event.
         """
         return self._error is not None or (self._done and (self._end_read or self._decoder.went_on))
 
@@ -100,7 +99,6 @@ class RunStream:
         """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
         if self._error is None:
             self._lines.receive_data(data)
-            self._closed = not data
 
     def connection_lost(self, error: HestiaError) -> None:
         """Take the fault that ended the connection; `events` raises it once it has delivered what arrived whole.
@@ -109,7 +107,7 @@ class RunStream:
         """
         if self._fault is None:  # what follows the first is mostly its consequence
             self._fault = error
-        if not self._closed:
+        if not self._lines.closed:
             self.receive_data(b"")
 
     def events(self) -> Iterator[StreamEvent]:
@@ -122,56 +120,50 @@ class RunStream:
             while True:
                 if self._error is not None:
                     raise self._error
-                # While this iterator waits in a `yield` another may go on.
                 if (run := self._run) is not None:
                     yield from run.left
-                    if self._run is run:
+                    if self._run is run:  # another iterator may have gone on while this one waited in its `yield`
                         self._end_run(run)
-                elif (mixed := self._mixed) is not None:
-                    for event in mixed:
+                    continue
+                if self._mixed is not None:
+                    yield from self._hand_out(self._mixed)
+                    continue
+                payloads = self._payloads
+                for payload in payloads:
+                    if type(payload) is not bytes:
+                        if payload is None:
+                            return
+                        assert isinstance(payload, list), "it is neither of the others"
+                        self._decode(payload)
+                        break
+                    event = read_event(payload) or self._read_strictly(payload)
+                    if event is None:
+                        continue
+                    if event.type in self._text_types and type(text := event.data.get("text")) is str:
+                        self._text.append(text)  # nearly every event: it leaves the state as it is
+                        self._received += 1
+                        self._last_event = event
+                    else:
                         self._advance(event)
-                        yield event
-                        if self._mixed is not mixed:
-                            break
-                    else:
-                        self._mixed = None
+                    yield event
+                    if self._payloads is not payloads:
+                        break
                 else:
-                    payloads = self._payloads
-                    for payload in payloads:
-                        if type(payload) is not bytes:
-                            if not isinstance(payload, list):
-                                return
-                            self._decode(payload)
-                            break
-                        one = read_event(payload) or self._read_strictly(payload)
-                        if one is None:
-                            continue
-                        if one.type in self._text_types and type(text := one.data.get("text")) is str:
-                            self._text.append(text)  # as `_advance` does, which nearly no event needs
-                            self._received += 1
-                            self._last_event = one
-                        else:
-                            self._advance(one)
-                        yield one
-                        if self._payloads is not payloads:
-                            break
-                    else:
-                        self._end()
-                        return
+                    self._end()
+                    return
         except HestiaError as error:
             self._error = error
-            self._payloads = iter(())
-            self._mixed = None
+            self._payloads, self._mixed = iter(()), None
             raise
 
     def _decode(self, payloads: list[bytes]) -> None:
-        """Decode payloads that came together, and push back those from the first on that takes the strict path."""
+        """Decode payloads that came together; from the first on that takes the strict path they are pushed back."""
         count = 0
         if self._text_types:
             try:
                 self._run = TextRun(read_text_events(payloads))
             except (KeyError, TypeError):
-                pass  # one has no text
+                pass  # one has no text: they are decoded as events of any type
             else:
                 count = len(self._run)
         if count < len(payloads):
@@ -179,6 +171,14 @@ class RunStream:
             self._mixed = iter(events)
             count += len(events)
         self._payloads = chain(payloads[count:], self._source)
+
+    def _hand_out(self, mixed: Iterator[StreamEvent]) -> Iterator[StreamEvent]:
+        for event in mixed:
+            self._advance(event)
+            yield event
+            if self._mixed is not mixed:
+                return
+        self._mixed = None
 
     def _end_run(self, run: TextRun) -> None:
         self._run = None

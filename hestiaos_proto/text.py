@@ -36,14 +36,14 @@ class StreamText:
 
     def __init__(self, max_length: int) -> None:
         self._max_length = max_length
-        self._length = 0
+        self._room = max_length  # for how many more characters; less than none where it has been dropped
         self._joined = ""
         self._parts: list[str] = []  # not joined yet; the first may be the first half of a pair
 
     def append(self, part: str) -> None:
         """Add the next part."""
-        self._length += len(part)
-        if self._length <= self._max_length:
+        self._room -= len(part)
+        if self._room >= 0:
             self._parts.append(part)
         else:
             self._parts.clear()
@@ -54,7 +54,7 @@ class StreamText:
 
         Raises `LocalProtocolError` where the text has outgrown the limit.
         """
-        if self._length > self._max_length:
+        if self._room < 0:
             raise LocalProtocolError(
                 f"the text is over {self._max_length} characters and was not kept: join that of the events as they come"
             )

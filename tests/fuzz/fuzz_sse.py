@@ -54,7 +54,7 @@ def _by_the_standard(text: str) -> tuple[list[ServerSentEvent], str, int | None]
     last_id = next_id = kind = ""
     time = retry = None
     lines: list[str] = []
-    # What comes behind the last line end is discarded.
+    # What comes after the last line end is discarded.
     for line in re.split("\r\n|\r|\n", text.removeprefix("\ufeff"))[:-1]:
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")

@@ -142,7 +142,7 @@ def test_the_end(state: StreamState, lost: HestiaError | None, strict: bool) -> 
     "line", [b"", b": heartbeat", b"event: x", b"id: 7", b"retry: 5", b"data:", b"other"], ids=repr
 )
 @pytest.mark.parametrize("state", StreamState)
-def test_a_line_that_is_no_part_of_an_event(state: StreamState, line: bytes, strict: bool) -> None:
+def test_a_line_that_is_not_part_of_an_event(state: StreamState, line: bytes, strict: bool) -> None:
     """It changes nothing, but that after `done` it is the end."""
     stream = stream_in(state, strict=strict)
     assert stream.done == (state is StreamState.DONE)

@@ -63,7 +63,7 @@ class StreamMachine(RuleBasedStateMachine):
         self.state = StreamState.IDLE
         self.arrived: list[Arrived] = []
         self.delivered: list[StreamEvent] = []
-        self.went_on = False  # a line that is no part of an event has come after `done`, and what was before is read
+        self.went_on = False  # a line that is not part of an event has come after `done`, and what was before is read
         self.idle: list[int] = []  # at which places among the arrived there are such lines
         self.waiting: Iterator[StreamEvent] | None = None
         self.in_event = False  # a blank line would be the end of the last event's block

@@ -133,7 +133,7 @@ def bomb(wbits: int, mebibytes: int) -> bytes:
     ids=["gzip", "zlib", "raw"],
 )
 def test_a_bomb_comes_out_in_small_pieces_of_which_none_is_made_before_it_is_asked_for(coding: str, wbits: int) -> None:
-    data = bomb(wbits, 256)
+    data = bomb(wbits, 64)
     tracemalloc.start()
     try:
         pieces = [len(piece) for piece, _ in zip(ContentDecoder(coding).decode(data), range(100), strict=False)]

@@ -31,7 +31,7 @@ REFUSED = {
     "leading zero": b"01",
     "leading plus": b"+1",
     "no digit before the point": b".5",
-    "no digit behind the point": b"1.",
+    "no digit after the point": b"1.",
     "no exponent": b"1e",
     "hexadecimal": b"0x10",
     "underscore": b"1_0",
@@ -50,7 +50,7 @@ REFUSED = {
     "short escape": rb'"\u00"',
     "escape with a sign": rb'"\u+123"',
     "escape with an underscore": rb'"\u1_23"',
-    "escape cut behind a surrogate": rb'"\ud800\u"',
+    "escape cut after a surrogate": rb'"\ud800\u"',
     "string without end": b'"a',
     "string that ends in a backslash": b'"a\\',
     "list without end": b"[1",
@@ -60,7 +60,7 @@ REFUSED = {
     "surrogate in UTF-8": b'"\xed\xa0\x80"',
     "beyond U+10FFFF": b'"\xf4\x90\x80\x80"',
     "cut UTF-8": b'"\xe2\x80"',
-    "invalid UTF-8 behind the value": b"1\xff",
+    "invalid UTF-8 after the value": b"1\xff",
     "capitals": b"True",
     "cut word": b"tru",
 }
@@ -99,15 +99,15 @@ READ: dict[str, tuple[bytes, Any]] = {
     "high before text": (rb'"\ud800A"', "\ud800A"),
     "high before UTF-8": ('"\\ud800é"'.encode(), "\ud800é"),
     "high before a pair": (rb'"\ud800\ud83d\ude00"', "\ud800😀"),
-    "low behind a pair": (rb'"\ud83d\ude00\ude00"', "😀\ude00"),
+    "low after a pair": (rb'"\ud83d\ude00\ude00"', "😀\ude00"),
     "two high": (rb'"\ud800\udbff"', "\ud800\udbff"),
     "high before U+E000": (rb'"\ud800\ue000"', "\ud800\ue000"),
     "lone in a key": (rb'{"\ud800":[]}', {"\ud800": []}),
-    "lone behind text": (rb'["x\udfff","y"]', ["x\udfff", "y"]),
+    "lone after text": (rb'["x\udfff","y"]', ["x\udfff", "y"]),
     "U+2028, U+0085, DEL": ('"\u2028\u0085\x7f"'.encode(), "\u2028\u0085\x7f"),
     "U+10FFFF": ('"\U0010ffff"'.encode(), "\U0010ffff"),
     "brackets in strings": (b'["' + b"[{" * 500 + b'"]', ["[{" * 500]),
-    "brackets behind escaped quotes": (rb'["\"' + b"[" * 500 + rb'\\"]', ['"' + "[" * 500 + "\\"]),
+    "brackets after escaped quotes": (rb'["\"' + b"[" * 500 + rb'\\"]', ['"' + "[" * 500 + "\\"]),
 }
 
 refused = pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
@@ -192,7 +192,7 @@ def test_depth_up_to_the_limit(reader, depth: int) -> None:
         rb'["\\",' + nested(128) + b"]",
         rb'["\"",' + nested(128) + b"]",
     ],
-    ids=["129", "100,000", "300 open", "100,000 open", "objects", "mixed", "behind a backslash", "behind a quote"],
+    ids=["129", "100,000", "300 open", "100,000 open", "objects", "mixed", "after a backslash", "after a quote"],
 )
 def test_deeper_than_the_limit_is_refused_before_anything_recurses(text: bytes) -> None:
     with pytest.raises(ValueError, match="JSON is nested deeper than 128"):

@@ -18,7 +18,7 @@ from hestiaos_proto import (
 )
 from tests.support.run_streams import DONE, FINAL, GOOD, GOOD_TYPES, START, TOKEN, fault_of, feed, frames, whole
 
-# What a server may send that is no part of an event.
+# Lines that a server may send and that are not part of an event.
 IDLE_LINES = [b"", b":", b": heartbeat", b"event: x", b"id: 7", b"retry: 5", b"data:", b"data: \t", b"data", b"other"]
 
 
@@ -152,7 +152,7 @@ class TestFinished:
     @pytest.mark.parametrize("line", IDLE_LINES, ids=repr)
     @pytest.mark.parametrize("block", [GOOD[:-1], GOOD], ids=["in the block of done", "after it"])
     def test_a_server_that_goes_on_after_done(self, block: bytes, line: bytes, end: bytes) -> None:
-        """The stream is finished as soon as the first line has ended that is no part of an event."""
+        """The stream is finished as soon as the first line has ended that is not part of an event."""
         stream = RunStream()
         feed(stream, [GOOD if not line else block, *([line] if line else [])])
         assert not stream.finished

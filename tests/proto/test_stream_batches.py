@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 import pytest
 
@@ -44,13 +44,21 @@ def _readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(events, "_read_text_record", None)
 
 
-@pytest.mark.parametrize("strict", [True, False], ids=["strict", "not strict"])
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
-@pytest.mark.parametrize("place", [0, 1, 62, 63, 64, 65, 130])
+@pytest.mark.parametrize(
+    ("place", "end", "strict"),
+    [
+        (0, b"\n", True),
+        (1, b"\r\n", False),
+        (62, b"\n", True),
+        (63, b"\n", False),
+        (64, b"\r\n", True),
+        (100, b"\n", True),
+    ],
+)
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_an_odd_one_among_others(odd: str, place: int, end: bytes, strict: bool) -> None:
-    """Together and alone, as whole pieces, the same events are handed out, and the stream says the same at each."""
-    several = [START, *TOKENS[:place], frames(odd), *TOKENS[place:131], FINAL, DONE]
+    """Together and alone the same events are handed out, and the stream says the same at each."""
+    several = [START, *TOKENS[:place], frames(odd), *TOKENS[place:101], FINAL, DONE]
     pieces = [piece.replace(b"\n", end) for piece in several]
     together = steps(RunStream(strict=strict), [b"".join(pieces), b""])
     alone = steps(RunStream(strict=strict), [*pieces, b""])
@@ -156,3 +164,38 @@ def test_events_alone_and_together_by_turns() -> None:
     assert given[1:-2] == [StreamEvent("token", {"text": text}) for text in TEXTS]
     assert stream.text == "".join(TEXTS)
     assert stream.finished
+
+
+@pytest.mark.parametrize("first", [1, 2, 70], ids=["alone", "with others", "in a second batch"])
+@pytest.mark.parametrize("by_turns", [1, 3, 50])
+def test_two_iterators_by_turns_give_each_event_once(first: int, by_turns: int) -> None:
+    """Of events that came alone, and of those that came together, texts and others."""
+    pieces = [START, *TOKENS[:70], frames(ODD["another type"]), *TOKENS[70:], frames(ODD["another field"]), FINAL, DONE]
+    expected, _ = feed(RunStream(), pieces)
+    stream = RunStream()
+    stream.receive_data(b"".join(pieces[:first]))
+    turns = [stream.events(), stream.events()]
+    given = [next(turns[0]) for _ in range(first)]
+    stream.receive_data(b"".join(pieces[first:]))
+    stream.receive_data(b"")
+    while more := list(islice(turns[1], by_turns)):
+        given += more
+        turns.reverse()
+    assert given == expected
+    assert stream.finished
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["together", "alone"])
+def test_an_iterator_that_was_left_raises_the_fault_that_another_has_come_to(together: bool) -> None:
+    stream = RunStream()
+    pieces = [START, START, START]
+    for piece in [b"".join(pieces)] if together else pieces:
+        stream.receive_data(piece)
+    left = stream.events()
+    next(left)
+    with pytest.raises(RemoteProtocolError) as first:
+        next(stream.events())
+    with pytest.raises(RemoteProtocolError) as again:
+        next(left)
+    assert again.value is first.value
+    assert stream.events_received == 1
