@@ -1,0 +1,184 @@
+"""What is run on this project, each session in an environment of its own: `nox -l` lists it, `nox -s NAME` runs it.
+
+Arguments after `--` are handed to the session's command. `.ci/run` and the workflow run the same sessions.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10.14"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+BINDINGS = [f"tests/{name}" for name in ("proto", "httpx", "loops", "trio", "asyncio")]
+TEST_TOOLS = ["httptools", "hypothesis", "pytest", "pytest-timeout", "trustme"]  # what the bindings' tests need
+CHECKOUT_FILES = [".github", "benchmarks", "docs", "examples", "tests", "CHANGELOG.md", "README.md", "pyproject.toml"]
+APT_PACKAGES = {"nginx": "nginx-light", "xvfb-run": "xvfb", "xauth": "xauth"}
+
+
+def pytest(session: nox.Session, *arguments: str, **environment: str) -> None:
+    session.run("python", "-m", "pytest", "-q", *arguments, *session.posargs, env=environment)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff, the import contracts, the contract guard."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("lint-imports")
+    session.run("python", "-m", "hestiaos.contract_guard")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy and pyright."""
+    session.install("-e", ".[bench,instrumentation,lint,test]")
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", shutil.which("python", path=session.bin) or sys.executable)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests of the README's command."""
+    session.install("-e", ".[test]")
+    pytest(session)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Every branch of the core, by its own tests."""
+    session.install("-e", ".[lint,test]")
+    session.run("coverage", "run", "-m", "pytest", "-q", "tests/proto")
+    session.run("coverage", "report", "--fail-under=100")
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """The tests that take minutes."""
+    session.install("-e", ".[speed,test]")
+    pytest(session, "-m", "thorough", "--timeout=3600")
+
+
+@nox.session
+def timing(session: nox.Session) -> None:
+    """The tests that assert a wall-clock time: run them on a machine that does nothing else."""
+    session.install("-e", ".[speed,test]")
+    pytest(session, "-m", "timing")
+
+
+@nox.session
+def deep(session: nox.Session) -> None:
+    """100,000 examples for each property: hours."""
+    session.install("-e", ".[speed,test]")
+    pytest(session, "tests/properties", "--hypothesis-profile=deep", "--timeout=0")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """The fuzzers, by default all, each for 10,000 inputs: `-- all --runs 10000000` for a night."""
+    session.install("-e", ".[fuzz,test]")
+    arguments = session.posargs or ["all", "--runs", "10000", "--length", "256", "--seed", "1"]
+    session.run("python", "tests/fuzz/run.py", *arguments)
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Mutation testing of the core: hours; `-- stream sse` for these modules."""
+    session.install("-e", ".[mutation,speed,test]")
+    session.run("python", "tests/mutation/run.py", *session.posargs)
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Against nginx and other servers, and the examples, one with a window; installs what is missing (apt)."""
+    install_from_apt(session)
+    session.install("-e", ".[test]")
+    arguments = ["python", "-m", "pytest", "-q", "-rs", "tests/peers", "tests/test_examples.py", *session.posargs]
+    environment = {"PATH": os.pathsep.join([*session.bin_paths, os.environ["PATH"], "/usr/sbin"])}
+    session.run(*arguments, env=environment)
+
+
+def install_from_apt(session: nox.Session) -> None:
+    """Have nginx and a virtual screen, or say what is missing. No service is started."""
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
+    missing = [package for command, package in APT_PACKAGES.items() if not shutil.which(command, path=path)]
+    if not missing:
+        return
+    if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("apt-get"):
+        session.error(f"these programs are needed: {', '.join(missing)}")
+    # Debian starts a service that it installs, but not at runlevel 1.
+    environment = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    session.run("apt-get", "update", "-qq", external=True, env=environment)
+    session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True, env=environment)
+
+
+@nox.session(python=PYTHONS)
+def matrix(session: nox.Session) -> None:
+    """The tests on every supported Python that is here, with the newest dependencies."""
+    session.install("-e", ".[speed,test]")
+    pytest(session)
+
+
+@nox.session(python=["3.11", "3.13"])
+def lowest(session: nox.Session) -> None:
+    """The tests of the bindings with the lowest versions of what they need."""
+    pins = f"{session.create_tmp()}/lowest.txt"
+    session.install("uv")
+    wanted = ["--resolution=lowest-direct", "--extra=trio", "--extra=speed", f"--python-version={session.python}"]
+    session.run("uv", "pip", "compile", "-q", *wanted, "pyproject.toml", "-o", pins)
+    session.install("-r", pins, "-c", pins, *TEST_TOOLS)
+    session.install("--no-deps", "-e", ".")
+    pytest(session, *BINDINGS)
+
+
+@nox.session
+def httpx2(session: nox.Session) -> None:
+    """The conformance suite where httpx2, httpx's successor, is there and httpx is not."""
+    session.install("-e", ".[test]", "httpx2", "uv")
+    session.run("uv", "pip", "uninstall", "-q", "httpx", "httpcore")
+    pytest(session, "tests/conformance", HESTIAOS_TEST_HTTP="httpx2")
+
+
+@nox.session
+def instrumentation(session: nox.Session) -> None:
+    """What mocks and watches httpx sees our requests: respx, pytest-httpx, vcrpy, OpenTelemetry, Sentry."""
+    session.install("-e", ".[instrumentation,test]")
+    pytest(session, "tests/instrumentation")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks, on a machine that does nothing else; `-- --quick` runs each once."""
+    session.install("-e", ".[bench,speed]")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, in docs/_build; a warning is an error."""
+    session.install("-e", ".[docs,trio]")
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "-n", "docs", "docs/_build")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The tests on the built wheel with msgspec, in a folder of their own: nothing is imported from the checkout."""
+    session.install("build")
+    folder = Path(session.create_tmp()).resolve()
+    shutil.rmtree(folder)
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), silent=True)
+    (built,) = folder.glob("hestiaos-*.whl")
+    session.install(f"{built}[speed,test]")
+    for each in map(Path, CHECKOUT_FILES):
+        copy = shutil.copytree if each.is_dir() else shutil.copy
+        copy(each, folder / each)
+    with session.chdir(folder):
+        pytest(session)
