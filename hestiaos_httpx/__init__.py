@@ -1,6 +1,6 @@
 """HestiaOS over httpx: `Client` for threads, `AsyncClient` for asyncio and trio."""
 
 from hestiaos_httpx._clients import AsyncClient, Client
-from hestiaos_httpx._streams import AsyncEventStream, EventStream
+from hestiaos_httpx._executor import AsyncEventStream, EventStream
 
 __all__ = ["AsyncClient", "AsyncEventStream", "Client", "EventStream"]

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import ClassVar, Self, Unpack
 
-from hestiaos_httpx._executor import Executor
+from hestiaos_httpx._executor import AsyncEventStream, EventStream, Executor
 from hestiaos_httpx._http_clients import HttpClients
 from hestiaos_httpx._route import Limits, Route
-from hestiaos_httpx._streams import AsyncEventStream, EventStream
 from hestiaos_proto import ClientBase, Hooks, ModeHint, Runtime, StreamOptions, operations
 
 __all__ = ["AsyncClient", "Client"]

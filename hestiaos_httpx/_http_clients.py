@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 from functools import partial
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
 
 from hestiaos_httpx._library import BASE, Library, httpx, library_of
-from hestiaos_httpx._loops import call_in, current_loop
 from hestiaos_httpx._pool import Pool
 from hestiaos_httpx._route import Route
+from hestiaos_httpx._scopes import Scope, ThreadScope
 from hestiaos_proto import LocalProtocolError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Http", "HttpClients"]
 
 
-class _SyncTransport(httpx.HTTPTransport):
+class _Transport(httpx.HTTPTransport):
     """httpx's transport over a pool of ours.
 
     `handle_request` is httpx's own, since pytest-httpx, vcrpy and OpenTelemetry replace it on the class.
@@ -35,7 +36,7 @@ class _SyncTransport(httpx.HTTPTransport):
 
 
 class _AsyncTransport(httpx.AsyncHTTPTransport):
-    """As `_SyncTransport`."""
+    """As `_Transport`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool: Any = pool
@@ -52,41 +53,61 @@ class _NoCookies(CookieJar):
 
 
 class Http:
-    """An httpx client of one process or event loop, its library, and our pool under it, `None` under a given one."""
+    """An httpx client for the threads of this process, or for the event loop `loop` of it.
 
-    def __init__(
-        self, library: Library, client: Any, pool: Pool | None, peer: str | None, *, asynchronous: bool
-    ) -> None:
+    `scope` is the class of the exchanges' scopes, `library` the one that `client` is of, `pool` ours under it, `None`
+    under one that was given.
+    """
+
+    def __init__(self, scope: type[Scope], library: Library, client: Any, pool: Pool | None, loop: object) -> None:
+        self.scope = scope
         self.library = library
         self.client = client
         self.pool = pool
-        self.peer = peer
-        self.asynchronous = asynchronous
         self.closed = False  # our client
         self.exchanges: dict[int, weakref.ref[Exchange]] = {}
+        self._loop = None if loop is None else weakref.ref(loop, lambda _: self.abandon())
         self._process = os.getpid()
 
     def is_ours(self) -> bool:
         """Whether this is the process that made it. In a forked child nothing of it may be used, or shut down."""
         return self._process == os.getpid()
 
+    def serves(self, loop: object) -> bool:
+        """Whether it is for the calls of this event loop, or for those of threads where that is `None`."""
+        return self.is_ours() and loop is (self._loop and self._loop())
+
+    def has_ended(self) -> bool:
+        """Whether nobody can use it any more: it is another process's, or its event loop has ended."""
+        return not self._in_loop(_nothing)
+
     def end(self) -> None:
-        """End every connection: from any thread, or inside the event loop. In a forked child as `abandon`."""
-        if not self.is_ours():
-            self.abandon()
-            return
+        """End every exchange, and close the connections; from any thread, or inside the event loop."""
         self.closed = True
-        if self.pool is not None:
-            self.pool.close()
         for reference in list(self.exchanges.values()):
             if (exchange := reference()) is not None:
                 exchange.cancel()
+        if self.pool is not None:
+            self.pool.close()
+
+    def end_soon(self) -> None:
+        """End it from anywhere. It waits for nothing."""
+        self.closed = True
+        if not self._in_loop(self.end):
+            self.abandon()
 
     def abandon(self) -> None:
-        """Close the sockets of an event loop that runs no more, or our copies of those of the parent process."""
+        """Close the sockets, and do nothing else: its event loop has ended, or it is the parent process's."""
         self.closed = True
         if self.pool is not None:
             self.pool.abandon()
+
+    def drop(self, exchange: Exchange) -> bool:
+        """Close an exchange as soon as the event loop runs, from any thread; false where that has ended."""
+        return self._in_loop(partial(self.scope.drop, self._loop and self._loop(), exchange))
+
+    def _in_loop(self, function: Callable[[], object]) -> bool:
+        return self.is_ours() and self.scope.call_in(self._loop and self._loop(), function)
 
 
 class HttpClients:
@@ -97,117 +118,102 @@ class HttpClients:
     """
 
     def __init__(self, route: Route | None, *, transport: object, http_client: object, asynchronous: bool) -> None:
-        self._route = route
+        if transport is not None and http_client is not None:
+            raise TypeError("give a transport or an http_client, not both")
         self.closed = False
+        self._route = route
         self._transport, self._client = transport, http_client
-        self._library = _library_of_given(transport, http_client, "Async" if asynchronous else "")
+        self._library, kind = BASE, "Async" if asynchronous else ""
+        if transport is not None:
+            self._library = library_of(transport, "transport", f"{kind}BaseTransport")
+        elif http_client is not None:
+            self._library = library_of(http_client, "http_client", f"{kind}Client")
         self._process = os.getpid()
-        self._sync: dict[int, Http] = {}  # by process
-        self._async: dict[int, tuple[weakref.ref[Any], Http]] = {}  # by the id of the event loop
+        self._made: dict[tuple[int, int], Http] = {}  # by process, and the id of the event loop
         # A script may drop its client without closing it: its sockets are closed then, and at the latest at the exit.
-        weakref.finalize(self, _abandon, self._sync, self._async)
+        weakref.finalize(self, _end_all, self._made)
 
-    def sync(self) -> Http:
-        """The one for this process. Raises `LocalProtocolError` after a close, and where another kind was given."""
-        self.check_open()
-        process = os.getpid()
-        if (http := self._sync.get(process)) is None:
-            for parent in set(self._sync) - {process}:
-                if (inherited := self._sync.pop(parent, None)) is not None:
-                    inherited.abandon()
-            http = self._sync.setdefault(process, self._new(asynchronous=False))
+    def for_threads(self) -> Http:
+        """The one for the threads of this process.
+
+        Raises `LocalProtocolError` after a close, and where what was given cannot serve this call.
+        """
+        return self._get(ThreadScope, None)
+
+    def for_tasks(self) -> Http:
+        """The one for the running event loop. Raises as `for_threads` does, and `RuntimeError` where none runs."""
+        from hestiaos_httpx._tasks import TaskScope, current_loop
+
+        return self._get(TaskScope, current_loop())
+
+    def _get(self, scope: type[Scope], loop: object) -> Http:
+        self._check_open()
+        key = os.getpid(), id(loop)
+        http = self._made.get(key)
+        if http is None or not http.serves(loop):
+            for each, other in list(self._made.items()):
+                if other.has_ended() and self._made.pop(each, None) is not None:  # other threads look too
+                    other.abandon()
+            http = self._made.setdefault(key, self._new(scope, loop))
         return http
 
-    def asynchronous(self) -> Http:
-        """The one for the running event loop. Raises as `sync` does."""
-        self.check_open()
-        loop: Any = current_loop()
-        known = self._async.get(id(loop))
-        if known is not None and known[0]() is loop:
-            return known[1]
-        for key, (reference, ended) in list(self._async.items()):
-            if (other := reference()) is None or not ended.is_ours() or not call_in(other, _nothing):
-                self._async.pop(key, None)  # other threads look too
-                ended.abandon()
-        http = self._new(asynchronous=True)
-        self._async[id(loop)] = weakref.ref(loop, partial(_loop_ended, http)), http
-        return http
-
-    def close(self) -> None:
-        """End every connection, those in use too, of whichever thread or event loop. It waits for none."""
-        self.closed = True
-        for http in list(self._sync.values()):
-            http.end()
-            if self._client is None and http.is_ours():
-                http.client.close()
-        for reference, other in list(self._async.values()):
-            loop = reference()
-            if loop is None or not other.is_ours() or not call_in(loop, other.end):
-                other.abandon()
-
-    async def aclose(self) -> None:
-        """As `close`, and wait for the end of a transport that was given."""
-        from anyio.lowlevel import checkpoint
-
-        self.close()
-        here = self._async.get(id(current_loop()))
-        if here is not None:
-            here[1].end()
-            if self._client is None:
-                await here[1].client.aclose()
-        await checkpoint()  # what was closed is gone then
-
-    def check_open(self) -> None:
-        """Raise `LocalProtocolError` after `close`, and where the library's own connections are of before a fork."""
+    def _check_open(self) -> None:
         if self.closed:
             raise LocalProtocolError("the client is closed: make a new one")
         forkless = self._client is not None or isinstance(self._transport, self._library.forkless)
         if forkless and self._process != os.getpid():  # a lock of theirs may be taken for ever
             raise LocalProtocolError("what was given belongs to the process before the fork: make another in this")
 
-    def _new(self, *, asynchronous: bool) -> Http:
-        library, kind = self._library, "Async" if asynchronous else ""
-        name = f"{kind}{'BaseTransport' if self._client is None else 'Client'}"
+    def _new(self, scope: type[Scope], loop: object) -> Http:
+        library, kind = self._library, "Async" if scope.asynchronous else ""
         given = self._transport if self._client is None else self._client
-        if given is not None and not isinstance(given, getattr(library.http, name)):
-            other = "the methods without _async" if asynchronous else "the …_async methods"
+        wanted = f"{kind}BaseTransport" if self._client is None else f"{kind}Client"
+        if given is not None and not isinstance(given, getattr(library.http, wanted)):
+            other = "the methods without _async" if scope.asynchronous else "the …_async methods"
             raise LocalProtocolError(f"the {type(given).__name__} that was given cannot serve this call: use {other}")
         if self._client is not None:
-            return Http(library, self._client, None, None, asynchronous=asynchronous)
-        pool, peer, transport = None, None, self._transport
+            return Http(scope, library, self._client, None, loop)
+        pool, transport = None, self._transport
         if self._route is not None:
-            pool, peer = Pool(self._route, asynchronous=asynchronous), self._route.peer
-            transport = (_AsyncTransport if asynchronous else _SyncTransport)(pool)
-        hook = _forget_redirect_async if asynchronous else _forget_redirect
+            pool = Pool(self._route, scope)
+            transport = _AsyncTransport(pool) if scope.asynchronous else _Transport(pool)
+        hook = _forget_redirect_async if scope.asynchronous else _forget_redirect
         new = getattr(library.http, f"{kind}Client")
         client = new(transport=transport, trust_env=False, event_hooks={"response": [hook]})
         client.cookies = _NoCookies()
-        return Http(library, client, pool, peer, asynchronous=asynchronous)
+        return Http(scope, library, client, pool, loop)
+
+    def close(self) -> None:
+        """End every connection, those in use too, of whichever thread or event loop. It waits for none.
+
+        A transport that was given is closed as well where it is synchronous.
+        """
+        self.closed = True
+        _end_all(self._made)
+        transport = self._transport
+        if isinstance(transport, self._library.http.BaseTransport) and self._process == os.getpid():
+            self._transport = None
+            transport.close()
+
+    async def aclose(self) -> None:
+        """As `close`, and close an asynchronous transport that was given."""
+        from anyio.lowlevel import checkpoint
+
+        from hestiaos_httpx._tasks import current_loop
+
+        transport = self._transport
+        self.close()
+        if (here := self._made.get((os.getpid(), id(current_loop())))) is not None:
+            here.end()  # not soon
+        if isinstance(transport, self._library.http.AsyncBaseTransport) and self._process == os.getpid():
+            self._transport = None
+            await transport.aclose()
+        await checkpoint()  # what was closed is gone then
 
 
-def _library_of_given(transport: object, http_client: object, kind: str) -> Library:
-    if transport is not None and http_client is not None:
-        raise TypeError("give a transport or an http_client, not both")
-    if transport is None and http_client is None:
-        return BASE
-    name, given, wanted = "http_client", http_client, f"{kind}Client"
-    if transport is not None:
-        name, given, wanted = "transport", transport, f"{kind}BaseTransport"
-    library = library_of(given, (wanted,))
-    if library is None:
-        raise TypeError(f"{name} must be a {wanted} of httpx or httpx2, not {given!r:.80}")
-    return library
-
-
-def _abandon(sync: dict[int, Http], asynchronous: dict[int, tuple[Any, Http]]) -> None:
-    for http in sync.values():
-        http.end()
-    for _, other in asynchronous.values():
-        other.abandon()
-
-
-def _loop_ended(http: Http, _: object) -> None:
-    http.abandon()
+def _end_all(made: dict[tuple[int, int], Http]) -> None:
+    for http in list(made.values()):
+        http.end_soon()
 
 
 def _nothing() -> None:

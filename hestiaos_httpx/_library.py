@@ -60,13 +60,16 @@ BASE = Library(httpx)
 _LIBRARIES = {httpx.__name__: BASE}
 
 
-def library_of(thing: object, names: tuple[str, ...]) -> Library | None:
-    """The library of which `thing` is an instance of one of the named classes; `None` where it is neither's."""
+def library_of(given: Any, name: str, kind: str) -> Library:
+    """The library of what was given as the argument `name`.
+
+    Raises `TypeError` where it is not of the class `kind` of one of the two.
+    """
     for module in ("httpx", "httpx2"):
         http = sys.modules.get(module)  # what was never imported has no instances
-        if http is not None and isinstance(thing, tuple(getattr(http, name) for name in names)):
+        if http is not None and isinstance(given, getattr(http, kind)):
             return _LIBRARIES.setdefault(module, Library(http))
-    return None
+    raise TypeError(f"{name} must be a {kind} of httpx or httpx2, not {given!r:.80}")
 
 
 def is_patched(owner: type, method: str) -> bool:

@@ -1,68 +1,66 @@
 """Sockets under httpcore that can be ended at any moment: by a deadline, a cancellation, a close or Ctrl-C.
 
-`Network` is a network backend and `_Stream` a network stream as httpcore wants them, for threads and for tasks. A task
-waits for a plain socket by anyio, so that a socket can be closed also when its event loop has ended.
+`Network` is a network backend and `_Stream` a network stream as httpcore wants them, for threads and for tasks. Both
+have plain sockets, so that one can be closed also when its event loop has ended.
 httpcore's own cannot be ended while they look up a name, connect or shake hands, bound a proxy's SOCKS handshake by
 nothing (encode/httpcore#1015), and leave the socket of a cancelled handshake (`start_tls` catches `Exception` only).
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
-from hestiaos_httpx._guard import Guard
-from hestiaos_httpx._sockets import Address, begin_connect, finish_connect, is_readable, numeric_addresses
-from hestiaos_httpx._steps import Lookup, Ready, Steps
+from hestiaos_httpx._scopes import Address, Scope, Steps, can_wait
 from hestiaos_httpx._tls import TLS
 from hestiaos_proto.connection import ChunkJoiner
 
-__all__ = ["Network"]
+__all__ = ["Network", "shut_down"]
 
-T = TypeVar("T")
+_ADDRESSES = {"client_addr": "getsockname", "server_addr": "getpeername"}
+_UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
 
 
 class Network:
-    """One connection's socket, and httpcore's way to it. `drive` carries steps out: `run` or `run_async`.
+    """One connection's socket, and httpcore's way to it.
 
-    `guard` is that of the exchange which it serves, and changes with it. A connect has `begun`; `handshakes` is how
+    `scope` is that of the exchange which it serves, and changes with it. A connect has `begun`; `handshakes` is how
     many of them, of TLS and of SOCKS, it takes until the server is reached: it is `established`. `received` is whether
-    anything has come of the response that is awaited, `closing` whether whoever waits for the socket is to close it.
+    anything has come of the response that is awaited.
     """
 
-    def __init__(
-        self, core: Any, guard: Guard, handshakes: int, drive: Callable[[Steps[Any]], Any], *, socks: bool
-    ) -> None:
+    def __init__(self, core: Any, scope: Scope, handshakes: int, *, socks: bool) -> None:
         self.core = core
-        self.guard = guard
-        self.drive = drive
+        self.scope = scope
         self.begun = False
         self.established = False
         self.received = False
-        self.closing = False
         self.joiner = ChunkJoiner()
         self.socket: socket.socket | None = None
+        self.layers: list[TLS] = []  # that of an https proxy, and that of the server above it
         self._handshakes = handshakes
         self._in_socks = socks
-        self.layers: list[TLS] = []  # that of an https proxy, and that of the server above it
         # The connect as a whole is bounded: a handshake that drips outlives a timeout of each read.
-        self._connected_by = time.monotonic() + guard.connect_timeout
+        self._connected_by = time.monotonic() + scope.connect_timeout
 
     def connect_tcp(self, host: str, port: int, **_: Any) -> Any:
         """Connect. Raises httpcore's `ConnectError` and `ConnectTimeout`."""
         self.begun = True
-        return self.drive(self._connect(host, port))
+        return self.scope.run(self._connect(host, port))
 
     def _connect(self, host: str, port: int) -> Steps[_Stream]:
-        with self._errors("Connect"):
+        try:
             name = host.encode("ascii")  # as bytes: a str takes the codec idna, which a forked child might wait for
-            addresses = numeric_addresses(name, port)
+            addresses = _numeric_addresses(name, port)
             if not addresses:
-                addresses = yield Lookup(self.guard, name, port, self._connected_by)
+                addresses = yield from self.scope.look_up(name, port, self._connected_by)
             for place, address in enumerate(addresses):
                 # An address that does not answer leaves those after it their share of the time.
                 share = (self._connected_by - time.monotonic()) / (len(addresses) - place)
@@ -73,31 +71,41 @@ class Network:
                     self.close()
                     if place + 1 == len(addresses):
                         raise
-        self.established = not self._handshakes
+        except (OSError, ValueError, RuntimeError) as error:  # a host that cannot be one; no thread can be started
+            raise self._told("Connect", error) from error
+        self._end_handshakes(0)
         return _Stream(self, 0)
 
     def _connect_to(self, address: Address, until: float) -> Steps[None]:
         self.socket = sock = socket.socket(*address[:3])
         sock.setblocking(False)
-        if not begin_connect(sock, address[4]):
-            yield Ready(self, sock, write=True, until=until)
-            finish_connect(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = sock.connect_ex(address[4])
+        if code in _UNDER_WAY:
+            yield from self.scope.wait_for(sock, write=True, until=until)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
 
     def start_tls(self, context: ssl.SSLContext, hostname: str | None) -> Steps[_Stream]:
-        """Begin to speak TLS."""
-        with self._errors("Connect"):
-            layer = TLS(context, hostname)
-            yield from self._run(layer.handshake(), len(self.layers), self._connected_by)
-        self.layers.append(layer)
+        """Speak TLS from now on, inside of that which is spoken already."""
+        try:
+            self.layers.append(TLS(context, hostname))
+            layer = self.layers[-1]
+            yield from self._through(len(self.layers), layer.object.do_handshake, self._connected_by)
+        except (OSError, ValueError) as error:  # a host that cannot be one
+            raise self._told("Connect", error) from error
         self._end_handshakes(1 + self._in_socks)
         return _Stream(self, len(self.layers))
 
     def receive(self, level: int, max_bytes: int, timeout: float | None) -> Steps[bytes]:
         """Receive through so many layers of TLS."""
-        if self.guard.read_timeout is not None:
-            timeout = self.guard.read_timeout
-        with self._errors("Read"):
+        if self.scope.read_timeout is not None:
+            timeout = self.scope.read_timeout
+        try:
             data = yield from self._read(level, max_bytes, self._until(timeout))
+        except OSError as error:
+            raise self._told("Read", error) from error
         if not self.established:
             return data
         self.received = self.received or bool(data)
@@ -107,27 +115,39 @@ class Network:
         """Send all of it, through so many layers of TLS."""
         if timeout is not None and self._in_socks:  # httpcore gives only what comes after SOCKS a timeout
             self._end_handshakes(1)
-        with self._errors("Write"):
+        try:
             yield from self._write(level, data, self._until(timeout))
+        except OSError as error:
+            raise self._told("Write", error) from error
 
     def _end_handshakes(self, count: int) -> None:
         self._handshakes -= count
-        self._in_socks = False
+        self._in_socks = self._in_socks and not count
         self.established = not self._handshakes
+
+    def _until(self, timeout: float | None) -> float:
+        # httpcore gives a SOCKS handshake no timeout, and each read of a CONNECT one of its own.
+        return time.monotonic() + timeout if self.established and timeout is not None else self._connected_by
 
     def _read(self, level: int, max_bytes: int, until: float) -> Steps[bytes]:
         if level:
-            return (yield from self._run(self.layers[level - 1].read(max_bytes), level - 1, until))
+            try:
+                data: bytes = yield from self._through(
+                    level, partial(self.layers[level - 1].object.read, max_bytes), until
+                )
+                return data
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError):  # many end without saying so (RFC 9110, section 4.3.4)
+                return b""
         while True:
             sock = self._open()
             try:
                 return sock.recv(max_bytes)
             except BlockingIOError:
-                yield Ready(self, sock, write=False, until=until)
+                yield from self.scope.wait_for(sock, write=False, until=until)
 
     def _write(self, level: int, data: bytes, until: float) -> Steps[None]:
         if level:
-            yield from self._run(self.layers[level - 1].write(data), level - 1, until)
+            yield from self._through(level, partial(self.layers[level - 1].object.write, data), until)
             return
         view = memoryview(data)
         while view:
@@ -135,46 +155,37 @@ class Network:
             try:
                 view = view[sock.send(view) :]
             except BlockingIOError:
-                yield Ready(self, sock, write=True, until=until)
+                yield from self.scope.wait_for(sock, write=True, until=until)
 
-    def _run(self, layer: Generator[bytes | None, bytes, T], level: int, until: float) -> Steps[T]:
-        """Carry out what a layer of TLS does, over the layers below it."""
-        try:
-            to_send = next(layer)
-            while True:
-                if to_send is None:
-                    to_send = layer.send((yield from self._read(level, 65536, until)))
-                else:
-                    yield from self._write(level, to_send, until)
-                    to_send = next(layer)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-    def _until(self, timeout: float | None) -> float:
-        # httpcore gives a SOCKS handshake no timeout, and each read of a CONNECT one of its own.
-        return time.monotonic() + timeout if self.established and timeout is not None else self._connected_by
+    def _through(self, level: int, operation: Callable[[], Any], until: float) -> Steps[Any]:
+        """Have a layer of TLS do something, over what is below it."""
+        layer = self.layers[level - 1]
+        while True:
+            result, done, to_send = layer.attempt(operation)
+            if to_send:
+                yield from self._write(level - 1, to_send, until)
+            if done:
+                return result
+            layer.receive((yield from self._read(level - 1, 65536, until)))
 
     def _open(self) -> socket.socket:
-        if self.socket is None or self.guard.is_over():
+        if self.socket is None or self.scope.is_over():
             raise OSError("the connection is closed")
         return self.socket
 
-    @contextmanager
-    def _errors(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError as error:
-            raise getattr(self.core, f"{doing}Timeout")(str(error)) from error
-        except (OSError, ValueError, RuntimeError) as error:  # a host that cannot be one; no thread can be started
-            raise getattr(self.core, f"{doing}Error")(str(error)) from error
+    def _told(self, doing: str, error: Exception) -> Exception:
+        kind = "Timeout" if isinstance(error, TimeoutError) else "Error"
+        told: Exception = getattr(self.core, doing + kind)(str(error))
+        return told
 
     def close(self) -> None:
         """Close the socket, at once and without a word to the server; a task that waits for it does so itself."""
-        if self.guard.scope is not None:
-            self.closing = True  # event loops want to be told before
-            self.guard.cancel()
-            return
+        sock, self.socket = self.socket, None
+        if sock is not None:
+            self.scope.close(sock)
+
+    def abandon(self) -> None:
+        """Close the socket where nobody waits for it any more: its event loop has ended, or is another process's."""
         sock, self.socket = self.socket, None
         if sock is not None:
             sock.close()
@@ -188,15 +199,15 @@ class _Stream:
         self._level = level
 
     def read(self, max_bytes: int, timeout: float | None = None) -> Any:
-        return self._network.drive(self._network.receive(self._level, max_bytes, timeout))
+        return self._network.scope.run(self._network.receive(self._level, max_bytes, timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> Any:
-        return self._network.drive(self._network.send(self._level, buffer, timeout))
+        return self._network.scope.run(self._network.send(self._level, buffer, timeout))
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> Any:
-        return self._network.drive(self._network.start_tls(ssl_context, server_hostname))
+        return self._network.scope.run(self._network.start_tls(ssl_context, server_hostname))
 
     def close(self) -> None:
         self._network.close()
@@ -208,9 +219,24 @@ class _Stream:
         sock = self._network.socket
         if info == "ssl_object":
             return self._network.layers[self._level - 1].object if self._level else None
-        if info == "is_readable":
-            return sock is None or is_readable(sock)
-        names = {"client_addr": "getsockname", "server_addr": "getpeername"}
-        return (
-            getattr(sock, names[info])() if info in names and sock is not None else sock if info == "socket" else None
-        )
+        if info == "is_readable":  # the server has closed an idle connection, or sent what nobody asked for
+            return sock is None or can_wait(sock, write=False, seconds=0)
+        if sock is not None and info in _ADDRESSES:
+            return getattr(sock, _ADDRESSES[info])()
+        return sock if info == "socket" else None
+
+
+def _numeric_addresses(host: bytes, port: int) -> list[Address]:
+    """The address of a host that is one, which needs no lookup; none for a name."""
+    try:
+        found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return []
+    return found
+
+
+def shut_down(sock: socket.socket | None) -> None:
+    """End a connection under whoever reads from it, and leave its descriptor to its owner."""
+    if sock is not None:
+        with suppress(OSError):  # it may not be connected yet, or closed already, which is all that is wanted
+            sock.shutdown(socket.SHUT_RDWR)

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hestiaos_httpx._library import BASE, is_patched
 from hestiaos_httpx._network import Network
 from hestiaos_httpx._route import Route
-from hestiaos_httpx._sockets import shut_down
-from hestiaos_httpx._steps import Call, Steps, Turn, run, run_async
+from hestiaos_httpx._scopes import Scope, Steps
 from hestiaos_proto import ConnectionPool
 
 if TYPE_CHECKING:
@@ -31,48 +29,47 @@ EXCHANGE = "hestiaos.exchange"
 class Connection:
     """httpcore's connection, and the network under it."""
 
-    def __init__(self, route: Route, exchange: Exchange, *, asynchronous: bool) -> None:
-        drive = run_async if asynchronous else run
-        self.network = Network(BASE.core, exchange.guard, route.handshakes, drive, socks=route.socks)
-        self.http = route.connection(self.network, asynchronous=asynchronous)
+    def __init__(self, route: Route, scope: Scope) -> None:
+        self.network = Network(BASE.core, scope, route.handshakes, socks=route.socks)
+        self.http = route.connection(self.network, asynchronous=scope.asynchronous)
         self.served = False  # an exchange before this one
-        self.busy = True
+        self.idle = False
 
     def is_usable(self) -> bool:
         """Whether another request can be sent: the last response was read whole, and nothing has come since."""
         return self.http.is_idle() and not self.http.has_expired()
 
+    def serve(self, scope: Scope) -> None:
+        """Begin another exchange."""
+        self.idle = False
+        self.network.scope = scope
+        self.network.received = False
+        self.network.joiner.next_response()
+
 
 class Pool:
     """What takes the place of httpcore's pool in httpx's transport; each request belongs to an `Exchange`."""
 
-    def __init__(self, route: Route, *, asynchronous: bool) -> None:
+    def __init__(self, route: Route, scope: type[Scope]) -> None:
         self.places: ConnectionPool[Connection] = ConnectionPool(
             route.max_connections, route.max_keepalive, usable=Connection.is_usable
         )
-        self._route = route
-        self._asynchronous = asynchronous
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing more is carried."""
-        return self.places.closed
+        self.route = route
+        self._scope = scope
 
     def handle_request(self, request: Any) -> Any:
         """Carry a request of httpcore's, and return its response. Raises httpcore's exceptions."""
-        return run(self._carry(request))
+        return self._scope.run(self._carry(request))
 
-    def handle_async_request(self, request: Any) -> Any:
-        """As `handle_request`, in a task."""
-        return run_async(self._carry(request))
+    handle_async_request = handle_request
 
     def _carry(self, request: Any) -> Steps[Any]:
         exchange: Exchange = request.extensions[EXCHANGE]()
         connection = yield from self._acquire(exchange)
         try:
-            return (yield Call(partial(self._handler(connection), request)))
+            return (yield from exchange.scope.call(self._handler(connection), request))
         except Exception as error:
-            if not self._route.socks or connection.network.established:
+            if not self.route.socks or connection.network.established:
                 raise
             if not (isinstance(error, AssertionError) or type(error).__module__.startswith("socksio")):
                 raise
@@ -85,38 +82,35 @@ class Pool:
         Mocks and tracers patch either class (respx both, Elastic APM the pool's), at any time, and are to see each
         request; behind a proxy only the pool's method is told the server's URL.
         """
-        name = "handle_async_request" if self._asynchronous else "handle_request"
+        asynchronous = self._scope.asynchronous
+        name = "handle_async_request" if asynchronous else "handle_request"
         carrier = connection.http
-        pool_class = self._route.pool_class(asynchronous=self._asynchronous)
-        if is_patched(pool_class, name):
-            carrier = self._route.pool(asynchronous=self._asynchronous)
+        if is_patched(self.route.pool_class(asynchronous=asynchronous), name):
+            carrier = self.route.pool(asynchronous=asynchronous)
             carrier.create_connection = lambda _: connection.http
         handler: Callable[[Any], Any] = getattr(carrier, name)
         return handler
 
     def _acquire(self, exchange: Exchange) -> Steps[Connection]:
-        places, guard = self.places, exchange.guard
-        turn = Turn(guard, time.monotonic() + guard.connect_timeout, asynchronous=self._asynchronous)
-        exchange.lease = lease = places.lease(turn.wake)
+        places, scope = self.places, exchange.scope
+        until = time.monotonic() + scope.connect_timeout
+        wake, wait = scope.event()
+        exchange.lease = lease = places.lease(wake)
         try:
             while not places.admits(lease):
-                yield turn
-        except TimeoutError as error:
-            raise BASE.core.PoolTimeout(str(error)) from error
+                yield from wait(until)
+            if places.closed:
+                raise OSError("the client is closed")
         except OSError as error:
-            raise BASE.core.ConnectError(str(error)) from error
-        if places.closed:
-            raise BASE.core.ConnectError("the client is closed")
+            kind = BASE.core.PoolTimeout if isinstance(error, TimeoutError) else BASE.core.ConnectError
+            raise kind(str(error)) from error
         connection = places.acquire(lease)
         if connection is None:
             self._close_surplus()  # first, or there would be more connections than there may be
-            connection = Connection(self._route, exchange, asynchronous=self._asynchronous)
+            connection = Connection(self.route, scope)
             places.opened(lease, connection)
         else:
-            connection.busy = True
-            connection.network.guard = guard
-            connection.network.received = False
-            connection.network.joiner.next_response()
+            connection.serve(scope)
         exchange.connection = connection
         return connection
 
@@ -130,8 +124,8 @@ class Pool:
             return
         if connection is None:
             self.places.discard(lease)
-        elif keep and exchange.claim() and not self.closed and connection.http.is_idle():
-            connection.served, connection.busy = True, False
+        elif keep and exchange.claim() and not self.places.closed and connection.http.is_idle():
+            connection.served = connection.idle = True
             self.places.release(lease)
         else:
             connection.network.close()
@@ -139,24 +133,22 @@ class Pool:
         exchange.lease = exchange.connection = None
         self._close_surplus()
 
-    def _close_surplus(self) -> None:
-        for connection in self.places.surplus():
-            connection.network.close()
-
     def close(self) -> None:
-        """End every connection, those in use too, and tell those who wait for one."""
+        """Close the idle connections, and tell those who wait for one; what is in use is left to its exchange."""
         for connection in self.places.close():
-            if connection.busy and not self._asynchronous:
-                shut_down(connection.network.socket)  # whoever reads from it closes it
-            else:
+            if connection.idle:
                 connection.network.close()
-
-    def abandon(self) -> None:
-        """Close the sockets, and nothing else."""
-        for connection in self.places.close():
-            connection.network.guard.scope = None
-            connection.network.close()
+        self._close_surplus()
 
     async def aclose(self) -> None:
         """As `close`, as httpx calls it."""
         self.close()
+
+    def abandon(self) -> None:
+        """Close the sockets of all connections, for which nobody waits any more."""
+        for connection in self.places.close():
+            connection.network.abandon()
+
+    def _close_surplus(self) -> None:
+        for connection in self.places.surplus():
+            connection.network.close()

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from threading import get_ident
 from time import monotonic, sleep
 from typing import TypeVar
@@ -57,46 +56,29 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 class TLS:
-    """The client's side of TLS.
-
-    Each step is a generator: what it yields is to be sent, and where it yields `None` it is given what was received
-    next, `b""` at the end. It returns the result, or raises `ssl.SSLError`.
-    """
+    """The client's side of TLS."""
 
     def __init__(self, context: ssl.SSLContext, hostname: str | None) -> None:
         self._received = ssl.MemoryBIO()
         self._to_send = ssl.MemoryBIO()
-        self.object = context.wrap_bio(self._received, self._to_send, server_hostname=hostname)
+        with _openssl():
+            self.object = context.wrap_bio(self._received, self._to_send, server_hostname=hostname)
 
-    def handshake(self) -> Generator[bytes | None, bytes, None]:
-        """Agree with the server."""
-        return self._run(self.object.do_handshake)
+    def attempt(self, operation: Callable[[], T]) -> tuple[T | None, bool, bytes]:
+        """What a method of `object` returns, whether it is done, and what is to be sent.
 
-    def write(self, data: bytes) -> Generator[bytes | None, bytes, int]:
-        """Encrypt `data`."""
-        return self._run(partial(self.object.write, data))
-
-    def read(self, max_bytes: int) -> Generator[bytes | None, bytes, bytes]:
-        """Decrypt what comes next; `b""` at the end, which many servers reach without saying so (RFC 9110, 4.3.4)."""
+        Until it is done more has to be received. Raises `ssl.SSLError`.
+        """
         try:
-            return (yield from self._run(partial(self.object.read, max_bytes)))
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            return b""
+            with _openssl():
+                result, done = operation(), True
+        except ssl.SSLWantReadError:
+            result, done = None, False
+        return result, done, self._to_send.read()
 
-    def _run(self, operation: Callable[[], T]) -> Generator[bytes | None, bytes, T]:
-        while True:
-            try:
-                with _openssl():
-                    result = operation()
-            except ssl.SSLWantReadError:
-                if data := self._to_send.read():
-                    yield data
-                received = yield None
-                if received:
-                    self._received.write(received)
-                else:
-                    self._received.write_eof()
-            else:
-                if data := self._to_send.read():
-                    yield data
-                return result
+    def receive(self, data: bytes) -> None:
+        """Take what was received; `b""` is the end."""
+        if data:
+            self._received.write(data)
+        else:
+            self._received.write_eof()

@@ -1,0 +1,152 @@
+"""What an exchange in a task of asyncio or trio waits by, and what is done to their event loops from outside.
+
+This is imported when the first event loop is used: anyio would double the time that a script takes to import us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+import weakref
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
+from math import inf
+from types import coroutine
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from anyio import CancelScope, Event, getaddrinfo, move_on_after, wait_readable, wait_writable
+from anyio.lowlevel import current_token
+
+from hestiaos_httpx._scopes import Address, Scope, Steps
+
+if TYPE_CHECKING:
+    from hestiaos_httpx._exchange import Exchange
+
+__all__ = ["TaskScope", "current_loop"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = logging.getLogger("hestiaos.httpx")
+
+_closing: set[asyncio.Task[None]] = set()  # an event loop itself holds its tasks weakly
+
+
+def _awaiting(function: Callable[P, Awaitable[T]]) -> Callable[P, Steps[T]]:
+    """Steps that await a coroutine."""
+
+    @wraps(function)
+    def steps(*arguments: P.args, **options: P.kwargs) -> Steps[T]:
+        return (yield from function(*arguments, **options).__await__())
+
+    return steps
+
+
+class TaskScope(Scope):
+    """Of a task."""
+
+    asynchronous = True
+    _waiting: CancelScope | None = None
+    _unclosed: socket.socket | None = None
+
+    @staticmethod
+    @coroutine
+    def run(steps: Steps[T]) -> Steps[T]:
+        return (yield from steps)
+
+    @staticmethod
+    def call_in(loop: Any, function: Callable[[], object]) -> bool:
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            if loop.is_closed():
+                return False
+            loop.call_soon_threadsafe(function)
+        elif loop is None:
+            return False
+        else:
+            try:
+                loop.run_sync_soon(function)
+            except sys.modules["trio"].RunFinishedError:
+                return False
+        return True
+
+    @staticmethod
+    def drop(loop: Any, exchange: Exchange) -> None:
+        exchange.release(keep=False)
+        if not isinstance(loop, asyncio.AbstractEventLoop):
+            try:
+                sys.modules["trio"].lowlevel.spawn_system_task(_close, exchange)
+            except RuntimeError:  # the run is about to end and takes no more tasks
+                # trio ends the generators that are left by then itself, and warns of those that are collected before.
+                weakref.finalize(loop, bool, exchange).atexit = False
+        elif exchange.http.pool is None:  # asyncio ends the generators of httpx's itself
+            task = loop.create_task(_close(exchange))
+            _closing.add(task)
+            task.add_done_callback(_closing.discard)
+
+    def cancel(self) -> None:
+        super().cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def close(self, sock: socket.socket) -> None:
+        if self._waiting is None:
+            sock.close()
+        else:  # event loops want to be told before
+            self._unclosed = sock
+            self.cancel()
+
+    @_awaiting
+    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await function(*arguments)
+
+    @_awaiting
+    async def bounded_call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await self._within(inf, function, *arguments)
+
+    @_awaiting
+    async def shielded_call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        with CancelScope(shield=True):
+            return await function(*arguments)
+
+    @_awaiting
+    async def wait_for(self, sock: socket.socket, *, write: bool, until: float) -> None:
+        await self._within(until, wait_writable if write else wait_readable, sock)
+
+    @_awaiting
+    async def look_up(self, host: bytes, port: int, until: float) -> list[Address]:
+        return [*await self._within(until, partial(getaddrinfo, host, port, type=socket.SOCK_STREAM))]
+
+    def event(self) -> tuple[Callable[[], object], Callable[[float], Steps[object]]]:
+        event = Event()
+
+        @_awaiting
+        async def wait(until: float) -> None:
+            await self._within(until, event.wait)
+
+        return event.set, wait
+
+    async def _within(self, until: float, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        try:
+            with move_on_after(self.left(until)) as self._waiting:
+                return await function(*arguments)
+        finally:
+            self._waiting = None
+            if self._unclosed is not None:
+                self._unclosed.close()
+        self.left(until)
+        raise TimeoutError("timed out")
+
+
+def current_loop() -> object:
+    """What stands for the running event loop: asyncio's loop or trio's token. Raises `RuntimeError` outside of one."""
+    token = current_token()
+    return getattr(token, "native_token", token)
+
+
+async def _close(exchange: Exchange) -> None:
+    try:
+        await exchange.scope.run(exchange.close())
+    except Exception:  # there is nobody whom it could be told, and in trio it would end the program
+        _log.warning("the connection of a dropped stream did not close well", exc_info=True)
