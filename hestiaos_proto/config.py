@@ -173,7 +173,7 @@ def _common_headers(config: Config) -> dict[str, str]:
     return common if config.api_key is None else common | {"Authorization": f"Bearer {config.api_key}"}
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class Config:
     """Everything that the core must know of a client.
 
@@ -190,7 +190,7 @@ class Config:
     """
 
     base_url: str = field(default=DEFAULT_BASE_URL, converter=_base_url)
-    api_key: str | None = field(default=None, converter=_api_key, repr=lambda key: "None" if key is None else "'***'")
+    api_key: str | None = field(default=None, converter=_api_key)
     timeout: float = field(default=30.0, validator=_timeout)
     retries: int = field(default=3, validator=_retries)
     deadline: float | None = field(default=None, validator=_deadline)
@@ -218,6 +218,13 @@ class Config:
     def __attrs_post_init__(self) -> None:
         if self.api_key is not None:
             remember_key(self.api_key)
+
+    def __repr__(self) -> str:
+        # attrs's own fails while the constructor runs, and error reporters show the locals of one that has raised.
+        shown = {each.name: getattr(self, each.name, "…") for each in attrs_fields(Config) if each.repr}
+        if shown["api_key"] is not None:
+            shown["api_key"] = "***"
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def tls(self) -> bool:

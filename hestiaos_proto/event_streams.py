@@ -32,9 +32,14 @@ class _EventStream:
     for arguments that are wrong.
     """
 
-    # The class has these because `__del__` runs also where the constructor has raised.
+    # The class has these because `__del__` and `__repr__` are called also where the constructor has raised.
     _send: Send | None = None
     _observer: CallObserver | None = None
+    _base_url = ""
+    _machine: RunStream | None = None
+    _over = False  # nothing more will arrive
+    _error: HestiaError | None = None
+    _closed = False
 
     def __init__(
         self, context: CallContext, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
@@ -47,14 +52,10 @@ class _EventStream:
         self._base_url = context.config.base_url
         self._monotonic = context.runtime.monotonic
         self._response: Response | None = None
-        self._machine: RunStream | None = None
         self._ready: Iterator[StreamEvent] = iter(())  # what has arrived and has not been asked for
-        self._over = False  # nothing more will arrive
         self._after_done: Deadline | None = None
-        self._error: HestiaError | None = None
         self._traceback: TracebackType | None = None
         self._reading = False
-        self._closed = False
 
     def __del__(self) -> None:
         self._tell_end()

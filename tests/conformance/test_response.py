@@ -198,7 +198,7 @@ def test_bad_bodies(binding: type[Session]) -> None:
     nested = to_json(RUN)[:-1] + b',"x":' + deep[0] + b"}"
     for told, bodies in (
         ("no body", [b""]),
-        ("no JSON", NO_JSON + NO_NUMBER),
+        ("not JSON", NO_JSON + NO_NUMBER),
         ("object", NO_OBJECT),
         ("deeper than", [*deep, nested]),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
 import signal
 import tempfile
@@ -34,6 +35,7 @@ class Child:
             code = 1
             try:
                 faulthandler.register(signal.SIGUSR1, file=self._told)
+                logging.disable()  # a thread of the parent may be inside the file of a handler, whose lock stays taken
                 work()
                 code = 0
             except BaseException:
