@@ -70,7 +70,7 @@ class PayloadDecoder:
             # `partition` and `removeprefix` take half the time of `find` and `startswith`.
             line, _, rest = block.partition(b"\n")
             payload = line.removeprefix(b"data: ")
-            if len(payload) == len(line) or self._object or self._after_done:
+            if len(payload) == len(line) or self._object:
                 yield from self._by_line(block)
             elif rest == b"\n" and _CR not in payload:  # one event, as most models send them
                 self._in_event = False
@@ -129,7 +129,7 @@ class PayloadDecoder:
             return None
         whole = bytes(self._object)
         self._object.clear()
-        self._unclosed = self._size = 0
+        self._unclosed = 0
         return whole
 
     def _goes_on(self, payload: bytes) -> bool:
@@ -137,12 +137,7 @@ class PayloadDecoder:
 
         Only a line that ends with `}` completes it, with white space after it, some of which is not ASCII.
         """
-        return (
-            32 < payload[-1] < 125
-            and len(self._further) < _MOST_LINES
-            and self._size <= self._max_size
-            and not self._at_last_line
-        )
+        return 32 < payload[-1] < 125 and len(self._further) < _MOST_LINES and self._size <= self._max_size
 
     def _join(self) -> None:
         """Join the lines that have come of an object."""

@@ -188,7 +188,7 @@ class RunStream:
 
     def _read_strictly(self, payload: bytes) -> StreamEvent | None:
         """The event of any payload; `None` where it is empty, or its object goes on in the next line."""
-        if payload.rstrip().endswith(b"}"):
+        if payload.endswith(b"}"):
             try:
                 return parse_event(payload, self._redactor)
             except ValueError:

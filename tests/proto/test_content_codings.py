@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import tracemalloc
 import zlib
 from collections.abc import Iterable
@@ -246,10 +247,9 @@ class TestCost:
             gzip.compress(b"a", mtime=0) * 3000,
             (gzip.compress(b"", mtime=0) * 100 + gzip.compress(b"a", mtime=0)) * 30,
             gzip.compress(LONG, mtime=0),
-            gzip.compress(bytes(8 * 1024 * 1024), mtime=0),
-            bomb(16 + zlib.MAX_WBITS, 8),
+            bomb(16 + zlib.MAX_WBITS, 64),
         ],
-        ids=["a byte a member", "mostly empty members", "text", "zeros", "a bomb"],
+        ids=["a byte a member", "mostly empty members", "text", "a bomb"],
     )
     def test_zlib_is_given_each_byte_a_few_times(self, monkeypatch: pytest.MonkeyPatch, data: bytes, step: int) -> None:
         given = copies = 0
@@ -280,3 +280,16 @@ class TestCost:
         members = data.count(self.GZIP_HEAD[:4])
         assert given <= 2 * len(data) + 256 * members + out / 4
         assert copies <= len(data) / 4096
+
+    def test_what_has_been_undone_is_not_kept(self) -> None:
+        data = gzip.compress(bytes(hashlib.sha256(b"%d" % number).digest()[0] for number in range(200_000)), mtime=0)
+        decoder = ContentDecoder("gzip")
+        tracemalloc.start()
+        try:
+            for start in range(0, len(data), 1000):
+                for _ in decoder.decode(data[start : start + 1000]):
+                    pass
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < len(data) / 2

@@ -31,6 +31,8 @@ from tests.support.run_streams import DONE, FINAL, GOOD_TYPES, START, TOKEN, fau
         '\n data:\u00a0\u2028\u0085\v\f{"type":"token","data":{"text":"a"}}\u3000\v\n'.encode(),
         b'data: {"type":"token",\ndata: "data":{"text":"a"}}\n\n',
         b'data: {"type":"token","data":{"text":"a"}\ndata: }\n',
+        b'data: {"type":"token","data":\ndata: {"text":"a"\ndata: }\ndata: } \n',
+        'data: {"type":"token","data":\ndata: {"text":"a"\ndata: }\ndata: }\u3000\u00a0\n'.encode(),
         b'data: {\ndata:\ndata:  "type":\n: comment\ndata: "token"\nevent: x\ndata: ,"data":{"text":"a"}}\n',
         b'data: {"type":"token"\r\ndata: ,"data":\rdata: {"text":"a"}\ndata: }\r\n',
         b'event: delta\nid: 7\nretry: 5\ndata: {"type":"token","data":{"text":"a"}}\n\n',
@@ -50,6 +52,8 @@ from tests.support.run_streams import DONE, FINAL, GOOD_TYPES, START, TOKEN, fau
         "strip() knows more white space than JSON",
         "two data lines",
         "a closing brace of its own",
+        "white space after the last closing brace",
+        "white space that is not ASCII after the last closing brace",
         "many data lines, with a comment, an empty one and other fields between",
         "every line end",
         "event, id and retry do not decide the type",
@@ -165,6 +169,37 @@ def test_an_object_that_is_incomplete_at_the_blank_line(cuts) -> None:
         assert len(events) == 1
         assert type(fault) is RemoteProtocolError
         assert "ends before its JSON object does" in fault.message
+
+
+def test_an_object_of_one_line_that_is_cut_short_is_refused_with_its_blank_line() -> None:
+    for first in (START, START[:-1]):
+        events, fault = feed(RunStream(), [first, b'data: {"type":\n\n'])
+        assert len(events) == 1
+        assert fault is not None
+        assert fault.message == "the payload ends before its JSON object does: '{\"type\":'"
+
+
+def test_all_lines_of_an_object_that_is_cut_short_are_quoted() -> None:
+    _, fault = feed(RunStream(), [START, b'data: {"type":\ndata: 1,\ndata: 2,\n\n'])
+    assert fault is not None
+    assert fault.message == "the payload ends before its JSON object does: '{\"type\":\\n1,\\n2,'"
+
+
+def test_an_object_over_the_limit_is_refused_with_the_line_that_is_too_much() -> None:
+    stream = RunStream(max_event_size=1000)
+    line = b"data: %b,\n" % (b"1" * 600)
+    assert feed(stream, [b'data: {"type":"start","data":[\n', line]) == ([], None)
+    _, fault = feed(stream, [line])
+    assert fault is not None
+    assert fault.message == "an event of the stream is larger than 1000 bytes"
+
+
+def test_white_space_around_the_lines_of_an_object_does_not_count() -> None:
+    stream = RunStream(max_event_size=1000)
+    lines = [b"data:%b1,%b\n" % (b" " * 400, b"\t" * 400)] * 10
+    events, fault = feed(stream, [b'data: {"type":"start","data":{"a":[\n', *lines, b"data: 1]}}\n"])
+    assert fault is None
+    assert [event.data for event in events] == [{"a": [1] * 11}]
 
 
 def test_an_object_over_too_many_levels_is_refused_as_it_opens_them() -> None:

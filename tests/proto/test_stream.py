@@ -162,6 +162,14 @@ class TestFinished:
         feed(stream, [GOOD + line + end + TOKEN[:9]])
         assert stream.finished
 
+    @pytest.mark.parametrize("pieces", [[FINAL, DONE], [FINAL + DONE]], ids=["alone", "with another"])
+    def test_the_blank_line_of_an_earlier_event_that_had_none_is_not_waited_for(self, pieces: list[bytes]) -> None:
+        stream = RunStream()
+        feed(stream, [START[:-1], *pieces])
+        assert (stream.done, stream.finished) == (True, False)
+        feed(stream, [b"\n"])
+        assert stream.finished
+
     @pytest.mark.parametrize("strict", [True, False], ids=["strict", "not strict"])
     @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"], ids=repr)
     def test_the_end_of_its_own_block_finishes_nothing(self, cuts, end: bytes, strict: bool) -> None:
