@@ -64,7 +64,7 @@ class _Log(logging.Handler):
 def logs_nothing_secret() -> Iterator[None]:
     """No log line, of whatever library and level, holds the API key or a secret."""
     log = _Log(KEY, SECRET)
-    loggers = [logging.getLogger(name) for name in (None, "hestiaos", "httpx", "httpcore")]
+    loggers = [logging.getLogger(name) for name in (None, "asyncio", "hestiaos", "httpx", "httpcore")]
     before = [(logger, logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.addHandler(log)

@@ -154,11 +154,11 @@ class Link:
         self._selector.register(self.sock, events)
         try:
             while True:
+                if self.cancel is not None and self.cancel.is_set():  # however much there is to read
+                    raise Cancelled
                 left = end - time.monotonic()
                 if self._selector.select(max(0.0, left if self.cancel is None else min(left, _LOOK))):
                     return
-                if self.cancel is not None and self.cancel.is_set():
-                    raise Cancelled
                 if left <= 0:
                     error = send.deadline.timeout_error(late)
                     error.request_sent = request_sent

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from hestiaos import HestiaError, StreamEvent
 
-__all__ = ["KEY", "SECRET", "EventStream", "Session", "check_tells_nothing", "method"]
+__all__ = ["KEY", "SECRET", "EventStream", "Session", "check_tells_nothing", "method", "read_types"]
 
 KEY = "-".join(["key", "4711", "secret"])  # put together, so that no traceback shows it as a line of the source
 SECRET = "-".join(["value", "0815", "secret"])
@@ -39,6 +39,11 @@ def method(client: object, operation: str, suffix: str = "") -> Callable[..., An
     for name in f"{METHODS[operation]}{suffix}".split("."):
         target = getattr(target, name)
     return target
+
+
+async def read_types(client: Any) -> list[str]:
+    """Of an asynchronous client, the types of the events of a stream."""
+    return [event.type async for event in client.run_stream("x")]
 
 
 def check_tells_nothing(error: BaseException) -> None:

@@ -1,0 +1,79 @@
+"""The table "The caller": texts and keys of every kind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.bindings import BINDINGS, InProcess
+from tests.support.peer import Peer
+from tests.support.scenario import fault
+from tests.support.sessions import SECRET, Session
+
+KEYS = {
+    "../x": "..%2Fx",
+    "a/b?c#d": "a%2Fb%3Fc%23d",
+    "..": "%2E%2E",
+    ".": "%2E",
+    "%2F": "%252F",
+    "a b+c": "a%20b%2Bc",
+    "\0\r\n": "%00%0D%0A",
+    "ключ 🔑": "%D0%BA%D0%BB%D1%8E%D1%87%20%F0%9F%94%91",
+}
+
+
+@fault("input with a lone surrogate, NUL, 10 MiB; keys `../x`, `a/b?c#d`, empty, emoji")
+def test_keys(binding: type[Session]) -> None:
+    with Peer() as peer, binding(peer.url) as session:
+        for key, escaped in KEYS.items():
+            assert session.call("get_secret", key) == "v"
+            assert peer.requests[-1].target == f"/api/secrets/{escaped}"
+            session.call("delete_secret", key)
+            assert peer.requests[-1].target == f"/api/secrets/{escaped}"
+        assert len(peer.requests) == 2 * len(KEYS)
+        assert peer.connections == 1
+
+
+@fault("input with a lone surrogate, NUL, 10 MiB; keys `../x`, `a/b?c#d`, empty, emoji")
+def test_inputs(binding: type[Session]) -> None:
+    inputs = {"\0": 6, "🔑\u2028": 7, "x" * (10 * 1024 * 1024): 10 * 1024 * 1024, "": 0}
+    with Peer() as peer, binding(peer.url) as session:
+        for text in inputs:
+            assert session.call("run", text).result == "r"
+            assert session.stream(text).read()[1] is None
+            for request in peer.requests[-2:]:
+                assert json.loads(request.body)["input"] == text
+        assert len(peer.requests) == 2 * len(inputs)
+        assert peer.connections == 1
+
+
+@fault("input with a lone surrogate, NUL, 10 MiB; keys `../x`, `a/b?c#d`, empty, emoji", BINDINGS)
+def test_what_cannot_be_encoded(binding: type[Session]) -> None:
+    with Peer() as peer, binding(peer.url) as session:
+        for operation, *args in (
+            ("run", "a\ud800b"),
+            ("chat", "\udfff"),
+            ("get_secret", ""),
+            ("get_secret", "\ud800"),
+            ("set_secret", "", SECRET),
+            ("set_secret", "key", SECRET + "\ud800"),
+            ("trace", ""),
+        ):
+            with pytest.raises(ValueError) as wrong:  # noqa: PT011  # what it says is looked at below
+                session.call(operation, *args)
+            assert SECRET not in repr(wrong.value)
+            assert "surrogate" in str(wrong.value) or "empty" in str(wrong.value)
+        with pytest.raises(ValueError, match="surrogate"):
+            session.stream("\ud800").next()
+        assert peer.connections == 0
+
+
+@fault("input with a lone surrogate, NUL, 10 MiB; keys `../x`, `a/b?c#d`, empty, emoji", (InProcess,))
+def test_keys_and_inputs_in_process(binding: type[Session]) -> None:
+    with binding("http://localhost") as session:
+        for key in KEYS:
+            session.call("set_secret", key, SECRET)
+            assert session.call("get_secret", key) == SECRET
+        for text in "\0", "🔑\u2028", "x" * (10 * 1024 * 1024):
+            assert session.call("run", text).result == f"processed: {text}"
