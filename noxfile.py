@@ -18,7 +18,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 BINDINGS = [f"tests/{name}" for name in ("proto", "httpx", "loops", "trio", "asyncio")]
-TEST_TOOLS = ["httptools", "hypothesis", "pytest", "pytest-timeout", "trustme"]  # what the bindings' tests need
+TEST_TOOLS = ["httptools", "hypothesis", "pytest", "pytest-timeout", "socksio", "trustme"]  # what the bindings' tests need
 CHECKOUT_FILES = [".github", "benchmarks", "docs", "examples", "tests", "CHANGELOG.md", "README.md", "pyproject.toml"]
 APT_PACKAGES = {"nginx": "nginx-light", "xvfb-run": "xvfb", "xauth": "xauth"}
 
@@ -157,7 +157,7 @@ def instrumentation(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, on a machine that does nothing else; `-- --quick` runs each once."""
-    session.install("-e", ".[bench,speed]")
+    session.install("-e", ".[bench,speed]", "pip")  # by pip it fetches the published client
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
