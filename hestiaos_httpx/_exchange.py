@@ -75,7 +75,7 @@ class Exchange:
                 raise
             raise LocalProtocolError("the http_client that was given is closed") from error
         headers: Iterable[tuple[bytes, bytes]] = raw.headers.raw
-        pieces = raw.stream
+        pieces: Any = raw.stream
         if self.http.pool is None and raw.is_stream_consumed:  # by a hook of the given client, or it came whole
             headers = [(name, value) for name, value in headers if name.lower() != b"content-encoding"]
             with suppress(library.http.ResponseNotRead):
