@@ -122,7 +122,8 @@ class HttpClients:
             raise TypeError("give a transport or an http_client, not both")
         self.closed = False
         self._route = route
-        self._transport, self._client = transport, http_client
+        self._transport: Any = transport
+        self._client: Any = http_client
         self._library, kind = BASE, "Async" if asynchronous else ""
         if transport is not None:
             self._library = library_of(transport, "transport", f"{kind}BaseTransport")
