@@ -173,6 +173,7 @@ def test_empty_gzip_members(binding: type[Session]) -> None:
         assert session.call("run", "x").result == "r"
 
 
+@pytest.mark.timing  # it compares two times
 @fault(COST)
 def test_many_data_lines(binding: type[Session]) -> None:
     """They cost little more than any reader of event streams spends on them."""
