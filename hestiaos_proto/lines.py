@@ -50,7 +50,7 @@ class LineDecoder:
             raise LocalProtocolError("data was received after the end of the stream: use a new decoder for a new one")
         if not data:
             self._closed = True
-        elif self._after_lf and data[-1] == _LF:
+        elif self._after_lf and data[-1] == _LF and len(data) <= self._max_size:
             self._blocks.append(data)
         elif self._error is None:
             self._cut(data)
@@ -65,16 +65,15 @@ class LineDecoder:
             self._lines = iter(block.splitlines())
 
     def blocks(self) -> Iterator[bytes | None]:
-        """Complete lines that came together, with their ends; `None` where more data is needed, then it may go on.
+        """Complete lines that came together, with their ends; `None` where more data has to be received first.
 
         For whoever can read several lines at once. They are `block.splitlines()`: for bytes that is the standard's
         rule, while `str.splitlines` knows more line ends.
         """
-        blocks, max_size = self._blocks, self._max_size
+        blocks = self._blocks
         while True:
             while blocks:
-                block = blocks.popleft()
-                yield block if len(block) <= max_size else self._up_to_the_limit(block)
+                yield blocks.popleft()
             if self._error is not None:
                 raise self._error
             if self._closed:
@@ -91,15 +90,15 @@ class LineDecoder:
         self._after_lf = data[-1] == _LF
         whole = self._after_cr or self._after_lf
         end = len(data) if whole else data.rfind(b"\n") + 1
-        end = data.rfind(b"\r", end) + 1 or end  # an LF comes after it, or the line has not ended
+        end = data.rfind(b"\r", end) + 1 or end  # after the last line end, of whichever kind
         if end:
             block = data[:end]
             if self._partial:
                 block = b"".join((self._partial, block))
                 self._partial.clear()
-            self._blocks.append(block.removeprefix(_BOM) if self._at_start else block)
+            self._blocks.append(self._up_to_the_limit(block.removeprefix(_BOM) if self._at_start else block))
             self._at_start = False
-        if not whole:
+        if not whole and self._error is None:
             self._partial += data[end:]
             bom = len(_BOM) if self._at_start and self._partial.startswith(_BOM) else 0
             if len(self._partial) - bom > self._max_size:
@@ -107,13 +106,13 @@ class LineDecoder:
 
     def _up_to_the_limit(self, block: bytes) -> bytes:
         """The lines of a block before the first that is too long."""
-        end = 0
-        for line in block.splitlines(keepends=True):
-            if len(line.rstrip(b"\r\n")) > self._max_size:
-                self._blocks.clear()
-                self._fail()
-                return block[:end]
-            end += len(line)
+        if len(block) > self._max_size:
+            end = 0
+            for line in block.splitlines(keepends=True):
+                if len(line.rstrip(b"\r\n")) > self._max_size:
+                    self._fail()
+                    return block[:end]
+                end += len(line)
         return block
 
     def _fail(self) -> None:

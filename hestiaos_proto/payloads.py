@@ -58,7 +58,7 @@ class PayloadDecoder:
         self._after_done = True
 
     def payloads(self, lines: LineDecoder) -> Iterator[bytes | list[bytes] | None]:
-        """The payloads, those of plain events that came together in lists; `None` where more data has to be received.
+        """The payloads, those of plain events that came together as lists; `None` where more data has to be received.
 
         Raises `RemoteProtocolError` for a line or an object over the limit, and for an object that its blank line cuts
         short.
@@ -70,24 +70,26 @@ class PayloadDecoder:
             # `partition` and `removeprefix` take half the time of `find` and `startswith`.
             line, _, rest = block.partition(b"\n")
             payload = line.removeprefix(b"data: ")
-            if len(payload) == len(line) or self._object:
-                yield from self._by_line(block)
-            elif rest == b"\n" and _CR not in payload:  # one event, as most models send them
+            if rest == b"\n" and len(payload) < len(line) and _CR not in payload and not self._object:
+                del block, line, rest  # an event may be large, and is not kept here while somebody uses it
                 self._in_event = False
                 yield payload
-            elif payloads := _plain_payloads(block):
-                self._in_event = False
-                if len(payloads) == 1:
-                    yield payloads[0]
-                    continue
-                for place in range(0, len(payloads), _BATCH):
-                    yield payloads[place : place + _BATCH]
+                del payload
             else:
-                yield from self._by_line(block)
+                del line, rest, payload
+                yield from self._of_block(block)
         self._at_last_line = True  # a last line without a line end counts as a line
-        yield from self._by_line(lines.rest)
+        yield from self._of_block(lines.rest)
 
-    def _by_line(self, block: bytes) -> Iterator[bytes]:
+    def _of_block(self, block: bytes) -> Iterator[bytes | list[bytes]]:
+        if not self._object and (payloads := _plain_payloads(block)):
+            self._in_event = False
+            if len(payloads) == 1:
+                yield payloads[0]
+                return
+            for place in range(0, len(payloads), _BATCH):
+                yield payloads[place : place + _BATCH]
+            return
         for line in block.splitlines():
             payload = line.removeprefix(b"data:")
             if len(payload) == len(line):
@@ -163,9 +165,9 @@ class PayloadDecoder:
 
 
 def _plain_payloads(block: bytes) -> list[bytes]:
-    """The payloads of a block that is whole events of one `data: ` line each, where it begins with one; else none."""
+    """The payloads of a block that is whole events of one `data: ` line each; none of any other."""
     end = b"\r\n\r\n" if block.endswith(b"\r\n") else b"\n\n"
-    if not block.endswith(end):
+    if not (block.startswith(b"data: ") and block.endswith(end)):
         return []
     payloads = block[6 : -len(end)].rsplit(end + b"data: ")  # which takes half the time of `split`
     text = b"".join(payloads)

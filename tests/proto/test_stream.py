@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import chain
 
 import pytest
@@ -316,6 +317,26 @@ class TestLimits:
         endless = chain([START, b'data: {"type":"token","data":{"text":"'], [b"x" * 100] * 100)
         _, fault = feed(stream, list(endless))
         assert "longer than 1000 bytes" in str(fault)
+
+    @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\n"], ids=repr)
+    def test_of_a_large_event_nothing_is_kept_but_the_event(self, end: bytes) -> None:
+        """Neither before more data comes nor once it has come."""
+        stream, size = RunStream(), 2**21
+        stream.receive_data(START)
+        assert next(stream.events()).type == "start"
+        tracemalloc.start()
+        try:
+            stream.receive_data(b'data: {"type":"tool_call","data":{"x":"' + b"x" * size + b'"}}' + end)
+            for event in stream.events():
+                assert len(event.data["x"]) == size
+            del event
+            held = [tracemalloc.get_traced_memory()[0]]
+            feed(stream, [FINAL])
+            held.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        assert held[0] < 1.1 * size  # the stream's last event
+        assert held[1] < 0.1 * size
 
     def test_text_counts_wherever_it_comes_where_the_order_is_not_enforced(self) -> None:
         stream = RunStream(strict=False)
