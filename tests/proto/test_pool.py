@@ -229,3 +229,39 @@ def test_threads_never_share_a_connection_nor_lose_a_place() -> None:
     assert faults == []
     assert len(case.pool._leases) == 0
     assert len(case.pool._idle) + len(case.pool._owners) <= 3
+
+
+def test_a_connection_that_another_thread_took_and_gave_up_meanwhile_is_passed_over() -> None:
+    def usable(connection: str) -> bool:
+        if connection == "b":  # the other thread comes between
+            other = pool.lease(nothing)
+            assert pool.acquire(other) == "a"
+            pool.discard(other)
+        return connection == "a"
+
+    pool: ConnectionPool[str] = ConnectionPool(None, None, usable=usable)
+    for lease, connection in [(pool.lease(nothing), connection) for connection in "ab"]:
+        pool.opened(lease, connection)
+        pool.release(lease)
+    assert pool.acquire(pool.lease(nothing)) is None
+    assert pool.surplus() == ["b"]
+
+
+def test_a_connection_that_another_thread_takes_meanwhile_is_no_surplus() -> None:
+    taken: list[Lease[str]] = []
+    connections = ["a", "b"]
+
+    def usable(connection: str) -> bool:
+        if connection == "a" and not taken:  # the other thread comes between
+            taken.append(pool.lease(nothing))
+            assert pool.acquire(taken[0]) == "b"
+            return False
+        return taken[0].connection is None  # once it is taken it looks as if it could not be used
+
+    pool: ConnectionPool[str] = ConnectionPool(None, None, usable=usable)
+    leases = [pool.lease(nothing) for _ in connections]
+    for lease, connection in zip(leases, connections, strict=True):
+        pool.opened(lease, connection)
+        pool.release(lease)
+    assert pool.surplus() == ["a"]
+    assert taken[0].connection == "b"
