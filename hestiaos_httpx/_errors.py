@@ -57,7 +57,7 @@ def _translate(error: Exception, send: Send, http: Any, peer: str | None) -> Hes
     if isinstance(error, http.ConnectTimeout) or (peer is not None and isinstance(error, http.TimeoutException)):
         return TimedOut(f"connecting to {peer or origin} took too long", request_sent=False)
     if isinstance(error, http.WriteTimeout):
-        return TimedOut(f"sending the request to {origin} took too long")
+        return TimedOut(f"sending to {origin} took too long")
     if isinstance(error, http.TimeoutException):
         return TimedOut(f"{origin} sent nothing for too long")
     if isinstance(error, (http.LocalProtocolError, http.UnsupportedProtocol)):

@@ -132,12 +132,17 @@ class Exchange:
 
     def _check_open(self) -> None:
         if self.http.closed:
-            raise LocalProtocolError("the client was closed in the middle of this")
+            raise self._closed()
+
+    def _closed(self) -> LocalProtocolError:
+        waited = self.lease is not None and (self.connection is None or not self.connection.network.established)
+        what = "while this waited for a connection" if waited else "in the middle of this"
+        return LocalProtocolError(f"the client was closed {what}")
 
     def _told(self, error: Exception) -> HestiaError:
         """The exception that a caller sees."""
         if self.http.closed:
-            return LocalProtocolError("the client was closed in the middle of this")
+            return self._closed()
         connection, peer, pool = self.connection, None, self.http.pool
         if connection is not None and pool is not None:
             # A mock, or a tracer, may raise before anything is connected.
@@ -160,7 +165,7 @@ class Exchange:
         try:
             if raw is not None and self.http.is_ours() and (whole or self.http.pool is None):
                 yield from self.scope.shielded_call(raw.aclose if asynchronous else raw.close)
-            if pieces is not None and self.http.is_ours() and asynchronous and not whole:
+            if pieces is not None and self.http.is_ours() and asynchronous and not whole and _own_stream(raw):
                 yield from self.scope.shielded_call(self._drain, pieces)
         except BaseException:  # Ctrl-C too; it is raised again
             self.release(keep=False)
@@ -202,9 +207,8 @@ class Exchange:
                     connection.network.close()
                 else:
                     shut_down(connection.network.socket)  # whoever reads from it closes it
-        elif raw is not None and not self.scope.asynchronous and raw.extensions.get("http_version") != b"HTTP/2":
-            stream = raw.extensions.get("network_stream")
-            shut_down(stream and stream.get_extra_info("socket"))
+        elif raw is not None and not self.scope.asynchronous and (stream := _own_stream(raw)) is not None:
+            shut_down(stream.get_extra_info("socket"))
 
     def claim(self) -> bool:
         """True once: for whoever ends the exchange first, its reader or its canceller."""
@@ -213,3 +217,8 @@ class Exchange:
         except IndexError:
             return False
         return True
+
+
+def _own_stream(raw: Any) -> Any:
+    """httpcore's network stream under a response; `None` where others use it too, as over HTTP/2, or there is none."""
+    return None if raw.extensions.get("http_version") == b"HTTP/2" else raw.extensions.get("network_stream")

@@ -24,6 +24,7 @@ from hestiaos_proto.connection import ChunkJoiner
 
 __all__ = ["Network", "shut_down"]
 
+_NEXT_ADDRESS = 0.25  # seconds
 _ADDRESSES = {"client_addr": "getsockname", "server_addr": "getpeername"}
 _UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
 
@@ -61,31 +62,37 @@ class Network:
             addresses = _numeric_addresses(name, port)
             if not addresses:
                 addresses = yield from self.scope.look_up(name, port, self._connected_by)
-            for place, address in enumerate(addresses):
-                # An address that does not answer leaves those after it their share of the time.
-                share = (self._connected_by - time.monotonic()) / (len(addresses) - place)
-                try:
-                    yield from self._connect_to(address, time.monotonic() + share)
-                    break
-                except OSError:
-                    self.close()
-                    if place + 1 == len(addresses):
-                        raise
+            self.socket = yield from self._connect_first([*addresses])
         except (OSError, ValueError, RuntimeError) as error:  # a host that cannot be one; no thread can be started
             raise self._told("Connect", error) from error
         self._end_handshakes(0)
         return _Stream(self, 0)
 
-    def _connect_to(self, address: Address, until: float) -> Steps[None]:
-        self.socket = sock = socket.socket(*address[:3])
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        code = sock.connect_ex(address[4])
-        if code in _UNDER_WAY:
-            yield from self.scope.wait_for(sock, write=True, until=until)
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
+    def _connect_first(self, addresses: list[Address]) -> Steps[socket.socket]:
+        """Connect to the first that answers; as long as none does one more is tried every 250 ms (RFC 8305)."""
+        pending: list[socket.socket] = []
+        failed = OSError("it has no address")
+        try:
+            while addresses or pending:
+                try:
+                    if addresses:
+                        pending.append(_begin_connect(addresses.pop(0)))
+                    until = min(self._connected_by, time.monotonic() + _NEXT_ADDRESS)
+                    yield from self.scope.wait_for(pending[-1], write=True, until=until)
+                except OSError as error:
+                    self.scope.left(self._connected_by)  # raises where there is no time for more
+                    failed = error
+                for sock in [each for each in pending if can_wait(each, write=True, seconds=0)]:
+                    pending.remove(sock)
+                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if not code:
+                        return sock
+                    sock.close()
+                    failed = OSError(code, os.strerror(code))
+            raise failed
+        finally:
+            for sock in pending:
+                sock.close()
 
     def start_tls(self, context: ssl.SSLContext, hostname: str | None) -> Steps[_Stream]:
         """Speak TLS from now on, inside of that which is spoken already."""
@@ -224,6 +231,17 @@ class _Stream:
         if sock is not None and info in _ADDRESSES:
             return getattr(sock, _ADDRESSES[info])()
         return sock if info == "socket" else None
+
+
+def _begin_connect(address: Address) -> socket.socket:
+    sock = socket.socket(*address[:3])
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    code = sock.connect_ex(address[4])
+    if code and code not in _UNDER_WAY:
+        sock.close()
+        raise OSError(code, os.strerror(code))
+    return sock
 
 
 def _numeric_addresses(host: bytes, port: int) -> list[Address]:

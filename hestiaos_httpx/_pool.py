@@ -37,7 +37,15 @@ class Connection:
 
     def is_usable(self) -> bool:
         """Whether another request can be sent: the last response was read whole, and nothing has come since."""
-        return self.http.is_idle() and not self.http.has_expired()
+        return self.http.is_idle() and not self.http.has_expired() and not self._has_unread()
+
+    def _has_unread(self) -> bool:
+        # httpcore takes what came together with the end of one response for the beginning of the next.
+        http = self.http
+        while (inner := getattr(http, "_connection", None)) is not None:
+            http = inner
+        state = getattr(http, "_h11_state", None)
+        return state is not None and bool(state.trailing_data[0])
 
     def serve(self, scope: Scope) -> None:
         """Begin another exchange."""

@@ -37,8 +37,11 @@ class Route:
             self.max_connections = own.max_connections
             self.max_keepalive = own.max_keepalive_connections
             self._expiry = own.keepalive_expiry
-        except AttributeError:
-            raise TypeError(f"limits must be like httpx.Limits, not {type(limits).__name__}") from None
+            most = self.max_connections
+            if most is not None and most < 1:
+                raise ValueError(f"limits.max_connections must be 1 or more, not {most}")
+        except (AttributeError, TypeError):
+            raise TypeError(f"limits must be like httpx.Limits, not {limits!r:.80}") from None
         self.proxy = environment_proxy(config)
         self._origin = config.origin
         over_tls = self.proxy is not None and self.proxy.scheme == "https"

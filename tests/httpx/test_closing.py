@@ -181,7 +181,7 @@ def test_threads_are_told_that_their_client_is_closed() -> None:
         assert [(type(error), error.message) for error in errors] == [(LocalProtocolError, CLOSED)] * places
         for thread in waiting:
             thread.join(PATIENCE)
-        assert told == [CLOSED] * 2
+        assert told == ["the client was closed while this waited for a connection"] * 2
         peer.wait_until_left(places)
 
 

@@ -33,7 +33,7 @@ def sent(deadline: Deadline | None = None, **config: str) -> Send:
     [
         (httpx.ConnectTimeout(""), TimedOut, "connecting to http://h:1 took too long", False),
         (httpx.PoolTimeout(""), TimedOut, "every connection to http://h:1 stayed in use for too long", False),
-        (httpx.WriteTimeout(""), TimedOut, "sending the request to http://h:1 took too long", True),
+        (httpx.WriteTimeout(""), TimedOut, "sending to http://h:1 took too long", True),
         (httpx.ReadTimeout(""), TimedOut, "http://h:1 sent nothing for too long", True),
         (httpx.ConnectError("refused"), ConnectFailed, "cannot connect to http://h:1: refused", False),
         (httpx.ProxyError("403"), ConnectFailed, "cannot connect to http://h:1: 403", False),
