@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from hestiaos_httpx._errors import translate
-from hestiaos_httpx._network import shut_down
 from hestiaos_httpx._pool import EXCHANGE, Connection
 from hestiaos_httpx._scopes import Steps
+from hestiaos_httpx._sockets import shut_down
 from hestiaos_proto import ConnectionLost, HestiaError, Lease, LocalProtocolError, Response, Send
 
 if TYPE_CHECKING:

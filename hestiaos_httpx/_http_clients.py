@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hestiaos_httpx._library import BASE, Library, httpx, library_of
 from hestiaos_httpx._pool import Pool
 from hestiaos_httpx._route import Route
-from hestiaos_httpx._scopes import Scope, ThreadScope
+from hestiaos_httpx._scopes import Scope
 from hestiaos_proto import LocalProtocolError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class HttpClients:
 
         Raises `LocalProtocolError` after a close, and where what was given cannot serve this call.
         """
-        return self._get(ThreadScope, None)
+        return self._get(Scope, None)
 
     def for_tasks(self) -> Http:
         """The one for the running event loop. Raises as `for_threads` does, and `RuntimeError` where none runs."""

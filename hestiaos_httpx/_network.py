@@ -8,25 +8,23 @@ nothing (encode/httpcore#1015), and leave the socket of a cancelled handshake (`
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import ssl
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from hestiaos_httpx._scopes import Address, Scope, Steps, can_wait
+from hestiaos_httpx._scopes import Scope, Steps
+from hestiaos_httpx._sockets import Address, begin_connect, can_wait, numeric_addresses
 from hestiaos_httpx._tls import TLS
 from hestiaos_proto.connection import ChunkJoiner
 
-__all__ = ["Network", "shut_down"]
+__all__ = ["Network"]
 
 _NEXT_ADDRESS = 0.25  # seconds
 _ADDRESSES = {"client_addr": "getsockname", "server_addr": "getpeername"}
-_UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
 
 
 class Network:
@@ -59,7 +57,7 @@ class Network:
     def _connect(self, host: str, port: int) -> Steps[_Stream]:
         try:
             name = host.encode("ascii")  # as bytes: a str takes the codec idna, which a forked child might wait for
-            addresses = _numeric_addresses(name, port)
+            addresses = numeric_addresses(name, port)
             if not addresses:
                 addresses = yield from self.scope.look_up(name, port, self._connected_by)
             self.socket = yield from self._connect_first([*addresses])
@@ -76,7 +74,7 @@ class Network:
             while addresses or pending:
                 try:
                     if addresses:
-                        pending.append(_begin_connect(addresses.pop(0)))
+                        pending.append(begin_connect(addresses.pop(0)))
                     until = min(self._connected_by, time.monotonic() + _NEXT_ADDRESS)
                     yield from self.scope.wait_for(pending[-1], write=True, until=until)
                 except OSError as error:
@@ -231,30 +229,3 @@ class _Stream:
         if sock is not None and info in _ADDRESSES:
             return getattr(sock, _ADDRESSES[info])()
         return sock if info == "socket" else None
-
-
-def _begin_connect(address: Address) -> socket.socket:
-    sock = socket.socket(*address[:3])
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    code = sock.connect_ex(address[4])
-    if code and code not in _UNDER_WAY:
-        sock.close()
-        raise OSError(code, os.strerror(code))
-    return sock
-
-
-def _numeric_addresses(host: bytes, port: int) -> list[Address]:
-    """The address of a host that is one, which needs no lookup; none for a name."""
-    try:
-        found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        return []
-    return found
-
-
-def shut_down(sock: socket.socket | None) -> None:
-    """End a connection under whoever reads from it, and leave its descriptor to its owner."""
-    if sock is not None:
-        with suppress(OSError):  # it may not be connected yet, or closed already, which is all that is wanted
-            sock.shutdown(socket.SHUT_RDWR)

@@ -8,23 +8,22 @@ Ctrl-C between the making and the awaiting of one would have Python warn of it.
 from __future__ import annotations
 
 import _thread  # its threads start without the locks of `threading`, which Ctrl-C could leave taken
-import select
 import socket
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial, wraps
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from hestiaos_httpx._sockets import Address, can_wait
 from hestiaos_proto import Send
 
 if TYPE_CHECKING:
     from hestiaos_httpx._exchange import Exchange
 
-__all__ = ["Address", "Scope", "Steps", "ThreadScope", "can_wait", "run", "sleep"]
+__all__ = ["Scope", "Steps", "run", "sleep"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,20 +31,40 @@ T = TypeVar("T")
 Steps = Generator[Any, Any, T]
 """What is to be done, with its result."""
 
-Address = tuple[int, int, int, str, Any]
-"""What `socket.getaddrinfo` gives: family, type, protocol, canonical name, address."""
-
 _SLICE = 0.05  # seconds between two looks: nothing in Python waits for a socket and an event at once
 
 
-class Scope(ABC):
+def run(steps: Steps[T]) -> T:
+    """Carry steps out in a thread."""
+    try:
+        next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise RuntimeError("these steps wait for an event loop, and there is none")
+
+
+def _blocking(function: Callable[P, T]) -> Callable[P, Steps[T]]:
+    """Steps that call a function which blocks."""
+
+    @wraps(function)
+    def steps(*arguments: P.args, **options: P.kwargs) -> Steps[T]:
+        return function(*arguments, **options)
+        yield
+
+    return steps
+
+
+class Scope:
     """Bounds one exchange: by its deadline, by its caller, who may `cancel` it, and by the close of its client.
 
-    `client` says by `closed` whether it is. `connect_timeout` bounds the connect as a whole, `read_timeout` each read
-    more tightly than httpx does, in seconds. A wait raises `TimeoutError`, and `OSError` where the exchange is over.
+    This is that of a thread, whose reads end only when their socket is shut down; a set `event` ends it, too. The
+    `TaskScope` of a task does the same by awaiting. A wait raises `TimeoutError`, and `OSError` where the exchange is
+    over. `client` says by `closed` whether it is. `connect_timeout` bounds the connect as a whole, `read_timeout` each
+    read more tightly than httpx does, in seconds.
     """
 
-    asynchronous: ClassVar[bool]
+    asynchronous = False
 
     def __init__(self, send: Send, client: Any, event: threading.Event | None = None) -> None:
         self.connect_timeout = send.timeout
@@ -72,100 +91,43 @@ class Scope(ABC):
             raise TimeoutError("timed out")
         return left
 
-    @staticmethod
-    @abstractmethod
-    def run(steps: Steps[T]) -> Any:
-        """Carry steps out: gives their result in a thread, and what a task has to await."""
-
-    @staticmethod
-    @abstractmethod
-    def call_in(loop: Any, function: Callable[[], object]) -> bool:
-        """Call `function` in an event loop as soon as it runs, from any thread; false where it has ended."""
-
-    @staticmethod
-    @abstractmethod
-    def drop(loop: Any, exchange: Exchange) -> None:
-        """Close an exchange that nobody refers to any more, in its event loop."""
-
-    @abstractmethod
-    def close(self, sock: socket.socket) -> None:
-        """Close a socket, for which a task may be waiting."""
-
-    @abstractmethod
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
-        """Call a function of httpx's or httpcore's, or await its coroutine."""
-
-    @abstractmethod
-    def bounded_call(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
-        """As `call`, of a function that does not look at this scope itself. In a thread it cannot be ended."""
-
-    @abstractmethod
-    def shielded_call(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
-        """As `call`, whatever is cancelled meanwhile."""
-
-    @abstractmethod
-    def wait_for(self, sock: socket.socket, *, write: bool, until: float) -> Steps[None]:
-        """Wait until a socket can be read, or written."""
-
-    @abstractmethod
-    def look_up(self, host: bytes, port: int, until: float) -> Steps[list[Address]]:
-        """The addresses of a host."""
-
-    @abstractmethod
-    def event(self) -> tuple[Callable[[], object], Callable[[float], Steps[object]]]:
-        """Two functions: one wakes, from any thread; one waits for that, until a time, or returns a little earlier."""
-
-
-def run(steps: Steps[T]) -> T:
-    """Carry steps out in a thread."""
-    try:
-        next(steps)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    raise RuntimeError("these steps wait for an event loop, and there is none")
-
-
-def _blocking(function: Callable[P, T]) -> Callable[P, Steps[T]]:
-    """Steps that call a function which blocks."""
-
-    @wraps(function)
-    def steps(*arguments: P.args, **options: P.kwargs) -> Steps[T]:
-        return function(*arguments, **options)
-        yield
-
-    return steps
-
-
-class ThreadScope(Scope):
-    """Of a thread, whose reads can be ended only by shutting their socket down. A set `event` ends it, too."""
-
-    asynchronous = False
-    run = staticmethod(run)
-
     def _slice(self, until: float) -> float:
         return min(_SLICE, self.left(until))
 
     @staticmethod
+    def run(steps: Steps[T]) -> Any:
+        """Carry steps out: gives their result, or in a task what is to be awaited for it."""
+        return run(steps)
+
+    @staticmethod
     def call_in(loop: Any, function: Callable[[], object]) -> bool:
-        function()  # there is no event loop
+        """Call `function`, in an event loop as soon as it runs, from any thread; false where it has ended."""
+        function()
         return True
 
     @staticmethod
     def drop(loop: Any, exchange: Exchange) -> None:
+        """Close an exchange that nobody refers to any more, in its event loop."""
         run(exchange.close())
 
     def close(self, sock: socket.socket) -> None:
+        """Close a socket, for which a task may be waiting."""
         sock.close()
 
     @_blocking
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function of httpx's or httpcore's, or await its coroutine."""
         return function(*arguments)
 
-    bounded_call = shielded_call = call
+    bounded_call = call
+    """As `call`, of a function that does not look at this scope itself. In a thread it cannot be ended."""
+
+    shielded_call = call
+    """As `call`, whatever is cancelled meanwhile."""
 
     @_blocking
     def wait_for(self, sock: socket.socket, *, write: bool, until: float) -> None:
+        """Wait until a socket can be read, or written."""
         # A connection can be ended under its reader; what has not connected yet, and an event, are looked at.
         look = self._slice if write or self._event is not None else self.left
         while not can_wait(sock, write=write, seconds=look(until)):
@@ -173,6 +135,7 @@ class ThreadScope(Scope):
 
     @_blocking
     def look_up(self, host: bytes, port: int, until: float) -> list[Address]:
+        """The addresses of a host."""
         # In a thread of its own, since nothing else can be interrupted.
         answer: SimpleQueue[list[Address] | Exception] = SimpleQueue()
         _thread.start_new_thread(_look_up, (host, port, answer))
@@ -184,6 +147,7 @@ class ThreadScope(Scope):
                 return found
 
     def event(self) -> tuple[Callable[[], object], Callable[[float], Steps[object]]]:
+        """Two functions: one wakes, from any thread; one waits for that, until a time, or returns a little earlier."""
         queue: SimpleQueue[None] = SimpleQueue()  # whose lock Ctrl-C cannot leave taken, as it can an Event's
 
         @_blocking
@@ -199,16 +163,6 @@ def _look_up(host: bytes, port: int, answer: SimpleQueue[list[Address] | Excepti
         answer.put([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
     except Exception as error:  # raised by the one who waits
         answer.put(error)
-
-
-def can_wait(sock: socket.socket, *, write: bool, seconds: float) -> bool:
-    """Whether a socket can be read, or written, after so many seconds at most."""
-    if hasattr(select, "poll"):  # `select.select` takes no descriptor over 1023
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT if write else select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
-    ready = select.select([] if write else [sock], [sock] if write else [], [sock], seconds)
-    return any(ready)
 
 
 def sleep(seconds: float, is_over: Callable[[], bool]) -> None:

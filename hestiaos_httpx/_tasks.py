@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from anyio import CancelScope, Event, getaddrinfo, move_on_after, wait_readable, wait_writable
 from anyio.lowlevel import current_token
 
-from hestiaos_httpx._scopes import Address, Scope, Steps
+from hestiaos_httpx._scopes import Scope, Steps
+from hestiaos_httpx._sockets import Address
 
 if TYPE_CHECKING:
     from hestiaos_httpx._exchange import Exchange

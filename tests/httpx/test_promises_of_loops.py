@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hestiaos import AsyncClient
-from tests.loops import test_clients, test_closing, test_lifetimes, test_storms, test_tls
+from tests.loops import test_clients, test_closing, test_lifetimes, test_tls
 from tests.loops.conftest import authority, leaves_nothing, serving, trusting  # noqa: F401  # fixtures
 from tests.support.http_library import http
 from tests.support.loops import Binding
@@ -27,7 +27,7 @@ OTHERWISE = {
     "test_a_client_with_what_does_not_travel_cannot_be_pickled",
     "test_a_proxy_of_the_environment_is_not_used",
 }
-for module in test_clients, test_closing, test_lifetimes, test_storms, test_tls:
+for module in test_clients, test_closing, test_lifetimes, test_tls:
     names = {name for name in vars(module) if name.startswith("test_")} - OTHERWISE
     globals().update({name: getattr(module, name) for name in names})
 
