@@ -88,7 +88,7 @@ def test_over_tls(kind: Kind, tls_peer: Peer, late: bool) -> None:
 
 
 @kinds
-@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("times", [2, pytest.param(3, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("work", [one_call, half_a_stream])
 def test_again_while_it_ends(kind: Kind, peer: Peer, tls_peer: Peer, work: Work, times: int) -> None:
     """The cancellation meets what an earlier one set off (encode/httpx#3782)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -161,7 +162,8 @@ class Given:
         lib = import_module(library)
         prefix = "" if binding is HttpxSync else "Async"
         hooks = {} if hook is None else {"event_hooks": {"response": [hook]}}
-        self.http_client = getattr(lib, f"{prefix}Client")(**hooks)
+        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load the usual authorities takes long
+        self.http_client = getattr(lib, f"{prefix}Client")(verify=nobody, **hooks)
         self.session = binding(url, http_client=self.http_client, **options)
 
     def __enter__(self) -> Given:

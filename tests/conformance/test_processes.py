@@ -26,7 +26,7 @@ STRIDE = 151  # lines between two interrupts
 
 
 def slow_answer(request: Request) -> Script:
-    return [pause(0.002), *good_answer(request)]
+    return [pause(0.01), *good_answer(request)]
 
 
 @fault(
@@ -37,7 +37,7 @@ def slow_answer(request: Request) -> Script:
 def test_forks(binding: type[Session]) -> None:
     with Peer(answer=slow_answer) as peer, binding(peer.url) as session:
         if binding.shared:
-            load = Load(lambda _: call(session))
+            load = Load(lambda _: call(session), threads=4)
         else:  # it is for one thread at a time
             sessions = [binding(peer.url) for _ in range(4)]
             load = Load(lambda number: call(sessions[number]), threads=4)

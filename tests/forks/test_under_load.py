@@ -26,7 +26,9 @@ from tests.support.peer import Peer, good_answer
 from tests.support.sessions import Session
 from tests.support.steps import Request, Script, pause
 
-FORKS = 30
+few_and_many = pytest.mark.parametrize(
+    "forks", [8, pytest.param(30, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
+)
 
 pytestmark = forking.pytestmark
 
@@ -65,18 +67,19 @@ def call_and_read(client: Client, text: str) -> None:
     read(client, text)
 
 
-def fork_under_load(peer: Peer, load: Load, work: Callable[[str], object]) -> None:
+def fork_under_load(peer: Peer, load: Load, work: Callable[[str], object], forks: int) -> None:
     """Fork again and again, each child to do `work`, which is given its name."""
     with load:
         load.wait_until_warm()  # a fork in the middle of an import leaves the child with the import's lock
-        for number in range(FORKS):
+        for number in range(forks):
             Child(partial(work, f"child {number}")).wait()
-    assert load.done > FORKS, "the parent did nothing meanwhile"
+    assert load.done > forks, "the parent did nothing meanwhile"
     check_connections(peer)
 
 
+@few_and_many
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-def test_one_client(tls: bool) -> None:
+def test_one_client(tls: bool, forks: int) -> None:
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(server)
@@ -84,20 +87,22 @@ def test_one_client(tls: bool) -> None:
     authority.configure_trust(trusting)
     with Peer(answer=answer, tls=server if tls else None) as peer, Client(peer.url, verify=trusting) as client:
         works = [lambda _, work=work: work(client, "parent") for work in (call, read, leave)]
-        fork_under_load(peer, Load(*works), partial(call_and_read, client))
+        fork_under_load(peer, Load(*works), partial(call_and_read, client), forks)
 
 
+@few_and_many
 @pytest.mark.parametrize("places", [1, 3])
-def test_all_places_in_use(places: int) -> None:
+def test_all_places_in_use(places: int, forks: int) -> None:
     """The child has places of its own, however many of the parent's are in use, and waited for."""
     limits = httpx.Limits(max_connections=places)
     with Peer(answer=answer) as peer, Client(peer.url, limits=limits) as client:
         works = [lambda _, work=work: work(client, "parent") for work in (call, read)]
-        fork_under_load(peer, Load(*works), partial(call_and_read, client))
+        fork_under_load(peer, Load(*works), partial(call_and_read, client), forks)
 
 
+@few_and_many
 @pytest.mark.parametrize("given", ["transport", "http_client"])
-def test_a_given_transport(given: str) -> None:
+def test_a_given_transport(given: str, forks: int) -> None:
     """Its connections and locks are the parent's and not ours to mend: a child may be refused, and never hangs."""
     with httpx.HTTPTransport() as transport, httpx.Client(transport=transport) as http_client:
         options: dict[str, Any] = {"transport": transport} if given == "transport" else {"http_client": http_client}
@@ -107,18 +112,20 @@ def test_a_given_transport(given: str) -> None:
                 call_and_read(client, name)
 
         with Peer(answer=answer) as peer, Client(peer.url, **options) as client:
-            fork_under_load(peer, Load(lambda _: call(client, "parent")), work)
+            fork_under_load(peer, Load(lambda _: call(client, "parent")), work, forks)
 
 
-def test_synchronous_calls_of_an_async_client() -> None:
+@few_and_many
+def test_synchronous_calls_of_an_async_client(forks: int) -> None:
     with Peer(answer=answer) as peer:
         client = AsyncClient(peer.url)
-        fork_under_load(peer, Load(lambda _: call(client, "parent")), partial(call, client))
+        fork_under_load(peer, Load(lambda _: call(client, "parent")), partial(call, client), forks)
         asyncio.run(client.aclose())
 
 
+@few_and_many
 @pytest.mark.parametrize("binding", params(tuple(each for each in ASYNC if each.remote)))
-def test_event_loops(binding: type[Session]) -> None:
+def test_event_loops(binding: type[Session], forks: int) -> None:
     """The parent's event loops run in threads, each with many calls at once; the child has a loop of its own."""
     backend = binding.backends[0]
     with Peer(answer=answer) as peer:
@@ -130,7 +137,7 @@ def test_event_loops(binding: type[Session]) -> None:
         def child(name: str) -> None:
             run(backend, one, client, name)
 
-        fork_under_load(peer, Load(parent, threads=2), child)
+        fork_under_load(peer, Load(parent, threads=2), child, forks)
 
 
 def run(backend: str, work: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:

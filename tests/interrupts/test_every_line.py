@@ -25,7 +25,7 @@ from tests.support.works import WORKS, Work, answer, call, check_places
 TIMEOUT = 5.0  # seconds; the next call waits for so long for a place that was lost
 SOON = 3.0  # seconds; less than any wait for the server, and much longer than any work
 HANGS = 4 * TIMEOUT  # seconds; a lock was lost where a call takes so long
-STRIDE = 67  # every so many lines by default; all of them are `thorough`
+STRIDE = 131  # every so many lines by default; all of them are `thorough`
 MOST_FAILURES = 3  # that are reported; each may take as long as a timeout
 
 
