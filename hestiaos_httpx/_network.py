@@ -118,7 +118,7 @@ class Network:
 
     def send(self, level: int, data: bytes, timeout: float | None) -> Steps[None]:
         """Send all of it, through so many layers of TLS."""
-        if timeout is not None and self._in_socks:  # httpcore gives only what comes after SOCKS a timeout
+        if self._in_socks and data[:1] not in (b"\x05", b"\x01"):  # a request, no message of RFC 1928 or 1929
             self._end_handshakes(1)
         try:
             yield from self._write(level, data, self._until(timeout))
@@ -131,7 +131,7 @@ class Network:
         self.established = not self._handshakes
 
     def _until(self, timeout: float | None) -> float:
-        # httpcore gives a SOCKS handshake no timeout, and each read of a CONNECT one of its own.
+        # httpcore gives a SOCKS handshake no timeout (httpcore2 does), and each read of a CONNECT one of its own.
         return time.monotonic() + timeout if self.established and timeout is not None else self._connected_by
 
     def _read(self, level: int, max_bytes: int, until: float) -> Steps[bytes]:
