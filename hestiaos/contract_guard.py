@@ -26,6 +26,7 @@ ALLOWED_IN_CORE = frozenset(
         "h11",
         "hashlib",
         "http",
+        "ipaddress",
         "itertools",
         "json",
     }

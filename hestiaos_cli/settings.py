@@ -35,7 +35,6 @@ class Settings:
         from hestiaos import Client
 
         if not self.local:
-            _check_proxies()
             return Client(self.base_url, self.api_key, retries=0)  # a shell would rather hear of it now
         if self.base_url is not None:
             raise ValueError("--local runs without a server: leave --base-url out, or --local")
@@ -54,23 +53,6 @@ class Settings:
         from hestiaos_proto.redaction import Redactor
 
         return Redactor(self.key())
-
-
-def _check_proxies() -> None:
-    """Raise `Failure` for proxies of the environment that httpx cannot use; its own words may hold a password."""
-    import ssl
-
-    import httpx
-
-    try:
-        httpx.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)).close()  # nothing is sent
-    except ImportError as error:  # what httpx needs for SOCKS is not installed
-        raise Failure(str(error)) from error
-    except (httpx.InvalidURL, ValueError):
-        raise Failure(
-            "a proxy of the environment is no URL: give HTTP_PROXY, HTTPS_PROXY and ALL_PROXY like "
-            "http://proxy.example:3128, and NO_PROXY as host names"
-        ) from None
 
 
 def _own_platform() -> Platform:

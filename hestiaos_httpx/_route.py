@@ -1,13 +1,20 @@
-"""How connections to the server are made: directly, or through the proxy of the environment."""
+"""How connections to the server are made: directly, or through the proxy of the environment, and trusting whom.
+
+What the environment names is read once, when the client is built, and what of it cannot be used is a `ValueError` that
+names the variable; httpx's own exceptions come at the first call, and name none.
+"""
 
 from __future__ import annotations
 
+import os
 import ssl
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, Protocol
+from urllib.request import getproxies
 
-from hestiaos_httpx._environment import environment_proxy, ssl_context
 from hestiaos_httpx._library import BASE
-from hestiaos_proto import Config
+from hestiaos_proto import Config, default_tls_context, environment_proxy
 
 __all__ = ["Limits", "Route"]
 
@@ -42,12 +49,16 @@ class Route:
                 raise ValueError(f"limits.max_connections must be 1 or more, not {most}")
         except (AttributeError, TypeError):
             raise TypeError(f"limits must be like httpx.Limits, not {limits!r:.80}") from None
-        self.proxy = environment_proxy(config)
+        if not isinstance(verify, (bool, ssl.SSLContext)):
+            raise TypeError(f"verify must be a bool or an ssl.SSLContext, not {type(verify).__name__}")
+        self.proxy = environment_proxy(os.environ, getproxies(), config)
+        self.socks = self.proxy is not None and self.proxy.socks
+        if self.proxy is not None and self.socks and find_spec("socksio") is None:
+            raise ValueError(f"{self.proxy.variable} names a SOCKS proxy, which needs socksio: pip install socksio")
         self._origin = config.origin
         over_tls = self.proxy is not None and self.proxy.scheme == "https"
         # Not later: a forked child of a process with threads could wait for ever where the first context is made.
-        self._context = ssl_context(verify) if config.tls or over_tls else None
-        self.socks = self.proxy is not None and self.proxy.socks
+        self._context = _ssl_context(verify) if config.tls or over_tls else None
         self.handshakes = config.tls + over_tls + self.socks
 
     @property
@@ -73,3 +84,22 @@ class Route:
         """The class of such a pool."""
         kind = "ConnectionPool" if self.proxy is None else "SOCKSProxy" if self.socks else "HTTPProxy"
         return getattr(BASE.core, ("Async" if asynchronous else "") + kind)
+
+
+def _ssl_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
+    """What verifies a server. For `True` httpx's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`."""
+    if verify is not True:
+        given: ssl.SSLContext = BASE.http.create_ssl_context(verify=verify)
+        return given
+    return default_tls_context(os.environ, _create_context, os.listdir, os.pathsep)
+
+
+def _create_context(cafile: str | None, capath: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=cafile, capath=capath) if cafile or capath else _usual_context()
+
+
+@cache
+def _usual_context() -> ssl.SSLContext:
+    """httpx's authorities, loaded once for all clients: it takes tens of milliseconds."""
+    usual: ssl.SSLContext = BASE.http.create_ssl_context(trust_env=False)
+    return usual

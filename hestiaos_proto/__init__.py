@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from hestiaos_proto.loop_client import LoopClient, LoopEventStream, LoopExecutor
     from hestiaos_proto.loop_pool import LoopConnection, LoopPool, NetworkOptions
     from hestiaos_proto.pool import ConnectionPool, Lease
+    from hestiaos_proto.proxies import Proxy, environment_proxy
     from hestiaos_proto.server_messages import (
         EncodedResponse,
         ServerRequest,
@@ -114,6 +115,7 @@ __all__ = [
     "NotFound",
     "Operation",
     "ProtocolError",
+    "Proxy",
     "RateLimited",
     "RemoteProtocolError",
     "Request",
@@ -149,6 +151,7 @@ __all__ = [
     "encode_event",
     "encode_response",
     "encode_stream_event",
+    "environment_proxy",
     "error_from_response",
     "operations",
     "parse_request",
@@ -177,6 +180,8 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import certificates as home
         elif name in {"ConnectionPool", "Lease"}:
             from hestiaos_proto import pool as home
+        elif name in {"Proxy", "environment_proxy"}:
+            from hestiaos_proto import proxies as home
         elif name == "Transport":
             from hestiaos_proto import transports as home
         else:
