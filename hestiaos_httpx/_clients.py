@@ -15,7 +15,17 @@ from typing import ClassVar, Self, Unpack
 from hestiaos_httpx._executor import AsyncEventStream, EventStream, Executor
 from hestiaos_httpx._http_clients import HttpClients
 from hestiaos_httpx._route import Limits, Route
-from hestiaos_proto import ClientBase, Hooks, ModeHint, Runtime, StreamOptions, operations
+from hestiaos_proto import (
+    AsyncStreams,
+    ClientBase,
+    Hooks,
+    ModeHint,
+    Operation,
+    RunStream,
+    Runtime,
+    StreamOptions,
+    operations,
+)
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -126,28 +136,14 @@ class Client(_Client):
         return EventStream(self._executor, operation, timeout, cancel, options)
 
 
-class AsyncClient(_Client):
+class AsyncClient(_Client, AsyncStreams[AsyncEventStream]):
     """The client for event loops, asyncio's and trio's; closed by `aclose` or an `async with` block."""
 
     __doc__ = f"{__doc__}\n\n    {_Client.__doc__}"
 
     _asynchronous = True
 
-    def run_stream(
-        self,
-        input: str,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        mode_hint: ModeHint | None = None,
-        timeout_ms: int | None = None,
-        timeout: float | None = None,
-        **options: Unpack[StreamOptions],
+    def _new_stream(
+        self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
     ) -> AsyncEventStream:
-        """Execute `input` and stream what happens, from the first time that an event is asked for.
-
-        `timeout` bounds the whole stream, in seconds; it is not the client's timeout of each read.
-        """
-        operation = operations.run_stream(
-            input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
-        )
         return AsyncEventStream(self._executor, operation, timeout, options)

@@ -15,12 +15,11 @@ from weakref import ref
 
 from hestiaos_httpx._errors import translate
 from hestiaos_httpx._pool import EXCHANGE, Connection
-from hestiaos_httpx._scopes import Steps
-from hestiaos_httpx._sockets import shut_down
+from hestiaos_httpx._scopes import Steps, shut_down
 from hestiaos_proto import ConnectionLost, HestiaError, Lease, LocalProtocolError, Response, Send
 
 if TYPE_CHECKING:
-    from hestiaos_httpx._http_clients import Http
+    from hestiaos_httpx._http import Http
 
 __all__ = ["Exchange"]
 
@@ -61,19 +60,18 @@ class Exchange:
 
     def _receive_head(self) -> Steps[Response]:
         client, library = self.http.client, self.http.library
+        if client.is_closed:  # for which httpx has no exception of its own
+            raise LocalProtocolError("the http_client that was given is closed")
         try:
             try:
-                send = partial(client.send, self._request(), stream=True, follow_redirects=False)
+                request = self.http.new_request(self._send, {EXCHANGE: ref(self)})
+                send = partial(client.send, request, stream=True, follow_redirects=False)
                 self._raw = raw = yield from self._call(send)
                 self._check_open()
             except library.http.HTTPStatusError as error:  # a hook of the given client raised it
                 self._raw = raw = error.response
         except library.errors as error:
             raise self._told(error) from error
-        except RuntimeError as error:  # httpx has no class of its own for a client that was closed
-            if self.http.pool is not None or not client.is_closed:
-                raise
-            raise LocalProtocolError("the http_client that was given is closed") from error
         headers: Iterable[tuple[bytes, bytes]] = raw.headers.raw
         pieces: Any = raw.stream
         if self.http.pool is None and raw.is_stream_consumed:  # by a hook of the given client, or it came whole
@@ -85,22 +83,6 @@ class Exchange:
         else:
             self._pieces = aiter(pieces) if hasattr(pieces, "__aiter__") else library.body(*pieces)
         return self._send.response(raw.status_code, headers)
-
-    def _request(self) -> Any:
-        http, send = self.http, self._send
-        # A client of our own has nothing to add to a request, and takes two thirds of the time to see that.
-        new = http.client.build_request if http.pool is None else http.library.http.Request
-        timeout = http.library.http.Timeout(send.timeout, read=send.read_timeout)
-        request = new(
-            send.request.method,
-            send.request.url,
-            headers=send.request.headers,
-            content=send.request.body or None,
-            extensions={"timeout": timeout.as_dict(), EXCHANGE: ref(self)},
-        )
-        if self.scope.asynchronous:
-            request.stream = http.library.body(send.request.body)
-        return request
 
     def receive(self, response: Response) -> Steps[bool]:
         """Hand one more piece of the body to the core, or the fault that came instead; false at the end."""
@@ -194,8 +176,7 @@ class Exchange:
     def cancel(self) -> None:
         """End it, whatever it waits for: that of a thread from any other, that of a task in its event loop.
 
-        That of a thread over a given client ends at its next read, or at once where that reads from a connection that
-        nobody else uses.
+        A thread's over a given client ends at its next read where others use the connection, too, or it has no head.
         """
         self.scope.cancel()
         connection, raw = self.connection, self._raw

@@ -8,106 +8,16 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable
-from functools import partial
-from http.cookiejar import CookieJar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hestiaos_httpx._library import BASE, Library, httpx, library_of
+from hestiaos_httpx._http import Http, new_client
+from hestiaos_httpx._library import BASE, library_of
 from hestiaos_httpx._pool import Pool
 from hestiaos_httpx._route import Route
 from hestiaos_httpx._scopes import Scope
 from hestiaos_proto import LocalProtocolError
 
-if TYPE_CHECKING:
-    from hestiaos_httpx._exchange import Exchange
-
-__all__ = ["Http", "HttpClients"]
-
-
-class _Transport(httpx.HTTPTransport):
-    """httpx's transport over a pool of ours.
-
-    `handle_request` is httpx's own, since pytest-httpx, vcrpy and OpenTelemetry replace it on the class.
-    """
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool: Any = pool  # the one private name, of httpx 0.27 and 0.28 and of httpx2
-
-
-class _AsyncTransport(httpx.AsyncHTTPTransport):
-    """As `_Transport`."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool: Any = pool
-
-
-class _NoCookies(CookieJar):
-    """Keeps nothing. A run's cookies would grow without bound, and the jar's lock can be left taken by Ctrl-C."""
-
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        """Keep none."""
-
-    def add_cookie_header(self, request: Any) -> None:
-        """Send none."""
-
-
-class Http:
-    """An httpx client for the threads of this process, or for the event loop `loop` of it.
-
-    `scope` is the class of the exchanges' scopes, `library` the one that `client` is of, `pool` ours under it, `None`
-    under one that was given.
-    """
-
-    def __init__(self, scope: type[Scope], library: Library, client: Any, pool: Pool | None, loop: object) -> None:
-        self.scope = scope
-        self.library = library
-        self.client = client
-        self.pool = pool
-        self.closed = False  # our client
-        self.exchanges: dict[int, weakref.ref[Exchange]] = {}
-        self._loop = None if loop is None else weakref.ref(loop, lambda _: self.abandon())
-        self._process = os.getpid()
-
-    def is_ours(self) -> bool:
-        """Whether this is the process that made it. In a forked child nothing of it may be used, or shut down."""
-        return self._process == os.getpid()
-
-    def serves(self, loop: object) -> bool:
-        """Whether it is for the calls of this event loop, or for those of threads where that is `None`."""
-        return self.is_ours() and loop is (self._loop and self._loop())
-
-    def has_ended(self) -> bool:
-        """Whether nobody can use it any more: it is another process's, or its event loop has ended."""
-        return not self._in_loop(_nothing)
-
-    def end(self) -> None:
-        """End every exchange, and close the connections; from any thread, or inside the event loop."""
-        self.closed = True
-        for reference in list(self.exchanges.values()):
-            if (exchange := reference()) is not None:
-                exchange.cancel()
-        if self.pool is not None:
-            self.pool.close()
-
-    def end_soon(self) -> None:
-        """End it from anywhere. It waits for nothing."""
-        self.closed = True
-        if not self._in_loop(self.end):
-            self.abandon()
-
-    def abandon(self) -> None:
-        """Close the sockets, and do nothing else: its event loop has ended, or it is the parent process's."""
-        self.closed = True
-        if self.pool is not None:
-            self.pool.abandon()
-
-    def drop(self, exchange: Exchange) -> bool:
-        """Close an exchange as soon as the event loop runs, from any thread; false where that has ended."""
-        return self._in_loop(partial(self.scope.drop, self._loop and self._loop(), exchange))
-
-    def _in_loop(self, function: Callable[[], object]) -> bool:
-        return self.is_ours() and self.scope.call_in(self._loop and self._loop(), function)
+__all__ = ["HttpClients"]
 
 
 class HttpClients:
@@ -174,14 +84,8 @@ class HttpClients:
             raise LocalProtocolError(f"the {type(given).__name__} that was given cannot serve this call: use {other}")
         if self._client is not None:
             return Http(scope, library, self._client, None, loop)
-        pool, transport = None, self._transport
-        if self._route is not None:
-            pool = Pool(self._route, scope)
-            transport = _AsyncTransport(pool) if scope.asynchronous else _Transport(pool)
-        hook = _forget_redirect_async if scope.asynchronous else _forget_redirect
-        new = getattr(library.http, f"{kind}Client")
-        client = new(transport=transport, trust_env=False, event_hooks={"response": [hook]})
-        client.cookies = _NoCookies()
+        pool = None if self._route is None else Pool(self._route, scope)
+        client = new_client(library, pool or self._transport, asynchronous=scope.asynchronous)
         return Http(scope, library, client, pool, loop)
 
     def close(self) -> None:
@@ -215,16 +119,3 @@ class HttpClients:
 def _end_all(made: dict[tuple[int, int], Http]) -> None:
     for http in list(made.values()):
         http.end_soon()
-
-
-def _nothing() -> None:
-    """Called in an event loop to see whether it still takes anything."""
-
-
-def _forget_redirect(response: Any) -> None:
-    """httpx makes a request for a redirect that is not followed, and fails where the Location is not a URL."""
-    response.headers.pop("Location", None)
-
-
-async def _forget_redirect_async(response: Any) -> None:
-    _forget_redirect(response)

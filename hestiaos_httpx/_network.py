@@ -8,7 +8,6 @@ nothing (encode/httpcore#1015), and leave the socket of a cancelled handshake (`
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import time
@@ -16,14 +15,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from hestiaos_httpx._scopes import Scope, Steps
-from hestiaos_httpx._sockets import Address, begin_connect, can_wait, numeric_addresses
+from hestiaos_httpx._connect import connect
+from hestiaos_httpx._scopes import Scope, Steps, can_wait
 from hestiaos_httpx._tls import TLS
 from hestiaos_proto.connection import ChunkJoiner
 
 __all__ = ["Network"]
 
-_NEXT_ADDRESS = 0.25  # seconds
 _ADDRESSES = {"client_addr": "getsockname", "server_addr": "getpeername"}
 
 
@@ -56,41 +54,11 @@ class Network:
 
     def _connect(self, host: str, port: int) -> Steps[_Stream]:
         try:
-            name = host.encode("ascii")  # as bytes: a str takes the codec idna, which a forked child might wait for
-            addresses = numeric_addresses(name, port)
-            if not addresses:
-                addresses = yield from self.scope.look_up(name, port, self._connected_by)
-            self.socket = yield from self._connect_first([*addresses])
+            self.socket = yield from connect(self.scope, host, port, self._connected_by)
         except (OSError, ValueError, RuntimeError) as error:  # a host that cannot be one; no thread can be started
             raise self._told("Connect", error) from error
         self._end_handshakes(0)
         return _Stream(self, 0)
-
-    def _connect_first(self, addresses: list[Address]) -> Steps[socket.socket]:
-        """Connect to the first that answers; as long as none does one more is tried every 250 ms (RFC 8305)."""
-        pending: list[socket.socket] = []
-        failed = OSError("it has no address")
-        try:
-            while addresses or pending:
-                try:
-                    if addresses:
-                        pending.append(begin_connect(addresses.pop(0)))
-                    until = min(self._connected_by, time.monotonic() + _NEXT_ADDRESS)
-                    yield from self.scope.wait_for(pending[-1], write=True, until=until)
-                except OSError as error:
-                    self.scope.left(self._connected_by)  # raises where there is no time for more
-                    failed = error
-                for sock in [each for each in pending if can_wait(each, write=True, seconds=0)]:
-                    pending.remove(sock)
-                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    if not code:
-                        return sock
-                    sock.close()
-                    failed = OSError(code, os.strerror(code))
-            raise failed
-        finally:
-            for sock in pending:
-                sock.close()
 
     def start_tls(self, context: ssl.SSLContext, hostname: str | None) -> Steps[_Stream]:
         """Speak TLS from now on, inside of that which is spoken already."""

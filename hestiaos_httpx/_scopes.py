@@ -8,6 +8,7 @@ Ctrl-C between the making and the awaiting of one would have Python warn of it.
 from __future__ import annotations
 
 import _thread  # its threads start without the locks of `threading`, which Ctrl-C could leave taken
+import select
 import socket
 import threading
 import time
@@ -17,16 +18,18 @@ from functools import partial, wraps
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from hestiaos_httpx._sockets import Address, can_wait
 from hestiaos_proto import Send
 
 if TYPE_CHECKING:
     from hestiaos_httpx._exchange import Exchange
 
-__all__ = ["Scope", "Steps", "run", "sleep"]
+__all__ = ["Address", "Scope", "Steps", "can_wait", "run", "shut_down", "sleep"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Address = tuple[int, int, int, str, Any]
+"""What `socket.getaddrinfo` gives: family, type, protocol, canonical name, address."""
 
 Steps = Generator[Any, Any, T]
 """What is to be done, with its result."""
@@ -170,3 +173,20 @@ def sleep(seconds: float, is_over: Callable[[], bool]) -> None:
     until = time.monotonic() + seconds
     while not is_over() and (left := until - time.monotonic()) > 0:
         time.sleep(min(_SLICE, left))
+
+
+def can_wait(sock: socket.socket, *, write: bool, seconds: float) -> bool:
+    """Whether a socket can be read, or written, after so many seconds at most."""
+    if hasattr(select, "poll"):  # `select.select` takes no descriptor over 1023
+        poll = select.poll()
+        poll.register(sock, select.POLLOUT if write else select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+    ready = select.select([] if write else [sock], [sock] if write else [], [sock], seconds)
+    return any(ready)
+
+
+def shut_down(sock: socket.socket | None) -> None:
+    """End a connection under whoever reads from it, and leave its descriptor to its owner."""
+    if sock is not None:
+        with suppress(OSError):  # it may not be connected yet, or closed already, which is all that is wanted
+            sock.shutdown(socket.SHUT_RDWR)

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from anyio import CancelScope, Event, getaddrinfo, move_on_after, wait_readable, wait_writable
 from anyio.lowlevel import current_token
 
-from hestiaos_httpx._scopes import Scope, Steps
-from hestiaos_httpx._sockets import Address
+from hestiaos_httpx._scopes import Address, Scope, Steps
 
 if TYPE_CHECKING:
     from hestiaos_httpx._exchange import Exchange

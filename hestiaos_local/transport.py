@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
-
-import httpx
+from typing import TYPE_CHECKING
 
 from hestiaos_local.platform import Platform
 from hestiaos_local.store import StoreError
 from hestiaos_local.streams import Events
 from hestiaos_proto import EncodedResponse, Request, ServerError, encode_response, encode_stream_event, parse_request
 from hestiaos_proto.server_messages import STREAM_HEADERS
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    try:
+        import httpx
+    except ImportError:  # only the successor is installed
+        import httpx2 as httpx
 
 __all__ = ["LocalTransport"]
 

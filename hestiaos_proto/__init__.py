@@ -60,7 +60,7 @@ from hestiaos_proto.version import __version__
 
 if TYPE_CHECKING:
     from hestiaos_proto.certificates import default_tls_context
-    from hestiaos_proto.client_bases import AsyncClientBase, ClientBase
+    from hestiaos_proto.client_bases import AsyncClientBase, AsyncStreams, ClientBase
     from hestiaos_proto.connection import ClientConnection, Control, ServerConnection
     from hestiaos_proto.event_streams import AsyncEventStreamBase, EventStreamBase
     from hestiaos_proto.loop_client import LoopClient, LoopEventStream, LoopExecutor
@@ -81,6 +81,7 @@ __all__ = [
     "AgentResult",
     "AsyncClientBase",
     "AsyncEventStreamBase",
+    "AsyncStreams",
     "AuthenticationFailed",
     "CallContext",
     "CallFlow",
@@ -168,7 +169,7 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import server_messages as home
         elif name in {"ClientConnection", "Control", "ServerConnection"}:
             from hestiaos_proto import connection as home
-        elif name in {"AsyncClientBase", "ClientBase"}:
+        elif name in {"AsyncClientBase", "AsyncStreams", "ClientBase"}:
             from hestiaos_proto import client_bases as home
         elif name in {"AsyncEventStreamBase", "EventStreamBase"}:
             from hestiaos_proto import event_streams as home

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar, Unpack
 
+from hestiaos_proto import operations
 from hestiaos_proto.api_keys import key_digest, recall_key
+from hestiaos_proto.call_options import StreamOptions
 from hestiaos_proto.calls import CallContext, Runtime
 from hestiaos_proto.config import Config
+from hestiaos_proto.event_streams import AsyncEventStreamBase
 from hestiaos_proto.hooks import hooks_of
+from hestiaos_proto.operations import ModeHint, Operation
 from hestiaos_proto.resources import (
     Agents,
     AsyncAgents,
@@ -25,8 +30,11 @@ from hestiaos_proto.resources import (
     Secrets,
     System,
 )
+from hestiaos_proto.stream import RunStream
 
-__all__ = ["AsyncClientBase", "ClientBase"]
+__all__ = ["AsyncClientBase", "AsyncStreams", "ClientBase"]
+
+S = TypeVar("S", bound=AsyncEventStreamBase)
 
 _OF_CONFIG = ("base_url", "timeout", "retries", "deadline", "headers", "strict")  # and the key
 
@@ -127,3 +135,30 @@ class ClientBase(_Client, Runs):
         self.system = System(executor)
         self.secrets = Secrets(executor)
         self.governance = Governance(executor)
+
+
+class AsyncStreams(ABC, Generic[S]):
+    """The streams of a client whose tasks read them."""
+
+    def run_stream(
+        self,
+        input: str,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        mode_hint: ModeHint | None = None,
+        timeout_ms: int | None = None,
+        timeout: float | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> S:
+        """Execute `input` and stream what happens, from the first time that an event is asked for.
+
+        `timeout` bounds the whole stream, in seconds; it is not the client's timeout of each read.
+        """
+        operation = operations.run_stream(
+            input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
+        )
+        return self._new_stream(operation, timeout, options)
+
+    @abstractmethod
+    def _new_stream(self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions) -> S:
+        """The stream of an operation."""

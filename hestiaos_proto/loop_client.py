@@ -5,17 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Generic, Self, TypeVar, Unpack
+from typing import Self, TypeVar
 from weakref import finalize, ref
 
-from hestiaos_proto import operations
 from hestiaos_proto.calls import CallContext, CallOptions, Send, StreamOptions, run_flow_async
-from hestiaos_proto.client_bases import AsyncClientBase
+from hestiaos_proto.client_bases import AsyncClientBase, AsyncStreams
 from hestiaos_proto.client_messages import Response
 from hestiaos_proto.errors import LocalProtocolError
 from hestiaos_proto.event_streams import AsyncEventStreamBase
 from hestiaos_proto.loop_pool import LoopConnection, LoopPool, NetworkOptions
-from hestiaos_proto.operations import ModeHint, Operation
+from hestiaos_proto.operations import Operation
 from hestiaos_proto.pool import Lease
 from hestiaos_proto.stream import RunStream
 
@@ -179,7 +178,7 @@ class LoopEventStream(AsyncEventStreamBase):
         """End `_until_closed`, where it is under way; it is called in the event loop."""
 
 
-class LoopClient(AsyncClientBase, Generic[S]):
+class LoopClient(AsyncClientBase, AsyncStreams[S]):
     """A client with connections of their own for each event loop in which it is used."""
 
     _executor: LoopExecutor
@@ -195,26 +194,3 @@ class LoopClient(AsyncClientBase, Generic[S]):
     async def aclose(self) -> None:
         """Close the connections; the client cannot be used any more."""
         await self._executor.aclose()
-
-    def run_stream(
-        self,
-        input: str,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        mode_hint: ModeHint | None = None,
-        timeout_ms: int | None = None,
-        timeout: float | None = None,
-        **options: Unpack[StreamOptions],
-    ) -> S:
-        """Execute `input` and stream what happens, from the first time that an event is asked for.
-
-        `timeout` bounds the whole stream, in seconds; the options are those of `CallOptions`.
-        """
-        operation = operations.run_stream(
-            input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
-        )
-        return self._new_stream(operation, timeout, options)
-
-    @abstractmethod
-    def _new_stream(self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions) -> S:
-        """The stream of an operation."""

@@ -1,0 +1,70 @@
+"""How a thread or a task connects to a host: every step of it can be ended."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from typing import Any
+
+from hestiaos_httpx._scopes import Address, Scope, Steps, can_wait
+
+__all__ = ["connect"]
+
+_NEXT_ADDRESS = 0.25  # seconds
+_UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
+
+
+def connect(scope: Scope, host: str, port: int, until: float) -> Steps[socket.socket]:
+    """A socket connected to the first address of `host` that answers.
+
+    As long as none does, one more is tried every 250 ms (RFC 8305, section 5). Raises as a wait of `scope` does,
+    `UnicodeError` for a host that cannot be one, and `RuntimeError` where no thread can be started to look it up.
+    """
+    name = host.encode("ascii")  # as bytes: a str takes the codec idna, which a forked child might wait for
+    addresses = _numeric_addresses(name, port) or (yield from scope.look_up(name, port, until))
+    pending: list[socket.socket] = []
+    failed = OSError("it has no address")
+    try:
+        while addresses or pending:
+            try:
+                if addresses:
+                    pending.append(_begin(addresses.pop(0)))
+                soon = min(until, time.monotonic() + _NEXT_ADDRESS)
+                yield from scope.wait_for(pending[-1], write=True, until=soon)
+            except OSError as error:
+                scope.left(until)  # raises where there is no time for more
+                failed = error
+            for sock in [each for each in pending if can_wait(each, write=True, seconds=0)]:
+                pending.remove(sock)
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if not code:
+                    return sock
+                sock.close()
+                failed = OSError(code, os.strerror(code))
+        raise failed
+    finally:
+        for sock in pending:
+            sock.close()
+
+
+def _numeric_addresses(host: bytes, port: int) -> list[Address]:
+    """The address of a host that is one, which needs no lookup; none for a name."""
+    try:
+        found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return []
+    return found
+
+
+def _begin(address: Address) -> socket.socket:
+    """A socket that connects, and can be written once it has, or has failed to. Raises `OSError`."""
+    sock = socket.socket(*address[:3])
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    code = sock.connect_ex(address[4])
+    if code not in _UNDER_WAY:
+        sock.close()
+        raise OSError(code, os.strerror(code))
+    return sock

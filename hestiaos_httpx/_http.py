@@ -1,0 +1,146 @@
+"""An httpx client of ours, or one that was given, for the threads of a process or for one event loop."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from functools import partial
+from http.cookiejar import CookieJar
+from typing import TYPE_CHECKING, Any
+
+from hestiaos_httpx._library import Library, httpx
+from hestiaos_httpx._pool import Pool
+from hestiaos_httpx._scopes import Scope
+from hestiaos_proto import Send
+
+if TYPE_CHECKING:
+    from hestiaos_httpx._exchange import Exchange
+
+__all__ = ["Http", "new_client"]
+
+
+class _Transport(httpx.HTTPTransport):
+    """httpx's transport over a pool of ours.
+
+    `handle_request` is httpx's own, since pytest-httpx, vcrpy and OpenTelemetry replace it on the class.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool: Any = pool  # the one private name, of httpx 0.27 and 0.28 and of httpx2
+
+
+class _AsyncTransport(httpx.AsyncHTTPTransport):
+    """As `_Transport`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool: Any = pool
+
+
+class _NoCookies(CookieJar):
+    """Keeps nothing. A run's cookies would grow without bound, and the jar's lock can be left taken by Ctrl-C."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Keep none."""
+
+    def add_cookie_header(self, request: Any) -> None:
+        """Send none."""
+
+
+def _forget_redirect(response: Any) -> None:
+    """httpx makes a request for a redirect that is not followed, and fails where the Location is not a URL."""
+    response.headers.pop("Location", None)
+
+
+async def _forget_redirect_async(response: Any) -> None:
+    _forget_redirect(response)
+
+
+def new_client(library: Library, transport: Any, *, asynchronous: bool) -> Any:
+    """A client of `library` over `transport`, or over httpx's own on top of a `Pool` of ours."""
+    if isinstance(transport, Pool):
+        transport = _AsyncTransport(transport) if asynchronous else _Transport(transport)
+    hook = _forget_redirect_async if asynchronous else _forget_redirect
+    new = library.http.AsyncClient if asynchronous else library.http.Client
+    client = new(transport=transport, trust_env=False, event_hooks={"response": [hook]})
+    client.cookies = _NoCookies()
+    return client
+
+
+class Http:
+    """An httpx client for the threads of this process, or for the event loop `loop` of it.
+
+    `scope` is the class of the exchanges' scopes, `library` the one that `client` is of, `pool` ours under it, `None`
+    under one that was given.
+    """
+
+    def __init__(self, scope: type[Scope], library: Library, client: Any, pool: Pool | None, loop: object) -> None:
+        self.scope = scope
+        self.library = library
+        self.client = client
+        self.pool = pool
+        self.closed = False  # our client
+        self.exchanges: dict[int, weakref.ref[Exchange]] = {}
+        self._loop = None if loop is None else weakref.ref(loop, lambda _: self.abandon())
+        self._process = os.getpid()
+
+    def is_ours(self) -> bool:
+        """Whether this is the process that made it. In a forked child nothing of it may be used, or shut down."""
+        return self._process == os.getpid()
+
+    def serves(self, loop: object) -> bool:
+        """Whether it is for the calls of this event loop, or for those of threads where that is `None`."""
+        return self.is_ours() and loop is (self._loop and self._loop())
+
+    def has_ended(self) -> bool:
+        """Whether nobody can use it any more: it is another process's, or its event loop has ended."""
+        return not self._in_loop(_nothing)
+
+    def new_request(self, send: Send, extensions: dict[str, Any]) -> Any:
+        """The request of `client`'s library for what the core wants to send."""
+        http = self.library.http
+        # A client of our own has nothing to add to a request, and takes two thirds of the time to see that.
+        new = self.client.build_request if self.pool is None else http.Request
+        timeout = http.Timeout(send.timeout, read=send.read_timeout)
+        request = new(
+            send.request.method,
+            send.request.url,
+            headers=send.request.headers,
+            content=send.request.body or None,
+            extensions={"timeout": timeout.as_dict(), **extensions},
+        )
+        if self.scope.asynchronous:
+            request.stream = self.library.body(send.request.body)
+        return request
+
+    def end(self) -> None:
+        """End every exchange, and close the connections; from any thread, or inside the event loop."""
+        self.closed = True
+        for reference in list(self.exchanges.values()):
+            if (exchange := reference()) is not None:
+                exchange.cancel()
+        if self.pool is not None:
+            self.pool.close()
+
+    def end_soon(self) -> None:
+        """End it from anywhere. It waits for nothing."""
+        self.closed = True
+        if not self._in_loop(self.end):
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the sockets, and do nothing else: its event loop has ended, or it is the parent process's."""
+        self.closed = True
+        if self.pool is not None:
+            self.pool.abandon()
+
+    def drop(self, exchange: Exchange) -> bool:
+        """Close an exchange as soon as the event loop runs, from any thread; false where that has ended."""
+        return self._in_loop(partial(self.scope.drop, self._loop and self._loop(), exchange))
+
+    def _in_loop(self, function: Callable[[], object]) -> bool:
+        return self.is_ours() and self.scope.call_in(self._loop and self._loop(), function)
+
+
+def _nothing() -> None:
+    """Called in an event loop to see whether it still takes anything."""
