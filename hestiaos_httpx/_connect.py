@@ -32,7 +32,7 @@ def connect(scope: Scope, host: str, port: int, until: float) -> Steps[socket.so
                 if addresses:
                     pending.append(_begin(addresses.pop(0)))
                 soon = min(until, time.monotonic() + _NEXT_ADDRESS)
-                yield from scope.wait_for(pending[-1], write=True, until=soon)
+                yield from scope.wait_to_write(pending[-1], soon)
             except OSError as error:
                 scope.left(until)  # raises where there is no time for more
                 failed = error

@@ -111,12 +111,7 @@ class Network:
                 return data
             except (ssl.SSLEOFError, ssl.SSLZeroReturnError):  # many end without saying so (RFC 9110, section 4.3.4)
                 return b""
-        while True:
-            sock = self._open()
-            try:
-                return sock.recv(max_bytes)
-            except BlockingIOError:
-                yield from self.scope.wait_for(sock, write=False, until=until)
+        return (yield from self.scope.receive(self._open(), max_bytes, until))
 
     def _write(self, level: int, data: bytes, until: float) -> Steps[None]:
         if level:
@@ -125,10 +120,11 @@ class Network:
         view = memoryview(data)
         while view:
             sock = self._open()
+            sock.setblocking(False)
             try:
                 view = view[sock.send(view) :]
             except BlockingIOError:
-                yield from self.scope.wait_for(sock, write=True, until=until)
+                yield from self.scope.wait_to_write(sock, until)
 
     def _through(self, level: int, operation: Callable[[], Any], until: float) -> Steps[Any]:
         """Have a layer of TLS do something, over what is below it."""

@@ -129,12 +129,19 @@ class Scope:
     """As `call`, whatever is cancelled meanwhile."""
 
     @_blocking
-    def wait_for(self, sock: socket.socket, *, write: bool, until: float) -> None:
-        """Wait until a socket can be read, or written."""
-        # A connection can be ended under its reader; what has not connected yet, and an event, are looked at.
-        look = self._slice if write or self._event is not None else self.left
-        while not can_wait(sock, write=write, seconds=look(until)):
+    def wait_to_write(self, sock: socket.socket, until: float) -> None:
+        """Wait until a socket can be written."""
+        while not can_wait(sock, write=True, seconds=self._slice(until)):
             pass
+
+    @_blocking
+    def receive(self, sock: socket.socket, max_bytes: int, until: float) -> bytes:
+        """What comes next over a socket, in one piece of at most so many bytes; `b""` is the end."""
+        look = self.left if self._event is None else self._slice  # it can be ended by a shutdown, which no event does
+        while True:
+            sock.settimeout(look(until))
+            with suppress(TimeoutError):
+                return sock.recv(max_bytes)
 
     @_blocking
     def look_up(self, host: bytes, port: int, until: float) -> list[Address]:

@@ -17,7 +17,7 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from anyio import CancelScope, Event, getaddrinfo, move_on_after, wait_readable, wait_writable
-from anyio.lowlevel import current_token
+from anyio.lowlevel import checkpoint, current_token
 
 from hestiaos_httpx._scopes import Address, Scope, Steps
 
@@ -111,8 +111,22 @@ class TaskScope(Scope):
             return await function(*arguments)
 
     @_awaiting
-    async def wait_for(self, sock: socket.socket, *, write: bool, until: float) -> None:
-        await self._within(until, wait_writable if write else wait_readable, sock)
+    async def wait_to_write(self, sock: socket.socket, until: float) -> None:
+        await self._within(until, wait_writable, sock)
+
+    @_awaiting
+    async def receive(self, sock: socket.socket, max_bytes: int, until: float) -> bytes:
+        waited = False
+        while True:
+            try:
+                data = sock.recv(max_bytes)
+            except BlockingIOError:
+                await self._within(until, wait_readable, sock)
+                waited = True
+            else:
+                if not waited:
+                    await checkpoint()  # other tasks have their turn, however fast the server is
+                return data
 
     @_awaiting
     async def look_up(self, host: bytes, port: int, until: float) -> list[Address]:
