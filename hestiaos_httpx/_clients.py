@@ -16,12 +16,9 @@ from hestiaos_httpx._executor import AsyncEventStream, EventStream, Executor
 from hestiaos_httpx._http_clients import HttpClients
 from hestiaos_httpx._route import Limits, Route
 from hestiaos_proto import (
-    AsyncStreams,
     ClientBase,
     Hooks,
     ModeHint,
-    Operation,
-    RunStream,
     Runtime,
     StreamOptions,
     operations,
@@ -136,14 +133,28 @@ class Client(_Client):
         return EventStream(self._executor, operation, timeout, cancel, options)
 
 
-class AsyncClient(_Client, AsyncStreams[AsyncEventStream]):
+class AsyncClient(_Client):
     """The client for event loops, asyncio's and trio's; closed by `aclose` or an `async with` block."""
 
     __doc__ = f"{__doc__}\n\n    {_Client.__doc__}"
 
     _asynchronous = True
 
-    def _new_stream(
-        self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
+    def run_stream(
+        self,
+        input: str,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        mode_hint: ModeHint | None = None,
+        timeout_ms: int | None = None,
+        timeout: float | None = None,
+        **options: Unpack[StreamOptions],
     ) -> AsyncEventStream:
+        """Execute `input` and stream what happens, from the first time that an event is asked for.
+
+        `timeout` bounds the whole stream, in seconds; it is not the client's timeout of each read.
+        """
+        operation = operations.run_stream(
+            input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
+        )
         return AsyncEventStream(self._executor, operation, timeout, options)
