@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hestiaos_proto import Hooks
+from hestiaos_proto import AsyncStreams, Hooks, Operation, RunStream, StreamOptions, operations
 from hestiaos_proto.api_keys import key_digest
 from tests.support.flows import HEALTH_RESULT, Heard
 from tests.support.least_clients import AsyncClient, Client, Executor
@@ -318,3 +318,18 @@ print(os.read(from_child, 65536).decode())
 os.wait()
 """
         assert self.run(code) == f"(Client(base_url='http://h'), {KEY!r})"
+
+
+class _Begun(AsyncStreams[tuple[Operation[RunStream], float | None, StreamOptions]]):
+    """Tells what a stream would be begun with."""
+
+    def _new_stream(
+        self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
+    ) -> tuple[Operation[RunStream], float | None, StreamOptions]:
+        return operation, timeout, options
+
+
+def test_a_stream_is_begun_with_its_operation_its_timeout_and_its_options() -> None:
+    begun = _Begun().run_stream("x", "s", "a", "fast", 5, 1.5, retries=2)
+    expected = operations.run_stream("x", session_id="s", agent_id="a", mode_hint="fast", timeout_ms=5)
+    assert begun == (expected, 1.5, {"retries": 2})
