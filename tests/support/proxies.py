@@ -11,13 +11,16 @@ from tests.support.steps import Connection, Request, Script, Step, send, start_t
 TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-def tunneling(context: ssl.SSLContext) -> Callable[[Request], Script]:
-    """The answer of a CONNECT proxy, which is the server behind it at the same time."""
+Answer = Callable[[Request], Script]
 
-    def answer(request: Request) -> Script:
-        return [send(TUNNEL), start_tls(context)] if request.method == "CONNECT" else good_answer(request)
 
-    return answer
+def tunneling(context: ssl.SSLContext, answer: Answer = good_answer) -> Answer:
+    """What a CONNECT proxy answers that is the server behind it at the same time, which answers so."""
+
+    def answer_connect(request: Request) -> Script:
+        return [send(TUNNEL), start_tls(context)] if request.method == "CONNECT" else answer(request)
+
+    return answer_connect
 
 
 def socks_greeting(connection: Connection) -> None:
