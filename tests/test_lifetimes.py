@@ -92,6 +92,61 @@ def test_a_program_may_end_in_the_middle_of_a_stream(silent_url: str, name: str)
     assert (process.returncode, printed, errors) == (0, "start\n", "")
 
 
+CLOSING = """
+from hestiaos import Client
+def main():
+    client = Client(URL)
+    streams = [client.run_stream("a") for _ in range(3)]
+    for stream in streams:
+        next(stream)
+    print("start", flush=True)
+    client.close()
+    THEN
+main()
+"""
+ASYNC_CLOSING = """
+import anyio
+from hestiaos import CLIENT
+async def main():
+    client = CLIENT(URL)
+    streams = [client.run_stream("a") for _ in range(3)]
+    for stream in streams:
+        await anext(stream)
+    print("start", flush=True)
+    await client.aclose()
+    THEN
+anyio.run(main, backend="BACKEND")
+"""
+THEN = {
+    "end": ("pass", "pass"),
+    "drop": ("del stream; streams.clear()",) * 2,
+    "close": ("streams[0].close()", "await streams[0].aclose()"),
+}
+
+
+@pytest.mark.parametrize("then", THEN)
+@pytest.mark.parametrize(
+    ("client", "backend"),
+    [
+        ("Client", None),
+        ("AsyncClient", "asyncio"),
+        ("AsyncClient", "trio"),
+        ("AsyncioClient", "asyncio"),
+        ("TrioClient", "trio"),
+    ],
+)
+def test_a_program_may_close_its_client_in_the_middle_of_streams(
+    silent_url: str, client: str, backend: str | None, then: str
+) -> None:
+    if backend is None:
+        program = CLOSING.replace("THEN", THEN[then][0])
+    else:
+        program = ASYNC_CLOSING.replace("THEN", THEN[then][1]).replace("CLIENT", client).replace("BACKEND", backend)
+    process = start(program, silent_url, ends=True)
+    printed, errors = process.communicate(timeout=20)
+    assert (process.returncode, printed, errors) == (0, "start\n", "")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process there")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_ctrl_c_ends_a_blocked_read_at_once(silent_url: str, name: str) -> None:
