@@ -19,7 +19,7 @@ from tests.support.cancellations import CANCELLERS, Canceller, Suspensions, coun
 from tests.support.peer import Peer
 from tests.support.places import Arrival, certificates, hear
 from tests.support.pools import OWN, Kind, Leftovers, check_places, half_a_stream, one_call, one_stream
-from tests.support.steps import silence
+from tests.support.steps import Request, Script, pause, silence
 from tests.support.works import answer
 
 Work = Callable[[Any], Awaitable[None]]
@@ -31,15 +31,20 @@ kinds = pytest.mark.parametrize("kind", pools.params(OWN))
 late = pytest.mark.parametrize("late", [False, True], ids=["while it waits", "late"])
 
 
+def answer_after_a_moment(request: Request) -> Script:
+    """So that the client waits for it: what is there already need not be waited for."""
+    return [pause(0.002), *answer(request)]
+
+
 @pytest.fixture
 def peer() -> Iterator[Peer]:
-    with Peer(answer=answer) as peer:
+    with Peer(answer=answer_after_a_moment) as peer:
         yield peer
 
 
 @pytest.fixture
 def tls_peer() -> Iterator[Peer]:
-    with Peer(answer=answer, tls=certificates()[0]) as peer:
+    with Peer(answer=answer_after_a_moment, tls=certificates()[0]) as peer:
         yield peer
 
 

@@ -13,10 +13,10 @@ import pytest
 from hestiaos import StreamEvent
 from tests.support.bindings import ASYNC, BLOCKING
 from tests.support.cancellations import CANCELLERS, Canceller
-from tests.support.peer import Peer
+from tests.support.peer import Peer, good_answer
 from tests.support.scenario import fault
 from tests.support.sessions import Session, read_types
-from tests.support.steps import Script, send, silence
+from tests.support.steps import Request, Script, pause, send, silence
 from tests.support.wire import START, STREAM_HEAD, chunk, event
 
 SOON = 5.0  # seconds; what is promised is 100 ms, which a loaded machine may miss
@@ -29,8 +29,13 @@ UNENDING: Script = [send(STREAM_HEAD + chunk(event(START))), silence]
 def test_cancelled_everywhere(binding: type[Session], what: str, warm: bool) -> None:
     for backend in binding.backends:
         for cancelled in CANCELLERS[backend]:
-            with Peer() as peer:
+            with Peer(answer=answer_after_a_moment) as peer:
                 anyio.run(cancel_everywhere, binding, peer.url, what, warm, cancelled, backend=backend)
+
+
+def answer_after_a_moment(request: Request) -> Script:
+    """So that the client waits for it: what is there already need not be waited for."""
+    return [pause(0.002), *good_answer(request)]
 
 
 async def cancel_everywhere(binding: type[Session], url: str, what: str, warm: bool, cancelled: Canceller) -> None:
