@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 import trustme
 
@@ -22,6 +21,7 @@ from hestiaos import AsyncClient, Client, LocalProtocolError
 from tests.support import forking
 from tests.support.bindings import ASYNC, params
 from tests.support.forking import Child, Load
+from tests.support.http_library import http
 from tests.support.peer import Peer, good_answer
 from tests.support.sessions import Session
 from tests.support.steps import Request, Script, pause
@@ -94,7 +94,7 @@ def test_one_client(tls: bool, forks: int) -> None:
 @pytest.mark.parametrize("places", [1, 3])
 def test_all_places_in_use(places: int, forks: int) -> None:
     """The child has places of its own, however many of the parent's are in use, and waited for."""
-    limits = httpx.Limits(max_connections=places)
+    limits = http.Limits(max_connections=places)
     with Peer(answer=answer) as peer, Client(peer.url, limits=limits) as client:
         works = [lambda _, work=work: work(client, "parent") for work in (call, read)]
         fork_under_load(peer, Load(*works), partial(call_and_read, client), forks)
@@ -104,7 +104,7 @@ def test_all_places_in_use(places: int, forks: int) -> None:
 @pytest.mark.parametrize("given", ["transport", "http_client"])
 def test_a_given_transport(given: str, forks: int) -> None:
     """Its connections and locks are the parent's and not ours to mend: a child may be refused, and never hangs."""
-    with httpx.HTTPTransport() as transport, httpx.Client(transport=transport) as http_client:
+    with http.HTTPTransport() as transport, http.Client(transport=transport) as http_client:
         options: dict[str, Any] = {"transport": transport} if given == "transport" else {"http_client": http_client}
 
         def work(name: str) -> None:

@@ -166,10 +166,10 @@ def start_tls(context: ssl.SSLContext) -> Step:
     """Speak TLS from now on, as its server."""
 
     def step(connection: Connection) -> None:
-        connection.sock = context.wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
         try:
+            connection.sock = context.wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
             connection.sock.do_handshake()
-        except OSError:  # the client does not trust us, which is what some of them are asked to see
+        except OSError:  # the client does not trust us, which some are asked to see, or has left
             raise Ended from None
 
     return step
