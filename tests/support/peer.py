@@ -124,7 +124,7 @@ class Peer:
                 return
             self.connections += 1
             thread = threading.Thread(target=self._serve, args=(sock, self.connections), name="peer connection")
-            self._threads.append(thread)
+            self._threads = [self._threads[0], *(each for each in self._threads[1:] if each.is_alive()), thread]
             thread.start()
 
     def _serve(self, sock: socket.socket, number: int) -> None:

@@ -157,6 +157,7 @@ def step_through(
         assert interrupted(work, Interrupt(error(), sys.maxsize), server, places, warm=warm) == []
         before = open_things()
         for turn in itertools.count(1, stride):
+            server.peer.requests.clear()  # or each collection would look at more of them
             interrupt = Interrupt(error(), turn)
             faults = interrupted(work, interrupt, server, places, warm=warm)
             left = left_over(before, SOON)
