@@ -19,7 +19,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 BINDINGS = [f"tests/{name}" for name in ("proto", "httpx", "loops", "trio", "asyncio")]
 # What the tests of the bindings need, of the extra `test`, whose other packages would lift the lowest versions.
-TEST_TOOLS = ["httptools", "hypothesis", "pytest", "pytest-timeout", "socksio", "trustme"]
+TEST_TOOLS = ["h2", "httptools", "hypothesis", "pytest", "pytest-timeout", "socksio", "trustme"]
 CHECKOUT_FILES = [".github", "benchmarks", "docs", "examples", "tests", "CHANGELOG.md", "README.md", "pyproject.toml"]
 APT_PACKAGES = {"nginx": "nginx-light", "xvfb-run": "xvfb", "xauth": "xauth"}
 

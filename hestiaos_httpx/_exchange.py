@@ -31,13 +31,17 @@ class Exchange:
         self.http = http
         self.scope = http.scope(send, http, event)
         self.lease: Lease[Connection] | None = None
-        self.connection: Connection | None = None
         self._send = send
         self._raw: Any = None  # httpx's response
         self._pieces: Any = None
         self._whole = False  # the response was read to its end
         self._unclaimed = [None]
         http.exchanges[id(self)] = ref(self, partial(http.exchanges.pop, id(self)))
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection in use: never in a given client."""
+        return None if self.lease is None else self.lease.connection
 
     def begin(self) -> Steps[Response]:
         """Send the request and wait for the head; for the whole response, unless it is a stream.

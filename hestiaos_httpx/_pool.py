@@ -15,7 +15,7 @@ from hestiaos_httpx._library import BASE, is_patched
 from hestiaos_httpx._network import Network
 from hestiaos_httpx._route import Route
 from hestiaos_httpx._scopes import Scope, Steps
-from hestiaos_proto import ConnectionPool
+from hestiaos_proto import ConnectionPool, Lease
 
 if TYPE_CHECKING:
     from hestiaos_httpx._exchange import Exchange
@@ -103,7 +103,8 @@ class Pool:
         places, scope = self.places, exchange.scope
         until = time.monotonic() + scope.connect_timeout
         wake, wait = scope.event()
-        exchange.lease = lease = places.lease(wake)
+        exchange.lease = lease = Lease(wake)
+        places.enqueue(lease)
         try:
             while not places.admits(lease):
                 yield from wait(until)
@@ -119,7 +120,6 @@ class Pool:
             places.opened(lease, connection)
         else:
             connection.serve(scope)
-        exchange.connection = connection
         return connection
 
     def finish(self, exchange: Exchange, *, keep: bool) -> None:
@@ -127,9 +127,9 @@ class Pool:
 
         A second time does nothing, or what an interrupt has left of the first.
         """
-        lease, connection = exchange.lease, exchange.connection
-        if lease is None:
+        if (lease := exchange.lease) is None:
             return
+        connection = lease.connection
         if connection is None:
             self.places.discard(lease)
         elif keep and exchange.claim() and not self.places.closed and connection.http.is_idle():
@@ -138,7 +138,7 @@ class Pool:
         else:
             connection.network.close()
             self.places.discard(lease)
-        exchange.lease = exchange.connection = None
+        exchange.lease = None
         self._close_surplus()
 
     def close(self) -> None:

@@ -105,7 +105,8 @@ class LoopPool(ABC):
         Raises `ConnectFailed`, `TimedOut`, and `LocalProtocolError` where the client is closed meanwhile.
         """
         turn = self._event()
-        lease = self._pool.lease(turn.set)
+        lease: Lease[LoopConnection] = Lease(turn.set)
+        self._pool.enqueue(lease)
         try:
             if not self._pool.admits(lease):
                 await self._wait_for(turn, send)

@@ -3,7 +3,8 @@
 No I/O, no clock and no lock. An exchange takes a `Lease`, waits until it is its turn, acquires a kept connection or
 opens one, and releases or discards it:
 
-    lease = pool.lease(wake)                      # takes its place in the queue
+    lease = Lease(wake)
+    pool.enqueue(lease)                           # takes its place in the queue
     while not pool.admits(lease): ...             # wait until `wake` is called, then ask again
     connection = pool.acquire(lease)              # kept alive from an earlier exchange, or None:
     connection = open_one(); pool.opened(lease, connection)
@@ -30,20 +31,23 @@ __all__ = ["ConnectionPool", "Lease"]
 
 C = TypeVar("C", bound=Hashable)
 
+_KEYS = count()
 _RETIRED = -1  # the owner, instead of a lease, of a connection that is on its way out of the pool
 
 
 class Lease(Generic[C]):
     """The right of one exchange to one connection, from its place in the queue to its end.
 
-    `connection` is the connection it has acquired or opened, or `None`.
+    `wake` is called, from any thread and maybe more than once, when `ConnectionPool.admits` is worth asking again.
+    `connection` is the connection it has acquired or opened, or `None`. An exchange that keeps its lease before it
+    enqueues it can discard it whatever interrupts it.
     """
 
     __slots__ = ("__weakref__", "_key", "_wake", "connection")
 
-    def __init__(self, key: int, wake: Callable[[], object]) -> None:
+    def __init__(self, wake: Callable[[], object]) -> None:
         self.connection: C | None = None
-        self._key = key
+        self._key = next(_KEYS)
         self._wake: Callable[[], object] | None = wake
 
 
@@ -59,7 +63,6 @@ class ConnectionPool(Generic[C]):
         self._max_connections = max_connections
         self._max_keepalive = max_keepalive
         self._usable = usable
-        self._keys = count()
         self._leases: dict[int, ref[Lease[C]]] = {}  # in the order of the queue; the first of them are admitted
         self._dropped: dict[
             int, object
@@ -68,13 +71,11 @@ class ConnectionPool(Generic[C]):
         self._retired: dict[C, None] = {}  # on their way out
         self._idle: dict[C, None] = {}  # the one that was released last is last
 
-    def lease(self, wake: Callable[[], object]) -> Lease[C]:
-        """Join the queue. `wake` is called, from any thread and maybe more than once, when `admits` is worth asking."""
-        lease: Lease[C] = Lease(key := next(self._keys), wake)
+    def enqueue(self, lease: Lease[C]) -> None:
+        """Put the lease at the end of the queue."""
         # A callback written in Python could be interrupted itself: a method of dict cannot.
-        dropped: Callable[[Any], object] = partial(self._dropped.setdefault, key)
-        self._leases[key] = ref(lease, dropped)
-        return lease
+        dropped: Callable[[Any], object] = partial(self._dropped.setdefault, lease._key)
+        self._leases[lease._key] = ref(lease, dropped)
 
     def admits(self, lease: Lease[C]) -> bool:
         """Whether it is this lease's turn. Once it is, it stays so; in a closed pool it always is.

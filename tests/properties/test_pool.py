@@ -60,7 +60,8 @@ class Explored:
         self._check()
 
     def _join(self, who: int) -> None:
-        self.leases[who] = self.pool.lease(lambda: self.woken.add(who))
+        self.leases[who] = lease = Lease(lambda: self.woken.add(who))
+        self.pool.enqueue(lease)
         self.phases[who] = "waiting"
         self._ask(who)
 

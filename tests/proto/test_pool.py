@@ -18,6 +18,12 @@ def nothing() -> None:
     """A wake that nobody waits for."""
 
 
+def enqueued(pool: ConnectionPool[Any], wake: Callable[[], object] = nothing) -> Lease[Any]:
+    lease: Lease[Any] = Lease(wake)
+    pool.enqueue(lease)
+    return lease
+
+
 class Case:
     """A pool of strings; those in `unusable` cannot serve another exchange."""
 
@@ -27,7 +33,7 @@ class Case:
 
     def opened(self, connection: str) -> Lease[str]:
         """A lease that has opened a connection."""
-        lease = self.pool.lease(nothing)
+        lease = enqueued(self.pool)
         assert self.pool.admits(lease)
         assert self.pool.acquire(lease) is None
         self.pool.opened(lease, connection)
@@ -39,7 +45,7 @@ class Case:
             self.pool.release(lease)
 
     def acquire(self) -> str | None:
-        lease = self.pool.lease(nothing)
+        lease = enqueued(self.pool)
         connection = self.pool.acquire(lease)
         self.pool.discard(lease)
         return connection
@@ -77,7 +83,7 @@ def test_the_oldest_that_cannot_be_used_are_closed() -> None:
 def test_leases_are_admitted_in_the_order_in_which_they_came() -> None:
     case = Case(1)
     woken: list[str] = []
-    first, second, third = (case.pool.lease(lambda name=name: woken.append(name)) for name in "abc")
+    first, second, third = (enqueued(case.pool, lambda name=name: woken.append(name)) for name in "abc")
     assert [case.pool.admits(lease) for lease in (third, second, first)] == [False, False, True]
     case.pool.discard(first)
     assert woken == ["b"]
@@ -90,7 +96,7 @@ def test_leases_are_admitted_in_the_order_in_which_they_came() -> None:
 def test_an_exchange_that_no_longer_waits_leaves_the_queue() -> None:
     case = Case(1)
     first = case.opened("a")
-    second, third = case.pool.lease(nothing), case.pool.lease(nothing)
+    second, third = enqueued(case.pool), enqueued(case.pool)
     case.pool.discard(second)
     case.pool.release(first)
     assert case.pool.admits(third)
@@ -100,7 +106,7 @@ def test_an_exchange_that_no_longer_waits_leaves_the_queue() -> None:
 def test_a_dropped_lease_gives_its_place_back_and_its_connection_is_closed() -> None:
     case = Case(1)
     lease: Lease[str] | None = case.opened("a")
-    waiting = case.pool.lease(nothing)
+    waiting = enqueued(case.pool)
     assert not case.pool.admits(waiting)
     del lease
     assert case.pool.admits(waiting)
@@ -121,10 +127,10 @@ def test_releasing_or_discarding_a_second_time_does_nothing() -> None:
 def test_a_closed_pool_admits_everyone_and_keeps_nothing() -> None:
     case = Case(1)
     case.kept("a")
-    used = case.pool.lease(nothing)
+    used = enqueued(case.pool)
     assert case.pool.acquire(used) == "a"
     woken: list[bool] = []
-    waiting = case.pool.lease(lambda: woken.append(True))
+    waiting = enqueued(case.pool, lambda: woken.append(True))
     assert not case.pool.admits(waiting)
     assert case.pool.close() == ["a"]
     assert woken == [True]
@@ -175,7 +181,7 @@ def test_an_interrupt_at_any_line_loses_no_place_and_no_connection(kept: list[st
         case.pool.surplus()
 
         def exchange(case: Case = case) -> None:
-            lease = case.pool.lease(nothing)
+            lease = enqueued(case.pool)
             case.pool.admits(lease)
             if case.pool.acquire(lease) is None:
                 case.pool.opened(lease, "new")
@@ -183,7 +189,7 @@ def test_an_interrupt_at_any_line_loses_no_place_and_no_connection(kept: list[st
             case.pool.surplus()
 
         struck = interrupted_at(line, exchange)
-        leases = [case.pool.lease(nothing) for _ in range(2)]
+        leases = [enqueued(case.pool) for _ in range(2)]
         assert all(case.pool.admits(lease) for lease in leases)
         held = [case.pool.acquire(lease) for lease in leases]
         assert len([each for each in held if each is not None]) <= 1
@@ -201,7 +207,7 @@ def test_threads_never_share_a_connection_nor_lose_a_place() -> None:
     def exchange(count: int) -> None:
         for number in range(count):
             woken: SimpleQueue[None] = SimpleQueue()
-            lease = case.pool.lease(lambda woken=woken: woken.put(None))
+            lease = enqueued(case.pool, lambda woken=woken: woken.put(None))
             while not case.pool.admits(lease):
                 woken.get(timeout=10)
             connection = case.pool.acquire(lease)
@@ -234,16 +240,16 @@ def test_threads_never_share_a_connection_nor_lose_a_place() -> None:
 def test_a_connection_that_another_thread_took_and_gave_up_meanwhile_is_passed_over() -> None:
     def usable(connection: str) -> bool:
         if connection == "b":  # the other thread comes between
-            other = pool.lease(nothing)
+            other = enqueued(pool)
             assert pool.acquire(other) == "a"
             pool.discard(other)
         return connection == "a"
 
     pool: ConnectionPool[str] = ConnectionPool(None, None, usable=usable)
-    for lease, connection in [(pool.lease(nothing), connection) for connection in "ab"]:
+    for lease, connection in [(enqueued(pool), connection) for connection in "ab"]:
         pool.opened(lease, connection)
         pool.release(lease)
-    assert pool.acquire(pool.lease(nothing)) is None
+    assert pool.acquire(enqueued(pool)) is None
     assert pool.surplus() == ["b"]
 
 
@@ -253,13 +259,13 @@ def test_a_connection_that_another_thread_takes_meanwhile_is_no_surplus() -> Non
 
     def usable(connection: str) -> bool:
         if connection == "a" and not taken:  # the other thread comes between
-            taken.append(pool.lease(nothing))
+            taken.append(enqueued(pool))
             assert pool.acquire(taken[0]) == "b"
             return False
         return taken[0].connection is None  # once it is taken it looks as if it could not be used
 
     pool: ConnectionPool[str] = ConnectionPool(None, None, usable=usable)
-    leases = [pool.lease(nothing) for _ in connections]
+    leases = [enqueued(pool) for _ in connections]
     for lease, connection in zip(leases, connections, strict=True):
         pool.opened(lease, connection)
         pool.release(lease)
