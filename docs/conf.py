@@ -47,7 +47,7 @@ nitpick_ignore_regex = [
     ("py:class", r"hestiaos_\w+\.[\w.]+\.[A-Z]"),
     (
         "py:class",
-        r"hestiaos_\w+\.[\w.]*(Deadline|Redactor|Route|Logger|RandomSource|Limits|ConnectionState|_executor\.Executor)",
+        r"hestiaos_\w+\.[\w.]*(Route|Logger|RandomSource|Limits|_executor\.Executor)",
     ),
     (
         "py:.*",

@@ -16,38 +16,40 @@ if TYPE_CHECKING:
     from hestiaos_asyncio import AsyncioClient, AsyncioEventStream
     from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream
     from hestiaos_local import LocalTransport, Platform, Policy, PolicyError, ServeError, Store, StoreError, serve
-    from hestiaos_proto.errors import (
+    from hestiaos_proto import (
+        AgentResult,
         AuthenticationFailed,
+        CallInfo,
+        ChatResponse,
         ConnectFailed,
         ConnectionLost,
+        ErrorResponse,
         GovernanceBlock,
+        HealthResponse,
         HestiaError,
+        Hooks,
         InvalidInput,
         LocalProtocolError,
         NotFound,
         ProtocolError,
         RateLimited,
         RemoteProtocolError,
+        RequestInfo,
+        ResponseInfo,
+        RunResponse,
         ServerError,
         StatusError,
+        StreamEvent,
+        StreamEventType,
         StreamInterrupted,
-        TimedOut,
-        TransportError,
-    )
-    from hestiaos_proto.events import StreamEvent, StreamEventType
-    from hestiaos_proto.hooks import CallInfo, Hooks, RequestInfo, ResponseInfo
-    from hestiaos_proto.models import (
-        AgentResult,
-        ChatResponse,
-        ErrorResponse,
-        HealthResponse,
-        RunResponse,
         SystemMetrics,
         SystemStatus,
+        TimedOut,
         TraceResponse,
+        TransportError,
+        __version__,
     )
     from hestiaos_proto.operations import ModeHint
-    from hestiaos_proto.version import __version__
     from hestiaos_trio import TrioClient, TrioEventStream
 
 __all__ = [
@@ -114,9 +116,9 @@ _HOMES = {
         "StoreError",
         "serve",
     ),
-    "hestiaos_proto.events": ("StreamEvent", "StreamEventType"),
-    "hestiaos_proto.hooks": ("CallInfo", "Hooks", "RequestInfo", "ResponseInfo"),
-    "hestiaos_proto.models": (
+    "hestiaos_proto._events": ("StreamEvent", "StreamEventType"),
+    "hestiaos_proto._hooks": ("CallInfo", "Hooks", "RequestInfo", "ResponseInfo"),
+    "hestiaos_proto._models": (
         "AgentResult",
         "ChatResponse",
         "ErrorResponse",
@@ -127,7 +129,7 @@ _HOMES = {
         "TraceResponse",
     ),
     "hestiaos_proto.operations": ("ModeHint",),
-    "hestiaos_proto.version": ("__version__",),
+    "hestiaos_proto._version": ("__version__",),
     "hestiaos_trio": ("TrioClient", "TrioEventStream"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -137,7 +139,7 @@ def __getattr__(name: str) -> Any:
     """Fetch a public name from its own package (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'hestiaos' has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF.get(name, "hestiaos_proto.errors")), name)
+    value = getattr(import_module(_HOME_OF.get(name, "hestiaos_proto._errors")), name)
     globals()[name] = value  # from now on it is found without coming here
     return value
 

@@ -4,3 +4,7 @@ from hestiaos_asyncio._client import AsyncioClient
 from hestiaos_asyncio._executor import AsyncioEventStream
 
 __all__ = ["AsyncioClient", "AsyncioEventStream"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -18,7 +18,7 @@ from typing import Any
 from hestiaos_httpx._connect import connect
 from hestiaos_httpx._scopes import Scope, Steps, can_wait
 from hestiaos_httpx._tls import TLS
-from hestiaos_proto.connection import ChunkJoiner
+from hestiaos_proto import ChunkJoiner
 
 __all__ = ["Network"]
 

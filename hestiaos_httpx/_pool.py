@@ -103,7 +103,8 @@ class Pool:
         places, scope = self.places, exchange.scope
         until = time.monotonic() + scope.connect_timeout
         wake, wait = scope.event()
-        exchange.lease = lease = Lease(wake)
+        lease: Lease[Connection] = Lease(wake)
+        exchange.lease = lease
         places.enqueue(lease)
         try:
             while not places.admits(lease):

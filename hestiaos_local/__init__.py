@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hestiaos_local.platform import Platform
-from hestiaos_local.policy import Policy, PolicyError
-from hestiaos_local.store import Store, StoreError
+from hestiaos_local._platform import Platform
+from hestiaos_local._policy import Policy, PolicyError
+from hestiaos_local._store import Store, StoreError
 
 if TYPE_CHECKING:
-    from hestiaos_local.server import ServeError, serve
-    from hestiaos_local.transport import LocalTransport
+    from hestiaos_local._server import ServeError, serve
+    from hestiaos_local._transport import LocalTransport
 
 __all__ = ["LocalTransport", "Platform", "Policy", "PolicyError", "ServeError", "Store", "StoreError", "serve"]
 
 # What stands on httpx or anyio is imported when it is first asked for (PEP 562).
 _LAZY = {
-    "LocalTransport": "hestiaos_local.transport",
-    "ServeError": "hestiaos_local.server",
-    "serve": "hestiaos_local.server",
+    "LocalTransport": "hestiaos_local._transport",
+    "ServeError": "hestiaos_local._server",
+    "serve": "hestiaos_local._server",
 }
 
 
@@ -35,4 +35,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

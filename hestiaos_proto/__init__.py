@@ -7,8 +7,9 @@ Every machine has the same three verbs. `receive_data(data)` takes what arrived,
 
 from typing import TYPE_CHECKING
 
-from hestiaos_proto import operations
-from hestiaos_proto.calls import (
+from hestiaos_proto import json, operations
+from hestiaos_proto._body_schemas import FieldError
+from hestiaos_proto._calls import (
     CallContext,
     CallFlow,
     CallOptions,
@@ -20,10 +21,11 @@ from hestiaos_proto.calls import (
     run_flow,
     run_flow_async,
 )
-from hestiaos_proto.client_messages import Request, Response
-from hestiaos_proto.config import Config
-from hestiaos_proto.error_bodies import error_from_response
-from hestiaos_proto.errors import (
+from hestiaos_proto._client_messages import Request, Response
+from hestiaos_proto._config import DEFAULT_BASE_URL, MAX_BODY_SIZE, Config
+from hestiaos_proto._deadline import Deadline
+from hestiaos_proto._error_bodies import error_from_response
+from hestiaos_proto._errors import (
     AuthenticationFailed,
     ConnectFailed,
     ConnectionLost,
@@ -41,64 +43,99 @@ from hestiaos_proto.errors import (
     TimedOut,
     TransportError,
 )
-from hestiaos_proto.events import StreamEvent, StreamEventType
-from hestiaos_proto.hooks import CallInfo, CallObserver, Hooks, RequestInfo, ResponseInfo
-from hestiaos_proto.models import (
+from hestiaos_proto._events import StreamEvent, StreamEventType
+from hestiaos_proto._hooks import CallInfo, CallObserver, Hooks, RequestInfo, ResponseInfo
+from hestiaos_proto._models import (
     AgentResult,
     ChatResponse,
     ErrorResponse,
     HealthResponse,
+    Model,
     RunResponse,
     SystemMetrics,
     SystemStatus,
     TraceResponse,
 )
+from hestiaos_proto._redaction import Redactor
+from hestiaos_proto._sse import ServerSentEvent, SSEDecoder, encode_comment, encode_event
+from hestiaos_proto._stream import ORDER, RunStream, StreamState
+from hestiaos_proto._version import __version__
 from hestiaos_proto.operations import ModeHint, Operation
-from hestiaos_proto.sse import ServerSentEvent, SSEDecoder, encode_comment, encode_event
-from hestiaos_proto.stream import ORDER, RunStream, StreamState
-from hestiaos_proto.version import __version__
 
 if TYPE_CHECKING:
-    from hestiaos_proto.certificates import default_tls_context
-    from hestiaos_proto.client_bases import AsyncClientBase, AsyncStreams, ClientBase
-    from hestiaos_proto.connection import ClientConnection, Control, ServerConnection
-    from hestiaos_proto.event_streams import AsyncEventStreamBase, EventStreamBase
-    from hestiaos_proto.loop_client import LoopClient, LoopEventStream, LoopExecutor
-    from hestiaos_proto.loop_pool import LoopConnection, LoopPool, NetworkOptions
-    from hestiaos_proto.pool import ConnectionPool, Lease
-    from hestiaos_proto.proxies import Proxy, environment_proxy
-    from hestiaos_proto.server_messages import (
+    from hestiaos_proto._certificates import default_tls_context
+    from hestiaos_proto._client_bases import AsyncClientBase, AsyncStreams, ClientBase
+    from hestiaos_proto._connection import ChunkJoiner, ClientConnection, ConnectionState, Control, ServerConnection
+    from hestiaos_proto._event_streams import AsyncEventStreamBase, EventStreamBase
+    from hestiaos_proto._loop_client import LoopClient, LoopEventStream, LoopExecutor
+    from hestiaos_proto._loop_pool import LoopConnection, LoopPool, NetworkOptions
+    from hestiaos_proto._pool import ConnectionPool, Lease
+    from hestiaos_proto._proxies import Proxy, environment_proxy
+    from hestiaos_proto._resources import (
+        Agents,
+        AsyncAgents,
+        AsyncChat,
+        AsyncExecutor,
+        AsyncGovernance,
+        AsyncSecrets,
+        AsyncSystem,
+        Chat,
+        Executor,
+        Governance,
+        Secrets,
+        System,
+    )
+    from hestiaos_proto._server_messages import (
+        STREAM_HEADERS,
         EncodedResponse,
         ServerRequest,
         encode_response,
         encode_stream_event,
+        error_events,
         parse_request,
     )
-    from hestiaos_proto.transports import Transport
+    from hestiaos_proto._transports import Transport
 
 __all__ = [
+    "DEFAULT_BASE_URL",
+    "MAX_BODY_SIZE",
     "ORDER",
+    "STREAM_HEADERS",
     "AgentResult",
+    "Agents",
+    "AsyncAgents",
+    "AsyncChat",
     "AsyncClientBase",
     "AsyncEventStreamBase",
+    "AsyncExecutor",
+    "AsyncGovernance",
+    "AsyncSecrets",
     "AsyncStreams",
+    "AsyncSystem",
     "AuthenticationFailed",
     "CallContext",
     "CallFlow",
     "CallInfo",
     "CallObserver",
     "CallOptions",
+    "Chat",
     "ChatResponse",
+    "ChunkJoiner",
     "ClientBase",
     "ClientConnection",
     "Config",
     "ConnectFailed",
     "ConnectionLost",
     "ConnectionPool",
+    "ConnectionState",
     "Control",
+    "Deadline",
     "EncodedResponse",
     "ErrorResponse",
     "EventStreamBase",
+    "Executor",
+    "FieldError",
+    "Governance",
     "GovernanceBlock",
     "HealthResponse",
     "HestiaError",
@@ -112,12 +149,14 @@ __all__ = [
     "LoopExecutor",
     "LoopPool",
     "ModeHint",
+    "Model",
     "NetworkOptions",
     "NotFound",
     "Operation",
     "ProtocolError",
     "Proxy",
     "RateLimited",
+    "Redactor",
     "RemoteProtocolError",
     "Request",
     "RequestInfo",
@@ -127,6 +166,7 @@ __all__ = [
     "RunStream",
     "Runtime",
     "SSEDecoder",
+    "Secrets",
     "Send",
     "ServerConnection",
     "ServerError",
@@ -138,6 +178,7 @@ __all__ = [
     "StreamInterrupted",
     "StreamOptions",
     "StreamState",
+    "System",
     "SystemMetrics",
     "SystemStatus",
     "TimedOut",
@@ -153,38 +194,66 @@ __all__ = [
     "encode_response",
     "encode_stream_event",
     "environment_proxy",
+    "error_events",
     "error_from_response",
+    "json",
     "operations",
     "parse_request",
     "run_flow",
     "run_flow_async",
 ]
 
-
 if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other way
 
     def __getattr__(name: str) -> object:
-        """Load a server's side, and the connections with h11, when they are first asked for (PEP 562)."""
-        if name in {"EncodedResponse", "ServerRequest", "encode_response", "encode_stream_event", "parse_request"}:
-            from hestiaos_proto import server_messages as home
-        elif name in {"ClientConnection", "Control", "ServerConnection"}:
-            from hestiaos_proto import connection as home
+        """Load what only a server needs, or a binding, or h11, when it is first asked for (PEP 562)."""
+        if name == "default_tls_context":
+            from hestiaos_proto import _certificates as home
         elif name in {"AsyncClientBase", "AsyncStreams", "ClientBase"}:
-            from hestiaos_proto import client_bases as home
+            from hestiaos_proto import _client_bases as home
+        elif name in {"ChunkJoiner", "ClientConnection", "ConnectionState", "Control", "ServerConnection"}:
+            from hestiaos_proto import _connection as home
         elif name in {"AsyncEventStreamBase", "EventStreamBase"}:
-            from hestiaos_proto import event_streams as home
+            from hestiaos_proto import _event_streams as home
         elif name in {"LoopClient", "LoopEventStream", "LoopExecutor"}:
-            from hestiaos_proto import loop_client as home
+            from hestiaos_proto import _loop_client as home
         elif name in {"LoopConnection", "LoopPool", "NetworkOptions"}:
-            from hestiaos_proto import loop_pool as home
-        elif name == "default_tls_context":
-            from hestiaos_proto import certificates as home
+            from hestiaos_proto import _loop_pool as home
         elif name in {"ConnectionPool", "Lease"}:
-            from hestiaos_proto import pool as home
+            from hestiaos_proto import _pool as home
         elif name in {"Proxy", "environment_proxy"}:
-            from hestiaos_proto import proxies as home
+            from hestiaos_proto import _proxies as home
+        elif name in {
+            "Agents",
+            "AsyncAgents",
+            "AsyncChat",
+            "AsyncExecutor",
+            "AsyncGovernance",
+            "AsyncSecrets",
+            "AsyncSystem",
+            "Chat",
+            "Executor",
+            "Governance",
+            "Secrets",
+            "System",
+        }:
+            from hestiaos_proto import _resources as home
+        elif name in {
+            "EncodedResponse",
+            "STREAM_HEADERS",
+            "ServerRequest",
+            "encode_response",
+            "encode_stream_event",
+            "error_events",
+            "parse_request",
+        }:
+            from hestiaos_proto import _server_messages as home
         elif name == "Transport":
-            from hestiaos_proto import transports as home
+            from hestiaos_proto import _transports as home
         else:
             raise AttributeError(f"module 'hestiaos_proto' has no attribute {name!r}")
         return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

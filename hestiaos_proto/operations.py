@@ -11,10 +11,10 @@ from typing import Any, Generic, Literal, TypeVar
 
 from attrs import field, frozen
 
-from hestiaos_proto.client_messages import Request, Response
-from hestiaos_proto.config import Config, check_idempotency_key
-from hestiaos_proto.error_bodies import error_from_response
-from hestiaos_proto.models import (
+from hestiaos_proto._client_messages import Request, Response
+from hestiaos_proto._config import Config, check_idempotency_key
+from hestiaos_proto._error_bodies import error_from_response
+from hestiaos_proto._models import (
     AgentResult,
     ChatResponse,
     HealthResponse,
@@ -23,9 +23,9 @@ from hestiaos_proto.models import (
     SystemStatus,
     TraceResponse,
 )
-from hestiaos_proto.redaction import Redactor
-from hestiaos_proto.routes import ROUTES, Route
-from hestiaos_proto.stream import RunStream
+from hestiaos_proto._redaction import Redactor
+from hestiaos_proto._routes import ROUTES, Route
+from hestiaos_proto._stream import RunStream
 
 __all__ = [
     "ModeHint",

@@ -4,3 +4,7 @@ from hestiaos_trio._client import TrioClient
 from hestiaos_trio._executor import TrioEventStream
 
 __all__ = ["TrioClient", "TrioEventStream"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

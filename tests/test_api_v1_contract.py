@@ -20,7 +20,8 @@ import pytest
 
 import hestiaos
 from hestiaos import AsyncClient, Client, StreamEvent
-from hestiaos_proto import Config, __version__, models, operations
+from hestiaos_proto import Config, __version__, operations
+from hestiaos_proto import _models as models
 
 DESCRIPTION = (Path(__file__).parent / "sdk-description.txt").read_text(encoding="utf-8")
 

@@ -44,10 +44,10 @@ def test_the_code_is_pure() -> None:
     ],
 )
 def test_an_impure_core_fails(copy: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with (copy / "hestiaos_proto" / "sse.py").open("a") as file:
+    with (copy / "hestiaos_proto" / "_sse.py").open("a") as file:
         file.write(f"\n{line}\n")
     assert contract_guard.main(copy) == 1
-    assert "hestiaos_proto/sse.py:" in capsys.readouterr().out
+    assert "hestiaos_proto/_sse.py:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 from cutting import KEY, Way, choose, discreet, held, whole
 
 from hestiaos_proto import ClientConnection, Config, HestiaError, Operation, RunStream, StatusError, operations
-from hestiaos_proto.models import Model
+from hestiaos_proto._models import Model
 
 __all__ = ["check"]
 

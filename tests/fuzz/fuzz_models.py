@@ -23,9 +23,9 @@ from hestiaos_proto import (
     error_from_response,
     json,
 )
-from hestiaos_proto.error_bodies import error_to_wire
-from hestiaos_proto.models import Model
-from hestiaos_proto.redaction import Redactor
+from hestiaos_proto._error_bodies import error_to_wire
+from hestiaos_proto._models import Model
+from hestiaos_proto._redaction import Redactor
 
 __all__ = ["check"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from cutting import KEY, Way, choose, discreet, held, stays, whole
 
 from hestiaos_proto import ConnectionLost, LocalProtocolError, ProtocolError, RunStream, StreamEvent
-from hestiaos_proto.redaction import Redactor
+from hestiaos_proto._redaction import Redactor
 
 __all__ = ["check"]
 

@@ -24,7 +24,7 @@ from hestiaos_proto import (
     TraceResponse,
     operations,
 )
-from hestiaos_proto.routes import ROUTES
+from hestiaos_proto._routes import ROUTES
 
 __all__ = ["check"]
 

@@ -16,7 +16,7 @@ import anyio.to_thread
 import pytest
 
 from hestiaos import AsyncClient, Client, HestiaError, LocalProtocolError
-from hestiaos_proto.event_streams import EventStreamBase
+from hestiaos_proto._event_streams import EventStreamBase
 from tests.support.http_library import http as httpx
 from tests.support.peer import Peer
 from tests.support.steps import Connection, send, silence

@@ -20,7 +20,7 @@ from hestiaos_proto import (
     TransportError,
     operations,
 )
-from hestiaos_proto.deadline import Deadline
+from hestiaos_proto._deadline import Deadline
 from tests.support.http_library import http as httpx
 
 

@@ -9,7 +9,8 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from hestiaos_proto import CallContext, Config, ConnectFailed, Response, Send, calls, operations, run_flow
+from hestiaos_proto import CallContext, Config, ConnectFailed, Response, Send, operations, run_flow
+from hestiaos_proto import _calls as calls
 from tests.support.flows import HEALTH_RESULT, Heard, runtime, status
 from tests.support.interrupts import Interrupt
 from tests.support.scripted_streams import END, PIECES, SyncReader, context
@@ -36,7 +37,7 @@ def test_ctrl_c_at_any_line_ends_a_call_once() -> None:
 
     lines = Path(calls.__file__).read_text(encoding="utf-8").splitlines()
     # CPython handles signals at calls and jumps. A `try` by itself is neither, and no handler covers it.
-    tries = {f"hestiaos_proto/calls.py:{number}" for number, line in enumerate(lines, 1) if line.strip() == "try:"}
+    tries = {f"hestiaos_proto/_calls.py:{number}" for number, line in enumerate(lines, 1) if line.strip() == "try:"}
     client, turns = CallContext(Config(api_key="k"), runtime()), 0
     for turn in count(1):
         heard = Heard()

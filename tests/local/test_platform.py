@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Policy, Store
-from hestiaos_local.executions import MAX_OUTPUT
+from hestiaos_local._executions import MAX_OUTPUT
 from hestiaos_proto import (
     AgentResult,
     ChatResponse,

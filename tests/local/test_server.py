@@ -566,7 +566,7 @@ def test_a_locked_store_does_not_stop_the_others(start: Callable[..., str], tmp_
 def test_a_store_that_fails_is_a_500_and_one_line_in_the_log(
     start: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server_faults: list[str]
 ) -> None:
-    monkeypatch.setattr("hestiaos_local.store._BUSY", 0.0)
+    monkeypatch.setattr("hestiaos_local._store._BUSY", 0.0)
     file = tmp_path / "store.db"
     with Platform(store=Store(file)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
         other.execute("BEGIN IMMEDIATE")

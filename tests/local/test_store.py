@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local import Store, StoreError
-from hestiaos_local.store import MAX_RESULTS
+from hestiaos_local._store import MAX_RESULTS
 from hestiaos_proto import TraceResponse
 
 
@@ -203,7 +203,7 @@ def test_a_file_that_may_not_be_written(tmp_path: Path) -> None:
 
 
 def test_a_file_that_another_process_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hestiaos_local.store._BUSY", 0.0)
+    monkeypatch.setattr("hestiaos_local._store._BUSY", 0.0)
     file = tmp_path / "store.db"
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
@@ -243,7 +243,7 @@ def test_what_is_no_store_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_locked_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hestiaos_local.store._BUSY", 0.0)
+    monkeypatch.setattr("hestiaos_local._store._BUSY", 0.0)
     file = tmp_path / "store.db"
     store = Store(file)
     holder = sqlite3.connect(file, isolation_level=None)

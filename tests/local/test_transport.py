@@ -166,7 +166,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_a_store_that_fails_is_named(
     via: Callable[..., httpx.Response], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server_faults: list[str]
 ) -> None:
-    monkeypatch.setattr("hestiaos_local.store._BUSY", 0.0)
+    monkeypatch.setattr("hestiaos_local._store._BUSY", 0.0)
     file = tmp_path / "store.db"
     with Platform(store=Store(file)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
         other.execute("BEGIN IMMEDIATE")

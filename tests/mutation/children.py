@@ -44,8 +44,9 @@ for name in ("h11", "hypothesis", "msgspec", "httpx", "anyio", "trio"):  # what 
 
 def tests_of(path: Path) -> list[Path]:
     """A module's own test files, or the folder of them."""
-    stem = path.parent.name if path.stem == "__init__" else path.stem
-    names = [f"test_{stem}.py", f"test_{stem}_{path.parent.name}.py", f"{stem}_{path.parent.name}"]
+    folder = path.parent.name.removeprefix("_")
+    stem = folder if path.stem == "__init__" else path.stem.removeprefix("_")
+    names = [f"test_{stem}.py", f"test_{stem}_{folder}.py", f"{stem}_{folder}"]
     return [TESTS / name for name in names if (TESTS / name).exists()]
 
 

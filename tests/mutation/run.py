@@ -60,7 +60,7 @@ def run_module(path: Path, known: dict[str, str], budget: float) -> Counter[str]
 
 
 def name_of(path: Path) -> str:
-    return path.parent.name if path.stem == "__init__" else path.stem
+    return (path.parent.name if path.stem == "__init__" else path.stem).removeprefix("_")
 
 
 def score(count: Counter[str]) -> float:

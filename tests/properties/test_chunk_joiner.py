@@ -8,7 +8,7 @@ import h11
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hestiaos_proto.connection import ChunkJoiner
+from hestiaos_proto._connection import ChunkJoiner
 from tests.support.pieces import cut
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

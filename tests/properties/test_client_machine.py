@@ -30,7 +30,7 @@ from hestiaos_proto import (
     TimedOut,
     operations,
 )
-from hestiaos_proto.connection import ConnectionState
+from hestiaos_proto._connection import ConnectionState
 
 HEALTH = b'{"status":"ok","version":"1","uptime_seconds":2}'
 BLOCKED = b'{"error":"e","code":"GOVERNANCE_BLOCK","message":"no","trace_id":"t"}'

@@ -13,7 +13,7 @@ from hestiaos_proto import (
     StreamInterrupted,
     TimedOut,
 )
-from hestiaos_proto.stream import ORDER, StreamState
+from hestiaos_proto._stream import ORDER, StreamState
 
 # From each state by each type to a state; a dot is a refusal, and "ping" stands for every type that is not known.
 HEAD, *ROWS = """

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hestiaos_proto import StreamEvent, json
-from hestiaos_proto.events import read_event
+from hestiaos_proto._events import read_event
 
 TOKENS = st.sampled_from(
     [

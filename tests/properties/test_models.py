@@ -19,7 +19,7 @@ from hestiaos_proto import (
     SystemStatus,
     TraceResponse,
 )
-from hestiaos_proto.models import Model
+from hestiaos_proto._models import Model
 
 VALID: dict[type[Model], dict[str, Any]] = {
     RunResponse: {"result": "r", "output": None, "mode": "ALLOW", "budget": 1.0, "trace_id": "t", "latency_ms": 2},

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto.pool import ConnectionPool, Lease
+from hestiaos_proto._pool import ConnectionPool, Lease
 
 PLACES = 2
 Step = tuple[str, int]

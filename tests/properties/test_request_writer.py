@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hestiaos_proto import Config, Operation, Request, operations
-from hestiaos_proto.connection.request_writer import write_by_h11, write_plain
+from hestiaos_proto._connection.request_writer import write_by_h11, write_plain
 
 NOT_PLAIN = {"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"}
 

@@ -25,7 +25,7 @@ from hestiaos_proto import (
     StreamInterrupted,
     TimedOut,
 )
-from hestiaos_proto.stream import ORDER, StreamState
+from hestiaos_proto._stream import ORDER, StreamState
 
 KNOWN = frozenset().union(*ORDER.values())
 KINDS = st.sampled_from([*sorted(KNOWN), "ping", "", "Start"])

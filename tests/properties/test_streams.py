@@ -20,8 +20,8 @@ from hestiaos_proto import (
     encode_event,
     encode_stream_event,
 )
+from hestiaos_proto._stream import ORDER, StreamState
 from hestiaos_proto.json import dumps
-from hestiaos_proto.stream import ORDER, StreamState
 from tests.support.run_streams import steps
 
 Machine = RunStream | SSEDecoder

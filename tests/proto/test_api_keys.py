@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from hestiaos_proto.api_keys import key_digest, recall_key, remember_key
+from hestiaos_proto._api_keys import key_digest, recall_key, remember_key
 
 
 def test_a_digest_is_the_sha_256_in_hexadecimal() -> None:

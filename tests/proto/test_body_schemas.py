@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto.body_schemas import FieldError, Param, build, params_of, parse
+from hestiaos_proto._body_schemas import FieldError, Param, build, params_of, parse
 
 LAYOUT: dict[str, Any] = {
     "name": Param("name", str, filled=True),

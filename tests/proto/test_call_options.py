@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hestiaos_proto import CallOptions, Config, Hooks, StreamOptions
-from hestiaos_proto.call_options import config_of_call
+from hestiaos_proto._call_options import config_of_call
 
 CONFIG = Config(headers={"X-A": "1"})
 

@@ -43,8 +43,8 @@ from hestiaos_proto import (
     run_flow,
     run_flow_async,
 )
-from hestiaos_proto.deadline import Deadline
-from hestiaos_proto.http_date import format_http_date
+from hestiaos_proto._deadline import Deadline
+from hestiaos_proto._http_date import format_http_date
 from hestiaos_proto.operations import Operation
 from tests.support.flows import (
     EVENT_STREAM,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import h11
 import pytest
 
-from hestiaos_proto.connection.chunks import ChunkDecoder, ChunkJoiner
+from hestiaos_proto._connection.chunks import ChunkDecoder, ChunkJoiner
 
 
 def decode(pieces: list[bytes]) -> tuple[bytes, bytes | None]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from hestiaos_proto import AsyncStreams, Hooks, Operation, RunStream, StreamOptions, operations
-from hestiaos_proto.api_keys import key_digest
+from hestiaos_proto._api_keys import key_digest
 from tests.support.flows import HEALTH_RESULT, Heard
 from tests.support.least_clients import AsyncClient, Client, Executor
 

@@ -21,9 +21,9 @@ from hestiaos_proto import (
     StreamInterrupted,
     TimedOut,
 )
-from hestiaos_proto.config import MAX_HEAD_SIZE
-from hestiaos_proto.deadline import Deadline
-from hestiaos_proto.redaction import Redactor
+from hestiaos_proto._config import MAX_HEAD_SIZE
+from hestiaos_proto._deadline import Deadline
+from hestiaos_proto._redaction import Redactor
 
 STREAM = b'data: {"type":"start"}\n\ndata: {"type":"final"}\n\ndata: {"type":"done"}\n\n'
 TYPES = ["start", "final", "done"]

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from hestiaos_proto import Config, __version__
-from hestiaos_proto.config import MAX_HEAD_SIZE, check_idempotency_key, seconds
+from hestiaos_proto._config import MAX_HEAD_SIZE, check_idempotency_key, seconds
 
 
 def test_the_defaults_are_the_documented_ones() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hestiaos_proto import RemoteProtocolError
-from hestiaos_proto.content_codings import ACCEPT_ENCODING, ContentDecoder
+from hestiaos_proto._content_codings import ACCEPT_ENCODING, ContentDecoder
 
 TEXT = '{"result": "é😀"}'.encode() * 3
 

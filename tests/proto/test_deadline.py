@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hestiaos_proto import TimedOut
-from hestiaos_proto.deadline import Deadline
+from hestiaos_proto._deadline import Deadline
 
 
 def test_it_counts_down_and_never_below_0(clock) -> None:

@@ -18,8 +18,8 @@ from hestiaos_proto import (
     StatusError,
     error_from_response,
 )
-from hestiaos_proto.error_bodies import error_to_wire
-from hestiaos_proto.redaction import Redactor
+from hestiaos_proto._error_bodies import error_to_wire
+from hestiaos_proto._redaction import Redactor
 
 # Each status, its exception, and its code where the body names one ("OWN") and where it does not.
 STATUSES: list[tuple[int, type[StatusError], str, str]] = [

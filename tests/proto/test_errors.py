@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 import hestiaos_proto as proto
-from hestiaos_proto import errors
+from hestiaos_proto import _errors as errors
 
 TREE = {
     "StatusError": ("HestiaError",),

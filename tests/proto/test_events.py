@@ -11,9 +11,10 @@ from typing import Any
 import attrs
 import pytest
 
-from hestiaos_proto import RemoteProtocolError, StreamEvent, events, json
-from hestiaos_proto.events import parse_event, read_event, read_events, read_text_events
-from hestiaos_proto.redaction import Redactor
+from hestiaos_proto import RemoteProtocolError, StreamEvent, json
+from hestiaos_proto import _events as events
+from hestiaos_proto._events import parse_event, read_event, read_events, read_text_events
+from hestiaos_proto._redaction import Redactor
 
 FULL = {"type": "token", "data": {"text": "a"}, "trace_id": "t1", "timestamp": "2025-01-01T00:00:00Z"}
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto.errors import RemoteProtocolError
-from hestiaos_proto.fields import object_of, wrong_field
+from hestiaos_proto._errors import RemoteProtocolError
+from hestiaos_proto._fields import object_of, wrong_field
 
 KINDS: list[tuple[Any, str]] = [
     ("hunter2", "a string"),

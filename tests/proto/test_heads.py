@@ -5,7 +5,7 @@ from __future__ import annotations
 import h11
 import pytest
 
-from hestiaos_proto.connection.heads import MAX_HEAD_SIZE, head_size, unquoted
+from hestiaos_proto._connection.heads import MAX_HEAD_SIZE, head_size, unquoted
 
 HEADERS = [("Host", "localhost:8000"), ("X-Long", "a, b"), ("Accept", "*/*")]
 

@@ -33,7 +33,7 @@ from hestiaos_proto import (
     operations,
     run_flow,
 )
-from hestiaos_proto.deadline import Deadline
+from hestiaos_proto._deadline import Deadline
 from hestiaos_proto.operations import Operation
 from tests.support.flows import HEALTH_RESULT, RUN_RESULT, Drive, Heard, runtime, status, stream_head
 

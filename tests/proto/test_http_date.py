@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hestiaos_proto.http_date import format_http_date, parse_http_date
+from hestiaos_proto._http_date import format_http_date, parse_http_date
 
 MOMENT = 784111777.0  # the standard's own example
 NOW = datetime(2025, 6, 1, tzinfo=UTC).timestamp()

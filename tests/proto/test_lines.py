@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hestiaos_proto import LocalProtocolError, RemoteProtocolError
-from hestiaos_proto.lines import LineDecoder
+from hestiaos_proto._lines import LineDecoder
 
 
 def test_the_rest_is_what_has_no_end_yet() -> None:

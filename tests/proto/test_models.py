@@ -21,7 +21,7 @@ from hestiaos_proto import (
     SystemStatus,
     TraceResponse,
 )
-from hestiaos_proto.models import Model
+from hestiaos_proto._models import Model
 
 FLAT = {
     "cpu_percent": 1.5,

@@ -30,8 +30,8 @@ from hestiaos_proto import (
     encode_response,
     operations,
 )
+from hestiaos_proto._routes import ROUTES, resolve
 from hestiaos_proto.operations import Operation
-from hestiaos_proto.routes import ROUTES, resolve
 
 SENT: dict[str, tuple[Operation[Any], str, str, object]] = {
     "run": (

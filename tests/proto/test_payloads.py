@@ -11,9 +11,9 @@ from contextlib import suppress
 import pytest
 
 from hestiaos_proto import RemoteProtocolError, RunStream, SSEDecoder, StreamEvent
-from hestiaos_proto.lines import LineDecoder
-from hestiaos_proto.payloads import PayloadDecoder
-from hestiaos_proto.redaction import Redactor
+from hestiaos_proto._lines import LineDecoder
+from hestiaos_proto._payloads import PayloadDecoder
+from hestiaos_proto._redaction import Redactor
 from tests.support.run_streams import DONE, FINAL, GOOD_TYPES, START, TOKEN, fault_of, feed, frames, whole
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hestiaos_proto.connection.plain_heads import MAX_PLAIN_HEAD, PlainHead, plain_head
+from hestiaos_proto._connection.plain_heads import MAX_PLAIN_HEAD, PlainHead, plain_head
 
 
 def head(*lines: str, status: str = "HTTP/1.1 200 OK") -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto.pool import ConnectionPool, Lease
+from hestiaos_proto._pool import ConnectionPool, Lease
 
 
 def nothing() -> None:
@@ -151,7 +151,7 @@ def interrupted_at(line: int, run: Callable[[], object]) -> bool:
     left = [line]
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
-        if not frame.f_code.co_filename.endswith("hestiaos_proto/pool.py"):
+        if not frame.f_code.co_filename.endswith("hestiaos_proto/_pool.py"):
             return None
         if event == "line":
             left[0] -= 1

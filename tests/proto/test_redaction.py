@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from hestiaos_proto import ClientConnection, Config, HestiaError, Response, RunStream, operations
-from hestiaos_proto.redaction import Redactor
+from hestiaos_proto._redaction import Redactor
 
 KEY = 'sk-"quoted"\\4711'
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto import CallOptions, Hooks, operations, resources
+from hestiaos_proto import CallOptions, Hooks, operations
+from hestiaos_proto import _resources as resources
 from hestiaos_proto.operations import Operation
 
 RUN_OF_ALL = operations.run("hi", session_id="s", agent_id="a", mode_hint="deep", timeout_ms=5, stream=True)

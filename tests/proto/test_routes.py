@@ -23,8 +23,8 @@ from hestiaos_proto import (
     SystemStatus,
     TraceResponse,
 )
-from hestiaos_proto.redaction import Redactor
-from hestiaos_proto.routes import ROUTES, Route, resolve
+from hestiaos_proto._redaction import Redactor
+from hestiaos_proto._routes import ROUTES, Route, resolve
 
 RUN = b'{"input":"x"}'
 

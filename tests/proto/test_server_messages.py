@@ -25,7 +25,7 @@ from hestiaos_proto import (
     encode_stream_event,
     parse_request,
 )
-from hestiaos_proto.server_messages import STREAM_HEADERS, EncodedResponse, as_status_error, error_events
+from hestiaos_proto._server_messages import STREAM_HEADERS, EncodedResponse, as_status_error, error_events
 
 
 class TestCall:

@@ -6,7 +6,8 @@ from itertools import islice, zip_longest
 
 import pytest
 
-from hestiaos_proto import RemoteProtocolError, RunStream, StreamEvent, events
+from hestiaos_proto import RemoteProtocolError, RunStream, StreamEvent
+from hestiaos_proto import _events as events
 from tests.support.run_streams import DONE, FINAL, START, TOKEN, feed, frames, steps
 
 TOKENS = [b'data: {"type":"token","data":{"text":"%d "}}\n\n' % number for number in range(200)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hestiaos_proto import LocalProtocolError, StreamEvent
-from hestiaos_proto.text import StreamText, TextRun, join_surrogates
+from hestiaos_proto._text import StreamText, TextRun, join_surrogates
 
 HIGH, LOW = "\ud83d", "\ude00"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hestiaos_proto.version import __version__
+from hestiaos_proto._version import __version__
 
 
 def test_it_is_a_release() -> None:

@@ -7,8 +7,8 @@ import httptools
 from attrs import define, evolve
 
 from hestiaos_proto import HestiaError, Request
-from hestiaos_proto.connection.request_writer import write_by_h11
-from hestiaos_proto.connection.response_reader import ResponseReader
+from hestiaos_proto._connection.request_writer import write_by_h11
+from hestiaos_proto._connection.response_reader import ResponseReader
 
 __all__ = ["Reading", "by_h11", "by_us", "check"]
 

@@ -33,7 +33,7 @@ from hestiaos_proto import (
     call_flow,
     operations,
 )
-from hestiaos_proto.connection.heads import MAX_HEAD_SIZE
+from hestiaos_proto._connection.heads import MAX_HEAD_SIZE
 
 
 class TestClosed:

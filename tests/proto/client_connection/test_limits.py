@@ -24,7 +24,7 @@ from hestiaos_proto import (
     RemoteProtocolError,
     StreamEvent,
 )
-from hestiaos_proto.connection.heads import MAX_HEAD_SIZE
+from hestiaos_proto._connection.heads import MAX_HEAD_SIZE
 
 
 class TestLimits:

@@ -18,7 +18,7 @@ from hestiaos_proto import (
     RemoteProtocolError,
     ServerConnection,
 )
-from hestiaos_proto.connection.heads import MAX_HEAD_SIZE
+from hestiaos_proto._connection.heads import MAX_HEAD_SIZE
 
 
 class TestLimits:

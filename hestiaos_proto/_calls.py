@@ -1,0 +1,286 @@
+"""One call's life, from its operation to its result: retries, backoff, Retry-After, deadline and idempotency key.
+
+`call_flow` is a generator that does no I/O. It yields `Send`, to be answered with the `Response`, and `Wait`, to be
+answered once so many seconds have passed; what failed instead is thrown into it. It returns the result or raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import Any, Protocol, Self, TypeVar
+
+from attrs import field, frozen
+
+from hestiaos_proto._call_options import CallOptions, StreamOptions, config_of_call
+from hestiaos_proto._client_messages import Request, Response
+from hestiaos_proto._config import Config
+from hestiaos_proto._deadline import Deadline
+from hestiaos_proto._errors import ConnectionLost, HestiaError, StatusError, TransportError
+from hestiaos_proto._hooks import LOG_LEVEL, CallObserver, Hooks, Logger, hooks_of
+from hestiaos_proto._redaction import Redactor
+from hestiaos_proto._stream import RunStream
+from hestiaos_proto.operations import Operation
+
+__all__ = [
+    "CallContext",
+    "CallFlow",
+    "CallOptions",
+    "RandomSource",
+    "Runtime",
+    "Send",
+    "StreamOptions",
+    "Wait",
+    "call_flow",
+    "run_flow",
+    "run_flow_async",
+]
+
+T = TypeVar("T")
+
+_FIRST_BACKOFF = 0.5  # seconds, doubled at each further repeat
+_LONGEST_BACKOFF = 8.0
+_LONGEST_RETRY_AFTER = 60.0
+_REPEATED = frozenset({429, 502, 503, 504})
+_NOT_BEGUN = frozenset({429, 503})  # by these a server says that it has not begun
+
+
+class RandomSource(Protocol):
+    """What of `random.Random` is used here."""
+
+    def random(self) -> float: ...
+
+    def getrandbits(self, k: int, /) -> int: ...
+
+
+@frozen(eq=False)
+class Runtime:
+    """What the core may not fetch for itself: two clocks, in seconds, random numbers, and where to log.
+
+    `monotonic` never goes back (`time.monotonic`), `time` counts from 1970 (`time.time`); `random` is a
+    `random.SystemRandom()`, in a test a `random.Random(seed)`; `logger` is a `logging.Logger`.
+    """
+
+    monotonic: Callable[[], float]
+    time: Callable[[], float]
+    random: RandomSource
+    logger: Logger | None = None
+
+
+@frozen(eq=False)
+class Send:
+    """Send `request` and answer with `response(status, headers)`, fed with the body, or throw what was raised.
+
+    `timeout` bounds the connect and each write, `read_timeout` each read; `deadline` is when all must be over.
+    """
+
+    operation: Operation[Any]
+    request: Request
+    timeout: float
+    read_timeout: float
+    deadline: Deadline
+    redactor: Redactor = field(repr=False)
+    """Hides the key and the secrets of this request in what the server repeats of it."""
+    _config: Config = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, operation: Operation[Any], config: Config, deadline: Deadline, idempotency_key: str | None = None
+    ) -> Self:
+        """How this operation is sent."""
+        return cls(
+            operation,
+            operation.request(config, idempotency_key),
+            deadline.bound(config.timeout),
+            deadline.bound(max(config.timeout, operation.server_timeout)),
+            deadline,
+            operation.redactor(config),
+            config,
+        )
+
+    def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
+        """The response whose head has arrived. Where it has a `stream` the call needs no more of it than that."""
+        config = self._config
+        stream = None
+        if self.operation.route.streams:
+            stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, redactor=self.redactor)
+        return Response(
+            status,
+            headers,
+            stream=stream,
+            max_body_size=config.max_body_size,
+            deadline=self.deadline,
+            redactor=self.redactor,
+            url=self.request.url,
+        )
+
+
+@frozen
+class Wait:
+    """Let `seconds` pass."""
+
+    seconds: float
+
+
+CallFlow = Generator[Send | Wait, Response | None, T]
+
+
+@frozen(eq=False)
+class CallContext:
+    """What all calls of one client have in common."""
+
+    config: Config
+    runtime: Runtime
+    hooks: tuple[Hooks, ...] = ()
+
+    def begin(self, operation: Operation[T], options: CallOptions) -> tuple[CallFlow[T], CallObserver | None]:
+        """A call's flow, and who tells the hooks and the log of it, where there are any. Raises as `call_flow` does."""
+        runtime = self.runtime
+        hooks = (*self.hooks, *hooks_of(options.get("hooks"))) if options else self.hooks
+        observer = None
+        if hooks or (runtime.logger is not None and runtime.logger.isEnabledFor(LOG_LEVEL)):
+            observer = CallObserver(operation.name, hooks, runtime.logger, runtime.monotonic)
+        return call_flow(operation, self.config, runtime, options=options, observer=observer), observer
+
+
+def call_flow(
+    operation: Operation[T],
+    config: Config,
+    runtime: Runtime,
+    *,
+    options: CallOptions | None = None,
+    observer: CallObserver | None = None,
+) -> CallFlow[T]:
+    """Carry out `operation`.
+
+    What is idempotent is repeated on a `TransportError`, 429, 502, 503 and 504. What starts work on the server carries
+    one `Idempotency-Key`, and is repeated only where the server cannot have begun or says that it has not (429, 503).
+    A stream is repeated until its head has arrived.
+
+    `observer` is told of the call, and of its end but for a stream's, which whoever reads the stream tells. The hooks
+    among `options` are not called here: `CallContext.begin` makes an observer that does so.
+
+    Raises `ValueError` or `TypeError` at once for `options` that are wrong.
+    """
+    key = None
+    if options:
+        config = config_of_call(operation.name, config, options)
+        key = options.get("idempotency_key")
+    flow = _attempts(operation, config, runtime, key, observer)
+    return flow if observer is None or operation.route.streams else _to_its_end(flow, observer)
+
+
+def _to_its_end(flow: CallFlow[T], observer: CallObserver) -> CallFlow[T]:
+    try:
+        result = yield from flow
+        observer.end(None)
+        return result
+    except BaseException as error:  # a cancellation and Ctrl-C too
+        observer.end(error)
+        raise
+
+
+def _attempts(
+    operation: Operation[T], config: Config, runtime: Runtime, key: str | None, observer: CallObserver | None
+) -> CallFlow[T]:
+    idempotent = operation.route.idempotent
+    end = Deadline(runtime.monotonic, config.deadline)
+    if key is None and not idempotent:
+        key = f"{runtime.random.getrandbits(128):032x}"
+    attempt, stale = 0, False
+    while True:
+        end.check()
+        send = Send.of(operation, config, end, key)
+        if observer is not None:
+            observer.request(send.request, send.redactor)
+        try:
+            response = yield send
+            assert response is not None, "a Send is answered with a Response"
+            result = _read(operation, response, runtime)
+        except HestiaError as error:
+            if observer is not None and error.response is not None:
+                observer.response(error.response)
+            if idempotent and not stale and isinstance(error, ConnectionLost) and error.stale:
+                stale = True  # RFC 9112, section 9.3.1: a new connection, at once; this is no failure of the server
+                if observer is not None:
+                    observer.retry(error, 0.0)
+                continue
+            pause = _pause(error, idempotent, attempt, runtime) if attempt < config.retries else None
+            if pause is None or end.bound(pause) < pause:
+                raise
+            if observer is not None:
+                observer.retry(error, pause)
+        else:
+            if observer is not None and observer.hears("on_response"):
+                observer.response(response.info)
+            return result
+        attempt += 1
+        yield Wait(pause)
+
+
+def run_flow(flow: CallFlow[T], send: Callable[[Send], Response], sleep: Callable[[float], object]) -> T:
+    """Carry a call out to its result, with functions that do what it says."""
+    try:
+        step = next(flow)
+        while True:
+            response = None
+            try:
+                if isinstance(step, Wait):
+                    sleep(step.seconds)
+                else:
+                    response = send(step)
+            except BaseException as error:  # thrown into the flow, which raises what it does not handle
+                step = flow.throw(error)
+            else:
+                step = flow.send(response)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        flow.close()  # Ctrl-C may have come between two of these lines, and the flow has not heard of it
+
+
+async def run_flow_async(
+    flow: CallFlow[T], send: Callable[[Send], Awaitable[Response]], sleep: Callable[[float], Awaitable[object]]
+) -> T:
+    """As `run_flow`, with coroutines, of whatever event loop they are."""
+    try:
+        step = next(flow)
+        while True:
+            response = None
+            try:
+                if isinstance(step, Wait):
+                    await sleep(step.seconds)
+                else:
+                    response = await send(step)
+            except BaseException as error:  # thrown into the flow, which raises what it does not handle
+                step = flow.throw(error)
+            else:
+                step = flow.send(response)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        flow.close()  # Ctrl-C may have come between two of these lines, and the flow has not heard of it
+
+
+def _read(operation: Operation[T], response: Response, runtime: Runtime) -> T:
+    try:
+        return operation.read(response, retry_after=response.retry_after(runtime.time()))
+    except HestiaError as error:
+        error.response = response.info
+        raise
+
+
+def _pause(error: HestiaError, idempotent: bool, attempt: int, runtime: Runtime) -> float | None:
+    """The seconds until the next repeat, `None` where there may be none."""
+    if isinstance(error, TransportError):
+        repeat = idempotent or not error.request_sent
+    elif isinstance(error, StatusError):
+        repeat = error.status_code in (_REPEATED if idempotent else _NOT_BEGUN)
+        if repeat and error.retry_after is not None:
+            return error.retry_after if error.retry_after <= _LONGEST_RETRY_AFTER else None
+    else:
+        repeat = False
+    # Full jitter: clients that failed together do not come back together.
+    longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(attempt, 10))
+    return runtime.random.random() * longest if repeat else None

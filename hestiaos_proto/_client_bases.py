@@ -1,0 +1,164 @@
+"""What every client does alike, whatever carries its calls: its configuration, its namespaces, copying and printing."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar, Unpack
+
+from hestiaos_proto import operations
+from hestiaos_proto._api_keys import key_digest, recall_key
+from hestiaos_proto._call_options import StreamOptions
+from hestiaos_proto._calls import CallContext, Runtime
+from hestiaos_proto._config import Config
+from hestiaos_proto._event_streams import AsyncEventStreamBase
+from hestiaos_proto._hooks import hooks_of
+from hestiaos_proto._resources import (
+    Agents,
+    AsyncAgents,
+    AsyncChat,
+    AsyncExecutor,
+    AsyncGovernance,
+    AsyncRuns,
+    AsyncSecrets,
+    AsyncSystem,
+    Chat,
+    Executor,
+    Governance,
+    Runs,
+    Secrets,
+    System,
+)
+from hestiaos_proto._stream import RunStream
+from hestiaos_proto.operations import ModeHint, Operation
+
+__all__ = ["AsyncClientBase", "AsyncStreams", "ClientBase"]
+
+S = TypeVar("S", bound=AsyncEventStreamBase)
+
+_OF_CONFIG = ("base_url", "timeout", "retries", "deadline", "headers", "strict")  # and the key
+
+
+class _Client:
+    """A client's arguments. `_environ` and `_runtime` are what the core may not fetch for itself.
+
+    Its copies, pickled ones too, have the same configuration and connections of their own. A pickle does not hold the
+    API key. Where it is read, the key with the same SHA-256 is taken, from the environment or from those that the
+    process or its parent has used; without one it is a `ValueError`.
+    """
+
+    _environ: ClassVar[Mapping[str, str]]
+    _runtime: ClassVar[Runtime]
+
+    def _configure(self, arguments: dict[str, Any]) -> CallContext:
+        """The context of the calls. `arguments` are the constructor's, its `locals()`.
+
+        Raises `ValueError` or `TypeError` for what is wrong.
+        """
+        own = {name: value for name, value in arguments.items() if name not in ("self", "__class__")}
+        of_config = {name: own.pop(name) for name in ("api_key", *_OF_CONFIG)}
+        if of_config["headers"] is None:
+            of_config["headers"] = {}
+        config = Config.from_environ(self._environ, **of_config)
+        self._arguments = own
+        self._context = CallContext(config, self._runtime, hooks_of(own.get("hooks")))
+        return self._context
+
+    def __repr__(self) -> str:
+        context = getattr(self, "_context", None)  # none yet while the constructor runs
+        return f"{type(self).__name__}(base_url={context and context.config.base_url!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import pickle
+
+        config = self._context.config
+        arguments = {name: getattr(config, name) for name in _OF_CONFIG} | self._arguments
+        for name, value in arguments.items():
+            try:
+                pickle.dumps(value)
+            except Exception as error:  # whatever a value's own class raises
+                raise TypeError(
+                    f"a client with {name}={type(value).__name__}(…) cannot be copied or pickled: make a new one"
+                ) from error
+        return _restore, (type(self), arguments, None if config.api_key is None else key_digest(config.api_key))
+
+
+def _restore(cls: Any, arguments: dict[str, Any], digest: str | None) -> Any:
+    # Without a key it is not to be the environment's.
+    api_key = "" if digest is None else recall_key(digest, cls._environ.get("HESTIAOS_API_KEY"))
+    return cls(**arguments, api_key=api_key)
+
+
+class AsyncClientBase(_Client, AsyncRuns):
+    """A client with coroutines alone."""
+
+    chat: AsyncChat
+    """Chat completion."""
+    agents: AsyncAgents
+    """Agents."""
+    system: AsyncSystem
+    """The server itself."""
+    secrets: AsyncSecrets
+    """The server's secrets."""
+    governance: AsyncGovernance
+    """How governance decides."""
+
+    def _serve(self, executor: AsyncExecutor) -> None:
+        """Have every method carried out by `executor`."""
+        AsyncRuns.__init__(self, executor)
+        self.chat = AsyncChat(executor)
+        self.agents = AsyncAgents(executor)
+        self.system = AsyncSystem(executor)
+        self.secrets = AsyncSecrets(executor)
+        self.governance = AsyncGovernance(executor)
+
+
+class ClientBase(_Client, Runs):
+    """A client with both kinds of methods."""
+
+    chat: Chat
+    """Chat completion."""
+    agents: Agents
+    """Agents."""
+    system: System
+    """The server itself."""
+    secrets: Secrets
+    """The server's secrets."""
+    governance: Governance
+    """How governance decides."""
+
+    def _serve(self, executor: Executor) -> None:
+        """Have every method carried out by `executor`."""
+        Runs.__init__(self, executor)
+        self.chat = Chat(executor)
+        self.agents = Agents(executor)
+        self.system = System(executor)
+        self.secrets = Secrets(executor)
+        self.governance = Governance(executor)
+
+
+class AsyncStreams(ABC, Generic[S]):
+    """The streams of a client whose tasks read them."""
+
+    def run_stream(
+        self,
+        input: str,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        mode_hint: ModeHint | None = None,
+        timeout_ms: int | None = None,
+        timeout: float | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> S:
+        """Execute `input` and stream what happens, from the first time that an event is asked for.
+
+        `timeout` bounds the whole stream, in seconds; it is not the client's timeout of each read.
+        """
+        operation = operations.run_stream(
+            input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
+        )
+        return self._new_stream(operation, timeout, options)
+
+    @abstractmethod
+    def _new_stream(self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions) -> S:
+        """The stream of an operation."""

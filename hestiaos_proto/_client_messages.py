@@ -1,0 +1,169 @@
+"""One HTTP exchange as values: the request that is to be sent, the response as it arrives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from attrs import Factory, field, frozen
+
+from hestiaos_proto._config import MAX_BODY_SIZE, MAX_HEAD_SIZE
+from hestiaos_proto._content_codings import ContentDecoder
+from hestiaos_proto._deadline import Deadline
+from hestiaos_proto._errors import HestiaError, RemoteProtocolError
+from hestiaos_proto._http_date import parse_http_date
+from hestiaos_proto._redaction import Redactor
+from hestiaos_proto._stream import RunStream
+
+__all__ = ["Request", "Response", "ResponseInfo"]
+
+_SECONDS = re.compile(r"\d+(\.\d+)?([eE]\+?\d+)?", re.ASCII)
+
+
+@frozen
+class Request:
+    """A request, whole; its headers leave the host, the length and the connection to whoever sends it."""
+
+    method: str
+    origin: str
+    target: str
+    headers: Mapping[str, str] = field(repr=False)  # one is the key
+    body: bytes = field(default=b"", repr=False)  # may be a secret
+
+    @property
+    def url(self) -> str:
+        """The absolute URL."""
+        return self.origin + self.target
+
+
+@frozen
+class ResponseInfo:
+    """A response's status and headers, their names in lower case; the API key and secrets are redacted.
+
+    `request_id` is its `X-Request-Id`, `None` where the server sent none.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    request_id: str | None = Factory(lambda self: self.headers.get("x-request-id"), takes_self=True)
+
+
+class Response:
+    """A response whose status and headers have arrived; its body follows through `receive_data`.
+
+    The body is decompressed (gzip, deflate) and collected, or, where the response is the event stream that was asked
+    for, handed on to `stream`. What an error quotes of it is redacted by `redactor`.
+
+    The body of a refusal (a status other than 2xx) need not be readable: what came before the fault stands, and the
+    response is `complete`.
+
+    Raises `RemoteProtocolError` for headers over 64 KiB.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        headers: Iterable[tuple[bytes, bytes]],
+        *,
+        stream: RunStream | None = None,
+        max_body_size: int = MAX_BODY_SIZE,
+        deadline: Deadline | None = None,
+        redactor: Redactor | None = None,
+        url: str = "",
+    ) -> None:
+        self.status = status
+        self.url = url
+        self.headers: dict[str, str] = {}
+        head_size = 0
+        for name, value in headers:
+            head_size += len(name) + len(value)
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+        if head_size > MAX_HEAD_SIZE:
+            raise RemoteProtocolError(f"the response's headers are larger than {MAX_HEAD_SIZE} bytes")
+        self.complete = False
+        self._refused = not 200 <= status < 300
+        self.stream = stream if status == 200 and self.content_type == "text/event-stream" else None
+        self._max_size = max_body_size
+        self.deadline = deadline or Deadline.never()
+        self.redactor = redactor or Redactor()
+        self._body = bytearray()
+        coding = self.headers.get("content-encoding", "")
+        self._content = ContentDecoder(self.redactor.text(coding) if coding else "")  # which an error of it quotes
+
+    @property
+    def content_type(self) -> str:
+        """The media type in lower case, without parameters; `""` where there is none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def body(self) -> bytes:
+        """What has arrived of the body, decompressed; empty where it went to `stream`."""
+        return bytes(self._body)
+
+    @property
+    def info(self) -> ResponseInfo:
+        """What hooks and errors tell of it."""
+        redact = self.redactor.text
+        return ResponseInfo(self.status, {redact(name): redact(value) for name, value in self.headers.items()})
+
+    def describe(self, *, quoted: bool = True) -> str:
+        """Who answered, and with what, for an error's message; JSON is never `quoted`: it may hold a secret."""
+        told = f"{self.redactor.text(self.url) or 'the server'} answered with status {self.status}"
+        kind = self.redactor.text(self.headers.get("content-type", "")).partition(";")[0].strip()  # as it was sent
+        if self._body and not self.content_type.endswith("json"):
+            told += f" and {kind or 'no content type'}"
+            told += f" ({self.redactor.quote(self._body)})" if quoted else ""
+        return told
+
+    def retry_after(self, now: float | None = None) -> float | None:
+        """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3); `None` where it asks for none.
+
+        A date counts from `now`, in seconds since 1970, or from the response's own date where there is no clock. The
+        standard's seconds are whole; the fractions and exponents that some servers send are read as they are meant.
+        """
+        value = self.headers.get("retry-after", "").strip()
+        if not value:
+            return None
+        if _SECONDS.fullmatch(value):
+            return float(value)
+        if now is None:
+            now = parse_http_date(self.headers.get("date", ""), now=parse_http_date(value, now=None))
+        date = parse_http_date(value, now=now)
+        return None if date is None or now is None else max(0.0, date - now)
+
+    def receive_data(self, data: bytes) -> None:
+        """Take a piece of the body as it came; `b""` is its end.
+
+        Raises `TimedOut` past the deadline, `RemoteProtocolError` over the limit or for damaged data; a stream's own
+        `events` raise those, after the events that arrived whole, and a refusal none of them.
+        """
+        if self.complete:
+            return
+        try:
+            self.deadline.check()
+            for piece in self._content.decode(data):
+                self._take(piece)
+            self.complete = not data
+        except HestiaError as error:
+            self.connection_lost(error)
+
+    def connection_lost(self, error: HestiaError) -> None:
+        """Take the fault that ended the body. Raises it, with this `response`, or has the stream's `events` do so."""
+        if self.stream is not None:
+            self.stream.connection_lost(error)
+        elif self._refused:
+            self.complete = True  # its status says more than that its body cannot be read
+        elif not self.complete:
+            error.response = self.info
+            raise error
+
+    def _take(self, piece: bytes) -> None:
+        if self.stream is not None:
+            self.stream.receive_data(piece)
+            return
+        if len(self._body) + len(piece) > self._max_size:
+            if self._refused:
+                self._body += piece[: self._max_size - len(self._body)]
+            raise RemoteProtocolError(f"the response's body is larger than {self._max_size} bytes")
+        self._body += piece

@@ -1,0 +1,211 @@
+"""The client's end of one connection: operations in, bytes out; bytes in, events and results out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+import h11
+
+from hestiaos_proto._calls import Send
+from hestiaos_proto._client_messages import Response
+from hestiaos_proto._config import DEFAULT_BASE_URL, Config
+from hestiaos_proto._connection.request_writer import write_by_h11, write_plain
+from hestiaos_proto._connection.response_reader import ResponseReader
+from hestiaos_proto._deadline import Deadline
+from hestiaos_proto._errors import (
+    ConnectionLost,
+    HestiaError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
+from hestiaos_proto._events import StreamEvent
+from hestiaos_proto.operations import Operation
+
+__all__ = ["ClientConnection", "ConnectionState"]
+
+_UNEXPECTED = "unexpected data on an idle connection"
+
+
+class ConnectionState(Enum):
+    """Where a `ClientConnection` is. In ERROR its `fault` says why."""
+
+    IDLE = "nothing has been sent"
+    WAITING = "a request was sent, and nothing of its response is known"
+    BODY = "the response's head has arrived, and its body arrives"
+    STREAMING = "the head of an event stream has arrived, and its events arrive"
+    DONE = "the response has arrived whole, and another request can be sent"
+    CLOSED = "the connection has ended, or ends with the response that has arrived whole"
+    ERROR = "the connection was lost, or something was wrong"
+
+
+class ClientConnection:
+    """One connection of a client, over which one operation goes after another.
+
+    `send` starts an operation, `receive_data` takes what arrives for it. `events` gives its stream's events and raises
+    what went wrong; once `finished`, `result` is what it came to. Then the next one may be sent, if the connection is
+    `reusable`. It makes no repeat: that is what `call_flow` is for, whose `Send` it takes as it takes an operation.
+    """
+
+    def __init__(
+        self, base_url: str = DEFAULT_BASE_URL, api_key: str | None = None, *, config: Config | None = None
+    ) -> None:
+        self._config = config if config is not None else Config(base_url=base_url, api_key=api_key)
+        self._send: Send | None = None
+        self._reader: ResponseReader | None = None
+        self._response: Response | None = None
+        self._complete = False  # the response has arrived to its end
+        self._served = False  # an operation before this one
+        self._closed = False
+        self._fault: HestiaError | None = None
+
+    def __repr__(self) -> str:
+        return f"ClientConnection({self._config.base_url!r}, {self.state.name})"
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where the connection is."""
+        if self._fault is not None:
+            return ConnectionState.ERROR
+        if self._closed or (self._complete and self._reader is not None and not self._reader.keep_alive):
+            return ConnectionState.CLOSED
+        if self._send is None:
+            return ConnectionState.IDLE
+        if self._complete:
+            return ConnectionState.DONE
+        if self._response is None:
+            return ConnectionState.WAITING
+        return ConnectionState.BODY if self._response.stream is None else ConnectionState.STREAMING
+
+    @property
+    def reply(self) -> Response | HestiaError | None:
+        """What a `Send` is answered with: the response, or what came instead of it; `None` before its head is here.
+
+        The response of a stream is the answer as soon as its head is here, any other when `finished`.
+        """
+        response = self._response
+        if self._fault is None or (response is not None and (response.complete or response.stream is not None)):
+            return response
+        return self._fault
+
+    @property
+    def answered(self) -> bool:
+        """Whether `reply` is what a `Send` is to be answered with, of a stream as soon as its head is here."""
+        return self.finished or (self._response is not None and self._response.stream is not None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more has to be received for the operation, because it is answered or cannot be."""
+        if self._send is None or self._complete or self._fault is not None:
+            return True
+        response = self._response
+        return response is not None and (
+            response.complete or (response.stream is not None and response.stream.finished)
+        )
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another operation can be sent now: the last was answered whole, and nobody wants to close."""
+        return self.state in (ConnectionState.IDLE, ConnectionState.DONE)
+
+    @property
+    def result(self) -> Any:
+        """What the operation came to; of a stream the `RunStream`, with its `text` and its `final`.
+
+        Raises what `events` raises, but for a stream's own faults, and `LocalProtocolError` where the operation is
+        not finished.
+        """
+        if self._send is None or not self.finished:
+            raise LocalProtocolError("there is no result yet: send an operation, and receive_data until it is finished")
+        reply = self.reply
+        if isinstance(reply, HestiaError):
+            raise reply
+        assert reply is not None, "what finished without a fault has a response"
+        return self._send.operation.read(reply, retry_after=reply.retry_after())
+
+    def send(self, item: Operation[Any] | Send, *, idempotency_key: str | None = None) -> bytes:
+        """The bytes of an operation's request; with a key, a server can resolve a repeat.
+
+        Raises `LocalProtocolError` while another operation is under way, and when the connection is done for,
+        `ValueError` for a key that no header can carry; then nothing is sent.
+        """
+        if not self.reusable:
+            if self.finished:
+                raise LocalProtocolError("the connection cannot be used again: open a new one") from self._fault
+            raise LocalProtocolError("an operation is under way: receive its response to the end before the next send")
+        send = item if isinstance(item, Send) else Send.of(item, self._config, Deadline.never(), idempotency_key)
+        connection, data = None, write_plain(send.request)
+        if data is None:
+            data, connection = write_by_h11(send.request)
+        self._send = send
+        self._reader = ResponseReader(send.request, connection)
+        self._served = self._complete
+        self._response = None
+        self._complete = False
+        return data
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what arrived, in whatever pieces; `b""` is the end of the connection."""
+        if self._closed:
+            raise LocalProtocolError("data was received after the end of the connection: use a new one")
+        self._closed = not data
+        if self._fault is not None:
+            return
+        if self._send is None or self._reader is None or self._complete:
+            if data:  # RFC 9112, section 9.3: a response belongs to a request, so this cannot be read as any
+                self._fault = RemoteProtocolError(_UNEXPECTED)
+            return
+        try:
+            self._receive(self._reader, self._send, data)
+        except h11.RemoteProtocolError as error:
+            self.connection_lost(self._broken(error))
+        except HestiaError as error:
+            self._fault = error
+
+    def connection_lost(self, error: HestiaError) -> None:
+        """Take the fault that ended the connection; `events` and `result` raise it, or what it means for a stream."""
+        if self._fault is not None:
+            return
+        if isinstance(error, ConnectionLost):
+            error.stale = self._served and self._reader is not None and not self._reader.begun
+        self._fault = error
+        if self._response is not None and not self._complete:
+            try:
+                self._response.connection_lost(error)
+            except HestiaError as fault:  # for the caller, to whom `reply`, `events` and `result` tell it
+                self._fault = fault
+
+    def events(self) -> Iterator[StreamEvent]:
+        """The operation's events that are complete; an operation that is no stream has none.
+
+        Raises what went wrong, behind the events that arrived whole: `StatusError` for a refusal, `ConnectionLost`,
+        `StreamInterrupted`, `RemoteProtocolError`; and the same again at every later call for the operation.
+        """
+        if self._response is not None and self._response.stream is not None:
+            yield from self._response.stream.events()
+        elif self._send is not None and self.finished:
+            _ = self.result
+
+    def _receive(self, reader: ResponseReader, send: Send, data: bytes) -> None:
+        for event in reader.read(data):
+            if not isinstance(event, bytes):
+                self._response = send.response(event.status_code, event.headers)
+                continue
+            assert self._response is not None, "a response has a head before its body and its end"
+            self._response.receive_data(event)
+            if not event:
+                self._complete = True
+                if reader.ahead:
+                    self._fault = RemoteProtocolError(_UNEXPECTED)
+
+    def _broken(self, error: h11.RemoteProtocolError) -> HestiaError:
+        assert self._send is not None, "what arrives without a request never comes to h11"
+        why = self._send.redactor.error(error)
+        told: HestiaError
+        if self._closed:
+            told = ConnectionLost("the server closed the connection before the end of its response")
+        else:
+            told = RemoteProtocolError(f"the server broke HTTP/1.1: {why}")
+        told.__cause__ = error
+        return told

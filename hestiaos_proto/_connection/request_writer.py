@@ -1,0 +1,48 @@
+"""The bytes of a request: a plain one is written here, any other by h11, which judges it."""
+
+from __future__ import annotations
+
+import re
+
+import h11
+
+from hestiaos_proto._client_messages import Request
+from hestiaos_proto._connection.heads import MAX_HEAD_SIZE
+from hestiaos_proto._connection.plain_heads import FIELD_NAME
+
+__all__ = ["write_by_h11", "write_plain"]
+
+# The headers that are left out are the framing's, which is ours, and those that change what comes after the request.
+_PLAIN_HEAD = re.compile(
+    r"(?:GET|POST|PUT|PATCH|DELETE) [!-~]+ HTTP/1\.1\r\nHost: [!-~]+\r\n"
+    r"(?:(?!(?i:connection|content-length|expect|host|transfer-encoding|upgrade):)"
+    rf"{FIELD_NAME}: (?:[!-~]++(?:[\t ]++[!-~]++)*+)?\r\n)*+"
+)
+
+
+def write_plain(request: Request) -> bytes | None:
+    """The request's bytes, which are those that h11 writes; `None` where it has anything unusual, for h11 to judge."""
+    headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
+    head = f"{request.method} {request.target} HTTP/1.1\r\nHost: {_host(request)}\r\n{headers}"
+    # A line that somebody put into a value is as plain as ours are: there must be no more than there should be.
+    if head.count("\n") != 2 + len(request.headers) or _PLAIN_HEAD.fullmatch(head) is None:
+        return None
+    if not request.body:
+        return f"{head}\r\n".encode("ascii")
+    return f"{head}Content-Length: {len(request.body)}\r\n\r\n".encode("ascii") + request.body
+
+
+def write_by_h11(request: Request) -> tuple[bytes, h11.Connection]:
+    """The request's bytes, and h11 where it waits for the response. Raises `h11.LocalProtocolError`."""
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_SIZE)
+    headers = [("Host", _host(request)), *request.headers.items()]
+    if request.body:
+        headers.append(("Content-Length", str(len(request.body))))
+    data = connection.send(h11.Request(method=request.method, target=request.target, headers=headers))
+    if request.body:
+        data += connection.send(h11.Data(data=request.body))
+    return data + connection.send(h11.EndOfMessage()), connection
+
+
+def _host(request: Request) -> str:
+    return request.origin.partition("://")[2]

@@ -1,0 +1,46 @@
+"""How much time a call has left, by a clock that is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+from hestiaos_proto._errors import TimedOut
+
+__all__ = ["Deadline"]
+
+
+class Deadline:
+    """`seconds` from now on, `None` for no end; `clock` counts seconds and never goes back."""
+
+    def __init__(self, clock: Callable[[], float], seconds: float | None) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._end = None if seconds is None else clock() + seconds
+
+    @classmethod
+    def never(cls) -> Self:
+        """A deadline that does not come."""
+        return cls(lambda: 0.0, None)
+
+    def left(self) -> float | None:
+        """The seconds left, never below 0; `None` for no end."""
+        return None if self._end is None else max(0.0, self._end - self._clock())
+
+    def bound(self, seconds: float) -> float:
+        """`seconds`, or what is left where that is less."""
+        left = self.left()
+        return seconds if left is None else min(seconds, left)
+
+    def check(self) -> None:
+        """Raise `TimedOut` where no time is left."""
+        if self._end is not None and self._clock() >= self._end:
+            raise self.expired_error()
+
+    def timeout_error(self, told: str) -> TimedOut:
+        """The exception for a wait that was too long: for the deadline, or else as `told`."""
+        return self.expired_error() if self.left() == 0 else TimedOut(told)
+
+    def expired_error(self) -> TimedOut:
+        """The exception for a deadline that has passed."""
+        return TimedOut(f"the call is not done after its {self._seconds:g} s")

@@ -1,0 +1,124 @@
+"""An error response and the exception that it stands for, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from hestiaos_proto import json
+from hestiaos_proto._errors import (
+    AuthenticationFailed,
+    GovernanceBlock,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    ServerError,
+    StatusError,
+)
+from hestiaos_proto._redaction import Redactor
+
+__all__ = ["error_from_response", "error_to_wire"]
+
+_EXCEPTIONS: Mapping[int, type[StatusError]] = {
+    401: AuthenticationFailed,
+    403: GovernanceBlock,
+    404: NotFound,
+    422: InvalidInput,
+    429: RateLimited,
+}
+_OWN_CODE = (401, 429)  # of these, and of every status without a class of its own, the body's code wins
+_BODY_KEPT = 1024  # how much of an error body its exception keeps, in bytes
+
+
+def error_from_response(
+    status: int,
+    body: bytes,
+    *,
+    retry_after: float | None = None,
+    redactor: Redactor | None = None,
+    described: str | None = None,
+) -> StatusError:
+    """The exception for an error response, with whatever could be read from the body kept on it.
+
+    The body is the documented form, a FastAPI server's `{"detail": …}`, or not JSON at all: then `described`, who
+    answered with what, takes the place of its message. `redactor` hides what it may repeat of the request.
+    """
+    redactor = redactor or Redactor()
+    read = _parsed(body)
+    masked = redactor.value(read)
+    said = _read(masked)
+    if masked != read:  # JSON can spell a secret in many ways, so the body is written again
+        body = _written(masked)
+    body = redactor.data(body)
+    message = said.get("message")
+    kind = _EXCEPTIONS.get(status, ServerError if status >= 500 else StatusError)
+    if message is None:
+        message = _message(kind, status, described, is_json=isinstance(read, dict))
+    return kind(
+        message=message,
+        trace_id=said.get("trace_id"),
+        details=said.get("details"),
+        status_code=status,
+        code=said.get("code") if status in _OWN_CODE or status not in _EXCEPTIONS else None,
+        retry_after=retry_after,
+        body=body[:_BODY_KEPT],
+    )
+
+
+def _message(kind: type[StatusError], status: int, described: str | None, *, is_json: bool) -> str | None:
+    """The message of a response that has none; `None` for the exception's own."""
+    redirect = ", a redirect, which is not followed: check the base URL" if 300 <= status < 400 else ""
+    if described is None or (is_json and status in _EXCEPTIONS):
+        return None if status in _EXCEPTIONS else f"the server answered with status {status}{redirect}"
+    told = f"{kind.default_message}: {described}" if status in _EXCEPTIONS else described
+    return told + (redirect or ("" if is_json else "; is it a HestiaOS server?"))
+
+
+def error_to_wire(error: StatusError) -> dict[str, Any]:
+    """The documented body, which `error_from_response` reads back."""
+    try:
+        phrase = HTTPStatus(error.status_code).phrase
+    except ValueError:
+        phrase = f"Status {error.status_code}"
+    body = {"error": phrase, "code": error.code, "message": error.message, "trace_id": error.trace_id}
+    return body if error.details is None else body | {"details": error.details}
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None  # a proxy's page, or nothing; the exception keeps the body itself
+
+
+def _written(masked: Any) -> bytes:
+    try:
+        return json.dumps(masked)
+    except ValueError:  # a lone surrogate; without the body nothing can leak
+        return b""
+
+
+def _read(read: Any) -> dict[str, Any]:
+    """What a body's JSON says of `code`, `message`, `trace_id` and `details`; it may say none of it."""
+    if not isinstance(read, dict):
+        return {}
+    detail = read.get("detail")
+    if isinstance(detail, dict):  # FastAPI's HTTPException(detail={…}), mostly around the documented form
+        read = read | {"details": detail} | detail
+    elif isinstance(detail, list):
+        read = read | {"details": detail, "message": _field_errors(detail)}
+    texts = {name: read.get(name) for name in ("code", "message", "trace_id")}
+    texts["message"] = texts["message"] or (detail if isinstance(detail, str) else read.get("error"))
+    said = {name: text for name, text in texts.items() if isinstance(text, str) and text}
+    return said | {"details": read.get("details")}
+
+
+def _field_errors(items: list[Any]) -> str:
+    """FastAPI's list of `{"loc", "msg", "type"}` as one line: `body.input: Field required; …`."""
+    told = [
+        f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if isinstance(item.get("loc"), list) else str(item["msg"])
+        for item in items
+        if isinstance(item, dict) and "msg" in item
+    ]
+    return "; ".join(told)

@@ -1,0 +1,259 @@
+"""The exception tree.
+
+```
+HestiaError(code, message, trace_id)
+├── StatusError                     .status_code .details .retry_after .body (the first KiB)
+│   ├── GovernanceBlock             403
+│   ├── InvalidInput                422
+│   ├── NotFound                    404
+│   ├── AuthenticationFailed        401
+│   ├── RateLimited                 429
+│   └── ServerError                 5xx
+├── TransportError                  .request_sent
+│   ├── ConnectFailed               also a ConnectionError
+│   ├── ConnectionLost              also a ConnectionError
+│   └── TimedOut                    also a TimeoutError
+└── ProtocolError
+    ├── RemoteProtocolError         the peer broke the protocol
+    │   └── StreamInterrupted       .events_received .last_event
+    └── LocalProtocolError          the caller did
+```
+
+Every one of them pickles, attributes included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+if TYPE_CHECKING:
+    from hestiaos_proto._client_messages import ResponseInfo
+    from hestiaos_proto._events import StreamEvent
+
+__all__ = [
+    "AuthenticationFailed",
+    "ConnectFailed",
+    "ConnectionLost",
+    "GovernanceBlock",
+    "HestiaError",
+    "InvalidInput",
+    "LocalProtocolError",
+    "NotFound",
+    "ProtocolError",
+    "RateLimited",
+    "RemoteProtocolError",
+    "ServerError",
+    "StatusError",
+    "StreamInterrupted",
+    "TimedOut",
+    "TransportError",
+]
+
+_E = TypeVar("_E", bound="HestiaError")
+
+
+class HestiaError(Exception):
+    """Whatever goes wrong in this SDK.
+
+    `code` is for programs (`"GOVERNANCE_BLOCK"`), `message` for people, and `trace_id` finds the request in the
+    server's audit trail; it is `None` where the server named none. `response` has the status, headers and request id of
+    the response that it is about, `None` where there was none.
+    """
+
+    response: ResponseInfo | None = None
+
+    def __init__(self, code: str, message: str, trace_id: str | None = None) -> None:
+        super().__init__(f"[{code}] {message}")
+        self.code = code
+        self.message = message
+        self.trace_id = trace_id
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.message}"
+
+    def __repr__(self) -> str:
+        trace = f", trace_id={self.trace_id!r}" if self.trace_id else ""
+        return f"{type(self).__name__}({self.message!r}, code={self.code!r}{trace})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The constructors differ, so a copy is restored from what it holds instead of being built again.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(cls: type[_E], args: tuple[Any, ...], state: Mapping[str, Any]) -> _E:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class StatusError(HestiaError):
+    """The server answered with a status that is not a success.
+
+    `status_code` is the HTTP status; `details` is what the body said beyond its message (a FastAPI server's list of
+    field errors, say); `retry_after` is the wait that the server asked for, in seconds (RFC 9110, section 10.2.3), or
+    `None`; `body` is the first KiB of the body as it came.
+    """
+
+    default_status: ClassVar[int] = 400
+    default_code: ClassVar[str | None] = None
+    default_message: ClassVar[str] = "The server refused the request"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        trace_id: str | None = None,
+        details: Any = None,
+        *,
+        status_code: int | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+        body: bytes = b"",
+    ) -> None:
+        self.status_code = self.default_status if status_code is None else status_code
+        told = self.default_message if message is None else message
+        super().__init__(code or self.default_code or f"HTTP_{self.status_code}", told, trace_id)
+        self.details = details
+        self.retry_after = retry_after
+        self.body = body
+
+
+class GovernanceBlock(StatusError):
+    """Governance refused to execute the request (403).
+
+    `details` says which rule did and why, where the server tells: `rule`, `reason`, `risk_score` and `policy`; so does
+    the text of the exception, with the trace id.
+    """
+
+    default_status = 403
+    default_code = "GOVERNANCE_BLOCK"
+    default_message = "Request blocked by governance"
+
+    def __init__(self, trace_id: str | None = None, **rest: Any) -> None:
+        super().__init__(trace_id=trace_id, **rest)
+
+    def __str__(self) -> str:
+        details = self.details if isinstance(self.details, dict) else {}
+        names = {"rule": "rule", "reason": "reason", "risk_score": "risk"}
+        told = [f"{shown} {details[name]}" for name, shown in names.items() if details.get(name) is not None]
+        told += [f"trace {self.trace_id}"] if self.trace_id else []
+        return f"{super().__str__()}{': ' if told else ''}{', '.join(told)}"
+
+
+class InvalidInput(StatusError):
+    """The request does not fit the server's schema (422); `details` says where."""
+
+    default_status = 422
+    default_code = "INVALID_INPUT"
+    default_message = "Invalid input"
+
+
+class NotFound(StatusError):
+    """There is no such resource (404)."""
+
+    default_status = 404
+    default_code = "NOT_FOUND"
+    default_message = "Resource not found"
+
+
+class AuthenticationFailed(StatusError):
+    """The API key is missing or wrong (401)."""
+
+    default_status = 401
+    default_code = "AUTHENTICATION_FAILED"
+    default_message = "The API key is missing or wrong"
+
+
+class RateLimited(StatusError):
+    """Too many requests (429); `retry_after` is the wait in seconds that the server asked for, or `None`."""
+
+    def __str__(self) -> str:
+        wait = "" if self.retry_after is None else f"; the server asks to wait {self.retry_after:g} s"
+        return f"{super().__str__()}{wait}"
+
+    default_status = 429
+    default_code = "RATE_LIMITED"
+    default_message = "Too many requests"
+
+
+class ServerError(StatusError):
+    """The server failed (5xx)."""
+
+    default_status = 500
+    default_message = "The server failed"
+
+
+class TransportError(HestiaError):
+    """The connection failed; the transport library's own exception is the `__cause__`.
+
+    `request_sent` is false where nothing of the request can have reached the server, so that repeating it is safe
+    whatever it does.
+    """
+
+    default_code: ClassVar[str] = "TRANSPORT_ERROR"
+
+    def __init__(self, message: str, *, request_sent: bool = True) -> None:
+        super().__init__(self.default_code, message)
+        self.request_sent = request_sent
+
+
+class ConnectFailed(TransportError, ConnectionError):
+    """No connection could be made: refused, unknown name, or TLS that does not hold."""
+
+    default_code = "CONNECT_FAILED"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, request_sent=False)
+
+
+class ConnectionLost(TransportError, ConnectionError):
+    """The connection ended before the response did.
+
+    `stale` is whether it had served before, and ended before anything of this response came: the server has most
+    likely closed it for being idle.
+    """
+
+    default_code = "CONNECTION_LOST"
+    stale: bool = False
+
+
+class TimedOut(TransportError, TimeoutError):
+    """The connect, a read, a write or the whole call took longer than allowed."""
+
+    default_code = "TIMED_OUT"
+
+
+class ProtocolError(HestiaError):
+    """One of the two sides broke the protocol."""
+
+    default_code: ClassVar[str] = "PROTOCOL_ERROR"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(self.default_code, message)
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol: no HTTP, bad JSON, a wrong shape, a wrong order, too much of something."""
+
+    default_code = "REMOTE_PROTOCOL_ERROR"
+
+
+class StreamInterrupted(RemoteProtocolError):
+    """The stream ended before its `done` event.
+
+    `events_received` counts the events that were delivered, `last_event` is the last of them or `None`.
+    """
+
+    default_code = "STREAM_INTERRUPTED"
+
+    def __init__(self, message: str, *, events_received: int = 0, last_event: StreamEvent | None = None) -> None:
+        super().__init__(message)
+        self.events_received = events_received
+        self.last_event = last_event
+
+
+class LocalProtocolError(ProtocolError):
+    """The caller broke the protocol: used something closed, sent twice, read out of turn."""
+
+    default_code = "LOCAL_PROTOCOL_ERROR"

@@ -1,0 +1,241 @@
+"""A client's connections in one event loop, whichever it is: who gets which, and what ends with whom.
+
+`ConnectionPool` keeps the books; what an adapter adds is how its event loop waits, connects, and is reached from
+outside.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
+
+from attrs import field, frozen
+
+from hestiaos_proto._calls import Send
+from hestiaos_proto._client_messages import Response
+from hestiaos_proto._config import Config
+from hestiaos_proto._errors import ConnectFailed, LocalProtocolError, TimedOut
+from hestiaos_proto._pool import ConnectionPool, Lease
+from hestiaos_proto._transports import Transport, TransportConnection, check_transport
+
+__all__ = ["LoopConnection", "LoopPool", "NetworkOptions"]
+
+
+@frozen(eq=False)
+class NetworkOptions:
+    """How the server of a client is reached.
+
+    `ssl_context` is the `ssl.SSLContext` of an https:// server, else `None`; `uds` the path of a Unix socket to connect
+    to instead of the base URL's host. At most `max_connections` are open in an event loop; of those that are not in
+    use `max_keepalive_connections` are kept, for `keepalive_expiry` seconds, as servers mostly close theirs later than
+    that. With a `transport` nothing is connected to.
+
+    Raises `TypeError` and `ValueError` for what is wrong.
+    """
+
+    config: Config
+    ssl_context: Any = field(repr=False)
+    uds: str | None
+    max_connections: int
+    transport: Transport | None
+    max_keepalive_connections: int = 20
+    keepalive_expiry: float = 5.0
+
+    def __attrs_post_init__(self) -> None:
+        check_transport(self.transport)
+        if not isinstance(self.uds, (str, type(None))):
+            raise TypeError(f"uds must be a str or None, not {type(self.uds).__name__}")
+        if self.uds is not None and self.transport is not None:
+            raise ValueError("uds and transport exclude each other: each says where requests go")
+        if not isinstance(self.max_connections, int):
+            raise TypeError(f"max_connections must be an int, not {type(self.max_connections).__name__}")
+        if self.max_connections < 1:
+            raise ValueError(f"max_connections must be 1 or more, not {self.max_connections}")
+
+
+class LoopConnection(Hashable, Protocol):
+    """A connection of an event loop, over which one exchange goes after another."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can serve another exchange: it was not kept for too long, and the server has not closed it."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more of the response will arrive."""
+        ...
+
+    def keep(self) -> bool:
+        """End the exchange. Whether the connection can be kept for another."""
+        ...
+
+    async def exchange(self, send: Send, /) -> Response:
+        """Send a request and wait for its response: the whole of it, of an event stream its head."""
+        ...
+
+    async def receive(self, timeout: float, /) -> None:  # noqa: ASYNC109  # it is the adapter that times
+        """Hand the response's stream what arrives next, or what happened instead, within `timeout` seconds."""
+        ...
+
+    def close(self) -> None:
+        """End the connection at once, without a word to the server; who waits for it is told.
+
+        A second time does nothing. Where the event loop has ended, or in a forked process, the descriptor is closed
+        and nothing else.
+        """
+        ...
+
+
+class LoopPool(ABC):
+    """The connections of one event loop. Whatever does not wait may be called from any thread."""
+
+    def __init__(self, network: NetworkOptions) -> None:
+        self.network = network
+        self._pool: ConnectionPool[LoopConnection] = ConnectionPool(
+            network.max_connections, network.max_keepalive_connections, usable=lambda connection: connection.usable
+        )
+        self._cancels: set[Callable[[], object]] = set()
+        """What ends each attempt to connect."""
+
+    async def acquire(self, send: Send) -> tuple[Lease[LoopConnection], LoopConnection]:
+        """A connection and its lease, to be released in the end.
+
+        Raises `ConnectFailed`, `TimedOut`, and `LocalProtocolError` where the client is closed meanwhile.
+        """
+        turn = self._event()
+        lease: Lease[LoopConnection] = Lease(turn.set)
+        self._pool.enqueue(lease)
+        try:
+            if not self._pool.admits(lease):
+                await self._wait_for(turn, send)
+            self._check_open()
+            connection = self._pool.acquire(lease)
+            if connection is None:
+                self._close_surplus()
+                connection = await self._open(send)
+                self._pool.opened(lease, connection)
+                self._check_open()
+        except BaseException:  # a cancellation too; it is raised again
+            self.release(lease)
+            raise
+        return lease, connection
+
+    def release(self, lease: Lease[LoopConnection]) -> None:
+        """Give a connection back; one that was left in the middle of a response is ended. It never waits."""
+        if self.is_current():
+            self._release(lease)
+        else:
+            self.release_soon(lease)
+
+    def release_soon(self, lease: Lease[LoopConnection]) -> None:
+        """Give a connection back as soon as the event loop runs; where it has ended, end it."""
+        if not self.call_soon(self._release, lease):
+            self._discard(lease)
+
+    def close(self) -> None:
+        """End every connection and what waits for one: now, or from outside of the event loop as soon as it runs."""
+        if self.is_current():
+            self._close()
+        elif not self.call_soon(self._close):
+            for connection in self._pool.close():
+                connection.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing runs in the event loop any more."""
+        return not self.call_soon(_nothing)
+
+    def _release(self, lease: Lease[LoopConnection]) -> None:
+        if lease.connection is not None and lease.connection.keep():
+            self._pool.release(lease)
+        else:
+            self._discard(lease)
+        self._close_surplus()
+
+    def _discard(self, lease: Lease[LoopConnection]) -> None:
+        connection = lease.connection
+        self._pool.discard(lease)
+        if connection is not None:
+            connection.close()
+
+    def _close(self) -> None:
+        for connection in self._pool.close():
+            connection.close()
+        for cancel in list(self._cancels):
+            cancel()
+
+    def _close_surplus(self) -> None:
+        for connection in self._pool.surplus():
+            connection.close()
+
+    def _check_open(self) -> None:
+        if self._pool.closed:
+            raise LocalProtocolError("the client was closed while this waited for a connection")
+
+    async def _wait_for(self, turn: Any, send: Send) -> None:
+        if not await self._wait(turn, send.deadline.bound(send.timeout)):
+            raise _unsent(send, f"every connection to {send.request.origin} stayed in use for too long")
+
+    async def _open(self, send: Send) -> LoopConnection:
+        if self.network.transport is not None:
+            return TransportConnection(self.network.transport, self._checkpoint)
+        origin = send.request.origin
+        try:
+            connection = await self._connect(send, send.deadline.bound(send.timeout))
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # a host that is not a name; a thread that cannot be started
+            raise ConnectFailed(f"cannot connect to {origin}: {self._reason(error)}") from error
+        if connection is None:
+            self._check_open()
+            raise _unsent(send, f"connecting to {origin} took too long")
+        return connection
+
+    @abstractmethod
+    def is_current(self) -> bool:
+        """Whether the event loop runs here and now."""
+
+    @abstractmethod
+    def call_soon(self, function: Callable[..., object], /, *args: object) -> bool:
+        """Have `function` called in the event loop, from any thread.
+
+        False where nothing runs there any more: it has ended, or is that of the process from which this was forked.
+        """
+
+    @abstractmethod
+    def _event(self) -> Any:
+        """An event of this loop, which has a method `set`."""
+
+    @abstractmethod
+    async def _wait(self, event: Any, seconds: float) -> bool:
+        """Wait for an event, at most so long. Whether it was set."""
+
+    @abstractmethod
+    async def _checkpoint(self) -> None:
+        """Let other tasks have their turn."""
+
+    @abstractmethod
+    async def _connect(self, send: Send, seconds: float) -> LoopConnection | None:
+        """A new connection, TLS included; `None` where it takes longer, or is cancelled by `_cancels`.
+
+        Raises `OSError`, `ValueError` and `RuntimeError` for what `_reason` can tell the reason of.
+        """
+
+    @staticmethod
+    def _reason(error: BaseException) -> str:
+        """What is told of an error of `_connect`."""
+        return str(error) or type(error).__name__
+
+
+def _nothing() -> None:
+    pass
+
+
+def _unsent(send: Send, told: str) -> TimedOut:
+    error = send.deadline.timeout_error(told)
+    error.request_sent = False
+    return error

@@ -1,0 +1,99 @@
+"""Which proxy of the environment requests go through; the variables mean what they mean to curl and httpx."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from attrs import field, frozen
+
+from hestiaos_proto._config import Config
+
+__all__ = ["Proxy", "environment_proxy"]
+
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+
+
+@frozen
+class Proxy:
+    """A proxy. `variable` is what names it, `auth` its user and password."""
+
+    variable: str
+    scheme: str
+    host: str
+    port: int
+    auth: tuple[bytes, bytes] | None = field(default=None, repr=False)
+
+    @property
+    def origin(self) -> str:
+        """The proxy without its credentials, as an error names it."""
+        return f"{self.scheme}://{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def socks(self) -> bool:
+        """Whether it speaks SOCKS."""
+        return self.scheme.startswith("socks")
+
+
+def environment_proxy(environ: Mapping[str, str], proxies: Mapping[str, str], config: Config) -> Proxy | None:
+    """The proxy for a client's base URL: of `HTTP_PROXY` or `HTTPS_PROXY`, else `ALL_PROXY`, unless `NO_PROXY` has it.
+
+    `proxies` is what `urllib.request.getproxies` makes of `environ`, and of the settings of macOS and Windows.
+
+    Raises `ValueError` that names the variable, and repeats nothing of what may be a password.
+    """
+    scheme = "https" if config.tls else "http"
+    kind = scheme if proxies.get(scheme) else "all"
+    url = proxies.get(kind)
+    if not url or _excepted(*config.address, proxies.get("no", "")):
+        return None
+    variable = next((name for name in (f"{kind}_proxy", f"{kind.upper()}_PROXY") if environ.get(name)), "the system")
+    return _parse(variable, url if "://" in url else f"http://{url}")
+
+
+def _parse(variable: str, url: str) -> Proxy:
+    wrong = f"the proxy of {variable} cannot be used: its"
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # which quotes the host, and what comes before it
+        raise ValueError(f"{wrong} URL has no host that can be connected to") from None
+    if parts.scheme not in _PORTS:
+        raise ValueError(f"{wrong} scheme must be one of {', '.join(_PORTS)}, not {parts.scheme!r}")
+    try:
+        port = _PORTS[parts.scheme] if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    if not port:
+        raise ValueError(f"{wrong} port is not a number from 1 to 65535")
+    if not parts.hostname or not parts.hostname.isprintable() or " " in parts.hostname:
+        raise ValueError(f"{wrong} URL has no host that can be connected to")
+    user, password = parts.username, parts.password or ""
+    auth = None if user is None else (unquote_to_bytes(user), unquote_to_bytes(password))
+    return Proxy(variable, parts.scheme, parts.hostname, port, auth)
+
+
+def _excepted(host: str, port: int, no_proxy: str) -> bool:
+    """Whether `NO_PROXY` lists the host, by name, domain, address or network; an entry that cannot be read does not."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        address = None
+    for each in no_proxy.split(","):
+        entry = each.strip().lower().partition("://")[2] or each.strip().lower()
+        if entry == "*" or entry in (host, f"{host}:{port}", _bracketed(host), f"{_bracketed(host)}:{port}"):
+            return True
+        domain = entry.lstrip("*").lstrip(".")
+        if address is None and domain and host.endswith(f".{domain}"):
+            return True
+        if address is not None and "/" in entry:
+            try:
+                if address in ip_network(entry, strict=False):
+                    return True
+            except ValueError:
+                continue
+    return False
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,272 @@
+"""The wire's table of operations, from which a client writes its requests and a server recognises them.
+
+One table serves both sides, so they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import methodcaller
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, unquote_to_bytes
+
+from attrs import Factory, field, frozen
+
+from hestiaos_proto import json
+from hestiaos_proto._body_schemas import BodySchema, FieldError, Param, build, params_of, parse
+from hestiaos_proto._client_messages import Response
+from hestiaos_proto._errors import InvalidInput, NotFound, RemoteProtocolError, StatusError
+from hestiaos_proto._models import (
+    AgentResult,
+    ChatResponse,
+    HealthResponse,
+    Model,
+    RunResponse,
+    SystemMetrics,
+    SystemStatus,
+    TraceResponse,
+)
+from hestiaos_proto._stream import RunStream
+
+__all__ = ["ROUTES", "Route", "resolve"]
+
+T = TypeVar("T")
+
+
+@frozen(eq=False)
+class Route(Generic[T]):
+    """One row of the table.
+
+    `idempotent` (RFC 9110, section 9.2.2) says that a repeat does no more than the first request did. `read` makes the
+    result of a successful response, and of a 404 where `absent` says that it is an answer; `write` makes the
+    response's JSON of a `result`. `streams` is whether the answer is an event stream. `params` are the arguments, those
+    of the path first, `secrets` the names of those that must not be shown.
+    """
+
+    operation: str
+    method: str
+    path: str
+    body: BodySchema | None = field(default=None, repr=False)
+    result: type = field(default=dict, kw_only=True, repr=False)
+    read: Callable[[Response], T] = field(kw_only=True, repr=False)
+    write: Callable[[Any], Any] = field(default=lambda result: result, kw_only=True, repr=False)
+    idempotent: bool = field(default=True, kw_only=True)
+    absent: bool = field(default=False, kw_only=True)
+    streams: bool = field(default=False, kw_only=True)
+
+    params: tuple[Param, ...] = field(init=False, repr=False, default=Factory(lambda self: _params(self), True))
+    secrets: tuple[str, ...] = field(
+        init=False, repr=False, default=Factory(lambda self: tuple(arg.name for arg in self.params if arg.secret), True)
+    )
+
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Raise `TypeError` for an argument of the wrong kind, `ValueError` for an empty one that may not be."""
+        for arg in self.params:
+            if (refusal := arg.refusal(arguments[arg.name])) is not None:
+                # The value itself is never quoted: it may be a secret.
+                raise (ValueError if arguments[arg.name] == "" else TypeError)(
+                    f"{self.operation}: {arg.name}: {refusal}"
+                )
+
+    def encode(self, arguments: Mapping[str, Any]) -> tuple[str, bytes]:
+        """The request's path and body. Raises `ValueError` that names the argument which cannot be sent."""
+        segments = [
+            _escape(segment[1:-1], arguments[segment[1:-1]]) if segment.startswith("{") else segment
+            for segment in self.path.split("/")
+        ]
+        if self.body is None:
+            return "/".join(segments), b""
+        try:
+            return "/".join(segments), json.dumps(build(self.body, arguments))
+        except ValueError as error:
+            raise ValueError(f"{self.operation}: {error}") from None
+
+    def match(self, segments: list[str]) -> dict[str, Any] | None:
+        """The path's arguments, `None` where the path is not this route's."""
+        own = self.path.split("/")
+        if len(own) != len(segments):
+            return None
+        arguments: dict[str, Any] = {}
+        for mine, theirs in zip(own, segments, strict=True):
+            if mine.startswith("{") and theirs:
+                arguments[mine[1:-1]] = theirs
+            elif mine != theirs:
+                return None
+        return arguments
+
+    def decode(self, body: bytes) -> dict[str, Any]:
+        """The body's arguments. Raises `InvalidInput` whose details name each field that is missing or wrong."""
+        if self.body is None:
+            return {}
+        try:
+            value = json.loads(body)
+        except ValueError as error:
+            raise _invalid(
+                [FieldError(loc=["body"], msg=f"the body is no JSON: {error}", type="json_invalid")]
+            ) from None
+        problems: list[FieldError] = []
+        arguments = dict(parse(self.body, value, ["body"], problems))
+        if problems:
+            raise _invalid(problems)
+        return arguments
+
+
+def _params(route: Route[Any]) -> tuple[Param, ...]:
+    in_path = (Param(part[1:-1], str, filled=True) for part in route.path.split("/") if part.startswith("{"))
+    return (*in_path, *params_of(route.body or {}))
+
+
+def resolve(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any]]:
+    """The operation that a request asks for, and its arguments.
+
+    Raises `NotFound` for a path that is none of the table's, `StatusError` 405 for a method that the path has not,
+    `InvalidInput` for arguments that do not fit.
+    """
+    # RFC 9112, section 3.2.2: a server takes the absolute form too.
+    path = target.partition("?")[0]
+    if not path.startswith("/"):
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    try:
+        segments = [unquote_to_bytes(segment).decode() for segment in path.split("/")]
+    except UnicodeDecodeError:
+        raise _invalid([FieldError(loc=["path"], msg="the path is not UTF-8", type="path_invalid")]) from None
+    found = [(route, arguments) for route in ROUTES.values() if (arguments := route.match(segments)) is not None]
+    if not found:
+        raise NotFound(f"there is no {path}")
+    for route, arguments in found:
+        if route.method == method:
+            return route.operation, arguments | route.decode(body)
+    allowed = sorted({route.method for route, _ in found})
+    raise StatusError(
+        f"{path} allows {', '.join(allowed)}, not {method}",
+        None,
+        {"allowed": allowed},
+        status_code=405,
+        code="METHOD_NOT_ALLOWED",
+    )
+
+
+def _invalid(problems: list[FieldError]) -> InvalidInput:
+    return InvalidInput(
+        "; ".join(f"{'.'.join(problem['loc'])}: {problem['msg']}" for problem in problems), None, problems
+    )
+
+
+def _escape(name: str, value: str) -> str:
+    """One path segment (RFC 3986, section 3.3), the dot segments included, which clients and proxies resolve."""
+    try:
+        escaped = quote(value, safe="")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name}: a lone surrogate at position {error.start} cannot be sent as UTF-8") from None
+    return escaped.replace(".", "%2E") if value in (".", "..") else escaped
+
+
+def _nothing(response: Response) -> None:
+    """The result where the body does not matter."""
+
+
+def _no_fields(result: object) -> dict[str, Any]:
+    return {}
+
+
+def _json(read: Callable[[Any], T], *, quoted: bool = True) -> Callable[[Response], T]:
+    """Read the body as JSON, then that. What is not JSON is `quoted` where it cannot be a secret."""
+
+    def read_response(response: Response) -> T:
+        if not response.body:
+            raise RemoteProtocolError(f"the response ({response.status}) has no body where JSON belongs")
+        try:
+            body = json.loads(response.body)
+        except ValueError as error:
+            told = response.describe(quoted=quoted)
+            raise RemoteProtocolError(
+                f"the response's body is not JSON ({error}): {told}; is it a HestiaOS server?"
+            ) from None
+        return read(body)
+
+    return read_response
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if type(body) is not dict:
+        raise RemoteProtocolError("the response's JSON is not an object")
+    return body
+
+
+def _secret(body: Any) -> str:
+    if not isinstance(value := _object(body).get("value"), str):
+        raise RemoteProtocolError("the response's field 'value' is not the string that belongs there")
+    return value
+
+
+def _object_or_none(response: Response) -> dict[str, Any] | None:
+    return None if response.status == 404 else _json(_object)(response)
+
+
+def _stream(response: Response) -> RunStream:
+    if response.stream is None:
+        told = response.describe()
+        if response.content_type.endswith("json"):
+            told += f" and {response.content_type} ({response.redactor.quote(response.body)})"
+        raise RemoteProtocolError(f"an event stream was asked for: {told}")
+    return response.stream
+
+
+_RUN: BodySchema = {
+    "input": Param("input", str),
+    "context": {
+        "session_id": Param("session_id", str, None),
+        "agent_id": Param("agent_id", str, None),
+        "mode_hint": Param("mode_hint", str, None),
+    },
+    "options": {"timeout_ms": Param("timeout_ms", int, 30_000), "stream": Param("stream", bool, False)},
+}
+_SET_SECRET: BodySchema = {
+    "credential_ref": Param("key", str, filled=True),
+    "secret": Param("value", str, secret=True),
+    "provider": Param("provider", str, "custom"),
+    "allowed_tools": ["*"],
+}
+_AGENT: BodySchema = {
+    "agent_id": Param("agent_id", str),
+    "task": Param("task", str),
+    "config": Param("config", dict, None),
+}
+_CHAT: BodySchema = {"message": Param("message", str), "session_id": Param("session_id", str, None)}
+_EXPLAIN: BodySchema = {"command_type": Param("command_type", str), "command_input": Param("command_input", dict)}
+
+_wire = methodcaller("to_wire")
+
+
+def _of(model: type[Model]) -> dict[str, Any]:
+    """What a row has whose result is a model."""
+    return {"result": model, "read": _json(model.from_wire), "write": _wire}
+
+
+_TABLE: tuple[Route[Any], ...] = (
+    Route("run", "POST", "/api/v1/run", _RUN, **_of(RunResponse), idempotent=False),
+    Route("run_stream", "POST", "/api/v1/run/stream", _RUN, read=_stream, idempotent=False, streams=True),
+    Route("health", "GET", "/api/v1/health", **_of(HealthResponse)),
+    Route("trace", "GET", "/api/v1/trace/{trace_id}", **_of(TraceResponse)),
+    Route("chat", "POST", "/api/chat", _CHAT, **_of(ChatResponse), idempotent=False),
+    Route("run_agent", "POST", "/api/agents/run", _AGENT, **_of(AgentResult), idempotent=False),
+    Route("system_status", "GET", "/api/system/status", **_of(SystemStatus)),
+    Route("system_config", "GET", "/api/system/config", read=_json(_object)),
+    Route("system_metrics", "GET", "/api/system/metrics", **_of(SystemMetrics)),
+    Route(
+        "get_secret",
+        "GET",
+        "/api/secrets/{key}",
+        result=str,
+        read=_json(_secret, quoted=False),
+        write=lambda value: {"value": value},
+    ),
+    Route("set_secret", "POST", "/api/secrets", _SET_SECRET, result=object, read=_nothing, write=_no_fields),
+    Route("delete_secret", "DELETE", "/api/secrets/{key}", result=object, read=_nothing, write=_no_fields),
+    Route("explain", "POST", "/api/governance/explain", _EXPLAIN, read=_json(_object)),
+    Route("governance_status", "GET", "/api/governance/stability", read=_json(_object)),
+    Route("governance_trace", "GET", "/api/governance/trace/{command_id}", read=_object_or_none, absent=True),
+)
+
+ROUTES: Mapping[str, Route[Any]] = {route.operation: route for route in _TABLE}
+"""The table, by operation."""

@@ -1,0 +1,142 @@
+"""The server's side of an exchange: a request becomes a `ServerRequest`, a result an `EncodedResponse`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil, isfinite
+from typing import Any
+
+from attrs import field, frozen
+
+from hestiaos_proto import json
+from hestiaos_proto._error_bodies import error_to_wire
+from hestiaos_proto._errors import LocalProtocolError, NotFound, RemoteProtocolError, ServerError, StatusError
+from hestiaos_proto._events import StreamEvent
+from hestiaos_proto._routes import ROUTES, resolve
+from hestiaos_proto._version import __version__
+
+__all__ = [
+    "STREAM_HEADERS",
+    "EncodedResponse",
+    "ServerRequest",
+    "as_status_error",
+    "encode_response",
+    "encode_stream_event",
+    "error_events",
+    "parse_request",
+]
+
+_SERVER = ("Server", f"hestiaos/{__version__}")
+
+STREAM_HEADERS = (
+    _SERVER,
+    ("Content-Type", "text/event-stream"),
+    ("Cache-Control", "no-store"),
+    ("X-Accel-Buffering", "no"),  # a reverse proxy in front is to pass each event on as it comes
+)
+"""The headers in front of an event stream."""
+
+
+@frozen
+class ServerRequest:
+    """One request, recognised: `operation` with its `arguments`, named as the functions of `operations` name them.
+
+    `refusal` is the exception to answer with where the request is none of the wire's operations, or its arguments do
+    not fit; `operation` is then `""`. The names of `headers` are in lower case.
+    """
+
+    operation: str
+    arguments: Mapping[str, Any] = field(repr=False)  # one may be a secret
+    headers: Mapping[str, str] = field(repr=False)  # one is the key
+    refusal: StatusError | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The API key, which comes as a bearer token (RFC 6750, section 2.1); `None` where there is none."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """What makes a repeat of the same call recognisable; `None` where there is none."""
+        return self.headers.get("idempotency-key") or None
+
+
+@frozen
+class EncodedResponse:
+    """A whole response."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+
+
+def parse_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServerRequest:
+    """The call that a whole request makes."""
+    try:
+        operation, arguments = resolve(method, target, body)
+    except StatusError as refusal:
+        return ServerRequest("", {}, headers, refusal)
+    return ServerRequest(operation, arguments, headers)
+
+
+def encode_response(operation: str, result: object) -> EncodedResponse:
+    """The response that says `result`, which is what the operation gives or an exception.
+
+    An exception that is no `StatusError` is answered as a `ServerError` that tells nothing of it. Raises
+    `LocalProtocolError` for what is no result of the operation.
+    """
+    if isinstance(result, BaseException):
+        return _refuse(as_status_error(result))
+    route = ROUTES[operation]
+    if result is None and route.absent:  # on the wire that there is none is a 404
+        return _refuse(NotFound())
+    if not isinstance(result, route.result):
+        raise LocalProtocolError(
+            f"{operation} is answered with a {route.result.__name__}, not with a {type(result).__name__}"
+        )
+    body = json.dumps(route.write(result))
+    return EncodedResponse(
+        200, (_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body
+    )
+
+
+def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
+    """What a client is told of an exception; `status` is for a request that broke the protocol."""
+    if isinstance(error, StatusError) and 400 <= error.status_code < 600:
+        return error
+    if isinstance(error, RemoteProtocolError):  # here the remote side is the client
+        return StatusError(error.message, status_code=status, code="BAD_REQUEST")
+    return ServerError("the server failed", getattr(error, "trace_id", None), code="INTERNAL_ERROR")
+
+
+def encode_stream_event(event: StreamEvent) -> bytes:
+    """An event of a run's stream for the wire."""
+    # What `encode_event` gives, without its search for line ends: compact JSON has none, in strings they are escaped.
+    return b"data: " + json.dumps(event.to_wire()) + b"\n\n"
+
+
+def error_events(error: BaseException, last: StreamEvent | None) -> list[StreamEvent]:
+    """How a stream that has begun says that it failed: an `error` event, where the order allows one, then `done`.
+
+    `last` is the stream's last event; before the first, when only heartbeats went out, `start` has to come too.
+    """
+    trace_id, timestamp = (last.trace_id, last.timestamp) if last is not None else ("", "")
+    done = StreamEvent("done", {}, trace_id, timestamp)
+    if last is not None and last.type in ("final", "error"):
+        return [done]
+    failed = StreamEvent("error", error_to_wire(as_status_error(error)), trace_id, timestamp)
+    return [StreamEvent("start"), failed, done] if last is None else [failed, done]
+
+
+def _refuse(error: StatusError) -> EncodedResponse:
+    body = json.dumps(error_to_wire(error))
+    headers = [_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    if error.status_code == 401:  # RFC 9110, section 11.6.1
+        headers.append(("WWW-Authenticate", "Bearer"))
+    if error.status_code == 405:  # RFC 9110, section 15.5.6
+        allowed = error.details.get("allowed", []) if isinstance(error.details, dict) else []
+        headers.append(("Allow", ", ".join(allowed)))
+    if error.retry_after is not None and isfinite(error.retry_after):  # RFC 9110, section 10.2.3: whole seconds
+        headers.append(("Retry-After", str(ceil(error.retry_after))))
+    return EncodedResponse(error.status_code, tuple(headers), body)

@@ -1,7 +1,0 @@
-"""HTTP/1.1 over h11, bytes in and bytes out."""
-
-from hestiaos_proto.connection.chunks import ChunkJoiner
-from hestiaos_proto.connection.client import ClientConnection, ConnectionState
-from hestiaos_proto.connection.server import Control, ServerConnection
-
-__all__ = ["ChunkJoiner", "ClientConnection", "ConnectionState", "Control", "ServerConnection"]

@@ -1,0 +1,33 @@
+"""What is public: the names in a package's `__all__`, and nothing else. The import contracts hold the rest."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+PACKAGES = [
+    "hestiaos",
+    "hestiaos_asyncio",
+    "hestiaos_cli",
+    "hestiaos_httpx",
+    "hestiaos_local",
+    "hestiaos_proto",
+    "hestiaos_trio",
+]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_shows_its_public_names(name: str) -> None:
+    package = import_module(name)
+    assert dir(package) == sorted(package.__all__)
+    assert len(set(package.__all__)) == len(package.__all__)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_public_name_is_there(name: str) -> None:
+    package = import_module(name)
+    for each in package.__all__:
+        assert getattr(package, each) is getattr(package, each)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = package.nothing
