@@ -16,3 +16,7 @@ def test_every_public_name_is_there(name: str) -> None:
 def test_any_other_name_is_not_there(name: str) -> None:
     with pytest.raises(AttributeError, match=f"^module 'hestiaos_proto' has no attribute '{name}'$"):
         getattr(hestiaos_proto, name)
+
+
+def test_dir_shows_what_is_public_before_it_is_loaded() -> None:
+    assert dir(hestiaos_proto) == sorted(hestiaos_proto.__all__)
