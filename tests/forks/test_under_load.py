@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
@@ -15,16 +14,15 @@ from typing import Any
 
 import anyio
 import pytest
-import trustme
 
 from hestiaos import AsyncClient, Client, LocalProtocolError
 from tests.support import forking
 from tests.support.bindings import ASYNC, params
 from tests.support.forking import Child, Load
 from tests.support.http_library import http
-from tests.support.peer import Peer, good_answer
+from tests.support.peer import Peer
+from tests.support.peer_process import PeerProcess, answer
 from tests.support.sessions import Session
-from tests.support.steps import Request, Script, pause
 
 few_and_many = pytest.mark.parametrize(
     "forks", [8, pytest.param(30, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
@@ -33,12 +31,7 @@ few_and_many = pytest.mark.parametrize(
 pytestmark = forking.pytestmark
 
 
-def answer(request: Request) -> Script:
-    """A good answer after a moment, in which the client waits."""
-    return [pause(0.002), *good_answer(request)]
-
-
-def check_connections(peer: Peer) -> None:
+def check_connections(peer: Peer | PeerProcess) -> None:
     """No connection has carried both a request of the parent's and one of a child's, or of two children."""
     owners: dict[int, set[bytes]] = {}
     for request in peer.requests:
@@ -67,7 +60,7 @@ def call_and_read(client: Client, text: str) -> None:
     read(client, text)
 
 
-def fork_under_load(peer: Peer, load: Load, work: Callable[[str], object], forks: int) -> None:
+def fork_under_load(peer: Peer | PeerProcess, load: Load, work: Callable[[str], object], forks: int) -> None:
     """Fork again and again, each child to do `work`, which is given its name."""
     with load:
         load.wait_until_warm()  # a fork in the middle of an import leaves the child with the import's lock
@@ -80,12 +73,7 @@ def fork_under_load(peer: Peer, load: Load, work: Callable[[str], object], forks
 @few_and_many
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_one_client(tls: bool, forks: int) -> None:
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    with Peer(answer=answer, tls=server if tls else None) as peer, Client(peer.url, verify=trusting) as client:
+    with PeerProcess(tls=tls) as peer, Client(peer.url, verify=peer.trusting) as client:
         works = [lambda _, work=work: work(client, "parent") for work in (call, read, leave)]
         fork_under_load(peer, Load(*works), partial(call_and_read, client), forks)
 
