@@ -10,6 +10,7 @@ import os
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import get_ident
 from time import monotonic, sleep
 from typing import TypeVar
@@ -21,38 +22,34 @@ T = TypeVar("T")
 # A child that is forked while a thread is inside OpenSSL waits for that thread's locks for ever. So a fork waits until
 # none is inside, for a second at most, and none enters meanwhile.
 _inside: dict[int, None] = {}  # by thread
-_forks: list[None] = []  # one that is about to happen
+_forks: list[None] = []  # that are about to happen
 _LONGEST = 1.0  # seconds
 
 
 @contextmanager
 def _openssl() -> Iterator[None]:
     thread = get_ident()
-    _inside[thread] = None
-    while _forks:
-        _inside.pop(thread, None)
-        sleep(0.0001)
-        _inside[thread] = None
     try:
+        _inside[thread] = None
+        while _forks:
+            _inside.pop(thread, None)
+            sleep(0.0001)
+            _inside[thread] = None
         yield
     finally:
         _inside.pop(thread, None)
 
 
-def _before_fork() -> None:
-    _forks.append(None)
+def _wait_until_outside() -> None:
     until = monotonic() + _LONGEST
     while _inside and monotonic() < until:
         sleep(0.0001)
 
 
-def _in_child() -> None:
-    _forks.clear()
-    _inside.clear()
-
-
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(before=_before_fork, after_in_parent=_forks.clear, after_in_child=_in_child)
+    # The last `before` is called first. What is written in C cannot be interrupted, and threads may fork at once.
+    os.register_at_fork(before=_wait_until_outside, after_in_child=_inside.clear)
+    os.register_at_fork(before=partial(_forks.append, None), after_in_parent=_forks.pop, after_in_child=_forks.clear)
 
 
 class TLS:
