@@ -24,6 +24,7 @@ _COUNTS = (1, 10, 100, 500, 2000)
 _BARE_COUNTS = _COUNTS[:-1]  # httpx looks at every connection for each that opens or closes: 2,000 take minutes
 _EVENTS = 400_000  # 200 a stream, where there are 2,000
 _KIB = 1024
+_MOST_MEMORY = 1.2
 
 
 def run(plan: Plan) -> Result:
@@ -95,4 +96,6 @@ def _memory_row(contestant: Contestant, memory: dict[str, float]) -> Row:
     ours, theirs = memory[contestant.name], memory.get(_BARE.name)
     figures = f"{ours / _KIB:.1f} KiB" + (f" : {theirs / _KIB:.1f} KiB" if theirs else "")
     reached = f"{ours / theirs:.2f} × as much" if theirs else ""
-    return Row(f"memory of an open stream, {contestant.name}", _BARE.name, "", reached, figures)
+    goal = f"at most {_MOST_MEMORY:g} × as much" if contestant is _OURS["asyncio"] else ""
+    met = ours / theirs <= _MOST_MEMORY if goal and theirs else None
+    return Row(f"memory of an open stream, {contestant.name}", _BARE.name, goal, reached, figures, met)

@@ -1,7 +1,8 @@
 """The server that feeds the clients, in a process of its own: it plays what it has recorded, and thinks nothing.
 
 A request says in its own text how many events it wants (`10000 events`), each of which goes out as one HTTP chunk.
-Where it says `10000 held events`, all behind the first wait until somebody asks for `/release`.
+Where it says `10000 held events`, all after the first wait until somebody asks for `/release`; where it says `1000 slow
+events`, each is sent by itself, as models send them, and has been read before the next is sent.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from benchmarks.limits import allow_many_files
 from benchmarks.recording import RUN_RESPONSE, frames
 
 _STREAM = re.compile(rb'"stream": ?true')
-_WANTED = re.compile(rb"(\d+) (held )?events")
+_WANTED = re.compile(rb"(\d+) (held |slow )?events")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _HEAD = b"HTTP/1.1 200 OK\r\ndate: Sat, 22 Nov 2025 10:40:00 GMT\r\nserver: replay\r\ncontent-type: "
 _PIECE = 256 * 1024
+_PAUSE = 0.001  # seconds between two slow events; a client takes a tenth of that for one
 
 
 @contextmanager
@@ -45,11 +47,12 @@ def release(url: str) -> None:
 
 
 @cache
-def stream_response(events: int, shape: str) -> tuple[bytes, bytes]:
-    """The response of a stream: up to its first event, and the rest."""
+def stream_response(events: int, shape: str) -> tuple[bytes, list[bytes], bytes]:
+    """The response of a stream: up to its first event, the chunks of the others, and all that in one piece."""
     head = _HEAD + b"text/event-stream\r\ncache-control: no-store\r\ntransfer-encoding: chunked\r\n\r\n"
     first, *rest = [b"%x\r\n%b\r\n" % (len(frame), frame) for frame in frames(events, shape)]
-    return head + first, b"".join(rest) + b"0\r\n\r\n"
+    rest.append(b"0\r\n\r\n")
+    return head + first, rest, b"".join(rest)
 
 
 @cache
@@ -82,10 +85,15 @@ class _Server:
         wanted = _WANTED.search(body)
         assert wanted is not None, "a stream's request says how many events it wants"
         shape = "anthropic" if b"/messages" in target else "openai" if b"/completions" in target else "hestiaos"
-        first, rest = stream_response(int(wanted[1]), shape)
+        first, chunks, rest = stream_response(int(wanted[1]), shape)
         writer.write(first)
-        if wanted[2]:
+        if wanted[2] == b"held ":
             await self._released.wait()
+        if wanted[2] == b"slow ":
+            for chunk in chunks:
+                await asyncio.sleep(_PAUSE)
+                writer.write(chunk)
+            return
         for start in range(0, len(rest), _PIECE):
             writer.write(rest[start : start + _PIECE])
             await writer.drain()

@@ -24,10 +24,13 @@ _MOST_TO_BUILD = 1e-3
 _MOST_TO_IMPORT = 5e-3
 
 _BARE, _OURS = "bare Python", "import hestiaos"
+_CLIENT = "from hestiaos import AsyncClient"
+_CLIENT_WITHOUT_TRIO = f"{_CLIENT}, trio not installed"
 _PROCESSES = {
     _BARE: ["-c", "pass"],
     _OURS: ["-c", "import hestiaos"],
-    "from hestiaos import AsyncClient": ["-c", "from hestiaos import AsyncClient"],
+    _CLIENT: ["-c", "from hestiaos import AsyncClient"],
+    _CLIENT_WITHOUT_TRIO: ["-c", "import sys; sys.modules['trio'] = None; from hestiaos import AsyncClient"],
     "import httpx": ["-c", "import httpx"],
     "hestiaos --help": ["-c", "from hestiaos_cli import main; main()", "--help"],
     "a hello-world of Click, --help": ["-c", "from benchmarks.peers.click_hello import main; main()", "--help"],
@@ -45,7 +48,8 @@ def run(plan: Plan) -> Result:
     rows = [_absolute("building a client", built, _BUILD[0].name, _MOST_TO_BUILD)]
     rows += compare("building a client", _BUILD[0].name, built, [])
     rows += [_import_row(costs)]
-    rows += _one("from hestiaos import AsyncClient", costs, Goal("import httpx", cost=1.1))
+    for ours in (_CLIENT, _CLIENT_WITHOUT_TRIO):
+        rows += _one(ours, costs, Goal("import httpx", cost=1.25))
     rows += _one("hestiaos --help", costs, Goal("a hello-world of Click, --help", cost=1.3))
     return Result(rows)
 

@@ -1,6 +1,6 @@
 """A stream through a client, over a socket: CPU time of the client's process for each event.
 
-Each event is one HTTP chunk, played as fast as it is read.
+Each event is one HTTP chunk, played as fast as it is read, or slowly, so that each is read by itself.
 """
 
 from __future__ import annotations
@@ -37,20 +37,27 @@ _TRIO = [
     _PUBLISHED,
 ]
 
+_SLOW = "a stream, one event a read, through"
+
 
 def run(plan: Plan) -> Result:
-    """One race for each of our clients."""
-    events = plan.size(10_000)
+    """One race for each of our clients, and one more for those over httpx."""
+    events, slow = plan.size(10_000), plan.size(1000)
     with replay_server() as url:
         sync, asynchronous, on_asyncio, on_trio = (
             race(field, plan, units=events, url=url, events=events) for field in (_SYNC, _ASYNC, _ASYNCIO, _TRIO)
+        )
+        slow_sync, slow_async = (
+            race(field[:3], plan, units=slow, url=url, events=slow, pace="slow ") for field in (_SYNC, _ASYNC)
         )
     if plan.quick:
         return Result()
     return Result(
         [
-            *compare("a stream through `Client`", _SYNC[0].name, sync, [Goal(_SYNC[1].name, cost=1.15)]),
-            *compare("a stream through `AsyncClient`", _ASYNC[0].name, asynchronous, [Goal(_ASYNC[1].name, cost=1.15)]),
+            *compare("a stream through `Client`", _SYNC[0].name, sync, [Goal(_SYNC[1].name, cost=0.4)]),
+            *compare(f"{_SLOW} `Client`", _SYNC[0].name, slow_sync, [Goal(_SYNC[1].name, cost=1.25)]),
+            *compare("a stream through `AsyncClient`", _ASYNC[0].name, asynchronous, [Goal(_ASYNC[1].name, cost=0.4)]),
+            *compare(f"{_SLOW} `AsyncClient`", _ASYNC[0].name, slow_async, [Goal(_ASYNC[1].name, cost=1.1)]),
             *compare(
                 "a stream through `AsyncioClient`", _ASYNCIO[0].name, on_asyncio, [Goal(_ASYNCIO[1].name, cost=0.5)]
             ),

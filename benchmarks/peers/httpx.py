@@ -15,9 +15,9 @@ _RUN, _STREAM = "/api/v1/run", "/api/v1/run/stream"
 
 
 @contextmanager
-def stream(url: str, events: int) -> Iterator[Callable[[], int]]:
+def stream(url: str, events: int, pace: str = "") -> Iterator[Callable[[], int]]:
     """Read a stream's bytes."""
-    wanted = run_request(f"{events} events", stream=True)
+    wanted = run_request(f"{events} {pace}events", stream=True)
     with httpx.Client(base_url=url) as client:
 
         def work() -> int:
@@ -32,9 +32,9 @@ def stream(url: str, events: int) -> Iterator[Callable[[], int]]:
 
 
 @asynccontextmanager
-async def async_stream(url: str, events: int) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+async def async_stream(url: str, events: int, pace: str = "") -> AsyncIterator[Callable[[], Awaitable[int]]]:
     """Read a stream's bytes."""
-    wanted = run_request(f"{events} events", stream=True)
+    wanted = run_request(f"{events} {pace}events", stream=True)
     async with httpx.AsyncClient(base_url=url) as client:
 
         async def work() -> int:

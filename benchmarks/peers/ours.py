@@ -43,13 +43,13 @@ def decode(events: int, piece: int) -> Iterator[Callable[[], int]]:
 
 
 @contextmanager
-def stream(url: str, events: int) -> Iterator[Callable[[], int]]:
+def stream(url: str, events: int, pace: str = "") -> Iterator[Callable[[], int]]:
     """`Client.run_stream`."""
     with Client(url) as client:
 
         def work() -> int:
             count = 0
-            for _ in client.run_stream(f"{events} events"):
+            for _ in client.run_stream(f"{events} {pace}events"):
                 count += 1
             return count
 
@@ -58,11 +58,11 @@ def stream(url: str, events: int) -> Iterator[Callable[[], int]]:
 
 
 @asynccontextmanager
-async def async_stream(url: str, events: int) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+async def async_stream(url: str, events: int, pace: str = "") -> AsyncIterator[Callable[[], Awaitable[int]]]:
     """`AsyncClient.run_stream`."""
     async with AsyncClient(url) as client:
         await client.run_async("warm up")
-        yield lambda: _read(client, events)
+        yield lambda: _read(client, events, pace)
 
 
 @asynccontextmanager
@@ -222,8 +222,8 @@ async def _open(
     return work
 
 
-async def _read(client: AsyncClient | AsyncioClient | TrioClient, events: int) -> int:
-    return await _count(client.run_stream(f"{events} events"))
+async def _read(client: AsyncClient | AsyncioClient | TrioClient, events: int, pace: str = "") -> int:
+    return await _count(client.run_stream(f"{events} {pace}events"))
 
 
 async def _count(stream: AsyncEventStream | AsyncioEventStream | TrioEventStream) -> int:
