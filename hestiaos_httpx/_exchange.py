@@ -15,7 +15,7 @@ from weakref import ref
 
 from hestiaos_httpx._errors import translate
 from hestiaos_httpx._pool import EXCHANGE, Connection
-from hestiaos_httpx._scopes import Steps, shut_down
+from hestiaos_httpx._scopes import Scope, Steps, shut_down
 from hestiaos_proto import ConnectionLost, HestiaError, Lease, LocalProtocolError, Response, Send
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Exchange:
 
     def __init__(self, http: Http, send: Send, event: threading.Event | None = None) -> None:
         self.http = http
-        self.scope = http.scope(send, http, event)
+        self.scope: Scope = http.scope(send, http, event)
         self.lease: Lease[Connection] | None = None
         self._send = send
         self._raw: Any = None  # httpx's response

@@ -79,7 +79,7 @@ class Http:
         self.library = library
         self.client = client
         self.pool = pool
-        self.closed = False  # our client
+        self.closed: bool = False  # our client
         self.exchanges: dict[int, weakref.ref[Exchange]] = {}
         self._loop = None if loop is None else weakref.ref(loop, lambda _: self.abandon())
         self._process = os.getpid()

@@ -30,7 +30,7 @@ class HttpClients:
     def __init__(self, route: Route | None, *, transport: object, http_client: object, asynchronous: bool) -> None:
         if transport is not None and http_client is not None:
             raise TypeError("give a transport or an http_client, not both")
-        self.closed = False
+        self.closed: bool = False
         self._route = route
         self._transport: Any = transport
         self._client: Any = http_client

@@ -46,7 +46,7 @@ class Library:
     def __init__(self, http: Any) -> None:
         self.http = http
         self.body: Any = type("Body", (_Body, http.AsyncByteStream), {})  # an asynchronous one that is there
-        self.forkless = (http.HTTPTransport, http.AsyncHTTPTransport)  # which do not survive a fork
+        self.forkless: tuple[Any, Any] = (http.HTTPTransport, http.AsyncHTTPTransport)  # which do not survive a fork
         # What it raises where no response comes; the last two for a text that is not a URL.
         self.errors: tuple[type[Exception], ...] = (http.HTTPError, http.InvalidURL, UnicodeError)
 

@@ -36,10 +36,10 @@ class Network:
     def __init__(self, core: Any, scope: Scope, handshakes: int, *, socks: bool) -> None:
         self.core = core
         self.scope = scope
-        self.begun = False
-        self.established = False
-        self.received = False
-        self.joiner = ChunkJoiner()
+        self.begun: bool = False
+        self.established: bool = False
+        self.received: bool = False
+        self.joiner: ChunkJoiner = ChunkJoiner()
         self.socket: socket.socket | None = None
         self.layers: list[TLS] = []  # that of an https proxy, and that of the server above it
         self._handshakes = handshakes

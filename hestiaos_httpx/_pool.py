@@ -30,10 +30,10 @@ class Connection:
     """httpcore's connection, and the network under it."""
 
     def __init__(self, route: Route, scope: Scope) -> None:
-        self.network = Network(BASE.core, scope, route.handshakes, socks=route.socks)
-        self.http = route.connection(self.network, asynchronous=scope.asynchronous)
+        self.network: Network = Network(BASE.core, scope, route.handshakes, socks=route.socks)
+        self.http: Any = route.connection(self.network, asynchronous=scope.asynchronous)
         self.served = False  # an exchange before this one
-        self.idle = False
+        self.idle: bool = False
 
     def is_usable(self) -> bool:
         """Whether another request can be sent: the last response was read whole, and nothing has come since."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from urllib.request import getproxies
 
 from hestiaos_httpx._library import BASE
-from hestiaos_proto import Config, default_tls_context, environment_proxy
+from hestiaos_proto import Config, Proxy, default_tls_context, environment_proxy
 
 __all__ = ["Limits", "Route"]
 
@@ -41,8 +41,8 @@ class Route:
     def __init__(self, config: Config, *, verify: ssl.SSLContext | bool, limits: Limits | None) -> None:
         own: Limits = BASE.http.Limits(max_connections=100, max_keepalive_connections=20) if limits is None else limits
         try:
-            self.max_connections = own.max_connections
-            self.max_keepalive = own.max_keepalive_connections
+            self.max_connections: int | None = own.max_connections
+            self.max_keepalive: int | None = own.max_keepalive_connections
             self._expiry = own.keepalive_expiry
             most = self.max_connections
             if most is not None and most < 1:
@@ -51,15 +51,15 @@ class Route:
             raise TypeError(f"limits must be like httpx.Limits, not {limits!r:.80}") from None
         if not isinstance(verify, (bool, ssl.SSLContext)):
             raise TypeError(f"verify must be a bool or an ssl.SSLContext, not {type(verify).__name__}")
-        self.proxy = environment_proxy(os.environ, getproxies(), config)
-        self.socks = self.proxy is not None and self.proxy.socks
+        self.proxy: Proxy | None = environment_proxy(os.environ, getproxies(), config)
+        self.socks: bool = self.proxy is not None and self.proxy.socks
         if self.proxy is not None and self.socks and find_spec("socksio") is None:
             raise ValueError(f"{self.proxy.variable} names a SOCKS proxy, which needs socksio: pip install socksio")
         self._origin = config.origin
         over_tls = self.proxy is not None and self.proxy.scheme == "https"
         # Not later: a forked child of a process with threads could wait for ever where the first context is made.
         self._context = _ssl_context(verify) if config.tls or over_tls else None
-        self.handshakes = config.tls + over_tls + self.socks
+        self.handshakes: int = config.tls + over_tls + self.socks
 
     @property
     def peer(self) -> str:

@@ -70,7 +70,7 @@ class Scope:
     asynchronous = False
 
     def __init__(self, send: Send, client: Any, event: threading.Event | None = None) -> None:
-        self.connect_timeout = send.timeout
+        self.connect_timeout: float = send.timeout
         self.read_timeout: float | None = None
         self._deadline = send.deadline
         self._client = client

@@ -81,12 +81,12 @@ class Response:
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
         if head_size > MAX_HEAD_SIZE:
             raise RemoteProtocolError(f"the response's headers are larger than {MAX_HEAD_SIZE} bytes")
-        self.complete = False
+        self.complete: bool = False
         self._refused = not 200 <= status < 300
-        self.stream = stream if status == 200 and self.content_type == "text/event-stream" else None
+        self.stream: RunStream | None = stream if status == 200 and self.content_type == "text/event-stream" else None
         self._max_size = max_body_size
-        self.deadline = deadline or Deadline.never()
-        self.redactor = redactor or Redactor()
+        self.deadline: Deadline = deadline or Deadline.never()
+        self.redactor: Redactor = redactor or Redactor()
         self._body = bytearray()
         coding = self.headers.get("content-encoding", "")
         self._content = ContentDecoder(self.redactor.text(coding) if coding else "")  # which an error of it quotes

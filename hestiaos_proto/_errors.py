@@ -111,7 +111,7 @@ class StatusError(HestiaError):
         retry_after: float | None = None,
         body: bytes = b"",
     ) -> None:
-        self.status_code = self.default_status if status_code is None else status_code
+        self.status_code: int = self.default_status if status_code is None else status_code
         told = self.default_message if message is None else message
         super().__init__(code or self.default_code or f"HTTP_{self.status_code}", told, trace_id)
         self.details = details
@@ -127,7 +127,7 @@ class GovernanceBlock(StatusError):
     """
 
     default_status = 403
-    default_code = "GOVERNANCE_BLOCK"
+    default_code: ClassVar[str] = "GOVERNANCE_BLOCK"
     default_message = "Request blocked by governance"
 
     def __init__(self, trace_id: str | None = None, **rest: Any) -> None:
@@ -145,7 +145,7 @@ class InvalidInput(StatusError):
     """The request does not fit the server's schema (422); `details` says where."""
 
     default_status = 422
-    default_code = "INVALID_INPUT"
+    default_code: ClassVar[str] = "INVALID_INPUT"
     default_message = "Invalid input"
 
 
@@ -153,7 +153,7 @@ class NotFound(StatusError):
     """There is no such resource (404)."""
 
     default_status = 404
-    default_code = "NOT_FOUND"
+    default_code: ClassVar[str] = "NOT_FOUND"
     default_message = "Resource not found"
 
 
@@ -161,7 +161,7 @@ class AuthenticationFailed(StatusError):
     """The API key is missing or wrong (401)."""
 
     default_status = 401
-    default_code = "AUTHENTICATION_FAILED"
+    default_code: ClassVar[str] = "AUTHENTICATION_FAILED"
     default_message = "The API key is missing or wrong"
 
 
@@ -173,7 +173,7 @@ class RateLimited(StatusError):
         return f"{super().__str__()}{wait}"
 
     default_status = 429
-    default_code = "RATE_LIMITED"
+    default_code: ClassVar[str] = "RATE_LIMITED"
     default_message = "Too many requests"
 
 
@@ -201,7 +201,7 @@ class TransportError(HestiaError):
 class ConnectFailed(TransportError, ConnectionError):
     """No connection could be made: refused, unknown name, or TLS that does not hold."""
 
-    default_code = "CONNECT_FAILED"
+    default_code: ClassVar[str] = "CONNECT_FAILED"
 
     def __init__(self, message: str) -> None:
         super().__init__(message, request_sent=False)
@@ -214,14 +214,14 @@ class ConnectionLost(TransportError, ConnectionError):
     likely closed it for being idle.
     """
 
-    default_code = "CONNECTION_LOST"
+    default_code: ClassVar[str] = "CONNECTION_LOST"
     stale: bool = False
 
 
 class TimedOut(TransportError, TimeoutError):
     """The connect, a read, a write or the whole call took longer than allowed."""
 
-    default_code = "TIMED_OUT"
+    default_code: ClassVar[str] = "TIMED_OUT"
 
 
 class ProtocolError(HestiaError):
@@ -236,7 +236,7 @@ class ProtocolError(HestiaError):
 class RemoteProtocolError(ProtocolError):
     """The peer broke the protocol: no HTTP, bad JSON, a wrong shape, a wrong order, too much of something."""
 
-    default_code = "REMOTE_PROTOCOL_ERROR"
+    default_code: ClassVar[str] = "REMOTE_PROTOCOL_ERROR"
 
 
 class StreamInterrupted(RemoteProtocolError):
@@ -245,7 +245,7 @@ class StreamInterrupted(RemoteProtocolError):
     `events_received` counts the events that were delivered, `last_event` is the last of them or `None`.
     """
 
-    default_code = "STREAM_INTERRUPTED"
+    default_code: ClassVar[str] = "STREAM_INTERRUPTED"
 
     def __init__(self, message: str, *, events_received: int = 0, last_event: StreamEvent | None = None) -> None:
         super().__init__(message)
@@ -256,4 +256,4 @@ class StreamInterrupted(RemoteProtocolError):
 class LocalProtocolError(ProtocolError):
     """The caller broke the protocol: used something closed, sent twice, read out of turn."""
 
-    default_code = "LOCAL_PROTOCOL_ERROR"
+    default_code: ClassVar[str] = "LOCAL_PROTOCOL_ERROR"

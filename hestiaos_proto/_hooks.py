@@ -109,7 +109,7 @@ class CallObserver:
     def __init__(
         self, operation: str, hooks: Iterable[Hooks], logger: Logger | None, clock: Callable[[], float]
     ) -> None:
-        self.call = CallInfo(operation)
+        self.call: CallInfo = CallInfo(operation)
         self._hooks = tuple(hooks)
         if logger is not None and logger.isEnabledFor(LOG_LEVEL):
             self._hooks += (_log_to(logger),)

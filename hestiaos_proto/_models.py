@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import NoneType
-from typing import Any, NamedTuple, Self, get_args, get_origin, get_type_hints, overload
+from typing import Any, ClassVar, NamedTuple, Self, get_args, get_origin, get_type_hints, overload
 
 import attrs
 from attrs import field, frozen
@@ -179,15 +179,15 @@ class SystemMetrics(Model):
 
     metrics: Mapping[str, Any]
 
-    cpu_percent = _Metric()
-    memory_percent = _Metric()
-    active_sessions = _Metric()
-    requests_total = _Metric()
-    avg_latency_ms = _Metric()
-    gpu_percent = _Metric()
-    vram_percent = _Metric()
-    vram_used_bytes = _Metric()
-    vram_total_bytes = _Metric()
+    cpu_percent: ClassVar[_Metric] = _Metric()
+    memory_percent: ClassVar[_Metric] = _Metric()
+    active_sessions: ClassVar[_Metric] = _Metric()
+    requests_total: ClassVar[_Metric] = _Metric()
+    avg_latency_ms: ClassVar[_Metric] = _Metric()
+    gpu_percent: ClassVar[_Metric] = _Metric()
+    vram_percent: ClassVar[_Metric] = _Metric()
+    vram_used_bytes: ClassVar[_Metric] = _Metric()
+    vram_total_bytes: ClassVar[_Metric] = _Metric()
 
     @classmethod
     def from_wire(cls, body: Any) -> Self:

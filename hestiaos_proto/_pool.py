@@ -59,7 +59,7 @@ class ConnectionPool(Generic[C]):
     """
 
     def __init__(self, max_connections: int | None, max_keepalive: int | None, *, usable: Callable[[C], bool]) -> None:
-        self.closed = False
+        self.closed: bool = False
         self._max_connections = max_connections
         self._max_keepalive = max_keepalive
         self._usable = usable

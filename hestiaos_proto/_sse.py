@@ -49,7 +49,7 @@ class SSEDecoder:
         self._lines = LineDecoder(max_event_size)
         self._max_size = max_event_size
         self._error: RemoteProtocolError | None = None
-        self.last_event_id = ""
+        self.last_event_id: str = ""
         self.reconnection_time: int | None = None
         self._next_id = ""
         self._begin_block()
