@@ -52,7 +52,7 @@ async def main(url: str) -> None:
     async for event in hestia.exchange(transport, operations.run_stream("create a report")):
         print(event.type, event.data)
     assert [event async for event in hestia.exchange(transport, operations.health())] == []
-    print(hestia.connection.result.status)
+    print(hestia.connection.result(operations.health()).status)
     transport.close()
 
 

@@ -53,7 +53,7 @@ def main(base_url: str) -> None:
                     selector.modify(key.fileobj, wanted, key.data)
                 else:
                     selector.unregister(key.fileobj).data.sock.close()
-                    print(key.data.name, key.data.connection.result.status)
+                    print(key.data.name, key.data.connection.result(operations.health()).status)
 
 
 main(sys.argv[1] if sys.argv[1:] else sys.exit(__doc__))

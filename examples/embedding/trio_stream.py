@@ -32,7 +32,7 @@ async def report(base_url: str, name: str) -> None:
             print(name, event.type, event.data)
         async for _ in exchange(stream, connection, operations.health()):
             pass
-    print(name, connection.result.status)
+    print(name, connection.result(operations.health()).status)
 
 
 async def main(base_url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import h11
 
@@ -24,6 +24,8 @@ from hestiaos_proto._events import StreamEvent
 from hestiaos_proto.operations import Operation
 
 __all__ = ["ClientConnection", "ConnectionState"]
+
+T = TypeVar("T")
 
 _UNEXPECTED = "unexpected data on an idle connection"
 
@@ -109,20 +111,21 @@ class ClientConnection:
         """Whether another operation can be sent now: the last was answered whole, and nobody wants to close."""
         return self.state in (ConnectionState.IDLE, ConnectionState.DONE)
 
-    @property
-    def result(self) -> Any:
-        """What the operation came to; of a stream the `RunStream`, with its `text` and its `final`.
+    def result(self, operation: Operation[T]) -> T:
+        """What `operation`, the last that was sent, came to; of a stream the `RunStream`, with its `text` and `final`.
 
         Raises what `events` raises, but for a stream's own faults, and `LocalProtocolError` where the operation is
-        not finished.
+        not finished, or is not the last that was sent.
         """
         if self._send is None or not self.finished:
             raise LocalProtocolError("there is no result yet: send an operation, and receive_data until it is finished")
+        if operation != self._send.operation:
+            raise LocalProtocolError(f"the operation sent last was another: {self._send.operation.name}")
         reply = self.reply
         if isinstance(reply, HestiaError):
             raise reply
         assert reply is not None, "what finished without a fault has a response"
-        return self._send.operation.read(reply, retry_after=reply.retry_after())
+        return operation.read(reply, retry_after=reply.retry_after())
 
     def send(self, item: Operation[Any] | Send, *, idempotency_key: str | None = None) -> bytes:
         """The bytes of an operation's request; with a key, a server can resolve a repeat.
@@ -185,7 +188,7 @@ class ClientConnection:
         if self._response is not None and self._response.stream is not None:
             yield from self._response.stream.events()
         elif self._send is not None and self.finished:
-            _ = self.result
+            self.result(self._send.operation)
 
     def _receive(self, reader: ResponseReader, send: Send, data: bytes) -> None:
         for event in reader.read(data):

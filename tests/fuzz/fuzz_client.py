@@ -69,7 +69,7 @@ def _read(pieces: list[bytes], operation: Operation[Any], config: Config, *, mea
         received = sum(map(len, pieces))
         assert held(connection) <= 10 * config.max_event_size + 2 * config.max_body_size + 2 * received + 10_000
     try:
-        result = connection.result
+        result = connection.result(operation)
     except HestiaError as error:
         refused: tuple[Any, ...] | None = _told(discreet(error))
     else:

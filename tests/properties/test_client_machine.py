@@ -31,6 +31,7 @@ from hestiaos_proto import (
     operations,
 )
 from hestiaos_proto._connection import ConnectionState
+from tests.support.exchanges import result_of
 
 HEALTH = b'{"status":"ok","version":"1","uptime_seconds":2}'
 BLOCKED = b'{"error":"e","code":"GOVERNANCE_BLOCK","message":"no","trace_id":"t"}'
@@ -455,15 +456,15 @@ class ClientMachine(RuleBasedStateMachine):
     def its_result_is_what_the_script_says(self) -> None:
         if self.script is None or not self.is_finished:
             with pytest.raises(LocalProtocolError, match="there is no result yet"):
-                _ = self.connection.result
+                result_of(self.connection)
         elif self._is_stream:
-            assert isinstance(self.connection.result, RunStream)
+            assert isinstance(result_of(self.connection), RunStream)
         elif self._raises:
             with pytest.raises(HestiaError) as caught:
-                _ = self.connection.result
+                result_of(self.connection)
             assert type(caught.value) is self._outcome
         else:
-            assert self.connection.result == self._outcome
+            assert result_of(self.connection) == self._outcome
 
     def teardown(self) -> None:
         """What is left is read, before the server closes and behind that."""

@@ -21,6 +21,7 @@ from hestiaos_proto import (
     TimedOut,
     operations,
 )
+from tests.support.exchanges import result_of
 
 # A state is the connection's own, with what it has besides: why it is in ERROR, or what was answered before.
 # `reply`, `result` and what `events` raises, by the names of their classes; a dash is nothing, a star is anything.
@@ -165,7 +166,7 @@ def looks(connection: ClientConnection) -> dict[str, str]:
     raised = what_events_raise(connection)
     assert what_events_raise(connection) == raised
     try:
-        result = type(connection.result).__name__
+        result = type(result_of(connection)).__name__
     except HestiaError as error:
         result = type(error).__name__
     reply: Any = connection.reply
@@ -221,7 +222,7 @@ def test_what_can_be_sent_is_answered(state: str) -> None:
     connection = connection_in(state, served=False)
     connection.send(operations.health())
     connection.receive_data(ANSWER)
-    assert connection.result == HealthResponse("ok", "1", 2)
+    assert connection.result(operations.health()) == HealthResponse("ok", "1", 2)
     assert connection.reusable
 
 

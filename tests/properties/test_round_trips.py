@@ -105,7 +105,7 @@ def test_every_operation_and_every_result_comes_through(
         (call,) = deliver(client.send(operation), there, server)
         assert (call.operation, dict(call.arguments)) == (operation.name, dict(operation.arguments))
         deliver(server.send(result), back, client)
-        assert client.result == result
+        assert client.result(operation) == result
         assert client.reusable
 
 

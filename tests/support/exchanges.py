@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hestiaos_proto import ClientConnection, Config, HestiaError, Operation, Response, RunStream
+from hestiaos_proto import ClientConnection, Config, HestiaError, Operation, Response, RunStream, operations
 
-__all__ = ["watch"]
+__all__ = ["result_of", "watch"]
 
 
 def told(error: BaseException | None) -> list[object]:
@@ -19,6 +19,12 @@ def told(error: BaseException | None) -> list[object]:
     return [type(error), text, *told(error.__cause__)]
 
 
+def result_of(connection: ClientConnection) -> Any:
+    """What the operation that was sent last came to, whichever that was."""
+    send = connection._send
+    return connection.result(operations.health() if send is None else send.operation)
+
+
 def look(connection: ClientConnection) -> list[object]:
     """All that a caller can see."""
     seen: list[object] = []
@@ -27,7 +33,7 @@ def look(connection: ClientConnection) -> list[object]:
     except HestiaError as error:
         seen += told(error)
     try:
-        result = connection.result
+        result = result_of(connection)
         seen.append([result.text, result.final] if isinstance(result, RunStream) else result)
     except HestiaError as error:
         seen += told(error)

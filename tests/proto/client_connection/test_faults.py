@@ -51,7 +51,7 @@ class TestClosed:
             assert connection.finished
             assert not connection.reusable
             with pytest.raises(ConnectionLost):
-                _ = connection.result
+                connection.result(operations.health())
 
     def test_inside_a_chunk(self) -> None:
         _, error = fails(asked(), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", b"")
@@ -66,7 +66,7 @@ class TestClosed:
             connection = listening()
             if whole == len(EVENTS):  # nothing is missing behind `done`
                 assert receive(connection, *pieces, b"") == EVENTS
-                assert connection.result.final == {}
+                assert connection.result(operations.run_stream("x")).final == {}
             else:
                 events, error = fails(connection, *pieces, b"")
                 assert events == EVENTS[:whole]
@@ -94,7 +94,7 @@ class TestClosed:
         connection = asked()
         receive(connection, response())
         connection.connection_lost(ConnectionLost("reset by the peer"))
-        assert connection.result == HEALTH
+        assert connection.result(operations.health()) == HEALTH
         assert not connection.reusable
 
 
@@ -109,7 +109,7 @@ class TestConnectionLost:
             assert not connection.reusable
             assert fails(connection, response())[1] is error
             with pytest.raises(TimedOut):
-                _ = connection.result
+                connection.result(operations.health())
 
     def test_in_a_stream_behind_the_events_that_arrived_whole(self) -> None:
         connection = listening()
@@ -209,7 +209,8 @@ class TestNoHttp:
     )
     def test_it_is_an_error_that_stays(self, data: bytes) -> None:
         for pieces in ([data], [data[i : i + 1] for i in range(len(data))]):
-            for connection in (asked(), listening()):
+            for operation in (operations.health(), operations.run_stream("x")):
+                connection = asked(operation)
                 _, error = fails(connection, *pieces)
                 assert type(error) is RemoteProtocolError
                 assert connection.reply is error
@@ -217,7 +218,7 @@ class TestNoHttp:
                 assert not connection.reusable
                 connection.receive_data(response())
                 with pytest.raises(RemoteProtocolError):
-                    _ = connection.result
+                    connection.result(operation)
                 with pytest.raises(LocalProtocolError, match="open a new one") as refused:
                     connection.send(operations.health())
                 assert refused.value.__cause__ is error

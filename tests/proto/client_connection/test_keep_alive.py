@@ -9,7 +9,6 @@ from exchanging import (
     HEALTH_BODY,
     STREAM,
     asked,
-    listening,
     receive,
     response,
 )
@@ -18,6 +17,7 @@ from hestiaos_proto import (
     ClientConnection,
     LocalProtocolError,
     RemoteProtocolError,
+    RunStream,
     operations,
 )
 
@@ -28,11 +28,11 @@ class TestKeepAlive:
         for _ in range(3):
             connection.send(operations.health())
             receive(connection, response())
-            assert connection.result == HEALTH
+            assert connection.result(operations.health()) == HEALTH
             connection.send(operations.run_stream("x"))
             assert connection.reply is None
             assert receive(connection, STREAM) == EVENTS
-            assert connection.result.final == {}
+            assert connection.result(operations.run_stream("x")).final == {}
             assert connection.reusable
 
     @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ class TestKeepAlive:
         connection = asked()
         receive(connection, data)
         assert connection.finished
-        assert connection.result == HEALTH
+        assert connection.result(operations.health()) == HEALTH
         assert not connection.reusable
         with pytest.raises(LocalProtocolError, match="open a new one"):
             connection.send(operations.health())
-        assert connection.result == HEALTH
+        assert connection.result(operations.health()) == HEALTH
 
     def test_the_server_closes_between_two_operations(self) -> None:
         connection = asked()
@@ -59,7 +59,7 @@ class TestKeepAlive:
         assert connection.reusable
         receive(connection, b"")
         assert not connection.reusable
-        assert connection.result == HEALTH
+        assert connection.result(operations.health()) == HEALTH
 
     def test_the_server_closes_before_the_first_operation(self) -> None:
         connection = ClientConnection()
@@ -81,12 +81,14 @@ class TestUnasked:
     @pytest.mark.parametrize("together", [True, False], ids=["in one piece", "later"])
     @pytest.mark.parametrize("ahead", [b"x", response()], ids=["a byte", "a response"])
     def test_behind_a_response_it_ends_the_connection_and_not_the_result(self, ahead: bytes, together: bool) -> None:
-        for connection, data in ((asked(), response()), (listening(), STREAM)):
+        for operation, data in ((operations.health(), response()), (operations.run_stream("x"), STREAM)):
+            connection = asked(operation)
             receive(connection, *([data + ahead] if together else [data, ahead]))
             assert connection.finished
             assert not connection.reusable
             assert list(connection.events()) == []
-            assert connection.result == HEALTH or connection.result.final == {}
+            result = connection.result(operation)
+            assert (result.final == {}) if isinstance(result, RunStream) else (result == HEALTH)
             with pytest.raises(LocalProtocolError, match="open a new one") as refused:
                 connection.send(operations.health())
             assert isinstance(refused.value.__cause__, RemoteProtocolError)
@@ -97,7 +99,7 @@ def test_what_comes_behind_a_response_without_a_body_spoils_the_connection_only(
         connection = asked(operations.delete_secret("k"))
         for piece in pieces:
             connection.receive_data(piece)
-        assert connection.result is None
+        assert connection.result(operations.delete_secret("k")) is None
         assert not connection.reusable
 
 

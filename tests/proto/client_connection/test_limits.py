@@ -23,6 +23,7 @@ from exchanging import (
 from hestiaos_proto import (
     RemoteProtocolError,
     StreamEvent,
+    operations,
 )
 from hestiaos_proto._connection.heads import MAX_HEAD_SIZE
 
@@ -39,7 +40,7 @@ class TestLimits:
         pieces = [data[i : i + step] for i in range(0, len(data), step)]
         if size <= MAX_HEAD_SIZE:
             receive(connection, *pieces)
-            assert connection.result == HEALTH
+            assert connection.result(operations.health()) == HEALTH
         else:
             assert type(fails(connection, *pieces)[1]) is RemoteProtocolError
             assert not connection.reusable
@@ -67,7 +68,7 @@ class TestLimits:
         connection = asked(max_body_size=len(HEALTH_BODY))
         if not extra:
             receive(connection, data, *([b"0\r\n\r\n"] if form == "chunked" else []))
-            assert connection.result == HEALTH
+            assert connection.result(operations.health()) == HEALTH
         else:
             _, error = fails(connection, data)
             assert type(error) is RemoteProtocolError

@@ -27,7 +27,7 @@ class TestOutOfTurn:
         with pytest.raises(LocalProtocolError, match="receive its response to the end before the next send"):
             connection.send(operations.run("x"))
         receive(connection, response()[sum(map(len, pieces)) :])
-        assert connection.result == HEALTH
+        assert connection.result(operations.health()) == HEALTH
 
     def test_a_send_inside_a_stream(self) -> None:
         connection = listening()
@@ -39,16 +39,23 @@ class TestOutOfTurn:
 
     def test_the_result_too_early(self) -> None:
         with pytest.raises(LocalProtocolError, match="there is no result yet: send an operation"):
-            _ = ClientConnection().result
+            ClientConnection().result(operations.health())
         connection = asked()
         for piece in (response()[:20], response()[20:-1]):
             receive(connection, piece)
             with pytest.raises(LocalProtocolError, match="receive_data until it is finished"):
-                _ = connection.result
+                connection.result(operations.health())
         receive(connection, response()[-1:])
         connection.send(operations.health())
         with pytest.raises(LocalProtocolError, match="there is no result yet"):
-            _ = connection.result
+            connection.result(operations.health())
+
+    def test_the_result_of_another_operation(self) -> None:
+        connection = asked()
+        receive(connection, response())
+        with pytest.raises(LocalProtocolError, match="the operation sent last was another: health"):
+            connection.result(operations.system_status())
+        assert connection.result(operations.health()) == HEALTH
 
     @pytest.mark.parametrize("data", [b"x", b""], ids=["data", "the end again"])
     def test_data_after_the_end(self, data: bytes) -> None:

@@ -104,11 +104,11 @@ class TestPaired:
             assert request.arguments.items() >= arguments.items()
             if operation.name == "run_stream":
                 assert events == result
-                assert connection.result.text == "é"
+                assert connection.result(operation).text == "é"
             else:
                 assert events == []
-                assert connection.result == result
-                assert getattr(connection.result, "extra", {}) == getattr(result, "extra", {})
+                assert connection.result(operation) == result
+                assert getattr(connection.result(operation), "extra", {}) == getattr(result, "extra", {})
             assert connection.reusable
 
     @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ class TestPaired:
             assert getattr(seen, name) == getattr(error, name), name
         wire.sendall(connection.send(operations.health()))
         receive(connection, wire.recv(65536))
-        assert connection.result == HEALTH
+        assert connection.result(operations.health()) == HEALTH
 
     def test_a_stream_that_fails_on_the_server(self) -> None:
         wire, connection = Wire([[EVENTS[0], GovernanceBlock("t")]]), ClientConnection()
@@ -165,11 +165,12 @@ while not connection.finished:
     for event in connection.events():          # StreamEvent
         print(event.type, event.data)
 
-sock.sendall(connection.send(operations.system_status()))   # the same connection, kept alive
+operation = operations.system_status()         # the same connection, kept alive
+sock.sendall(connection.send(operation))
 while not connection.finished:
     connection.receive_data(sock.recv(65536))
     for _ in connection.events(): ...
-print(connection.result)                       # SystemStatus
+print(connection.result(operation))            # SystemStatus
 """
 SERVER_EXAMPLE = """
 from hestiaos_proto import ServerConnection
@@ -199,5 +200,5 @@ class TestExamples:
         exec(SERVER_EXAMPLE, names)
         assert (names["call"].operation, names["call"].arguments) == ("delete_secret", {"key": "k"})
         receive(client, names["out"])
-        assert client.result is None
+        assert client.result(operations.delete_secret("k")) is None
         assert client.reusable

@@ -17,7 +17,7 @@ from exchanging import (
     response,
 )
 
-from hestiaos_proto import ClientConnection, ConnectionLost
+from hestiaos_proto import ClientConnection, ConnectionLost, operations
 
 
 def by_h11(connection: ClientConnection) -> bool:
@@ -28,7 +28,7 @@ def by_h11(connection: ClientConnection) -> bool:
 def test_a_plain_response() -> None:
     connection = asked()
     receive(connection, response())
-    assert connection.result == HEALTH
+    assert connection.result(operations.health()) == HEALTH
     assert not by_h11(connection)
 
 
@@ -67,14 +67,14 @@ def test_what_comes_after_a_last_chunk_is_h11_s() -> None:
 def test_any_other_is_h11_s_from_its_first_byte(data: bytes) -> None:
     connection = asked()
     receive(connection, data)
-    assert connection.result == HEALTH
+    assert connection.result(operations.health()) == HEALTH
     assert by_h11(connection)
 
 
 def test_a_request_that_is_not_plain_makes_its_response_h11_s() -> None:
     connection = asked(headers={"Connection": "keep-alive"})
     receive(connection, response())
-    assert connection.result == HEALTH
+    assert connection.result(operations.health()) == HEALTH
     assert by_h11(connection)
     assert connection.reusable
 
@@ -82,7 +82,7 @@ def test_a_request_that_is_not_plain_makes_its_response_h11_s() -> None:
 def test_a_request_that_ends_the_connection() -> None:
     connection = asked(headers={"Connection": "close"})
     receive(connection, response())
-    assert connection.result == HEALTH
+    assert connection.result(operations.health()) == HEALTH
     assert not connection.reusable
 
 
@@ -107,7 +107,7 @@ def test_a_head_that_comes_in_pieces_is_h11_s() -> None:
     for cut in range(1, data.index(b"\r\n\r\n") + 4):
         connection = asked()
         receive(connection, data[:cut], data[cut:])
-        assert connection.result == HEALTH
+        assert connection.result(operations.health()) == HEALTH
         assert by_h11(connection)
 
 

@@ -59,7 +59,7 @@ class TestResponses:
                 assert receive(connection, piece) == []
             assert connection.finished
             assert connection.reusable
-            assert connection.result == HEALTH
+            assert connection.result(operations.health()) == HEALTH
 
     def test_a_stream_in_whatever_pieces(self, cuts: Cuts) -> None:
         events = [StreamEvent("start"), StreamEvent("final"), StreamEvent("done")]
@@ -81,7 +81,7 @@ class TestResponses:
         receive(connection, *([first] if first else []))
         assert connection.reply is None
         receive(connection, response())
-        assert connection.result == HEALTH
+        assert connection.result(operations.health()) == HEALTH
 
     def test_without_a_length_it_goes_up_to_the_end_of_the_connection(self) -> None:
         for version in ("1.0", "1.1"):
@@ -89,7 +89,7 @@ class TestResponses:
             receive(connection, f"HTTP/{version} 200 OK\r\n\r\n".encode() + HEALTH_BODY)
             assert not connection.finished
             receive(connection, b"")
-            assert connection.result == HEALTH
+            assert connection.result(operations.health()) == HEALTH
             assert not connection.reusable
 
     def test_a_stream_up_to_the_end_of_the_connection(self) -> None:
@@ -99,13 +99,14 @@ class TestResponses:
         assert not connection.finished
         assert receive(connection, b"") == []
         assert connection.finished
-        assert connection.result.text == "é"
+        assert connection.result(operations.run_stream("x")).text == "é"
 
     def test_the_stream_is_its_result(self) -> None:
         connection = listening()
         receive(connection, STREAM)
-        assert isinstance(connection.result, RunStream)
-        assert (connection.result.text, connection.result.final) == ("é", {})
+        stream = connection.result(operations.run_stream("x"))
+        assert isinstance(stream, RunStream)
+        assert (stream.text, stream.final) == ("é", {})
 
     def test_after_done_a_heartbeat_is_the_end(self) -> None:
         connection = listening()
@@ -127,7 +128,7 @@ class TestResponses:
     def test_204_where_nothing_is_needed_and_where_something_is(self) -> None:
         connection = asked(operations.delete_secret("k"))
         receive(connection, b"HTTP/1.1 204 No Content\r\n\r\n")
-        assert connection.result is None
+        assert connection.result(operations.delete_secret("k")) is None
         connection.send(operations.health())
         _, error = fails(connection, b"HTTP/1.1 204 No Content\r\n\r\n")
         assert isinstance(error, RemoteProtocolError)
@@ -162,16 +163,16 @@ class TestStatuses:
         assert (error.status_code, error.trace_id, error.body, error.retry_after) == (status, "t-1", body, 7.0)
         for _ in range(2):
             with pytest.raises(kind):
-                _ = connection.result
+                connection.result(operation)
         assert connection.reusable
         connection.send(operations.health())
         receive(connection, response())
-        assert connection.result == HEALTH
+        assert connection.result(operations.health()) == HEALTH
 
     def test_a_404_that_is_an_answer(self) -> None:
         connection = asked(operations.governance_trace("c"))
         receive(connection, response(b"", status="404 Not Found"))
-        assert connection.result is None
+        assert connection.result(operations.governance_trace("c")) is None
 
     def test_a_date_to_wait_for_counts_from_the_date_of_the_response(self) -> None:
         lines = ["Date: Sun, 06 Nov 1994 08:49:37 GMT", "Retry-After: Sun, 06 Nov 1994 08:49:40 GMT"]
@@ -239,13 +240,13 @@ def test_heads_whose_lines_end_with_lf_alone() -> None:
     connection = asked()
     data = b"HTTP/1.1 103 Early Hints\n\nHTTP/1.1 200 OK\nContent-Length: %d\n\n" % len(HEALTH_BODY) + HEALTH_BODY
     receive(connection, data)
-    assert connection.result == HEALTH
+    assert connection.result(operations.health()) == HEALTH
 
 
 def test_two_heads_at_once() -> None:
     connection = asked()
     receive(connection, b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2 + response())
-    assert connection.result == HEALTH
+    assert connection.result(operations.health()) == HEALTH
     assert connection.reusable
 
 
@@ -253,4 +254,4 @@ def test_two_heads_at_once() -> None:
 def test_the_beginning_of_a_response_in_two_pieces(cut: int) -> None:
     connection = asked()
     receive(connection, response()[:cut], response()[cut:])
-    assert connection.result == HEALTH
+    assert connection.result(operations.health()) == HEALTH
