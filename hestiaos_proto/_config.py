@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import NoneType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from attrs import Factory, evolve, field, frozen
@@ -173,6 +173,16 @@ def _common_headers(config: Config) -> dict[str, str]:
     return common if config.api_key is None else common | {"Authorization": f"Bearer {config.api_key}"}
 
 
+class _Rest(TypedDict, total=False):
+    timeout: float
+    retries: int
+    deadline: float | None
+    headers: Mapping[str, str]
+    strict: bool
+    max_body_size: int
+    max_event_size: int
+
+
 @frozen(kw_only=True, repr=False)
 class Config:
     """Everything that the core must know of a client.
@@ -262,7 +272,12 @@ class Config:
 
     @classmethod
     def from_environ(
-        cls, environ: Mapping[str, str], *, base_url: str | None = None, api_key: str | None = None, **rest: Any
+        cls,
+        environ: Mapping[str, str],
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        **rest: Unpack[_Rest],
     ) -> Self:
         """A config in which `HESTIAOS_BASE_URL` and `HESTIAOS_API_KEY` stand in for what is not given."""
         if base_url is None:
