@@ -75,6 +75,8 @@ class EventStream(EventStreamBase):
         cancel: threading.Event | None,
         options: StreamOptions,
     ) -> None:
+        if cancel is not None and (isinstance(cancel, type) or not hasattr(cancel, "is_set")):
+            raise TypeError(f"cancel must be a threading.Event or None, not {type(cancel).__name__}")
         super().__init__(executor.context, operation, timeout, options)
         self._http_clients = executor.http_clients
         self._cancel_event = cancel

@@ -69,7 +69,9 @@ def library_of(given: Any, name: str, kind: str) -> Library:
         http = sys.modules.get(module)  # what was never imported has no instances
         if http is not None and isinstance(given, getattr(http, kind)):
             return _LIBRARIES.setdefault(module, Library(http))
-    raise TypeError(f"{name} must be a {kind} of httpx or httpx2, not {given!r:.80}")
+    kind_of = given if isinstance(given, type) else type(given)
+    told = f"{'the class ' if kind_of is given else ''}{kind_of.__module__}.{kind_of.__qualname__}"
+    raise TypeError(f"{name} must be a {kind} of httpx or httpx2, not {told}")
 
 
 def is_patched(owner: type, method: str) -> bool:

@@ -48,7 +48,7 @@ class Route:
             if most is not None and most < 1:
                 raise ValueError(f"limits.max_connections must be 1 or more, not {most}")
         except (AttributeError, TypeError):
-            raise TypeError(f"limits must be like httpx.Limits, not {limits!r:.80}") from None
+            raise TypeError(f"limits must be like httpx.Limits, not {type(limits).__name__}") from None
         if not isinstance(verify, (bool, ssl.SSLContext)):
             raise TypeError(f"verify must be a bool or an ssl.SSLContext, not {type(verify).__name__}")
         self.proxy: Proxy | None = environment_proxy(os.environ, getproxies(), config)

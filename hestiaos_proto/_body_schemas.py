@@ -1,26 +1,38 @@
-"""How a request's JSON body is laid out: as it stands on the wire, with an `Param` wherever an argument goes.
+"""The layout of a request's JSON body: as it is on the wire, with a `Param` in the place of each argument.
 
-`build` makes the body of the arguments; `parse` takes the arguments out of the body again.
+`build` makes the body from the arguments; `parse` reads the arguments from a body.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import NoneType
 from typing import Any, TypedDict
 
 from attrs import frozen
+
+from hestiaos_proto._arguments import type_name
 
 __all__ = ["BodySchema", "FieldError", "Param", "build", "params_of", "parse"]
 
 BodySchema = dict[str, Any]
 
 _NEEDED: Any = object()
-_CALLED = {str: "a string", int: "a whole number", bool: "true or false", dict: "an object"}
+_IN_PYTHON = {str: "a str", int: "an int", bool: "a bool", dict: "a dict", NoneType: "None"}
+_IN_JSON = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number with a fraction",
+    bool: "a boolean",
+    dict: "an object",
+    list: "a list",
+    NoneType: "null",
+}
 
 
 @frozen
 class Param:
-    """Where an argument stands; `secret` ones never get into a message, `filled` ones may not be empty."""
+    """The place of an argument. A `secret` one must not get into a message, a `filled` one must not be empty."""
 
     name: str
     kind: type
@@ -29,14 +41,21 @@ class Param:
     filled: bool = False
 
     def refusal(self, value: object) -> str | None:
-        """Why `value` cannot be sent as this argument, without quoting it; `None` where it can."""
+        """Why a caller cannot send `value` as this argument, without quoting it; `None` if it can be sent."""
+        return self._refusal(value, _IN_PYTHON, type_name(value))
+
+    def json_refusal(self, value: object) -> str | None:
+        """As `refusal`, for a value that was read from JSON."""
+        return self._refusal(value, _IN_JSON, _IN_JSON[type(value)])
+
+    def _refusal(self, value: object, names: Mapping[type, str], given: str) -> str | None:
         if self.filled and value == "":
-            return "it must not be empty"
+            return "must not be empty"
         if isinstance(value, self.kind) and not (self.kind is int and isinstance(value, bool)):
             return None
         if value is None and self.default is None:
             return None
-        return _CALLED[self.kind] + (" or null" if self.default is None else "") + " belongs here"
+        return f"must be {names[self.kind]}{f' or {names[NoneType]}' if self.default is None else ''}, not {given}"
 
 
 class FieldError(TypedDict):
@@ -57,7 +76,7 @@ def params_of(layout: BodySchema) -> Iterator[Param]:
 
 
 def build(layout: Any, arguments: Mapping[str, Any]) -> Any:
-    """The body that a layout becomes with these arguments."""
+    """The body with these arguments."""
     if isinstance(layout, Param):
         return arguments[layout.name]
     if isinstance(layout, dict):
@@ -66,16 +85,16 @@ def build(layout: Any, arguments: Mapping[str, Any]) -> Any:
 
 
 def parse(layout: BodySchema, body: Any, place: list[str], problems: list[FieldError]) -> Iterator[tuple[str, Any]]:
-    """The arguments that a body holds, by name; what is missing or wrong is added to `problems`."""
+    """Yield the arguments in a body, by name. What is missing or wrong is added to `problems`."""
     if not isinstance(body, dict):
-        problems.append(FieldError(loc=place, msg="an object belongs here", type="type_error"))
+        problems.append(FieldError(loc=place, msg=f"must be an object, not {_IN_JSON[type(body)]}", type="type_error"))
         return
     for key, inner in layout.items():
         if isinstance(inner, Param):
             value = body.get(key, inner.default)
             if value is _NEEDED:
                 problems.append(FieldError(loc=[*place, key], msg="the field is missing", type="missing"))
-            elif (refusal := inner.refusal(value)) is not None:
+            elif (refusal := inner.json_refusal(value)) is not None:
                 problems.append(FieldError(loc=[*place, key], msg=refusal, type="value_error"))
             else:
                 yield inner.name, value

@@ -15,7 +15,10 @@ from hestiaos_proto._http_date import parse_http_date
 from hestiaos_proto._redaction import Redactor
 from hestiaos_proto._stream import RunStream
 
-__all__ = ["Request", "Response", "ResponseInfo"]
+__all__ = ["IS_IT_HESTIAOS", "Request", "Response", "ResponseInfo"]
+
+IS_IT_HESTIAOS = "is this a HestiaOS server?"
+"""What is asked about a response that no HestiaOS server would send."""
 
 _SECONDS = re.compile(r"\d+(\.\d+)?([eE]\+?\d+)?", re.ASCII)
 
@@ -107,14 +110,19 @@ class Response:
         redact = self.redactor.text
         return ResponseInfo(self.status, {redact(name): redact(value) for name, value in self.headers.items()})
 
-    def describe(self, *, quoted: bool = True) -> str:
-        """Who answered, and with what, for an error's message; JSON is never `quoted`: it may hold a secret."""
+    def describe(self, *, quoted: bool | None = None) -> str:
+        """Which URL answered, and with what, for an error's message.
+
+        The body's beginning is `quoted`; by default that of JSON is not, since it may hold a secret.
+        """
+        if quoted is None:
+            quoted = not self.content_type.endswith("json")
         told = f"{self.redactor.text(self.url) or 'the server'} answered with status {self.status}"
+        if not self._body:
+            return f"{told} and no body"
         kind = self.redactor.text(self.headers.get("content-type", "")).partition(";")[0].strip()  # as it was sent
-        if self._body and not self.content_type.endswith("json"):
-            told += f" and {kind or 'no content type'}"
-            told += f" ({self.redactor.quote(self._body)})" if quoted else ""
-        return told
+        told += f" and {kind or 'no content type'}"
+        return f"{told} ({self.redactor.quote(self._body)})" if quoted else told
 
     def retry_after(self, now: float | None = None) -> float | None:
         """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3); `None` where it asks for none.

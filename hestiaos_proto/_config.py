@@ -13,6 +13,7 @@ from attrs import Factory, evolve, field, frozen
 from attrs import fields as attrs_fields
 
 from hestiaos_proto._api_keys import key_digest, recall_key, remember_key
+from hestiaos_proto._arguments import FOREVER, check_bool, check_whole, seconds, type_name
 from hestiaos_proto._content_codings import ACCEPT_ENCODING
 from hestiaos_proto._redaction import Redactor
 from hestiaos_proto._sse import MAX_EVENT_SIZE
@@ -25,7 +26,6 @@ __all__ = [
     "MAX_HEAD_SIZE",
     "Config",
     "check_idempotency_key",
-    "seconds",
 ]
 
 DEFAULT_BASE_URL = "http://localhost:8000"
@@ -44,14 +44,12 @@ _AUTHORITY = re.compile(r"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=-]*)(:
 _PATH = re.compile(r"([0-9A-Za-z._~!$&'()*+,;=:/-]|%[0-9A-Fa-f]{2})*")
 _PORTS = {"http": 80, "https": 443}
 
-_FOREVER = 10**9  # seconds, 31 years: what a timeout may be below, so that no clock or socket overflows
-
 _OURS = frozenset({"authorization", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"})
 
 
 def _base_url(url: str) -> str:
     if not isinstance(url, str):
-        raise TypeError(f"base_url must be a str, not {type(url).__name__}")
+        raise TypeError(f"base_url must be a str, not {type_name(url)}")
     return _normalized(url)
 
 
@@ -88,7 +86,7 @@ def _normalized(url: str) -> str:
 
 def _api_key(key: str | None) -> str | None:
     if not isinstance(key, (str, NoneType)):
-        raise TypeError(f"api_key must be a str or None, not {type(key).__name__}")
+        raise TypeError(f"api_key must be a str or None, not {type_name(key)}")
     if key and not _VISIBLE.fullmatch(key):  # what RFC 9110 lets stand in a field value, less white space
         raise ValueError("the API key contains white space, a control character or a non-ASCII character")
     return key or None
@@ -96,10 +94,10 @@ def _api_key(key: str | None) -> str | None:
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     if not isinstance(headers, Mapping):
-        raise TypeError(f"headers must be a mapping of str to str, not {type(headers).__name__}")
+        raise TypeError(f"headers must be a mapping of str to str, not {type_name(headers)}")
     for name, value in headers.items():
         if not (isinstance(name, str) and isinstance(value, str)):
-            raise TypeError("headers must be a mapping of str to str")
+            raise TypeError(f"headers must be a mapping of str to str, not of {type_name(name)} to {type_name(value)}")
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"{name!r} is not a header name")
         if name.lower() in _OURS:
@@ -114,21 +112,10 @@ def _origin(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def seconds(name: str, value: float | None) -> float | None:
-    """`value`, a duration in seconds or `None`. Raises `TypeError` or `ValueError` that names the argument."""
-    if value is None:
-        return None
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not 0 < value < _FOREVER:
-        raise ValueError(f"{name} must be a number of seconds greater than 0 and below 10**9")
-    return value
-
-
 def check_idempotency_key(key: str) -> None:
     """Raise `ValueError` for a key that no header can carry, `TypeError` for one that is not a str."""
     if not isinstance(key, str):
-        raise TypeError(f"idempotency_key must be a str or None, not {type(key).__name__}")
+        raise TypeError(f"idempotency_key must be a str or None, not {type_name(key)}")
     if not (key and FIELD_VALUE.fullmatch(key)):
         raise ValueError("the idempotency key is empty, or has a character that no header may have")
 
@@ -143,25 +130,19 @@ def _deadline(instance: Config, attribute: Any, value: float | None) -> None:
 
 
 def _size(instance: Config, attribute: Any, value: int) -> None:
-    _whole(attribute.name, value)
-    if not 0 < value < _FOREVER:
+    check_whole(attribute.name, value)
+    if not 0 < value < FOREVER:
         raise ValueError(f"{attribute.name} must be a number of bytes greater than 0 and below 10**9")
 
 
 def _retries(instance: Config, attribute: Any, value: int) -> None:
-    _whole(attribute.name, value)
+    check_whole(attribute.name, value)
     if value < 0:
         raise ValueError(f"{attribute.name} must be 0 or more")
 
 
-def _whole(name: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
-
-
 def _strict(instance: Config, attribute: Any, value: bool) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{attribute.name} must be True or False, not {type(value).__name__}")
+    check_bool(attribute.name, value)
 
 
 def _common_headers(config: Config) -> dict[str, str]:

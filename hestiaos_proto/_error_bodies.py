@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from hestiaos_proto import json
+from hestiaos_proto._client_messages import IS_IT_HESTIAOS
 from hestiaos_proto._errors import (
     AuthenticationFailed,
     GovernanceBlock,
@@ -41,8 +42,9 @@ def error_from_response(
 ) -> StatusError:
     """The exception for an error response, with whatever could be read from the body kept on it.
 
-    The body is the documented form, a FastAPI server's `{"detail": …}`, or not JSON at all: then `described`, who
-    answered with what, takes the place of its message. `redactor` hides what it may repeat of the request.
+    The body is the documented form, a FastAPI server's `{"detail": …}`, or not JSON at all. Where it has no message, or
+    one that only repeats the status (`Not Found`), the message is `described`: who answered with what. `redactor`
+    hides the secrets of the request in it.
     """
     redactor = redactor or Redactor()
     read = _parsed(body)
@@ -52,9 +54,12 @@ def error_from_response(
         body = _written(masked)
     body = redactor.data(body)
     message = said.get("message")
+    ours = isinstance(read, dict)  # its form at least may be that of a HestiaOS server
+    if described is not None and message is not None and message.lower() == _phrase(status).lower():
+        message, ours = None, not said.keys().isdisjoint({"code", "trace_id"})
     kind = _EXCEPTIONS.get(status, ServerError if status >= 500 else StatusError)
     if message is None:
-        message = _message(kind, status, described, is_json=isinstance(read, dict))
+        message = _message(kind, status, described, ours=ours)
     return kind(
         message=message,
         trace_id=said.get("trace_id"),
@@ -66,23 +71,31 @@ def error_from_response(
     )
 
 
-def _message(kind: type[StatusError], status: int, described: str | None, *, is_json: bool) -> str | None:
+def _message(kind: type[StatusError], status: int, described: str | None, *, ours: bool) -> str | None:
     """The message of a response that has none; `None` for the exception's own."""
     redirect = ", a redirect, which is not followed: check the base URL" if 300 <= status < 400 else ""
-    if described is None or (is_json and status in _EXCEPTIONS):
+    if described is None or (ours and status in _EXCEPTIONS):
         return None if status in _EXCEPTIONS else f"the server answered with status {status}{redirect}"
     told = f"{kind.default_message}: {described}" if status in _EXCEPTIONS else described
-    return told + (redirect or ("" if is_json else "; is it a HestiaOS server?"))
+    return told + (redirect or ("" if ours else f"; {IS_IT_HESTIAOS}"))
 
 
 def error_to_wire(error: StatusError) -> dict[str, Any]:
     """The documented body, which `error_from_response` reads back."""
-    try:
-        phrase = HTTPStatus(error.status_code).phrase
-    except ValueError:
-        phrase = f"Status {error.status_code}"
-    body = {"error": phrase, "code": error.code, "message": error.message, "trace_id": error.trace_id}
+    body = {
+        "error": _phrase(error.status_code),
+        "code": error.code,
+        "message": error.message,
+        "trace_id": error.trace_id,
+    }
     return body if error.details is None else body | {"details": error.details}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
 
 
 def _parsed(body: bytes) -> Any:

@@ -54,7 +54,7 @@ _E = TypeVar("_E", bound="HestiaError")
 
 
 class HestiaError(Exception):
-    """Whatever goes wrong in this SDK.
+    """The base of every exception of this SDK.
 
     `code` is for programs (`"GOVERNANCE_BLOCK"`), `message` for people, and `trace_id` finds the request in the
     server's audit trail; it is `None` where the server named none. `response` has the status, headers and request id of
@@ -89,7 +89,7 @@ def _restore(cls: type[_E], args: tuple[Any, ...], state: Mapping[str, Any]) -> 
 
 
 class StatusError(HestiaError):
-    """The server answered with a status that is not a success.
+    """The server answered with a status other than 2xx.
 
     `status_code` is the HTTP status; `details` is what the body said beyond its message (a FastAPI server's list of
     field errors, say); `retry_after` is the wait that the server asked for, in seconds (RFC 9110, section 10.2.3), or
@@ -118,12 +118,16 @@ class StatusError(HestiaError):
         self.retry_after = retry_after
         self.body = body
 
+    def __str__(self) -> str:
+        wait = "" if self.retry_after is None else f" (the server asks to wait {self.retry_after:g} s)"
+        return f"{super().__str__()}{wait}"
+
 
 class GovernanceBlock(StatusError):
     """Governance refused to execute the request (403).
 
-    `details` says which rule did and why, where the server tells: `rule`, `reason`, `risk_score` and `policy`; so does
-    the text of the exception, with the trace id.
+    `details` says which rule refused and why, where the server tells it: `rule`, `reason`, `risk_score`, `policy` and
+    `trace_id`. The text of the exception says so too.
     """
 
     default_status = 403
@@ -132,6 +136,8 @@ class GovernanceBlock(StatusError):
 
     def __init__(self, trace_id: str | None = None, **rest: Any) -> None:
         super().__init__(trace_id=trace_id, **rest)
+        if isinstance(self.details, dict) and trace_id:
+            self.details = self.details | {"trace_id": trace_id}
 
     def __str__(self) -> str:
         details = self.details if isinstance(self.details, dict) else {}
@@ -167,10 +173,6 @@ class AuthenticationFailed(StatusError):
 
 class RateLimited(StatusError):
     """Too many requests (429); `retry_after` is the wait in seconds that the server asked for, or `None`."""
-
-    def __str__(self) -> str:
-        wait = "" if self.retry_after is None else f"; the server asks to wait {self.retry_after:g} s"
-        return f"{super().__str__()}{wait}"
 
     default_status = 429
     default_code: ClassVar[str] = "RATE_LIMITED"

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+from hestiaos_proto._arguments import seconds
 from hestiaos_proto._calls import CallContext, Send, StreamOptions, run_flow, run_flow_async
 from hestiaos_proto._client_messages import Response, ResponseInfo
-from hestiaos_proto._config import seconds
 from hestiaos_proto._deadline import Deadline
 from hestiaos_proto._errors import HestiaError, LocalProtocolError
 from hestiaos_proto._events import StreamEvent

@@ -1,4 +1,4 @@
-"""Reading decoded JSON: what is wrong with a value or a field, in words that never quote it."""
+"""Errors of decoded JSON: what is wrong with a value or a field. They do not quote it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CALLED = {
     str: "a string",
     float: "a number",
     int: "a number",
-    bool: "true or false",
+    bool: "a boolean",
     dict: "an object",
     list: "a list",
     NoneType: "null",
@@ -21,17 +21,17 @@ _CALLED = {
 
 
 def object_of(what: str, body: Any) -> dict[str, Any]:
-    """`body`, which has to be a JSON object. Raises `RemoteProtocolError` that names `what` was read."""
+    """Return `body`, or raise a `RemoteProtocolError` that names `what` if it is not a JSON object."""
     if type(body) is not dict:
-        raise RemoteProtocolError(f"{what}: {_CALLED[type(body)]} was received where an object belongs")
+        raise RemoteProtocolError(f"{what} must be an object, not {_CALLED[type(body)]}")
     return body
 
 
 def wrong_field(
     what: str, name: str, value: object, types: tuple[type, ...], *, missing: bool = False
 ) -> RemoteProtocolError:
-    """The error for a field of `what` that is missing, or not of the `types`; it may be a secret, and is not quoted."""
+    """The error for a field of `what` that is missing or has none of the `types`. Its value may be a secret."""
     if missing:
         return RemoteProtocolError(f"{what}: the field {name!r} is missing")
     wanted = " or ".join(dict.fromkeys(_CALLED[kind] for kind in types))
-    return RemoteProtocolError(f"{what}: the field {name!r} is {_CALLED[type(value)]} where {wanted} belongs")
+    return RemoteProtocolError(f"{what}: the field {name!r} must be {wanted}, not {_CALLED[type(value)]}")

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
+from hestiaos_proto._arguments import type_name
 from hestiaos_proto._client_messages import Request, ResponseInfo
 from hestiaos_proto._errors import HestiaError
 from hestiaos_proto._events import StreamEvent
@@ -62,7 +63,7 @@ class RequestInfo:
 
 def _function(instance: Hooks, attribute: Any, hook: object) -> None:
     if not (hook is None or callable(hook)):
-        raise TypeError(f"{attribute.name} must be a function or None, not {type(hook).__name__}")
+        raise TypeError(f"{attribute.name} must be a function or None, not {type_name(hook)}")
     if getattr(getattr(hook, "__code__", None), "co_flags", 0) & _COROUTINE:  # nobody would await it
         raise TypeError(f"{attribute.name} must be a plain function, not a coroutine function")
 
@@ -91,7 +92,7 @@ class Hooks:
 def hooks_of(hooks: Hooks | None) -> tuple[Hooks, ...]:
     """The argument `hooks` of a client or a method. Raises `TypeError` for what it cannot be."""
     if not isinstance(hooks, (Hooks, NoneType)):
-        raise TypeError(f"hooks must be a Hooks or None, not {type(hooks).__name__}")
+        raise TypeError(f"hooks must be a Hooks or None, not {type_name(hooks)}")
     return () if hooks is None else (hooks,)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
+from hestiaos_proto._arguments import check_whole, type_name
 from hestiaos_proto._calls import Send
 from hestiaos_proto._client_messages import Response
 from hestiaos_proto._config import Config
@@ -45,11 +46,10 @@ class NetworkOptions:
     def __attrs_post_init__(self) -> None:
         check_transport(self.transport)
         if not isinstance(self.uds, (str, type(None))):
-            raise TypeError(f"uds must be a str or None, not {type(self.uds).__name__}")
+            raise TypeError(f"uds must be a str or None, not {type_name(self.uds)}")
         if self.uds is not None and self.transport is not None:
             raise ValueError("uds and transport exclude each other: each says where requests go")
-        if not isinstance(self.max_connections, int):
-            raise TypeError(f"max_connections must be an int, not {type(self.max_connections).__name__}")
+        check_whole("max_connections", self.max_connections)
         if self.max_connections < 1:
             raise ValueError(f"max_connections must be 1 or more, not {self.max_connections}")
 

@@ -1,7 +1,8 @@
-"""Keeps the API key and secrets out of what is quoted from the other side, which may repeat them."""
+"""Hides the API key and secrets in what is quoted from the other side, which may repeat them."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -10,37 +11,37 @@ from hestiaos_proto import json
 __all__ = ["Redactor"]
 
 _QUOTED = 80  # how much of something wrong is quoted, in characters
+_WORD = re.compile(r"\w", re.ASCII)
+_SHORT = 6  # what has fewer characters can be a part of many words, and is replaced only where it is a word of its own
 
 
 class Redactor:
-    """Puts `***` in the place of each secret."""
+    """Replaces each secret by `***`; one that is too short to be a key only where it is not a part of a word."""
 
     def __init__(self, *secrets: str | None) -> None:
-        self._plain = {secret for secret in secrets if secret}
-        self._spelled: list[str] | None = None
+        self._secrets = {secret for secret in secrets if secret}
+        self._compiled: tuple[re.Pattern[str], re.Pattern[bytes]] | None = None
 
     @property
-    def _secrets(self) -> list[str]:
+    def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[bytes]]:
         # Not a cached_property: Ctrl-C can leave its lock taken, for all instances (python/cpython#87634, until 3.12).
-        if self._spelled is None:
-            spelled = {each for secret in self._plain for each in _spellings(secret)}
-            self._spelled = sorted(spelled, key=len, reverse=True)  # one may be the beginning of another
-        return self._spelled
+        if self._compiled is None:
+            spelled = {each: _pattern(each, secret) for secret in self._secrets for each in _spellings(secret)}
+            longest_first = sorted(spelled, key=len, reverse=True)  # one may be the beginning of another
+            pattern = "|".join(spelled[each] for each in longest_first)
+            self._compiled = re.compile(pattern, re.ASCII), re.compile(pattern.encode())
+        return self._compiled
 
     def text(self, text: str) -> str:
-        """`text`, masked."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        """`text` without secrets."""
+        return self._patterns[0].sub("***", text) if self._secrets else text
 
     def data(self, data: bytes) -> bytes:
-        """`data`, masked."""
-        for secret in self._secrets:
-            data = data.replace(secret.encode(), b"***")
-        return data
+        """`data` without secrets."""
+        return self._patterns[1].sub(b"***", data) if self._secrets else data
 
     def value(self, value: Any) -> Any:
-        """A JSON value with every string in it masked, the names too."""
+        """A JSON value without secrets in its strings and names."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -50,7 +51,10 @@ class Redactor:
         return value
 
     def error(self, error: BaseException) -> str:
-        """What another library's exception says, masked; in the exception too, since a traceback shows it."""
+        """The message of another library's exception without secrets.
+
+        The exception is changed too, since a traceback shows it.
+        """
         said = str(error)
         masked = self.text(said)
         if masked != said:
@@ -58,13 +62,21 @@ class Redactor:
         return masked
 
     def quote(self, data: bytes | bytearray | str) -> str:
-        """The beginning of `data` as an error quotes it."""
-        # All of it is masked before it is cut: a secret that the cut goes through would not be seen whole.
+        """The beginning of `data`, escaped, as an error quotes it."""
+        # The cut comes last: a secret that it goes through would not be found.
         text = self.text(data if isinstance(data, str) else data.decode("utf-8", "replace").strip())
         return repr(text[:_QUOTED]) + ("…" if len(text) > _QUOTED else "")
 
 
 def _spellings(secret: str) -> set[str]:
-    """As it is, in a URL, in a JSON string, and as Python's `repr` of bytes, in which h11 quotes what is no header."""
+    """The secret itself, in a URL, in a JSON string, and in the `repr` of bytes, by which h11 quotes a wrong line."""
     quoted = repr(bytearray(secret.encode()))[len("bytearray(b'") : -len("')")]
     return {secret, quote(secret, safe=""), quoted, quoted.replace("\\'", "'")} | json.spellings(secret)
+
+
+def _pattern(spelling: str, secret: str) -> str:
+    pattern = re.escape(spelling)
+    if len(secret) >= _SHORT:
+        return pattern
+    before, after = (r"(?<!\w)" if _WORD.match(spelling[0]) else ""), (r"(?!\w)" if _WORD.match(spelling[-1]) else "")
+    return before + pattern + after

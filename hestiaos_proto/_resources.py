@@ -258,7 +258,12 @@ class AsyncGovernance(_AsyncNamespace):
     async def explain_async(
         self, command_type: str, command_input: dict[str, Any] | None = None, **options: Unpack[CallOptions]
     ) -> dict[str, Any]:
-        """How governance would decide on a command, and why."""
+        """How governance would decide on a command, and why.
+
+        `command_type` is the kind of command (`"RUN"`, `"WRITE"`), `command_input` what it is to do:
+        `explain("RUN", {"input": "rm -rf /"})`. Raises `ValueError` without an input where the type is not in
+        capitals.
+        """
         return await self._execute_async(operations.explain(command_type, command_input), options)
 
     async def status_async(self, **options: Unpack[CallOptions]) -> dict[str, Any]:
@@ -276,7 +281,12 @@ class Governance(_Namespace, AsyncGovernance):
     def explain(
         self, command_type: str, command_input: dict[str, Any] | None = None, **options: Unpack[CallOptions]
     ) -> dict[str, Any]:
-        """How governance would decide on a command, and why."""
+        """How governance would decide on a command, and why.
+
+        `command_type` is the kind of command (`"RUN"`, `"WRITE"`), `command_input` what it is to do:
+        `explain("RUN", {"input": "rm -rf /"})`. Raises `ValueError` without an input where the type is not in
+        capitals.
+        """
         return self._execute(operations.explain(command_type, command_input), options)
 
     def status(self, **options: Unpack[CallOptions]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from attrs import Factory, field, frozen
 
 from hestiaos_proto import json
 from hestiaos_proto._body_schemas import BodySchema, FieldError, Param, build, params_of, parse
-from hestiaos_proto._client_messages import Response
+from hestiaos_proto._client_messages import IS_IT_HESTIAOS, Response
 from hestiaos_proto._errors import InvalidInput, NotFound, RemoteProtocolError, StatusError
 from hestiaos_proto._models import (
     AgentResult,
@@ -65,7 +65,7 @@ class Route(Generic[T]):
             if (refusal := arg.refusal(arguments[arg.name])) is not None:
                 # The value itself is never quoted: it may be a secret.
                 raise (ValueError if arguments[arg.name] == "" else TypeError)(
-                    f"{self.operation}: {arg.name}: {refusal}"
+                    f"{self.operation}: {arg.name} {refusal}"
                 )
 
     def encode(self, arguments: Mapping[str, Any]) -> tuple[str, bytes]:
@@ -169,33 +169,32 @@ def _no_fields(result: object) -> dict[str, Any]:
     return {}
 
 
-def _json(read: Callable[[Any], T], *, quoted: bool = True) -> Callable[[Response], T]:
-    """Read the body as JSON, then that. What is not JSON is `quoted` where it cannot be a secret."""
+def _json(read: Callable[[Any], T], *, quoted: bool | None = None) -> Callable[[Response], T]:
+    """A function that decodes the body and applies `read`; `quoted` is as in `Response.describe`."""
 
     def read_response(response: Response) -> T:
         if not response.body:
-            raise RemoteProtocolError(f"the response ({response.status}) has no body where JSON belongs")
+            raise RemoteProtocolError(f"JSON was expected: {response.describe()}; {IS_IT_HESTIAOS}")
         try:
-            body = json.loads(response.body)
+            return read(json.loads(response.body))
         except ValueError as error:
-            told = response.describe(quoted=quoted)
-            raise RemoteProtocolError(
-                f"the response's body is not JSON ({error}): {told}; is it a HestiaOS server?"
-            ) from None
-        return read(body)
+            wrong, told = f"the response's body is not JSON ({error})", response.describe(quoted=quoted)
+        except RemoteProtocolError as error:
+            wrong, told = error.message, response.describe(quoted=False)
+        raise RemoteProtocolError(f"{wrong}: {told}; {IS_IT_HESTIAOS}")
 
     return read_response
 
 
 def _object(body: Any) -> dict[str, Any]:
     if type(body) is not dict:
-        raise RemoteProtocolError("the response's JSON is not an object")
+        raise RemoteProtocolError("the response's JSON must be an object")
     return body
 
 
 def _secret(body: Any) -> str:
     if not isinstance(value := _object(body).get("value"), str):
-        raise RemoteProtocolError("the response's field 'value' is not the string that belongs there")
+        raise RemoteProtocolError("the response's field 'value' must be a string")
     return value
 
 
@@ -205,10 +204,7 @@ def _object_or_none(response: Response) -> dict[str, Any] | None:
 
 def _stream(response: Response) -> RunStream:
     if response.stream is None:
-        told = response.describe()
-        if response.content_type.endswith("json"):
-            told += f" and {response.content_type} ({response.redactor.quote(response.body)})"
-        raise RemoteProtocolError(f"an event stream was asked for: {told}")
+        raise RemoteProtocolError(f"an event stream was expected: {response.describe(quoted=True)}; {IS_IT_HESTIAOS}")
     return response.stream
 
 

@@ -212,7 +212,8 @@ class RunStream:
             self._text_types = TEXT_TYPES if state is StreamState.RUNNING else _NO_TYPES
         elif self._strict:
             raise RemoteProtocolError(
-                f"the stream's order is broken: {self._redactor.quote(kind)} came where {self._state.value} belongs"
+                f"the stream's order is broken: {self._redactor.quote(kind)} came "
+                f"where {self._state.value} was expected"
             )
         if kind in TEXT_TYPES:
             if type(text := event.data.get("text")) is str:
@@ -236,7 +237,7 @@ class RunStream:
             raise RemoteProtocolError(
                 f"the stream ends inside a payload after 'done': {self._redactor.quote(incomplete)}"
             )
-        where = "inside an event" if incomplete else f"where {self._state.value} belongs"
+        where = "inside an event" if incomplete else f"where {self._state.value} was expected"
         raise StreamInterrupted(
             f"the stream ended before 'done', {where}, after {self.events_received} events",
             events_received=self.events_received,

@@ -6,6 +6,7 @@ lone surrogate), before anything is sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar
 
@@ -51,6 +52,7 @@ T = TypeVar("T")
 
 ModeHint = Literal["fast", "balanced", "deep"]
 
+_COMMAND_TYPE = re.compile(r"[A-Z][A-Z0-9_]*")
 _DEFAULT_TIMEOUT_MS = 30_000  # what a server is told where the caller says nothing
 _LONGEST_SERVER_TIMEOUT_MS = 10**9  # 11 days; a socket's timeout cannot be as long as an int can
 
@@ -215,7 +217,16 @@ def delete_secret(key: str) -> Operation[None]:
 
 
 def explain(command_type: str, command_input: dict[str, Any] | None = None) -> Operation[dict[str, Any]]:
-    """Ask how governance would decide on a command, and why."""
+    """Ask how governance would decide on a command, and why.
+
+    `command_type` is the kind of command (`"RUN"`, `"WRITE"`), `command_input` what it is to do. Only a type in
+    capitals can go without an input: `explain("rm -rf /")` is a `ValueError`, since the text would be taken for a type.
+    """
+    if command_input is None and isinstance(command_type, str) and not _COMMAND_TYPE.fullmatch(command_type):
+        raise ValueError(
+            "explain: command_type must be a type in capitals, like RUN, where no command_input is given; "
+            'for a text: explain("RUN", {"input": "…"})'
+        )
     return _operation(
         "explain", command_type=command_type, command_input={} if command_input is None else command_input
     )

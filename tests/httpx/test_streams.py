@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import multiprocessing
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -273,3 +275,16 @@ def test_a_loop_may_end_in_the_middle_of_a_stream(slow_url: str, backend: str) -
     assert left is not None
     del left
     gc.collect()
+
+
+@pytest.mark.parametrize("cancel", [5, b"x", True, threading.Event, lambda: False], ids=repr)
+def test_what_cannot_cancel_a_stream(cancel: Any) -> None:
+    with Client() as client, pytest.raises(TypeError, match=r"^cancel must be a threading\.Event or None, not "):
+        client.run_stream("x", cancel=cancel)
+
+
+def test_an_event_of_processes_can_cancel_a_stream() -> None:
+    event = multiprocessing.get_context("spawn").Event()
+    event.set()
+    with Client() as client:
+        assert list(client.run_stream("x", cancel=event)) == []

@@ -535,7 +535,7 @@ def test_a_large_upload_and_a_large_response(binding: Binding, server_url: str) 
     ("options", "error", "told"),
     [
         ({"max_connections": 0}, ValueError, "max_connections must be 1 or more, not 0"),
-        ({"max_connections": "5"}, TypeError, "max_connections must be an int, not str"),
+        ({"max_connections": "5"}, TypeError, "max_connections must be a whole number, not str"),
         ({"uds": b"/tmp/socket"}, TypeError, "uds must be a str or None, not bytes"),
         ({"ssl_context": True}, TypeError, "ssl_context must be an ssl.SSLContext or None, not bool"),
         ({"hooks": print}, TypeError, "hooks must be a Hooks or None"),

@@ -309,4 +309,4 @@ def test_the_command_line_through_nginx(nginx: StartNginx, server_url: str, auth
     too_large = command_line("-u", nginx(server_url, "client_max_body_size 1;").url, "run", "hello")
     assert too_large.returncode == 1
     assert too_large.stderr.startswith("Error: [HTTP_413] ")
-    assert "is it a HestiaOS server?" in too_large.stderr
+    assert "is this a HestiaOS server?" in too_large.stderr

@@ -87,7 +87,7 @@ def test_strict(state: StreamState, kind: str) -> None:
     stream = stream_in(state, strict=True)
     assert takes(stream, kind) == (after is not None)
     if after is None:
-        with pytest.raises(RemoteProtocolError, match=f"came where {state.value} belongs") as refused:
+        with pytest.raises(RemoteProtocolError, match=f"came where {state.value} was expected") as refused:
             list(stream.events())
         stream.receive_data(payload("done"))
         with pytest.raises(RemoteProtocolError) as again:
@@ -130,7 +130,7 @@ def test_the_end(state: StreamState, lost: HestiaError | None, strict: bool) -> 
             list(stream.events())
         if lost is None or isinstance(lost, ConnectionLost):
             assert isinstance(caught.value, StreamInterrupted)
-            assert f"where {state.value} belongs" in caught.value.message
+            assert f"where {state.value} was expected" in caught.value.message
             assert caught.value.__cause__ is lost
         else:
             assert caught.value is lost

@@ -56,40 +56,43 @@ def test_every_problem_is_named_with_its_place() -> None:
     assert arguments == {}
     assert [(".".join(problem["loc"]), problem["msg"], problem["type"]) for problem in problems] == [
         ("body.name", "the field is missing", "missing"),
-        ("body.inner.count", "a whole number belongs here", "value_error"),
-        ("body.inner.flag", "true or false belongs here", "value_error"),
-        ("body.inner.deep.map", "an object or null belongs here", "value_error"),
+        ("body.inner.count", "must be a whole number, not a boolean", "value_error"),
+        ("body.inner.flag", "must be a boolean, not a whole number", "value_error"),
+        ("body.inner.deep.map", "must be an object or null, not a list", "value_error"),
     ]
 
 
 @pytest.mark.parametrize("body", [[], "x", 1, None, True], ids=repr)
-def test_a_body_that_is_no_object(body: object) -> None:
-    assert taken(body) == ({}, [FieldError(loc=["body"], msg="an object belongs here", type="type_error")])
+def test_a_body_that_is_not_an_object(body: object) -> None:
+    arguments, [problem] = taken(body)
+    assert arguments == {}
+    assert (problem["loc"], problem["type"]) == (["body"], "type_error")
+    assert problem["msg"].startswith("must be an object, not ")
 
 
 def test_an_inner_object_that_is_none() -> None:
     _, problems = taken({"name": "n", "inner": [1]})
-    assert problems == [FieldError(loc=["body", "inner"], msg="an object belongs here", type="type_error")]
+    assert problems == [FieldError(loc=["body", "inner"], msg="must be an object, not a list", type="type_error")]
 
 
 @pytest.mark.parametrize(
     ("arg", "value", "told"),
     [
         (Param("a", str), "", None),
-        (Param("a", str), 1, "a string belongs here"),
-        (Param("a", str), None, "a string belongs here"),
-        (Param("a", str), b"x", "a string belongs here"),
+        (Param("a", str), 1, "must be a str, not int"),
+        (Param("a", str), None, "must be a str, not None"),
+        (Param("a", str), b"x", "must be a str, not bytes"),
         (Param("a", str, None), None, None),
-        (Param("a", str, None), 1, "a string or null belongs here"),
-        (Param("a", str, "x"), None, "a string belongs here"),
-        (Param("a", str, filled=True), "", "it must not be empty"),
+        (Param("a", str, None), 1, "must be a str or None, not int"),
+        (Param("a", str, "x"), None, "must be a str, not None"),
+        (Param("a", str, filled=True), "", "must not be empty"),
         (Param("a", int), 0, None),
-        (Param("a", int), True, "a whole number belongs here"),
-        (Param("a", int), 1.0, "a whole number belongs here"),
+        (Param("a", int), True, "must be an int, not bool"),
+        (Param("a", int), 1.0, "must be an int, not float"),
         (Param("a", bool), True, None),
-        (Param("a", bool), 1, "true or false belongs here"),
+        (Param("a", bool), 1, "must be a bool, not int"),
         (Param("a", dict), {}, None),
-        (Param("a", dict), [], "an object belongs here"),
+        (Param("a", dict), [], "must be a dict, not list"),
     ],
     ids=repr,
 )

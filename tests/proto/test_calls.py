@@ -71,7 +71,7 @@ IDEMPOTENT = {
     "get_secret": operations.get_secret("k"),
     "set_secret": operations.set_secret("k", "v"),
     "delete_secret": operations.delete_secret("k"),
-    "explain": operations.explain("x"),
+    "explain": operations.explain("X"),
     "governance_status": operations.governance_status(),
     "governance_trace": operations.governance_trace("c"),
 }

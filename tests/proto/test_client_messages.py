@@ -244,7 +244,7 @@ class TestDescription:
     """Who answered, and with what, as the message of an error tells it."""
 
     @staticmethod
-    def described(kind: bytes | None, body: bytes, url: str = "http://h/a", *, quoted: bool = True) -> str:
+    def described(kind: bytes | None, body: bytes, url: str = "http://h/a", *, quoted: bool | None = None) -> str:
         headers = [] if kind is None else [(b"Content-Type", kind)]
         response = Response(502, headers, redactor=Redactor("hunter2"), url=url)
         response.receive_data(body)
@@ -257,9 +257,9 @@ class TestDescription:
             (b"Text/HTML", b"x" * 1000, f" and Text/HTML ('{'x' * 80}'…)"),
             (None, b"x", " and no content type ('x')"),
             (b"text/hunter2", b"hunter2", " and text/*** ('***')"),
-            (b"application/json", b"{", ""),
-            (b"application/problem+json; x=y", b"{}", ""),
-            (b"text/html", b"", ""),
+            (b"application/json", b"{", " and application/json"),
+            (b"application/problem+json; x=y", b"{}", " and application/problem+json"),
+            (b"text/html", b"", " and no body"),
         ],
     )
     def test_what_is_not_json_is_quoted(self, kind: bytes | None, body: bytes, told: str) -> None:
@@ -269,9 +269,13 @@ class TestDescription:
         told = self.described(b"text/plain", b"4711", quoted=False)
         assert told == "http://h/a answered with status 502 and text/plain"
 
+    def test_json_that_cannot_be_a_secret_is_quoted(self) -> None:
+        told = self.described(b"application/json", b"{}", quoted=True)
+        assert told == "http://h/a answered with status 502 and application/json ('{}')"
+
     def test_the_url_is_redacted_and_may_be_unknown(self) -> None:
-        assert self.described(None, b"", "http://h/hunter2") == "http://h/*** answered with status 502"
-        assert self.described(None, b"", "") == "the server answered with status 502"
+        assert self.described(None, b"", "http://h/hunter2") == "http://h/*** answered with status 502 and no body"
+        assert self.described(None, b"", "") == "the server answered with status 502 and no body"
 
 
 class TestStream:

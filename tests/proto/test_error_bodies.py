@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -98,6 +99,8 @@ def test_every_form_of_body_with_every_status(
     assert type(error) is kind
     assert error.status_code == status
     assert error.code == (own_code if has_code else default_code)
+    if kind is GovernanceBlock and isinstance(details, dict) and trace_id:
+        details = details | {"trace_id": trace_id}
     assert (error.trace_id, error.details, error.retry_after) == (trace_id, details, 1.5)
     assert error.body == raw[:1024]
     if message is not None:
@@ -111,6 +114,25 @@ def test_every_form_of_body_with_every_status(
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_says_that_it_is_not_followed(status: int) -> None:
     assert "a redirect, which is not followed: check the base URL" in error_from_response(status, b"").message
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 429, 500, 502, 503])
+def test_a_message_that_only_repeats_the_status_gives_way_to_who_answered(status: int) -> None:
+    phrase = HTTPStatus(status).phrase
+    for body in {"detail": phrase}, {"message": phrase.upper()}, {"error": phrase}:
+        error = error_from_response(status, json.dumps(body).encode(), described="http://x answered")
+        assert error.message.endswith("http://x answered; is this a HestiaOS server?")
+        assert error_from_response(status, json.dumps(body).encode()).message.lower() == phrase.lower()
+    ours = json.dumps({"error": phrase, "trace_id": "t"}).encode()
+    assert "is this" not in error_from_response(status, ours, described="http://x answered").message
+    said = json.dumps({"detail": f"{phrase}!"}).encode()
+    assert error_from_response(status, said, described="http://x answered").message == f"{phrase}!"
+
+
+def test_the_wait_that_a_server_asks_for_is_in_the_text() -> None:
+    for status in 429, 503:
+        assert str(error_from_response(status, b"", retry_after=7.0)).endswith(" (the server asks to wait 7 s)")
+        assert "wait" not in str(error_from_response(status, b""))
 
 
 class TestBodyKept:

@@ -87,7 +87,7 @@ def test_a_duplicate_has_its_response_too(example: errors.HestiaError) -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda error: type(error).__name__)
 def test_str_is_the_code_in_brackets_and_the_message(example: errors.HestiaError) -> None:
     assert str(example).startswith(f"[{example.code}] {example.message}")
-    told_more = (errors.GovernanceBlock, errors.RateLimited)
+    told_more = (errors.GovernanceBlock, errors.StatusError)
     assert isinstance(example, told_more) or str(example) == f"[{example.code}] {example.message}"
 
 
@@ -101,7 +101,7 @@ def test_the_documented_constructor_of_governance_block() -> None:
 
 def test_too_many_requests_says_how_long_to_wait() -> None:
     assert str(errors.RateLimited(retry_after=1.5)) == (
-        "[RATE_LIMITED] Too many requests; the server asks to wait 1.5 s"
+        "[RATE_LIMITED] Too many requests (the server asks to wait 1.5 s)"
     )
 
 

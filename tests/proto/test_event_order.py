@@ -39,7 +39,7 @@ def test_strict_takes_what_the_table_allows_and_nothing_else(state: StreamState,
     else:
         assert events == []
         assert type(fault) is RemoteProtocolError
-        assert fault.message == f"the stream's order is broken: '{kind}' came where {state.value} belongs"
+        assert fault.message == f"the stream's order is broken: '{kind}' came where {state.value} was expected"
         assert stream.events_received == len(before)
 
 
@@ -66,7 +66,7 @@ def test_an_unknown_type_is_delivered_and_leaves_the_order_as_it_is(state: Strea
 def test_nothing_follows_done_not_even_an_unknown_type() -> None:
     delivered, fault = fault_of(GOOD + frames('{"type":"new"}'))
     assert delivered == 4
-    assert "'new' came where the end of the stream belongs" in str(fault)
+    assert "'new' came where the end of the stream was expected" in str(fault)
 
 
 @pytest.mark.parametrize("between", [b"", b": heartbeat\n"], ids=["at once", "after a heartbeat"])
@@ -74,7 +74,7 @@ def test_nothing_follows_done_not_even_an_unknown_type() -> None:
 def test_nothing_follows_done_in_whatever_line(between: bytes, end: bytes) -> None:
     delivered, fault = fault_of(GOOD + between + TOKEN.rstrip() + end)
     assert delivered == 4
-    assert "'token' came where the end of the stream belongs" in str(fault)
+    assert "'token' came where the end of the stream was expected" in str(fault)
 
 
 def test_an_error_event_is_an_event_and_raises_nothing() -> None:

@@ -47,13 +47,13 @@ class TestFromWire:
     @pytest.mark.parametrize(
         ("changed", "told"),
         [
-            ({"type": 1}, "the event: the field 'type' is a number where a string belongs"),
-            ({"type": True}, "the event: the field 'type' is true or false where a string belongs"),
+            ({"type": 1}, "the event: the field 'type' must be a string, not a number"),
+            ({"type": True}, "the event: the field 'type' must be a string, not a boolean"),
             ({"type": None}, "the event: the field 'type' is missing"),
-            ({"data": None}, "the event: the field 'data' is null where an object belongs"),
-            ({"data": []}, "the event: the field 'data' is a list where an object belongs"),
-            ({"trace_id": 1.5}, "the event: the field 'trace_id' is a number where a string or null belongs"),
-            ({"timestamp": {}}, "the event: the field 'timestamp' is an object where a string or null belongs"),
+            ({"data": None}, "the event: the field 'data' must be an object, not null"),
+            ({"data": []}, "the event: the field 'data' must be an object, not a list"),
+            ({"trace_id": 1.5}, "the event: the field 'trace_id' must be a string or null, not a number"),
+            ({"timestamp": {}}, "the event: the field 'timestamp' must be a string or null, not an object"),
         ],
         ids=str,
     )
@@ -252,7 +252,7 @@ class TestStrictPath:
     def test_a_wrong_field_is_named_and_the_payload_quoted(self) -> None:
         with pytest.raises(RemoteProtocolError) as caught:
             parse_event(b'{"type":1,"x":"sk-4711"}', Redactor("sk-4711"))
-        told = """the event: the field 'type' is a number where a string belongs: '{"type":1,"x":"***"}'"""
+        told = """the event: the field 'type' must be a string, not a number: '{"type":1,"x":"***"}'"""
         assert caught.value.message == told
 
     @pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b"[" * 200 + b"]" * 200], ids=repr)

@@ -464,9 +464,10 @@ class TestLog:
         logger, lines = log
         logger.setLevel(logging.INFO)
         Drive(operations.run("x"), status(503, retry_after="1"), status(500), logger=logger)
-        told, asked = "http://localhost:8000/api/v1/run answered with status", "; is it a HestiaOS server?"
+        told = "http://localhost:8000/api/v1/run answered with status"
+        asked = " and application/json; is this a HestiaOS server?"
         assert lines == [
-            f"INFO run: repeated in 1.000 s, after [HTTP_503] {told} 503{asked}",
+            f"INFO run: repeated in 1.000 s, after [HTTP_503] {told} 503{asked} (the server asks to wait 1 s)",
             f"INFO run: failed after 0.000 s: [HTTP_500] {told} 500{asked}",
         ]
         lines.clear()

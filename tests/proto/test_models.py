@@ -122,7 +122,7 @@ def test_a_missing_field(model: type[Model], wire: dict[str, Any], name: str, ne
 def test_a_null_field(model: type[Model], wire: dict[str, Any], name: str, needed: bool) -> None:
     body = wire | {name: None}
     if needed:
-        with pytest.raises(RemoteProtocolError, match=rf"the field '{name}' is null where .* belongs"):
+        with pytest.raises(RemoteProtocolError, match=rf"the field '{name}' must be .*, not null"):
             model.from_wire(body)
     else:
         assert getattr(model.from_wire(body), name) is None
@@ -136,19 +136,19 @@ def test_a_field_of_the_wrong_type_is_named_and_its_value_not_quoted(
     for wrong in [4711, True] if takes_text else ["hush-4711", [4711]]:
         if isinstance(wire[name], list) and isinstance(wrong, list):
             continue
-        with pytest.raises(RemoteProtocolError, match=rf"the field '{name}' is .* where .* belongs") as caught:
+        with pytest.raises(RemoteProtocolError, match=rf"the field '{name}' must be .*, not .*") as caught:
             model.from_wire(wire | {name: wrong})
         assert "4711" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("body", "told"),
-    [([], "a list"), ("x", "a string"), (None, "null"), (1, "a number"), (1.5, "a number"), (True, "true or false")],
+    [([], "a list"), ("x", "a string"), (None, "null"), (1, "a number"), (1.5, "a number"), (True, "a boolean")],
     ids=repr,
 )
 @MODELS
 def test_a_body_that_is_no_object(model, wire, needed, body: object, told: str) -> None:
-    with pytest.raises(RemoteProtocolError, match=f"{model.__name__}: {told} was received where an object belongs"):
+    with pytest.raises(RemoteProtocolError, match=f"{model.__name__} must be an object, not {told}"):
         model.from_wire(body)
 
 
@@ -241,11 +241,11 @@ class TestSystemMetrics:
         assert read.cpu_percent is None
 
     def test_nested_still_checks_what_it_knows(self) -> None:
-        with pytest.raises(RemoteProtocolError, match="the field 'cpu_percent' is a string"):
+        with pytest.raises(RemoteProtocolError, match="the field 'cpu_percent' must be a number or null, not a string"):
             SystemMetrics.from_wire({"metrics": {"cpu_percent": "x"}})
 
     def test_nested_under_metrics_must_be_an_object(self) -> None:
-        with pytest.raises(RemoteProtocolError, match=r"SystemMetrics\.metrics: a list was received"):
+        with pytest.raises(RemoteProtocolError, match=r"SystemMetrics\.metrics must be an object, not a list"):
             SystemMetrics.from_wire({"metrics": []})
 
     @pytest.mark.parametrize(
@@ -290,12 +290,12 @@ class TestStreamEvent:
         ("wire", "told"),
         [
             ({}, "'type' is missing"),
-            ({"type": 1}, "'type' is a number where a string belongs"),
-            ({"type": "token", "data": None}, "'data' is null where an object belongs"),
-            ({"type": "token", "data": []}, "'data' is a list where an object belongs"),
-            ({"type": "token", "data": "x"}, "'data' is a string where an object belongs"),
-            ({"type": "token", "trace_id": 1}, "'trace_id' is a number where a string or null belongs"),
-            ({"type": "token", "timestamp": 1.5}, "'timestamp' is a number where a string or null belongs"),
+            ({"type": 1}, "'type' must be a string, not a number"),
+            ({"type": "token", "data": None}, "'data' must be an object, not null"),
+            ({"type": "token", "data": []}, "'data' must be an object, not a list"),
+            ({"type": "token", "data": "x"}, "'data' must be an object, not a string"),
+            ({"type": "token", "trace_id": 1}, "'trace_id' must be a string or null, not a number"),
+            ({"type": "token", "timestamp": 1.5}, "'timestamp' must be a string or null, not a number"),
         ],
         ids=str,
     )
@@ -334,7 +334,7 @@ def test_a_repr_has_its_fields_and_nothing_more(model: type[Model], wire: dict[s
 def test_a_wrong_field_is_called_by_its_kind() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         HealthResponse.from_wire({"status": 4711, "version": "1", "uptime_seconds": 3})
-    assert caught.value.message == "HealthResponse: the field 'status' is a number where a string belongs"
+    assert caught.value.message == "HealthResponse: the field 'status' must be a string, not a number"
 
 
 def test_a_metric_of_the_class_is_what_it_is_and_of_an_instance_its_value() -> None:

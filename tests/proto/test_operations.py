@@ -210,22 +210,22 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("make", "told"),
         [
-            (lambda: operations.run(4711), "run: input: a string belongs here"),
-            (lambda: operations.run(b"4711"), "run: input: a string belongs here"),
-            (lambda: operations.run("x", session_id=4711), "run: session_id: a string or null belongs here"),
-            (lambda: operations.run("x", timeout_ms="4711"), "run: timeout_ms: a whole number belongs here"),
-            (lambda: operations.run("x", timeout_ms=4711.0), "run: timeout_ms: a whole number belongs here"),
-            (lambda: operations.run("x", timeout_ms=True), "run: timeout_ms: a whole number belongs here"),
-            (lambda: operations.run("x", stream=1), "run: stream: true or false belongs here"),
-            (lambda: operations.run_stream(None), "run_stream: input: a string belongs here"),
-            (lambda: operations.trace(4711), "trace: trace_id: a string belongs here"),
-            (lambda: operations.chat(["4711"]), "chat: message: a string belongs here"),
-            (lambda: operations.run_agent("a", "t", config=[1]), "run_agent: config: an object or null belongs here"),
-            (lambda: operations.set_secret("k", 4711), "set_secret: value: a string belongs here"),
-            (lambda: operations.set_secret("k", "v", provider=None), "set_secret: provider: a string belongs here"),
-            (lambda: operations.get_secret(None), "get_secret: key: a string belongs here"),
-            (lambda: operations.explain("x", []), "explain: command_input: an object belongs here"),
-            (lambda: operations.explain("x", ""), "explain: command_input: an object belongs here"),
+            (lambda: operations.run(4711), "run: input must be a str, not int"),
+            (lambda: operations.run(b"4711"), "run: input must be a str, not bytes"),
+            (lambda: operations.run("x", session_id=4711), "run: session_id must be a str or None, not int"),
+            (lambda: operations.run("x", timeout_ms="4711"), "run: timeout_ms must be an int, not str"),
+            (lambda: operations.run("x", timeout_ms=4711.0), "run: timeout_ms must be an int, not float"),
+            (lambda: operations.run("x", timeout_ms=True), "run: timeout_ms must be an int, not bool"),
+            (lambda: operations.run("x", stream=1), "run: stream must be a bool, not int"),
+            (lambda: operations.run_stream(None), "run_stream: input must be a str, not None"),
+            (lambda: operations.trace(4711), "trace: trace_id must be a str, not int"),
+            (lambda: operations.chat(["4711"]), "chat: message must be a str, not list"),
+            (lambda: operations.run_agent("a", "t", config=[1]), "run_agent: config must be a dict or None, not list"),
+            (lambda: operations.set_secret("k", 4711), "set_secret: value must be a str, not int"),
+            (lambda: operations.set_secret("k", "v", provider=None), "set_secret: provider must be a str, not None"),
+            (lambda: operations.get_secret(None), "get_secret: key must be a str, not None"),
+            (lambda: operations.explain("x", []), "explain: command_input must be a dict, not list"),
+            (lambda: operations.explain("x", ""), "explain: command_input must be a dict, not str"),
         ],
         ids=lambda value: value if isinstance(value, str) else None,
     )  # fmt: skip
@@ -246,7 +246,7 @@ class TestRefused:
         ids=["trace", "get_secret", "set_secret", "delete_secret", "governance_trace"],
     )
     def test_an_empty_key_is_a_value_error(self, make) -> None:
-        with pytest.raises(ValueError, match="it must not be empty"):
+        with pytest.raises(ValueError, match="must not be empty"):
             make()
 
     @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ class TestRefused:
             lambda: operations.set_secret("k", "4711\ud800"),
             lambda: operations.chat("4711\ud800"),
             lambda: operations.run_agent("a", "t", config={"4711\ud800": 1}),
-            lambda: operations.explain("4711\ud800"),
+            lambda: operations.explain("4711\ud800", {}),
         ],
         ids=["run", "run_stream", "trace", "get_secret", "set_secret", "chat", "run_agent", "explain"],
     )
@@ -268,6 +268,14 @@ class TestRefused:
             make()
         assert "4711" not in str(caught.value)
         assert caught.value.__cause__ is None
+
+    @pytest.mark.parametrize("text", ["rm -rf /", "ls", "create a report", "", " RUN", "RUN\n", "Run", "4711", "RÜN"])
+    def test_a_text_is_not_a_command_type(self, text: str) -> None:
+        """Governance would say of an unknown type that it is allowed."""
+        with pytest.raises(ValueError, match=r'explain\("RUN", \{"input": "…"\}\)') as caught:
+            operations.explain(text)
+        assert "4711" not in str(caught.value)
+        assert operations.explain(text, {}).arguments == {"command_type": text, "command_input": {}}
 
     def test_what_json_cannot_say(self) -> None:
         with pytest.raises(ValueError, match="run_agent: Out of range float"):
@@ -299,7 +307,7 @@ RESULTS: dict[str, tuple[Operation[Any], object]] = {
     "get_secret": (operations.get_secret("k"), "é😀"),
     "set_secret": (operations.set_secret("k", "v"), None),
     "delete_secret": (operations.delete_secret("k"), None),
-    "explain": (operations.explain("x"), {"decision": "ALLOW"}),
+    "explain": (operations.explain("X"), {"decision": "ALLOW"}),
     "governance_status": (operations.governance_status(), {}),
     "governance_trace": (operations.governance_trace("c"), {"id": "c"}),
     "governance_trace, none": (operations.governance_trace("c"), None),
@@ -320,7 +328,7 @@ class TestRead:
     @pytest.mark.parametrize(
         ("body", "told"),
         [
-            (b"", "has no body"),
+            (b"", "JSON was expected: the server answered with status 200 and no body"),
             (b"<html>", "not JSON"),
             (b"[]", "object"),
             (b"null", "object"),
@@ -339,7 +347,7 @@ class TestRead:
         assert told in str(caught.value)
 
     def test_204_where_a_body_is_needed(self) -> None:
-        with pytest.raises(RemoteProtocolError, match=r"\(204\) has no body"):
+        with pytest.raises(RemoteProtocolError, match="status 204 and no body"):
             operations.health().read(response(204, b""))
         assert operations.delete_secret("k").read(response(204, b"")) is None
 
@@ -354,7 +362,7 @@ class TestRead:
         with pytest.raises(RemoteProtocolError, match="the response's body is not JSON") as caught:
             operations.get_secret("k").read(response(200, b"4711 hunter2", [(b"content-type", kind)]))
         assert "4711" not in f"{caught.value!r} {vars(caught.value)}"
-        with pytest.raises(RemoteProtocolError, match=r"text/html \('<html>'\); is it a HestiaOS server"):
+        with pytest.raises(RemoteProtocolError, match=r"text/html \('<html>'\); is this a HestiaOS server"):
             operations.health().read(response(200, b"<html>", [(b"content-type", b"text/html")]))
 
     def test_404_is_none_for_governance_trace_and_not_found_for_everything_else(self) -> None:

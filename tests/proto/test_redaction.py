@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import traceback
 
 import pytest
@@ -27,7 +28,26 @@ def test_what_is_no_secret_is_left() -> None:
 
 
 def test_names_and_nested_values_are_masked() -> None:
-    assert Redactor("s3").value({"s3": [{"x": "s3s3"}, 3]}) == {"***": [{"x": "******"}, 3]}
+    assert Redactor("s3cret").value({"s3cret": [{"x": "s3crets3cret"}, 3]}) == {"***": [{"x": "******"}, 3]}
+
+
+@pytest.mark.parametrize("key", ["n", "no", "4711", "e", "status"[:5]])
+def test_a_key_that_is_too_short_to_be_one_is_not_masked_inside_words(key: str) -> None:
+    told = f"no connection: status 47110, {key}e, e{key} and {key}_ are not {key}, {key}-1 or ({key})"
+    expected = re.sub(rf"\b{key}\b", "***", told)
+    assert expected.count("***") >= 3
+    assert Redactor(key).text(told) == expected
+    assert Redactor(key).data(told.encode()) == expected.encode()
+    assert Redactor(key, "connection").text("no connection") == re.sub(rf"\b{key}\b", "***", "no ***")
+
+
+def test_a_short_key_with_punctuation_at_its_ends() -> None:
+    assert Redactor("-n-").text("a-n-b -n- n") == "a***b *** n"
+
+
+def test_a_key_of_six_characters_is_masked_inside_words() -> None:
+    assert Redactor("abcde").text("xabcdex") == "xabcdex"
+    assert Redactor("abcdef").text("xabcdefx") == "x***x"
 
 
 def test_a_secret_is_masked_as_json_spells_it() -> None:

@@ -301,9 +301,9 @@ def test_the_arguments_of_the_path_are_strings_that_are_not_empty(name: str) -> 
     route = ROUTES[name]
     for arg in route.params[: route.path.count("{")]:
         assert (arg.kind, arg.filled, arg.secret) == (str, True, False)
-        with pytest.raises(ValueError, match=f"^{name}: {arg.name}: it must not be empty$"):
+        with pytest.raises(ValueError, match=f"^{name}: {arg.name} must not be empty$"):
             route.check({arg.name: ""})
-        with pytest.raises(TypeError, match=f"^{name}: {arg.name}: a string belongs here$"):
+        with pytest.raises(TypeError, match=f"^{name}: {arg.name} must be a str, not None$"):
             route.check({arg.name: None})
 
 
@@ -325,10 +325,10 @@ def test_every_argument_has_its_kind(name: str) -> None:
     arguments, *_ = WIRE[name]
     for key, value in arguments.items():
         for wrong in (1.5, [], object()):
-            with pytest.raises(TypeError, match=f"^{name}: {key}: "):
+            with pytest.raises(TypeError, match=f"^{name}: {key} "):
                 ROUTES[name].check(arguments | {key: wrong})
         if type(value) is not bool:
-            with pytest.raises(TypeError, match=f"^{name}: {key}: "):
+            with pytest.raises(TypeError, match=f"^{name}: {key} "):
                 ROUTES[name].check(arguments | {key: True})
 
 
@@ -376,7 +376,7 @@ def test_an_object_is_handed_on(name: str) -> None:
     body = {"a": [1, None]}
     assert ROUTES[name].write(body) is body
     assert read(name, b'{"a": [1, null]}') == body
-    with pytest.raises(RemoteProtocolError, match="the response's JSON is not an object"):
+    with pytest.raises(RemoteProtocolError, match="the response's JSON must be an object"):
         read(name, b"[]")
 
 
@@ -390,7 +390,7 @@ def test_the_value_of_a_secret() -> None:
     assert ROUTES["get_secret"].write("v") == {"value": "v"}
     assert read("get_secret", b'{"value": "v", "more": 1}') == "v"
     for body in (b"{}", b'{"value": 1}', b'{"value": null}'):
-        with pytest.raises(RemoteProtocolError, match="the response's field 'value' is not the string"):
+        with pytest.raises(RemoteProtocolError, match="the response's field 'value' must be a string"):
             read("get_secret", body)
 
 
@@ -401,11 +401,18 @@ def test_a_404_is_no_trace() -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b"", r"the response \(202\) has no body where JSON belongs"),
-        (b"{", r"the response's body is not JSON \(.*line 1"),
+        (b"", r"JSON was expected: the server answered with status 202 and no body; is this a HestiaOS server\?$"),
+        (
+            b"{",
+            r"the response's body is not JSON \(.*line 1.*\): the server answered with .*; is this a HestiaOS server",
+        ),
+        (
+            b"[]",
+            r"HealthResponse must be an object, not a list: the server answered with .*; is this a HestiaOS server",
+        ),
     ],
 )
-def test_no_json_where_it_belongs(body: bytes, told: str) -> None:
+def test_what_is_not_the_json_that_was_expected(body: bytes, told: str) -> None:
     with pytest.raises(RemoteProtocolError, match=told):
         read("health", body, 202)
 
@@ -419,7 +426,8 @@ def test_a_stream_is_its_result_and_anything_else_is_quoted() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         ROUTES["run_stream"].read(page)
     assert caught.value.message == (
-        "an event stream was asked for: the server answered with status 200 and text/html ('<p>***')"
+        "an event stream was expected: the server answered with status 200 and text/html ('<p>***'); "
+        "is this a HestiaOS server?"
     )
     with pytest.raises(RemoteProtocolError, match=r"status 200 and no content type \('x'\)"):
         read("run_stream", b"x", redactor=Redactor("hunter2"))
@@ -451,7 +459,10 @@ def test_what_is_refused_is_told() -> None:
     assert caught.value.details[0]["msg"].startswith("the body is no JSON: ")
     with pytest.raises(InvalidInput) as caught:
         resolve("POST", "/api/chat", b'{"message": 1, "session_id": 2}')
-    assert caught.value.message == "body.message: a string belongs here; body.session_id: a string or null belongs here"
+    assert caught.value.message == (
+        "body.message: must be a string, not a whole number; "
+        "body.session_id: must be a string or null, not a whole number"
+    )
     assert caught.value.trace_id is None
 
 

@@ -29,11 +29,11 @@ class TestEnd:
     @pytest.mark.parametrize(
         ("data", "count", "told"),
         [
-            (b"", 0, "where start belongs"),
-            (b": heartbeat\n\n", 0, "where start belongs"),
-            (START, 1, "where token, delta, tool_call, final or error belongs"),
-            (START + TOKEN, 2, "where token, delta, tool_call, final or error belongs"),
-            (START + FINAL, 2, "where done belongs"),
+            (b"", 0, "where start was expected"),
+            (b": heartbeat\n\n", 0, "where start was expected"),
+            (START, 1, "where token, delta, tool_call, final or error was expected"),
+            (START + TOKEN, 2, "where token, delta, tool_call, final or error was expected"),
+            (START + FINAL, 2, "where done was expected"),
             (START + b'data: {"type":"to', 1, "inside an event"),
             (START + b'data: {"type":"token"', 1, "inside an event"),
             (START + b'data: {"type":"token","data":{"text":"\xe2\x82', 1, "inside an event"),
@@ -42,8 +42,8 @@ class TestEnd:
             (START + b'data: {"type":"token","data":{"n":tr', 1, "inside an event"),
             (START + b'data: {"type":"token","data":{"n":1.', 1, "inside an event"),
             (START + b'data: {"type":"token",\n', 1, "inside an event"),
-            (START + b"data", 1, "belongs"),
-            (START + b"data: ", 1, "belongs"),
+            (START + b"data", 1, "expected"),
+            (START + b"data: ", 1, "expected"),
         ],
         ids=lambda value: value.decode("latin-1") if isinstance(value, bytes) else None,
     )
