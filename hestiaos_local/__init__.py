@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from hestiaos_local._platform import Platform
 from hestiaos_local._policy import Policy, PolicyError
-from hestiaos_local._store import Store, StoreError
+from hestiaos_local.storage import Retention, Store, StoreError
 
 if TYPE_CHECKING:
     from hestiaos_local._server import ServeError, serve
     from hestiaos_local._transport import LocalTransport
 
-__all__ = ["LocalTransport", "Platform", "Policy", "PolicyError", "ServeError", "Store", "StoreError", "serve"]
+__all__ = [
+    "LocalTransport",
+    "Platform",
+    "Policy",
+    "PolicyError",
+    "Retention",
+    "ServeError",
+    "Store",
+    "StoreError",
+    "serve",
+]
 
 # What stands on httpx or anyio is imported when it is first asked for (PEP 562).
 _LAZY = {

@@ -1,14 +1,16 @@
-"""What governance decides on: runs, chats and agents. Each leaves its trace in the store, blocked or not."""
+"""What governance decides on: runs, chats and agents. Each leaves its trace in the storage, blocked or not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from hestiaos_local._measurements import elapsed
 from hestiaos_local._policy import Policy
-from hestiaos_local._store import Store
 from hestiaos_local._streams import iso
+from hestiaos_local.storage import Message, Outcome, Storage, StoreError, TraceRecord
 from hestiaos_proto import (
     AgentResult,
     ChatResponse,
@@ -16,6 +18,7 @@ from hestiaos_proto import (
     GovernanceBlock,
     InvalidInput,
     RunResponse,
+    ServerError,
     TraceResponse,
 )
 
@@ -31,13 +34,18 @@ input that a request can carry stays within what a client accepts."""
 _BUDGETS = {"ALLOW": 1.0, "THROTTLE": 0.5, "BLOCK": 0.0}
 _EFFORTS = {None: 1.0, "fast": 0.25, "balanced": 0.5, "deep": 1.0}
 
+_log = logging.getLogger("hestiaos_local")
+
 
 class Executions:
-    """Executes as `policy` decides. A blocked run or chat gives the exception that says so, for it is a result too."""
+    """Executes as `policy` decides. A blocked run or chat gives the exception that says so, for it is a result too.
 
-    def __init__(self, policy: Policy, store: Store, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
+    Raises `StoreError` where a decision cannot be stored; then nothing was executed.
+    """
+
+    def __init__(self, policy: Policy, storage: Storage, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
         self._policy = policy
-        self._store = store
+        self._storage = storage
         self._clock = clock
         self._new_id = new_id
 
@@ -52,7 +60,8 @@ class Executions:
         trace = self._govern("RUN", text, _EFFORTS[mode_hint])
         if trace.decision == "BLOCK":
             return _block(trace)
-        result = f"processed: {text}"
+        with self._executed(trace):
+            result = f"processed: {text}"
         return RunResponse(
             result=result,
             trace_id=trace.trace_id,
@@ -71,8 +80,9 @@ class Executions:
         if trace.decision == "BLOCK":
             return _block(trace)
         session_id = arguments["session_id"] or self._new_id()
-        reply = f"processed: {message}"
-        self._store.add_messages(session_id, began, [("user", message), ("assistant", reply)])
+        with self._executed(trace):
+            reply = f"processed: {message}"
+            self._storage.add_messages(session_id, [Message("user", message), Message("assistant", reply)], now=began)
         return ChatResponse(
             result=reply,
             session_id=session_id,
@@ -91,7 +101,9 @@ class Executions:
             return AgentResult(
                 result=None, agent_id=agent_id, trace_id=trace.trace_id, status="BLOCKED", error=trace.reason
             )
-        return AgentResult(result=f"processed: {task}", agent_id=agent_id, trace_id=trace.trace_id, status="COMPLETED")
+        with self._executed(trace):
+            result = f"processed: {task}"
+        return AgentResult(result=result, agent_id=agent_id, trace_id=trace.trace_id, status="COMPLETED")
 
     def _govern(self, command_type: str, text: str, effort: float = 1.0) -> TraceResponse:
         """Decide on a command. The decision is stored as its trace."""
@@ -109,8 +121,41 @@ class Executions:
             budget=_BUDGETS[decision.verdict] * effort,
             timestamp=iso(began),
         )
-        self._store.add_trace(trace, {"command_id": trace.trace_id, "command_type": command_type, "input": text})
+        command = {"command_id": trace.trace_id, "command_type": command_type, "input": text}
+        self._storage.add_trace(
+            TraceRecord(
+                trace_id=trace.trace_id,
+                decision=trace.decision,
+                decided_at=began,
+                facts={"trace": trace.to_wire(), "command": command},
+                outcome=Outcome("blocked") if trace.decision == "BLOCK" else None,
+            )
+        )
         return trace
+
+    @contextmanager
+    def _executed(self, trace: TraceResponse) -> Iterator[None]:
+        """Store how the execution inside ends, in its trace.
+
+        What is executed cannot be taken back: where the storage then fails, a `ServerError` says so which no client
+        repeats, and an outcome that cannot be stored costs nobody a result that is there.
+        """
+        began = self._clock()
+        try:
+            yield
+        except BaseException as error:
+            self._finish(trace, Outcome("failed", elapsed(began, self._clock()) * 1000, error=type(error).__name__))
+            if isinstance(error, StoreError):
+                _log.error("%s was executed, but not stored: %s", trace.trace_id, error)
+                raise ServerError("executed, but not stored", trace.trace_id, code="INTERNAL_ERROR") from error
+            raise
+        self._finish(trace, Outcome("completed", elapsed(began, self._clock()) * 1000))
+
+    def _finish(self, trace: TraceResponse, outcome: Outcome) -> None:
+        try:
+            self._storage.finish_trace(trace.trace_id, outcome)
+        except StoreError as error:
+            _log.error("the outcome of %s (%s) is not in its trace: %s", trace.trace_id, outcome.status, error)
 
 
 def _block(trace: TraceResponse) -> GovernanceBlock:

@@ -2,35 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from hestiaos_local._store import Store
-from hestiaos_proto import GovernanceBlock, InvalidInput, Model
+from hestiaos_local.storage import Claimed, Conflict, Finished, Storage, StoreError
+from hestiaos_proto import GovernanceBlock, InvalidInput, Model, StatusError, json
 
-__all__ = ["once"]
+__all__ = ["fingerprint", "idempotent"]
 
 M = TypeVar("M", bound=Model)
 
+_LEASE = 60.0  # seconds until a request that has not ended counts as crashed
 
-def once(
-    store: Store, key: str, request: bytes, model: type[M], work: Callable[[], M | GovernanceBlock]
+_log = logging.getLogger("hestiaos_local")
+
+
+def fingerprint(operation: str, arguments: Mapping[str, Any]) -> str:
+    """What tells a request from another: a hash that does not depend on the order of keys.
+
+    Raises `ValueError` for what JSON and UTF-8 cannot say: JSON can escape a lone surrogate.
+    """
+    return sha256(json.dumps([operation, _sorted(arguments)])).hexdigest()
+
+
+def idempotent(
+    storage: Storage,
+    key: str,
+    fingerprint: str,
+    model: type[M],
+    work: Callable[[], M | GovernanceBlock],
+    clock: Callable[[], float],
 ) -> M | GovernanceBlock:
     """What `work` gives at the first request with this key; it is stored, and given to each that repeats the request.
 
-    Raises `InvalidInput` where the key comes with another request.
+    No transaction is open while it works. Where it raises, the key is free again.
+
+    Raises `InvalidInput` where the key comes with another request, and a `StatusError` (409) that says when to try
+    again while the first is under way.
     """
-    fingerprint = sha256(request).hexdigest()
-    with store.transaction():
-        kept = store.result(key)
-        if kept is None:
-            result = work()
-            store.keep_result(key, fingerprint, _to_json(result))
-            return result
-    if kept[0] != fingerprint:
+    claim = storage.claim(key, fingerprint, now=clock(), lease=_LEASE)
+    if isinstance(claim, Finished):
+        return _from_json(model, claim.result)
+    if isinstance(claim, Conflict):
         raise InvalidInput("this Idempotency-Key came with another request before: use a new key for a new request")
-    return _from_json(model, kept[1])
+    if not isinstance(claim, Claimed):
+        raise StatusError(
+            "the request with this Idempotency-Key is under way: repeat it later for its result",
+            status_code=409,
+            code="IN_PROGRESS",
+            retry_after=claim.retry_after,
+        )
+    try:
+        result = work()
+    except BaseException:
+        _unless_it_fails(lambda: storage.abandon(key, claim.token), key)
+        raise
+    _unless_it_fails(lambda: storage.finish(key, claim.token, _to_json(result)), key)
+    return result
+
+
+def _unless_it_fails(store: Callable[[], object], key: str) -> None:
+    """Have it stored what became of a claim. Without it the claim ends with its lease, and nobody loses a result."""
+    try:
+        store()
+    except StoreError as error:
+        _log.error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, _LEASE, error)
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(each) for each in value]
+    return value
 
 
 def _to_json(result: Model | GovernanceBlock) -> Any:

@@ -1,20 +1,21 @@
-"""The platform itself: what each of the wire's operations does. Clock and ids are handed in, I/O is the store's."""
+"""The platform itself: what each of the wire's operations does. Clock and ids are handed in, I/O is the storage's."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from itertools import count
 from types import TracebackType
 from typing import Any, Self, get_args
 from uuid import uuid4
 
 from hestiaos_local._executions import MAX_OUTPUT, MODEL, Executions
-from hestiaos_local._idempotency import once
+from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local._measurements import Measurements
 from hestiaos_local._policy import Policy, Verdict
-from hestiaos_local._store import MAX_RESULTS, Store, StoreError
 from hestiaos_local._streams import Events, run_events, to_the_end
+from hestiaos_local.storage import MAX_RESULTS, Retention, Storage, Store, StoreError, TraceRecord
 from hestiaos_proto import (
     MAX_BODY_SIZE,
     AgentResult,
@@ -25,6 +26,7 @@ from hestiaos_proto import (
     Model,
     NotFound,
     RunResponse,
+    ServerError,
     ServerRequest,
     StatusError,
     SystemMetrics,
@@ -34,9 +36,10 @@ from hestiaos_proto import (
     json,
 )
 
-__all__ = ["Platform"]
+__all__ = ["Platform", "unavailable"]
 
 _ACTIVE = 30 * 60.0  # seconds since its last message in which a session counts as active
+_PRUNED_EVERY = 100  # executions
 _RECENT = 100  # executions that are compared with all, to see whether governance drifts
 
 Arguments = Mapping[str, Any]
@@ -47,32 +50,36 @@ _log = logging.getLogger("hestiaos_local")
 class Platform:
     """A deterministic HestiaOS.
 
-    `policy` is the default policy where none is given, `store` one in memory; `clock` gives seconds since 1970, and
-    `new_id` a new id for a trace or a session. Several threads may use it. Closing it closes its store.
+    `policy` is the default policy where none is given, `store` one in memory; without a `retention` all is kept.
+    `clock` gives seconds since 1970, and `new_id` a new id for a trace or a session. Several threads may use it.
+    Closing it closes its store.
     """
 
     def __init__(
         self,
         *,
         policy: Policy | None = None,
-        store: Store | None = None,
+        store: Storage | None = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         self._policy = Policy.default() if policy is None else policy
-        self._store = Store() if store is None else store
+        self._storage: Storage = Store() if store is None else store
+        self._retention = retention
         self._clock = clock
-        self._executions = Executions(self._policy, self._store, clock, new_id)
+        self._executions = Executions(self._policy, self._storage, clock, new_id)
+        self._executed = count(1)
         self._measurements = Measurements(clock)
 
     @property
     def storage(self) -> str:
         """Where it keeps what it remembers: `"memory"` or `"sqlite"`."""
-        return self._store.kind
+        return self._storage.kind
 
     def close(self) -> None:
         """Close the platform and its store. A second time does nothing."""
-        self._store.close()
+        self._storage.close()
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +98,7 @@ class Platform:
             if call.refusal is not None:
                 raise call.refusal
             try:
-                request = json.dumps([call.operation, dict(call.arguments)])
+                request = fingerprint(call.operation, call.arguments)
             except ValueError as error:  # JSON can escape a lone surrogate, which UTF-8 cannot hold
                 raise InvalidInput(str(error)) from None
             if call.operation in _EXECUTIONS:
@@ -113,20 +120,34 @@ class Platform:
             return error
         return to_the_end(result) if isinstance(result, Generator) else result
 
-    def _execute(self, call: ServerRequest, request: bytes) -> Model | Events:
+    def _execute(self, call: ServerRequest, request: str) -> Model | Events:
         model, work = _EXECUTIONS[call.operation]
         if call.idempotency_key is None:
             result = work(self._executions, call.arguments)
         else:
-            result = once(
-                self._store, call.idempotency_key, request, model, lambda: work(self._executions, call.arguments)
+            result = idempotent(
+                self._storage,
+                call.idempotency_key,
+                request,
+                model,
+                lambda: work(self._executions, call.arguments),
+                self._clock,
             )
+        self._prune()
         if isinstance(result, GovernanceBlock):
             raise result
         if call.operation == "run_stream":
             assert isinstance(result, RunResponse), "a stream is that of a run"
             return run_events(result, self._clock)
         return result
+
+    def _prune(self) -> None:
+        """Keep to the retention, after every so many executions."""
+        if self._retention is not None and next(self._executed) % _PRUNED_EVERY == 0:
+            try:
+                self._storage.prune(self._retention, now=self._clock())
+            except StoreError as error:  # the execution is over, and a later one does it
+                _log.error("what is too old was not deleted: %s", error)
 
     # What is said of governance.
 
@@ -148,7 +169,7 @@ class Platform:
         `drift_score`, from 0 to 1, is how far the share of executions that were not simply allowed differs between
         the newest 100 and all; `stability_score` is 1 less that.
         """
-        every, recent = self._store.decisions(), self._store.decisions(_RECENT)
+        every, recent = self._storage.decisions(), self._storage.decisions(_RECENT)
         drift = abs(_restricted(recent) - _restricted(every))
         return {
             "stability_score": 1.0 - drift,
@@ -158,29 +179,31 @@ class Platform:
         }
 
     def _trace(self, arguments: Arguments) -> TraceResponse:
-        return self._found(arguments["trace_id"])[0]
+        return TraceResponse.from_wire(self._found(arguments["trace_id"]).facts["trace"])
 
     def _governance_trace(self, arguments: Arguments) -> dict[str, Any]:
-        trace, command = self._found(arguments["command_id"])
-        return trace.to_wire() | command
+        """All that is known of an execution: its trace, what was commanded, and, once it is over, how it ended."""
+        record = self._found(arguments["command_id"])
+        ended = {} if record.outcome is None else {"outcome": record.outcome.status}
+        return {**record.facts["trace"], **record.facts["command"], **ended}
 
-    def _found(self, trace_id: str) -> tuple[TraceResponse, dict[str, Any]]:
-        if (found := self._store.trace(trace_id)) is None:
+    def _found(self, trace_id: str) -> TraceRecord:
+        if (found := self._storage.trace(trace_id)) is None:
             raise NotFound(f"there is no trace {trace_id!r}")
         return found
 
     # Secrets.
 
     def _get_secret(self, arguments: Arguments) -> str:
-        if (value := self._store.secret(arguments["key"])) is None:
+        if (value := self._storage.secret(arguments["key"])) is None:
             raise NotFound(f"there is no secret {arguments['key']!r}")
         return value
 
     def _set_secret(self, arguments: Arguments) -> None:
-        self._store.set_secret(arguments["key"], arguments["value"], arguments["provider"])
+        self._storage.set_secret(arguments["key"], arguments["value"], arguments["provider"])
 
     def _delete_secret(self, arguments: Arguments) -> None:
-        if not self._store.delete_secret(arguments["key"]):
+        if not self._storage.delete_secret(arguments["key"]):
             raise NotFound(f"there is no secret {arguments['key']!r}")
 
     # The system.
@@ -191,7 +214,7 @@ class Platform:
         )
 
     def _system_status(self, arguments: Arguments) -> SystemStatus:
-        storage = self._store.works()
+        storage = self._storage.works()
         return SystemStatus(
             status="OK",
             version=__version__,
@@ -212,7 +235,7 @@ class Platform:
         }
 
     def _system_metrics(self, arguments: Arguments) -> SystemMetrics:
-        active = self._store.sessions_since(self._clock() - _ACTIVE)
+        active = self._storage.active_sessions(self._clock() - _ACTIVE)
         return SystemMetrics(self._measurements.metrics() | {"active_sessions": active})
 
 
@@ -236,6 +259,12 @@ _OPERATIONS: Mapping[str, Callable[[Platform, Arguments], object]] = {
     "governance_status": Platform._governance_status,
     "governance_trace": Platform._governance_trace,
 }
+
+
+def unavailable(error: StoreError, message: str) -> ServerError:
+    """What a client is told of a store that cannot be used: nothing was executed, so that it may repeat the request."""
+    status = 500 if error.problem == "encrypted" else 503  # a repeat finds no key either
+    return ServerError(message, status_code=status, code="STORE_UNAVAILABLE", retry_after=error.retry_after)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -11,8 +11,8 @@ from math import isfinite
 from anyio import CapacityLimiter, to_thread
 from attrs import field, frozen
 
-from hestiaos_local._platform import Platform
-from hestiaos_local._store import StoreError
+from hestiaos_local._platform import Platform, unavailable
+from hestiaos_local.storage import StoreError
 from hestiaos_proto import AuthenticationFailed, ServerRequest, StatusError
 
 __all__ = ["Service"]
@@ -55,6 +55,7 @@ class Service:
             response = await to_thread.run_sync(self.platform.respond, call, limiter=self.threads)
         if isinstance(response, StoreError):
             _log.error("%s failed: %s", call.operation, response)
+            response = unavailable(response, "the server's store cannot be used now")
         return response
 
     def _is_quick(self, call: ServerRequest) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from hestiaos_local._platform import Platform
-from hestiaos_local._store import StoreError
+from hestiaos_local._platform import Platform, unavailable
 from hestiaos_local._streams import Events
+from hestiaos_local.storage import StoreError
 from hestiaos_proto import (
     STREAM_HEADERS,
     EncodedResponse,
     Request,
-    ServerError,
     encode_response,
     encode_stream_event,
     parse_request,
@@ -63,7 +62,7 @@ class LocalTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         if isinstance(result, Generator):
             return result
         if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
-            result = ServerError(str(result), code="INTERNAL_ERROR")
+            result = unavailable(result, str(result))
         return encode_response(call.operation, result)
 
 

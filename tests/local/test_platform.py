@@ -129,15 +129,15 @@ def test_run_stream(ask: Callable[..., Any], text: str) -> None:
         f"processed: {text}", "id-1", f"processed: {text}", "ALLOW", 1.0, 250.0
     )
     assert {event.trace_id for event in events} == {"id-1"}
-    assert events[0].timestamp == "1970-01-01T00:16:41.250+00:00"
+    assert events[0].timestamp == "1970-01-01T00:16:41.750+00:00"
     assert ask(operations.trace("id-1")).decision == "ALLOW"
 
 
 def test_a_long_stream_is_made_as_it_is_read(ask: Callable[..., Any]) -> None:
     events = ask(operations.run_stream("word " * 1_000_000))
     assert [next(events).type for _ in range(3)] == ["start", "token", "token"]
-    # The clock was looked at five times until the run was over, and since then once for each event that was read.
-    assert next(events).timestamp == "1970-01-01T00:16:42.000+00:00"
+    # The clock was looked at seven times until the run was over, and since then once for each event that was read.
+    assert next(events).timestamp == "1970-01-01T00:16:42.500+00:00"
     events.close()
 
 
@@ -169,7 +169,7 @@ def test_traces(ask: Callable[..., Any]) -> None:
     )
     assert ask(operations.trace("id-1")) == trace
     command = {"command_id": "id-1", "command_type": "RUN", "input": THROTTLED}
-    assert ask(operations.governance_trace("id-1")) == trace.to_wire() | command
+    assert ask(operations.governance_trace("id-1")) == trace.to_wire() | command | {"outcome": "completed"}
 
 
 def test_every_kind_of_execution_leaves_a_trace(ask: Callable[..., Any]) -> None:
@@ -227,11 +227,11 @@ def test_governance_status(ask: Callable[..., Any]) -> None:
 def test_chat(ask: Callable[..., Any], store: Store) -> None:
     reply = ask(operations.chat("Hello!"))
     assert reply == ChatResponse(
-        result="processed: Hello!", session_id="id-2", trace_id="id-1", processing_time=0.75, model="hestia-local"
+        result="processed: Hello!", session_id="id-2", trace_id="id-1", processing_time=1.25, model="hestia-local"
     )
     assert ask(operations.chat("Again", session_id="id-2")).session_id == "id-2"
     assert ask(operations.chat("Hello!", session_id="abc")).session_id == "abc"
-    assert store.messages("id-2") == [
+    assert [(message.role, message.text) for message in store.messages("id-2")] == [
         ("user", "Hello!"),
         ("assistant", "processed: Hello!"),
         ("user", "Again"),
@@ -376,7 +376,7 @@ def test_respond_gives_what_was_raised(platform: Platform, server_faults: list[s
 
 
 def test_a_stream_that_fails_says_so(server_faults: list[str]) -> None:
-    times: Iterator[float] = iter([1000.0] * 7)  # enough for the run, `start` and one token
+    times: Iterator[float] = iter([1000.0] * 9)  # enough for the run, `start` and one token
     with Platform(clock=lambda: next(times), new_id=lambda: "id") as platform:
         events = platform.respond(call(operations.run_stream("a b c")))
         assert isinstance(events, Iterator)

@@ -282,7 +282,7 @@ def test_a_fault_of_the_platform_is_a_500(
         peer.send(post("/api/v1/run", RUN))
         status, body = peer.response()
         assert (status, body["code"], body["message"]) == (500, "INTERNAL_ERROR", "the server failed")
-        assert "closed database" in server_faults.pop()
+        assert "is closed" in server_faults.pop()
         peer.send(HEALTH)
         assert peer.response()[0] == 200
 
@@ -563,19 +563,18 @@ def test_a_locked_store_does_not_stop_the_others(start: Callable[..., str], tmp_
             assert waiting.response()[0] == 200
 
 
-def test_a_store_that_fails_is_a_500_and_one_line_in_the_log(
-    start: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server_faults: list[str]
+def test_a_store_that_fails_is_a_503_and_one_line_in_the_log(
+    start: Callable[..., str], tmp_path: Path, server_faults: list[str]
 ) -> None:
-    monkeypatch.setattr("hestiaos_local._store._BUSY", 0.0)
     file = tmp_path / "store.db"
-    with Platform(store=Store(file)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
+    with Platform(store=Store(file, busy_timeout=0.0)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
         other.execute("BEGIN IMMEDIATE")
         with Peer(start(platform=platform)) as peer:
             peer.send(post("/api/v1/run", RUN))
             status, body = peer.response()
-            assert (status, body["message"]) == (500, "the server failed")
+            assert (status, body["message"]) == (503, "the server's store cannot be used now")
     (line,) = server_faults.pop().splitlines()
-    assert line.startswith(f"run failed: {file} cannot be used (database is locked): ")
+    assert line.startswith(f"run failed: {file} is locked by another program (database is locked): ")
 
 
 def test_a_server_that_stops_finishes_what_it_executes(serve_platform: Any, backend: str, tmp_path: Path) -> None:

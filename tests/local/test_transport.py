@@ -81,7 +81,7 @@ def test_a_fault_of_the_platform(
     platform.close()
     response = send("POST", "/api/v1/run", json={"input": "x"})
     assert (response.status_code, response.json()["message"]) == (500, "the server failed")
-    assert "closed database" in server_faults.pop()
+    assert "is closed" in server_faults.pop()
 
 
 def test_a_stream(send: Callable[..., httpx.Response]) -> None:
@@ -164,14 +164,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize("via", [fetch, fetch_asyncio, fetch_trio], ids=["sync", "asyncio", "trio"])
 def test_a_store_that_fails_is_named(
-    via: Callable[..., httpx.Response], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server_faults: list[str]
+    via: Callable[..., httpx.Response], tmp_path: Path, server_faults: list[str]
 ) -> None:
-    monkeypatch.setattr("hestiaos_local._store._BUSY", 0.0)
     file = tmp_path / "store.db"
-    with Platform(store=Store(file)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
+    with Platform(store=Store(file, busy_timeout=0.0)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
         other.execute("BEGIN IMMEDIATE")
         response = via(platform, "POST", "/api/v1/run", json={"input": "x"})
-    assert (response.status_code, response.json()["code"]) == (500, "INTERNAL_ERROR")
-    told = f"{file} cannot be used (database is locked): end what is using it, or choose another file"
+    assert (response.status_code, response.json()["code"]) == (503, "STORE_UNAVAILABLE")
+    assert response.headers["retry-after"] == "1"
+    told = f"{file} is locked by another program (database is locked): try again, or end what is using it"
     assert response.json()["message"] == told
     assert server_faults == []  # the caller has heard it

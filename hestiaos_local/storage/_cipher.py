@@ -1,0 +1,72 @@
+"""Secrets at rest: AES-256-GCM (NIST SP 800-38D) with a key derived by scrypt (RFC 7914)."""
+
+from __future__ import annotations
+
+import os
+from hashlib import scrypt
+
+from attrs import frozen
+
+__all__ = ["Cipher", "WrongKeyError", "is_available"]
+
+_SALT = 16  # bytes
+_NONCE = 12
+_COST = {"n": 2**14, "r": 8, "p": 1, "maxmem": 2**25}  # 16 MiB and about 50 ms, once for a store
+_CHECK = b"hestiaos"  # encrypted beside the secrets, it tells whether a key is theirs
+
+
+class WrongKeyError(Exception):
+    """Something was not encrypted with this key, or not under this name."""
+
+
+@frozen(repr=False)
+class Cipher:
+    """Encrypts and decrypts with one key. `salt` is what the key was derived with."""
+
+    salt: bytes
+    _key: bytes
+
+    @classmethod
+    def derive(cls, key: str, salt: bytes | None = None) -> Cipher:
+        """The cipher of a key of any length, by default with a new salt."""
+        if salt is None:
+            salt = os.urandom(_SALT)
+        return cls(salt, scrypt(key.encode(), salt=salt, dklen=32, **_COST))
+
+    @classmethod
+    def restore(cls, key: str, header: bytes) -> Cipher:
+        """The cipher that wrote a `header`. Raises `WrongKeyError`."""
+        cipher = cls.derive(key, header[:_SALT])
+        cipher.decrypt("", header[_SALT:])
+        return cipher
+
+    def header(self) -> bytes:
+        """The salt, and what tells whether another key is the same."""
+        return self.salt + self._encrypt("", _CHECK)
+
+    def encrypt(self, name: str, value: str) -> bytes:
+        """A value that only `decrypt` of this key reads, and only under this name."""
+        return self._encrypt(name, value.encode())
+
+    def decrypt(self, name: str, data: bytes) -> str:
+        """What `encrypt` was given. Raises `WrongKeyError`."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        try:
+            return AESGCM(self._key).decrypt(data[:_NONCE], data[_NONCE:], name.encode()).decode()
+        except InvalidTag:
+            raise WrongKeyError from None
+
+    def _encrypt(self, name: str, value: bytes) -> bytes:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        nonce = os.urandom(_NONCE)  # random ones may repeat after 2**32 values
+        return nonce + AESGCM(self._key).encrypt(nonce, value, name.encode())
+
+
+def is_available() -> bool:
+    """Whether what it stands on is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("cryptography") is not None

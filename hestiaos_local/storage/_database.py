@@ -1,0 +1,206 @@
+"""One SQLite database, in memory or in a file: its connections, who may use them when, and what becomes of its file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from time import monotonic
+
+from hestiaos_local.storage._connections import Connections
+from hestiaos_local.storage._errors import STATEMENT_ERRORS, StoreError, StoreProblem, store_error
+from hestiaos_local.storage._files import identity, write_ahead_log
+
+__all__ = ["Database"]
+
+_log = logging.getLogger("hestiaos_local")
+
+_PROBE = 1.0  # seconds that `works` waits
+_TRANSIENT: frozenset[StoreProblem] = frozenset({"locked", "full"})  # these pass without opening the file again
+
+
+class Database:
+    """Safe for several threads; a file for several processes, and before and after a fork.
+
+    Reading and writing have a connection each, so that readers wait for no writer (SQLite's write-ahead log). Writers
+    wait for each other, and for those of other processes, up to `busy_timeout` seconds. A file that was removed or
+    replaced is not written any more; once it is back, or another store stands in its place, that is used.
+
+    Raises `StoreError` for a file that cannot be used, which is left as it is, and so does each use later on.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None, busy_timeout: float) -> None:
+        self.name = "the store in memory" if path is None else os.fspath(path)
+        if not self.name:
+            raise StoreError("the store's path is empty: name a file")
+        self._file = None if path is None else Path(path).absolute()
+        self._busy_timeout = busy_timeout
+        self._closed = False
+        self._write_lock = RLock()
+        self._read_lock = self._write_lock if path is None else RLock()  # taken after the other where both are needed
+        self._connections = Connections(self.name, self._file, busy_timeout)
+        self._old_log: tuple[int, int] | None = None  # the write-ahead log of a file that was replaced
+        self._connections.open(create=True)
+        self._finalizer = weakref.finalize(self, self._connections.close)  # also where nobody closes it
+        _databases.add(self)
+
+    def close(self) -> None:
+        """Close the connections. A second time does nothing."""
+        with self._write_lock, self._read_lock:
+            self._closed = True
+            self._finalizer()
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A connection to read from. Raises `ValueError` once it is closed."""
+        try:
+            while True:
+                with self._read_lock:
+                    if self._is_current():
+                        yield self._connections.reader
+                        return
+                self._reopen()
+        except STATEMENT_ERRORS:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise self._failed(error) from error
+
+    @contextmanager
+    def write(self, *, durable: bool = True, busy_timeout: float | None = None) -> Iterator[sqlite3.Connection]:
+        """A connection inside a transaction: all that is done is stored, or, where an exception leaves it, nothing.
+
+        What is stored outlives the process; with `durable` it outlives a power cut too. Raises `ValueError` once it is
+        closed.
+        """
+        until = monotonic() + (self._busy_timeout if busy_timeout is None else busy_timeout)
+        try:
+            while True:
+                with self._write_lock:
+                    if self._is_current():
+                        db = self._connections.writer
+                        if db.in_transaction:  # a finalizer has come in here, in the middle of another's transaction
+                            yield db
+                            return
+                        self._connections.set_up(durable=durable, busy_timeout=until - monotonic())
+                        with db:
+                            db.execute("BEGIN IMMEDIATE")
+                            yield db
+                        return
+                self._reopen()
+        except STATEMENT_ERRORS:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise self._failed(error) from error
+
+    def rewrite(self) -> None:
+        """Write the file anew, so that nothing of what was deleted is left in it."""
+        with self._write_lock:
+            try:
+                self._connections.writer.execute("VACUUM")
+            except sqlite3.DatabaseError as error:
+                raise self._failed(error) from error
+            self.truncate_log()
+
+    def truncate_log(self) -> None:
+        """Leave nothing of what was deleted in the write-ahead log. Where this fails, a later one does it."""
+        with self._write_lock:
+            try:
+                # One that a reader of another process holds up says so in its row.
+                self._connections.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.DatabaseError as error:
+                _log.warning("what was deleted is still in the log of %s: %s", self.name, error)
+
+    def works(self) -> bool:
+        """Whether it can be read and written, without waiting for much longer than a second."""
+        if not self._write_lock.acquire(timeout=_PROBE):
+            return False
+        try:
+            with self.write(durable=False, busy_timeout=_PROBE) as db:
+                db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', '')")
+            with self.read() as db:
+                return db.execute("SELECT name FROM meta WHERE name = 'probe'").fetchall() == [("probe",)]
+        except ValueError:  # a `StoreError`, or it is closed
+            return False
+        finally:
+            self._write_lock.release()
+
+    def _is_current(self) -> bool:
+        """Whether the connections are open, and to the file that has the name now."""
+        connections = self._connections
+        return connections.is_open and (self._file is None or identity(self._file) == connections.identity)
+
+    def _failed(self, error: sqlite3.DatabaseError) -> StoreError:
+        failed = store_error(self.name, error)
+        if failed.problem not in _TRANSIENT:
+            self._connections.identity = None  # so that the next use opens the file again
+        return failed
+
+    def _reopen(self) -> None:
+        """Open the file anew: after a fork, a failure, or where another file has its name now."""
+        with self._write_lock, self._read_lock:
+            if self._closed:
+                raise ValueError(f"{self.name} is closed")
+            if self._is_current():  # another thread was faster
+                return
+            assert self._file is not None, "memory is open until it is closed"
+            if identity(self._file) is None:
+                raise self._replaced("put it back, or end what is using it")
+            log = write_ahead_log(self._file)
+            if self._connections.is_open and self._connections.identity is not None:
+                self._leave_replaced(log)
+            self._connections.close()
+            if self._old_log is not None and identity(log) == self._old_log and log.stat().st_size:
+                raise self._replaced("end every program that uses it, so that none writes to the one that is gone")
+            self._old_log = None
+            self._connections.open(create=False)
+
+    def _leave_replaced(self, log: Path) -> None:
+        """Make sure that closing the connections to a file that lost its name does no harm to the one that has it.
+
+        SQLite deletes the write-ahead log by its name with the last connection, and takes up the one that it finds
+        (https://sqlite.org/howtocorrupt.html, section 2.4).
+        """
+        if identity(log) not in (None, self._connections.log_identity):
+            raise self._replaced("end every program that uses it, so that none writes to the one that is gone")
+        self._old_log = self._connections.log_identity
+
+    def _replaced(self, advice: str) -> StoreError:
+        return StoreError(f"{self.name} was removed or replaced while it was in use: {advice}", problem="replaced")
+
+    def _before_fork(self) -> None:
+        """Let no thread be inside, and have no file open: the child could use neither locks nor connections.
+
+        SQLite's own locks are not those of the child (https://sqlite.org/howtocorrupt.html, section 2.6).
+        """
+        self._write_lock.acquire()
+        self._read_lock.acquire()
+        if self._file is not None:
+            self._connections.close()
+
+    def _after_fork(self) -> None:
+        self._read_lock.release()
+        self._write_lock.release()
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_held: list[Database] = []
+
+
+def _before_fork() -> None:
+    _held.extend(_databases)
+    for database in _held:
+        database._before_fork()
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop()._after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

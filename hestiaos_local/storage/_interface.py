@@ -1,0 +1,124 @@
+"""What the platform needs of a place to keep things: the same for memory, a file and a database server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from hestiaos_local.storage._records import Claim, Message, Outcome, Retention, Session, TraceRecord
+
+__all__ = ["Storage"]
+
+
+class Storage(Protocol):
+    """Where a platform keeps what it remembers. Several threads may use it.
+
+    Every method is one short transaction, none of which is open while work is done. `now` is in seconds since 1970.
+    Each raises `StoreError` where the storage cannot be used; then nothing of what it was to do was done, and it may
+    be called again.
+    """
+
+    @property
+    def kind(self) -> str:
+        """`"memory"`, or how it is stored: `"sqlite"`."""
+        ...
+
+    @property
+    def blocking(self) -> bool:
+        """Whether a call may wait for a disk, another process or a network: an event loop then makes it in a thread."""
+        ...
+
+    def close(self) -> None:
+        """Close it. A second time does nothing."""
+        ...
+
+    def works(self) -> bool:
+        """Whether it can be read and written. Never waits much longer than a second."""
+        ...
+
+    # One execution for one Idempotency-Key. The result is kept for repeats, the newest `MAX_RESULTS` of them.
+
+    def claim(self, key: str, fingerprint: str, *, now: float, lease: float) -> Claim:
+        """Claim a key for the request of this fingerprint, for `lease` seconds; what to do instead, if it was claimed.
+
+        A claim whose lease has run out is void: whoever made it has crashed.
+        """
+        ...
+
+    def finish(self, key: str, token: int, result: Any) -> bool:
+        """Keep the result, a JSON value, of a claimed key. False where another claim took the place of a void one."""
+        ...
+
+    def abandon(self, key: str, token: int) -> None:
+        """Free a claimed key: its request has no result."""
+        ...
+
+    def extend(self, key: str, token: int, *, now: float, lease: float) -> bool:
+        """Let a claim last for `lease` seconds from now. False where it is not the caller's any more."""
+        ...
+
+    # Traces, in two phases.
+
+    def add_trace(self, trace: TraceRecord) -> None:
+        """Keep what was decided. It outlives a crash of the process and of the machine."""
+        ...
+
+    def finish_trace(self, trace_id: str, outcome: Outcome) -> bool:
+        """Keep the outcome. False where the trace has one already, or is not kept any more."""
+        ...
+
+    def trace(self, trace_id: str) -> TraceRecord | None:
+        """One trace."""
+        ...
+
+    def decisions(self, newest: int | None = None) -> dict[str, int]:
+        """How often each decision was taken: ever, or in the newest so many traces."""
+        ...
+
+    # Sessions.
+
+    def add_messages(self, session_id: str, messages: Iterable[Message], *, now: float) -> None:
+        """Add messages to a session, which begins with its first ones."""
+        ...
+
+    def messages(self, session_id: str, *, last: int | None = None) -> list[Message]:
+        """A session's messages in order: all, or the last so many."""
+        ...
+
+    def session(self, session_id: str) -> Session | None:
+        """One session."""
+        ...
+
+    def sessions(self, *, limit: int = 100, after: Session | None = None) -> list[Session]:
+        """The sessions, last used first: those that come after one of them, or from the first."""
+        ...
+
+    def delete_session(self, session_id: str) -> bool:
+        """Delete a session and its messages. False where there was none."""
+        ...
+
+    def active_sessions(self, since: float) -> int:
+        """How many sessions were used since then."""
+        ...
+
+    # Secrets.
+
+    def secret(self, key: str) -> str | None:
+        """A secret's value."""
+        ...
+
+    def set_secret(self, key: str, value: str, provider: str) -> None:
+        """Keep a secret, in place of the one of this key if there is one."""
+        ...
+
+    def delete_secret(self, key: str) -> bool:
+        """Delete a secret. False where there was none."""
+        ...
+
+    def secret_names(self) -> list[str]:
+        """The keys of all secrets, sorted."""
+        ...
+
+    def prune(self, retention: Retention, *, now: float) -> int:
+        """Delete what need not be kept any more, a little in each transaction. Returns how much was deleted."""
+        ...

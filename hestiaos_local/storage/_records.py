@@ -1,0 +1,107 @@
+"""What a store keeps, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+__all__ = [
+    "Claim",
+    "Claimed",
+    "Conflict",
+    "Finished",
+    "InProgress",
+    "Message",
+    "Outcome",
+    "Retention",
+    "Session",
+    "TraceRecord",
+]
+
+
+@frozen
+class Outcome:
+    """How an execution ended. `milliseconds` is its time, the tokens are those of the model, `None` where unknown."""
+
+    status: Literal["completed", "blocked", "failed", "cancelled"]
+    milliseconds: float = 0.0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    output: str | None = None
+    error: str | None = None
+
+
+@frozen
+class TraceRecord:
+    """The audit of one execution, in two phases: what was decided, and, once it is over, its outcome.
+
+    `decided_at` is in seconds since 1970. `facts` is all else that the decision says and was taken on, as JSON.
+    """
+
+    trace_id: str
+    decision: str
+    decided_at: float
+    facts: Mapping[str, Any]
+    outcome: Outcome | None = None
+
+
+@frozen
+class Message:
+    """One message of a session."""
+
+    role: str
+    text: str
+
+
+@frozen
+class Session:
+    """A session as a list shows it. `last_used` is in seconds since 1970, `messages` counts them."""
+
+    session_id: str
+    last_used: float
+    messages: int
+
+
+@frozen
+class Claimed:
+    """The key was free and is the caller's now: `token` proves it to `finish`, `abandon` and `extend`."""
+
+    token: int
+
+
+@frozen
+class InProgress:
+    """The same request is under way. Its result may be there in `retry_after` seconds: as long again as it has taken
+    so far, 1 second at least, and not after its lease."""
+
+    retry_after: float
+
+
+@frozen
+class Finished:
+    """The same request came before; `result` is what it came to."""
+
+    result: Any = field(repr=False)
+
+
+@frozen
+class Conflict:
+    """The key came with another request."""
+
+
+Claim = Claimed | InProgress | Finished | Conflict
+
+
+@frozen
+class Retention:
+    """How much is kept of each kind: of traces, of sessions and of results for repeats.
+
+    `max_age` is in seconds, for a session since its last message; `max_count` counts them; `max_bytes` is the length of
+    their texts. `None` sets no limit. The oldest go first. Secrets are kept until they are deleted.
+    """
+
+    max_age: float | None = None
+    max_count: int | None = None
+    max_bytes: int | None = None

@@ -1,0 +1,132 @@
+"""The secrets of a store: in clear, or encrypted from the moment that a key is first given."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from hestiaos_local.storage._cipher import Cipher, WrongKeyError, is_available
+from hestiaos_local.storage._database import Database
+from hestiaos_local.storage._errors import StoreError
+
+__all__ = ["VARIABLE", "Vault"]
+
+VARIABLE = "HESTIAOS_STORE_KEY"
+"""The environment variable of the key."""
+
+_HEADER = "secrets"  # in `meta`: the cipher's header, once the secrets are encrypted
+_UNCLEAN = "clear secrets"  # there may be some in the file's free space
+
+
+class Vault:
+    """Keeps secrets in `database`, encrypted where there is a `key`.
+
+    Raises `StoreError` where a key is given and the package that encrypts is missing. Without the key of a store whose
+    secrets are encrypted they can be neither read nor set, only deleted.
+    """
+
+    def __init__(self, database: Database, key: str | None) -> None:
+        self._database = database
+        self._key = key
+        self._known: tuple[bytes, Cipher] | None = None
+        if key is not None:
+            if not is_available():
+                raise StoreError(
+                    f"{VARIABLE} is set, but the package that encrypts is missing: pip install 'hestiaos[platform]'",
+                    problem="encrypted",
+                )
+            self._encrypt_clear(key)
+
+    def get(self, name: str) -> str | None:
+        """A secret's value."""
+        with self._database.read() as db:
+            row = db.execute("SELECT encrypted, value FROM secrets WHERE key = ?", (name,)).fetchone()
+            header = _meta(db, _HEADER)
+        if row is None:
+            return None
+        encrypted, value = row
+        if not encrypted:
+            return str(value)
+        cipher = self._cipher(header)
+        assert cipher is not None, "where a secret is encrypted there is a header"
+        try:
+            return cipher.decrypt(name, value)
+        except WrongKeyError:
+            raise StoreError(
+                f"a secret in {self._database.name} is damaged: delete it, or set it again", problem="damaged"
+            ) from None
+
+    def set(self, name: str, value: str, provider: str) -> None:
+        """Keep a secret, in place of the one of this name if there is one."""
+        while True:
+            with self._database.read() as db:
+                header = _meta(db, _HEADER)
+            if header is None and self._key is not None:  # another file has taken the place of the one that was opened
+                self._encrypt_clear(self._key)
+                continue
+            cipher = self._cipher(header)
+            stored = value if cipher is None else cipher.encrypt(name, value)
+            with self._database.write() as db:
+                if _meta(db, _HEADER) == header:  # otherwise another process was given the key in the meantime
+                    replaced = db.execute("SELECT 1 FROM secrets WHERE key = ?", (name,)).fetchone() is not None
+                    db.execute(
+                        "INSERT OR REPLACE INTO secrets (key, provider, encrypted, value) VALUES (?, ?, ?, ?)",
+                        (name, provider, cipher is not None, stored),
+                    )
+                    break
+        if replaced:
+            self._database.truncate_log()
+
+    def delete(self, name: str) -> bool:
+        """Delete a secret. False where there was none."""
+        with self._database.write() as db:
+            deleted = db.execute("DELETE FROM secrets WHERE key = ?", (name,)).rowcount == 1
+        if deleted:
+            self._database.truncate_log()
+        return deleted
+
+    def names(self) -> list[str]:
+        """The names of all secrets, sorted."""
+        with self._database.read() as db:
+            return [name for (name,) in db.execute("SELECT key FROM secrets ORDER BY key")]
+
+    def _cipher(self, header: bytes | None) -> Cipher | None:
+        """The cipher of a store with this header; `None` where its secrets are in clear. Raises `StoreError`."""
+        if header is None:
+            return None
+        if self._key is None:
+            raise self._locked(f"set {VARIABLE} to the key that they were encrypted with")
+        if self._known is None or self._known[0] != header:
+            try:
+                self._known = header, Cipher.restore(self._key, header)
+            except WrongKeyError:
+                raise self._locked(f"{VARIABLE} is not the key that they were encrypted with") from None
+        return self._known[1]
+
+    def _locked(self, advice: str) -> StoreError:
+        return StoreError(f"the secrets in {self._database.name} are encrypted: {advice}", problem="encrypted")
+
+    def _encrypt_clear(self, key: str) -> None:
+        """Encrypt secrets that were stored in clear, and leave nothing of them in the file."""
+        with self._database.read() as db:
+            header, unclean = _meta(db, _HEADER), _meta(db, _UNCLEAN) is not None
+        if header is None:
+            cipher = Cipher.derive(key)
+            with self._database.write() as db:
+                if _meta(db, _HEADER) is None:  # otherwise another process was faster
+                    _encrypt_all(db, cipher)
+                    unclean = True
+        if unclean:  # also where a process before this one ended in the middle
+            self._database.rewrite()
+            with self._database.write() as db:
+                db.execute("DELETE FROM meta WHERE name = ?", (_UNCLEAN,))
+
+
+def _encrypt_all(db: sqlite3.Connection, cipher: Cipher) -> None:
+    for name, value in db.execute("SELECT key, value FROM secrets").fetchall():
+        db.execute("UPDATE secrets SET encrypted = 1, value = ? WHERE key = ?", (cipher.encrypt(name, value), name))
+    db.execute("INSERT INTO meta (name, value) VALUES (?, ?), (?, '')", (_HEADER, cipher.header(), _UNCLEAN))
+
+
+def _meta(db: sqlite3.Connection, name: str) -> bytes | None:
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else row[0]
