@@ -1,0 +1,77 @@
+"""What carries work out: executors, and how one execution goes.
+
+An executor is the built-in echo, a relay to a model server, several of them behind a router, or a function of the
+user's (`function_executor`). `run_executor` has one do a piece of work within its timeout.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hestiaos_local.execution._agents import Agent
+from hestiaos_local.execution._echo import EchoExecutor
+from hestiaos_local.execution._executors import AsyncExecutor, Executor, SyncExecutor
+from hestiaos_local.execution._functions import ExecutorFunction, function_executor
+from hestiaos_local.execution._outputs import Finish, FinishReason, Output, Text, ToolCall, Usage
+from hestiaos_local.execution._router import ModelRouter
+from hestiaos_local.execution._running import run_executor, run_executor_sync
+from hestiaos_local.execution._usage import OutputCounter, estimate_tokens
+from hestiaos_local.execution._window import MESSAGE_TOKENS, history_window
+from hestiaos_local.execution._work import Message, Work, last_user_text, message_text
+
+if TYPE_CHECKING:
+    from hestiaos_local.execution._configuration import Configuration, ModelConfig
+    from hestiaos_local.execution._relay import RelayExecutor
+    from hestiaos_local.execution._toml_tables import ConfigurationError
+
+__all__ = [
+    "MESSAGE_TOKENS",
+    "Agent",
+    "AsyncExecutor",
+    "Configuration",
+    "ConfigurationError",
+    "EchoExecutor",
+    "Executor",
+    "ExecutorFunction",
+    "Finish",
+    "FinishReason",
+    "Message",
+    "ModelConfig",
+    "ModelRouter",
+    "Output",
+    "OutputCounter",
+    "RelayExecutor",
+    "SyncExecutor",
+    "Text",
+    "ToolCall",
+    "Usage",
+    "Work",
+    "estimate_tokens",
+    "function_executor",
+    "history_window",
+    "last_user_text",
+    "message_text",
+    "run_executor",
+    "run_executor_sync",
+]
+
+# What needs httpx, or reads a file, is imported when it is first asked for (PEP 562).
+_LAZY = {
+    "Configuration": "hestiaos_local.execution._configuration",
+    "ConfigurationError": "hestiaos_local.execution._toml_tables",
+    "ModelConfig": "hestiaos_local.execution._configuration",
+    "RelayExecutor": "hestiaos_local.execution._relay",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

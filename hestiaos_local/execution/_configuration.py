@@ -1,0 +1,149 @@
+"""The configuration file: the models that do the work, and the agents.
+
+```toml
+version = 1
+
+[[models]]                            # the first is the one for those who name none
+name = "small"                        # what clients call it
+url = "http://localhost:11434/v1"     # an OpenAI-compatible model server
+model = "llama3.2:1b"                 # what the server calls it; the name, if not given
+key_env = "MODEL_KEY"                 # the environment variable that holds the server's key, if it wants one
+max_tokens = 2048                     # the most that one answer may have
+
+[[agents]]
+id = "researcher"
+system = "You look things up and name your sources."
+model = "small"                       # the first of the models, if not given
+tools = ["search"]                    # the tools that it may call; any, if not given
+max_tokens = 512                      # lower limits than the model's and the caller's
+timeout_ms = 60000
+```
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from hestiaos_local.execution._agents import Agent
+from hestiaos_local.execution._router import ModelRouter
+from hestiaos_local.execution._toml_tables import ConfigurationError, Table, TomlFile
+
+__all__ = ["Configuration", "ModelConfig"]
+
+
+@frozen(kw_only=True)
+class ModelConfig:
+    """A model: the server that has it, and how it is called there."""
+
+    name: str
+    url: str
+    model: str
+    key: str | None = field(default=None, repr=False)
+    max_tokens: int | None = None
+
+
+@frozen(kw_only=True)
+class Configuration:
+    """What a configuration file says; `models` and `agents` by their names, in the order of the file."""
+
+    models: Mapping[str, ModelConfig]
+    agents: Mapping[str, Agent]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Self:
+        """Read a file. Raises `ConfigurationError` for all mistakes in it at once, and where it cannot be read."""
+        source = os.fspath(path)
+        try:
+            data = Path(path).read_bytes()
+        except (OSError, ValueError) as error:  # a ValueError for a path that no file can have
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ConfigurationError([f"{source}: the file cannot be read: {why}"]) from None
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise ConfigurationError([f"{source}, line {line}: this is not UTF-8: save the file so"]) from None
+        return cls.parse(text, source, environ)
+
+    @classmethod
+    def parse(cls, text: str, source: str, environ: Mapping[str, str]) -> Self:
+        """Read a file's text; `source` is what mistakes call it, `environ` holds the keys of the model servers."""
+        file = TomlFile(text, source)
+        root = file.root
+        if root.number("version") != 1:
+            root.refuse("version", "must be 1")
+        models: dict[str, ModelConfig] = {}
+        for table in root.tables("models"):
+            model = _model(table, environ)
+            if model.name in models:
+                table.refuse("name", f"is {model.name!r} a second time")
+            models[model.name] = model
+        agents: dict[str, Agent] = {}
+        for table in root.tables("agents"):
+            agent = _agent(table, models)
+            if agent.id in agents:
+                table.refuse("id", f"is {agent.id!r} a second time")
+            agents[agent.id] = agent
+        root.close()
+        file.check()
+        return cls(models=models, agents=agents)
+
+    def executor(self) -> ModelRouter:
+        """What has the models of the file do the work. Raises `ValueError` where it has none."""
+        from hestiaos_local.execution._relay import RelayExecutor  # it stands on httpx
+
+        return ModelRouter(
+            {
+                name: RelayExecutor(each.url, model=each.model, key=each.key, max_tokens=each.max_tokens)
+                for name, each in self.models.items()
+            }
+        )
+
+
+def _model(table: Table, environ: Mapping[str, str]) -> ModelConfig:
+    name, url = table.text("name", needed=True) or "", table.text("url", needed=True) or ""
+    if url and (why := _not_a_url(url)):
+        table.refuse("url", why)
+    model = table.text("model") or name
+    key = None
+    if (variable := table.text("key_env")) is not None and not (key := environ.get(variable)):
+        table.refuse("key_env", f"names the environment variable {variable}, which is not set")
+    max_tokens = table.number("max_tokens")
+    table.close()
+    return ModelConfig(name=name, url=url, model=model, key=key, max_tokens=max_tokens)
+
+
+def _agent(table: Table, models: Mapping[str, ModelConfig]) -> Agent:
+    agent_id, system, model = table.text("id", needed=True) or "", table.text("system"), table.text("model")
+    if model is not None and model not in models:
+        table.refuse("model", f"is {model!r}, but the file's models are {', '.join(models) or 'none'}")
+    tools, max_tokens, timeout = table.texts("tools"), table.number("max_tokens"), table.number("timeout_ms")
+    table.close()
+    return Agent(
+        id=agent_id,
+        system=system,
+        model=model,
+        tools=None if tools is None else frozenset(tools),
+        max_tokens=max_tokens,
+        timeout=None if timeout is None else timeout / 1000,
+    )
+
+
+def _not_a_url(url: str) -> str | None:
+    """Why this is not the URL of a model server. It is not quoted where it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        host, user, _ = parts.hostname, parts.username, parts.port
+    except ValueError as error:
+        return f"is not a URL: {error}"
+    if user is not None:
+        return "may not hold a user or password: name the variable with the key in key_env"
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        return f"must be like http://localhost:11434/v1, not {url!r}"
+    return None

@@ -1,0 +1,151 @@
+"""What carries an execution out, and the two bridges between asynchronous and synchronous executors and callers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+from hestiaos_local.execution._outputs import Output
+from hestiaos_local.execution._timeouts import in_time
+from hestiaos_local.execution._work import Work
+
+if TYPE_CHECKING:
+    from anyio import CapacityLimiter
+    from anyio.abc import ObjectSendStream
+    from anyio.lowlevel import RunVar
+
+__all__ = ["AsyncExecutor", "Executor", "SyncExecutor"]
+
+_THREADS = 64
+"""How many synchronous executors may work at once in one event loop; the others wait. They are threads of their own,
+so that nothing else waits for one."""
+
+
+class Executor(Protocol):
+    """Carries work out. Closing what `execute` gives cancels the work, a request to a model server included.
+
+    Both methods give the same outputs: `execute` for callers on an event loop (asyncio or trio), `execute_sync` for
+    callers without one. `AsyncExecutor` and `SyncExecutor` make the one of the other.
+    """
+
+    def execute(self, work: Work) -> AsyncGenerator[Output, None]:
+        """The outputs, as they come."""
+        ...
+
+    def execute_sync(self, work: Work) -> Generator[Output, None, None]:
+        """The same for a caller without an event loop."""
+        ...
+
+
+class AsyncExecutor(ABC):
+    """An executor that is asynchronous.
+
+    A synchronous caller is served by an event loop in a thread, which lives as long as the execution: so a timeout, a
+    close or Ctrl-C ends the work at once, whatever it waits for, and nothing is left to be forked or closed.
+    """
+
+    @abstractmethod
+    def execute(self, work: Work) -> AsyncGenerator[Output, None]:
+        """The outputs, as they come."""
+
+    def execute_sync(self, work: Work) -> Generator[Output, None, None]:
+        """The same for a caller without an event loop. One output is made ahead of what was asked for."""
+        from anyio import EndOfStream, create_memory_object_stream
+        from anyio.from_thread import start_blocking_portal
+
+        with start_blocking_portal() as portal:
+            send, receive = create_memory_object_stream[Output](0)
+            pumping = portal.start_task_soon(self._pump, work, send)
+            try:
+                while True:
+                    try:
+                        output = portal.call(receive.receive)
+                    except EndOfStream:
+                        break
+                    yield output
+                pumping.result()
+            finally:
+                pumping.cancel()
+                portal.call(send.close)
+                portal.call(receive.close)
+
+    async def _pump(self, work: Work, send: ObjectSendStream[Output]) -> None:
+        # All in one task: an executor may have a cancel scope or a task group around its outputs.
+        async with send, aclosing(in_time(self.execute(work), work.timeout)) as outputs:
+            async for output in outputs:
+                await send.send(output)
+
+
+class SyncExecutor(ABC):
+    """An executor that is synchronous. An asynchronous caller has it work in a thread.
+
+    Where such a caller goes while an output is being made, it does not wait for it: the generator is closed in its
+    thread as soon as that output is there.
+    """
+
+    @abstractmethod
+    def execute_sync(self, work: Work) -> Generator[Output, None, None]:
+        """The outputs, as they come."""
+
+    async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
+        """The same for a caller on an event loop."""
+        from anyio import CancelScope
+        from anyio.to_thread import run_sync
+
+        steps = _Steps(self.execute_sync(work))
+        limiter = _limiter()
+        try:
+            while (output := await run_sync(steps.next, abandon_on_cancel=True, limiter=limiter)) is not None:
+                yield output
+        finally:
+            if not steps.over:
+                with CancelScope(shield=True):
+                    await run_sync(steps.close)
+
+
+class _Steps:
+    """A generator that one thread advances, and another one may close meanwhile."""
+
+    def __init__(self, outputs: Generator[Output, None, None]) -> None:
+        self._outputs = outputs
+        self._lock = Lock()
+        self._closing = False
+        self.over = False
+
+    def next(self) -> Output | None:
+        """The next output; `None` at the end."""
+        with self._lock:
+            output = next(self._outputs, None)
+            self.over = output is None
+        if self._closing:  # after the lock was released: whoever found it taken has left the closing to us
+            self.close()
+        return output
+
+    def close(self) -> None:
+        """Close the generator, or have the thread do so that advances it."""
+        self._closing = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._outputs.close()
+            finally:
+                self._lock.release()
+
+
+_limiters: RunVar[CapacityLimiter] | None = None
+
+
+def _limiter() -> CapacityLimiter:
+    """The event loop's limiter of executors' threads."""
+    from anyio import CapacityLimiter
+    from anyio.lowlevel import RunVar
+
+    global _limiters
+    if (limiters := _limiters) is None:
+        limiters = _limiters = RunVar("hestiaos_local.executors")
+    if (limiter := limiters.get(None)) is None:
+        limiter = CapacityLimiter(_THREADS)
+        limiters.set(limiter)
+    return limiter

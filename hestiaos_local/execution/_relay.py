@@ -1,0 +1,198 @@
+"""The executor that has a model server do the work: its wire is `hestiaos_local.openai`, httpx carries it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from hestiaos_local.execution._executors import AsyncExecutor
+from hestiaos_local.execution._outputs import Output
+from hestiaos_local.execution._work import Work
+from hestiaos_local.openai import (
+    CompletionStream,
+    ModelRequest,
+    chat_request,
+    completion_outputs,
+    model_names,
+    model_protocol_error,
+    model_stream_cut,
+    model_timed_out,
+    model_unreachable,
+    models_request,
+    upstream_error,
+)
+from hestiaos_proto import MAX_BODY_SIZE, NotFound, Redactor, StatusError, default_tls_context
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    try:
+        import httpx
+    except ImportError:  # only the successor is installed
+        import httpx2 as httpx
+
+__all__ = ["RelayExecutor"]
+
+_MAX_ERROR_BODY = 64 * 1024
+_CHECK_TIMEOUT = 5.0
+
+
+class RelayExecutor(AsyncExecutor):
+    """Has the OpenAI-compatible model server at `url` (`http://localhost:11434/v1`) do the work, streamed.
+
+    `model` is what is asked for where the work names none; without it, the first that the server has. `key` is the
+    server's API key, `max_tokens` the most that any work may ask for. `connect_timeout` and `read_timeout`, in seconds,
+    bound the connect and each silence of the server. Raises `ValueError` for a URL or a key that cannot be one.
+
+    Each execution has a connection of its own: httpcore's pool loses places when requests are cancelled
+    (encode/httpcore#1093), and cancelling is what happens here whenever a caller goes.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        key: str | None = None,
+        max_tokens: int | None = None,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 600.0,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.url = _checked(url)
+        self._model = model
+        self._max_tokens = max_tokens
+        self._key = key or None
+        if self._key is not None and not (self._key.isascii() and self._key.isprintable()):
+            raise ValueError("the key of the model server has a character that a header cannot have")
+        self._redactor = Redactor(self._key)
+        self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
+        self._ssl_context = ssl_context
+
+    def __repr__(self) -> str:
+        return f"RelayExecutor({self.url!r}, model={self._model!r})"
+
+    async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
+        """The outputs, as the model server sends them. Raises the `StatusError` of what goes wrong there."""
+        model = work.model or self._model or await self._first_model()
+        limits = [limit for limit in (work.max_tokens, self._max_tokens) if limit is not None]
+        work = evolve(work, max_tokens=min(limits, default=None))
+        request = chat_request(work, model=model, key=self._key, stream=True)
+        prefix = f"call_{work.trace_id}_" if work.trace_id else "call_"
+        async with self._exchange(request) as response:
+            if _is_event_stream(response):
+                stream = CompletionStream(redactor=self._redactor, id_prefix=prefix)
+                async with aclosing(_pieces(response)) as pieces:
+                    async for data in pieces:
+                        stream.receive_data(data)
+                        for output in stream.events():
+                            yield output
+                        if stream.finished:
+                            return
+            else:  # it does not stream, and has answered at once
+                body = await self._body(response)
+                for output in completion_outputs(body, redactor=self._redactor, id_prefix=prefix):
+                    yield output
+
+    async def models(self, *, within: float = _CHECK_TIMEOUT) -> list[str]:
+        """The names of the models that the server has; `within` so many seconds it has to tell them.
+
+        Raises the `StatusError` of what goes wrong.
+        """
+        from anyio import move_on_after
+
+        with move_on_after(within):
+            async with self._exchange(models_request(key=self._key)) as response:
+                return model_names(await self._body(response), redactor=self._redactor)
+        raise model_timed_out(f"{self.url} was silent for {within:g} s")
+
+    async def check(self, *, within: float = _CHECK_TIMEOUT) -> StatusError | None:
+        """Why the server cannot be used now; `None` where it answers and takes the key."""
+        try:
+            await self.models(within=within)
+        except NotFound:  # it has no list of models, and is there
+            return None
+        except StatusError as error:
+            return error
+        return None
+
+    async def _first_model(self) -> str:
+        names = await self.models()
+        if not names:
+            raise NotFound(f"the model server at {self.url} has no model", code="MODEL_NOT_FOUND")
+        self._model = names[0]
+        return self._model
+
+    @asynccontextmanager
+    async def _exchange(self, request: ModelRequest) -> AsyncIterator[httpx.Response]:
+        """A response of status 200 to read. Leaving it ends the connection, and so the work of the server."""
+        if self._ssl_context is None:
+            self._ssl_context = default_tls_context(os.environ, ssl.create_default_context, os.listdir, os.pathsep)
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=0)
+        client = httpx.AsyncClient(verify=self._ssl_context, timeout=self._timeout, limits=limits)
+        url = self.url + request.path
+        try:
+            async with (
+                client,
+                client.stream(request.method, url, headers=request.headers, content=request.body) as response,
+            ):
+                if response.status_code != 200:
+                    body = await self._body(response, limit=_MAX_ERROR_BODY)
+                    headers = {name.lower(): value for name, value in response.headers.items()}
+                    raise upstream_error(response.status_code, headers, body, self._redactor)
+                if (coding := response.headers.get("content-encoding", "identity")) != "identity":
+                    raise model_protocol_error(f"it sent the content coding {coding[:40]!r}, though not asked to")
+                yield response
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise model_unreachable(f"{self.url}: {self._told(error)}") from error
+        except httpx.TimeoutException as error:
+            raise model_timed_out(f"{self.url}: {self._told(error)}") from error
+        except httpx.HTTPError as error:
+            raise model_stream_cut(self._told(error)) from error
+
+    async def _body(self, response: httpx.Response, *, limit: int = MAX_BODY_SIZE) -> bytes:
+        """The whole body. Of an error's body what goes beyond `limit` is left out, of an answer's it is refused."""
+        body = bytearray()
+        async for data in response.aiter_raw():
+            body += data
+            if len(body) > limit:
+                if response.status_code != 200:
+                    break
+                raise model_protocol_error(f"its answer is larger than {limit} bytes")
+        return bytes(body[:limit])
+
+    def _told(self, error: httpx.HTTPError) -> str:
+        return self._redactor.error(error) or type(error).__name__
+
+
+async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """What the server sends, then `b""`, also where the connection is lost: the machine judges what has come."""
+    try:
+        async for data in response.aiter_raw():
+            if data:
+                yield data
+    except (httpx.ReadError, httpx.RemoteProtocolError):
+        pass
+    yield b""
+
+
+def _is_event_stream(response: httpx.Response) -> bool:
+    kind: str = response.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower() != "application/json"
+
+
+def _checked(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError) as error:
+        raise ValueError(f"the URL of the model server is not one: {error}") from None
+    if parsed.userinfo:  # not quoted: it is a secret
+        raise ValueError("the URL of the model server may not hold a user or password: give its key instead")
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
+        raise ValueError(f"the URL of the model server must be like http://localhost:11434/v1, not {url!r}")
+    return url.rstrip("/")

@@ -1,0 +1,49 @@
+"""Several models behind one executor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping
+
+from attrs import evolve
+
+from hestiaos_local.execution._executors import Executor
+from hestiaos_local.execution._outputs import Output
+from hestiaos_local.execution._work import Work
+from hestiaos_proto import NotFound
+
+__all__ = ["ModelRouter"]
+
+
+class ModelRouter:
+    """Has each work done by the executor of its model; the first is for work that names none.
+
+    `executors` are by the names that callers use; each decides itself how its model is called on its server. Both
+    methods raise `NotFound` for a model that is not there.
+    """
+
+    def __init__(self, executors: Mapping[str, Executor]) -> None:
+        if not executors:
+            raise ValueError("a router needs one executor at least")
+        self._executors = dict(executors)
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the models."""
+        return list(self._executors)
+
+    def execute(self, work: Work) -> AsyncGenerator[Output, None]:
+        """The outputs, as they come."""
+        return self._of(work).execute(evolve(work, model=None))
+
+    def execute_sync(self, work: Work) -> Generator[Output, None, None]:
+        """The same for a caller without an event loop."""
+        return self._of(work).execute_sync(evolve(work, model=None))
+
+    def _of(self, work: Work) -> Executor:
+        name = next(iter(self._executors)) if work.model is None else work.model
+        executor = self._executors.get(name)
+        if executor is None:
+            raise NotFound(
+                f"there is no model {name!r}: there are {', '.join(self._executors)}", code="MODEL_NOT_FOUND"
+            )
+        return executor

@@ -1,0 +1,49 @@
+"""Keeps the timeout of an execution."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, closing
+
+from hestiaos_local.execution._outputs import Output
+from hestiaos_proto import ServerError
+
+__all__ = ["in_time", "in_time_sync"]
+
+
+async def in_time(outputs: AsyncGenerator[Output, None], seconds: float | None) -> AsyncGenerator[Output, None]:
+    """The same outputs for so many seconds; then what makes them is cancelled, and `ServerError` (504) raised."""
+    from anyio import CancelScope, current_time
+
+    async with aclosing(outputs):
+        deadline = None if seconds is None else current_time() + seconds
+        while True:
+            if deadline is None:
+                output = await anext(outputs, None)
+            else:  # a scope for each output: it may not be left open where an output is handed out
+                with CancelScope(deadline=deadline) as scope:
+                    output = await anext(outputs, None)
+                if scope.cancelled_caught:
+                    raise _timed_out(seconds)
+            if output is None:
+                return
+            yield output
+
+
+def in_time_sync(
+    outputs: Generator[Output, None, None], seconds: float | None, clock: Callable[[], float] = time.monotonic
+) -> Generator[Output, None, None]:
+    """The same of a synchronous generator, which is asked between its outputs only: it cannot be interrupted."""
+    with closing(outputs):
+        deadline = None if seconds is None else clock() + seconds
+        for output in outputs:
+            if deadline is not None and clock() > deadline:
+                raise _timed_out(seconds)
+            yield output
+
+
+def _timed_out(seconds: float | None) -> ServerError:
+    return ServerError(
+        f"the execution took longer than its timeout of {seconds:g} s", status_code=504, code="TIMED_OUT"
+    )

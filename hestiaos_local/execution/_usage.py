@@ -1,0 +1,68 @@
+"""How many tokens an execution takes, and the order in which its outputs end. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hestiaos_local.execution._outputs import Finish, Output, Text, ToolCall, Usage
+from hestiaos_local.execution._work import Work, message_text
+from hestiaos_proto import json
+
+__all__ = ["OutputCounter", "estimate_tokens"]
+
+_BYTES_PER_TOKEN = 4
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens a text is: one for every four bytes of its UTF-8, the last one begun counts.
+
+    Close for English under the tokenizers of today, and too many rather than too few for program text.
+    """
+    return -(-_size(text) // _BYTES_PER_TOKEN)
+
+
+class OutputCounter:
+    """Has every execution end with one `Usage`, which is estimated where its executor gave none, and `Finish`.
+
+    `send` and `end` return what takes the place of an output, and what is to come at the end.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._size = 0
+        self._called = False
+        self._usage: Usage | None = None
+        self.finished: bool = False
+        """Whether `Finish` was sent: what an executor gives after it does not count."""
+
+    def send(self, output: Output) -> Sequence[Output]:
+        """Take the next output. Raises `TypeError` for what is not one."""
+        match output:
+            case Text(text):
+                self._size += _size(text)
+                return (output,)
+            case ToolCall(_, name, arguments):
+                self._called = True
+                self._size += _size(name) + _size(arguments)
+                return (output,)
+            case Usage():
+                self._usage = output
+                return ()
+            case Finish():
+                self.finished = True
+                return (self._usage or self._estimate(), output)
+        raise TypeError(f"an executor gives Text, ToolCall, Usage and Finish, not {type(output).__name__}")
+
+    def end(self) -> Sequence[Output]:
+        """The executor has come to its end."""
+        return () if self.finished else self.send(Finish("tool_calls" if self._called else "stop"))
+
+    def _estimate(self) -> Usage:
+        read = sum(estimate_tokens(message_text(message)) for message in self._work.messages)
+        if self._work.tools:
+            read += len(json.dumps(list(self._work.tools))) // _BYTES_PER_TOKEN
+        return Usage(read, -(-self._size // _BYTES_PER_TOKEN), estimated=True)
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

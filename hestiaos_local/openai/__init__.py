@@ -1,0 +1,43 @@
+"""The wire of OpenAI's chat completions, both sides of it. Pure: no I/O, no clock, no randomness.
+
+Towards a model server: requests out, `CompletionStream` and `completion_outputs` for what comes back. Towards a client
+of the front door: `parse_chat_completion` for its requests, `ChunkEncoder` and `encode_…` for what it is answered.
+"""
+
+from hestiaos_local.openai._chat_completions import ChatCompletion, parse_chat_completion
+from hestiaos_local.openai._completions import MAX_CHUNK_SIZE, CompletionStream, completion_outputs
+from hestiaos_local.openai._error_bodies import encode_error
+from hestiaos_local.openai._requests import ModelRequest, chat_request, model_names, models_request
+from hestiaos_local.openai._responses import ChunkEncoder, encode_completion, encode_models
+from hestiaos_local.openai._upstream_errors import (
+    model_protocol_error,
+    model_stream_cut,
+    model_timed_out,
+    model_unreachable,
+    upstream_error,
+)
+
+__all__ = [
+    "MAX_CHUNK_SIZE",
+    "ChatCompletion",
+    "ChunkEncoder",
+    "CompletionStream",
+    "ModelRequest",
+    "chat_request",
+    "completion_outputs",
+    "encode_completion",
+    "encode_error",
+    "encode_models",
+    "model_names",
+    "model_protocol_error",
+    "model_stream_cut",
+    "model_timed_out",
+    "model_unreachable",
+    "models_request",
+    "parse_chat_completion",
+    "upstream_error",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

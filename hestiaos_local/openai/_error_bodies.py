@@ -1,0 +1,62 @@
+"""Errors in the form of OpenAI's API: `{"error": {"message", "type", "param", "code"}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hestiaos_proto import (
+    AuthenticationFailed,
+    GovernanceBlock,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    ServerError,
+    StatusError,
+    json,
+)
+
+__all__ = ["encode_error", "error_body", "shown_place"]
+
+_ERROR_TYPES: tuple[tuple[type[StatusError], str], ...] = (
+    (AuthenticationFailed, "authentication_error"),
+    (GovernanceBlock, "permission_error"),
+    (RateLimited, "rate_limit_error"),
+    (ServerError, "server_error"),
+)
+
+
+def encode_error(error: StatusError) -> tuple[int, bytes]:
+    """The status and the body that tell an error. An input that does not fit is a 400 here, not a 422."""
+    status = 400 if isinstance(error, InvalidInput) else error.status_code
+    return status, json.dumps(error_body(error))
+
+
+def error_body(error: StatusError) -> dict[str, Any]:
+    """The body that tells an error; the trace id, and what is told of a block, with it."""
+    kind = next((name for kind, name in _ERROR_TYPES if isinstance(error, kind)), "invalid_request_error")
+    told: dict[str, Any] = {
+        "message": error.message,
+        "type": kind,
+        "param": _param(error),
+        "code": error.code.lower(),
+    }
+    if error.trace_id is not None:
+        told["trace_id"] = error.trace_id
+    if isinstance(error, GovernanceBlock) and error.details is not None:
+        told["details"] = error.details
+    return {"error": told}
+
+
+def _param(error: StatusError) -> str | None:
+    """The field that an error is about."""
+    if isinstance(error, NotFound):
+        return "model" if error.code == "MODEL_NOT_FOUND" else None
+    if not (isinstance(error.details, list) and error.details and isinstance(error.details[0], dict)):
+        return None
+    return shown_place(error.details[0].get("loc", [])[1:]) or None
+
+
+def shown_place(place: Iterable[str]) -> str:
+    """The place of a field as OpenAI's API names it: `messages[0].content`."""
+    return "".join(f"[{each}]" if each.isdigit() else f".{each}" for each in place).removeprefix(".")

@@ -1,0 +1,129 @@
+"""Gathers the tool calls of an answer from their deltas, as the servers of the field send them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hestiaos_local.execution import ToolCall
+from hestiaos_local.openai._surrogates import encodable
+from hestiaos_local.openai._upstream_errors import model_protocol_error
+from hestiaos_proto import json
+
+__all__ = ["MAX_ARGUMENTS", "MAX_CALLS", "ToolCallGatherer"]
+
+MAX_CALLS = 128
+"""How many tools one answer may call."""
+
+MAX_ARGUMENTS = 4 * 1024 * 1024
+"""How long the ids and arguments of all calls of one answer may be together, in characters."""
+
+_MAX_NAME = 256
+
+
+class _Call:
+    """A call that is being gathered."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+
+class ToolCallGatherer:
+    """Tool calls from deltas.
+
+    The API's rule is that each delta has the `index` of its call, and the first one of a call its `id` and `name`.
+    Servers also leave out the index or send another one with later deltas, leave out the id, send a new id with each
+    delta, use index 0 for every call, repeat the name, or send the arguments as an object or before the name. So:
+
+    - A delta belongs to the call with its index, else with its id.
+    - It begins a call where there is none for it yet, or where it has a name and differs from that call in its id, or
+      in its name once arguments have come.
+    - Without index, id and name, or with an unknown index alone, it continues the last call.
+    """
+
+    def __init__(self, id_prefix: str, *, max_arguments: int = MAX_ARGUMENTS) -> None:
+        self._id_prefix = id_prefix
+        self._max_arguments = max_arguments
+        self._room = max_arguments
+        self._calls: list[_Call] = []
+        self._places: dict[int | str | None, _Call] = {}  # by index, and by id
+
+    def receive_delta(self, delta: Any) -> None:
+        """Take the next delta. Raises `ServerError` for what is not one, and for too much."""
+        if not isinstance(delta, dict):
+            raise model_protocol_error("a tool call is not a JSON object")
+        function = delta.get("function")
+        if function is None:
+            function = {}
+        if not isinstance(function, dict):
+            raise model_protocol_error("the function of a tool call is not a JSON object")
+        index = delta.get("index")
+        place = index if type(index) is int else None
+        call_id, name = _text(delta, "id"), _text(function, "name")
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict):
+            arguments = json.dumps(arguments).decode("utf-8")
+        elif arguments is not None and not isinstance(arguments, str):
+            raise model_protocol_error("the arguments of a tool call are neither a text nor an object")
+        self._add(self._call_of(place, call_id, name), call_id, name, arguments or "")
+
+    def end(self) -> list[ToolCall]:
+        """The calls, in the order in which they began; a call without an id gets one from its number.
+
+        Raises `ServerError` where a call has no name.
+        """
+        if not all(call.name for call in self._calls):
+            raise model_protocol_error("a tool call has no name")
+        return [
+            ToolCall(
+                encodable(call.id) or f"{self._id_prefix}{number}",
+                encodable(call.name),
+                encodable("".join(call.arguments)) or "{}",
+            )
+            for number, call in enumerate(self._calls)
+        ]
+
+    def _call_of(self, index: int | None, call_id: str, name: str) -> _Call:
+        place = call_id if index is None else index
+        call = self._places.get(place) if place != "" else None
+        if call is not None and not _begins_another(call, call_id, name):
+            return call
+        if call is None and self._calls and not name and not call_id:
+            return self._calls[-1]
+        if len(self._calls) == MAX_CALLS:
+            raise model_protocol_error(f"more than {MAX_CALLS} tools are called")
+        call = _Call()
+        self._calls.append(call)
+        self._places |= {each: call for each in (index, call_id) if each not in (None, "")}
+        return call
+
+    def _add(self, call: _Call, call_id: str, name: str, arguments: str) -> None:
+        self._room -= len(arguments)
+        if not call.id:
+            call.id = call_id
+            self._room -= len(call_id)
+        if name != call.name:
+            call.name += name
+            if len(call.name) > _MAX_NAME:
+                raise model_protocol_error(f"the name of a tool is longer than {_MAX_NAME} characters")
+        if self._room < 0:
+            raise model_protocol_error(f"the tool calls are longer than {self._max_arguments} characters")
+        if arguments:
+            call.arguments.append(arguments)
+
+
+def _begins_another(call: _Call, call_id: str, name: str) -> bool:
+    """Whether a delta in the place of `call` is the first of another one."""
+    another_id = bool(call.id and call_id and call.id != call_id)
+    another_name = bool(call.name and call.name != name and call.arguments)
+    return bool(name) and (another_id or another_name)
+
+
+def _text(table: dict[str, Any], key: str) -> str:
+    value = table.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise model_protocol_error(f"the {key} of a tool call is not a text")
+    return value
