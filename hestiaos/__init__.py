@@ -145,4 +145,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    from importlib.util import find_spec
+
+    missing = () if find_spec("trio") else _HOMES["hestiaos_trio"]  # `help` would fail at what cannot be loaded
+    return sorted(set(__all__).difference(missing))

@@ -37,6 +37,9 @@ class Executor:
         self.context = context
         self.http_clients = http_clients
 
+    def __repr__(self) -> str:
+        return f"Executor({self.context.config.base_url!r})"
+
     def execute(self, operation: Operation[T], options: CallOptions) -> T:
         """The operation's result. Raises `HestiaError`."""
         flow, _ = self.context.begin(operation, options)

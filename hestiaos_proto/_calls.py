@@ -19,6 +19,7 @@ from hestiaos_proto._errors import ConnectionLost, HestiaError, StatusError, Tra
 from hestiaos_proto._hooks import LOG_LEVEL, CallObserver, Hooks, Logger, hooks_of
 from hestiaos_proto._redaction import Redactor
 from hestiaos_proto._stream import RunStream
+from hestiaos_proto._tracebacks import shorten
 from hestiaos_proto.operations import Operation
 
 __all__ = [
@@ -235,6 +236,8 @@ def run_flow(flow: CallFlow[T], send: Callable[[Send], Response], sleep: Callabl
     except StopIteration as end:
         result: T = end.value
         return result
+    except HestiaError as error:
+        raise shorten(error)  # noqa: B904  # it has its cause
     finally:
         flow.close()  # Ctrl-C may have come between two of these lines, and the flow has not heard of it
 
@@ -259,6 +262,8 @@ async def run_flow_async(
     except StopIteration as end:
         result: T = end.value
         return result
+    except HestiaError as error:
+        raise shorten(error)  # noqa: B904  # it has its cause
     finally:
         flow.close()  # Ctrl-C may have come between two of these lines, and the flow has not heard of it
 

@@ -92,49 +92,77 @@ def _restore(cls: Any, arguments: dict[str, Any], digest: str | None) -> Any:
 class AsyncClientBase(_Client, AsyncRuns):
     """A client with coroutines alone."""
 
-    chat: AsyncChat
-    """Chat completion."""
-    agents: AsyncAgents
-    """Agents."""
-    system: AsyncSystem
-    """The server itself."""
-    secrets: AsyncSecrets
-    """The server's secrets."""
-    governance: AsyncGovernance
-    """How governance decides."""
+    @property
+    def chat(self) -> AsyncChat:
+        """Chat: `await client.chat.run_async("Hello!")`."""
+        return self._chat
+
+    @property
+    def agents(self) -> AsyncAgents:
+        """Agents: `await client.agents.run_async("agent-1", "analyze data")`."""
+        return self._agents
+
+    @property
+    def system(self) -> AsyncSystem:
+        """The server: `await client.system.status_async()`."""
+        return self._system
+
+    @property
+    def secrets(self) -> AsyncSecrets:
+        """The server's secrets: `await client.secrets.get_async("my-key")`."""
+        return self._secrets
+
+    @property
+    def governance(self) -> AsyncGovernance:
+        """How governance decides: `await client.governance.trace_async("abc-123-def")`."""
+        return self._governance
 
     def _serve(self, executor: AsyncExecutor) -> None:
         """Have every method carried out by `executor`."""
         AsyncRuns.__init__(self, executor)
-        self.chat = AsyncChat(executor)
-        self.agents = AsyncAgents(executor)
-        self.system = AsyncSystem(executor)
-        self.secrets = AsyncSecrets(executor)
-        self.governance = AsyncGovernance(executor)
+        self._chat = AsyncChat(executor)
+        self._agents = AsyncAgents(executor)
+        self._system = AsyncSystem(executor)
+        self._secrets = AsyncSecrets(executor)
+        self._governance = AsyncGovernance(executor)
 
 
 class ClientBase(_Client, Runs):
     """A client with both kinds of methods."""
 
-    chat: Chat
-    """Chat completion."""
-    agents: Agents
-    """Agents."""
-    system: System
-    """The server itself."""
-    secrets: Secrets
-    """The server's secrets."""
-    governance: Governance
-    """How governance decides."""
+    @property
+    def chat(self) -> Chat:
+        """Chat: `client.chat.run("Hello!")`."""
+        return self._chat
+
+    @property
+    def agents(self) -> Agents:
+        """Agents: `client.agents.run("agent-1", "analyze data")`."""
+        return self._agents
+
+    @property
+    def system(self) -> System:
+        """The server: `client.system.status()`."""
+        return self._system
+
+    @property
+    def secrets(self) -> Secrets:
+        """The server's secrets: `client.secrets.get("my-key")`."""
+        return self._secrets
+
+    @property
+    def governance(self) -> Governance:
+        """How governance decides: `client.governance.trace("abc-123-def")`."""
+        return self._governance
 
     def _serve(self, executor: Executor) -> None:
         """Have every method carried out by `executor`."""
         Runs.__init__(self, executor)
-        self.chat = Chat(executor)
-        self.agents = Agents(executor)
-        self.system = System(executor)
-        self.secrets = Secrets(executor)
-        self.governance = Governance(executor)
+        self._chat = Chat(executor)
+        self._agents = Agents(executor)
+        self._system = System(executor)
+        self._secrets = Secrets(executor)
+        self._governance = Governance(executor)
 
 
 class AsyncStreams(ABC, Generic[S]):

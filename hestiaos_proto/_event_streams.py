@@ -17,7 +17,9 @@ from hestiaos_proto._deadline import Deadline
 from hestiaos_proto._errors import HestiaError, LocalProtocolError
 from hestiaos_proto._events import StreamEvent
 from hestiaos_proto._hooks import CallObserver
+from hestiaos_proto._other_kind import NotAsynchronous, NotSynchronous
 from hestiaos_proto._stream import RunStream
+from hestiaos_proto._tracebacks import shorten
 from hestiaos_proto.operations import Operation
 
 __all__ = ["AsyncEventStreamBase", "EventStreamBase"]
@@ -54,7 +56,6 @@ class _EventStream:
         self._response: Response | None = None
         self._ready: Iterator[StreamEvent] = iter(())  # what has arrived and has not been asked for
         self._after_done: Deadline | None = None
-        self._traceback: TracebackType | None = None
         self._reading = False
 
     def __del__(self) -> None:
@@ -95,7 +96,7 @@ class _EventStream:
             return LocalProtocolError("the stream is closed: start another with run_stream")
         # Of two threads, the one that was reading may be done by now; the other is refused all the same.
         if self._error is not None and not self._reading:
-            return self._error.with_traceback(self._traceback)  # else it would grow each time that it is raised
+            return self._error.with_traceback(None)  # else it would grow each time that it is raised
         return LocalProtocolError("the stream is being read already: give each reader a stream of its own")
 
     def _fail(self, error: BaseException) -> None:
@@ -104,7 +105,7 @@ class _EventStream:
         A `HestiaError` is raised again on every later call; any other exception closes the stream.
         """
         if isinstance(error, HestiaError):
-            self._error, self._traceback = error, error.__traceback__
+            self._error = shorten(error)
             error.response = error.response or self.response
         else:
             self._closed = True
@@ -121,7 +122,7 @@ class _EventStream:
             self._observer.end(error)
 
 
-class EventStreamBase(_EventStream, ABC):
+class EventStreamBase(_EventStream, NotAsynchronous, ABC):
     """An iterator and context manager, for threads."""
 
     def __iter__(self) -> Self:
@@ -213,7 +214,7 @@ class EventStreamBase(_EventStream, ABC):
         """As `AsyncEventStreamBase._end`."""
 
 
-class AsyncEventStreamBase(_EventStream, ABC):
+class AsyncEventStreamBase(_EventStream, NotSynchronous, ABC):
     """An asynchronous iterator and context manager, for any event loop."""
 
     def __aiter__(self) -> Self:

@@ -14,6 +14,7 @@ from hestiaos_proto._client_messages import Response
 from hestiaos_proto._errors import LocalProtocolError
 from hestiaos_proto._event_streams import AsyncEventStreamBase
 from hestiaos_proto._loop_pool import LoopConnection, LoopPool, NetworkOptions
+from hestiaos_proto._other_kind import NotSynchronousClient
 from hestiaos_proto._pool import Lease
 from hestiaos_proto._stream import RunStream
 from hestiaos_proto.operations import Operation
@@ -40,6 +41,9 @@ class LoopExecutor(ABC):
 
     def __del__(self) -> None:
         self._close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.context.config.base_url!r})"
 
     async def execute_async(self, operation: Operation[T], options: CallOptions) -> T:
         """The operation's result. Raises `HestiaError`."""
@@ -178,7 +182,7 @@ class LoopEventStream(AsyncEventStreamBase):
         """End `_until_closed`, where it is under way; it is called in the event loop."""
 
 
-class LoopClient(AsyncClientBase, AsyncStreams[S]):
+class LoopClient(NotSynchronousClient, AsyncClientBase, AsyncStreams[S]):
     """A client with connections of their own for each event loop in which it is used."""
 
     _executor: LoopExecutor

@@ -31,7 +31,7 @@ __all__ = [
 
 @frozen
 class Model:
-    """What every response model has: `from_wire`, `to_wire`, and `extra` for the fields that it does not name."""
+    """The base of the response models. `extra` has the fields of the response that the model does not name."""
 
     extra: Mapping[str, Any] = field(factory=dict, eq=False, repr=False, kw_only=True)
 
@@ -47,6 +47,13 @@ class Model:
                 raise wrong_field(cls.__name__, spelling, value, known.types, missing=spelling not in body)
             values[known.name] = value
         return cls(**values, extra=rest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by the names that they have as attributes, and those of `extra`: to print, log or store.
+
+        It shares its values with the model.
+        """
+        return dict(self.extra) | {known.name: getattr(self, known.name) for known in _known_fields(type(self))}
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON object that `from_wire` reads back to an equal model, in the wire's own spelling.

@@ -19,6 +19,7 @@ from hestiaos_proto._models import (
     SystemStatus,
     TraceResponse,
 )
+from hestiaos_proto._other_kind import CoroutinesOnly
 from hestiaos_proto.operations import ModeHint, Operation
 
 __all__ = [
@@ -57,12 +58,12 @@ class Executor(AsyncExecutor, Protocol):
         ...
 
 
-class _AsyncNamespace:
+class _AsyncNamespace(CoroutinesOnly):
     def __init__(self, executor: AsyncExecutor) -> None:
         self._execute_async = executor.execute_async
 
     def __repr__(self) -> str:
-        execute = getattr(self, "_execute_async", None)  # none yet while the constructor runs
+        execute = vars(self).get("_execute_async")  # not there while the constructor runs
         return f"<{type(self).__name__} of {getattr(execute, '__self__', None)!r}>"
 
 

@@ -1,7 +1,12 @@
-"""HestiaOS over trio's own streams and the core's own HTTP/1.1: `TrioClient`. No httpx."""
+"""HestiaOS over trio's streams and the core's own HTTP/1.1: `TrioClient`. No httpx."""
 
-from hestiaos_trio._client import TrioClient
-from hestiaos_trio._executor import TrioEventStream
+try:
+    from hestiaos_trio._client import TrioClient
+    from hestiaos_trio._executor import TrioEventStream
+except ModuleNotFoundError as error:
+    if error.name != "trio":
+        raise
+    raise ModuleNotFoundError("TrioClient needs trio: pip install 'hestiaos[trio]'", name="trio") from None
 
 __all__ = ["TrioClient", "TrioEventStream"]
 

@@ -341,3 +341,28 @@ def test_a_metric_of_the_class_is_what_it_is_and_of_an_instance_its_value() -> N
     assert SystemMetrics.cpu_percent is vars(SystemMetrics)["cpu_percent"]
     assert SystemMetrics({"cpu_percent": 1}).cpu_percent == 1
     assert SystemMetrics({}).cpu_percent is None
+
+
+class TestToDict:
+    def test_the_names_are_those_of_the_attributes(self) -> None:
+        body = {"response": "r", "session_id": "s", "trace_id": None, "more": [1]}
+        assert ChatResponse.from_wire(body).to_dict() == {
+            "result": "r",
+            "session_id": "s",
+            "trace_id": None,
+            "processing_time": None,
+            "model": None,
+            "more": [1],
+        }
+        assert SystemMetrics.from_wire({"metrics": {"own": 1}}).to_dict() == {"metrics": {"own": 1}}
+
+    def test_both_spellings_are_kept(self) -> None:
+        model = AgentResult.from_wire({"result": "r", "output": "o", "agent_id": "a"})
+        assert model.to_dict()["result"] == "r"
+        assert model.to_dict()["output"] == "o"
+
+    def test_it_is_a_dict_of_the_callers_own(self) -> None:
+        model = RunResponse("r", "t", None, "ALLOW", 1.0, 2, extra={"more": 1})
+        model.to_dict().clear()
+        assert model.to_dict() == model.to_wire()
+        assert model.extra == {"more": 1}
