@@ -16,6 +16,7 @@ from hestiaos_httpx._executor import AsyncEventStream, EventStream, Executor
 from hestiaos_httpx._http_clients import HttpClients
 from hestiaos_httpx._route import Limits, Route
 from hestiaos_proto import (
+    AsyncStreams,
     ClientBase,
     Hooks,
     ModeHint,
@@ -28,15 +29,16 @@ __all__ = ["AsyncClient", "Client"]
 
 
 class _Client(ClientBase):
-    """Every operation, as a call and as a coroutine.
+    """Each operation is a method and, with `_async` at the end of its name, a coroutine.
 
-    The calls use httpx's synchronous client, so they work in and outside of an event loop, as often as you like. The
-    coroutines run on asyncio and trio. Either way of closing closes what was opened either way.
+    The methods use httpx's synchronous client, so they work inside a running event loop too. The coroutines run on
+    asyncio and trio. `close` and `aclose` both close everything.
 
     `base_url` is by default `$HESTIAOS_BASE_URL`, else `http://localhost:8000`; `api_key` is by default
     `$HESTIAOS_API_KEY`. `timeout` bounds each connect, read and write, `deadline` a whole call with its retries, in
-    seconds; `retries` is the most repeats of one call. `headers` are sent with every request, `hooks` are called during
-    each call. `strict` is whether a stream's order of events is enforced.
+    seconds. (The `timeout` of `run_stream` bounds the whole stream.) A call is repeated at most `retries` times.
+    `headers` are sent with every request, `hooks` are called during each call. `strict` is whether the order of a
+    stream's events is enforced.
 
     `transport` or `http_client`, of httpx or of httpx2, carries every request instead of our own connections, with its
     own limits: there a synchronous `deadline` or `cancel` acts between two reads only, and a cancellation is as safe as
@@ -44,7 +46,8 @@ class _Client(ClientBase):
     (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), through TLS where its URL is https; SOCKS needs `socksio`.
     The environment is read once, here.
 
-    Raises `ValueError` for an argument or a variable that is wrong, `TypeError` for what is of the wrong kind.
+    Raises `ValueError` for an argument or a variable of the environment that is wrong, `TypeError` for an argument of
+    the wrong type.
     """
 
     _environ: ClassVar[Mapping[str, str]] = os.environ
@@ -95,11 +98,11 @@ class _Client(ClientBase):
         await self.aclose()
 
     def close(self) -> None:
-        """End every connection, those in use too; the client cannot be used any more. A second time does nothing."""
+        """Close every connection, those in use too. The client cannot be used again. A second call does nothing."""
         self._http_clients.close()
 
     async def aclose(self) -> None:
-        """As `close`, in an event loop."""
+        """As `close`, for an event loop."""
         await self._http_clients.aclose()
 
 
@@ -122,15 +125,14 @@ class Client(_Client):
         cancel: threading.Event | None = None,
         **options: Unpack[StreamOptions],
     ) -> EventStream:
-        """Execute `input` and stream what happens, from the first time that an event is asked for.
-
-        `timeout` bounds the whole stream, in seconds; it is not the client's timeout of each read. Setting `cancel`
-        ends the iteration within 100 ms, as `EventStream.cancel` does at once.
-        """
         operation = operations.run_stream(
             input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
         )
         return EventStream(self._executor, operation, timeout, cancel, options)
+
+    run_stream.__doc__ = f"""{AsyncStreams.run_stream.__doc__}
+        Setting `cancel` ends the iteration within 100 ms and without an error; `EventStream.cancel` does so at once.
+        """
 
 
 class AsyncClient(_Client):
@@ -150,11 +152,9 @@ class AsyncClient(_Client):
         timeout: float | None = None,
         **options: Unpack[StreamOptions],
     ) -> AsyncEventStream:
-        """Execute `input` and stream what happens, from the first time that an event is asked for.
-
-        `timeout` bounds the whole stream, in seconds; it is not the client's timeout of each read.
-        """
         operation = operations.run_stream(
             input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
         )
         return AsyncEventStream(self._executor, operation, timeout, options)
+
+    run_stream.__doc__ = AsyncStreams.run_stream.__doc__

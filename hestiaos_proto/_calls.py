@@ -123,6 +123,7 @@ class Wait:
 
 
 CallFlow = Generator[Send | Wait, Response | None, T]
+"""A call as a generator: it yields `Send` and `Wait`, is sent a `Response` or `None`, and returns the result."""
 
 
 @frozen(eq=False)

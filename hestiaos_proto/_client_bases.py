@@ -1,4 +1,4 @@
-"""What every client does alike, whatever carries its calls: its configuration, its namespaces, copying and printing."""
+"""What all clients have in common: configuration, namespaces, copying and `repr`."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _OF_CONFIG = ("base_url", "timeout", "retries", "deadline", "headers", "strict")
 
 
 class _Client:
-    """A client's arguments. `_environ` and `_runtime` are what the core may not fetch for itself.
+    """The arguments of a client. `_environ` and `_runtime` are what the core may not fetch for itself.
 
-    Its copies, pickled ones too, have the same configuration and connections of their own. A pickle does not hold the
-    API key. Where it is read, the key with the same SHA-256 is taken, from the environment or from those that the
-    process or its parent has used; without one it is a `ValueError`.
+    A copy or an unpickled client has the same configuration and connections of its own. A pickle does not hold the API
+    key, only its SHA-256: whoever reads it must have the key in the environment, or have used it in the same process
+    or its parent. Otherwise it raises `ValueError`.
     """
 
     _environ: ClassVar[Mapping[str, str]]
@@ -84,13 +84,13 @@ class _Client:
 
 
 def _restore(cls: Any, arguments: dict[str, Any], digest: str | None) -> Any:
-    # Without a key it is not to be the environment's.
+    # A client that had no key must not get that of the environment.
     api_key = "" if digest is None else recall_key(digest, cls._environ.get("HESTIAOS_API_KEY"))
     return cls(**arguments, api_key=api_key)
 
 
 class AsyncClientBase(_Client, AsyncRuns):
-    """A client with coroutines alone."""
+    """A client with coroutines only."""
 
     @property
     def chat(self) -> AsyncChat:
@@ -166,7 +166,7 @@ class ClientBase(_Client, Runs):
 
 
 class AsyncStreams(ABC, Generic[S]):
-    """The streams of a client whose tasks read them."""
+    """`run_stream` of an asynchronous client."""
 
     def run_stream(
         self,
@@ -178,9 +178,14 @@ class AsyncStreams(ABC, Generic[S]):
         timeout: float | None = None,
         **options: Unpack[StreamOptions],
     ) -> S:
-        """Execute `input` and stream what happens, from the first time that an event is asked for.
+        """Execute `input` and stream its events. The request is sent when the first event is asked for.
 
-        `timeout` bounds the whole stream, in seconds; it is not the client's timeout of each read.
+        `timeout` bounds the whole stream, in seconds; the client's own `timeout` bounds each connect, read and write.
+        The server may take `timeout_ms` milliseconds, by default 30,000.
+
+        Iterating raises the `StatusError` of a refusal (`GovernanceBlock` by governance), `StreamInterrupted` where the
+        stream ends before `done`, `RemoteProtocolError` where it is not the stream of a run, and `ConnectFailed` or
+        `TimedOut`; always after the events that arrived whole. An `error` event is an event, and is not raised.
         """
         operation = operations.run_stream(
             input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms

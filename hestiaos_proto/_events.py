@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 StreamEventType = Literal["start", "token", "delta", "tool_call", "final", "error", "done"]
+"""The types of events, in the order of a stream: `start → (token | delta | tool_call)* → (final | error) → done`."""
 
 TEXT_TYPES = frozenset({"token", "delta"})
 """The types of events that have a text."""

@@ -51,6 +51,7 @@ __all__ = [
 T = TypeVar("T")
 
 ModeHint = Literal["fast", "balanced", "deep"]
+"""How much reasoning a run should get; the server decides."""
 
 _COMMAND_TYPE = re.compile(r"[A-Z][A-Z0-9_]*")
 _DEFAULT_TIMEOUT_MS = 30_000  # what a server is told where the caller says nothing
