@@ -26,12 +26,15 @@ _MOST_TO_IMPORT = 5e-3
 _BARE, _OURS = "bare Python", "import hestiaos"
 _CLIENT = "from hestiaos import AsyncClient"
 _CLIENT_WITHOUT_TRIO = f"{_CLIENT}, trio not installed"
+_MADE, _HTTPX_MADE = f"{_CLIENT}; AsyncClient()", "import httpx; httpx.AsyncClient()"
 _PROCESSES = {
     _BARE: ["-c", "pass"],
     _OURS: ["-c", "import hestiaos"],
     _CLIENT: ["-c", "from hestiaos import AsyncClient"],
     _CLIENT_WITHOUT_TRIO: ["-c", "import sys; sys.modules['trio'] = None; from hestiaos import AsyncClient"],
     "import httpx": ["-c", "import httpx"],
+    _MADE: ["-c", "from hestiaos import AsyncClient; AsyncClient()"],
+    _HTTPX_MADE: ["-c", "import httpx; httpx.AsyncClient()"],
     "hestiaos --help": ["-c", "from hestiaos_cli import main; main()", "--help"],
     "a hello-world of Click, --help": ["-c", "from benchmarks.peers.click_hello import main; main()", "--help"],
 }
@@ -50,6 +53,7 @@ def run(plan: Plan) -> Result:
     rows += [_import_row(costs)]
     for ours in (_CLIENT, _CLIENT_WITHOUT_TRIO):
         rows += _one(ours, costs, Goal("import httpx", cost=1.25))
+    rows += _one(_MADE, costs, Goal(_HTTPX_MADE, cost=1.25))  # httpx is loaded with the first client only
     rows += _one("hestiaos --help", costs, Goal("a hello-world of Click, --help", cost=1.3))
     return Result(rows)
 

@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import ClassVar, Self, Unpack
 
 from hestiaos_httpx._executor import AsyncEventStream, EventStream, Executor
-from hestiaos_httpx._http_clients import HttpClients
-from hestiaos_httpx._route import Limits, Route
+from hestiaos_httpx._limits import Limits
 from hestiaos_proto import (
     AsyncStreams,
     ClientBase,
@@ -73,6 +72,10 @@ class _Client(ClientBase):
         strict: bool = True,
     ) -> None:
         context = self._configure(locals())
+        # httpx is loaded with the first client, as httpcore is with httpx's: to name the classes takes neither.
+        from hestiaos_httpx._http_clients import HttpClients
+        from hestiaos_httpx._route import Route
+
         given = transport is not None or http_client is not None
         self._http_clients = HttpClients(
             None if given else Route(context.config, verify=verify, limits=limits),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from hestiaos_httpx._exchange import Exchange
-from hestiaos_httpx._http_clients import HttpClients
 from hestiaos_httpx._scopes import run, sleep
 from hestiaos_proto import (
     AsyncEventStreamBase,
@@ -24,6 +22,9 @@ from hestiaos_proto import (
 
 if TYPE_CHECKING:
     from anyio import CancelScope
+
+    from hestiaos_httpx._exchange import Exchange
+    from hestiaos_httpx._http_clients import HttpClients
 
 __all__ = ["AsyncEventStream", "EventStream", "Executor"]
 
@@ -53,10 +54,10 @@ class Executor:
         return await run_flow_async(flow, self._send_async, sleep_async)
 
     def _send(self, send: Send) -> Response:
-        return run(Exchange(self.http_clients.for_threads(), send).begin())
+        return run(self.http_clients.for_threads().exchange(send).begin())
 
     async def _send_async(self, send: Send) -> Response:
-        exchange = Exchange(self.http_clients.for_tasks(), send)
+        exchange = self.http_clients.for_tasks().exchange(send)
         result: Response = await exchange.scope.run(exchange.begin())
         return result
 
@@ -103,7 +104,7 @@ class EventStream(EventStreamBase):
         return self._cancel_asked or (self._cancel_event is not None and self._cancel_event.is_set())
 
     def _exchange(self, send: Send) -> Response:
-        self._current = exchange = Exchange(self._http_clients.for_threads(), send, self._cancel_event)
+        self._current = exchange = self._http_clients.for_threads().exchange(send, self._cancel_event)
         if self._cancel_asked:  # before it could be reached
             exchange.cancel()
         return run(exchange.begin())
@@ -158,7 +159,7 @@ class AsyncEventStream(AsyncEventStreamBase):
             raise self._refusal()
 
     async def _exchange(self, send: Send) -> Response:
-        exchange = Exchange(self._http_clients.for_tasks(), send)
+        exchange = self._http_clients.for_tasks().exchange(send)
         response: Response = await exchange.scope.run(exchange.begin())
         if response.stream is not None:
             self._current = exchange

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
 from http.cookiejar import CookieJar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hestiaos_httpx._exchange import Exchange
 from hestiaos_httpx._library import Library, httpx
 from hestiaos_httpx._pool import Pool
 from hestiaos_httpx._scopes import Scope
 from hestiaos_proto import Send
-
-if TYPE_CHECKING:
-    from hestiaos_httpx._exchange import Exchange
 
 __all__ = ["Http", "new_client"]
 
@@ -95,6 +94,10 @@ class Http:
     def has_ended(self) -> bool:
         """Whether nobody can use it any more: it is another process's, or its event loop has ended."""
         return not self._in_loop(_nothing)
+
+    def exchange(self, send: Send, event: threading.Event | None = None) -> Exchange:
+        """Another exchange; a set `event` ends it, in a thread."""
+        return Exchange(self, send, event)
 
     def new_request(self, send: Send, extensions: dict[str, Any]) -> Any:
         """The request of `client`'s library for what the core wants to send."""

@@ -10,26 +10,14 @@ import os
 import ssl
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 from urllib.request import getproxies
 
 from hestiaos_httpx._library import BASE
+from hestiaos_httpx._limits import Limits
 from hestiaos_proto import Config, Proxy, default_tls_context, environment_proxy
 
-__all__ = ["Limits", "Route"]
-
-
-class Limits(Protocol):
-    """How many connections are open and kept, and for how many seconds; `None` is no limit. `httpx.Limits` is one."""
-
-    @property
-    def max_connections(self) -> int | None: ...
-
-    @property
-    def max_keepalive_connections(self) -> int | None: ...
-
-    @property
-    def keepalive_expiry(self) -> float | None: ...
+__all__ = ["Route"]
 
 
 class Route:

@@ -193,6 +193,13 @@ def test_importing_the_face_loads_neither_httpx_nor_trio() -> None:
     assert done.stdout == "set()\n"
 
 
+def test_naming_a_client_loads_no_http_library() -> None:
+    foreign = {"httpx", "httpcore", "anyio", "trio", "h11"}
+    program = f"from hestiaos import AsyncClient; import sys; print({foreign} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_the_face_names_what_it_has_and_nothing_else() -> None:
     for name in hestiaos.__all__:
         assert getattr(hestiaos, name) is not None

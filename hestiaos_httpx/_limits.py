@@ -1,0 +1,20 @@
+"""How many connections a client may have, as httpx's own class says it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["Limits"]
+
+
+class Limits(Protocol):
+    """How many connections are open and kept, and for how many seconds; `None` is no limit. `httpx.Limits` is one."""
+
+    @property
+    def max_connections(self) -> int | None: ...
+
+    @property
+    def max_keepalive_connections(self) -> int | None: ...
+
+    @property
+    def keepalive_expiry(self) -> float | None: ...
