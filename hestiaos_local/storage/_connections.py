@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from hestiaos_local.storage._errors import StoreError, store_error
-from hestiaos_local.storage._files import Identity, identity, make_file, protect_file, write_ahead_log
+from hestiaos_local.storage._files import Identity, beside, identity, make_file, protect_file
 from hestiaos_local.storage._schema import prepare
 
 __all__ = ["Connections"]
@@ -76,13 +76,16 @@ class Connections:
         try:
             prepare(self._name, writer)
             self._use_log(writer)
+            writer.execute(
+                "SELECT count(*) FROM sqlite_master"
+            ).fetchall()  # now the log and its index are there, and have room
             protect_file(self._name, file)
             self.reader = self._connect(path, "PRAGMA query_only = ON")
         except BaseException:
             writer.close()
             raise
         self.writer, self._settings, self.is_open = writer, None, True
-        self.identity, self.log_identity = identity(file), identity(write_ahead_log(file))
+        self.identity, self.log_identity = identity(file), identity(beside(file)[0])
 
     def _connect(self, database: str, setting: str) -> sqlite3.Connection:
         # No implicit transactions: they begin where `Database.write` says so, and its locks order the threads.

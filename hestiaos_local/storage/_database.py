@@ -14,7 +14,7 @@ from time import monotonic
 
 from hestiaos_local.storage._connections import Connections
 from hestiaos_local.storage._errors import STATEMENT_ERRORS, StoreError, StoreProblem, store_error
-from hestiaos_local.storage._files import identity, write_ahead_log
+from hestiaos_local.storage._files import beside, identity
 
 __all__ = ["Database"]
 
@@ -44,7 +44,6 @@ class Database:
         self._write_lock = RLock()
         self._read_lock = self._write_lock if path is None else RLock()  # taken after the other where both are needed
         self._connections = Connections(self.name, self._file, busy_timeout)
-        self._old_log: tuple[int, int] | None = None  # the write-ahead log of a file that was replaced
         self._connections.open(create=True)
         self._finalizer = weakref.finalize(self, self._connections.close)  # also where nobody closes it
         _databases.add(self)
@@ -53,6 +52,8 @@ class Database:
         """Close the connections. A second time does nothing."""
         with self._write_lock, self._read_lock:
             self._closed = True
+            if self._connections.is_open and not self._is_current():
+                self.truncate_log()  # SQLite does so only where the file has its name still
             self._finalizer()
 
     @contextmanager
@@ -106,14 +107,15 @@ class Database:
                 raise self._failed(error) from error
             self.truncate_log()
 
-    def truncate_log(self) -> None:
-        """Leave nothing of what was deleted in the write-ahead log. Where this fails, a later one does it."""
+    def truncate_log(self) -> bool:
+        """Leave nothing of what was deleted in the write-ahead log. False where this has to wait for a later one."""
         with self._write_lock:
             try:
-                # One that a reader of another process holds up says so in its row.
-                self._connections.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                ((busy, _, _),) = self._connections.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             except sqlite3.DatabaseError as error:
-                _log.warning("what was deleted is still in the log of %s: %s", self.name, error)
+                _log.warning("the log of %s cannot be written into it now: %s", self.name, error)
+                return False
+        return not busy
 
     def works(self) -> bool:
         """Whether it can be read and written, without waiting for much longer than a second."""
@@ -150,24 +152,23 @@ class Database:
             assert self._file is not None, "memory is open until it is closed"
             if identity(self._file) is None:
                 raise self._replaced("put it back, or end what is using it")
-            log = write_ahead_log(self._file)
             if self._connections.is_open and self._connections.identity is not None:
-                self._leave_replaced(log)
+                self._leave_replaced(self._file)
             self._connections.close()
-            if self._old_log is not None and identity(log) == self._old_log and log.stat().st_size:
-                raise self._replaced("end every program that uses it, so that none writes to the one that is gone")
-            self._old_log = None
             self._connections.open(create=False)
 
-    def _leave_replaced(self, log: Path) -> None:
-        """Make sure that closing the connections to a file that lost its name does no harm to the one that has it.
+    def _leave_replaced(self, file: Path) -> None:
+        """Bring what was written into the file that lost its name, and remove its log from beside the one that has it.
 
-        SQLite deletes the write-ahead log by its name with the last connection, and takes up the one that it finds
+        SQLite does neither, but finds a log by its name, and writes what is in it into whatever file is there
         (https://sqlite.org/howtocorrupt.html, section 2.4).
         """
-        if identity(log) not in (None, self._connections.log_identity):
-            raise self._replaced("end every program that uses it, so that none writes to the one that is gone")
-        self._old_log = self._connections.log_identity
+        if not self.truncate_log():
+            raise self._replaced("end every program that uses it, so that what they wrote gets into their file")
+        log, index = beside(file)
+        if identity(log) == self._connections.log_identity:
+            log.unlink()
+            index.unlink()
 
     def _replaced(self, advice: str) -> StoreError:
         return StoreError(f"{self.name} was removed or replaced while it was in use: {advice}", problem="replaced")

@@ -8,7 +8,7 @@ from stat import S_ISDIR, S_ISREG
 
 from hestiaos_local.storage._errors import StoreError
 
-__all__ = ["Identity", "identity", "make_file", "protect_file", "write_ahead_log"]
+__all__ = ["Identity", "beside", "identity", "make_file", "protect_file"]
 
 Identity = tuple[int, int]
 """Device and inode: what stays the same of a file that is renamed, and differs where another takes its name."""
@@ -23,10 +23,10 @@ def identity(file: Path) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def write_ahead_log(file: Path) -> Path:
-    """Where SQLite keeps what is written but not yet in the file."""
+def beside(file: Path) -> tuple[Path, Path]:
+    """What SQLite keeps beside a file that is in use: the write-ahead log, and an index of it in shared memory."""
     file = file.resolve()
-    return file.with_name(f"{file.name}-wal")
+    return file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")
 
 
 def make_file(name: str, file: Path) -> None:
@@ -36,6 +36,12 @@ def make_file(name: str, file: Path) -> None:
     """
     for parent in reversed([parent for parent in file.parents if not parent.exists()]):
         parent.mkdir(mode=0o700, exist_ok=True)
+    directory = file.resolve().parent
+    if directory.is_dir() and not os.access(directory, os.W_OK | os.X_OK):  # SQLite keeps its log beside the file
+        raise StoreError(
+            f"{name} is in a directory that this user may not write to ({directory}): choose another one",
+            problem="read_only",
+        )
     try:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
@@ -51,18 +57,11 @@ def make_file(name: str, file: Path) -> None:
             raise StoreError(
                 f"{name} may not be written by this user: choose another file", problem="read_only"
             ) from None
-    directory = file.resolve().parent
-    if not os.access(directory, os.W_OK | os.X_OK):  # SQLite keeps its log beside the file
-        raise StoreError(
-            f"{name} is in a directory that this user may not write to ({directory}): choose another one",
-            problem="read_only",
-        )
 
 
 def protect_file(name: str, file: Path) -> None:
     """Take from others what they may do with a file that was there before, and with what SQLite keeps beside it."""
-    file = file.resolve()
-    for each in (file, write_ahead_log(file), file.with_name(f"{file.name}-shm")):
+    for each in (file, *beside(file)):
         try:
             if each.stat().st_mode & 0o077:
                 each.chmod(0o600)
