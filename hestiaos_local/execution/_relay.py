@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -88,12 +88,14 @@ class RelayExecutor(AsyncExecutor):
             if _is_event_stream(response):
                 stream = CompletionStream(redactor=self._redactor, id_prefix=prefix)
                 async with aclosing(_pieces(response)) as pieces:
-                    async for data in pieces:
+                    while not stream.finished:
+                        try:
+                            data = await anext(pieces, b"")
+                        except (httpx.ReadError, httpx.RemoteProtocolError):  # the machine judges what has come
+                            data = b""
                         stream.receive_data(data)
                         for output in stream.events():
                             yield output
-                        if stream.finished:
-                            return
             else:  # it does not stream, and has answered at once
                 body = await self._body(response)
                 for output in completion_outputs(body, redactor=self._redactor, id_prefix=prefix):
@@ -158,12 +160,13 @@ class RelayExecutor(AsyncExecutor):
     async def _body(self, response: httpx.Response, *, limit: int = MAX_BODY_SIZE) -> bytes:
         """The whole body. Of an error's body what goes beyond `limit` is left out, of an answer's it is refused."""
         body = bytearray()
-        async for data in response.aiter_raw():
-            body += data
-            if len(body) > limit:
-                if response.status_code != 200:
-                    break
-                raise model_protocol_error(f"its answer is larger than {limit} bytes")
+        async with aclosing(_pieces(response)) as pieces:
+            async for data in pieces:
+                body += data
+                if len(body) > limit:
+                    if response.status_code != 200:
+                        break
+                    raise model_protocol_error(f"its answer is larger than {limit} bytes")
         return bytes(body[:limit])
 
     def _told(self, error: httpx.HTTPError) -> str:
@@ -171,14 +174,23 @@ class RelayExecutor(AsyncExecutor):
 
 
 async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """What the server sends, then `b""`, also where the connection is lost: the machine judges what has come."""
+    """The body as it comes. Closing it ends the connection."""
+    from anyio import CancelScope
+
+    pieces = response.aiter_raw()
     try:
-        async for data in response.aiter_raw():
+        async for data in pieces:
             if data:
                 yield data
-    except (httpx.ReadError, httpx.RemoteProtocolError):
-        pass
-    yield b""
+    finally:
+        # httpx reads through generators inside generators. An iteration that is given up leaves the inner ones to the
+        # garbage collector, of which trio warns (encode/httpcore#1019); reading on from the closed connection ends each
+        # of them.
+        with CancelScope(shield=True):
+            await response.aclose()
+            with suppress(httpx.HTTPError, RuntimeError):
+                async for _ in pieces:
+                    pass
 
 
 def _is_event_stream(response: httpx.Response) -> bool:
