@@ -6,7 +6,6 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from functools import partial
 from http.cookiejar import CookieJar
 from typing import Any
 
@@ -80,6 +79,7 @@ class Http:
         self.pool = pool
         self.closed: bool = False  # our client
         self.exchanges: dict[int, weakref.ref[Exchange]] = {}
+        self.closing: set[object] = set()  # the tasks that close dropped streams: asyncio itself holds tasks weakly
         self._loop = None if loop is None else weakref.ref(loop, lambda _: self.abandon())
         self._process = os.getpid()
 
@@ -139,7 +139,7 @@ class Http:
 
     def drop(self, exchange: Exchange) -> bool:
         """Close an exchange as soon as the event loop runs, from any thread; false where that has ended."""
-        return self._in_loop(partial(self.scope.drop, self._loop and self._loop(), exchange))
+        return self.is_ours() and self.scope.drop(self._loop and self._loop(), exchange)
 
     def _in_loop(self, function: Callable[[], object]) -> bool:
         return self.is_ours() and self.scope.call_in(self._loop and self._loop(), function)

@@ -109,9 +109,10 @@ class Scope:
         return True
 
     @staticmethod
-    def drop(loop: Any, exchange: Exchange) -> None:
-        """Close an exchange that nobody refers to any more, in its event loop."""
+    def drop(loop: Any, exchange: Exchange) -> bool:
+        """Close an exchange that nobody refers to any more, in its event loop; false where that has ended."""
         run(exchange.close())
+        return True
 
     def close(self, sock: socket.socket) -> None:
         """Close a socket, for which a task may be waiting."""

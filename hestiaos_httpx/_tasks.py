@@ -31,8 +31,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger("hestiaos.httpx")
 
-_closing: set[asyncio.Task[None]] = set()  # an event loop itself holds its tasks weakly
-
 
 def _awaiting(function: Callable[P, Awaitable[T]]) -> Callable[P, Steps[T]]:
     """Steps that await a coroutine."""
@@ -59,9 +57,10 @@ class TaskScope(Scope):
     @staticmethod
     def call_in(loop: Any, function: Callable[[], object]) -> bool:
         if isinstance(loop, asyncio.AbstractEventLoop):
-            if loop.is_closed():
+            try:
+                loop.call_soon_threadsafe(function)
+            except RuntimeError:  # it is closed
                 return False
-            loop.call_soon_threadsafe(function)
         elif loop is None:
             return False
         else:
@@ -71,8 +70,15 @@ class TaskScope(Scope):
                 return False
         return True
 
+    @classmethod
+    def drop(cls, loop: Any, exchange: Exchange) -> bool:
+        if exchange.http.pool is None and loop is not None and asyncio._get_running_loop() is loop:
+            cls._drop(loop, exchange)  # a turn later the loop may be over, and the task that closes it never run
+            return True
+        return cls.call_in(loop, partial(cls._drop, loop, exchange))
+
     @staticmethod
-    def drop(loop: Any, exchange: Exchange) -> None:
+    def _drop(loop: Any, exchange: Exchange) -> None:
         exchange.release(keep=False)
         if not isinstance(loop, asyncio.AbstractEventLoop):
             try:
@@ -82,8 +88,9 @@ class TaskScope(Scope):
                 weakref.finalize(loop, bool, exchange).atexit = False
         elif exchange.http.pool is None:  # asyncio ends the generators of httpx's itself
             task = loop.create_task(_close(exchange))
-            _closing.add(task)
-            task.add_done_callback(_closing.discard)
+            closing = exchange.http.closing
+            closing.add(task)
+            task.add_done_callback(closing.discard)
 
     def cancel(self) -> None:
         super().cancel()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +20,8 @@ import h2.events
 import h2.exceptions
 import pytest
 
-from hestiaos import AsyncClient, Client, LocalProtocolError, ServerError
+from hestiaos import AsyncClient, Client, LocalProtocolError, LocalTransport, ServerError
+from hestiaos_local import Platform
 from tests.support.http_library import http
 from tests.support.peer import Peer
 from tests.support.steps import Script, send, silence
@@ -284,3 +287,22 @@ def test_a_stream_that_is_left_gives_the_connection_back(left: str) -> None:
                 stream.close()
             del stream
         assert client.run("x").result == "r"
+
+
+def test_a_loop_that_ends_with_a_dropped_stream_is_forgotten() -> None:
+    """Once the client is used again: the task that closes the stream has run, and holds nothing."""
+    client = AsyncClient(transport=LocalTransport(Platform()))
+
+    async def drop() -> None:
+        await anext(client.run_stream("x"))
+
+    def run_and_close(main: Callable[[], Coroutine[Any, Any, object]]) -> weakref.ref[object]:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        loop.close()  # without a word to its tasks, as `asyncio.run` has
+        return weakref.ref(loop)
+
+    ended = run_and_close(drop)
+    run_and_close(client.system.status_async)
+    gc.collect()
+    assert ended() is None
