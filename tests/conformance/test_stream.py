@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from hestiaos import ConnectionLost, HestiaError, RemoteProtocolError, StreamInterrupted, TimedOut
-from tests.support.expecting import check, types_of
+from tests.support.expecting import check, types_of, within
 from tests.support.peer import Peer
 from tests.support.scenario import fault
 from tests.support.sessions import KEY, Session
@@ -135,18 +135,20 @@ def test_cut(binding: type[Session]) -> None:
 
 @fault("silence: heartbeats only, for longer than the read timeout")
 def test_heartbeats(binding: type[Session]) -> None:
-    beat: Script = [pause(0.1), send(chunk(HEARTBEAT))]
-    alive = [
-        send(STREAM_HEAD),
-        *beat * 2,
-        send(chunk(event(START))),
-        *beat * 8,
-        send(chunk(events(TOKEN, FINAL, DONE))),
-    ]
-    check(binding, [([*alive, send(LAST_CHUNK)], types_of(GOOD_EVENTS), None)], timeout=0.5)
-    endless: Script = [send(STREAM_HEAD + chunk(event(START))), *beat * 100]
-    (late,) = check(binding, [(endless, ["start"], TimedOut)], timeout=5.0, stream_timeout=0.5)
-    assert "0.5 s" in str(late)
+    def alive(seconds: float) -> None:
+        beat: Script = [pause(seconds / 5), send(chunk(HEARTBEAT))]
+        end = send(chunk(events(TOKEN, FINAL, DONE)) + LAST_CHUNK)
+        script = [send(STREAM_HEAD), *beat * 2, send(chunk(event(START))), *beat * 8, end]
+        check(binding, [(script, types_of(GOOD_EVENTS), None)], timeout=seconds)
+
+    def bounded(seconds: float) -> None:
+        beat: Script = [pause(seconds / 5), send(chunk(HEARTBEAT))]
+        endless: Script = [send(STREAM_HEAD + chunk(event(START))), *beat * 100]
+        (late,) = check(binding, [(endless, ["start"], TimedOut)], timeout=10 * seconds, stream_timeout=seconds)
+        assert f"{seconds:g} s" in str(late)
+
+    within(0.5, alive)
+    within(0.5, bounded)
 
 
 @fault("silence without heartbeats")
@@ -158,8 +160,16 @@ def test_silence(binding: type[Session]) -> None:
         ([send(STREAM_HEAD + chunk(event(START)) + chunk(event(TOKEN)[:9])), silence], ["start"], TimedOut),
         ([send(CLOSING_STREAM_HEAD + events(START, TOKEN, FINAL)), silence], ["start", "token", "final"], TimedOut),
     ]
-    for error in check(binding, cases, timeout=0.2):
-        assert "nothing" in str(error) or "silent" in str(error)
     slow_head = STREAM_HEAD.replace(b"\r\n", b"\r\nX-Filler: " + b"x" * 100 + b"\r\n", 1)
-    for error in check(binding, [*cases, ([drip(slow_head, 0.02)], [], TimedOut)], stream_timeout=0.2):
-        assert "0.2 s" in str(error)
+
+    def read(seconds: float) -> None:
+        for error in check(binding, cases, timeout=seconds):
+            assert "nothing" in str(error) or "silent" in str(error)
+
+    def stream(seconds: float) -> None:
+        slow = [drip(slow_head, seconds / 10)]
+        for error in check(binding, [*cases, (slow, [], TimedOut)], stream_timeout=seconds):
+            assert f"{seconds:g} s" in str(error)
+
+    within(0.2, read)
+    within(0.2, stream)

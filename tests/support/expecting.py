@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +20,17 @@ from tests.support.steps import Script
 from tests.support.wire import (
     GOOD_EVENTS,
 )
+
+
+def within(seconds: float, attempt: Callable[[float], object]) -> None:
+    """Pass `attempt` a timeout of so many seconds; longer ones where it fails, as on a machine that stalls for that."""
+    for timeout in (seconds, 4 * seconds):
+        try:
+            attempt(timeout)
+        except (AssertionError, HestiaError):
+            continue
+        return
+    attempt(16 * seconds)
 
 
 def expect(
