@@ -17,18 +17,20 @@ async def in_time(outputs: AsyncGenerator[Output, None], seconds: float | None) 
     from anyio import CancelScope, current_time
 
     async with aclosing(outputs):
-        deadline = None if seconds is None else current_time() + seconds
+        if seconds is None:
+            async for output in outputs:
+                yield output
+            return
+        deadline = current_time() + seconds
         while True:
-            if deadline is None:
-                output = await anext(outputs, None)
-            else:  # a scope for each output: it may not be left open where an output is handed out
-                with CancelScope(deadline=deadline) as scope:
-                    output = await anext(outputs, None)
-                if scope.cancelled_caught:
-                    raise _timed_out(seconds)
-            if output is None:
+            next_output: Output | None = None
+            with CancelScope(deadline=deadline) as scope:  # for each output: none may be open where it is handed out
+                next_output = await anext(outputs, None)
+            if scope.cancelled_caught:
+                raise _timed_out(seconds)
+            if next_output is None:
                 return
-            yield output
+            yield next_output
 
 
 def in_time_sync(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hestiaos_local.execution import Finish, Output, Text, ToolCall, Usage
+from hestiaos_local.execution import Output, Text, ToolCall, Usage
 from hestiaos_local.openai._error_bodies import error_body
 from hestiaos_proto import GovernanceBlock, StatusError, json
 
@@ -25,7 +25,8 @@ def encode_completion(outputs: Iterable[Output], *, id: str, model: str, created
     texts: list[str] = []
     calls: list[dict[str, Any]] = []
     body: dict[str, Any] = {"id": id, "object": "chat.completion", "created": created, "model": model}
-    reason, usage = "stop", None
+    reason: str = "stop"
+    usage: dict[str, int] | None = None
     for output in outputs:
         match output:
             case Text(text):
@@ -34,8 +35,8 @@ def encode_completion(outputs: Iterable[Output], *, id: str, model: str, created
                 calls.append(_call(output))
             case Usage():
                 usage = _usage(output)
-            case Finish(reason):
-                pass
+            case _:
+                reason = output.reason
     message: dict[str, Any] = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
     if calls:
         message["tool_calls"] = calls
@@ -72,8 +73,8 @@ class ChunkEncoder:
             case Usage():
                 self._usage = output
                 return b""
-            case Finish(reason):
-                return self._chunk({}, reason) + self._usage_chunk() + _DONE
+            case _:
+                return self._chunk({}, output.reason) + self._usage_chunk() + _DONE
 
     def fail(self, error: StatusError) -> bytes:
         """The end of a stream that failed: an error object; for a block, `content_filter` before it."""

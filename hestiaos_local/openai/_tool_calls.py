@@ -49,10 +49,8 @@ class ToolCallGatherer:
         self._calls: list[_Call] = []
         self._places: dict[int | str | None, _Call] = {}  # by index, and by id
 
-    def receive_delta(self, delta: Any) -> None:
+    def receive_delta(self, delta: dict[str, Any]) -> None:
         """Take the next delta. Raises `ServerError` for what is not one, and for too much."""
-        if not isinstance(delta, dict):
-            raise model_protocol_error("a tool call is not a JSON object")
         function = delta.get("function")
         if function is None:
             function = {}

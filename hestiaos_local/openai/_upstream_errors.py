@@ -102,13 +102,11 @@ def _mapped(status: int, told: str, wait: float | None) -> StatusError:
 
 def _message(value: Any) -> str:
     """What an error body says, in the forms of OpenAI, vLLM, Ollama and FastAPI."""
-    for _ in range(3):  # an object in "error", a text in its "message"
-        if isinstance(value, str):
-            return value
-        if not isinstance(value, dict):
-            break
-        value = next((value[key] for key in ("error", "message", "detail") if value.get(key)), None)
-    return ""
+    if isinstance(value, dict) and isinstance(value.get("error"), dict):
+        value = value["error"]
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("error", "message", "detail") if isinstance(value.get(key), str)), "")
+    return value if isinstance(value, str) else ""
 
 
 def _said(message: str, redactor: Redactor) -> str:

@@ -9,5 +9,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # with importlib's mode a test folder is not importable by itself
 pytest.register_assert_rewrite(
-    "cutting", "fuzz_client", "fuzz_models", "fuzz_response", "fuzz_run_stream", "fuzz_server", "fuzz_sse"
+    "cutting",
+    "fuzz_client",
+    "fuzz_completion",
+    "fuzz_models",
+    "fuzz_response",
+    "fuzz_run_stream",
+    "fuzz_server",
+    "fuzz_sse",
 )

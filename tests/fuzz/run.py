@@ -1,4 +1,4 @@
-"""Fuzzes the core, guided by its coverage (atheris): `python tests/fuzz/run.py TARGET|all --runs N`.
+"""Fuzzes the machines, guided by their coverage (atheris): `python tests/fuzz/run.py TARGET|all --runs N`.
 
 Each target begins with its committed corpus; what it finds is kept in the folder that `--work` names, for the next
 run. An input that breaks a promise, or takes over 100 µs of processor time per byte, three times, ends the run and is
@@ -21,7 +21,7 @@ __all__ = ["CORPUS", "TARGETS"]
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
-TARGETS = ("sse", "run_stream", "models", "client", "response", "server")
+TARGETS = ("sse", "run_stream", "models", "client", "response", "server", "completion")
 
 _LONGEST = 100e-6  # seconds of processor time per byte, of all the ways together in which a target reads it
 _SHORT = 64  # bytes; what is shorter counts as so long
@@ -52,7 +52,9 @@ def fuzz(target: str, work: Path, options: list[str]) -> None:
     """Fuzz one target; libFuzzer ends the process."""
     import atheris
 
-    with atheris.instrument_imports(include=["hestiaos_proto"]):  # the package loads its modules when they are needed
+    with atheris.instrument_imports(
+        include=["hestiaos_proto", "hestiaos_local.openai"]
+    ):  # the package loads its modules when they are needed
         check = load(target)
     found = work / target
     found.mkdir(parents=True, exist_ok=True)
