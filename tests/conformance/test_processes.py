@@ -21,7 +21,9 @@ from tests.support.steps import Request, Script, pause
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # the collector closes what an interrupt left
 
-FORKS = 30
+some_and_all = pytest.mark.parametrize(
+    "forks", [6, pytest.param(30, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
+)
 STRIDE = 151  # lines between two interrupts
 
 
@@ -33,8 +35,9 @@ def slow_answer(request: Request) -> Script:
     "`os.fork` while other threads of the parent are inside a call, 30 times; the child calls",
     (HttpxSync, Selectors, InProcess),
 )
-@pytest.mark.usefixtures("forks")
-def test_forks(binding: type[Session]) -> None:
+@some_and_all
+@pytest.mark.usefixtures("forking")
+def test_forks(binding: type[Session], forks: int) -> None:
     with Peer(answer=slow_answer) as peer, binding(peer.url) as session:
         if binding.shared:
             load = Load(lambda _: call(session), threads=4)
@@ -42,7 +45,7 @@ def test_forks(binding: type[Session]) -> None:
             sessions = [binding(peer.url) for _ in range(4)]
             load = Load(lambda number: call(sessions[number]), threads=4)
         call(session)
-        fork_under(load, lambda: call(session))
+        fork_under(load, lambda: call(session), forks)
         call(session)
         if not binding.shared:
             for each in sessions:
@@ -50,18 +53,19 @@ def test_forks(binding: type[Session]) -> None:
 
 
 @fault("`os.fork` while other threads of the parent are inside a call, 30 times; the child calls", ASYNC)
-@pytest.mark.usefixtures("forks")
-def test_forks_beside_event_loops(binding: type[Session]) -> None:
+@some_and_all
+@pytest.mark.usefixtures("forking")
+def test_forks_beside_event_loops(binding: type[Session], forks: int) -> None:
     with Peer(answer=slow_answer) as peer:
         for backend in binding.backends:
             client = binding.async_client(peer.url)
             one, many = (partial(anyio.run, each, client, backend=backend) for each in (call_async, many_calls))
-            fork_under(Load(lambda _, many=many: many(), threads=2), one)
+            fork_under(Load(lambda _, many=many: many(), threads=2), one, forks)
             one()
 
 
-@pytest.fixture
-def forks(request: pytest.FixtureRequest) -> None:
+@pytest.fixture(name="forking")
+def forks_on_purpose(request: pytest.FixtureRequest) -> None:
     """The test forks, on purpose beside threads."""
     for mark in forking.pytestmark:
         request.applymarker(mark)
@@ -83,10 +87,10 @@ async def many_calls(client: Any) -> None:
             tasks.start_soon(call_async, client)
 
 
-def fork_under(load: Load, work: Callable[[], object]) -> None:
+def fork_under(load: Load, work: Callable[[], object], forks: int) -> None:
     with load:
         load.wait_until_warm()
-        for _ in range(FORKS):
+        for _ in range(forks):
             Child(work).wait()
 
 
