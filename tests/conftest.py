@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -20,6 +22,13 @@ pytest.register_assert_rewrite("tests.support")
 
 # A shell starts what runs in the background with Ctrl-C ignored, and the programs that the tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test need not be looked at by each collection: ten thousand tests take a while."""
+    import_module("hypothesis")  # it looks at who refers to trio's random numbers, which could not be seen any more
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,20 @@ from hestiaos import contract_guard
 PACKAGES = Path(contract_guard.__file__).parent.parent
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packages")
     for package in contract_guard.LAYERS:
-        shutil.copytree(PACKAGES / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path
+        shutil.copytree(PACKAGES / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture
+def copy(original: Path) -> Iterator[Path]:
+    """A copy of the packages, to which a module may be added: `new.py`."""
+    yield original
+    for path in original.glob("*/new.py"):
+        path.unlink()
 
 
 def test_the_code_is_pure() -> None:
@@ -44,10 +54,9 @@ def test_the_code_is_pure() -> None:
     ],
 )
 def test_an_impure_core_fails(copy: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with (copy / "hestiaos_proto" / "_sse.py").open("a") as file:
-        file.write(f"\n{line}\n")
+    (copy / "hestiaos_proto" / "new.py").write_text(f"{line}\n")
     assert contract_guard.main(copy) == 1
-    assert "hestiaos_proto/_sse.py:" in capsys.readouterr().out
+    assert "hestiaos_proto/new.py:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,8 @@ HERE = Path(__file__).parent
 _results: dict[tuple[str, str], str] = {}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _unfreeze() -> Iterator[None]:
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture(autouse=True)
-def leaves_nothing(_unfreeze: None) -> Iterator[None]:
+def leaves_nothing() -> Iterator[None]:
     """No file descriptor and no thread is left behind. Tasks are counted by the session that has the event loop."""
     gc.collect()
     gc.freeze()  # the collections of this scenario need not look at what was there before it, which takes a while

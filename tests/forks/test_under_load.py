@@ -25,7 +25,7 @@ from tests.support.peer_process import PeerProcess, answer
 from tests.support.sessions import Session
 
 few_and_many = pytest.mark.parametrize(
-    "forks", [8, pytest.param(30, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
+    "forks", [3, pytest.param(30, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
 )
 
 pytestmark = forking.pytestmark
