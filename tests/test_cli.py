@@ -33,6 +33,29 @@ def hestiaos(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[st
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, input=stdin)
 
 
+MANY = """
+import contextlib, io, json, sys
+from hestiaos_cli import main
+for arguments in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            main(arguments)
+        except SystemExit as ended:
+            status = ended.code or 0
+    print(json.dumps([status, out.getvalue(), err.getvalue()]))
+"""
+
+
+def one_after_another(*commands: tuple[str, ...]) -> list[subprocess.CompletedProcess[str]]:
+    """Commands in one process: to start one for each takes a quarter of a second."""
+    done = subprocess.run(
+        [sys.executable, "-c", MANY], input=json.dumps(commands), capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    ended = map(json.loads, done.stdout.splitlines())
+    return [subprocess.CompletedProcess([*each], *told) for each, told in zip(commands, ended, strict=True)]
+
+
 def failure(done: subprocess.CompletedProcess[str], status: int = 1) -> str:
     """The one line that a failing command leaves."""
     assert done.returncode == status, done.stderr
@@ -106,17 +129,14 @@ def test_a_local_run_is_found_by_a_later_process(home: Path) -> None:
         assert file.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_global_options_stand_before_and_after_the_command(home: Path) -> None:
+    for done in one_after_another(
         ("--json", "--local", "run", "x"),
         ("--json", "run", "--local", "x"),
         ("run", "x", "--local", "--json"),
         ("run", "-j", "x", "--local"),
-    ],
-)
-def test_global_options_stand_before_and_after_the_command(home: Path, arguments: tuple[str, ...]) -> None:
-    assert json.loads(hestiaos(*arguments).stdout)["result"] == "processed: x"
+    ):
+        assert json.loads(done.stdout)["result"] == "processed: x", done.args
 
 
 def test_the_later_of_two_options_wins(served: Served) -> None:
@@ -138,10 +158,11 @@ def test_the_environment_names_server_and_key(home: Path, monkeypatch: pytest.Mo
 
 
 def test_a_stream_is_shown_as_text_or_as_json_lines(home: Path) -> None:
-    text = hestiaos("--local", "run", "a b", "--stream").stdout.splitlines()
-    assert text[:2] == ["processed: a b", "mode: ALLOW"]
-    lines = hestiaos("--local", "run", "a b", "--stream", "--json").stdout.splitlines()
-    types = [json.loads(line)["type"] for line in lines]
+    text, lines = one_after_another(
+        ("--local", "run", "a b", "--stream"), ("--local", "run", "a b", "--stream", "--json")
+    )
+    assert text.stdout.splitlines()[:2] == ["processed: a b", "mode: ALLOW"]
+    types = [json.loads(line)["type"] for line in lines.stdout.splitlines()]
     assert types == ["start", "token", "token", "token", "final", "done"]
 
 
@@ -149,53 +170,46 @@ def test_text_comes_from_standard_input(home: Path) -> None:
     assert "result: processed: from a pipe\n" in hestiaos("--local", "run", "-", stdin="from a pipe").stdout
 
 
-def test_nothing_listens(home: Path) -> None:
-    line = failure(hestiaos("run", "x", "-u", "http://127.0.0.1:1"))
+def test_nothing_listens_or_governance_blocks_or_the_input_is_empty(home: Path) -> None:
+    nothing, blocked, empty = one_after_another(
+        ("run", "x", "-u", "http://127.0.0.1:1"), ("--local", "run", "rm -rf /"), ("--local", "run", "")
+    )
+    line = failure(nothing)
     assert "http://127.0.0.1:1" in line
     assert "hestiaos serve" in line
     assert "--local" in line
-
-
-def test_governance_blocks(home: Path) -> None:
-    line = failure(hestiaos("--local", "run", "rm -rf /"))
+    line = failure(blocked)
     assert "GOVERNANCE_BLOCK" in line
     found = re.search(r"trace ([\w-]+)", line)
     assert found is not None
     assert "decision: BLOCK" in hestiaos("--local", "trace", found[1]).stdout
+    assert "empty" in failure(empty)
 
 
-def test_an_empty_input(home: Path) -> None:
-    assert "empty" in failure(hestiaos("--local", "run", ""))
+def test_what_is_typed_wrong_is_one_line(home: Path) -> None:
+    told = {
+        ("-u", "localhost:8000", "health"): "http://",
+        ("-u", "ftp://localhost", "health"): "http://",
+        ("-u", "", "health"): "empty",
+        ("-u", "http://user:hunter2@localhost", "health"): "credentials",
+        ("-k", "hunter2\n", "health"): "API key",
+        ("trace", ""): "empty",
+        ("--local", "-u", "http://localhost:1", "health"): "--base-url",
+    }
+    for done, words in zip(one_after_another(*told), told.values(), strict=True):
+        line = failure(done, status=2)
+        assert words in line
+        assert "hunter2" not in line
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (("-u", "localhost:8000", "health"), "http://"),
-        (("-u", "ftp://localhost", "health"), "http://"),
-        (("-u", "", "health"), "empty"),
-        (("-u", "http://user:hunter2@localhost", "health"), "credentials"),
-        (("-k", "hunter2\n", "health"), "API key"),
-        (("trace", ""), "empty"),
-        (("--local", "-u", "http://localhost:1", "health"), "--base-url"),
-    ],
-)
-def test_what_is_typed_wrong_is_one_line(home: Path, arguments: tuple[str, ...], told: str) -> None:
-    line = failure(hestiaos(*arguments), status=2)
-    assert told in line
-    assert "hunter2" not in line
-
-
-def test_a_port_in_use(home: Path) -> None:
+def test_a_port_in_use_and_a_public_address_without_a_key(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        line = failure(hestiaos("serve", "--port", str(port)))
-    assert str(port) in line
+        port = str(listener.getsockname()[1])
+        used, public = one_after_another(("serve", "--port", port), ("serve", "--host", "0.0.0.0", "--port", "0"))
+    line = failure(used)
+    assert port in line
     assert "in use" in line
-
-
-def test_a_public_address_needs_a_key(home: Path) -> None:
-    assert "key" in failure(hestiaos("serve", "--host", "0.0.0.0", "--port", "0"), status=2)
+    assert "key" in failure(public, status=2)
 
 
 def test_a_policy_with_a_mistake(home: Path) -> None:
@@ -311,10 +325,11 @@ def test_a_proxy_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatch
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ALL_PROXY", proxy)
-    told = failure(hestiaos("health", "-u", "http://192.0.2.1:8000"), status)
+    refused, local = one_after_another(("health", "-u", "http://192.0.2.1:8000"), ("--local", "health"))
+    told = failure(refused, status)
     assert "hunter2" not in told
     assert "ALL_PROXY" in told or "socks5://127.0.0.1:1" in told
-    assert hestiaos("--local", "health").returncode == 0
+    assert local.returncode == 0
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1/prefix", "nonsense"])
