@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 import nox
@@ -20,7 +21,6 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 BINDINGS = [f"tests/{name}" for name in ("proto", "httpx", "loops", "trio", "asyncio")]
 # What the tests of the bindings need, of the extra `test`, whose other packages would lift the lowest versions.
 TEST_TOOLS = ["h2", "httptools", "hypothesis", "pytest", "pytest-timeout", "socksio", "trustme"]
-CHECKOUT_FILES = [".github", "benchmarks", "docs", "examples", "tests", "CHANGELOG.md", "README.md", "pyproject.toml"]
 APT_PACKAGES = {"nginx": "nginx-light", "xvfb-run": "xvfb", "xauth": "xauth"}
 
 
@@ -40,10 +40,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy and pyright."""
-    session.install("-e", ".[bench,instrumentation,lint,test]")
+    """mypy and pyright; then these, ty and pyrefly on a user's program with the built wheel."""
+    session.install("-e", ".[bench,instrumentation,lint,package,test]")
     session.run("mypy")
     session.run("pyright", "--pythonpath", shutil.which("python", path=session.bin) or sys.executable)
+    _, wheel = build(session)
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.run("python", "tests/typing/check_types.py")
 
 
 @nox.session
@@ -73,6 +76,13 @@ def timing(session: nox.Session) -> None:
     """The tests that assert a wall-clock time: run them on a machine that does nothing else."""
     session.install("-e", ".[speed,test]")
     pytest(session, "-m", "timing")
+
+
+@nox.session
+def properties(session: nox.Session) -> None:
+    """200 examples for each property."""
+    session.install("-e", ".[speed,test]")
+    pytest(session, "tests/properties", "--hypothesis-profile=ci", "--timeout=600")
 
 
 @nox.session
@@ -171,15 +181,27 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """The tests on the built wheel with msgspec, in a folder of their own: nothing is imported from the checkout."""
-    session.install("build")
+    """What is published: is it well-formed, and do the source distribution's tests pass on the wheel that it makes."""
+    session.install(".[package]")
+    sdist, wheel = build(session)
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+    session.run("check-wheel-contents", str(wheel))
+    session.run("validate-pyproject", "pyproject.toml")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.install(f"{wheel}[speed,test]")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(sdist.parent, filter="data")
+    unpacked = sdist.parent / sdist.name.removesuffix(".tar.gz")
+    for package in unpacked.glob("hestiaos*"):
+        shutil.rmtree(package)  # so that the wheel is imported
+    with session.chdir(unpacked):
+        pytest(session)
+
+
+def build(session: nox.Session) -> tuple[Path, Path]:
+    """The source distribution, and the wheel that is built of it."""
     folder = Path(session.create_tmp()).resolve()
     shutil.rmtree(folder)
-    session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), silent=True)
-    (built,) = folder.glob("hestiaos-*.whl")
-    session.install(f"{built}[speed,test]")
-    for each in map(Path, CHECKOUT_FILES):
-        copy = shutil.copytree if each.is_dir() else shutil.copy
-        copy(each, folder / each)
-    with session.chdir(folder):
-        pytest(session)
+    session.run("python", "-m", "build", "--outdir", str(folder), silent=True)
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return sdist, wheel

@@ -9,6 +9,9 @@ import pytest
 from cutting import WAYS, Way
 from run import CORPUS, TARGETS
 
+if not CORPUS.exists():
+    pytest.skip("a source distribution has no corpus", allow_module_level=True)
+
 FILES = sorted(CORPUS.glob("*/*"))
 
 
