@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from hestiaos_proto._server_messages import (
         STREAM_HEADERS,
         EncodedResponse,
+        ResponseHead,
         ServerRequest,
         encode_response,
         encode_stream_event,
@@ -161,6 +162,7 @@ __all__ = [
     "Request",
     "RequestInfo",
     "Response",
+    "ResponseHead",
     "ResponseInfo",
     "RunResponse",
     "RunStream",
@@ -240,6 +242,7 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import _resources as home
         elif name in {
             "EncodedResponse",
+            "ResponseHead",
             "STREAM_HEADERS",
             "ServerRequest",
             "encode_response",

@@ -5,7 +5,7 @@ One table serves both sides, so they cannot drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from operator import methodcaller
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, unquote_to_bytes
@@ -28,7 +28,7 @@ from hestiaos_proto._models import (
 )
 from hestiaos_proto._stream import RunStream
 
-__all__ = ["ROUTES", "Route", "resolve"]
+__all__ = ["ROUTES", "Route", "find_route", "method_not_allowed", "path_of", "resolve"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,8 @@ class Route(Generic[T]):
 
     `idempotent` (RFC 9110, section 9.2.2) says that a repeat does no more than the first request did. `read` makes the
     result of a successful response, and of a 404 where `absent` says that it is an answer; `write` makes the
-    response's JSON of a `result`. `streams` is whether the answer is an event stream. `params` are the arguments, those
+    response's JSON of a `result`. `streams` is whether the answer is an event stream. A server answers at the `aliases` as
+    at the path. `params` are the arguments, those
     of the path first, `secrets` the names of those that must not be shown.
     """
 
@@ -53,6 +54,7 @@ class Route(Generic[T]):
     idempotent: bool = field(default=True, kw_only=True)
     absent: bool = field(default=False, kw_only=True)
     streams: bool = field(default=False, kw_only=True)
+    aliases: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
 
     params: tuple[Param, ...] = field(init=False, repr=False, default=Factory(lambda self: _params(self), True))
     secrets: tuple[str, ...] = field(
@@ -119,31 +121,53 @@ def _params(route: Route[Any]) -> tuple[Param, ...]:
 def resolve(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any]]:
     """The operation that a request asks for, and its arguments.
 
-    Raises `NotFound` for a path that is none of the table's, `StatusError` 405 for a method that the path has not,
-    `InvalidInput` for arguments that do not fit.
+    Raises what `find_route` raises, and `InvalidInput` for arguments that do not fit.
     """
-    # RFC 9112, section 3.2.2: a server takes the absolute form too.
-    path = target.partition("?")[0]
-    if not path.startswith("/"):
-        path = "/" + path.partition("://")[2].partition("/")[2]
-    try:
-        segments = [unquote_to_bytes(segment).decode() for segment in path.split("/")]
-    except UnicodeDecodeError:
-        raise _invalid([FieldError(loc=["path"], msg="the path is not UTF-8", type="path_invalid")]) from None
-    found = [(route, arguments) for route in ROUTES.values() if (arguments := route.match(segments)) is not None]
+    route, arguments = find_route(method, target)
+    return route.operation, arguments | route.decode(body)
+
+
+def find_route(method: str, target: str) -> tuple[Route[Any], dict[str, Any]]:
+    """The row for a method and a target, and the arguments in the path. HEAD is answered where GET is.
+
+    Raises `NotFound` for a path that is none of the table's, `StatusError` 405 for a method that the path has not,
+    `InvalidInput` for a path that is not UTF-8.
+    """
+    path = path_of(target)
+    found = _BY_PATH.get(path) or _find_templates(path)
+    wanted = "GET" if method == "HEAD" else method
+    for route, arguments in found:
+        if route.method == wanted:
+            return route, arguments
     if not found:
         raise NotFound(f"there is no {path}")
-    for route, arguments in found:
-        if route.method == method:
-            return route.operation, arguments | route.decode(body)
-    allowed = sorted({route.method for route, _ in found})
-    raise StatusError(
+    raise method_not_allowed(path, method, [route.method for route, _ in found])
+
+
+def path_of(target: str) -> str:
+    """The path of a request's target, without its query. RFC 9112, section 3.2.2: a server takes a URL too."""
+    path = target.partition("?")[0]
+    return path if path.startswith("/") else "/" + path.partition("://")[2].partition("/")[2]
+
+
+def method_not_allowed(path: str, method: str, methods: Collection[str]) -> StatusError:
+    """The refusal of a method that a path has not; HEAD is one of its methods where GET is (RFC 9110, section 9.1)."""
+    allowed = sorted({*methods, *(["HEAD"] if "GET" in methods else [])})
+    return StatusError(
         f"{path} allows {', '.join(allowed)}, not {method}",
         None,
         {"allowed": allowed},
         status_code=405,
         code="METHOD_NOT_ALLOWED",
     )
+
+
+def _find_templates(path: str) -> list[tuple[Route[Any], dict[str, Any]]]:
+    try:
+        segments = [unquote_to_bytes(segment).decode() for segment in path.split("/")]
+    except UnicodeDecodeError:
+        raise _invalid([FieldError(loc=["path"], msg="the path is not UTF-8", type="path_invalid")]) from None
+    return [(route, arguments) for route in ROUTES.values() if (arguments := route.match(segments)) is not None]
 
 
 def _invalid(problems: list[FieldError]) -> InvalidInput:
@@ -242,7 +266,7 @@ def _of(model: type[Model]) -> dict[str, Any]:
 _TABLE: tuple[Route[Any], ...] = (
     Route("run", "POST", "/api/v1/run", _RUN, **_of(RunResponse), idempotent=False),
     Route("run_stream", "POST", "/api/v1/run/stream", _RUN, read=_stream, idempotent=False, streams=True),
-    Route("health", "GET", "/api/v1/health", **_of(HealthResponse)),
+    Route("health", "GET", "/api/v1/health", aliases=("/health",), **_of(HealthResponse)),
     Route("trace", "GET", "/api/v1/trace/{trace_id}", **_of(TraceResponse)),
     Route("chat", "POST", "/api/chat", _CHAT, **_of(ChatResponse), idempotent=False),
     Route("run_agent", "POST", "/api/agents/run", _AGENT, **_of(AgentResult), idempotent=False),
@@ -266,3 +290,8 @@ _TABLE: tuple[Route[Any], ...] = (
 
 ROUTES: Mapping[str, Route[Any]] = {route.operation: route for route in _TABLE}
 """The table, by operation."""
+
+# Most paths have no argument, and are found at once. There is one method at each of them.
+_BY_PATH: Mapping[str, list[tuple[Route[Any], dict[str, Any]]]] = {
+    path: [(route, {})] for route in _TABLE for path in (route.path, *route.aliases) if "{" not in path
+}

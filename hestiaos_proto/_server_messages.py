@@ -18,6 +18,7 @@ from hestiaos_proto._version import __version__
 __all__ = [
     "STREAM_HEADERS",
     "EncodedResponse",
+    "ResponseHead",
     "ServerRequest",
     "as_status_error",
     "encode_response",
@@ -42,13 +43,20 @@ class ServerRequest:
     """One request, recognised: `operation` with its `arguments`, named as the functions of `operations` name them.
 
     `refusal` is the exception to answer with where the request is none of the wire's operations, or its arguments do
-    not fit; `operation` is then `""`. The names of `headers` are in lower case.
+    not fit; `operation` is then `""`. The names of `headers` are in lower case. `method` and `target` are the
+    request's own. `resource` is the path where that is one of the server's own, beside the wire's: `operation` is then
+    `""`, and `body` what came. `response` is what is to be sent where that was decided by the request's head.
     """
 
     operation: str
     arguments: Mapping[str, Any] = field(repr=False)  # one may be a secret
     headers: Mapping[str, str] = field(repr=False)  # one is the key
     refusal: StatusError | None = None
+    method: str = field(default="", kw_only=True, eq=False, repr=False)
+    target: str = field(default="", kw_only=True, eq=False, repr=False)
+    resource: str | None = field(default=None, kw_only=True, repr=False)
+    body: bytes = field(default=b"", kw_only=True, repr=False)
+    response: EncodedResponse | None = field(default=None, kw_only=True, repr=False)
 
     @property
     def key(self) -> str | None:
@@ -71,13 +79,21 @@ class EncodedResponse:
     body: bytes = field(repr=False)
 
 
+@frozen
+class ResponseHead:
+    """The head of a response whose body follows in pieces."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+
+
 def parse_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServerRequest:
     """The call that a whole request makes."""
     try:
         operation, arguments = resolve(method, target, body)
     except StatusError as refusal:
-        return ServerRequest("", {}, headers, refusal)
-    return ServerRequest(operation, arguments, headers)
+        return ServerRequest("", {}, headers, refusal, method=method, target=target)
+    return ServerRequest(operation, arguments, headers, method=method, target=target)
 
 
 def encode_response(operation: str, result: object) -> EncodedResponse:
@@ -137,6 +153,8 @@ def _refuse(error: StatusError) -> EncodedResponse:
     if error.status_code == 405:  # RFC 9110, section 15.5.6
         allowed = error.details.get("allowed", []) if isinstance(error.details, dict) else []
         headers.append(("Allow", ", ".join(allowed)))
+    if error.status_code == 415:  # RFC 9110, section 15.5.16
+        headers.append(("Accept-Encoding", "identity"))
     if error.retry_after is not None and isfinite(error.retry_after):  # RFC 9110, section 10.2.3: whole seconds
         headers.append(("Retry-After", str(ceil(error.retry_after))))
     return EncodedResponse(error.status_code, tuple(headers), body)
