@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def health(settings: Settings) -> None:
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
 @click.option("--store", type=click.Path(path_type=Path), help="The SQLite file to keep everything in; else memory.")
 @click.option("--token-delay", type=click.FloatRange(min=0), default=0.02, show_default=True, help="Seconds a token.")
+@click.option("--allow-origin", "allow_origins", multiple=True, metavar="ORIGIN", help="Answer its web pages too.")
 @click.option(
     "--heartbeat", type=click.FloatRange(min=0.01), default=15.0, show_default=True, help="Seconds between heartbeats."
 )
@@ -98,11 +100,15 @@ def serve(settings: Settings, /, policy: Path | None, store: Path | None, **opti
 
     api_key = settings.key()
     with Platform(policy=Policy.load(policy) if policy else None, store=Store(store) if store else None) as platform:
-        try:
-            anyio.run(partial(serve_platform, platform, api_key=api_key, on_listening=_say_where, **options))
-        except KeyboardInterrupt:
-            click.echo("stopped", err=True)
+        options |= {"api_key": api_key, "on_listening": _say_where, "handle_signals": True}
+        anyio.run(partial(serve_platform, platform, **options))
+    _say("stopped")
 
 
 def _say_where(url: str) -> None:
-    click.echo(f"HestiaOS is served at {url}; Ctrl-C stops it", err=True)
+    _say(f"HestiaOS is served at {url}; Ctrl-C stops it")
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # a full disk under the log does not stop the server
+        click.echo(text, err=True)

@@ -12,8 +12,8 @@ from hestiaos_local._policy import Policy, PolicyError
 from hestiaos_local.storage import Retention, Store, StoreError
 
 if TYPE_CHECKING:
-    from hestiaos_local._server import ServeError, serve
     from hestiaos_local._transport import LocalTransport
+    from hestiaos_local.serving import ServeError, serve
 
 __all__ = [
     "LocalTransport",
@@ -30,8 +30,8 @@ __all__ = [
 # What stands on httpx or anyio is imported when it is first asked for (PEP 562).
 _LAZY = {
     "LocalTransport": "hestiaos_local._transport",
-    "ServeError": "hestiaos_local._server",
-    "serve": "hestiaos_local._server",
+    "ServeError": "hestiaos_local.serving",
+    "serve": "hestiaos_local.serving",
 }
 
 

@@ -39,9 +39,9 @@ class Route(Generic[T]):
 
     `idempotent` (RFC 9110, section 9.2.2) says that a repeat does no more than the first request did. `read` makes the
     result of a successful response, and of a 404 where `absent` says that it is an answer; `write` makes the
-    response's JSON of a `result`. `streams` is whether the answer is an event stream. A server answers at the `aliases` as
-    at the path. `params` are the arguments, those
-    of the path first, `secrets` the names of those that must not be shown.
+    response's JSON of a `result`. `streams` is whether the answer is an event stream. A server answers at each of the
+    `aliases` as at the path. `params` are the arguments, those of the path first, `secrets` the names of those that
+    must not be shown.
     """
 
     operation: str

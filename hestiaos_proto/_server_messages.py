@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import ceil, isfinite
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from hestiaos_proto import json
 from hestiaos_proto._error_bodies import error_to_wire
@@ -21,6 +21,7 @@ __all__ = [
     "ResponseHead",
     "ServerRequest",
     "as_status_error",
+    "encode_json",
     "encode_response",
     "encode_stream_event",
     "error_events",
@@ -111,10 +112,14 @@ def encode_response(operation: str, result: object) -> EncodedResponse:
         raise LocalProtocolError(
             f"{operation} is answered with a {route.result.__name__}, not with a {type(result).__name__}"
         )
-    body = json.dumps(route.write(result))
-    return EncodedResponse(
-        200, (_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body
-    )
+    return encode_json(route.write(result))
+
+
+def encode_json(value: object, status: int = 200) -> EncodedResponse:
+    """The response that says a JSON value. Raises `ValueError` and `TypeError` for what is not one."""
+    body = json.dumps(value)
+    headers = (_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body))))
+    return EncodedResponse(status, headers, body)
 
 
 def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
@@ -146,8 +151,8 @@ def error_events(error: BaseException, last: StreamEvent | None) -> list[StreamE
 
 
 def _refuse(error: StatusError) -> EncodedResponse:
-    body = json.dumps(error_to_wire(error))
-    headers = [_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    response = encode_json(error_to_wire(error), error.status_code)
+    headers: list[tuple[str, str]] = []
     if error.status_code == 401:  # RFC 9110, section 11.6.1
         headers.append(("WWW-Authenticate", "Bearer"))
     if error.status_code == 405:  # RFC 9110, section 15.5.6
@@ -157,4 +162,4 @@ def _refuse(error: StatusError) -> EncodedResponse:
         headers.append(("Accept-Encoding", "identity"))
     if error.retry_after is not None and isfinite(error.retry_after):  # RFC 9110, section 10.2.3: whole seconds
         headers.append(("Retry-After", str(ceil(error.retry_after))))
-    return EncodedResponse(error.status_code, tuple(headers), body)
+    return evolve(response, headers=(*response.headers, *headers)) if headers else response

@@ -19,7 +19,7 @@ FIELDS = re.compile(rf"(?:{FIELD_NAME}:[\t -~\x80-\xff]*+\r\n)*+\r\n".encode("la
 
 _CRLF = b"\r\n"
 _LINE = re.compile(rf"({FIELD_NAME}) ([!-~]++) HTTP/([0-9])\.([0-9])\r\n".encode())
-_TOKEN_BYTE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]".encode())
+_TOKEN_BYTE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _URL = re.compile(r"(?i:https?)://([^/?#]*)(.*)")
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)(?::[0-9]*)?")

@@ -71,6 +71,7 @@ class ServerConnection:
         self._error: BadRequest | None = None
         self._overrun: RemoteProtocolError | None = None
         self._ended = False  # the last response has been sent
+        self._shutting_down = False
 
     @property
     def expects_continue(self) -> bool:
@@ -147,9 +148,15 @@ class ServerConnection:
             if isinstance(item, StreamEvent):
                 return self._send_events([item], headers)
             raise LocalProtocolError(f"{call.operation} is answered with StreamEvents up to 'done'")
+        if isinstance(item, EncodedResponse):
+            return self._send_whole(item, headers)
         if item is Control.HEARTBEAT or isinstance(item, StreamEvent):
             raise LocalProtocolError(f"{call.operation} is answered with one result, not with a stream")
         return self._send_whole(encode_response(call.operation, item), headers)
+
+    def shut_down(self) -> None:
+        """Let the response to the request that is under way be the last; its head, if it is to come, says so."""
+        self._shutting_down = True
 
     def _send_continue(self) -> bytes:
         head = self._reader.head
@@ -224,7 +231,8 @@ class ServerConnection:
         return headers if self._clock is None else (date_header(int(self._clock())), *headers)
 
     def _is_last(self) -> bool:
-        return self._reader.last or self._error is not None or self._overrun is not None
+        stopped = self._error is not None or self._overrun is not None
+        return self._reader.last or self._shutting_down or stopped
 
     def _finish(self) -> None:
         self._ended = self._is_last()

@@ -1,40 +1,40 @@
-"""Who may ask a served platform, and where its calls are worked on: in the event loop, or in a thread beside it."""
+"""What the connections of a server share, and where their calls are worked on: in the event loop, or in a thread."""
 
 from __future__ import annotations
 
-import hmac
 import logging
-import re
-from ipaddress import ip_address
 from math import isfinite
 
 from anyio import CapacityLimiter, to_thread
 from attrs import field, frozen
 
 from hestiaos_local._platform import Platform, unavailable
+from hestiaos_local.serving._access import Access
 from hestiaos_local.storage import StoreError
-from hestiaos_proto import AuthenticationFailed, ServerRequest, StatusError
+from hestiaos_proto import HealthResponse, ServerRequest, encode_json
 
 __all__ = ["Service"]
 
 _THREADS = 40  # how many calls are worked on beside the event loop
+_WATCH_THREADS = 4  # those that tell how the server is have threads of their own
 _SMALL = 4096  # up to here, in bytes, a request's body is worked on at once; that takes less than a millisecond
 
-_LOCAL_NAME = re.compile(r"(?:(localhost)|([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::[0-9]+)?")
-_NOT_LOCAL = "without an API key this server answers programs of this machine only, as localhost or by its address"
+_AT_ONCE = frozenset({"", "health", "system_config"})  # refusals among them: nothing of them waits
+_WATCHING = frozenset({"system_status", "system_metrics"})
 
 _log = logging.getLogger("hestiaos_local")
 
 
 @frozen
 class Service:
-    """What every connection needs to know."""
+    """The platform, who may ask it, and how its streams are paced: `token_delay` and `heartbeat` in seconds."""
 
     platform: Platform
-    api_key: str | None
+    access: Access
     token_delay: float
     heartbeat: float
     threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_THREADS))
+    watch_threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_WATCH_THREADS))
 
     def __attrs_post_init__(self) -> None:
         if not (isfinite(self.token_delay) and self.token_delay >= 0):
@@ -43,19 +43,19 @@ class Service:
             raise ValueError(f"heartbeat must be a number of seconds greater than 0, not {self.heartbeat}")
 
     async def respond(self, call: ServerRequest) -> object:
-        """The platform's response, to a client that has the key, or where there is none, to one of this machine."""
-        if self.api_key is None:
-            if not _is_local(call):
-                return StatusError(_NOT_LOCAL, status_code=421)
-        elif not hmac.compare_digest((call.key or "").encode(), self.api_key.encode()):
-            return AuthenticationFailed()
+        """The platform's response to a call that was let in, or what the call is refused with."""
+        if call.response is not None:
+            return call.response
         if self._is_quick(call):
             response = self.platform.respond(call)
         else:  # what has begun is not given up, even where the server stops: it is stored before the platform is closed
-            response = await to_thread.run_sync(self.platform.respond, call, limiter=self.threads)
+            limiter = self.watch_threads if call.operation in _WATCHING else self.threads
+            response = await to_thread.run_sync(self.platform.respond, call, limiter=limiter)
         if isinstance(response, StoreError):
             _log.error("%s failed: %s", call.operation, response)
-            response = unavailable(response, "the server's store cannot be used now")
+            return unavailable(response, "the server's store cannot be used now")
+        if isinstance(response, HealthResponse) and not self.access.knows(call):
+            return encode_json({"status": response.status, "version": response.version})
         return response
 
     def _is_quick(self, call: ServerRequest) -> bool:
@@ -65,25 +65,8 @@ class Service:
         the loop of such waits only: `re` keeps the interpreter's lock while it searches, so that a policy has to be
         quick by itself, as the default one is.
         """
+        if call.operation in _AT_ONCE:
+            return True
         if self.platform.storage != "memory" or self.threads.borrowed_tokens:
             return False
         return "transfer-encoding" not in call.headers and int(call.headers.get("content-length", "0")) <= _SMALL
-
-
-def _is_local(call: ServerRequest) -> bool:
-    """Whether a request was meant for this machine by a program of this machine.
-
-    A web page in a browser here reaches loopback too. It gives itself away by its `Origin`, which is that of another
-    machine, or, where its name was made to resolve to loopback, by its `Host`: only a name can be made to, so there any
-    address will do, as that of a machine which forwards a port to this one.
-    """
-    host = _LOCAL_NAME.fullmatch(call.headers.get("host", ""))
-    origin = _LOCAL_NAME.fullmatch(call.headers.get("origin", "//localhost").partition("//")[2])
-    return host is not None and origin is not None and (origin[1] is not None or _is_loopback(origin[2] or origin[3]))
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False

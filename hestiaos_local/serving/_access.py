@@ -1,0 +1,129 @@
+"""Who may ask a served platform: decided by the head of a request alone, before its body is read."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from attrs import field, frozen
+
+from hestiaos_proto import AuthenticationFailed, EncodedResponse, ServerRequest, StatusError
+
+__all__ = ["Access", "Headers"]
+
+Headers = tuple[tuple[str, str], ...]
+
+_ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)")
+_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]*))?")
+_PORTS = {"http": "80", "https": "443"}
+_WITHOUT_KEY = "health"
+_PREFLIGHT = "access-control-request-method"
+
+_NOT_LOCAL = "without an API key this server answers programs of this machine only, as localhost or by its address"
+_OTHER_ORIGIN = "this server does not answer web pages of this origin: allow it with --allow-origin"
+_MAX_AGE = "600"  # seconds for which a browser remembers what a preflight was told
+
+
+def _origins(origins: Iterable[str]) -> frozenset[str]:
+    if isinstance(origins, str):
+        raise TypeError("allow_origins must be a collection of origins, not one str")
+    return frozenset(map(_normal_origin, origins))
+
+
+def _normal_origin(origin: str) -> str:
+    match = _ORIGIN.fullmatch(origin.lower().removesuffix("/"))
+    if match is None:
+        raise ValueError(f"an origin is a scheme, a host and perhaps a port, as https://example.com, not {origin!r}")
+    return f"{match[1]}://{match[2].removesuffix(':' + _PORTS[match[1]])}"
+
+
+@frozen
+class Access:
+    """Who may ask.
+
+    With an `api_key`, who has it; `health` is told to everyone. Without one, programs of this machine: a web page
+    whose name was made to resolve to loopback gives itself away by its Host, which is then neither an address nor
+    `localhost` nor `host`, the name that is served. A web page of another origin may ask only where `allow_origins`
+    names it, key or not (the Fetch standard, "CORS protocol").
+    """
+
+    api_key: str | None = field(repr=False)
+    host: str = "localhost"
+    allow_origins: frozenset[str] = field(default=frozenset(), converter=_origins)
+
+    def judge(self, call: ServerRequest) -> StatusError | EncodedResponse | None:
+        """What a request is refused or answered with by its head; `None` lets it in."""
+        host = call.headers.get("host", "")
+        if self.api_key is None and not self._is_local(host):
+            return StatusError(_NOT_LOCAL, status_code=421)
+        origin = call.headers.get("origin")
+        if origin is not None:
+            if not _is_same(origin, host) and not self._allows(origin):
+                return StatusError(_OTHER_ORIGIN, status_code=403, code="ORIGIN_NOT_ALLOWED")
+            if call.method == "OPTIONS" and _PREFLIGHT in call.headers:
+                return _answer_preflight(call)
+        if self.api_key is None or call.operation == _WITHOUT_KEY or self.knows(call):
+            return None
+        return AuthenticationFailed()
+
+    def knows(self, call: ServerRequest) -> bool:
+        """Whether a request may be told everything: it has the key, or none is needed."""
+        return self.api_key is None or hmac.compare_digest((call.key or "").encode(), self.api_key.encode())
+
+    def headers(self, call: ServerRequest) -> Headers:
+        """What a response says to a web page of an allowed origin."""
+        origin = call.headers.get("origin")
+        if origin is None:
+            return (("Vary", "Origin"),) if self.allow_origins else ()
+        if not self._allows(origin):
+            return (("Vary", "Origin"),)
+        return (
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Expose-Headers", "Retry-After, X-Hestia-Trace-Id"),
+            ("Vary", "Origin"),
+        )
+
+    def _allows(self, origin: str) -> bool:
+        return origin.lower() in self.allow_origins
+
+    def _is_local(self, host: str) -> bool:
+        match = _HOST.fullmatch(host.lower())
+        if match is None:
+            return False
+        name = match[1].removesuffix(".")
+        return name in ("localhost", self.host.lower().removesuffix(".")) or _is_address(name.strip("[]"))
+
+
+def _is_same(origin: str, host: str) -> bool:
+    """Whether a page's origin is this server, whatever the scheme: a proxy in front may have undone the TLS."""
+    match = _ORIGIN.fullmatch(origin.lower())
+    if match is None:
+        return False
+    scheme, page = match[1], _HOST.fullmatch(match[2])
+    server = _HOST.fullmatch(host.lower())
+    if page is None or server is None:
+        return False
+    port = _PORTS[scheme]
+    return (page[1].removesuffix("."), page[2] or port) == (server[1].removesuffix("."), server[2] or port)
+
+
+def _answer_preflight(call: ServerRequest) -> EncodedResponse:
+    """Let a browser send the request that it asks about; a page of an allowed origin may do what a program may."""
+    headers: Headers = (
+        ("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE"),
+        ("Access-Control-Allow-Headers", call.headers.get("access-control-request-headers", "*")),
+        ("Access-Control-Max-Age", _MAX_AGE),
+    )
+    if "access-control-request-private-network" in call.headers:
+        headers += (("Access-Control-Allow-Private-Network", "true"),)
+    return EncodedResponse(204, headers, b"")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,150 @@
+"""One client's connection, from its first request to its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Generator
+from math import inf
+
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint
+
+from hestiaos_local.serving._service import Service
+from hestiaos_local.serving._sockets import ClientSocket
+from hestiaos_local.serving._streams import EventSender
+from hestiaos_proto import MAX_BODY_SIZE, Control, RemoteProtocolError, ServerConnection, ServerRequest
+
+__all__ = ["IDLE", "ClientConnection"]
+
+# In seconds:
+IDLE = 75.0
+"""How long a connection is kept without a request."""
+_REQUEST = 60.0  # how long a request may take to arrive, and each further `_PROGRESS` of it
+_SEND = 60.0  # how long nothing may move while the client is to read
+_LINGER = 5.0  # how long is read on before the connection is closed
+
+# In bytes:
+_PROGRESS = 64 * 1024
+_READ_ON = 2 * MAX_BODY_SIZE  # how much more is read and dropped before the connection is closed
+
+_log = logging.getLogger("hestiaos_local")
+
+
+class ClientConnection:
+    """Answers one request after another.
+
+    `time_left` is for how many seconds more the client may let the server wait, `idle` whether it has no request under
+    way.
+    """
+
+    def __init__(self, sock: ClientSocket, service: Service) -> None:
+        self.time_left = IDLE
+        self.idle = True
+        self._socket = sock
+        self._service = service
+        self._connection = ServerConnection(clock=time.time, judge=service.access.judge)
+        self._scope = CancelScope()
+        self._sender: EventSender | None = None
+        self._ended = False  # the client has sent all that it wants to
+        self._stopping = False
+
+    async def serve(self) -> None:
+        """Serve the client to its end, and close the connection."""
+        try:
+            with self._scope:
+                while (call := await self._next_call()) is not None:
+                    await self._answer(call)
+                await self._linger()
+        except (OSError, RemoteProtocolError):  # the client has gone, or sends and does not listen
+            pass
+        except Exception:  # a fault of this server costs one connection, not those of all others
+            _log.exception("a connection was ended by a fault of the server")
+        finally:
+            self._socket.close()
+
+    def end(self) -> None:
+        """End the connection at once."""
+        self._scope.cancel()
+
+    def stop(self) -> None:
+        """End the connection as soon as its request is answered; a stream gets `error` and `done`."""
+        self._stopping = True
+        self._connection.shut_down()
+        if self.idle:
+            self.end()
+        elif self._sender is not None:
+            self._sender.stop()
+
+    async def _next_call(self) -> ServerRequest | None:
+        """The next request to answer; `None` where none is to come."""
+        self.idle, self.time_left = True, IDLE
+        received = 0
+        while not (self._connection.must_close or self._stopping):
+            try:
+                call = next(self._connection.events(), None)
+            except RemoteProtocolError as error:
+                await self.send(self._connection.send(error))
+                return None
+            if call is not None or self._ended:
+                self.idle, self.time_left = False, inf
+                return call
+            if self._connection.expects_continue:
+                await self.send(self._connection.send(Control.CONTINUE))
+            size = await self.receive()
+            if self.idle or received + size >= _PROGRESS:
+                self.idle, self.time_left, received = False, _REQUEST, 0
+            else:
+                received += size
+        return None
+
+    async def _answer(self, call: ServerRequest) -> None:
+        headers = self._service.access.headers(call)
+        response = await self._service.respond(call)
+        if isinstance(response, (Generator, AsyncIterator)):
+            self._sender = EventSender(self, self._connection, self._service, headers)
+            if self._stopping:
+                self._sender.stop()
+            await self._sender.send(response)
+            self._sender = None
+        else:
+            await self.send(self._connection.send(response, headers))
+        if not self._connection.must_close:
+            await checkpoint()  # a client whose requests come ahead takes turns with the others
+
+    async def receive(self) -> int:
+        """Read what arrives next. Returns how many bytes that were."""
+        data = await self._socket.receive()
+        self._ended = not data
+        self._connection.receive_data(data)
+        return len(data)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client has sent all that it wants to; it may still read."""
+        return self._ended
+
+    async def send(self, data: bytes) -> None:
+        """Send, however long it takes, while something moves."""
+        left, self.time_left = self.time_left, _SEND
+        await self._socket.send(data, self._moved)
+        self.time_left = left
+
+    def send_now(self, data: bytes) -> None:
+        """Send what can be sent at once; the rest goes out before anything else."""
+        self._socket.send_now(data)
+
+    def _moved(self) -> None:
+        self.time_left = _SEND
+
+    async def _linger(self) -> None:
+        """Read on for a moment after the last response.
+
+        RFC 9112, section 9.6: closing with data unread resets the connection, and takes from the client a response
+        that it has not read yet.
+        """
+        self.time_left = _LINGER
+        self._socket.send_eof()
+        size = 0
+        while size < _READ_ON and (data := await self._socket.receive()):
+            size += len(data)

@@ -1,0 +1,173 @@
+"""Sends a run's events as they come, and watches meanwhile whether the client is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Generator
+from contextlib import closing
+from typing import Protocol
+
+from anyio import CancelScope, create_task_group, current_time, move_on_after, sleep, sleep_forever
+from anyio.lowlevel import checkpoint
+
+from hestiaos_local.serving._access import Headers
+from hestiaos_local.serving._service import Service
+from hestiaos_proto import Control, RemoteProtocolError, ServerConnection, ServerError, StreamEvent
+
+__all__ = ["EventSender"]
+
+_PIECE = 8192  # from this size on, in bytes, a piece of a stream is sent; it is made in less than a millisecond
+
+Events = Generator[StreamEvent, None, None] | AsyncIterator[StreamEvent]
+
+_log = logging.getLogger("hestiaos_local")
+
+
+class Client(Protocol):
+    """What a stream needs of its connection."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client sends no more; it may still read."""
+
+    async def receive(self) -> int:
+        """Read what arrives next, and keep it."""
+
+    async def send(self, data: bytes) -> None:
+        """Send all of it."""
+
+    def send_now(self, data: bytes) -> None:
+        """Send what can be sent at once; the rest goes out before anything else."""
+
+
+class _ClientGone(Exception):
+    """Nobody is there to send to."""
+
+
+class EventSender:
+    """Sends one stream; `headers` stand in the response's head beside its own."""
+
+    def __init__(self, client: Client, connection: ServerConnection, service: Service, headers: Headers) -> None:
+        self._client = client
+        self._connection = connection
+        self._service = service
+        self._headers = headers
+        self._scope = CancelScope()
+        self._stopped = False
+        self._done = False  # the end has been written
+        self._fault: Exception | None = None  # of the connection
+        self._last_sent = 0.0  # by the event loop's clock
+        self._unpaused = 0  # bytes sent since other tasks had their turn
+
+    def stop(self) -> None:
+        """End the stream now: the client is told by `error` and `done`."""
+        self._stopped = True
+        self._scope.cancel()
+
+    async def send(self, events: Events) -> None:
+        """Send the events up to `done`. Raises what ended the connection."""
+        with self._scope:
+            if isinstance(events, Generator) and not self._service.token_delay:
+                await self._pump(events)
+            else:
+                await self._send_watched(events)
+        if self._fault is not None:
+            raise self._fault
+        if self._stopped and not self._done:
+            stopping = ServerError("the server is stopping", status_code=503, code="STOPPING")
+            await self._client.send(self._connection.send(stopping, self._headers))
+
+    async def _send_watched(self, events: Events) -> None:
+        self._last_sent = current_time()
+        async with create_task_group() as tasks:
+            tasks.start_soon(self._watch)
+            await self._pump(events)
+            tasks.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        """Show that the connection is alive, and end the stream as soon as the client has gone. What it sends is kept.
+
+        One that sends no more may still read: whether it does shows when something is written.
+        """
+        try:
+            while not self._done:
+                with move_on_after(self._last_sent + self._service.heartbeat - current_time()):
+                    while not self._client.ended:
+                        await self._client.receive()
+                    await sleep_forever()
+                if not self._done and current_time() >= self._last_sent + self._service.heartbeat:
+                    self._client.send_now(self._connection.send(Control.HEARTBEAT, self._headers))
+                    self._last_sent = current_time()
+        except (OSError, RemoteProtocolError) as error:
+            self._fault = error
+            self._scope.cancel()
+
+    async def _pump(self, events: Events) -> None:
+        """Send all events. Where making them fails, the client is told so, and the log says why."""
+        try:
+            if not isinstance(events, Generator):
+                await self._send_each(events)
+            elif self._service.token_delay:
+                await self._send_paced(events)
+            else:
+                await self._send_ready(events)
+        except _ClientGone:
+            pass
+        except Exception as error:
+            _log.exception("a stream failed")
+            if not self._done:
+                await self._fail(error)
+
+    async def _fail(self, error: Exception) -> None:
+        try:
+            await self._write(self._connection.send(error, self._headers), done=True)
+        except _ClientGone:
+            pass
+
+    async def _send_each(self, events: AsyncIterator[StreamEvent]) -> None:
+        try:
+            async for event in events:
+                await self._write(self._connection.send(event, self._headers), done=event.type == "done")
+        finally:
+            close = getattr(events, "aclose", None)  # an asynchronous generator has it, and cancels its work by it
+            if close is not None:
+                await close()
+
+    async def _send_paced(self, events: Generator[StreamEvent, None, None]) -> None:
+        """Let `token_delay` pass before each token."""
+        with closing(events):
+            for event in events:
+                if event.type == "token":
+                    await sleep(self._service.token_delay)
+                await self._write(self._connection.send(event, self._headers), done=event.type == "done")
+
+    async def _send_ready(self, events: Generator[StreamEvent, None, None]) -> None:
+        """Send events that are ready together as one piece, the first at once; none is kept for one that is not ready.
+
+        One by one, sending them would cost several times as much as making them.
+        """
+        ready: list[bytes] = []
+        size = 0
+        with closing(events):
+            for event in events:
+                ready.append(piece := self._connection.send(event, self._headers))
+                size += len(piece)
+                if event.type in ("start", "done") or size >= _PIECE:
+                    await self._write(b"".join(ready), done=event.type == "done")
+                    ready.clear()
+                    size = 0
+            if ready:
+                await self._write(b"".join(ready))
+
+    async def _write(self, data: bytes, *, done: bool = False) -> None:
+        self._done = done
+        try:
+            await self._client.send(data)
+        except (OSError, RemoteProtocolError) as error:
+            self._fault = error
+            raise _ClientGone from error
+        self._last_sent = current_time()
+        self._unpaused += len(data)
+        if self._unpaused >= _PIECE:
+            self._unpaused = 0
+            await checkpoint()
