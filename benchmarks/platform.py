@@ -24,18 +24,23 @@ _PEER = ("uvicorn", "fastapi", "sse_starlette")
 _OURS = Contestant("hestiaos serve", "serve_hestiaos")
 _PLAIN = Contestant("uvicorn + FastAPI + sse-starlette", "serve_fastapi", _PEER)
 _COMPILED = Contestant("the same with httptools and uvloop", "serve_fastapi_compiled", (*_PEER, "httptools", "uvloop"))
+_STARLETTE = Contestant(
+    "uvicorn + Starlette with httptools and uvloop",
+    "serve_starlette",
+    ("uvicorn", "starlette", "httptools", "uvloop"),
+)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
 def run(plan: Plan) -> Result:
     """Requests, then streams."""
     with ExitStack() as stack:
-        servers = {one.name: stack.enter_context(Server(one.work)) for one in plan.present([_OURS, _PLAIN, _COMPILED])}
+        servers = {one.name: stack.enter_context(Server(one.work)) for one in plan.present([_OURS, _PLAIN, _COMPILED, _STARLETTE])}
         requests = _measure(servers, plan, partial(_requests, count=plan.size(500)))
         events = _measure(servers, plan, partial(_stream, words=plan.size(5000)))
     if plan.quick:
         return Result()
-    goals = [Goal(_PLAIN.name, speed=1)]
+    goals = [Goal(_PLAIN.name, speed=1), Goal(_STARLETTE.name, speed=1)]
     return Result(
         [
             *compare("requests to the served platform, for each second of a core", _OURS.name, requests, goals, _rate),

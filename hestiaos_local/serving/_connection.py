@@ -79,7 +79,7 @@ class ClientConnection:
     async def _next_call(self) -> ServerRequest | None:
         """The next request to answer; `None` where none is to come."""
         self.idle, self.time_left = True, IDLE
-        received = 0
+        received: int | None = None  # since the time left was last counted anew, in bytes
         while not (self._connection.must_close or self._stopping):
             try:
                 call = next(self._connection.events(), None)
@@ -88,11 +88,13 @@ class ClientConnection:
                 return None
             if call is not None or self._ended:
                 self.idle, self.time_left = False, inf
+                if received is None:
+                    await checkpoint()  # a client whose requests came ahead takes turns with the others
                 return call
             if self._connection.expects_continue:
                 await self.send(self._connection.send(Control.CONTINUE))
             size = await self.receive()
-            if self.idle or received + size >= _PROGRESS:
+            if received is None or received + size >= _PROGRESS:
                 self.idle, self.time_left, received = False, _REQUEST, 0
             else:
                 received += size
@@ -109,8 +111,6 @@ class ClientConnection:
             self._sender = None
         else:
             await self.send(self._connection.send(response, headers))
-        if not self._connection.must_close:
-            await checkpoint()  # a client whose requests come ahead takes turns with the others
 
     async def receive(self) -> int:
         """Read what arrives next. Returns how many bytes that were."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Protocol
 
 from anyio import CancelScope, create_task_group, current_time, move_on_after, sleep, sleep_forever
@@ -119,10 +119,8 @@ class EventSender:
                 await self._fail(error)
 
     async def _fail(self, error: Exception) -> None:
-        try:
+        with suppress(_ClientGone):
             await self._write(self._connection.send(error, self._headers), done=True)
-        except _ClientGone:
-            pass
 
     async def _send_each(self, events: AsyncIterator[StreamEvent]) -> None:
         try:
