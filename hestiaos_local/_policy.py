@@ -21,6 +21,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Set
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self, get_args
@@ -53,6 +54,22 @@ class Decision:
         return [{"rule": self.rule, "decision": self.verdict, "risk_score": self.risk_score, "reason": self.reason}]
 
 
+_WINDOW = 64 * 1024  # at so many places of a text, in characters, a pattern is tried at once
+_FLAGS = re.compile(r"\(\?[a-zA-Z]+\)")
+
+
+@lru_cache(maxsize=256)
+def _windowed(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """A pattern that matches at a place where `pattern` does at that place or at one of the next `_WINDOW`.
+
+    `re` holds the interpreter's lock while it searches, for seconds in a long text. It is free between two windows.
+    """
+    flags = _FLAGS.match(pattern.pattern)  # they stand at the beginning or nowhere, and `pattern.flags` has them
+    inner = pattern.pattern[flags.end() if flags is not None else 0 :]
+    end = "\n" if pattern.flags & re.VERBOSE else ""  # the end of a comment
+    return re.compile(f"(?s:.{{0,{_WINDOW - 1}}}?)(?:{inner}{end})", pattern.flags)
+
+
 _NO_RULE = Decision("ALLOW", 0.0, "no rule matches")
 
 
@@ -71,7 +88,10 @@ class Rule:
         """Whether this rule decides on the command."""
         if self.on == "command":
             return self.pattern.fullmatch(command_type) is not None
-        return self.pattern.search(text) is not None
+        if len(text) <= _WINDOW:
+            return self.pattern.search(text) is not None
+        windowed = _windowed(self.pattern)
+        return any(windowed.match(text, start) for start in range(0, len(text) + 1, _WINDOW))
 
 
 @frozen
