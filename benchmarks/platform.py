@@ -35,7 +35,10 @@ _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 def run(plan: Plan) -> Result:
     """Requests, then streams."""
     with ExitStack() as stack:
-        servers = {one.name: stack.enter_context(Server(one.work)) for one in plan.present([_OURS, _PLAIN, _COMPILED, _STARLETTE])}
+        servers = {
+            one.name: stack.enter_context(Server(one.work))
+            for one in plan.present([_OURS, _PLAIN, _COMPILED, _STARLETTE])
+        }
         requests = _measure(servers, plan, partial(_requests, count=plan.size(500)))
         events = _measure(servers, plan, partial(_stream, words=plan.size(5000)))
     if plan.quick:

@@ -37,7 +37,8 @@ class Request:
 
     wire: bytes
     operation: str = ""  # "" is a call that is to be refused
-    fault: bool = False  # it is no HTTP/1.1
+    fault: bool = False  # it is not HTTP/1.1
+    status: int = 400  # of the response to such a fault
     last: bool = False  # the client wants no more of this connection
     method: str = "GET"
 
@@ -63,7 +64,9 @@ REQUESTS = st.sampled_from(
         post("/api/chat", b'{"message":"hi"}', EXPECT, operation="chat"),
         post("/api/chat", b'{"message":1}'),
         post("/nowhere", b""),
-        Request(b"HEAD /api/v1/health HTTP/1.1\r\nHost: h\r\n\r\n", method="HEAD"),
+        Request(b"HEAD /api/v1/health HTTP/1.1\r\nHost: h\r\n\r\n", "health", method="HEAD"),
+        Request(b"HEAD /api/chat HTTP/1.1\r\nHost: h\r\n\r\n", method="HEAD"),
+        Request(b"\r\nGET http://h/health HTTP/1.1\r\nHost: other\r\n\r\n", "health"),
     ]
 )
 LAST = st.sampled_from(
@@ -73,6 +76,10 @@ LAST = st.sampled_from(
         Request(b"GET /api/v1/health HTTP/1.0\r\n\r\n", "health", last=True),
         Request(b"garbage\r\n\r\n", fault=True),
         Request(b"GET / HTTP/1.1\r\n\r\n", fault=True),
+        Request(
+            b"POST /api/chat HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", fault=True, status=501
+        ),
+        Request(b"GET / HTTP/2.0\r\n\r\n", fault=True, status=505),
     ]
 )
 RESULTS = {"health": HealthResponse("ok", "1", 2), "chat": ChatResponse("r", "s")}
@@ -244,7 +251,8 @@ class ServerMachine(RuleBasedStateMachine):
     @rule()
     def the_fault_is_answered(self) -> None:
         assert self.fault is not None
-        self._judge(self.connection.send(self.fault), 400)
+        assert self.request is not None
+        self._judge(self.connection.send(self.fault), self.request.status)
         self.rejected = True
 
     @precondition(lambda self: self.call is None)
@@ -333,9 +341,8 @@ TestServerMachine.settings = settings(stateful_step_count=30)
 def test_a_fault_behind_a_head_request_is_answered() -> None:
     connection = ServerConnection()
     connection.receive_data(b"HEAD /api/v1/health HTTP/1.1\r\nHost: h\r\n\r\n")
-    (call,) = connection.events()
-    assert call.refusal is not None
-    connection.send(call.refusal)
+    assert [call.operation for call in connection.events()] == ["health"]
+    connection.send(RESULTS["health"])
     connection.receive_data(b"garbage\r\n\r\n")
     with pytest.raises(RemoteProtocolError) as caught:
         list(connection.events())

@@ -153,19 +153,30 @@ def test_a_path_that_is_none_of_the_tables_is_404(target: str) -> None:
 @pytest.mark.parametrize(("path", "allowed"), PATHS.items(), ids=PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT", "HEAD", "get", ""])
 def test_a_method_that_the_path_has_not_is_405_and_says_which_it_has(path: str, allowed: str, method: str) -> None:
-    if method == allowed:
+    if method == allowed or (method, allowed) == ("HEAD", "GET"):
         return
+    methods = [allowed, "HEAD"] if allowed == "GET" else [allowed]
     with pytest.raises(StatusError) as caught:
         resolve(method, path, b"")
     assert (caught.value.status_code, caught.value.code) == (405, "METHOD_NOT_ALLOWED")
-    assert caught.value.details == {"allowed": [allowed]}
-    assert f"allows {allowed}, not {method}" in caught.value.message
+    assert caught.value.details == {"allowed": methods}
+    assert f"allows {', '.join(methods)}, not {method}" in caught.value.message
+
+
+@pytest.mark.parametrize("path", [path for path, method in PATHS.items() if method == "GET"])
+def test_head_asks_for_what_get_asks_for(path: str) -> None:
+    """RFC 9110, section 9.1: a server must support both."""
+    assert resolve("HEAD", path, b"") == resolve("GET", path, b"")
+
+
+def test_health_has_an_alias() -> None:
+    assert resolve("GET", "/health", b"") == resolve("HEAD", "/health?x", b"") == ("health", {})
 
 
 def test_405_names_every_method_of_the_path() -> None:
     with pytest.raises(StatusError) as caught:
         resolve("POST", "/api/secrets/k", b"")
-    assert caught.value.details == {"allowed": ["DELETE", "GET"]}
+    assert caught.value.details == {"allowed": ["DELETE", "GET", "HEAD"]}
 
 
 @pytest.mark.parametrize(
@@ -446,8 +457,8 @@ def test_what_is_refused_is_told() -> None:
     with pytest.raises(StatusError) as caught:
         resolve("PUT", "/api/secrets/k", b"")
     assert (caught.value.status_code, caught.value.code) == (405, "METHOD_NOT_ALLOWED")
-    assert caught.value.message == "/api/secrets/k allows DELETE, GET, not PUT"
-    assert caught.value.details == {"allowed": ["DELETE", "GET"]}
+    assert caught.value.message == "/api/secrets/k allows DELETE, GET, HEAD, not PUT"
+    assert caught.value.details == {"allowed": ["DELETE", "GET", "HEAD"]}
     assert caught.value.trace_id is None
     with pytest.raises(InvalidInput) as caught:
         resolve("GET", "/api/secrets/%ff", b"")

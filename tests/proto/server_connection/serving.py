@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import h11
 
 from hestiaos_proto import (
@@ -41,6 +43,15 @@ def serve(connection: ServerConnection, data: bytes) -> ServerRequest:
     call = next(connection.events(), None)
     assert call is not None
     return call
+
+
+def take(connection: ServerConnection, pieces: Iterable[bytes]) -> list[ServerRequest]:
+    """The calls that are there with each of the pieces, of which none is answered."""
+    calls = []
+    for piece in pieces:
+        connection.receive_data(piece)
+        calls += connection.events()
+    return calls
 
 
 class Client:

@@ -69,14 +69,15 @@ class TestAnswers:
     def test_405_says_what_is_allowed(self) -> None:
         connection = ServerConnection()
         call = serve(connection, b"POST /api/secrets/k HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
-        assert Client().read(connection.send(call.refusal))[1]["allow"] == "DELETE, GET"
+        assert Client().read(connection.send(call.refusal))[1]["allow"] == "DELETE, GET, HEAD"
 
-    def test_head_is_405_without_a_body(self) -> None:
+    @pytest.mark.parametrize("path", [b"/api/v1/health", b"/health"])
+    def test_head_is_answered_as_get_without_the_body(self, path: bytes) -> None:
         connection = ServerConnection()
-        call = serve(connection, b"HEAD /api/v1/health HTTP/1.1\r\nHost: h\r\n\r\n")
-        status, headers, body = Client("HEAD").read(connection.send(call.refusal))
-        assert (status, headers["allow"], body) == (405, "GET", b"")
-        assert int(headers["content-length"]) > 0
+        call = serve(connection, b"HEAD %b HTTP/1.1\r\nHost: h\r\n\r\n" % path)
+        status, headers, body = Client("HEAD").read(connection.send(HEALTH))
+        assert (call.operation, status, body) == ("health", 200, b"")
+        assert int(headers["content-length"]) == len(json.dumps(HEALTH.to_wire(), separators=(",", ":")))
         assert not connection.must_close
         assert serve(connection, GET).operation == "health"
 

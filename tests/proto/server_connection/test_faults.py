@@ -39,7 +39,7 @@ class TestNoHttp:
             b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+            b"POST /api/chat HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         ],
         ids=[
             "garbage",
@@ -59,7 +59,7 @@ class TestNoHttp:
     def test_it_is_an_error_that_can_be_answered_once_and_stays(self, data: bytes) -> None:
         connection = ServerConnection()
         connection.receive_data(data)
-        with pytest.raises(RemoteProtocolError, match=r"this is no HTTP/1\.1 request") as caught:
+        with pytest.raises(RemoteProtocolError, match=r"this is not an HTTP/1\.1 request") as caught:
             list(connection.events())
         with pytest.raises(RemoteProtocolError) as again:
             list(connection.events())

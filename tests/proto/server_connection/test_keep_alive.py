@@ -84,7 +84,7 @@ class TestKeepAlive:
         connection.receive_data(post()[:-1])
         assert list(connection.events()) == []
         connection.receive_data(b"")
-        with pytest.raises(RemoteProtocolError, match=r"this is no HTTP/1\.1 request"):
+        with pytest.raises(RemoteProtocolError, match=r"this is not an HTTP/1\.1 request"):
             list(connection.events())
 
 
