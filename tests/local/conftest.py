@@ -1,0 +1,17 @@
+"""What the tests of the served platform may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def start(serve_platform: Callable[..., str], backend: str) -> Callable[..., str]:
+    return lambda **kwargs: serve_platform(backend=backend, **kwargs)

@@ -1,0 +1,106 @@
+"""What one client or a locked store costs the others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hestiaos_local import Platform, Store
+from tests.support.raw_client import HEALTH, RUN, RawClient, post
+from tests.support.watched_platforms import Occupied
+
+CHUNKED = b"POST /api/v1/run HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [post("/api/v1/run", json.dumps({"input": "x" * 10_000}).encode()), CHUNKED % (len(RUN), RUN)],
+    ids=["large", "of unknown size"],
+)
+def test_a_large_request_does_not_stop_the_others(start: Callable[..., str], request_bytes: bytes) -> None:
+    with Occupied() as platform:
+        url = start(platform=platform)
+        with RawClient(url) as slow, RawClient(url) as quick:
+            slow.send(request_bytes)
+            assert platform.began.wait(20)
+            quick.send(HEALTH)
+            assert quick.response()[0] == 200
+            platform.go_on.set()
+            assert slow.response()[0] == 200
+
+
+def test_a_small_request_does_not_wait_in_the_loop_for_a_large_one(start: Callable[..., str]) -> None:
+    with Occupied() as platform:
+        url = start(platform=platform)
+        with RawClient(url) as large, RawClient(url) as small, RawClient(url) as quick:
+            large.send(post("/api/v1/run", json.dumps({"input": "x" * 10_000}).encode()))
+            assert platform.began.wait(20)
+            platform.began.clear()
+            small.send(post("/api/v1/run", RUN))
+            assert platform.began.wait(20)
+            quick.send(HEALTH)
+            assert quick.response()[0] == 200
+            platform.go_on.set()
+            assert (large.response()[0], small.response()[0]) == (200, 200)
+
+
+def test_a_locked_store_does_not_stop_the_others(start: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    with Occupied(Store(file)) as platform, contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        platform.go_on.set()
+        other.execute("BEGIN IMMEDIATE")
+        url = start(platform=platform)
+        with RawClient(url) as waiting, RawClient(url) as quick:
+            waiting.send(post("/api/v1/run", RUN))
+            assert platform.began.wait(20)
+            quick.send(HEALTH)
+            assert quick.response()[0] == 200
+            other.execute("ROLLBACK")
+            assert waiting.response()[0] == 200
+
+
+def test_a_store_that_cannot_be_written_is_a_503_and_one_line_in_the_log(
+    start: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server_faults: list[str]
+) -> None:
+    monkeypatch.setattr("hestiaos_local._store._BUSY", 0.0)
+    file = tmp_path / "store.db"
+    with Platform(store=Store(file)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with RawClient(start(platform=platform)) as peer:
+            peer.send(post("/api/v1/run", RUN))
+            status, headers = peer.head()
+            body = json.loads(peer.file.read(int(headers["content-length"])))
+            assert (status, body["code"], headers["retry-after"]) == (503, "STORE_UNAVAILABLE", "1")
+    (line,) = server_faults.pop().splitlines()
+    assert line.startswith(f"run failed: {file} cannot be used (database is locked): ")
+
+
+def test_a_server_without_a_free_file_descriptor_goes_on_later(backend: str) -> None:
+    code = """
+import logging, resource, sys, anyio
+from hestiaos_local import Platform, serve
+logging.basicConfig(stream=sys.stdout)
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+anyio.run(lambda: serve(Platform(), port=0, on_listening=lambda url: print(url, flush=True)), backend=sys.argv[1])
+"""
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", code, backend]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        with contextlib.ExitStack() as peers:
+            for _ in range(50):
+                peers.enter_context(RawClient(url))
+            assert "Too many open files" in server.stdout.readline()
+        with RawClient(url) as peer:
+            peer.send(HEALTH)
+            assert peer.response()[0] == 200
+        server.kill()

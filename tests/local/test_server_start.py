@@ -1,0 +1,77 @@
+"""Where a server listens, and why it cannot."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from hestiaos_local import Platform, ServeError, serve
+from tests.support.raw_client import HEALTH, RawClient
+
+
+def serve_once(platform: Platform, backend: str, **kwargs: Any) -> None:
+    """Serve until the server listens, or refuses to."""
+
+    async def main() -> None:
+        with anyio.CancelScope() as scope:
+            await serve(platform, on_listening=lambda url: scope.cancel(), **kwargs)
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_port_in_use(platform: Platform, backend: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServeError) as caught:
+            serve_once(platform, backend, port=port)
+    assert str(caught.value) == f"127.0.0.1:{port} is in use: stop what listens there, or choose another port"
+    serve_once(platform, backend, port=port)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+@pytest.mark.parametrize("key", [None, ""])
+def test_beyond_loopback_only_with_a_key(platform: Platform, backend: str, host: str, key: str | None) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(host)} can be reached from other machines: set an API key"):
+        serve_once(platform, backend, host=host, port=0, api_key=key)
+
+
+def test_the_hosts_that_are_served(platform: Platform, backend: str) -> None:
+    serve_once(platform, backend, host="0.0.0.0", port=0, api_key="k")
+    serve_once(platform, backend, host="localhost", port=0)
+
+
+def test_the_url_is_told(start: Callable[..., str]) -> None:
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", start())
+    url = start(host="localhost")
+    assert re.fullmatch(r"http://localhost:\d+", url)
+    with RawClient(url) as peer:
+        peer.send(HEALTH)
+        assert peer.response()[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "told"),
+    [
+        ({"host": ""}, ValueError, "the host is empty: give an address of this machine, such as 127.0.0.1"),
+        ({"host": "no host"}, ServeError, "the host 'no host' is not known"),
+        ({"host": "a" * 70}, ServeError, "is not known: give an address of this machine"),
+        ({"host": "192.0.2.1", "api_key": "k"}, ServeError, "192.0.2.1 is not an address of this machine"),
+        ({"port": 65536}, ValueError, "the port must be from 0 to 65535, not 65536"),
+        ({"api_key": "two\nlines"}, ValueError, "the API key contains"),
+        ({"token_delay": -1.0}, ValueError, "token_delay must be a number of seconds, 0 or more, not -1.0"),
+        ({"token_delay": float("nan")}, ValueError, "token_delay must be"),
+        ({"heartbeat": 0.0}, ValueError, "heartbeat must be a number of seconds greater than 0, not 0.0"),
+    ],
+)
+def test_an_argument_that_cannot_be(
+    platform: Platform, backend: str, arguments: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error) as caught:
+        serve_once(platform, backend, **({"port": 0} | arguments))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
