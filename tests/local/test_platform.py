@@ -106,7 +106,7 @@ def test_a_lone_surrogate_is_refused(platform: Platform) -> None:
 def test_what_is_no_operation_is_refused(platform: Platform) -> None:
     with pytest.raises(NotFound, match="/api/v2/run"):
         platform.answer(parse_request("POST", "/api/v2/run", {}, b""))
-    with pytest.raises(StatusError, match="allows GET, not PUT"):
+    with pytest.raises(StatusError, match="allows GET, HEAD, not PUT"):
         platform.answer(parse_request("PUT", "/api/v1/health", {}, b""))
 
 

@@ -68,11 +68,10 @@ def test_a_locked_store_does_not_stop_the_others(start: Callable[..., str], tmp_
 
 
 def test_a_store_that_cannot_be_written_is_a_503_and_one_line_in_the_log(
-    start: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server_faults: list[str]
+    start: Callable[..., str], tmp_path: Path, server_faults: list[str]
 ) -> None:
-    monkeypatch.setattr("hestiaos_local._store._BUSY", 0.0)
     file = tmp_path / "store.db"
-    with Platform(store=Store(file)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
+    with Platform(store=Store(file, busy_timeout=0.0)) as platform, contextlib.closing(sqlite3.connect(file)) as other:
         other.execute("BEGIN IMMEDIATE")
         with RawClient(start(platform=platform)) as peer:
             peer.send(post("/api/v1/run", RUN))
@@ -80,7 +79,7 @@ def test_a_store_that_cannot_be_written_is_a_503_and_one_line_in_the_log(
             body = json.loads(peer.file.read(int(headers["content-length"])))
             assert (status, body["code"], headers["retry-after"]) == (503, "STORE_UNAVAILABLE", "1")
     (line,) = server_faults.pop().splitlines()
-    assert line.startswith(f"run failed: {file} cannot be used (database is locked): ")
+    assert line.startswith(f"run failed: {file} is locked by another program (database is locked): ")
 
 
 def test_a_server_without_a_free_file_descriptor_goes_on_later(backend: str) -> None:

@@ -106,6 +106,6 @@ def test_a_fault_of_the_platform_is_a_500(
         peer.send(post("/api/v1/run", RUN))
         status, body = peer.response()
         assert (status, body["code"], body["message"]) == (500, "INTERNAL_ERROR", "the server failed")
-        assert "closed database" in server_faults.pop()
+        assert "is closed" in server_faults.pop()
         peer.send(HEALTH)
         assert peer.response()[0] == 200

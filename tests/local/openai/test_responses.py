@@ -123,7 +123,7 @@ class TestFailing:
                 "param": None,
                 "code": "governance_block",
                 "trace_id": "t1",
-                "details": details,
+                "details": {**details, "trace_id": "t1"},
             }
         }
 
