@@ -43,6 +43,7 @@ _LONGEST_BACKOFF = 8.0
 _LONGEST_RETRY_AFTER = 60.0
 _REPEATED = frozenset({429, 502, 503, 504})
 _NOT_BEGUN = frozenset({429, 503})  # by these a server says that it has not begun
+_IN_PROGRESS = 409  # with a Retry-After (draft-ietf-httpapi-idempotency-key-header-07, section 2.6)
 
 
 class RandomSource(Protocol):
@@ -155,7 +156,8 @@ def call_flow(
     """Carry out `operation`.
 
     What is idempotent is repeated on a `TransportError`, 429, 502, 503 and 504. What starts work on the server carries
-    one `Idempotency-Key`, and is repeated only where the server cannot have begun or says that it has not (429, 503).
+    one `Idempotency-Key`, and is repeated only where the server cannot have begun, says that it has not (429, 503), or
+    says when to ask again for the result of the first request with this key (409 with `Retry-After`).
     A stream is repeated until its head has arrived.
 
     `observer` is told of the call, and of its end but for a stream's, which whoever reads the stream tells. The hooks
@@ -283,6 +285,8 @@ def _pause(error: HestiaError, idempotent: bool, attempt: int, runtime: Runtime)
         repeat = idempotent or not error.request_sent
     elif isinstance(error, StatusError):
         repeat = error.status_code in (_REPEATED if idempotent else _NOT_BEGUN)
+        if error.status_code == _IN_PROGRESS and not idempotent:  # the first request with this key is under way
+            repeat = error.retry_after is not None
         if repeat and error.retry_after is not None:
             return error.retry_after if error.retry_after <= _LONGEST_RETRY_AFTER else None
     else:

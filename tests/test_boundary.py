@@ -12,6 +12,7 @@ PACKAGES = [
     "hestiaos_cli",
     "hestiaos_httpx",
     "hestiaos_local",
+    "hestiaos_local.storage",
     "hestiaos_proto",
     "hestiaos_trio",
 ]

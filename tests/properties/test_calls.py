@@ -63,8 +63,10 @@ REPLIES = st.one_of(
 
 
 def begun(reply: HestiaError | tuple[int, bytes | None]) -> bool:
-    """Whether the server may have begun to work, as far as a client can tell."""
+    """Whether the server may have begun to work on it, as far as a client can tell."""
     if isinstance(reply, tuple):
+        if reply[0] == 409 and reply[1] not in (None, b"-5", b"soon"):
+            return False  # it works on the first request with this key
         return reply[0] not in NOT_BEGUN
     return getattr(reply, "request_sent", True)
 

@@ -110,6 +110,17 @@ class TestWhatIsRepeated:
         assert len(Drive(operation, reply, retries=3).sends) == 4
 
     @starts_work
+    def test_what_starts_work_where_the_server_says_when_the_first_request_is_done(self, operation) -> None:
+        drive = Drive(operation, status(409, retry_after="2"), retries=3)
+        assert drive.waits == [2.0, 2.0, 2.0]
+        assert isinstance(drive.error, StatusError)
+        assert drive.error.status_code == 409
+
+    @idempotent
+    def test_the_idempotent_is_not_repeated_on_a_conflict(self, operation) -> None:
+        assert len(Drive(operation, status(409, retry_after="2"), retries=3).sends) == 1
+
+    @starts_work
     @pytest.mark.parametrize("fault", [ConnectFailed("x"), TimedOut("x", request_sent=False)], ids=repr)
     def test_what_starts_work_where_the_server_cannot_have_begun(self, operation, fault: HestiaError) -> None:
         drive = Drive(operation, fault, retries=3)
