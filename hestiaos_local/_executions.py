@@ -10,7 +10,7 @@ from typing import Any
 from hestiaos_local._measurements import elapsed
 from hestiaos_local._policy import Policy
 from hestiaos_local._streams import iso
-from hestiaos_local.storage import Message, Outcome, Storage, StoreError, TraceRecord
+from hestiaos_local.storage import Outcome, Storage, StoreError, TraceRecord
 from hestiaos_proto import (
     AgentResult,
     ChatResponse,
@@ -82,7 +82,8 @@ class Executions:
         session_id = arguments["session_id"] or self._new_id()
         with self._executed(trace):
             reply = f"processed: {message}"
-            self._storage.add_messages(session_id, [Message("user", message), Message("assistant", reply)], now=began)
+            messages = [{"role": "user", "content": message}, {"role": "assistant", "content": reply}]
+            self._storage.add_messages(session_id, messages, now=began)
         return ChatResponse(
             result=reply,
             session_id=session_id,

@@ -21,6 +21,10 @@ __all__ = [
 ]
 
 
+Message = Mapping[str, Any]
+"""One message of a session, a JSON object in the form of OpenAI's chat completions."""
+
+
 @frozen
 class Outcome:
     """How an execution ended. `milliseconds` is its time, the tokens are those of the model, `None` where unknown."""
@@ -45,14 +49,6 @@ class TraceRecord:
     decided_at: float
     facts: Mapping[str, Any]
     outcome: Outcome | None = None
-
-
-@frozen
-class Message:
-    """One message of a session."""
-
-    role: str
-    text: str
 
 
 @frozen
@@ -99,7 +95,7 @@ class Retention:
     """How much is kept of each kind: of traces, of sessions and of results for repeats.
 
     `max_age` is in seconds, for a session since its last message; `max_count` counts them; `max_bytes` is the length of
-    their texts. `None` sets no limit. The oldest go first. Secrets are kept until they are deleted.
+    what they hold, as JSON. `None` sets no limit. The oldest go first. Secrets are kept until they are deleted.
     """
 
     max_age: float | None = None

@@ -23,7 +23,7 @@ _SESSIONS = """CREATE TABLE sessions (
     session_id TEXT PRIMARY KEY, last_used REAL NOT NULL, messages INTEGER NOT NULL, size INTEGER NOT NULL)"""
 _SESSIONS_BY_USE = "CREATE INDEX sessions_by_use ON sessions (last_used, session_id)"
 _MESSAGES = """CREATE TABLE messages (
-    number INTEGER PRIMARY KEY, session_id TEXT NOT NULL, role TEXT NOT NULL, text TEXT NOT NULL)"""
+    number INTEGER PRIMARY KEY, session_id TEXT NOT NULL, message TEXT NOT NULL)"""
 _MESSAGES_BY_SESSION = "CREATE INDEX messages_by_session ON messages (session_id)"
 _SECRETS = """CREATE TABLE secrets (
     key TEXT PRIMARY KEY, provider TEXT NOT NULL, encrypted INTEGER NOT NULL, value BLOB NOT NULL)"""
@@ -48,61 +48,55 @@ _TABLES = (
 )
 
 
-def _bytes(*columns: str) -> str:
-    """The length of texts in UTF-8, which is what their `size` counts."""
-    return " + ".join(f"length(CAST({column} AS BLOB))" for column in columns)
-
-
-_NOW = "(julianday('now') - 2440587.5) * 86400.0"
-_OUTCOME_1 = """CASE decision WHEN 'BLOCK' THEN '{"status":"blocked"}' ELSE '{"status":"completed"}' END"""
-_FACTS_1 = """'{"trace":' || trace || ',"command":' || command || '}'"""
-
-_MIGRATIONS: dict[int, tuple[str, ...]] = {
-    # Version 1 stored an execution once it was over. Of its fingerprints nothing can be said to a new request's: they
-    # depended on the order of the keys. So a result of it is given to whatever comes with its key.
-    1: (
-        _META,
-        _KEPT,
-        _DECISIONS,
-        "DROP INDEX traces_by_decision",
-        "ALTER TABLE traces RENAME TO traces_1",
-        _TRACES,
-        f"""INSERT INTO traces (number, trace_id, decision, decided_at, size, facts, outcome)
-            SELECT number, trace_id, decision,
-                coalesce((julianday(json_extract(trace, '$.timestamp')) - 2440587.5) * 86400.0, {_NOW}),
-                0, {_FACTS_1}, {_OUTCOME_1}
-            FROM traces_1""",  # noqa: S608  # nothing in it comes from outside
-        f"UPDATE traces SET size = {_bytes('facts', 'outcome')}",  # noqa: S608
-        "DROP TABLE traces_1",
-        "DROP INDEX sessions_by_use",
-        "ALTER TABLE sessions RENAME TO sessions_1",
-        _SESSIONS,
-        _SESSIONS_BY_USE,
-        "DROP INDEX messages_by_session",
-        "ALTER TABLE messages RENAME TO messages_1",
-        _MESSAGES,
-        _MESSAGES_BY_SESSION,
-        "INSERT INTO messages SELECT number, session_id, role, text FROM messages_1",
-        f"""INSERT INTO sessions SELECT s.session_id, s.last_used, count(m.number), coalesce(sum({_bytes("m.text")}), 0)
-            FROM sessions_1 AS s LEFT JOIN messages AS m ON m.session_id = s.session_id GROUP BY s.session_id""",  # noqa: S608
-        "DROP TABLE messages_1",
-        "DROP TABLE sessions_1",
-        "ALTER TABLE secrets RENAME TO secrets_1",
-        _SECRETS,
-        "INSERT INTO secrets (key, provider, encrypted, value) SELECT key, provider, 0, value FROM secrets_1",
-        "DROP TABLE secrets_1",
-        "ALTER TABLE results RENAME TO results_1",
-        _RESULTS,
-        f"""INSERT INTO results (number, key, fingerprint, claimed_at, lease_until, size, result)
-            SELECT number, key, NULL, {_NOW}, 0, {_bytes("result")}, result FROM results_1""",  # noqa: S608
-        "DROP TABLE results_1",
-        "INSERT INTO decisions SELECT decision, count(*) FROM traces GROUP BY decision",
-        *(
-            f"INSERT INTO kept SELECT '{kind}', count(*), coalesce(sum(size), 0) FROM {kind}"  # noqa: S608
-            for kind in ("traces", "sessions", "results")
-        ),
-    ),
-}
+_FROM_VERSION_1 = (
+    _META,
+    _KEPT,
+    _DECISIONS,
+    # It stored an execution once it was over.
+    "DROP INDEX traces_by_decision",
+    "ALTER TABLE traces RENAME TO traces_1",
+    _TRACES,
+    """INSERT INTO traces (number, trace_id, decision, decided_at, size, facts, outcome)
+        SELECT number, trace_id, decision,
+            (coalesce(julianday(json_extract(trace, '$.timestamp')), julianday('now')) - 2440587.5) * 86400.0,
+            0, '{"trace":' || trace || ',"command":' || command || '}',
+            CASE decision WHEN 'BLOCK' THEN '{"status":"blocked"}' ELSE '{"status":"completed"}' END
+        FROM traces_1""",
+    "UPDATE traces SET size = length(CAST(facts AS BLOB)) + length(CAST(outcome AS BLOB))",
+    "DROP TABLE traces_1",
+    "INSERT INTO decisions (decision, taken) SELECT decision, count(*) FROM traces GROUP BY decision",
+    "DROP INDEX messages_by_session",
+    "ALTER TABLE messages RENAME TO messages_1",
+    _MESSAGES,
+    _MESSAGES_BY_SESSION,
+    """INSERT INTO messages (number, session_id, message)
+        SELECT number, session_id, json_object('role', role, 'content', text) FROM messages_1""",
+    "DROP TABLE messages_1",
+    "DROP INDEX sessions_by_use",
+    "ALTER TABLE sessions RENAME TO sessions_1",
+    _SESSIONS,
+    _SESSIONS_BY_USE,
+    """INSERT INTO sessions (session_id, last_used, messages, size)
+        SELECT session_id, last_used, count(message), coalesce(sum(length(CAST(message AS BLOB))), 0)
+        FROM sessions_1 LEFT JOIN messages USING (session_id) GROUP BY session_id""",
+    "DROP TABLE sessions_1",
+    "ALTER TABLE secrets RENAME TO secrets_1",
+    _SECRETS,
+    "INSERT INTO secrets (key, provider, encrypted, value) SELECT key, provider, 0, value FROM secrets_1",
+    "DROP TABLE secrets_1",
+    # Its fingerprints depended on the order of keys and are no more: a result is given to whatever comes with its key.
+    "ALTER TABLE results RENAME TO results_1",
+    _RESULTS,
+    """INSERT INTO results (number, key, fingerprint, claimed_at, lease_until, size, result)
+        SELECT number, key, NULL, (julianday('now') - 2440587.5) * 86400.0, 0, length(CAST(result AS BLOB)), result
+        FROM results_1""",
+    "DROP TABLE results_1",
+    """INSERT INTO kept (kind, count, bytes)
+        SELECT 'traces', count(*), coalesce(sum(size), 0) FROM traces
+        UNION ALL SELECT 'sessions', count(*), coalesce(sum(size), 0) FROM sessions
+        UNION ALL SELECT 'results', count(*), coalesce(sum(size), 0) FROM results""",
+)
+_MIGRATIONS = {1: _FROM_VERSION_1}
 
 
 def prepare(name: str, db: sqlite3.Connection) -> None:

@@ -177,28 +177,31 @@ class Store:
     # Sessions.
 
     def add_messages(self, session_id: str, messages: Iterable[Message], *, now: float) -> None:
-        rows = [(session_id, message.role, message.text) for message in messages]
-        size = sum(len(text.encode()) for _, _, text in rows)
+        texts = [json.dumps(dict(message)) for message in messages]
+        size = sum(map(len, texts))
         with self._database.write() as db:
             known = db.execute(
                 "UPDATE sessions SET last_used = ?, messages = messages + ?, size = size + ? WHERE session_id = ?",
-                (now, len(rows), size, session_id),
+                (now, len(texts), size, session_id),
             ).rowcount
             if not known:
                 db.execute(
                     "INSERT INTO sessions (session_id, last_used, messages, size) VALUES (?, ?, ?, ?)",
-                    (session_id, now, len(rows), size),
+                    (session_id, now, len(texts), size),
                 )
-            db.executemany("INSERT INTO messages (session_id, role, text) VALUES (?, ?, ?)", rows)
+            db.executemany(
+                "INSERT INTO messages (session_id, message) VALUES (?, ?)",
+                [(session_id, text.decode()) for text in texts],
+            )
             count_kept(db, "sessions", 1 - known, size)
 
     def messages(self, session_id: str, *, last: int | None = None) -> list[Message]:
         with self._database.read() as db:
             rows = db.execute(
-                "SELECT role, text FROM messages WHERE session_id = ? ORDER BY number DESC LIMIT ?",
+                "SELECT message FROM messages WHERE session_id = ? ORDER BY number DESC LIMIT ?",
                 (session_id, -1 if last is None else max(0, last)),
             ).fetchall()
-        return [Message(role, text) for role, text in reversed(rows)]
+        return [json.loads(message.encode()) for (message,) in reversed(rows)]
 
     def session(self, session_id: str) -> Session | None:
         with self._database.read() as db:

@@ -231,7 +231,7 @@ def test_chat(ask: Callable[..., Any], store: Store) -> None:
     )
     assert ask(operations.chat("Again", session_id="id-2")).session_id == "id-2"
     assert ask(operations.chat("Hello!", session_id="abc")).session_id == "abc"
-    assert [(message.role, message.text) for message in store.messages("id-2")] == [
+    assert [(message["role"], message["content"]) for message in store.messages("id-2")] == [
         ("user", "Hello!"),
         ("assistant", "processed: Hello!"),
         ("user", "Again"),

@@ -134,7 +134,7 @@ class StorageMachine(RuleBasedStateMachine):
 
     @rule(session_id=NAMES, texts=st.lists(TEXTS, max_size=3))
     def add_messages(self, session_id: str, texts: list[str]) -> None:
-        messages = [Message("user", text) for text in texts]
+        messages = [{"role": "user", "content": text} for text in texts]
         self.storage.add_messages(session_id, messages, now=self.now)
         _, before = self.sessions.get(session_id, (0.0, []))
         self.sessions[session_id] = (self.now, before + messages)

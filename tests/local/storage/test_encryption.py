@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hestiaos_local.storage import Message, Store, StoreError
+from hestiaos_local.storage import Store, StoreError
 from tests.support.storages import python
 
 KEY = "correct horse battery staple"
@@ -173,7 +173,7 @@ def test_what_is_deleted_is_gone_from_the_file(file: Path, key: str) -> None:
         store.set_secret("first", "replaced", "vault")
         store.set_secret("second", f"{VALUE}-2", "vault")
         store.delete_secret("second")
-        store.add_messages("s", [Message("user", f"{VALUE}-3")], now=0.0)
+        store.add_messages("s", [{"role": "user", "content": f"{VALUE}-3"}], now=0.0)
         assert in_files(file, VALUE)
         store.delete_session("s")
         assert not in_files(file, VALUE)

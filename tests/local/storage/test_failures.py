@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hestiaos_local.storage import Message, Store, StoreError
+from hestiaos_local.storage import Store, StoreError
 from tests.support.storages import trace
 
 
@@ -47,7 +47,7 @@ def test_a_file_that_another_program_holds_at_first(file: Path) -> None:
 
 
 def test_a_file_that_another_program_writes_is_read_all_the_same(file: Path, store: Store) -> None:
-    store.add_messages("s", [Message("user", "text")], now=1.0)
+    store.add_messages("s", [{"role": "user", "content": "text"}], now=1.0)
     store.set_secret("k", "v", "custom")
     with closing(sqlite3.connect(file, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
@@ -62,7 +62,7 @@ def test_a_file_that_another_program_writes_is_read_all_the_same(file: Path, sto
         assert store.works() is False
         assert store.trace("before") == trace("before")
         assert store.decisions() == {"ALLOW": 1}
-        assert (store.messages("s"), store.secret("k")) == ([Message("user", "text")], "v")
+        assert (store.messages("s"), store.secret("k")) == ([{"role": "user", "content": "text"}], "v")
         holder.execute("ROLLBACK")
     store.add_trace(trace("a"))
     assert store.works() is True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local import Platform
-from hestiaos_local.storage import Finished, Message, Outcome, Retention, Session, Store
+from hestiaos_local.storage import Finished, Outcome, Retention, Session, Store
 from hestiaos_proto import ServerRequest
 from tests.support.storages import python
 
@@ -65,7 +65,7 @@ def test_a_file_of_version_1(file: Path) -> None:
         assert blocked is not None
         assert blocked.outcome == Outcome("blocked")
         assert store.decisions() == {"ALLOW": 2, "BLOCK": 1}
-        assert store.messages("s") == [Message("user", "é"), Message("assistant", "y")]
+        assert store.messages("s") == [{"role": "user", "content": "é"}, {"role": "assistant", "content": "y"}]
         assert store.sessions() == [Session("empty", 300.0, 0), Session("t", 200.0, 1), Session("s", 100.0, 2)]
         assert (store.secret("k"), store.secret("n")) == ("value", "v\0w")
         assert store.claim("key", "another hash", now=0.0, lease=1.0) == Finished({"result": {"n": 1}})
