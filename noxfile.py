@@ -112,9 +112,8 @@ def peers(session: nox.Session) -> None:
     """Against nginx and other servers, and the examples, one with a window; installs what is missing (apt)."""
     install_from_apt(session)
     session.install("-e", ".[test]")
-    arguments = ["python", "-m", "pytest", "-q", "-rs", "tests/peers", "tests/test_examples.py", *session.posargs]
     environment = {"PATH": os.pathsep.join([*session.bin_paths, os.environ["PATH"], "/usr/sbin"])}
-    session.run(*arguments, env=environment)
+    pytest(session, "-rs", "-m", "not timing", "tests/peers", "tests/test_examples.py", **environment)
 
 
 def install_from_apt(session: nox.Session) -> None:

@@ -22,7 +22,7 @@ from tests.support.steps import Request, Script, pause
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # the collector closes what an interrupt left
 
 some_and_all = pytest.mark.parametrize(
-    "forks", [6, pytest.param(30, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
+    "forks", [3, pytest.param(30, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
 )
 STRIDE = 151  # lines between two interrupts
 

@@ -19,8 +19,15 @@ from faces import FACES, Face
 from nginx_proxy import Nginx, find_nginx
 from sse_server import SSEServer
 
+# Two of them by default; the session `peers` runs all.
+FEW = {"Client", "AsyncClient-asyncio"}
 
-@pytest.fixture(params=FACES, ids=lambda face: face.name)
+
+@pytest.fixture(
+    params=[
+        pytest.param(face, id=face.name, marks=[] if face.name in FEW else [pytest.mark.thorough]) for face in FACES
+    ]
+)
 def face(request: pytest.FixtureRequest) -> Face:
     """One client, on one event loop or none."""
     assert isinstance(request.param, Face)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from itertools import combinations, islice
 
 import pytest
 
 
-@pytest.fixture
-def cuts() -> Callable[[bytes], Iterator[list[bytes]]]:
-    """A function: `data` whole, byte by byte, and cut into two and three pieces at every place."""
+@pytest.fixture(params=[pytest.param(7, id="some cuts"), pytest.param(1, id="all cuts", marks=pytest.mark.thorough)])
+def cuts(request: pytest.FixtureRequest) -> Callable[[bytes], Iterator[list[bytes]]]:
+    """A function: `data` whole, byte by byte, cut into two pieces at every place, and into three at some or all."""
 
     def every_cut(data: bytes) -> Iterator[list[bytes]]:
         yield [data]
         yield [data[i : i + 1] for i in range(len(data))]
         for i in range(1, len(data)):
             yield [data[:i], data[i:]]
-        for i, j in combinations(range(1, len(data)), 2):
+        for i, j in islice(combinations(range(1, len(data)), 2), 0, None, request.param):
             yield [data[:i], data[i:j], data[j:]]
 
     return every_cut

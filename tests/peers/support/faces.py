@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 from attrs import frozen
 
-from hestiaos import AsyncClient, Client, StreamEvent, TrioClient
+from hestiaos import AsyncClient, AsyncioClient, Client, StreamEvent, TrioClient
 
 __all__ = ["FACES", "Face", "FacedClient", "FacedStream", "command_line"]
 
@@ -106,6 +106,7 @@ FACES = [
     Face("Client", Client, "verify"),
     Face("AsyncClient-asyncio", AsyncClient, "verify", "asyncio"),
     Face("AsyncClient-trio", AsyncClient, "verify", "trio"),
+    Face("AsyncioClient", AsyncioClient, "ssl_context", "asyncio"),
     Face("TrioClient", TrioClient, "ssl_context", "trio"),
 ]
 
