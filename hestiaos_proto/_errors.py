@@ -131,7 +131,7 @@ class GovernanceBlock(StatusError):
     """
 
     default_status = 403
-    default_code: ClassVar[str] = "GOVERNANCE_BLOCK"
+    default_code: ClassVar[str | None] = "GOVERNANCE_BLOCK"
     default_message = "Request blocked by governance"
 
     def __init__(self, trace_id: str | None = None, **rest: Any) -> None:
@@ -151,7 +151,7 @@ class InvalidInput(StatusError):
     """The request does not fit the server's schema (422); `details` says where."""
 
     default_status = 422
-    default_code: ClassVar[str] = "INVALID_INPUT"
+    default_code: ClassVar[str | None] = "INVALID_INPUT"
     default_message = "Invalid input"
 
 
@@ -159,7 +159,7 @@ class NotFound(StatusError):
     """There is no such resource (404)."""
 
     default_status = 404
-    default_code: ClassVar[str] = "NOT_FOUND"
+    default_code: ClassVar[str | None] = "NOT_FOUND"
     default_message = "Resource not found"
 
 
@@ -167,7 +167,7 @@ class AuthenticationFailed(StatusError):
     """The API key is missing or wrong (401)."""
 
     default_status = 401
-    default_code: ClassVar[str] = "AUTHENTICATION_FAILED"
+    default_code: ClassVar[str | None] = "AUTHENTICATION_FAILED"
     default_message = "The API key is missing or wrong"
 
 
@@ -175,7 +175,7 @@ class RateLimited(StatusError):
     """Too many requests (429); `retry_after` is the wait in seconds that the server asked for, or `None`."""
 
     default_status = 429
-    default_code: ClassVar[str] = "RATE_LIMITED"
+    default_code: ClassVar[str | None] = "RATE_LIMITED"
     default_message = "Too many requests"
 
 
