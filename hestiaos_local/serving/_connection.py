@@ -23,6 +23,7 @@ IDLE = 75.0
 _REQUEST = 60.0  # how long a request may take to arrive, and each further `_PROGRESS` of it
 _SEND = 60.0  # how long nothing may move while the client is to read
 _LINGER = 5.0  # how long is read on before the connection is closed
+_LINGER_AT_STOP = 1.0  # the same where the server stops
 
 # In bytes:
 _PROGRESS = 64 * 1024
@@ -143,7 +144,7 @@ class ClientConnection:
         RFC 9112, section 9.6: closing with data unread resets the connection, and takes from the client a response
         that it has not read yet.
         """
-        self.time_left = _LINGER
+        self.time_left = _LINGER_AT_STOP if self._stopping else _LINGER
         self._socket.send_eof()
         size = 0
         while size < _READ_ON and (data := await self._socket.receive()):

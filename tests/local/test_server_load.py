@@ -8,13 +8,16 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hestiaos_local import Platform, Store
 from tests.support.raw_client import HEALTH, RUN, RawClient, post
+from tests.support.served_process import ServedProcess
 from tests.support.watched_platforms import Occupied
 
 CHUNKED = b"POST /api/v1/run HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
@@ -82,7 +85,7 @@ def test_a_store_that_cannot_be_written_is_a_503_and_one_line_in_the_log(
     assert line.startswith(f"run failed: {file} is locked by another program (database is locked): ")
 
 
-def test_a_server_without_a_free_file_descriptor_goes_on_later(backend: str) -> None:
+def test_a_server_without_a_free_file_descriptor_closes_what_is_idle_and_says_so_once(backend: str) -> None:
     code = """
 import logging, resource, sys, anyio
 from hestiaos_local import Platform, serve
@@ -95,11 +98,73 @@ anyio.run(lambda: serve(Platform(), port=0, on_listening=lambda url: print(url, 
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, text=True) as server:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
-        with contextlib.ExitStack() as peers:
+        with contextlib.ExitStack() as clients:
+            first = clients.enter_context(RawClient(url))
+            first.send(HEALTH[:-2])  # this one is not idle
             for _ in range(50):
-                peers.enter_context(RawClient(url))
+                clients.enter_context(RawClient(url))
             assert "Too many open files" in server.stdout.readline()
-        with RawClient(url) as peer:
-            peer.send(HEALTH)
-            assert peer.response()[0] == 200
+            with RawClient(url) as last:
+                last.send(HEALTH)
+                assert last.response()[0] == 200
+            first.send(HEALTH[-2:])
+            assert first.response()[0] == 200
         server.kill()
+        assert server.stdout.read() == ""
+
+
+class Recording(Platform):
+    """Remembers the operations in their order; the first holds the event loop until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[str] = []
+        self.began = threading.Event()
+        self.go_on = threading.Event()
+
+    def respond(self, call: Any) -> object:
+        if call.operation == "governance_status":
+            self.began.set()
+            assert self.go_on.wait(20)
+        self.order.append(call.operation)
+        return super().respond(call)
+
+
+def test_all_who_wait_are_accepted_in_one_turn(start: Callable[..., str]) -> None:
+    """One in a turn, each would wait for as many turns as there are others before it."""
+    config = b"GET /api/system/config HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with Recording() as platform, contextlib.ExitStack() as clients:
+        url = start(platform=platform)
+        busy = clients.enter_context(RawClient(url))
+        busy.send(config.replace(b"system/config", b"governance/stability") + config * 200)
+        assert platform.began.wait(20)
+        others = [clients.enter_context(RawClient(url)) for _ in range(100)]
+        for client in others:
+            client.send(HEALTH)
+        platform.go_on.set()
+        assert [client.response()[0] for client in others] == [200] * 100
+        assert [busy.response()[0] for _ in range(201)] == [200] * 201
+    last = len(platform.order) - 1 - platform.order[::-1].index("health")
+    assert platform.order[:last].count("system_config") < 20
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell what a process holds")
+def test_clients_without_the_key_hold_no_memory_by_their_bodies() -> None:
+    def most(server: ServedProcess) -> int:
+        [line] = [line for line in Path(f"/proc/{server.pid}/status").read_text().splitlines() if "VmHWM" in line]
+        return int(line.split()[1]) * 1024
+
+    body = b"x" * (16 * 1024**2 - 1)
+    with ServedProcess("--api-key", "key") as server, contextlib.ExitStack() as opened:
+        with RawClient(server.url) as client:
+            client.send(HEALTH)
+            assert client.response()[0] == 200
+        before = most(server)
+        clients = [opened.enter_context(RawClient(server.url)) for _ in range(20)]
+        head = post("/api/v1/run", body)[: -len(body)]
+        for client in clients:
+            client.send(head + body[: 1024**2])
+        for client in clients:
+            client.send(body[1024**2 :])
+            assert client.response()[0] == 401
+        assert most(server) - before < len(body)

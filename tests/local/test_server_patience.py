@@ -60,3 +60,27 @@ def test_a_client_that_does_not_read_is_left() -> None:
 
     with Watched() as platform:
         trio.run(main, clock=MockClock(autojump_threshold=0.05))
+
+
+def test_a_slow_client_that_reads_is_served_for_as_long_as_it_takes() -> None:
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(listening)
+            async with await trio.open_tcp_stream("127.0.0.1", urlsplit(url).port) as stream:
+                await stream.send_all(post("/api/v1/run/stream", json.dumps({"input": "word " * 1_000_000}).encode()))
+                await stream.receive_some(1)
+                for _ in range(6):
+                    await trio.sleep(50)
+                    assert not platform.stream_ended.is_set()
+                    left = 4 * 1024**2
+                    while left > 0:
+                        left -= len(await stream.receive_some(65536))
+                await trio.sleep(70)
+                assert platform.stream_ended.is_set()
+            nursery.cancel_scope.cancel()
+
+    async def listening(task_status: trio.TaskStatus[str]) -> None:
+        await serve(platform, port=0, token_delay=0.0, on_listening=task_status.started)
+
+    with Watched() as platform:
+        trio.run(main, clock=MockClock(autojump_threshold=0.05))
