@@ -76,18 +76,17 @@ class Configuration:
         """Read a file's text; `source` is what mistakes call it, `environ` holds the keys of the model servers."""
         file = TomlFile(text, source)
         root = file.root
-        if root.number("version") != 1:
-            root.refuse("version", "must be 1")
+        root.constant("version", 1)
         models: dict[str, ModelConfig] = {}
         for table in root.tables("models"):
             model = _model(table, environ)
-            if model.name in models:
+            if model.name and model.name in models:
                 table.refuse("name", f"is {model.name!r} a second time")
             models[model.name] = model
         agents: dict[str, Agent] = {}
         for table in root.tables("agents"):
             agent = _agent(table, models)
-            if agent.id in agents:
+            if agent.id and agent.id in agents:
                 table.refuse("id", f"is {agent.id!r} a second time")
             agents[agent.id] = agent
         root.close()

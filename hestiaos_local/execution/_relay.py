@@ -72,7 +72,7 @@ class RelayExecutor(AsyncExecutor):
             raise ValueError("the key of the model server has a character that a header cannot have")
         self._redactor = Redactor(self._key)
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
-        self._ssl_context = ssl_context
+        self._ssl_context = ssl_context or _default_context(self.url)
 
     def __repr__(self) -> str:
         return f"RelayExecutor({self.url!r}, model={self._model!r})"
@@ -133,8 +133,6 @@ class RelayExecutor(AsyncExecutor):
     @asynccontextmanager
     async def _exchange(self, request: ModelRequest) -> AsyncIterator[httpx.Response]:
         """A response of status 200 to read. Leaving it ends the connection, and so the work of the server."""
-        if self._ssl_context is None:
-            self._ssl_context = default_tls_context(os.environ, ssl.create_default_context, os.listdir, os.pathsep)
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=0)
         client = httpx.AsyncClient(verify=self._ssl_context, timeout=self._timeout, limits=limits)
         url = self.url + request.path
@@ -188,9 +186,16 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
         # of them.
         with CancelScope(shield=True):
             await response.aclose()
-            with suppress(httpx.HTTPError, RuntimeError):
+            with suppress(httpx.HTTPError, httpx.StreamError):
                 async for _ in pieces:
                     pass
+
+
+def _default_context(url: str) -> ssl.SSLContext:
+    """What an https server is verified by; over http it is not used, and made faster without any certificates."""
+    if url.startswith("https:"):
+        return default_tls_context(os.environ, ssl.create_default_context, os.listdir, os.pathsep)
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _is_event_stream(response: httpx.Response) -> bool:
@@ -207,4 +212,4 @@ def _checked(url: str) -> str:
         raise ValueError("the URL of the model server may not hold a user or password: give its key instead")
     if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
         raise ValueError(f"the URL of the model server must be like http://localhost:11434/v1, not {url!r}")
-    return url.rstrip("/")
+    return str(parsed).rstrip("/")  # its scheme in lower case

