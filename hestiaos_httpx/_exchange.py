@@ -7,7 +7,7 @@ transport made of bytes, as `httpx.MockTransport` does.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,8 @@ class Exchange:
         self.scope: Scope = http.scope(send, http, event)
         self.lease: Lease[Connection] | None = None
         self._send = send
+        # Our own connections look at the scope themselves, wherever they wait.
+        self._call = self.scope.bounded_call if http.pool is None else self.scope.call
         self._raw: Any = None  # httpx's response
         self._pieces: Any = None
         self._whole = False  # the response was read to its end
@@ -70,7 +72,11 @@ class Exchange:
             try:
                 request = self.http.new_request(self._send, {EXCHANGE: ref(self)})
                 send = partial(client.send, request, stream=True, follow_redirects=False)
-                self._raw = raw = yield from self._call(send)
+                try:
+                    self._raw = raw = yield from self._call(send)
+                except OSError:
+                    self._check_in_time()
+                    raise
                 self._check_open()
             except library.http.HTTPStatusError as error:  # a hook of the given client raised it
                 self._raw = raw = error.response
@@ -93,7 +99,11 @@ class Exchange:
         if not self.http.is_ours():
             raise LocalProtocolError("the stream belongs to the process before the fork: start another in this")
         try:
-            data = yield from self._call(anext if self.scope.asynchronous else next, self._pieces, None)
+            try:
+                data = yield from self._call(anext if self.scope.asynchronous else next, self._pieces, None)
+            except OSError:
+                self._check_in_time()
+                raise
             self._check_open()
         except HestiaError as error:
             response.connection_lost(error)
@@ -106,15 +116,9 @@ class Exchange:
             response.receive_data(data or b"")
         return data is not None
 
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
-        # Our own connections look at the scope themselves, wherever they wait.
-        call = self.scope.bounded_call if self.http.pool is None else self.scope.call
-        try:
-            return (yield from call(function, *arguments))
-        except OSError:
-            self._check_open()
-            self._send.deadline.check()
-            raise
+    def _check_in_time(self) -> None:
+        self._check_open()
+        self._send.deadline.check()
 
     def _check_open(self) -> None:
         if self.http.closed:

@@ -147,16 +147,12 @@ class AsyncEventStream(AsyncEventStreamBase):
             exchange.abandon()
         super().__del__()
 
-    async def _receive(self) -> None:
-        if self._machine is not None:
-            await super()._receive()
-            return
+    async def _open(self) -> RunStream:
         from anyio import CancelScope
 
         with CancelScope() as self._scope:
-            await super()._receive()
-        if self._machine is None:  # another task has closed the stream meanwhile
-            raise self._refusal()
+            return await super()._open()
+        raise self._refusal()  # another task has closed the stream meanwhile
 
     async def _exchange(self, send: Send) -> Response:
         exchange = self._http_clients.for_tasks().exchange(send)

@@ -11,16 +11,20 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+
+import h11
 
 from hestiaos_httpx._connect import connect
 from hestiaos_httpx._scopes import Scope, Steps, can_wait
 from hestiaos_httpx._tls import TLS
-from hestiaos_proto import ChunkJoiner
+from hestiaos_proto import ChunkDecoder, HeadScanner
 
 __all__ = ["Network"]
+
+_MOST = 64 * 1024  # bytes that are read of a body at once
 
 _ADDRESSES = {"client_addr": "getsockname", "server_addr": "getpeername"}
 
@@ -30,7 +34,8 @@ class Network:
 
     `scope` is that of the exchange which it serves, and changes with it. A connect has `begun`; `handshakes` is how
     many of them, of TLS and of SOCKS, it takes until the server is reached: it is `established`. `received` is whether
-    anything has come of the response that is awaited.
+    anything has come of the response that is awaited. `chunks` decodes its body, where that is chunked and httpcore has
+    read none of it yet: h11 takes several steps for each chunk, which is most of an event stream's time.
     """
 
     def __init__(self, core: Any, scope: Scope, handshakes: int, *, socks: bool) -> None:
@@ -38,14 +43,21 @@ class Network:
         self.scope = scope
         self.begun: bool = False
         self.established: bool = False
-        self.received: bool = False
-        self.joiner: ChunkJoiner = ChunkJoiner()
         self.socket: socket.socket | None = None
         self.layers: list[TLS] = []  # that of an https proxy, and that of the server above it
         self._handshakes = handshakes
         self._in_socks = socks
         # The connect as a whole is bounded: a handshake that drips outlives a timeout of each read.
         self._connected_by = time.monotonic() + scope.connect_timeout
+        self.next_response()
+
+    def next_response(self) -> None:
+        """Expect another response."""
+        self.received: bool = False
+        self.chunks: ChunkDecoder | None = None
+        self._heads = HeadScanner()
+        self._ahead = b""  # of the body, what has come with the head, or is left for httpcore
+        self._decoded: Iterator[bytes] = iter(())
 
     def connect_tcp(self, host: str, port: int, **_: Any) -> Any:
         """Connect. Raises httpcore's `ConnectError` and `ConnectTimeout`."""
@@ -71,25 +83,48 @@ class Network:
         self._end_handshakes(1 + self._in_socks)
         return _Stream(self, len(self.layers))
 
-    def receive(self, level: int, max_bytes: int, timeout: float | None) -> Steps[bytes]:
-        """Receive through so many layers of TLS."""
-        if self.scope.read_timeout is not None:
-            timeout = self.scope.read_timeout
+    def receive(self, level: int, max_bytes: int) -> Steps[bytes]:
+        """What httpcore reads next, through so many layers of TLS: of a chunked body only what `chunks` has left."""
+        self.chunks, ahead, self._ahead = None, self._ahead, b""
+        data = ahead or (yield from self._receive(level, max_bytes))
+        if self.established and not self._heads.ended:
+            end = self._heads.scan(data)
+            if self._heads.chunked:
+                self.chunks, self._ahead, data = ChunkDecoder(), data[end:], data[:end]
+        return data
+
+    def receive_body(self) -> Steps[bytes]:
+        """What comes next of a body that `chunks` decodes; `b""` where httpcore has to read on."""
+        while (chunks := self.chunks) is not None:
+            try:
+                for body in self._decoded:
+                    return body
+            except h11.RemoteProtocolError as error:
+                raise self.core.RemoteProtocolError(str(error)) from error
+            if chunks.rest is not None:
+                self.chunks, self._ahead = None, chunks.rest
+                break
+            ahead, self._ahead = self._ahead, b""
+            self._decoded = chunks.decode(ahead or (yield from self._receive(len(self.layers), _MOST)))
+        return b""
+
+    def _receive(self, level: int, max_bytes: int) -> Steps[bytes]:
         try:
-            data = yield from self._read(level, max_bytes, self._until(timeout))
+            until = time.monotonic() + self.scope.read_timeout if self.established else self._connected_by
+            data = yield from self._read(level, max_bytes, until)
         except OSError as error:
             raise self._told("Read", error) from error
-        if not self.established:
-            return data
-        self.received = self.received or bool(data)
-        return self.joiner.join(data)  # h11 takes a step for each chunk, which is nine tenths of a stream's time
+        self.received = self.received or (self.established and bool(data))
+        return data
 
     def send(self, level: int, data: bytes, timeout: float | None) -> Steps[None]:
         """Send all of it, through so many layers of TLS."""
         if self._in_socks and data[:1] not in (b"\x05", b"\x01"):  # a request, no message of RFC 1928 or 1929
             self._end_handshakes(1)
         try:
-            yield from self._write(level, data, self._until(timeout))
+            # httpcore gives a SOCKS handshake no timeout (httpcore2 does), and each read of a CONNECT one of its own.
+            until = self._connected_by if timeout is None or not self.established else time.monotonic() + timeout
+            yield from self._write(level, data, until)
         except OSError as error:
             raise self._told("Write", error) from error
 
@@ -98,20 +133,17 @@ class Network:
         self._in_socks = self._in_socks and not count
         self.established = not self._handshakes
 
-    def _until(self, timeout: float | None) -> float:
-        # httpcore gives a SOCKS handshake no timeout (httpcore2 does), and each read of a CONNECT one of its own.
-        return time.monotonic() + timeout if self.established and timeout is not None else self._connected_by
-
     def _read(self, level: int, max_bytes: int, until: float) -> Steps[bytes]:
         if level:
-            try:
-                data: bytes = yield from self._through(
-                    level, partial(self.layers[level - 1].object.read, max_bytes), until
-                )
-                return data
-            except (ssl.SSLEOFError, ssl.SSLZeroReturnError):  # many end without saying so (RFC 9110, section 4.3.4)
-                return b""
-        return (yield from self.scope.receive(self._open(), max_bytes, until))
+            return self._read_tls(level, max_bytes, until)
+        return self.scope.receive(self._open(), max_bytes, until)
+
+    def _read_tls(self, level: int, max_bytes: int, until: float) -> Steps[bytes]:
+        try:
+            data: bytes = yield from self._through(level, partial(self.layers[level - 1].object.read, max_bytes), until)
+            return data
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):  # many end without saying so (RFC 9110, section 4.3.4)
+            return b""
 
     def _write(self, level: int, data: bytes, until: float) -> Steps[None]:
         if level:
@@ -168,7 +200,7 @@ class _Stream:
         self._level = level
 
     def read(self, max_bytes: int, timeout: float | None = None) -> Any:
-        return self._network.scope.run(self._network.receive(self._level, max_bytes, timeout))
+        return self._network.scope.run(self._network.receive(self._level, max_bytes))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> Any:
         return self._network.scope.run(self._network.send(self._level, buffer, timeout))

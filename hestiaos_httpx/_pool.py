@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hestiaos_httpx._body import Body
 from hestiaos_httpx._library import BASE, is_patched
 from hestiaos_httpx._network import Network
 from hestiaos_httpx._route import Route
@@ -51,8 +52,7 @@ class Connection:
         """Begin another exchange."""
         self.idle = False
         self.network.scope = scope
-        self.network.received = False
-        self.network.joiner.next_response()
+        self.network.next_response()
 
 
 class Pool:
@@ -75,7 +75,10 @@ class Pool:
         exchange: Exchange = request.extensions[EXCHANGE]()
         connection = yield from self._acquire(exchange)
         try:
-            return (yield from exchange.scope.call(self._handler(connection), request))
+            response = yield from exchange.scope.call(self._handler(connection), request)
+            if connection.network.chunks is not None:
+                response.stream = Body(connection.network, response.stream)
+            return response
         except Exception as error:
             if not self.route.socks or connection.network.established:
                 raise

@@ -64,14 +64,14 @@ class Scope:
     This is that of a thread, whose reads end only when their socket is shut down; a set `event` ends it, too. The
     `TaskScope` of a task does the same by awaiting. A wait raises `TimeoutError`, and `OSError` where the exchange is
     over. `client` says by `closed` whether it is. `connect_timeout` bounds the connect as a whole, `read_timeout` each
-    read more tightly than httpx does, in seconds.
+    read, in seconds.
     """
 
     asynchronous = False
 
     def __init__(self, send: Send, client: Any, event: threading.Event | None = None) -> None:
         self.connect_timeout: float = send.timeout
-        self.read_timeout: float | None = None
+        self.read_timeout: float = send.read_timeout
         self._deadline = send.deadline
         self._client = client
         self._event = event
@@ -118,10 +118,10 @@ class Scope:
         """Close a socket, for which a task may be waiting."""
         sock.close()
 
-    @_blocking
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
         """Call a function of httpx's or httpcore's, or await its coroutine."""
         return function(*arguments)
+        yield
 
     bounded_call = call
     """As `call`, of a function that does not look at this scope itself. In a thread it cannot be ended."""
@@ -135,14 +135,16 @@ class Scope:
         while not can_wait(sock, write=True, seconds=self._slice(until)):
             pass
 
-    @_blocking
-    def receive(self, sock: socket.socket, max_bytes: int, until: float) -> bytes:
+    def receive(self, sock: socket.socket, max_bytes: int, until: float) -> Steps[bytes]:
         """What comes next over a socket, in one piece of at most so many bytes; `b""` is the end."""
         look = self.left if self._event is None else self._slice  # it can be ended by a shutdown, which no event does
         while True:
             sock.settimeout(look(until))
-            with suppress(TimeoutError):
+            try:
                 return sock.recv(max_bytes)
+            except TimeoutError:
+                continue  # `look` raises another where no time is left
+        yield
 
     @_blocking
     def look_up(self, host: bytes, port: int, until: float) -> list[Address]:

@@ -104,9 +104,8 @@ class TaskScope(Scope):
             self._unclosed = sock
             self.cancel()
 
-    @_awaiting
-    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await function(*arguments)
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
+        return (yield from function(*arguments).__await__())
 
     @_awaiting
     async def bounded_call(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -121,18 +120,17 @@ class TaskScope(Scope):
     async def wait_to_write(self, sock: socket.socket, until: float) -> None:
         await self._within(until, wait_writable, sock)
 
-    @_awaiting
-    async def receive(self, sock: socket.socket, max_bytes: int, until: float) -> bytes:
+    def receive(self, sock: socket.socket, max_bytes: int, until: float) -> Steps[bytes]:
         waited = False
         while True:
             try:
                 data = sock.recv(max_bytes)
             except BlockingIOError:
-                await self._within(until, wait_readable, sock)
+                yield from self._within(until, wait_readable, sock).__await__()
                 waited = True
             else:
                 if not waited:
-                    await checkpoint()  # other tasks have their turn, however fast the server is
+                    yield from checkpoint().__await__()  # other tasks have their turn, however fast the server is
                 return data
 
     @_awaiting

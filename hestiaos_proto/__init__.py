@@ -65,7 +65,14 @@ from hestiaos_proto.operations import ModeHint, Operation
 if TYPE_CHECKING:
     from hestiaos_proto._certificates import default_tls_context
     from hestiaos_proto._client_bases import AsyncClientBase, AsyncStreams, ClientBase
-    from hestiaos_proto._connection import ChunkJoiner, ClientConnection, ConnectionState, Control, ServerConnection
+    from hestiaos_proto._connection import (
+        ChunkDecoder,
+        ClientConnection,
+        ConnectionState,
+        Control,
+        HeadScanner,
+        ServerConnection,
+    )
     from hestiaos_proto._event_streams import AsyncEventStreamBase, EventStreamBase
     from hestiaos_proto._loop_client import LoopClient, LoopEventStream, LoopExecutor
     from hestiaos_proto._loop_pool import LoopConnection, LoopPool, NetworkOptions
@@ -122,7 +129,7 @@ __all__ = [
     "CallOptions",
     "Chat",
     "ChatResponse",
-    "ChunkJoiner",
+    "ChunkDecoder",
     "ClientBase",
     "ClientConnection",
     "Config",
@@ -139,6 +146,7 @@ __all__ = [
     "FieldError",
     "Governance",
     "GovernanceBlock",
+    "HeadScanner",
     "HealthResponse",
     "HestiaError",
     "Hooks",
@@ -215,7 +223,14 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import _certificates as home
         elif name in {"AsyncClientBase", "AsyncStreams", "ClientBase"}:
             from hestiaos_proto import _client_bases as home
-        elif name in {"ChunkJoiner", "ClientConnection", "ConnectionState", "Control", "ServerConnection"}:
+        elif name in {
+            "ChunkDecoder",
+            "ClientConnection",
+            "ConnectionState",
+            "Control",
+            "HeadScanner",
+            "ServerConnection",
+        }:
             from hestiaos_proto import _connection as home
         elif name in {"AsyncEventStreamBase", "EventStreamBase"}:
             from hestiaos_proto import _event_streams as home

@@ -267,9 +267,13 @@ class AsyncEventStreamBase(_EventStream, NotSynchronous, ABC):
         finally:
             self._tell_end(error)
 
+    async def _open(self) -> RunStream:
+        """Send the request and wait for the head of its response."""
+        return await run_flow_async(self._flow, self._begin, self._sleep)
+
     async def _receive(self) -> None:
         if self._machine is None:
-            self._machine = await run_flow_async(self._flow, self._begin, self._sleep)
+            self._machine = await self._open()
         else:
             await self._read(self._machine, self._read_timeout(self._machine))
         self._ready = self._machine.events()

@@ -1,6 +1,7 @@
 """A loop of our own over the chunks of a body: h11's way takes five times as long, which an event stream feels.
 
 `ChunkDecoder` undoes the coding. `ChunkJoiner` leaves that to another parser and gives it fewer chunks to read.
+`HeadScanner` finds where a body begins.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import h11
 
 from hestiaos_proto._connection.plain_heads import BLANK_LINE, MAX_PLAIN_HEAD, plain_head
 
-__all__ = ["ChunkDecoder", "ChunkJoiner"]
+__all__ = ["ChunkDecoder", "ChunkJoiner", "HeadScanner"]
 
 _CRLF = b"\r\n"
 _LONGEST_LINE = 15 + len(_CRLF)  # as many digits as a plain chunk's size may have, and its end
@@ -92,29 +93,60 @@ class ChunkDecoder:
             raise h11.RemoteProtocolError("a chunk does not end where its size says")
 
 
+class HeadScanner:
+    """Finds the end of a response's heads, its own and those of interim responses before it.
+
+    `ended` is whether it was found, or looked for too long; `chunked` whether a chunked body follows, and no two
+    parsers disagree about that.
+
+    It is not for HEAD and CONNECT, whose responses have no body whatever their heads say.
+    """
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.chunked = False
+        self._head = bytearray()  # a copy of what has arrived of it
+
+    def scan(self, data: bytes) -> int:
+        """How much of `data` belongs to heads; all of it where that cannot be told."""
+        searched = max(0, len(self._head) - len(BLANK_LINE) + 1)
+        self._head += data
+        while not self.ended:
+            if (end := self._head.find(BLANK_LINE, searched)) < 0:
+                self.ended = len(self._head) > MAX_PLAIN_HEAD
+                return len(data)
+            head = plain_head(self._head[: end + len(BLANK_LINE)])
+            del self._head[: end + len(BLANK_LINE)]
+            searched = 0
+            # An interim response (RFC 9110, section 15.2) has no body, but what comes after 101 is not HTTP.
+            self.ended = head is None or head.status_code >= 200 or head.status_code == 101
+            self.chunked = head is not None and head.status_code >= 200 and head.length is None
+        after = len(self._head)
+        self._head.clear()
+        return len(data) - after
+
+
 class ChunkJoiner:
     """Joins the chunks that arrive together, in front of a parser that takes a step for each of them.
 
     It stands between a connection's bytes and an HTTP/1.1 parser. What `join` returns means the same to the parser as
     what it was given, but several chunks of one read have become one. Nothing is held back, so there is nothing to
     flush, and after each call the parser is where the bytes themselves would have brought it. Heads, trailers, chunk
-    extensions and whatever is unusual pass unchanged. Call `next_response` before the next response on the connection.
+    extensions and whatever is unusual pass unchanged. Each response takes a joiner of its own.
 
-    It is not for HEAD and CONNECT, whose responses have no body whatever their heads say.
+    It is not for HEAD and CONNECT, as `HeadScanner`.
     """
 
     def __init__(self) -> None:
-        self.next_response()
-
-    def next_response(self) -> None:
-        """Expect the head of another response."""
-        self._head = bytearray()  # a copy of what has arrived of it
-        self._in_head = True
+        self._heads = HeadScanner()
         self._scanner: _Scanner | None = None  # of a chunked body whose chunks have been plain so far
 
     def join(self, data: bytes) -> bytes:
         """The same bytes in fewer chunks; empty only where `data` is."""
-        start = self._read_heads(data) if self._in_head else 0
+        start = 0
+        if not self._heads.ended:
+            start = self._heads.scan(data)
+            self._scanner = _Scanner() if self._heads.chunked else None
         if self._scanner is None:
             return data
         known = len(self._scanner.line)  # of a first line, which the parser has already
@@ -130,22 +162,3 @@ class ChunkJoiner:
         size = sum(stop - start for _, start, stop in chunks)  # with what is still to come of the last one
         joined = b"".join([body[start:stop] for _, start, stop in chunks])
         return b"%b%b%x\r\n%b%b" % (data[:start], body[known:first], size, joined, body[last:])
-
-    def _read_heads(self, data: bytes) -> int:
-        """How much of `data` belongs to heads: the response's, and those of interim responses before it."""
-        searched = max(0, len(self._head) - len(BLANK_LINE) + 1)
-        self._head += data
-        while self._in_head:
-            if (end := self._head.find(BLANK_LINE, searched)) < 0:
-                self._in_head = len(self._head) <= MAX_PLAIN_HEAD
-                return len(data)
-            head = plain_head(self._head[: end + len(BLANK_LINE)])
-            del self._head[: end + len(BLANK_LINE)]
-            searched = 0
-            # An interim response (RFC 9110, section 15.2) has no body, but what comes after 101 is not HTTP.
-            self._in_head = head is not None and head.status_code < 200 and head.status_code != 101
-            if head is not None and head.status_code >= 200 and head.length is None:
-                self._scanner = _Scanner()
-        behind = len(self._head)
-        self._head.clear()
-        return len(data) - behind
