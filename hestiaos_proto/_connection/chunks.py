@@ -1,7 +1,6 @@
 """A loop of our own over the chunks of a body: h11's way takes five times as long, which an event stream feels.
 
-`ChunkDecoder` undoes the coding. `ChunkJoiner` leaves that to another parser and gives it fewer chunks to read.
-`HeadScanner` finds where a body begins.
+`ChunkDecoder` undoes the coding. `HeadScanner` finds where such a body begins, for a parser that reads the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import h11
 
 from hestiaos_proto._connection.plain_heads import BLANK_LINE, MAX_PLAIN_HEAD, plain_head
 
-__all__ = ["ChunkDecoder", "ChunkJoiner", "HeadScanner"]
+__all__ = ["ChunkDecoder", "HeadScanner"]
 
 _CRLF = b"\r\n"
 _LONGEST_LINE = 15 + len(_CRLF)  # as many digits as a plain chunk's size may have, and its end
@@ -99,7 +98,8 @@ class HeadScanner:
     `ended` is whether it was found, or looked for too long; `chunked` whether a chunked body follows, and no two
     parsers disagree about that.
 
-    It is not for HEAD and CONNECT, whose responses have no body whatever their heads say.
+    Each response takes a scanner of its own. It is not for HEAD and CONNECT, whose responses have no body whatever
+    their heads say.
     """
 
     def __init__(self) -> None:
@@ -124,41 +124,3 @@ class HeadScanner:
         after = len(self._head)
         self._head.clear()
         return len(data) - after
-
-
-class ChunkJoiner:
-    """Joins the chunks that arrive together, in front of a parser that takes a step for each of them.
-
-    It stands between a connection's bytes and an HTTP/1.1 parser. What `join` returns means the same to the parser as
-    what it was given, but several chunks of one read have become one. Nothing is held back, so there is nothing to
-    flush, and after each call the parser is where the bytes themselves would have brought it. Heads, trailers, chunk
-    extensions and whatever is unusual pass unchanged. Each response takes a joiner of its own.
-
-    It is not for HEAD and CONNECT, as `HeadScanner`.
-    """
-
-    def __init__(self) -> None:
-        self._heads = HeadScanner()
-        self._scanner: _Scanner | None = None  # of a chunked body whose chunks have been plain so far
-
-    def join(self, data: bytes) -> bytes:
-        """The same bytes in fewer chunks; empty only where `data` is."""
-        start = 0
-        if not self._heads.ended:
-            start = self._heads.scan(data)
-            self._scanner = _Scanner() if self._heads.chunked else None
-        if self._scanner is None:
-            return data
-        known = len(self._scanner.line)  # of a first line, which the parser has already
-        body = self._scanner.line + data[start:]
-        chunks, _ = self._scanner.scan(body)
-        if not self._scanner.plain:
-            self._scanner = None
-        if len(chunks) > 1:
-            chunks = [chunk for chunk in chunks if chunk[0] >= known]
-        if len(chunks) < 2:
-            return data
-        first, last = chunks[0][0], chunks[-1][2]
-        size = sum(stop - start for _, start, stop in chunks)  # with what is still to come of the last one
-        joined = b"".join([body[start:stop] for _, start, stop in chunks])
-        return b"%b%b%x\r\n%b%b" % (data[:start], body[known:first], size, joined, body[last:])

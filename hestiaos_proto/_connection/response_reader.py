@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import h11
 
 from hestiaos_proto._client_messages import Request
-from hestiaos_proto._connection.chunks import ChunkDecoder, ChunkJoiner
+from hestiaos_proto._connection.chunks import ChunkDecoder, HeadScanner
 from hestiaos_proto._connection.heads import MAX_HEAD_SIZE, head_size
 from hestiaos_proto._connection.plain_heads import BLANK_LINE, PlainHead, plain_head
 from hestiaos_proto._connection.request_writer import write_by_h11
@@ -31,7 +31,7 @@ class ResponseReader:
         self.ahead = b""
         self._request = request
         self._h11 = connection
-        self._joiner = ChunkJoiner()
+        self._heads = HeadScanner()  # of those that h11 reads
         self._first = b""  # of what h11 reads, as far as it tells whether this is HTTP
         self._head: PlainHead | None = None
         self._head_data = b""
@@ -57,12 +57,12 @@ class ResponseReader:
                 yield head
                 if not data and head.length != 0:
                     return
-        if self._head is None or self._h11 is not None:
-            yield from self._read_by_h11(data)
-        elif self._head.length is None:
+        if self._head is not None and self._head.length is not None:
+            yield from self._read_length(self._head, self._head.length, data)
+        elif (self._head is not None or self._heads.chunked) and self._chunks.rest is None:
             yield from self._read_chunks(data)
         else:
-            yield from self._read_length(self._head, self._head.length, data)
+            yield from self._read_by_h11(data)
 
     def _read_length(self, head: PlainHead, length: int, data: bytes) -> Iterator[bytes]:
         body = data[: length - self._received]
@@ -86,15 +86,25 @@ class ResponseReader:
             self.keep_alive = self._head.keep_alive
             yield b""
             return
-        yield from self._read_by_h11(self._head_data + self._chunks.rest)
+        yield from self._receive(self._head_data + self._chunks.rest)
         if not data:
-            yield from self._read_by_h11(b"")
+            yield from self._receive(b"")
 
-    def _read_by_h11(self, data: bytes) -> Iterator[h11.Response | bytes]:
+    def _read_by_h11(self, data: bytes) -> Iterator[PlainHead | h11.Response | bytes]:
+        if self._head is None and not self._heads.ended:
+            end = self._heads.scan(data)
+            if self._heads.chunked:
+                yield from self._receive(data[:end])
+                if end < len(data):
+                    yield from self._read_chunks(data[end:])
+                return
+        yield from self._receive(data)
+
+    def _receive(self, data: bytes) -> Iterator[h11.Response | bytes]:
         if self._h11 is None:
             _, self._h11 = write_by_h11(self._request)
         self._first += data[: len(_FIRST) - len(self._first)]
-        self._h11.receive_data(self._joiner.join(data))
+        self._h11.receive_data(data)
         while True:
             event = self._h11.next_event()
             if isinstance(event, h11.Data):

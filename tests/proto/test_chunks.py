@@ -1,11 +1,11 @@
-"""Plain chunks (RFC 9112, section 7.1), decoded and joined: whole, byte by byte and cut at every place."""
+"""Plain chunks (RFC 9112, section 7.1), decoded, and where they begin: whole, byte by byte and cut at every place."""
 
 from __future__ import annotations
 
 import h11
 import pytest
 
-from hestiaos_proto._connection.chunks import ChunkDecoder, ChunkJoiner
+from hestiaos_proto._connection.chunks import ChunkDecoder, HeadScanner
 
 
 def decode(pieces: list[bytes]) -> tuple[bytes, bytes | None]:
@@ -81,58 +81,33 @@ HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    ("reads", "joined"),
+    ("data", "end", "chunked"),
     [
-        ([HEAD + b"1\r\na\r\n1\r\nb\r\n"], [HEAD + b"2\r\nab\r\n"]),
-        ([HEAD[:-1], HEAD[-1:] + b"1\r\na\r\n1\r\nb\r\n"], [HEAD[:-1], HEAD[-1:] + b"2\r\nab\r\n"]),
-        (
-            [EARLY[:-1], EARLY[-1:] + HEAD + b"1\r\na\r\n1\r\nb\r\n"],
-            [EARLY[:-1], EARLY[-1:] + HEAD + b"2\r\nab\r\n"],
-        ),
-        ([HEAD[:9], HEAD[9:], b"1\r\na\r\n1\r\nb\r\n"], [HEAD[:9], HEAD[9:], b"2\r\nab\r\n"]),
-        ([HEAD, b"1\r\na\r\n", b"1\r\nb\r\n"], [HEAD, b"1\r\na\r\n", b"1\r\nb\r\n"]),
-        # The last chunk goes on in the next read.
-        ([HEAD, b"1\r\na\r\n8\r\nbc", b"defghi\r\n1\r\nj\r\n"], [HEAD, b"9\r\nabc", b"defghi\r\n1\r\nj\r\n"]),
-        ([HEAD, b"1\r\na\r\n1\r\nb", b"\r", b"\n1\r\nc\r\n"], [HEAD, b"2\r\nab", b"\r", b"\n1\r\nc\r\n"]),
-        # A first line that is cut has been passed on, and its chunk cannot be joined to another.
-        (
-            [HEAD, b"1\r\na\r\n1\r\nb\r\n1", b"\r\nc\r\n1\r\nd\r\n1\r\ne\r\n"],
-            [HEAD, b"2\r\nab\r\n1", b"\r\nc\r\n2\r\nde\r\n"],
-        ),
-        # What is not plain passes, and everything after it.
-        (
-            [HEAD, b"1\r\na\r\n1\r\nb\r\n1;x\r\nc\r\n1\r\nd\r\n1\r\ne\r\n"],
-            [HEAD, b"2\r\nab\r\n1;x\r\nc\r\n1\r\nd\r\n1\r\ne\r\n"],
-        ),
-        ([HEAD, b"1\r\na\r\n1\r\nb\r\n0\r\nX: y\r\n\r\n"], [HEAD, b"2\r\nab\r\n0\r\nX: y\r\n\r\n"]),
-        ([HEAD, b"1\r\na\r\n1\r\nbXX1\r\nc\r\n"], [HEAD, b"2\r\nabXX1\r\nc\r\n"]),
-        ([b"HTTP/1.1 200 OK\r\n\r\n", b"1\r\na\r\n1\r\nb\r\n"], [b"HTTP/1.1 200 OK\r\n\r\n", b"1\r\na\r\n1\r\nb\r\n"]),
-        (
-            [b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD, b"1\r\na\r\n1\r\nb\r\n"],
-            [b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD, b"2\r\nab\r\n"],
-        ),
+        (HEAD, len(HEAD), True),
+        (HEAD + b"1\r\na\r\n", len(HEAD), True),
+        (EARLY + HEAD + b"1\r\na\r\n", len(EARLY + HEAD), True),
+        (HEAD[:-1], len(HEAD) - 1, False),
+        (EARLY, len(EARLY), False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", 38, False),
+        # What comes after these is not HTTP/1.1, or framed by who knows what.
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + HEAD, 36, False),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + HEAD, 19, False),
+        (b"x" * 20_000, 20_000, False),
     ],
 )
-def test_chunks_of_one_read_are_joined(reads: list[bytes], joined: list[bytes]) -> None:
-    joiner = ChunkJoiner()
-    assert [joiner.join(read) for read in reads] == joined
-    assert joiner.join(b"") == b""
+def test_the_end_of_the_heads(cuts, data: bytes, end: int, chunked: bool) -> None:
+    for pieces in [[data]] if len(data) > 1000 else cuts(data):
+        scanner, found = HeadScanner(), 0
+        for piece in pieces:
+            found += 0 if scanner.ended else scanner.scan(piece)
+        assert (found, scanner.chunked) == (end, chunked), pieces
 
 
-def test_the_joiner_is_told_of_the_next_response() -> None:
-    joiner, chunks = ChunkJoiner(), b"1\r\na\r\n1\r\nb\r\n"
-    assert joiner.join(HEAD + chunks + b"0\r\n\r\n") == HEAD + b"2\r\nab\r\n0\r\n\r\n"
-    assert joiner.join(HEAD + chunks) == HEAD + chunks
-    joiner.next_response()
-    assert joiner.join(HEAD + chunks) == HEAD + b"2\r\nab\r\n"
-
-
-@pytest.mark.parametrize("first", [b"x" * 1024, HEAD + b"x" * 1024])
-def test_the_joiner_keeps_no_more_than_a_head(first: bytes) -> None:
-    joiner = ChunkJoiner()
-    for _ in range(100):
-        joiner.join(first)
-    assert len(joiner._head) <= 20 * 1024
-    joiner.next_response()
-    joiner.join(HEAD + b"x" * 10**6)
-    assert not joiner._head
+def test_a_scanner_keeps_no_more_than_a_head() -> None:
+    scanner = HeadScanner()
+    while not scanner.ended:
+        scanner.scan(b"x" * 1024)
+    assert len(scanner._head) <= 20 * 1024
+    scanner = HeadScanner()
+    assert scanner.scan(HEAD + b"x" * 10**6) == len(HEAD)
+    assert not scanner._head
