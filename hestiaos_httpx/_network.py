@@ -1,7 +1,7 @@
 """Sockets under httpcore that can be ended at any moment: by a deadline, a cancellation, a close or Ctrl-C.
 
-`Network` is a network backend and `_Stream` a network stream as httpcore wants them, for threads and for tasks. Both
-have plain sockets, so that one can be closed also when its event loop has ended.
+`Network` is a network backend as httpcore wants it, for threads and for tasks, over a plain socket, so that it can be
+closed also when its event loop has ended.
 httpcore's own cannot be ended while they look up a name, connect or shake hands, bound a proxy's SOCKS handshake by
 nothing (encode/httpcore#1015), and leave the socket of a cancelled handshake (`start_tls` catches `Exception` only).
 """
@@ -18,15 +18,14 @@ from typing import Any
 import h11
 
 from hestiaos_httpx._connect import connect
-from hestiaos_httpx._scopes import Scope, Steps, can_wait
+from hestiaos_httpx._scopes import Scope, Steps
+from hestiaos_httpx._streams import NetworkStream
 from hestiaos_httpx._tls import TLS
 from hestiaos_proto import ChunkDecoder, HeadScanner
 
 __all__ = ["Network"]
 
 _MOST = 64 * 1024  # bytes that are read of a body at once
-
-_ADDRESSES = {"client_addr": "getsockname", "server_addr": "getpeername"}
 
 
 class Network:
@@ -64,15 +63,15 @@ class Network:
         self.begun = True
         return self.scope.run(self._connect(host, port))
 
-    def _connect(self, host: str, port: int) -> Steps[_Stream]:
+    def _connect(self, host: str, port: int) -> Steps[NetworkStream]:
         try:
             self.socket = yield from connect(self.scope, host, port, self._connected_by)
         except (OSError, ValueError, RuntimeError) as error:  # a host that cannot be one; no thread can be started
             raise self._told("Connect", error) from error
         self._end_handshakes(0)
-        return _Stream(self, 0)
+        return NetworkStream(self, 0)
 
-    def start_tls(self, context: ssl.SSLContext, hostname: str | None) -> Steps[_Stream]:
+    def start_tls(self, context: ssl.SSLContext, hostname: str | None) -> Steps[NetworkStream]:
         """Speak TLS from now on, inside of that which is spoken already."""
         try:
             self.layers.append(TLS(context, hostname))
@@ -81,7 +80,7 @@ class Network:
         except (OSError, ValueError) as error:  # a host that cannot be one
             raise self._told("Connect", error) from error
         self._end_handshakes(1 + self._in_socks)
-        return _Stream(self, len(self.layers))
+        return NetworkStream(self, len(self.layers))
 
     def receive(self, level: int, max_bytes: int) -> Steps[bytes]:
         """What httpcore reads next, through so many layers of TLS: of a chunked body only what `chunks` has left."""
@@ -190,38 +189,3 @@ class Network:
         sock, self.socket = self.socket, None
         if sock is not None:
             sock.close()
-
-
-class _Stream:
-    """httpcore's network stream, over so many layers of TLS."""
-
-    def __init__(self, network: Network, level: int) -> None:
-        self._network = network
-        self._level = level
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> Any:
-        return self._network.scope.run(self._network.receive(self._level, max_bytes))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> Any:
-        return self._network.scope.run(self._network.send(self._level, buffer, timeout))
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> Any:
-        return self._network.scope.run(self._network.start_tls(ssl_context, server_hostname))
-
-    def close(self) -> None:
-        self._network.close()
-
-    async def aclose(self) -> None:
-        self._network.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        sock = self._network.socket
-        if info == "ssl_object":
-            return self._network.layers[self._level - 1].object if self._level else None
-        if info == "is_readable":  # the server has closed an idle connection, or sent what nobody asked for
-            return sock is None or can_wait(sock, write=False, seconds=0)
-        if sock is not None and info in _ADDRESSES:
-            return getattr(sock, _ADDRESSES[info])()
-        return sock if info == "socket" else None

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hestiaos_httpx._body import Body
 from hestiaos_httpx._library import BASE, is_patched
 from hestiaos_httpx._network import Network
 from hestiaos_httpx._route import Route
 from hestiaos_httpx._scopes import Scope, Steps
+from hestiaos_httpx._streams import BodyStream
 from hestiaos_proto import ConnectionPool, Lease
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Pool:
         try:
             response = yield from exchange.scope.call(self._handler(connection), request)
             if connection.network.chunks is not None:
-                response.stream = Body(connection.network, response.stream)
+                response.stream = BodyStream(connection.network, response.stream)
             return response
         except Exception as error:
             if not self.route.socks or connection.network.established:

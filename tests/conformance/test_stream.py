@@ -111,6 +111,38 @@ def test_ended_early(binding: type[Session]) -> None:
         assert "before 'done'" in str(error)
 
 
+ODD_CHUNK = chunk(event(TOKEN)).replace(b"\r\n", b";x=y\r\n", 1)
+TRAILERS = b"0\r\nX-Trailer: y\r\n\r\n"
+
+
+@fault("every cut of a good stream into two and three pieces; one byte at a time; 10,000 events in one piece")
+def test_chunks_of_every_kind(binding: type[Session]) -> None:
+    """Chunks that a fast path reads, and those that it leaves to h11, make one stream, whose connection is kept."""
+    early, first = b"HTTP/1.1 103 Early Hints\r\n\r\n", chunk(event(START))
+    middle = chunk(event(TOKEN)) + ODD_CHUNK + chunk(event(TOKEN)) + chunk(event(FINAL))
+    whole = STREAM_HEAD + first + middle + chunk(event(DONE)) + TRAILERS
+    reads = [
+        [whole],
+        [early + whole],
+        [early, whole],
+        [STREAM_HEAD, first, middle, chunk(event(DONE)), TRAILERS],
+        [
+            STREAM_HEAD[:20],
+            STREAM_HEAD[20:] + first[:1],
+            first[1:] + middle[:-1],
+            middle[-1:] + chunk(event(DONE)),
+            TRAILERS,
+        ],
+    ]
+    scripts = [[step for data in each for step in (send(data), pause(0.005))] for each in reads]
+    with Peer(*scripts) as peer, binding(peer.url) as session:
+        for _ in scripts:
+            received, error = session.stream("x").read()
+            assert error is None
+            assert [each.type for each in received] == ["start", "token", "token", "token", "final", "done"]
+        assert peer.connections == 1
+
+
 @fault("reset inside an event; chunk cut")
 def test_cut(binding: type[Session]) -> None:
     cases: list[tuple[Script, Sequence[str], type[HestiaError] | None]] = []
