@@ -18,7 +18,8 @@ _METHOD = """\
 - **Time** is CPU time of the measured process alone. What plays to it, or asks it, is a process of its own.
 - **Rounds**: each contestant has a process of its own; they take turns, A B C A B C …, and the first round does not
   count. A ratio is the median of the ratios within the rounds, a figure the median of its own rounds.
-- **Streams** are of 170-byte events. Over a socket each is one HTTP chunk, played as fast as it is read.
+- **Streams** are of 170-byte events. Over a socket each is one HTTP chunk, played as fast as it is read, or,
+  for *one event a read*, a millisecond after the one before, as models send them.
 - **bytes → events**: `hestiaos` makes `StreamEvent`s and enforces their order. The published client, httpx-sse and mcp
   take a response of httpx or httpx2, which is one in memory. openai and anthropic have their decoder and their reading
   of JSON measured, without the models that their streams make of it; mcp reads JSON-RPC messages of the same size.
