@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from typing import cast
 
 from hestiaos_proto import (
@@ -42,7 +43,7 @@ class Connection(asyncio.BufferedProtocol):
         self._send: Send | None = None  # the request that is under way
         self._waiter: asyncio.Future[None] | None = None
         self._writing = False  # the transport has more to write than it wants to keep
-        self._early: list[bytes | HestiaError] = []  # what came while no request was under way
+        self._early: list[Callable[[], None]] = []  # what to do about what came while no request was under way
         self._unread = 0
         self._expires = 0.0  # when what is waited for comes too late, by the loop's clock
         self._timer: asyncio.TimerHandle | None = None
@@ -92,11 +93,9 @@ class Connection(asyncio.BufferedProtocol):
             await self._wait(send.timeout, f"sending to {origin} took too long")
         while not machine.answered:
             await self._wait(send.read_timeout, f"{origin} sent nothing for too long")
-        reply = machine.reply
-        if isinstance(reply, HestiaError):
-            raise reply
-        assert reply is not None, "the machine has said that it is answered"
-        return reply
+        response = machine.response
+        assert response is not None, "the machine has said that it is answered"
+        return response
 
     async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # a timer for each read would cost more than it
         """As `LoopConnection.receive`."""
@@ -161,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         send = self._send
         if send is None:
-            self._early.append(data)
+            self._early.append(partial(self._feed, data))
             self._set_reading(False)
             return
         self._ended = not data
@@ -176,20 +175,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def _lose(self, error: HestiaError) -> None:
         if self._send is None:
-            self._early.append(error)
+            self._early.append(partial(self._lose, error))
             return
         self._ended = True
         self._machine.connection_lost(error)
         self._wake()
 
     def _replay(self) -> None:
-        """A server may answer before it has heard anything, and close."""
+        """Take what came before the request: a server may respond and close without reading one."""
         early, self._early = self._early, []
-        for each in early:
-            if isinstance(each, HestiaError):
-                self._lose(each)
-            else:
-                self._feed(each)
+        for take in early:
+            take()
         self._set_reading(True)
 
     def _set_reading(self, reading: bool) -> None:

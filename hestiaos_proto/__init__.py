@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from hestiaos_proto._certificates import default_tls_context
     from hestiaos_proto._client_bases import AsyncClientBase, AsyncStreams, ClientBase
     from hestiaos_proto._connection import (
+        CLIENT_STATES,
         ChunkDecoder,
         ClientConnection,
         ConnectionState,
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from hestiaos_proto._transports import Transport
 
 __all__ = [
+    "CLIENT_STATES",
     "DEFAULT_BASE_URL",
     "MAX_BODY_SIZE",
     "ORDER",
@@ -224,6 +226,7 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
         elif name in {"AsyncClientBase", "AsyncStreams", "ClientBase"}:
             from hestiaos_proto import _client_bases as home
         elif name in {
+            "CLIENT_STATES",
             "ChunkDecoder",
             "ClientConnection",
             "ConnectionState",

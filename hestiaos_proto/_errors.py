@@ -136,7 +136,7 @@ class GovernanceBlock(StatusError):
 
     def __init__(self, trace_id: str | None = None, **rest: Any) -> None:
         super().__init__(trace_id=trace_id, **rest)
-        if isinstance(self.details, dict) and trace_id:
+        if trace_id and isinstance(self.details, dict) and "rule" in self.details:
             self.details = self.details | {"trace_id": trace_id}
 
     def __str__(self) -> str:

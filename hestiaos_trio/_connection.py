@@ -11,7 +11,6 @@ import trio
 from hestiaos_proto import (
     ClientConnection,
     ConnectionLost,
-    HestiaError,
     LocalProtocolError,
     NetworkOptions,
     Response,
@@ -70,11 +69,9 @@ class Connection:
                 await self._receive(origin)
         if scope.cancelled_caught:
             machine.connection_lost(send.deadline.timeout_error(late))
-        reply = machine.reply
-        if isinstance(reply, HestiaError):
-            raise reply
-        assert reply is not None, "the machine has said that it is answered"
-        return reply
+        response = machine.response
+        assert response is not None, "the machine has said that it is answered"
+        return response
 
     async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # a deadline is an instant
         """As `LoopConnection.receive`."""

@@ -1,7 +1,16 @@
 """HTTP/1.1 over h11, bytes in and bytes out."""
 
 from hestiaos_proto._connection.chunks import ChunkDecoder, HeadScanner
-from hestiaos_proto._connection.client import ClientConnection, ConnectionState
+from hestiaos_proto._connection.client import ClientConnection
 from hestiaos_proto._connection.server import Control, ServerConnection
+from hestiaos_proto._connection.states import CLIENT_STATES, ConnectionState
 
-__all__ = ["ChunkDecoder", "ClientConnection", "ConnectionState", "Control", "HeadScanner", "ServerConnection"]
+__all__ = [
+    "CLIENT_STATES",
+    "ChunkDecoder",
+    "ClientConnection",
+    "ConnectionState",
+    "Control",
+    "HeadScanner",
+    "ServerConnection",
+]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from typing import Any, TypeVar
 
 import h11
@@ -13,6 +12,7 @@ from hestiaos_proto._client_messages import Response
 from hestiaos_proto._config import DEFAULT_BASE_URL, Config
 from hestiaos_proto._connection.request_writer import write_by_h11, write_plain
 from hestiaos_proto._connection.response_reader import ResponseReader
+from hestiaos_proto._connection.states import CLIENT_STATES, ConnectionState
 from hestiaos_proto._deadline import Deadline
 from hestiaos_proto._errors import (
     ConnectionLost,
@@ -23,23 +23,13 @@ from hestiaos_proto._errors import (
 from hestiaos_proto._events import StreamEvent
 from hestiaos_proto.operations import Operation
 
-__all__ = ["ClientConnection", "ConnectionState"]
+__all__ = ["ClientConnection"]
 
 T = TypeVar("T")
 
 _UNEXPECTED = "unexpected data on an idle connection"
-
-
-class ConnectionState(Enum):
-    """Where a `ClientConnection` is. In ERROR its `fault` says why."""
-
-    IDLE = "nothing has been sent"
-    WAITING = "a request was sent, and nothing of its response is known"
-    BODY = "the response's head has arrived, and its body arrives"
-    STREAMING = "the head of an event stream has arrived, and its events arrive"
-    DONE = "the response has arrived whole, and another request can be sent"
-    CLOSED = "the connection has ended, or ends with the response that has arrived whole"
-    ERROR = "the connection was lost, or something was wrong"
+_IDLE = ConnectionState.IDLE, ConnectionState.DONE
+_RECEIVING = ConnectionState.WAITING, ConnectionState.BODY, ConnectionState.STREAMING
 
 
 class ClientConnection:
@@ -57,9 +47,9 @@ class ClientConnection:
         self._send: Send | None = None
         self._reader: ResponseReader | None = None
         self._response: Response | None = None
-        self._complete = False  # the response has arrived to its end
+        self._state = ConnectionState.IDLE
         self._served = False  # an operation before this one
-        self._closed = False
+        self._closed = False  # nothing more can arrive
         self._fault: HestiaError | None = None
 
     def __repr__(self) -> str:
@@ -68,38 +58,28 @@ class ClientConnection:
     @property
     def state(self) -> ConnectionState:
         """Where the connection is."""
-        if self._fault is not None:
-            return ConnectionState.ERROR
-        if self._closed or (self._complete and self._reader is not None and not self._reader.keep_alive):
-            return ConnectionState.CLOSED
-        if self._send is None:
-            return ConnectionState.IDLE
-        if self._complete:
-            return ConnectionState.DONE
-        if self._response is None:
-            return ConnectionState.WAITING
-        return ConnectionState.BODY if self._response.stream is None else ConnectionState.STREAMING
+        return self._state
 
     @property
-    def reply(self) -> Response | HestiaError | None:
-        """What a `Send` is answered with: the response, or what came instead of it; `None` before its head is here.
+    def response(self) -> Response | None:
+        """The response to a `Send`, from its head on; `None` until that has arrived.
 
-        The response of a stream is the answer as soon as its head is here, any other when `finished`.
+        Raises the fault that came instead of the response, or before the end of one that is not a stream.
         """
         response = self._response
         if self._fault is None or (response is not None and (response.complete or response.stream is not None)):
             return response
-        return self._fault
+        raise self._fault
 
     @property
     def answered(self) -> bool:
-        """Whether `reply` is what a `Send` is to be answered with, of a stream as soon as its head is here."""
+        """Whether `response` is what a `Send` is answered with: a whole one, or the head of a stream."""
         return self.finished or (self._response is not None and self._response.stream is not None)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more has to be received for the operation, because it is answered or cannot be."""
-        if self._send is None or self._complete or self._fault is not None:
+        """Whether nothing more has to be received for the operation: its response is whole, or will not come."""
+        if self._state not in _RECEIVING:
             return True
         response = self._response
         return response is not None and (
@@ -108,30 +88,28 @@ class ClientConnection:
 
     @property
     def reusable(self) -> bool:
-        """Whether another operation can be sent now: the last was answered whole, and nobody wants to close."""
-        return self.state in (ConnectionState.IDLE, ConnectionState.DONE)
+        """Whether another operation can be sent now."""
+        return self._state in _IDLE
 
     def result(self, operation: Operation[T]) -> T:
-        """What `operation`, the last that was sent, came to; of a stream the `RunStream`, with its `text` and `final`.
+        """The result of `operation`, which was sent last; of a stream the `RunStream`, with its `text` and `final`.
 
-        Raises what `events` raises, but for a stream's own faults, and `LocalProtocolError` where the operation is
+        Raises what `events` raises, except for the faults of a stream, and `LocalProtocolError` where the operation is
         not finished, or is not the last that was sent.
         """
         if self._send is None or not self.finished:
             raise LocalProtocolError("there is no result yet: send an operation, and receive_data until it is finished")
         if operation != self._send.operation:
             raise LocalProtocolError(f"the operation sent last was another: {self._send.operation.name}")
-        reply = self.reply
-        if isinstance(reply, HestiaError):
-            raise reply
-        assert reply is not None, "what finished without a fault has a response"
-        return operation.read(reply, retry_after=reply.retry_after())
+        response = self.response
+        assert response is not None, "an operation that is finished without a fault has a response"
+        return operation.read(response, retry_after=response.retry_after())
 
     def send(self, item: Operation[Any] | Send, *, idempotency_key: str | None = None) -> bytes:
-        """The bytes of an operation's request; with a key, a server can resolve a repeat.
+        """The bytes of an operation's request. By the key a server recognizes a repeat.
 
-        Raises `LocalProtocolError` while another operation is under way, and when the connection is done for,
-        `ValueError` for a key that no header can carry; then nothing is sent.
+        Raises `LocalProtocolError` while another operation is under way and when the connection cannot be used again,
+        and `ValueError` for a key that no header can carry; the connection stays as it was.
         """
         if not self.reusable:
             if self.finished:
@@ -143,9 +121,9 @@ class ClientConnection:
             data, connection = write_by_h11(send.request)
         self._send = send
         self._reader = ResponseReader(send.request, connection)
-        self._served = self._complete
+        self._served = self._state is ConnectionState.DONE
         self._response = None
-        self._complete = False
+        self._advance("request")
         return data
 
     def receive_data(self, data: bytes) -> None:
@@ -153,18 +131,20 @@ class ClientConnection:
         if self._closed:
             raise LocalProtocolError("data was received after the end of the connection: use a new one")
         self._closed = not data
-        if self._fault is not None:
+        if self._state not in _RECEIVING:
+            if data and self._fault is None:  # RFC 9112, section 9.3: each response belongs to a request
+                self._fail(RemoteProtocolError(_UNEXPECTED))
+            elif self._state in _IDLE:
+                self._advance("EOF")
             return
-        if self._send is None or self._reader is None or self._complete:
-            if data:  # RFC 9112, section 9.3: a response belongs to a request, so this cannot be read as any
-                self._fault = RemoteProtocolError(_UNEXPECTED)
-            return
+        assert self._reader is not None, "there is a reader for each request"
+        assert self._send is not None, "a request is sent before its response arrives"
         try:
             self._receive(self._reader, self._send, data)
         except h11.RemoteProtocolError as error:
             self.connection_lost(self._broken(error))
         except HestiaError as error:
-            self._fault = error
+            self._fail(error)
 
     def connection_lost(self, error: HestiaError) -> None:
         """Take the fault that ended the connection; `events` and `result` raise it, or what it means for a stream."""
@@ -172,17 +152,18 @@ class ClientConnection:
             return
         if isinstance(error, ConnectionLost):
             error.stale = self._served and self._reader is not None and not self._reader.begun
-        self._fault = error
-        if self._response is not None and not self._complete:
+        receiving = self._state in _RECEIVING
+        self._fail(error)
+        if self._response is not None and receiving:
             try:
                 self._response.connection_lost(error)
-            except HestiaError as fault:  # for the caller, to whom `reply`, `events` and `result` tell it
+            except HestiaError as fault:  # `response`, `events` and `result` raise it
                 self._fault = fault
 
     def events(self) -> Iterator[StreamEvent]:
-        """The operation's events that are complete; an operation that is no stream has none.
+        """The operation's events that are complete; an operation that is not a stream has none.
 
-        Raises what went wrong, behind the events that arrived whole: `StatusError` for a refusal, `ConnectionLost`,
+        Raises what went wrong, after the events that arrived whole: `StatusError` for a refusal, `ConnectionLost`,
         `StreamInterrupted`, `RemoteProtocolError`; and the same again at every later call for the operation.
         """
         if self._response is not None and self._response.stream is not None:
@@ -194,13 +175,21 @@ class ClientConnection:
         for event in reader.read(data):
             if not isinstance(event, bytes):
                 self._response = send.response(event.status_code, event.headers)
+                self._advance("response" if self._response.stream is None else "stream")
                 continue
             assert self._response is not None, "a response has a head before its body and its end"
             self._response.receive_data(event)
             if not event:
-                self._complete = True
+                self._advance("end" if reader.keep_alive and not self._closed else "last")
                 if reader.ahead:
-                    self._fault = RemoteProtocolError(_UNEXPECTED)
+                    self._fail(RemoteProtocolError(_UNEXPECTED))
+
+    def _advance(self, change: str) -> None:
+        self._state = CLIENT_STATES[self._state][change]
+
+    def _fail(self, fault: HestiaError) -> None:
+        self._fault = fault
+        self._advance("fault")
 
     def _broken(self, error: h11.RemoteProtocolError) -> HestiaError:
         assert self._send is not None, "what arrives without a request never comes to h11"

@@ -438,19 +438,20 @@ class ClientMachine(RuleBasedStateMachine):
         assert repr(self.connection).endswith(f", {self.state.name})")
 
     @invariant()
-    def it_replies_from_the_head_on(self) -> None:
+    def its_response_is_there_from_the_head_on(self) -> None:
         if self.script is None:
             return
-        reply = self.connection.reply
         if self.fault is not None and not self.whole and not self._is_stream and not self._is_refusal:
-            assert isinstance(reply, self.fault)
-            assert self.told in (None, reply)
-        elif self._head_is_here:
-            assert not isinstance(reply, HestiaError)
-            assert reply is not None
-            assert (reply.stream is not None) == self.script.streams
+            with pytest.raises(self.fault) as caught:
+                _ = self.connection.response
+            assert self.told in (None, caught.value)
+            return
+        response = self.connection.response
+        if self._head_is_here:
+            assert response is not None
+            assert (response.stream is not None) == self.script.streams
         else:
-            assert reply is None
+            assert response is None
 
     @invariant()
     def its_result_is_what_the_script_says(self) -> None:
@@ -479,7 +480,7 @@ class ClientMachine(RuleBasedStateMachine):
     def _read_to_the_last(self) -> None:
         self.events_are_read(None)
         self.it_tells_whether_it_has_finished_and_can_go_on()
-        self.it_replies_from_the_head_on()
+        self.its_response_is_there_from_the_head_on()
         self.its_result_is_what_the_script_says()
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -24,9 +23,9 @@ from hestiaos_proto import (
 from tests.support.exchanges import result_of
 
 # A state is the connection's own, with what it has besides: why it is in ERROR, or what was answered before.
-# `reply`, `result` and what `events` raises, by the names of their classes; a dash is nothing, a star is anything.
+# `response`, `result` and what `events` raises, by the names of their classes; a dash is nothing, a star is anything.
 LOOKS = """
-                   finished reusable reply               result              events
+                   finished reusable response            result              events
  IDLE              yes      yes      -                   LocalProtocolError  -
  WAITING           no       no       -                   LocalProtocolError  -
  BODY              no       no       Response            LocalProtocolError  -
@@ -169,12 +168,16 @@ def looks(connection: ClientConnection) -> dict[str, str]:
         result = type(result_of(connection)).__name__
     except HestiaError as error:
         result = type(error).__name__
-    reply: Any = connection.reply
+    try:
+        response = connection.response
+        responded = "-" if response is None else type(response).__name__
+    except HestiaError as error:
+        responded = type(error).__name__
     return {
         "state": connection.state.name,
         "finished": "yes" if connection.finished else "no",
         "reusable": "yes" if connection.reusable else "no",
-        "reply": "-" if reply is None else type(reply).__name__,
+        "response": responded,
         "result": result,
         "events": raised,
     }

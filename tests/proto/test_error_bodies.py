@@ -99,8 +99,6 @@ def test_every_form_of_body_with_every_status(
     assert type(error) is kind
     assert error.status_code == status
     assert error.code == (own_code if has_code else default_code)
-    if kind is GovernanceBlock and isinstance(details, dict) and trace_id:
-        details = details | {"trace_id": trace_id}
     assert (error.trace_id, error.details, error.retry_after) == (trace_id, details, 1.5)
     assert error.body == raw[:1024]
     if message is not None:

@@ -206,3 +206,13 @@ def test_what_is_given_is_held() -> None:
     last = proto.StreamEvent("token")
     cut = errors.StreamInterrupted("x", events_received=2, last_event=last)
     assert (cut.events_received, cut.last_event) == (2, last)
+
+
+def test_the_details_of_a_governance_block_have_its_trace_id() -> None:
+    said = {"rule": "r", "reason": "because", "risk_score": 0.9}
+    block = errors.GovernanceBlock("t-1", details=said)
+    assert block.details == said | {"trace_id": "t-1"}
+    assert str(block) == "[GOVERNANCE_BLOCK] Request blocked by governance: rule r, reason because, risk 0.9, trace t-1"
+    assert said == {"rule": "r", "reason": "because", "risk_score": 0.9}
+    assert errors.GovernanceBlock(None, details=said).details == said
+    assert errors.GovernanceBlock("t-1", details={"a": 1}).details == {"a": 1}

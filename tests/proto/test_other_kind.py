@@ -43,5 +43,5 @@ def test_a_name_of_the_other_kind(owner: Any, name: str, told: str) -> None:
 
 def test_a_client_of_the_other_kind_is_not_closed() -> None:
     client: Any = NotSynchronousClient()
-    with pytest.raises(TypeError, match=r"`await client.aclose"):
+    with pytest.raises(TypeError, match=r"`await client\.aclose"):
         client.close()

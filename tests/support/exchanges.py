@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hestiaos_proto import ClientConnection, Config, HestiaError, Operation, Response, RunStream, operations
+from hestiaos_proto import ClientConnection, Config, HestiaError, Operation, RunStream, operations
 
 __all__ = ["result_of", "watch"]
 
@@ -37,11 +37,13 @@ def look(connection: ClientConnection) -> list[object]:
         seen.append([result.text, result.final] if isinstance(result, RunStream) else result)
     except HestiaError as error:
         seen += told(error)
-    reply: Any = connection.reply
-    if isinstance(reply, Response):
-        seen += [reply.status, reply.headers, reply.body if connection.finished else None]
+    try:
+        response = connection.response
+    except HestiaError as error:
+        seen += told(error)
     else:
-        seen += told(reply)
+        if response is not None:
+            seen += [response.status, response.headers, response.body if connection.finished else None]
     return [*seen, connection.state, connection.finished, connection.answered, connection.reusable]
 
 

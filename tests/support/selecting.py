@@ -97,7 +97,7 @@ class Link:
             pass  # the server may have answered before it closed: what it said is still to be read
         except TimedOut as error:
             self.machine.connection_lost(error)
-        while self.machine.reply is None:
+        while not self.machine.finished and self.machine.response is None:
             self.receive(send)
 
     def finish(self, send: Send) -> Response:
@@ -108,11 +108,9 @@ class Link:
 
     def response(self) -> Response:
         """What the machine answers with."""
-        reply = self.machine.reply
-        if isinstance(reply, HestiaError):
-            raise reply
-        assert reply is not None, "the machine has answered"
-        return reply
+        response = self.machine.response
+        assert response is not None, "the machine has answered"
+        return response
 
     def receive(self, send: Send, timeout: float | None = None) -> None:
         """Hand the machine what comes next, or what happened instead."""

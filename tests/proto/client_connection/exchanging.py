@@ -82,6 +82,13 @@ def fails(connection: ClientConnection, *pieces: bytes) -> tuple[list[StreamEven
     return events, caught.value
 
 
+def fault_of(connection: ClientConnection) -> HestiaError:
+    """The fault that came instead of a response."""
+    with pytest.raises(HestiaError) as caught:
+        _ = connection.response
+    return caught.value
+
+
 def parsed(data: bytes) -> tuple[str, str, dict[str, str], bytes]:
     """Method, target, headers and body as an h11 server reads them, from one request and nothing else."""
     server = h11.Connection(h11.SERVER)

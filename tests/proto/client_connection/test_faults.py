@@ -14,6 +14,7 @@ from exchanging import (
     asked,
     chunks,
     fails,
+    fault_of,
     listening,
     payloads,
     receive,
@@ -47,7 +48,7 @@ class TestClosed:
             assert events == []
             assert type(error) is ConnectionLost
             assert isinstance(error.__cause__, h11.RemoteProtocolError)
-            assert connection.reply is error
+            assert fault_of(connection) is error
             assert connection.finished
             assert not connection.reusable
             with pytest.raises(ConnectionLost):
@@ -213,7 +214,7 @@ class TestNoHttp:
                 connection = asked(operation)
                 _, error = fails(connection, *pieces)
                 assert type(error) is RemoteProtocolError
-                assert connection.reply is error
+                assert fault_of(connection) is error
                 assert connection.finished
                 assert not connection.reusable
                 connection.receive_data(response())

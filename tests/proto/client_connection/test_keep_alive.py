@@ -30,7 +30,7 @@ class TestKeepAlive:
             receive(connection, response())
             assert connection.result(operations.health()) == HEALTH
             connection.send(operations.run_stream("x"))
-            assert connection.reply is None
+            assert connection.response is None
             assert receive(connection, STREAM) == EVENTS
             assert connection.result(operations.run_stream("x")).final == {}
             assert connection.reusable

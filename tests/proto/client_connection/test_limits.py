@@ -14,6 +14,7 @@ from exchanging import (
     asked,
     chunks,
     fails,
+    fault_of,
     listening,
     payloads,
     receive,
@@ -53,7 +54,7 @@ class TestLimits:
             connection.receive_data(b"X: " + b"x" * 996 + b"\r\n")
             sent += 1001
         assert sent <= MAX_HEAD_SIZE + 2002
-        assert type(connection.reply) is RemoteProtocolError
+        assert type(fault_of(connection)) is RemoteProtocolError
 
     @pytest.mark.parametrize("extra", [0, 1])
     @pytest.mark.parametrize("form", ["length", "chunked", "gzip", "deflate"])
@@ -81,7 +82,7 @@ class TestLimits:
         connection.receive_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(100):
             connection.receive_data(chunks(b"x" * 100))
-        assert "larger than 1000 bytes" in str(connection.reply)
+        assert "larger than 1000 bytes" in str(fault_of(connection))
         assert connection.finished
 
     def test_a_bomb(self) -> None:

@@ -88,7 +88,7 @@ class TestRequests:
         headers = parsed(connection.send(step))[2]
         assert len(headers["idempotency-key"]) == 32
         connection.receive_data(response(b"{}", status="503 Busy"))
-        steps.send(connection.reply)
+        steps.send(connection.response)
         again = steps.send(None)
         assert isinstance(again, Send)
         assert parsed(connection.send(again))[2]["idempotency-key"] == headers["idempotency-key"]

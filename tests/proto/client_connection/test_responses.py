@@ -79,7 +79,7 @@ class TestResponses:
     def test_informational_responses_before_it(self, first: bytes) -> None:
         connection = asked()
         receive(connection, *([first] if first else []))
-        assert connection.reply is None
+        assert connection.response is None
         receive(connection, response())
         assert connection.result(operations.health()) == HEALTH
 
@@ -120,10 +120,10 @@ class TestResponses:
 
     def test_its_head_can_be_looked_at(self) -> None:
         connection = listening()
-        assert connection.reply is None
+        assert connection.response is None
         receive(connection, STREAM_HEAD)
-        assert isinstance(connection.reply, Response)
-        assert (connection.reply.status, connection.reply.content_type) == (200, "text/event-stream")
+        assert isinstance(connection.response, Response)
+        assert (connection.response.status, connection.response.content_type) == (200, "text/event-stream")
 
     def test_204_where_nothing_is_needed_and_where_something_is(self) -> None:
         connection = asked(operations.delete_secret("k"))
