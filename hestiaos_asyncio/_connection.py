@@ -1,4 +1,4 @@
-"""One connection: asyncio's protocol under the core's machine. It moves bytes and looks at the time."""
+"""A connection: an asyncio protocol for the core's machine. It moves bytes and keeps timeouts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from hestiaos_proto import (
 
 __all__ = ["Connection"]
 
-_MAX_UNREAD = 256 * 1024  # how much of a stream arrives, in bytes, while nobody reads it
+_MAX_UNREAD = 256 * 1024  # how many bytes of a stream are received ahead of its reader
 
 
 class Connection(asyncio.BufferedProtocol):
-    """A connection to the server. What arrives goes to the machine at once, whoever waits is woken once for all of it.
+    """A connection to the server. Data is passed to the machine as it arrives; a waiting task is woken up once for it.
 
     `buffer` is where asyncio puts what it reads; all connections of a loop can share it.
     """
@@ -42,14 +42,14 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
         self._send: Send | None = None  # the request that is under way
         self._waiter: asyncio.Future[None] | None = None
-        self._writing = False  # the transport has more to write than it wants to keep
+        self._writing = False  # the write buffer of the transport is full
         self._early: list[Callable[[], None]] = []  # what to do about what came while no request was under way
         self._unread = 0
-        self._expires = 0.0  # when what is waited for comes too late, by the loop's clock
+        self._expires = 0.0  # when the current wait times out, by the clock of the loop
         self._timer: asyncio.TimerHandle | None = None
-        self._late = ""  # what is said then
+        self._late = ""  # the message of that timeout
         self._idle_since = 0.0
-        self._ended = False  # nothing more arrives
+        self._ended = False  # the end was received
         self._closed = False
 
     @property
@@ -59,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
             not self._early
             and not self._transport.is_closing()
             and self._loop.time() - self._idle_since < self._keepalive_expiry
-            and not _is_readable(self._transport)  # the loop may not have heard yet that the server has closed
+            and not _is_readable(self._transport)  # the server may have closed it, and the loop not have noticed yet
         )
 
     @property
@@ -118,7 +118,7 @@ class Connection(asyncio.BufferedProtocol):
             self._waiter = None
             _run_at_once(self._loop)
         elif self._send is not None:
-            self._lose(LocalProtocolError("the client was closed in the middle of this"))
+            self._lose(LocalProtocolError("the client was closed during the call"))
         if self._timer is not None:
             self._timer.cancel()
         self._transport.abort()
@@ -126,7 +126,7 @@ class Connection(asyncio.BufferedProtocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # or what uvloop has instead
+        self._transport = cast("asyncio.Transport", transport)  # or uvloop's own
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
@@ -143,7 +143,7 @@ class Connection(asyncio.BufferedProtocol):
             lost = ConnectionLost(f"the connection to {origin} was lost: {exc}")
             lost.__cause__ = exc
             self._lose(lost)
-        elif not self._ended:  # TLS may end without an end of file
+        elif not self._ended:  # TLS can end without eof_received
             self._feed(b"")
 
     def pause_writing(self) -> None:
@@ -153,7 +153,7 @@ class Connection(asyncio.BufferedProtocol):
         self._writing = False
         self._wake()
 
-    # What arrives, or happens instead.
+    # What arrives, and faults.
 
     def _feed(self, data: bytes) -> None:
         if self._ended or self._closed:
@@ -197,7 +197,7 @@ class Connection(asyncio.BufferedProtocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    # One timer that is seldom set anew costs less than one for each read.
+    # One timer that is rarely set again costs less than one for each read.
 
     async def _wait(self, seconds: float, late: str) -> None:
         assert self._send is not None, "a request is under way"
@@ -233,9 +233,9 @@ def _is_readable(transport: asyncio.Transport) -> bool:
 
 
 def _let_go(transport: asyncio.Transport) -> None:
-    """Close the descriptor of a connection of the parent process, and touch nothing that is shared with it.
+    """Close the descriptor of a connection of the parent process, without an effect on the parent's connection.
 
-    The transport still believes in its number, so that number is given something else to mean.
+    The transport still uses the number of the descriptor, so it is made to refer to the null device.
     """
     number = transport.get_extra_info("socket").fileno()
     if number >= 0:
@@ -245,9 +245,9 @@ def _let_go(transport: asyncio.Transport) -> None:
 
 
 def _run_at_once(loop: asyncio.AbstractEventLoop) -> None:
-    """Let a loop that is closed run at once what is still scheduled in it.
+    """Let a closed loop run callbacks at once, so that its transports close their sockets.
 
-    Its transports close their sockets so; they would raise `RuntimeError` and keep them (python/cpython#92841).
+    Otherwise they raise `RuntimeError` and leave the sockets open (python/cpython#92841).
     """
     with suppress(AttributeError):  # uvloop's loops close their transports themselves
         loop.call_soon = _call  # type: ignore[method-assign, assignment]

@@ -27,15 +27,16 @@ class Executor(LoopExecutor):
 
     @staticmethod
     def _new_pool(network: NetworkOptions, loop: object) -> Pool:
-        assert isinstance(loop, asyncio.AbstractEventLoop), "it is the current loop"
+        assert isinstance(loop, asyncio.AbstractEventLoop), "it is the running loop"
         return Pool(network, loop)
 
 
 class AsyncioEventStream(LoopEventStream):
     """The events of a run: an asynchronous iterator, and a context manager that ends the connection.
 
-    The connection ends with the stream, with `aclose`, with the `async with` block, with a cancellation, or, as soon
-    as the event loop runs, when the object is dropped.
+    The connection is closed at the end of the stream, by `aclose`, by leaving the `async with` block, by a
+    cancellation, and, as soon as the event loop runs, when the object is garbage-collected. Iterating raises what
+    `run_stream` says.
     """
 
     _scope: asyncio.Timeout | None = None

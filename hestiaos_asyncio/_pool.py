@@ -18,7 +18,7 @@ _PIECE = 256 * 1024  # how much is read at a time, in bytes
 
 
 class Pool(LoopPool):
-    """The pool of `loop`, which runs."""
+    """The pool of the running event loop `loop`."""
 
     def __init__(self, network: NetworkOptions, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(network)
@@ -37,7 +37,7 @@ class Pool(LoopPool):
             return False
         try:
             self._loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:  # it is closed
+        except RuntimeError:  # the loop is closed
             return False
         return True
 
@@ -59,9 +59,9 @@ class Pool(LoopPool):
         host, port = network.config.address
         tls = {}
         if network.config.tls:
-            # A name that TLS refuses makes asyncio lose the socket (python/cpython#153133), so it is tried before.
+            # With a name that TLS refuses asyncio leaks the socket (python/cpython#153133), so it is checked first.
             network.ssl_context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host)
-            # asyncio's own timeout would be told as another error.
+            # asyncio's own timeout would raise another error.
             tls = {"ssl": network.ssl_context, "server_hostname": host, "ssl_handshake_timeout": seconds + 60}
         new = partial(Connection, network, loop, self._buffer)
         scope = asyncio.timeout(seconds)
@@ -77,13 +77,13 @@ class Pool(LoopPool):
                 return connection
         except TimeoutError:
             if not scope.expired():
-                raise  # the system's own
+                raise  # a timeout of the system
             return None
         finally:
             self._cancels.discard(cancel)
 
 
 def expire(scope: asyncio.Timeout, loop: asyncio.AbstractEventLoop) -> None:
-    """Let a timeout be over now."""
+    """Let a timeout expire now."""
     if not scope.expired():
         scope.reschedule(loop.time())

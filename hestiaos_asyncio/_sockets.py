@@ -1,6 +1,6 @@
-"""A TCP connection to the first of a host's addresses that answers (Happy Eyeballs, RFC 8305).
+"""A TCP connection to the first address of a host that accepts one (Happy Eyeballs, RFC 8305).
 
-What asyncio has for it loses a socket where it is cancelled as that connects, or where two connect at once.
+asyncio's own implementation leaks a socket if it is cancelled while that connects, or if two connect at once.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _DELAY = 0.25  # seconds after which the next address is tried too (section 5)
 
 
 async def open_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
-    """Raises `OSError`, `UnicodeError` for a host that is not a name, `RuntimeError` where no thread can look it up."""
+    """Connect. Raises `OSError`, `UnicodeError` for an invalid name, `RuntimeError` if no thread can be started."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:  # it has to be looked up, which takes a thread
+    except socket.gaierror:  # not an address: it is looked up in a thread
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if len(found) == 1:
         return await _connect(loop, *found[0])
@@ -64,7 +64,7 @@ async def _connect(
         await loop.sock_connect(sock, address)
     except BaseException as error:  # a cancellation too; it is raised again
         sock.close()
-        if isinstance(error, OSError) and error.errno is not None:  # asyncio's text leaves out why
+        if isinstance(error, OSError) and error.errno is not None:  # asyncio's message lacks the reason
             raise OSError(error.errno, os.strerror(error.errno), address[0]) from error
         raise
     return sock

@@ -1,4 +1,4 @@
-"""From httpx's exceptions to ours, in one table."""
+"""Translates the exceptions of httpx to ours, in one table."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from hestiaos_proto import (
 
 __all__ = ["translate"]
 
-# httpx has one exception for a peer that breaks the protocol and for one that closes early; only its words tell.
+# httpx has one exception for a peer that breaks the protocol and for one that closes early, told apart by the message.
 _CLOSED_EARLY = ("Server disconnected", "peer closed connection", "peer unexpectedly closed connection")
 
 
 def translate(error: Exception, send: Send, http: Any, *, peer: str | None = None) -> HestiaError:
     """The exception that a caller sees instead of `error`, which is its `__cause__`.
 
-    `http` is the library that raised it. `peer` is given while the connection is not made yet: whom it was to.
+    `http` is the library that raised it. `peer` is the server or proxy, while the connection to it is being made.
     """
     for each in _chain(error):
-        send.redactor.error(each)  # h11 quotes what it does not understand, which may repeat the key
+        send.redactor.error(each)  # h11 quotes wrong lines, which may contain the key
     told = _translate(error, send, http, peer)
     if isinstance(told, TimedOut) or (isinstance(told, TransportError) and send.deadline.left() == 0):
         request_sent = told.request_sent
@@ -39,7 +39,7 @@ def translate(error: Exception, send: Send, http: Any, *, peer: str | None = Non
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and what it was raised from; httpx raises again what it caught, `from` it or not."""
+    """`error` and the exceptions that it was raised from, by `from` or implicitly."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -67,7 +67,7 @@ def _translate(error: Exception, send: Send, http: Any, peer: str | None) -> Hes
             return ConnectFailed(f"cannot connect to {origin}: {reason}")
         if not _is_url(url, http):
             return LocalProtocolError(f"the request cannot be sent: {reason}, with its {len(url)} characters")
-        # A client that was given to us looks at a Location.
+        # An http_client of the user parses the Location.
         return RemoteProtocolError(f"{origin} redirects to what is not a URL: {reason}")
     if peer is not None or isinstance(error, (http.ConnectError, http.ProxyError)):
         return ConnectFailed(f"cannot connect to {peer or origin}: {reason}")
@@ -77,7 +77,7 @@ def _translate(error: Exception, send: Send, http: Any, peer: str | None) -> Hes
 
 
 def _is_url(url: str, http: Any) -> bool:
-    """Whether `url` can be sent to, as far as can be told without looking up its host."""
+    """Whether `url` is valid; its host is not looked up."""
     try:
         http.URL(url).host.encode("idna")
     except (http.InvalidURL, UnicodeError):

@@ -1,7 +1,7 @@
-"""One request and its response over httpx: what the core says is sent, what arrives is handed to the core.
+"""One request and its response over httpx, for the core's `Send` and `Response`.
 
-The stream under httpx's response is read: the core decompresses, with a bound, and `iter_raw` refuses a response that a
-transport made of bytes, as `httpx.MockTransport` does.
+The stream of httpx's response is read directly: the core decompresses it with a limit, and `iter_raw` refuses a
+response that a transport made from bytes, as `httpx.MockTransport` does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Exchange"]
 
 
 class Exchange:
-    """An exchange of a thread or of a task, whichever `http` is for. A set `event` ends that of a thread."""
+    """An exchange of a thread or of a task, depending on `http`. Setting `event` ends that of a thread."""
 
     def __init__(self, http: Http, send: Send, event: threading.Event | None = None) -> None:
         self.http = http
@@ -36,19 +36,19 @@ class Exchange:
         self._call = self.scope.bounded_call if http.pool is None else self.scope.call
         self._raw: Any = None  # httpx's response
         self._pieces: Any = None
-        self._whole = False  # the response was read to its end
+        self._whole = False  # the response has been read to its end
         self._unclaimed = [None]
         http.exchanges[id(self)] = ref(self, partial(http.exchanges.pop, id(self)))
 
     @property
     def connection(self) -> Connection | None:
-        """The connection in use: never in a given client."""
+        """The connection in use; always `None` over a client of the user."""
         return None if self.lease is None else self.lease.connection
 
     def begin(self) -> Steps[Response]:
-        """Send the request and wait for the head; for the whole response, unless it is a stream.
+        """Send the request and wait for the whole response, or for the head of a stream.
 
-        Raises `HestiaError` where none comes.
+        Raises `HestiaError` if none comes.
         """
         try:
             response = yield from self._receive_head()
@@ -57,10 +57,10 @@ class Exchange:
                     pass
                 yield from self.close()
             return response
-        except GeneratorExit:  # the task is gone, nothing can be awaited
+        except GeneratorExit:  # the task has ended, nothing can be awaited
             self.release(keep=False)
             raise
-        except BaseException:  # Ctrl-C and a cancellation too; it is raised again
+        except BaseException:  # Ctrl-C and a cancellation too
             yield from self.close()
             raise
 
@@ -95,7 +95,7 @@ class Exchange:
         return self._send.response(raw.status_code, headers)
 
     def receive(self, response: Response) -> Steps[bool]:
-        """Hand one more piece of the body to the core, or the fault that came instead; false at the end."""
+        """Pass one more piece of the body to the core, or the fault that came instead; false at the end."""
         if not self.http.is_ours():
             raise LocalProtocolError("the stream belongs to the process before the fork: start another in this")
         try:
@@ -112,7 +112,7 @@ class Exchange:
             response.connection_lost(self._told(error))
             return False
         self._whole = data is None
-        if data != b"":  # to the core that would be the end; a transport may give one midway, as httpx's own mock does
+        if data != b"":  # the core takes b"" as the end, but a transport may give it earlier, as httpx's own mock does
             response.receive_data(data or b"")
         return data is not None
 
@@ -126,7 +126,7 @@ class Exchange:
 
     def _closed(self) -> LocalProtocolError:
         waited = self.lease is not None and (self.connection is None or not self.connection.network.established)
-        what = "while this waited for a connection" if waited else "in the middle of this"
+        what = "while the call waited for a connection" if waited else "during the call"
         return LocalProtocolError(f"the client was closed {what}")
 
     def _told(self, error: Exception) -> HestiaError:
@@ -144,14 +144,14 @@ class Exchange:
         return told
 
     def close(self) -> Steps[None]:
-        """Give the connection back, or end it where the response was not read whole. No cancellation stops that.
+        """Release the connection, or close it if the response was not read to its end. It cannot be cancelled.
 
-        A second time does nothing.
+        A second call does nothing.
         """
         raw, self._raw, pieces, self._pieces = self._raw, None, self._pieces, None
         whole, asynchronous = self._whole, self.scope.asynchronous
         if not whole:
-            self.release(keep=False)  # before anything that could be cancelled once more (encode/httpx#3782)
+            self.release(keep=False)  # before anything that can be cancelled a second time (encode/httpx#3782)
         try:
             if raw is not None and self.http.is_ours() and (whole or self.http.pool is None):
                 yield from self.scope.shielded_call(raw.aclose if asynchronous else raw.close)
@@ -163,28 +163,28 @@ class Exchange:
         self.release(keep=whole)
 
     async def _drain(self, pieces: AsyncIterator[bytes]) -> None:
-        # httpx reads through generators inside generators. An iteration that is given up leaves the inner ones to the
-        # garbage collector, of which trio warns (encode/httpcore#1019); reading on from the closed connection ends each
-        # of them. RuntimeError: a task that reads meanwhile has them, and ends them itself.
+        # httpx reads through nested generators. If an iteration is abandoned, the inner ones are garbage-collected, for
+        # which trio warns (encode/httpcore#1019). Reading on from the closed connection ends each of them.
+        # RuntimeError: another task is reading, and ends them itself.
         with suppress(*self.http.library.errors, RuntimeError):
             async for _ in pieces:
                 pass
 
     def release(self, *, keep: bool) -> None:
-        """End the use of a connection of our own, without waiting for anything."""
+        """End the use of a connection of our own. It does not wait."""
         if self.http.pool is not None:
             self.http.pool.finish(self, keep=keep and self.http.is_ours())
 
     def abandon(self) -> None:
-        """Close the socket of a task's connection, where its event loop has ended or is another process's."""
+        """Close the socket of a task's connection whose event loop has ended or belongs to another process."""
         if self.connection is not None:
             self.connection.network.abandon()
         self.release(keep=False)
 
     def cancel(self) -> None:
-        """End it, whatever it waits for: that of a thread from any other, that of a task in its event loop.
+        """End the exchange, also while it waits: of a thread from any other, of a task in its event loop.
 
-        A thread's over a given client ends at its next read where others use the connection, too, or it has no head.
+        Over a client of the user, a thread's ends at its next read before the head, and if others use the connection.
         """
         self.scope.cancel()
         connection, raw = self.connection, self._raw
@@ -195,12 +195,12 @@ class Exchange:
                 if self.scope.asynchronous:
                     connection.network.close()
                 else:
-                    shut_down(connection.network.socket)  # whoever reads from it closes it
+                    shut_down(connection.network.socket)  # its reader closes it
         elif raw is not None and not self.scope.asynchronous and (stream := _own_stream(raw)) is not None:
             shut_down(stream.get_extra_info("socket"))
 
     def claim(self) -> bool:
-        """True once: for whoever ends the exchange first, its reader or its canceller."""
+        """True for the first caller: the reader or the canceller that ends the exchange."""
         try:
             self._unclaimed.pop()
         except IndexError:
@@ -209,5 +209,5 @@ class Exchange:
 
 
 def _own_stream(raw: Any) -> Any:
-    """httpcore's network stream under a response; `None` where others use it too, as over HTTP/2, or there is none."""
+    """httpcore's network stream of a response; `None` if there is none, or others use it too, as over HTTP/2."""
     return None if raw.extensions.get("http_version") == b"HTTP/2" else raw.extensions.get("network_stream")

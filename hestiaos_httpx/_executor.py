@@ -1,4 +1,4 @@
-"""Carries out the core's calls and streams over httpx: exchanges what they say, and sleeps when they say so."""
+"""Carries out the calls and streams of the core over httpx."""
 
 from __future__ import annotations
 
@@ -65,8 +65,9 @@ class Executor:
 class EventStream(EventStreamBase):
     """The events of a run: an iterator, and a context manager that ends the connection.
 
-    The connection ends with the stream, with `close`, with the `with` block, or when the object is dropped. `cancel`
-    does it from any thread, and lets an iteration that waits for an event end at once and without an error.
+    The connection is closed at the end of the stream, by `close`, by leaving the `with` block, and when the object is
+    garbage-collected. `cancel` closes it from any thread, and ends an iteration that waits for an event at once and
+    without an error. Iterating raises what `run_stream` says.
     """
 
     _current: Exchange | None = None
@@ -87,14 +88,14 @@ class EventStream(EventStreamBase):
         self._cancel_asked = False
 
     def close(self) -> None:
-        """End the stream and its connection; from another thread than the reader's, do so by `cancel`."""
+        """End the stream and its connection; from another thread than the reader's it does what `cancel` does."""
         if self._reading:
             self.cancel()
         else:
             super().close()
 
     def cancel(self) -> None:
-        """End the iteration, from any thread, whatever it waits for."""
+        """End the iteration, from any thread, while it waits too."""
         self._cancel_asked = True
         if (exchange := self._current) is not None:
             exchange.cancel()
@@ -105,13 +106,13 @@ class EventStream(EventStreamBase):
 
     def _exchange(self, send: Send) -> Response:
         self._current = exchange = self._http_clients.for_threads().exchange(send, self._cancel_event)
-        if self._cancel_asked:  # before it could be reached
+        if self._cancel_asked:  # before the exchange existed
             exchange.cancel()
         return run(exchange.begin())
 
     def _read(self, machine: RunStream, timeout: float) -> None:
         exchange, response = self._current, self._response
-        assert exchange is not None, "a stream has come with an exchange"
+        assert exchange is not None, "the stream has arrived in an exchange"
         assert response is not None, "and with a response"
         exchange.scope.read_timeout = timeout
         self._over = not run(exchange.receive(response))
@@ -128,8 +129,9 @@ class EventStream(EventStreamBase):
 class AsyncEventStream(AsyncEventStreamBase):
     """The events of a run: an asynchronous iterator, and a context manager that ends the connection.
 
-    The connection ends with the stream, with `aclose`, with the `async with` block, with a cancellation, or, as soon
-    as the event loop runs, when the object is dropped.
+    The connection is closed at the end of the stream, by `aclose`, by leaving the `async with` block, by a
+    cancellation, and, as soon as the event loop runs, when the object is garbage-collected. Iterating raises what
+    `run_stream` says.
     """
 
     _current: Exchange | None = None
@@ -139,7 +141,7 @@ class AsyncEventStream(AsyncEventStreamBase):
     ) -> None:
         super().__init__(executor.context, operation, timeout, options)
         self._http_clients = executor.http_clients
-        self._scope: CancelScope | None = None  # around all that comes before the head
+        self._scope: CancelScope | None = None  # around everything before the head
 
     def __del__(self) -> None:
         exchange = self._current
@@ -163,7 +165,7 @@ class AsyncEventStream(AsyncEventStreamBase):
 
     async def _read(self, machine: RunStream, timeout: float) -> None:  # noqa: ASYNC109  # the network times it
         exchange, response = self._current, self._response
-        assert exchange is not None, "a stream has come with an exchange"
+        assert exchange is not None, "the stream has arrived in an exchange"
         assert response is not None, "and with a response"
         exchange.scope.read_timeout = timeout
         self._over = not await exchange.scope.run(exchange.receive(response))
@@ -175,7 +177,7 @@ class AsyncEventStream(AsyncEventStreamBase):
 
     async def _end(self) -> None:
         if self._scope is not None:
-            self._scope.cancel()  # which does nothing once the head is there
+            self._scope.cancel()  # no effect after the head has arrived
         exchange, self._current = self._current, None
         if exchange is not None:
             await exchange.scope.run(exchange.close())

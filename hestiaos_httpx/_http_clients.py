@@ -1,7 +1,7 @@
-"""The httpx clients under one of ours: one for each process and each event loop, or the one that was given.
+"""The httpx clients of one of our clients: one for each process and event loop, or the one that the user gave.
 
-A connection belongs to the process and the event loop in which it was made. So a client of ours can be used after a
-fork and in several event loops, one after another or in several threads.
+A connection belongs to the process and the event loop in which it was made, so each has its own. Thus our client can be
+used after a fork and in several event loops, one after another or in several threads.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["HttpClients"]
 
 
 class HttpClients:
-    """Hands out the httpx client to use here and now.
+    """Gives the httpx client for the current process and event loop.
 
-    A `transport` or `http_client` that is given is httpx's or httpx2's, and a client stays open; without one, our own
-    connections take `route`. Raises `TypeError` for what is neither's, or cannot serve the client's own methods.
+    `transport` and `http_client` are of httpx or httpx2, and are the user's: an `http_client` stays open. Without them
+    our own connections take `route`. Raises `TypeError` for an object of neither library, or of the other kind.
     """
 
     def __init__(self, route: Route | None, *, transport: object, http_client: object, asynchronous: bool) -> None:
@@ -41,18 +41,18 @@ class HttpClients:
             self._library = library_of(http_client, "http_client", f"{kind}Client")
         self._process = os.getpid()
         self._made: dict[tuple[int, int], Http] = {}  # by process, and the id of the event loop
-        # A script may drop its client without closing it: its sockets are closed then, and at the latest at the exit.
+        # A script may not close its client: its sockets are closed when it is garbage-collected, or at the exit.
         weakref.finalize(self, _end_all, self._made)
 
     def for_threads(self) -> Http:
-        """The one for the threads of this process.
+        """The client for the threads of this process.
 
-        Raises `LocalProtocolError` after a close, and where what was given cannot serve this call.
+        Raises `LocalProtocolError` after a close, and if the user's client or transport is of the other kind.
         """
         return self._get(Scope, None)
 
     def for_tasks(self) -> Http:
-        """The one for the running event loop. Raises as `for_threads` does, and `RuntimeError` where none runs."""
+        """The client for the running event loop. Raises as `for_threads` does, and `RuntimeError` outside of one."""
         from hestiaos_httpx._tasks import TaskScope, current_loop
 
         return self._get(TaskScope, current_loop())
@@ -63,7 +63,7 @@ class HttpClients:
         http = self._made.get(key)
         if http is None or not http.serves(loop):
             for each, other in list(self._made.items()):
-                if other.has_ended() and self._made.pop(each, None) is not None:  # other threads look too
+                if other.has_ended() and self._made.pop(each, None) is not None:  # another thread may do it too
                     other.abandon()
             http = self._made.setdefault(key, self._new(scope, loop))
         return http
@@ -72,8 +72,10 @@ class HttpClients:
         if self.closed:
             raise LocalProtocolError("the client is closed: make a new one")
         forkless = self._client is not None or isinstance(self._transport, self._library.forkless)
-        if forkless and self._process != os.getpid():  # a lock of theirs may be taken for ever
-            raise LocalProtocolError("what was given belongs to the process before the fork: make another in this")
+        if forkless and self._process != os.getpid():  # one of their locks may be taken for ever
+            raise LocalProtocolError(
+                "the given client or transport belongs to the process before the fork: make another one"
+            )
 
     def _new(self, scope: type[Scope], loop: object) -> Http:
         library, kind = self._library, "Async" if scope.asynchronous else ""
@@ -89,9 +91,9 @@ class HttpClients:
         return Http(scope, library, client, pool, loop)
 
     def close(self) -> None:
-        """End every connection, those in use too, of whichever thread or event loop. It waits for none.
+        """Close every connection of all threads and event loops, those in use too. It does not wait.
 
-        A transport that was given is closed as well where it is synchronous.
+        A synchronous transport of the user is closed too.
         """
         self.closed = True
         _end_all(self._made)
@@ -101,7 +103,7 @@ class HttpClients:
             transport.close()
 
     async def aclose(self) -> None:
-        """As `close`, and close an asynchronous transport that was given."""
+        """As `close`, also for an asynchronous transport of the user."""
         from anyio.lowlevel import checkpoint
 
         from hestiaos_httpx._tasks import current_loop
@@ -109,11 +111,11 @@ class HttpClients:
         transport = self._transport
         self.close()
         if (here := self._made.get((os.getpid(), id(current_loop())))) is not None:
-            here.end()  # not soon
+            here.end()  # now, not soon
         if isinstance(transport, self._library.http.AsyncBaseTransport) and self._process == os.getpid():
             self._transport = None
             await transport.aclose()
-        await checkpoint()  # what was closed is gone then
+        await checkpoint()  # let the transports close
 
 
 def _end_all(made: dict[tuple[int, int], Http]) -> None:

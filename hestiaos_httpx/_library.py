@@ -1,7 +1,7 @@
-"""httpx or httpx2, its maintained successor: which of the two an object belongs to.
+"""httpx and httpx2, its maintained successor.
 
-Where both are installed our own clients stand on httpx, the frozen transport. A client or transport of either may be
-given to us, and is used with its own library's requests and exceptions.
+If both are installed, our own clients use httpx, the frozen transport. A user's client or transport can be of either,
+and is used with the requests and exceptions of its own library.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["BASE", "Library", "httpx", "is_patched", "library_of"]
 
 
 class _Body:
-    """A body that is there, as an asynchronous iterator. httpx's is a generator, and trio warns of one not finished."""
+    """A body in memory, as an asynchronous iterator. httpx's is a generator; trio warns if one is not finished."""
 
     def __init__(self, *pieces: bytes) -> None:
         self._pieces = pieces
@@ -45,14 +45,17 @@ class Library:
 
     def __init__(self, http: Any) -> None:
         self.http = http
-        self.body: Any = type("Body", (_Body, http.AsyncByteStream), {})  # an asynchronous one that is there
-        self.forkless: tuple[Any, Any] = (http.HTTPTransport, http.AsyncHTTPTransport)  # which do not survive a fork
-        # What it raises where no response comes; the last two for a text that is not a URL.
+        self.body: Any = type("Body", (_Body, http.AsyncByteStream), {})  # an asynchronous stream of a body in memory
+        self.forkless: tuple[Any, Any] = (
+            http.HTTPTransport,
+            http.AsyncHTTPTransport,
+        )  # which cannot be used after a fork
+        # What it raises instead of a response; the last two for an invalid URL.
         self.errors: tuple[type[Exception], ...] = (http.HTTPError, http.InvalidURL, UnicodeError)
 
     @property
     def core(self) -> Any:
-        """The module of its connections, loaded when one is first made: it loads trio where that is installed."""
+        """The module of its connections, loaded at the first use, as it loads trio if that is installed."""
         return import_module(self.http.__name__.replace("httpx", "httpcore"))
 
 
@@ -61,12 +64,12 @@ _LIBRARIES = {httpx.__name__: BASE}
 
 
 def library_of(given: Any, name: str, kind: str) -> Library:
-    """The library of what was given as the argument `name`.
+    """The library of the argument `name`.
 
-    Raises `TypeError` where it is not of the class `kind` of one of the two.
+    Raises `TypeError` if it is not an instance of the class `kind` of one of the two.
     """
     for module in ("httpx", "httpx2"):
-        http = sys.modules.get(module)  # what was never imported has no instances
+        http = sys.modules.get(module)  # a library that is not imported has no instances
         if http is not None and isinstance(given, getattr(http, kind)):
             return _LIBRARIES.setdefault(module, Library(http))
     kind_of = given if isinstance(given, type) else type(given)
@@ -75,9 +78,9 @@ def library_of(given: Any, name: str, kind: str) -> Library:
 
 
 def is_patched(owner: type, method: str) -> bool:
-    """Whether somebody has put another function in the place of a method of one of the libraries' classes."""
+    """Whether a method of one of the libraries' classes has been replaced."""
     function = getattr(owner, method)
-    # Its name and its module are copied to a wrapper, and wrapt's shows every attribute of what it wraps.
+    # The name and module say nothing: they are copied to wrappers. wrapt's wrapper is not a function.
     if type(function) is not FunctionType:
         return True
     home: str = function.__globals__["__name__"]

@@ -1,7 +1,7 @@
-"""How connections to the server are made: directly, or through the proxy of the environment, and trusting whom.
+"""The route to the server: direct or through the proxy of the environment, and its TLS context.
 
-What the environment names is read once, when the client is built, and what of it cannot be used is a `ValueError` that
-names the variable; httpx's own exceptions come at the first call, and name none.
+The environment is read once, when the client is built; a wrong variable is a `ValueError` that names it. httpx would
+raise its own exceptions at the first call, which do not.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["Route"]
 
 
 class Route:
-    """Everything that connections need to know, read once, when the client is built.
+    """The configuration of connections, read once, when the client is built.
 
-    Raises `ValueError` for what the environment names wrongly, `TypeError` for arguments of the wrong kind.
+    Raises `ValueError` for wrong variables of the environment, `TypeError` for arguments of the wrong type.
     """
 
     def __init__(self, config: Config, *, verify: ssl.SSLContext | bool, limits: Limits | None) -> None:
@@ -45,22 +45,22 @@ class Route:
             raise ValueError(f"{self.proxy.variable} names a SOCKS proxy, which needs socksio: pip install socksio")
         self._origin = config.origin
         over_tls = self.proxy is not None and self.proxy.scheme == "https"
-        # Not later: a forked child of a process with threads could wait for ever where the first context is made.
+        # Not later: in the forked child of a process with threads, making the first context can hang.
         self._context = _ssl_context(verify) if config.tls or over_tls else None
         self.handshakes: int = config.tls + over_tls + self.socks
 
     @property
     def peer(self) -> str:
-        """Whom a failed connect was to, in words."""
+        """The server, and the proxy if there is one, as an error names them."""
         return self._origin if self.proxy is None else f"{self._origin} through the proxy {self.proxy.origin}"
 
     def connection(self, network: Any, *, asynchronous: bool = False) -> Any:
-        """A connection of httpcore's over `network`, which has not connected yet."""
-        # A pool is asked for it, and forgotten: that is the public way to a connection of every kind.
+        """A connection of httpcore over `network`, which is not connected yet."""
+        # A throw-away pool is the public way to make a connection of each kind.
         return self.pool(network, asynchronous=asynchronous).create_connection(BASE.core.URL(self._origin).origin)
 
     def pool(self, network: Any = None, *, asynchronous: bool) -> Any:
-        """A pool of httpcore's, whose connections would be made over `network`."""
+        """A pool of httpcore, whose connections are made over `network`."""
         arguments: dict[str, Any] = {"ssl_context": self._context, "keepalive_expiry": self._expiry}
         if self.proxy is not None:
             arguments |= {"proxy_url": self.proxy.origin, "proxy_auth": self.proxy.auth}
@@ -69,13 +69,13 @@ class Route:
         return self.pool_class(asynchronous=asynchronous)(network_backend=network, **arguments)
 
     def pool_class(self, *, asynchronous: bool) -> Any:
-        """The class of such a pool."""
+        """The class of that pool."""
         kind = "ConnectionPool" if self.proxy is None else "SOCKSProxy" if self.socks else "HTTPProxy"
         return getattr(BASE.core, ("Async" if asynchronous else "") + kind)
 
 
 def _ssl_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
-    """What verifies a server. For `True` httpx's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`."""
+    """The TLS context. For `True` it has httpx's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`."""
     if verify is not True:
         given: ssl.SSLContext = BASE.http.create_ssl_context(verify=verify)
         return given
@@ -88,6 +88,6 @@ def _create_context(cafile: str | None, capath: str | None) -> ssl.SSLContext:
 
 @cache
 def _usual_context() -> ssl.SSLContext:
-    """httpx's authorities, loaded once for all clients: it takes tens of milliseconds."""
+    """The context with httpx's authorities, made once for all clients, as it takes tens of milliseconds."""
     usual: ssl.SSLContext = BASE.http.create_ssl_context(trust_env=False)
     return usual

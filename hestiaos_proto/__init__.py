@@ -1,8 +1,8 @@
-"""The HestiaOS protocol: what to send, and what arrives means. No I/O, no clock, no randomness, no event loop.
+"""The HestiaOS protocol without I/O, clock, randomness, threads or event loop.
 
-Every machine has the same three verbs. `receive_data(data)` takes what arrived, in whatever pieces, `b""` at the end;
-`events()` iterates over what can be had of it now, and raises a fault after everything that came whole before it;
-`send(…)` returns what to put on the wire. A machine that has failed raises the same error again.
+Every machine has the same three methods. `receive_data(data)` takes what arrived, in any pieces, and `b""` for the end;
+`events()` iterates over what is complete, and raises a fault after it; `send(…)` returns the bytes to send. A machine
+that has failed raises the same error again.
 """
 
 from typing import TYPE_CHECKING
@@ -220,7 +220,7 @@ __all__ = [
 if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other way
 
     def __getattr__(name: str) -> object:
-        """Load what only a server needs, or a binding, or h11, when it is first asked for (PEP 562)."""
+        """Load what only servers and bindings need, and h11, at the first use (PEP 562)."""
         if name == "default_tls_context":
             from hestiaos_proto import _certificates as home
         elif name in {"AsyncClientBase", "AsyncStreams", "ClientBase"}:

@@ -1,4 +1,4 @@
-"""The API keys that this process has used. A pickle holds a key's SHA-256 instead of the key, and is read by these."""
+"""The API keys that this process has used: a pickle has a key's SHA-256, from which the key is found again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _used: set[str] = set()  # a forked process has its parent's
 
 
 def remember_key(key: str) -> None:
-    """Have `recall_key` find this key."""
+    """Let `recall_key` find this key."""
     _used.add(key)
 
 
@@ -20,8 +20,8 @@ def key_digest(key: str) -> str:
 
 
 def recall_key(digest: str, environ_key: str | None = None) -> str:
-    """The key with this SHA-256: one that was used, or `environ_key`. Raises `ValueError` where it is neither."""
+    """The key with this SHA-256: one that was used, or `environ_key`. Raises `ValueError` if it is neither."""
     for key in (environ_key, *_used):
         if key is not None and key_digest(key) == digest:
             return key
-    raise ValueError("a pickle does not hold the API key: set HESTIAOS_API_KEY to it where the pickle is read")
+    raise ValueError("a pickle does not have the API key: set HESTIAOS_API_KEY where the pickle is read")

@@ -1,4 +1,4 @@
-"""What a method takes for one call alone."""
+"""The options of a single call."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["CallOptions", "StreamOptions", "config_of_call"]
 
 
 class StreamOptions(TypedDict, total=False):
-    """What `run_stream` takes by keyword, for that call alone; what is not given, or `None`, is the client's.
+    """The options of `run_stream`, for that call. An option that is not given, or `None`, is the client's.
 
-    `deadline` bounds the whole call with its repeats, in seconds; `retries` is the most repeats. `headers` are added to
-    the client's, and replace those of the same name. `idempotency_key` is sent instead of one of the client's making.
-    `hooks` are called after the client's. What is wrong raises `ValueError` or `TypeError` before anything is sent.
+    `deadline` bounds the whole call with its repeats, in seconds. It is repeated at most `retries` times. `headers` are
+    added to the client's, and replace those of the same name. `idempotency_key` is sent instead of a random one.
+    `hooks` are called after the client's. A wrong option raises `ValueError` or `TypeError` before anything is sent.
     """
 
     retries: int | None
@@ -27,13 +27,13 @@ class StreamOptions(TypedDict, total=False):
 
 
 class CallOptions(StreamOptions, total=False):
-    """What every other method takes: `timeout` too, which bounds each connect, read and write, in seconds."""
+    """The options of all other methods: also `timeout`, which bounds each connect, read and write, in seconds."""
 
     timeout: float | None
 
 
 def config_of_call(operation: str, config: Config, options: CallOptions) -> Config:
-    """A client's `config` as a call's `options` change it. Raises `ValueError` or `TypeError` where they are wrong."""
+    """The configuration of a call with these `options`. Raises `ValueError` or `TypeError` if they are wrong."""
     if unknown := options.keys() - CallOptions.__optional_keys__:
         raise TypeError(f"{operation}() got an unexpected keyword argument {min(unknown)!r}")
     key = options.get("idempotency_key")

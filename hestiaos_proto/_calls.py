@@ -1,7 +1,7 @@
-"""One call's life, from its operation to its result: retries, backoff, Retry-After, deadline and idempotency key.
+"""A call from its operation to its result: retries, backoff, Retry-After, deadline and idempotency key.
 
-`call_flow` is a generator that does no I/O. It yields `Send`, to be answered with the `Response`, and `Wait`, to be
-answered once so many seconds have passed; what failed instead is thrown into it. It returns the result or raises.
+`call_flow` is a generator that does no I/O. It yields `Send` and is sent the `Response`; it yields `Wait` and is sent
+`None` after that many seconds; an exception is thrown into it. It returns the result or raises.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _IN_PROGRESS = 409  # with a Retry-After (draft-ietf-httpapi-idempotency-key-hea
 
 
 class RandomSource(Protocol):
-    """What of `random.Random` is used here."""
+    """The methods of `random.Random` that are used here."""
 
     def random(self) -> float: ...
 
@@ -56,7 +56,7 @@ class RandomSource(Protocol):
 
 @frozen(eq=False)
 class Runtime:
-    """What the core may not fetch for itself: two clocks, in seconds, random numbers, and where to log.
+    """What the core may not fetch for itself: two clocks, in seconds, random numbers, and a logger.
 
     `monotonic` never goes back (`time.monotonic`), `time` counts from 1970 (`time.time`); `random` is a
     `random.SystemRandom()`, in a test a `random.Random(seed)`; `logger` is a `logging.Logger`.
@@ -70,9 +70,9 @@ class Runtime:
 
 @frozen(eq=False)
 class Send:
-    """Send `request` and answer with `response(status, headers)`, fed with the body, or throw what was raised.
+    """Asks for `request` to be sent. The answer is `response(status, headers)`, into which the body is fed.
 
-    `timeout` bounds the connect and each write, `read_timeout` each read; `deadline` is when all must be over.
+    `timeout` bounds the connect and each write, `read_timeout` each read, in seconds; `deadline` bounds everything.
     """
 
     operation: Operation[Any]
@@ -81,14 +81,14 @@ class Send:
     read_timeout: float
     deadline: Deadline
     redactor: Redactor = field(repr=False)
-    """Hides the key and the secrets of this request in what the server repeats of it."""
+    """Hides the key and the secrets of this request in what is quoted of the response."""
     _config: Config = field(repr=False)
 
     @classmethod
     def of(
         cls, operation: Operation[Any], config: Config, deadline: Deadline, idempotency_key: str | None = None
     ) -> Self:
-        """How this operation is sent."""
+        """The step that sends this operation."""
         return cls(
             operation,
             operation.request(config, idempotency_key),
@@ -100,7 +100,7 @@ class Send:
         )
 
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
-        """The response whose head has arrived. Where it has a `stream` the call needs no more of it than that."""
+        """The response whose head has arrived. With a `stream` it answers the call now, else when it is complete."""
         config = self._config
         stream = None
         if self.operation.route.streams:
@@ -118,7 +118,7 @@ class Send:
 
 @frozen
 class Wait:
-    """Let `seconds` pass."""
+    """Asks to let `seconds` pass."""
 
     seconds: float
 
@@ -136,7 +136,7 @@ class CallContext:
     hooks: tuple[Hooks, ...] = ()
 
     def begin(self, operation: Operation[T], options: CallOptions) -> tuple[CallFlow[T], CallObserver | None]:
-        """A call's flow, and who tells the hooks and the log of it, where there are any. Raises as `call_flow` does."""
+        """The flow of a call, and the observer for its hooks and log, if there are any. Raises as `call_flow` does."""
         runtime = self.runtime
         hooks = (*self.hooks, *hooks_of(options.get("hooks"))) if options else self.hooks
         observer = None
@@ -160,8 +160,8 @@ def call_flow(
     says when to ask again for the result of the first request with this key (409 with `Retry-After`).
     A stream is repeated until its head has arrived.
 
-    `observer` is told of the call, and of its end but for a stream's, which whoever reads the stream tells. The hooks
-    among `options` are not called here: `CallContext.begin` makes an observer that does so.
+    `observer` is notified of each step and of the end; the end of a stream is reported by its reader. The hooks among
+    `options` are not called here: `CallContext.begin` makes an observer that calls them.
 
     Raises `ValueError` or `TypeError` at once for `options` that are wrong.
     """
@@ -204,7 +204,7 @@ def _attempts(
             if observer is not None and error.response is not None:
                 observer.response(error.response)
             if idempotent and not stale and isinstance(error, ConnectionLost) and error.stale:
-                stale = True  # RFC 9112, section 9.3.1: a new connection, at once; this is no failure of the server
+                stale = True  # RFC 9112, section 9.3.1: repeated at once, on a new connection, and not counted
                 if observer is not None:
                     observer.retry(error, 0.0)
                 continue
@@ -222,7 +222,7 @@ def _attempts(
 
 
 def run_flow(flow: CallFlow[T], send: Callable[[Send], Response], sleep: Callable[[float], object]) -> T:
-    """Carry a call out to its result, with functions that do what it says."""
+    """Carry out a call with functions that send and sleep, and return its result."""
     try:
         step = next(flow)
         while True:
@@ -242,13 +242,13 @@ def run_flow(flow: CallFlow[T], send: Callable[[Send], Response], sleep: Callabl
     except HestiaError as error:
         raise shorten(error)  # noqa: B904  # it has its cause
     finally:
-        flow.close()  # Ctrl-C may have come between two of these lines, and the flow has not heard of it
+        flow.close()  # Ctrl-C may have come between two of these lines, outside of the flow
 
 
 async def run_flow_async(
     flow: CallFlow[T], send: Callable[[Send], Awaitable[Response]], sleep: Callable[[float], Awaitable[object]]
 ) -> T:
-    """As `run_flow`, with coroutines, of whatever event loop they are."""
+    """As `run_flow`, with coroutines, for any event loop."""
     try:
         step = next(flow)
         while True:
@@ -268,7 +268,7 @@ async def run_flow_async(
     except HestiaError as error:
         raise shorten(error)  # noqa: B904  # it has its cause
     finally:
-        flow.close()  # Ctrl-C may have come between two of these lines, and the flow has not heard of it
+        flow.close()  # Ctrl-C may have come between two of these lines, outside of the flow
 
 
 def _read(operation: Operation[T], response: Response, runtime: Runtime) -> T:
@@ -280,7 +280,7 @@ def _read(operation: Operation[T], response: Response, runtime: Runtime) -> T:
 
 
 def _pause(error: HestiaError, idempotent: bool, attempt: int, runtime: Runtime) -> float | None:
-    """The seconds until the next repeat, `None` where there may be none."""
+    """The seconds until the next repeat, `None` if the call is not repeated."""
     if isinstance(error, TransportError):
         repeat = idempotent or not error.request_sent
     elif isinstance(error, StatusError):

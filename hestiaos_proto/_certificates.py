@@ -1,4 +1,4 @@
-"""What an https:// server is verified by, where the user says nothing: what the environment names, or the system's."""
+"""The default TLS context: the certificates that the environment names, or those of the system."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def default_tls_context(
     list_directory: Callable[[str], Iterable[str]],
     separator: str,
 ) -> T:
-    """The TLS context of a client that was given none.
+    """The TLS context for a client without one of its own.
 
     `create` is `ssl.create_default_tls_context`, `list_directory` `os.listdir`, and `separator` `os.pathsep`.
     `SSL_CERT_FILE` and `SSL_CERT_DIR` name the certificates of the authorities that are trusted instead of the
     system's.
 
-    Raises `ValueError` that names the variable where it names nothing of the kind.
+    Raises `ValueError` that names the variable if its value cannot be used.
     """
     cafile, capath = environ.get("SSL_CERT_FILE") or None, environ.get("SSL_CERT_DIR") or None
     for directory in capath.split(separator) if capath else ():

@@ -1,4 +1,4 @@
-"""One HTTP exchange as values: the request that is to be sent, the response as it arrives."""
+"""The messages of one HTTP exchange, on the client's side: the whole request, and the response as it arrives."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SECONDS = re.compile(r"\d+(\.\d+)?([eE]\+?\d+)?", re.ASCII)
 
 @frozen
 class Request:
-    """A request, whole; its headers leave the host, the length and the connection to whoever sends it."""
+    """A whole request. Its sender adds the headers for the host, the length and the connection."""
 
     method: str
     origin: str
@@ -54,11 +54,11 @@ class ResponseInfo:
 class Response:
     """A response whose status and headers have arrived; its body follows through `receive_data`.
 
-    The body is decompressed (gzip, deflate) and collected, or, where the response is the event stream that was asked
-    for, handed on to `stream`. What an error quotes of it is redacted by `redactor`.
+    The body is decompressed (gzip, deflate) and collected; that of the event stream that was requested is passed to
+    `stream`. What an error quotes of it is redacted by `redactor`.
 
-    The body of a refusal (a status other than 2xx) need not be readable: what came before the fault stands, and the
-    response is `complete`.
+    The body of a refusal (a status other than 2xx) need not be readable: after a fault it is what arrived before, and
+    the response is `complete`.
 
     Raises `RemoteProtocolError` for headers over 64 KiB.
     """
@@ -92,7 +92,7 @@ class Response:
         self.redactor: Redactor = redactor or Redactor()
         self._body = bytearray()
         coding = self.headers.get("content-encoding", "")
-        self._content = ContentDecoder(self.redactor.text(coding) if coding else "")  # which an error of it quotes
+        self._content = ContentDecoder(self.redactor.text(coding) if coding else "")  # an error quotes it
 
     @property
     def content_type(self) -> str:
@@ -101,12 +101,12 @@ class Response:
 
     @property
     def body(self) -> bytes:
-        """What has arrived of the body, decompressed; empty where it went to `stream`."""
+        """The body so far, decompressed; empty for a `stream`."""
         return bytes(self._body)
 
     @property
     def info(self) -> ResponseInfo:
-        """What hooks and errors tell of it."""
+        """The status and headers, redacted, for hooks and errors."""
         redact = self.redactor.text
         return ResponseInfo(self.status, {redact(name): redact(value) for name, value in self.headers.items()})
 
@@ -125,10 +125,10 @@ class Response:
         return f"{told} ({self.redactor.quote(self._body)})" if quoted else told
 
     def retry_after(self, now: float | None = None) -> float | None:
-        """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3); `None` where it asks for none.
+        """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3); `None` if it asks for none.
 
-        A date counts from `now`, in seconds since 1970, or from the response's own date where there is no clock. The
-        standard's seconds are whole; the fractions and exponents that some servers send are read as they are meant.
+        A date counts from `now`, in seconds since 1970, or without it from the date of the response. The standard has
+        whole seconds only; some servers send fractions and exponents, which are accepted.
         """
         value = self.headers.get("retry-after", "").strip()
         if not value:
@@ -141,10 +141,10 @@ class Response:
         return None if date is None or now is None else max(0.0, date - now)
 
     def receive_data(self, data: bytes) -> None:
-        """Take a piece of the body as it came; `b""` is its end.
+        """Receive a piece of the body; `b""` is its end.
 
-        Raises `TimedOut` past the deadline, `RemoteProtocolError` over the limit or for damaged data; a stream's own
-        `events` raise those, after the events that arrived whole, and a refusal none of them.
+        Raises `TimedOut` after the deadline, `RemoteProtocolError` for damaged data and for a body over the limit. The
+        `events` of a stream raise those, after the events that arrived whole; a refusal does not raise them.
         """
         if self.complete:
             return
@@ -157,11 +157,11 @@ class Response:
             self.connection_lost(error)
 
     def connection_lost(self, error: HestiaError) -> None:
-        """Take the fault that ended the body. Raises it, with this `response`, or has the stream's `events` do so."""
+        """Receive the fault that ended the body, and raise it, or let the `events` of the stream raise it."""
         if self.stream is not None:
             self.stream.connection_lost(error)
         elif self._refused:
-            self.complete = True  # its status says more than that its body cannot be read
+            self.complete = True  # the status matters more than an unreadable body
         elif not self.complete:
             error.response = self.info
             raise error

@@ -1,4 +1,4 @@
-"""Client configuration, validated on construction. Neither `repr` nor a pickle holds the API key."""
+"""Client configuration, validated on construction. Neither `repr` nor a pickle has the API key."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _normalized(url: str) -> str:
     """The URL as every binding sends it: scheme and host in lower case, no default port, no slash at the end."""
     if not url:
         raise ValueError(f"the base URL is empty: give one like {DEFAULT_BASE_URL}")
-    if "@" in url:  # before any message that repeats the URL, and so a password
+    if "@" in url:  # checked first: the messages below repeat the URL, and so a password
         raise ValueError("the base URL may not contain credentials, nor an '@': give the key as api_key")
     try:
         parts = urlsplit(url)
@@ -70,11 +70,11 @@ def _normalized(url: str) -> str:
     if parts.scheme not in _PORTS or not url.lower().startswith(f"{parts.scheme}://"):
         raise ValueError(f"the base URL {url!r} must begin with http:// or https://")
     if not parts.hostname or port == 0:
-        raise ValueError(f"the base URL {url!r} names no {'port' if parts.hostname else 'host'}")
+        raise ValueError(f"the base URL {url!r} has no {'valid port' if parts.hostname else 'host'}")
     if "?" in url or "#" in url:
         raise ValueError(f"the base URL {url!r} may not have a query or a fragment")
     if not _AUTHORITY.fullmatch(parts.netloc):
-        raise ValueError(f"the base URL {url!r} has a character in its host that no host name has")
+        raise ValueError(f"the base URL {url!r} has a character in its host that is not allowed there")
     if not _PATH.fullmatch(parts.path):
         raise ValueError(f"the base URL {url!r} has a character in its path that must be percent-encoded")
     if not {".", ".."}.isdisjoint(parts.path.split("/")):
@@ -87,7 +87,7 @@ def _normalized(url: str) -> str:
 def _api_key(key: str | None) -> str | None:
     if not isinstance(key, (str, NoneType)):
         raise TypeError(f"api_key must be a str or None, not {type_name(key)}")
-    if key and not _VISIBLE.fullmatch(key):  # what RFC 9110 lets stand in a field value, less white space
+    if key and not _VISIBLE.fullmatch(key):  # RFC 9110, section 5.5, without white space
         raise ValueError("the API key contains white space, a control character or a non-ASCII character")
     return key or None
 
@@ -103,7 +103,7 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
         if name.lower() in _OURS:
             raise ValueError(f"the header {name!r} is the client's own and cannot be given")
         if not FIELD_VALUE.fullmatch(value):
-            raise ValueError(f"the header {name!r} has a value with a character that no header may have")
+            raise ValueError(f"the header {name!r} has a value with a character that is not allowed there")
     return dict(headers)
 
 
@@ -117,7 +117,7 @@ def check_idempotency_key(key: str) -> None:
     if not isinstance(key, str):
         raise TypeError(f"idempotency_key must be a str or None, not {type_name(key)}")
     if not (key and FIELD_VALUE.fullmatch(key)):
-        raise ValueError("the idempotency key is empty, or has a character that no header may have")
+        raise ValueError("the idempotency key is empty, or has a character that is not allowed in a header")
 
 
 def _timeout(instance: Config, attribute: Any, value: float) -> None:
@@ -166,7 +166,7 @@ class _Rest(TypedDict, total=False):
 
 @frozen(kw_only=True, repr=False)
 class Config:
-    """Everything that the core must know of a client.
+    """Client configuration, validated on construction. `repr` redacts the API key.
 
     `timeout` bounds each connect, read and write, `deadline` a whole call with its retries and waits (`None`: not at
     all); both in seconds. `retries` is the most repeats of one call. `headers` are sent with every request.
@@ -176,8 +176,8 @@ class Config:
 
     Raises `ValueError` for a value that is wrong, `TypeError` for one of the wrong type.
 
-    A pickle holds the key's SHA-256 instead of the key. It can be read in a process in which a `Config` with that key
-    has been made, or whose parent made one before it forked, and is a `ValueError` in any other.
+    A pickle has the key's SHA-256 instead of the key. It can be read where a `Config` with that key has been made, in
+    the same process or in its parent before the fork; elsewhere that raises `ValueError`.
     """
 
     base_url: str = field(default=DEFAULT_BASE_URL, converter=_base_url)
@@ -226,7 +226,7 @@ class Config:
     def address(self) -> tuple[str, int]:
         """The host and the port to connect to."""
         parts = urlsplit(self.base_url)
-        assert parts.hostname is not None, "the base URL was looked at"
+        assert parts.hostname is not None, "the base URL has been validated"
         return parts.hostname, parts.port or _PORTS[parts.scheme]
 
     def for_call(
@@ -237,7 +237,7 @@ class Config:
         deadline: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Config:
-        """The configuration of one call: what is `None` is as it was, and `headers` are added."""
+        """The configuration of one call: `None` changes nothing, and `headers` are added."""
         own = {"timeout": timeout, "retries": retries, "deadline": deadline}
         changes: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
         if headers is not None:
@@ -260,7 +260,7 @@ class Config:
         api_key: str | None = None,
         **rest: Unpack[_Rest],
     ) -> Self:
-        """A config in which `HESTIAOS_BASE_URL` and `HESTIAOS_API_KEY` stand in for what is not given."""
+        """A config that takes `HESTIAOS_BASE_URL` and `HESTIAOS_API_KEY` from `environ` if the argument is `None`."""
         if base_url is None:
             base_url = environ.get("HESTIAOS_BASE_URL") or DEFAULT_BASE_URL
         if api_key is None:

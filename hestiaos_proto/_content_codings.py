@@ -1,7 +1,7 @@
 """Content codings (RFC 9110, section 8.4.1).
 
-gzip and deflate are undone piece by piece, so that whoever takes the pieces can stop a bomb. What a byte costs is
-bounded, however the data is made: of many small members, of empty ones, or of one that grows without end.
+gzip and deflate are decoded piece by piece, so that the caller can stop at a bomb. The cost of each received byte is
+bounded, also for many small members, for empty ones, and for one that grows without end.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["ACCEPT_ENCODING", "ContentDecoder"]
 ACCEPT_ENCODING = "gzip, deflate"
 
 _MOST_OUT = 64 * 1024  # how much is handed out at a time, in bytes
-_MOST_IN = 16 * 1024  # how much zlib is given at a time: it copies what it does not take, again and again
-_FIRST_IN = 256  # the same where a member begins, which may be a short one
-_MOST_SILENT = 128 * 1024  # how much may stand for nothing, twice what a gzip header's extra field can hold
+_MOST_IN = 16 * 1024  # how much is passed to zlib at a time, which copies what it does not consume
+_FIRST_IN = 256  # the same at the beginning of a member, which may be short
+_MOST_SILENT = 128 * 1024  # how much may decode to nothing: twice the longest extra field of a gzip header
 _CHECKPOINT = 4 * 1024  # after how many bytes the decompressor is copied, which takes as long as an event
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
@@ -27,7 +27,7 @@ _FORMATS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
 class ContentDecoder:
-    """Undoes one coding. `decode` raises `RemoteProtocolError` for damaged data, and for a coding not asked for."""
+    """Decodes one coding. `decode` raises `RemoteProtocolError` for damaged data, and for a coding not accepted."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding.strip().lower()
@@ -37,14 +37,14 @@ class ContentDecoder:
         self._head = b""
 
     def decode(self, data: bytes) -> Iterable[bytes]:
-        """What `data` stands for, coded data at most 64 KiB at a time; `b""` is the end, and is handed on."""
+        """The decoded data, at most 64 KiB at a time; `b""` is the end, and is passed on."""
         if self._plain:
             return (data,)
         return self._decode(data) if self._inflater is None or not data else self._inflater.inflate(data)
 
     def _decode(self, data: bytes) -> Iterator[bytes]:
         if self._format is None:
-            raise RemoteProtocolError(f"the response has the content coding {self._coding!r}, which was not asked for")
+            raise RemoteProtocolError(f"the response has the content coding {self._coding!r}, which was not requested")
         if not data:
             if self._head or (self._inflater is not None and not self._inflater.complete):
                 raise RemoteProtocolError("the response's body ends inside its compressed data")
@@ -60,16 +60,16 @@ class ContentDecoder:
 
 
 class _Inflater:
-    """Undoes deflate, in members that follow one another (RFC 1952, section 2.2)."""
+    """Decodes deflate, one member after another (RFC 1952, section 2.2)."""
 
     def __init__(self, form: int) -> None:
         self._format = form
-        self._silent = 0  # how many bytes have stood for nothing, up to here
+        self._silent = 0  # how many of the last bytes have decoded to nothing
         self._zlib = zlib.decompressobj(form)
         self._step = _FIRST_IN
-        self._checkpoint: zlib._Decompress | None = None  # a copy of it; none is the member's beginning
-        self._since = bytearray()  # what came since,
-        self._given = 0  # and how much of what it stands for was handed out
+        self._checkpoint: zlib._Decompress | None = None  # a copy of it; `None` at the beginning of a member
+        self._since = bytearray()  # received since then,
+        self._given = 0  # and how much has been decoded of it
 
     @property
     def complete(self) -> bool:
@@ -77,7 +77,7 @@ class _Inflater:
         return self._zlib.eof
 
     def inflate(self, data: bytes) -> Iterator[bytes]:
-        """What `data` stands for, in pieces. Raises `RemoteProtocolError` after what came before the damage."""
+        """The decoded data, in pieces. Raises `RemoteProtocolError` after what came before the damage."""
         place = 0
         while place < len(data):
             if self._zlib.eof:
@@ -106,7 +106,7 @@ class _Inflater:
             self._step = min(2 * self._step, _MOST_IN)
             self._silent = 0 if self._given > before else self._silent + used
             if self._silent > _MOST_SILENT:
-                raise RemoteProtocolError(f"more than {_MOST_SILENT} bytes of the response's body stand for nothing")
+                raise RemoteProtocolError(f"more than {_MOST_SILENT} bytes of the response's body decode to nothing")
 
     def _note(self, checkpoint: zlib._Decompress | None) -> None:
         self._checkpoint = checkpoint
@@ -114,14 +114,14 @@ class _Inflater:
         self._given = 0
 
     def _up_to_the_fault(self) -> Iterator[bytes]:
-        """What zlib had made of the data before it came to the fault, and does not hand out with it."""
+        """What zlib had decoded before the fault, and does not return with it."""
         decompressor = self._checkpoint or zlib.decompressobj(self._format)
         given = self._given
-        for place in range(len(self._since)):  # pragma: no branch  # the same bytes come to the same fault again
+        for place in range(len(self._since)):  # pragma: no branch  # the same bytes end with the same fault
             try:
                 piece = decompressor.decompress(self._since[place : place + 1])
             except zlib.error:
-                return  # the caller has it
+                return  # the caller raises it
             if len(piece) > given:
                 yield piece[given:]
             given = max(0, given - len(piece))

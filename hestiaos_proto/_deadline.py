@@ -1,4 +1,4 @@
-"""How much time a call has left, by a clock that is handed in."""
+"""The time that a call has left, by a clock that is passed in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Deadline"]
 
 
 class Deadline:
-    """`seconds` from now on, `None` for no end; `clock` counts seconds and never goes back."""
+    """`seconds` from now, or never for `None`. `clock` counts seconds and never goes back."""
 
     def __init__(self, clock: Callable[[], float], seconds: float | None) -> None:
         self._clock = clock
@@ -20,27 +20,27 @@ class Deadline:
 
     @classmethod
     def never(cls) -> Self:
-        """A deadline that does not come."""
+        """A deadline that never passes."""
         return cls(lambda: 0.0, None)
 
     def left(self) -> float | None:
-        """The seconds left, never below 0; `None` for no end."""
+        """The seconds left, at least 0; `None` if the deadline never passes."""
         return None if self._end is None else max(0.0, self._end - self._clock())
 
     def bound(self, seconds: float) -> float:
-        """`seconds`, or what is left where that is less."""
+        """`seconds`, or the time left if that is less."""
         left = self.left()
         return seconds if left is None else min(seconds, left)
 
     def check(self) -> None:
-        """Raise `TimedOut` where no time is left."""
+        """Raise `TimedOut` if no time is left."""
         if self._end is not None and self._clock() >= self._end:
             raise self.expired_error()
 
     def timeout_error(self, told: str) -> TimedOut:
-        """The exception for a wait that was too long: for the deadline, or else as `told`."""
+        """The exception for a wait that took too long, with the message `told` unless the deadline has passed."""
         return self.expired_error() if self.left() == 0 else TimedOut(told)
 
     def expired_error(self) -> TimedOut:
         """The exception for a deadline that has passed."""
-        return TimedOut(f"the call is not done after its {self._seconds:g} s")
+        return TimedOut(f"the call took longer than its deadline of {self._seconds:g} s")

@@ -1,4 +1,4 @@
-"""An error response and the exception that it stands for, in both directions."""
+"""From an error response to its exception, and back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXCEPTIONS: Mapping[int, type[StatusError]] = {
     422: InvalidInput,
     429: RateLimited,
 }
-_OWN_CODE = (401, 429)  # of these, and of every status without a class of its own, the body's code wins
+_OWN_CODE = (401, 429)  # for these, and for a status without a class of its own, the code of the body is used
 _BODY_KEPT = 1024  # how much of an error body its exception keeps, in bytes
 
 
@@ -40,7 +40,7 @@ def error_from_response(
     redactor: Redactor | None = None,
     described: str | None = None,
 ) -> StatusError:
-    """The exception for an error response, with whatever could be read from the body kept on it.
+    """The exception for an error response, with what could be read from the body.
 
     The body is the documented form, a FastAPI server's `{"detail": …}`, or not JSON at all. Where it has no message, or
     one that only repeats the status (`Not Found`), the message is `described`: who answered with what. `redactor`
@@ -72,7 +72,7 @@ def error_from_response(
 
 
 def _message(kind: type[StatusError], status: int, described: str | None, *, ours: bool) -> str | None:
-    """The message of a response that has none; `None` for the exception's own."""
+    """The message for a response that has none; `None` for the default of the exception."""
     redirect = ", a redirect, which is not followed: check the base URL" if 300 <= status < 400 else ""
     if described is None or (ours and status in _EXCEPTIONS):
         return None if status in _EXCEPTIONS else f"the server answered with status {status}{redirect}"
@@ -102,18 +102,18 @@ def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
     except ValueError:
-        return None  # a proxy's page, or nothing; the exception keeps the body itself
+        return None  # a proxy's page, or empty
 
 
 def _written(masked: Any) -> bytes:
     try:
         return json.dumps(masked)
-    except ValueError:  # a lone surrogate; without the body nothing can leak
+    except ValueError:  # a lone surrogate: leave the body out rather than leak a secret
         return b""
 
 
 def _read(read: Any) -> dict[str, Any]:
-    """What a body's JSON says of `code`, `message`, `trace_id` and `details`; it may say none of it."""
+    """`code`, `message`, `trace_id` and `details` as far as the JSON of a body has them."""
     if not isinstance(read, dict):
         return {}
     detail = read.get("detail")

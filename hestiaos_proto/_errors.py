@@ -16,10 +16,10 @@ HestiaError(code, message, trace_id)
 └── ProtocolError
     ├── RemoteProtocolError         the peer broke the protocol
     │   └── StreamInterrupted       .events_received .last_event
-    └── LocalProtocolError          the caller did
+    └── LocalProtocolError          the caller broke the protocol
 ```
 
-Every one of them pickles, attributes included.
+All of them can be pickled, with their attributes.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ _E = TypeVar("_E", bound="HestiaError")
 class HestiaError(Exception):
     """The base of every exception of this SDK.
 
-    `code` is for programs (`"GOVERNANCE_BLOCK"`), `message` for people, and `trace_id` finds the request in the
-    server's audit trail; it is `None` where the server named none. `response` has the status, headers and request id of
-    the response that it is about, `None` where there was none.
+    `code` is for programs (`"GOVERNANCE_BLOCK"`), `message` for people. By `trace_id` the request is found in the audit
+    trail of the server; it is `None` if the server sent none. `response` has the status, headers and request id of the
+    response, and is `None` if there was none.
     """
 
     response: ResponseInfo | None = None
@@ -77,7 +77,7 @@ class HestiaError(Exception):
         return f"{type(self).__name__}({self.message!r}, code={self.code!r}{trace})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The constructors differ, so a copy is restored from what it holds instead of being built again.
+        # The constructors differ, so a copy is made from the attributes and not by a constructor.
         return _restore, (type(self), self.args, self.__dict__)
 
 
@@ -91,8 +91,9 @@ def _restore(cls: type[_E], args: tuple[Any, ...], state: Mapping[str, Any]) -> 
 class StatusError(HestiaError):
     """The server answered with a status other than 2xx.
 
-    `status_code` is the HTTP status; `details` is what the body said beyond its message (a FastAPI server's list of
-    field errors, say); `retry_after` is the wait that the server asked for, in seconds (RFC 9110, section 10.2.3), or
+    `status_code` is the HTTP status; `details` is what the body has beside its message (for example the list of field
+    errors of a FastAPI server); `retry_after` is the wait that the server asked for, in seconds (RFC 9110, section
+    10.2.3), or
     `None`; `body` is the first KiB of the body as it came.
     """
 
@@ -156,7 +157,7 @@ class InvalidInput(StatusError):
 
 
 class NotFound(StatusError):
-    """There is no such resource (404)."""
+    """The resource does not exist (404)."""
 
     default_status = 404
     default_code: ClassVar[str | None] = "NOT_FOUND"
@@ -189,8 +190,7 @@ class ServerError(StatusError):
 class TransportError(HestiaError):
     """The connection failed; the transport library's own exception is the `__cause__`.
 
-    `request_sent` is false where nothing of the request can have reached the server, so that repeating it is safe
-    whatever it does.
+    If `request_sent` is false, no part of the request can have reached the server, and any request can be repeated.
     """
 
     default_code: ClassVar[str] = "TRANSPORT_ERROR"
@@ -201,7 +201,7 @@ class TransportError(HestiaError):
 
 
 class ConnectFailed(TransportError, ConnectionError):
-    """No connection could be made: refused, unknown name, or TLS that does not hold."""
+    """No connection could be made: it was refused, the name is unknown, or TLS failed."""
 
     default_code: ClassVar[str] = "CONNECT_FAILED"
 
@@ -212,8 +212,8 @@ class ConnectFailed(TransportError, ConnectionError):
 class ConnectionLost(TransportError, ConnectionError):
     """The connection ended before the response did.
 
-    `stale` is whether it had served before, and ended before anything of this response came: the server has most
-    likely closed it for being idle.
+    `stale` is true for a connection that was used before and ended before any part of this response came: the server
+    has probably closed it because it was idle.
     """
 
     default_code: ClassVar[str] = "CONNECTION_LOST"
@@ -236,7 +236,7 @@ class ProtocolError(HestiaError):
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer broke the protocol: no HTTP, bad JSON, a wrong shape, a wrong order, too much of something."""
+    """The peer broke the protocol: not HTTP, wrong JSON, a wrong order of events, or more data than the limit."""
 
     default_code: ClassVar[str] = "REMOTE_PROTOCOL_ERROR"
 
@@ -256,6 +256,6 @@ class StreamInterrupted(RemoteProtocolError):
 
 
 class LocalProtocolError(ProtocolError):
-    """The caller broke the protocol: used something closed, sent twice, read out of turn."""
+    """The caller broke the protocol: it used something that is closed, or two readers shared a stream."""
 
     default_code: ClassVar[str] = "LOCAL_PROTOCOL_ERROR"

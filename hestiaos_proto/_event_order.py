@@ -9,7 +9,7 @@ __all__ = ["KNOWN_TYPES", "ORDER", "StreamState", "next_state"]
 
 
 class StreamState(Enum):
-    """Where a stream stands in the frozen order; the value says what may come next."""
+    """The state of a stream in the frozen order; the value is what can come next."""
 
     IDLE = "start"
     RUNNING = "token, delta, tool_call, final or error"
@@ -40,7 +40,7 @@ KNOWN_TYPES: frozenset[str] = frozenset().union(*ORDER.values())
 
 
 def next_state(state: StreamState, kind: str) -> StreamState | None:
-    """The state after an event of this type; `None` where the order does not allow it.
+    """The state after an event of this type; `None` if the order does not allow it.
 
     A type that this version does not know leaves the state as it is, but nothing may follow `done`.
     """

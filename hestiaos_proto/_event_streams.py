@@ -1,6 +1,6 @@
-"""How a caller reads a stream: one event after another, one reader at a time, and the connection ends with it.
+"""The streams that callers iterate over, with one reader at a time, without their I/O.
 
-What an adapter adds is where the bytes come from: `_exchange`, `_read`, `_sleep` and `_end`.
+A binding adds the I/O: `_exchange`, `_read`, `_sleep` and `_end`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _AFTER_DONE = 1.0  # seconds that a server has to end the response once it has s
 
 
 class _EventStream:
-    """What is known of a stream that is being read. Its request is sent when the first event is asked for.
+    """The state of a stream that is read. Its request is sent when the first event is asked for.
 
     `timeout` bounds the whole stream, in seconds, and so does the option `deadline`. Raises `ValueError` or `TypeError`
     for arguments that are wrong.
     """
 
-    # The class has these because `__del__` and `__repr__` are called also where the constructor has raised.
+    # Class attributes, because `__del__` and `__repr__` are called also if the constructor has raised.
     _send: Send | None = None
     _observer: CallObserver | None = None
     _base_url = ""
@@ -54,7 +54,7 @@ class _EventStream:
         self._base_url = context.config.base_url
         self._monotonic = context.runtime.monotonic
         self._response: Response | None = None
-        self._ready: Iterator[StreamEvent] = iter(())  # what has arrived and has not been asked for
+        self._ready: Iterator[StreamEvent] = iter(())  # decoded, and not returned yet
         self._after_done: Deadline | None = None
         self._reading = False
 
@@ -94,7 +94,7 @@ class _EventStream:
     def _refusal(self) -> HestiaError:
         if self._closed:
             return LocalProtocolError("the stream is closed: start another with run_stream")
-        # Of two threads, the one that was reading may be done by now; the other is refused all the same.
+        # The thread that was reading may have finished by now; the other one is refused all the same.
         if self._error is not None and not self._reading:
             return self._error.with_traceback(None)  # else it would grow each time that it is raised
         return LocalProtocolError("the stream is being read already: give each reader a stream of its own")
@@ -123,7 +123,10 @@ class _EventStream:
 
 
 class EventStreamBase(_EventStream, NotAsynchronous, ABC):
-    """An iterator and context manager, for threads."""
+    """An iterator over the events of a run, and a context manager, for threads.
+
+    Iterating raises what `run_stream` says, and the same error again on every later call.
+    """
 
     def __iter__(self) -> Self:
         return self
@@ -133,7 +136,7 @@ class EventStreamBase(_EventStream, NotAsynchronous, ABC):
             raise self._refusal()
         self._reading = True
         try:
-            while not self._cancelled:  # then what a read came to is neither an end nor a fault
+            while not self._cancelled:  # after a cancel the result of a read does not matter
                 for event in self._ready:
                     if self._event_observer is not None:
                         self._event_observer.event(event)
@@ -145,7 +148,7 @@ class EventStreamBase(_EventStream, NotAsynchronous, ABC):
                 except HestiaError:
                     if not self._cancelled:
                         raise
-        except BaseException as error:  # Ctrl-C ends the stream too; all is raised again
+        except BaseException as error:  # Ctrl-C ends the stream too
             self._fail(error)
             self._finish(error)
             raise
@@ -187,7 +190,7 @@ class EventStreamBase(_EventStream, NotAsynchronous, ABC):
         self._send, self._response = send, None
         if self._cancelled:
             raise LocalProtocolError("the stream was cancelled")
-        if self._closed:  # by another thread, before this one was seen to read
+        if self._closed:  # by another thread, before this one began to read
             raise self._refusal()
         self._response = response = self._exchange(send)
         return response
@@ -195,7 +198,7 @@ class EventStreamBase(_EventStream, NotAsynchronous, ABC):
     @property
     @abstractmethod
     def _cancelled(self) -> bool:
-        """Whether another thread wants the iteration to end, which it does without an error."""
+        """Whether another thread has asked for the end of the iteration, which then ends without an error."""
 
     @abstractmethod
     def _exchange(self, send: Send) -> Response:
@@ -207,7 +210,7 @@ class EventStreamBase(_EventStream, NotAsynchronous, ABC):
 
     @abstractmethod
     def _sleep(self, seconds: float) -> None:
-        """Let `seconds` pass, or fewer where the stream is cancelled."""
+        """Let `seconds` pass, or fewer if the stream is cancelled."""
 
     @abstractmethod
     def _end(self) -> None:
@@ -215,7 +218,10 @@ class EventStreamBase(_EventStream, NotAsynchronous, ABC):
 
 
 class AsyncEventStreamBase(_EventStream, NotSynchronous, ABC):
-    """An asynchronous iterator and context manager, for any event loop."""
+    """An asynchronous iterator over the events of a run, and a context manager, for any event loop.
+
+    Iterating raises what `run_stream` says, and the same error again on every later call.
+    """
 
     def __aiter__(self) -> Self:
         return self
@@ -237,9 +243,9 @@ class AsyncEventStreamBase(_EventStream, NotSynchronous, ABC):
                 except HestiaError:
                     if not self._closed:
                         raise
-                if self._closed:  # another task did it, and whatever the read came to is due to that
+                if self._closed:  # by another task, which also made the read fail or end
                     raise self._refusal()
-        except BaseException as error:  # a cancellation ends the stream too; all is raised again
+        except BaseException as error:  # a cancellation ends the stream too
             self._fail(error)
             await self._finish(error)
             raise
@@ -287,13 +293,13 @@ class AsyncEventStreamBase(_EventStream, NotSynchronous, ABC):
 
     @abstractmethod
     async def _exchange(self, send: Send) -> Response:
-        """Send a request and wait for its response: the whole of it, of an event stream its head."""
+        """Send a request and wait for the whole response, or for the head of an event stream."""
 
     @abstractmethod
     async def _read(self, machine: RunStream, timeout: float) -> None:  # noqa: ASYNC109  # it is the binding that times
-        """Hand `machine` what arrives next, or what happened instead; set `_over` where nothing more will come.
+        """Feed `machine` what arrives next, or the fault that came instead; set `_over` at the end of the response.
 
-        `timeout` is how long it may take, in seconds.
+        It may take `timeout` seconds.
         """
 
     @abstractmethod
@@ -302,4 +308,4 @@ class AsyncEventStreamBase(_EventStream, NotSynchronous, ABC):
 
     @abstractmethod
     async def _end(self) -> None:
-        """End the connection, or give it back. It may be called again."""
+        """Close the connection, or release it to its pool. It may be called again."""

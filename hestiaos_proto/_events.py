@@ -37,7 +37,7 @@ def _refuse(*args: object, **kwargs: object) -> NoReturn:
 
 
 class _NoFields(dict[str, Any]):
-    """The `extra` of an event without further fields: an empty `dict` that all of them share and nobody can change.
+    """The `extra` of events without further fields: an empty `dict` that they share and that cannot be changed.
 
     One of its own for each event would take 5 % of the time of decoding it.
     """
@@ -53,9 +53,9 @@ _NO_FIELDS = _NoFields()
 
 @frozen(weakref_slot=False)
 class StreamEvent:
-    """One event of a stream; `timestamp` is ISO 8601, and `""` as `trace_id` is where the server sent none.
+    """One event of a stream; `timestamp` is ISO 8601. `timestamp` and `trace_id` are `""` if the server sent none.
 
-    A type that this version does not know arrives as it is.
+    A type that this version does not know is kept as it is.
     """
 
     type: StreamEventType
@@ -76,7 +76,7 @@ class StreamEvent:
 
     @classmethod
     def from_wire(cls, body: dict[str, Any]) -> StreamEvent:
-        """Read one decoded payload, which is used up. Raises `RemoteProtocolError` that names the wrong field."""
+        """Read one decoded payload, which is emptied. Raises `RemoteProtocolError` that names the wrong field."""
         kind = body.pop("type", None)
         data = body.pop("data", _NO_DATA)
         trace_id = body.pop("trace_id", "")

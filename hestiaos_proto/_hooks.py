@@ -1,8 +1,8 @@
-"""What can be heard of a call while it runs: a user's hooks, and a log.
+"""Hooks and logging: functions of the user, and a logger, that observe a call while it runs.
 
-A client takes `hooks=Hooks(…)`, and so does each of its methods, for that call. Whatever the binding, this is told in
-this order: for each attempt `on_request`, then `on_response` where a response came, and between two attempts
-`on_retry`; `on_stream_event` for each event of a stream; last and once `on_call_end`.
+A client takes `hooks=Hooks(…)`, and so does each of its methods, for that call. With every binding the order is: for
+each attempt `on_request`, then `on_response` if a response came, and between two attempts `on_retry`; `on_stream_event`
+for each event of a stream; `on_call_end` last and once.
 
 An exception that a hook raises ends the call, which raises it.
 """
@@ -56,7 +56,7 @@ class RequestInfo:
 
     @classmethod
     def of(cls, request: Request, redactor: Redactor) -> RequestInfo:
-        """What is told of a request."""
+        """What hooks learn about a request."""
         headers = {name: redactor.text(value) for name, value in request.headers.items()}
         return cls(request.method, redactor.text(request.url), headers, len(request.body))
 
@@ -64,7 +64,7 @@ class RequestInfo:
 def _function(instance: Hooks, attribute: Any, hook: object) -> None:
     if not (hook is None or callable(hook)):
         raise TypeError(f"{attribute.name} must be a function or None, not {type_name(hook)}")
-    if getattr(getattr(hook, "__code__", None), "co_flags", 0) & _COROUTINE:  # nobody would await it
+    if getattr(getattr(hook, "__code__", None), "co_flags", 0) & _COROUTINE:  # it would not be awaited
         raise TypeError(f"{attribute.name} must be a plain function, not a coroutine function")
 
 
@@ -90,14 +90,14 @@ class Hooks:
 
 
 def hooks_of(hooks: Hooks | None) -> tuple[Hooks, ...]:
-    """The argument `hooks` of a client or a method. Raises `TypeError` for what it cannot be."""
+    """The `hooks` of a client or a method as a tuple. Raises `TypeError` for an argument of another type."""
     if not isinstance(hooks, (Hooks, NoneType)):
         raise TypeError(f"hooks must be a Hooks or None, not {type_name(hooks)}")
     return () if hooks is None else (hooks,)
 
 
 class Logger(Protocol):
-    """What of `logging.Logger` is used here."""
+    """The methods of `logging.Logger` that are used here."""
 
     def isEnabledFor(self, level: int, /) -> bool: ...  # noqa: N802  # the standard library's name
 
@@ -105,7 +105,7 @@ class Logger(Protocol):
 
 
 class CallObserver:
-    """Tells the hooks and the log of one call. It ends once, however often it is told, and tells nothing after that."""
+    """Calls the hooks and the logger for one call. After the first `end` it does nothing."""
 
     def __init__(
         self, operation: str, hooks: Iterable[Hooks], logger: Logger | None, clock: Callable[[], float]
@@ -119,7 +119,7 @@ class CallObserver:
         self._open = [True]
 
     def hears(self, name: str) -> bool:
-        """Whether anybody hears of what has this name in `Hooks`."""
+        """Whether any hook of this name is set."""
         return any(getattr(each, name) is not None for each in self._hooks)
 
     def request(self, request: Request, redactor: Redactor) -> None:
@@ -163,7 +163,7 @@ class CallObserver:
         try:
             if (hook := hooks[0].on_call_end) is not None:
                 hook(self.call, error)
-        finally:  # each hears of the end, whatever another one raises
+        finally:  # the hooks of the others are called, whatever one raises
             self._tell_end(hooks[1:], error)
 
     def _look_at_the_clock(self) -> None:

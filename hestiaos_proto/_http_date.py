@@ -24,10 +24,10 @@ def format_http_date(seconds: float) -> str:
 
 
 def parse_http_date(text: str, *, now: float | None) -> float | None:
-    """The seconds since 1970 that `text` names, `None` where it is no date.
+    """The seconds since 1970 that `text` names, `None` if it is not a date.
 
     `now`, in the same seconds, decides the century of a year of two digits: it is never more than 50 years ahead.
-    Without it such a year is no date.
+    Without it such a date is not read.
     """
     found = next((match for form in _FORMS if (match := re.fullmatch(form, text, re.ASCII))), None)
     if found is None or found["month"] not in _MONTHS:

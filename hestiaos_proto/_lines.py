@@ -17,7 +17,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class LineDecoder:
-    """Bytes to lines: they end at CR, LF or CRLF and at nothing else, and one leading byte order mark is dropped.
+    """Decodes bytes to lines, which end at CR, LF or CRLF only. One leading byte order mark is dropped.
 
     A line is handed out as soon as its end has come: a CR is not held back to see whether LF follows. What comes
     after the last line end is the `rest`. A line over `max_size` bytes raises `RemoteProtocolError`.
@@ -26,17 +26,17 @@ class LineDecoder:
     def __init__(self, max_size: int = MAX_EVENT_SIZE) -> None:
         self._max_size = max_size
         self._blocks: deque[bytes] = deque()  # lines that came together, with their ends
-        self._lines: Iterator[bytes] = iter(())  # of the block that `events` is at
+        self._lines: Iterator[bytes] = iter(())  # of the block that is being read
         self._partial = bytearray()  # the line that has begun
         self._at_start = True
         self._after_cr = False
-        self._after_lf = False  # what comes next begins a line
+        self._after_lf = False  # the next byte begins a line
         self._closed = False
         self._error: RemoteProtocolError | None = None  # raised after the last of the blocks
 
     @property
     def rest(self) -> bytes:
-        """The line that has begun and not ended."""
+        """The beginning of a line that has not ended."""
         return bytes(self._partial).removeprefix(_BOM) if self._at_start else bytes(self._partial)
 
     @property
@@ -45,7 +45,7 @@ class LineDecoder:
         return self._closed
 
     def receive_data(self, data: bytes) -> None:
-        """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
+        """Receive data, in any pieces; `b""` is the end of the stream."""
         if self._closed:
             raise LocalProtocolError("data was received after the end of the stream: use a new decoder for a new one")
         if not data:
@@ -65,7 +65,7 @@ class LineDecoder:
             self._lines = iter(block.splitlines())
 
     def blocks(self) -> Iterator[bytes | None]:
-        """Complete lines that came together, with their ends; `None` where more data has to be received first.
+        """Complete lines that arrived together, with their ends; `None` if more data has to be received first.
 
         For whoever can read several lines at once. They are `block.splitlines()`: for bytes that is the standard's
         rule, while `str.splitlines` knows more line ends.

@@ -1,4 +1,4 @@
-"""What the clients of event loops do alike: calls and streams over a pool for each loop in which a client is used."""
+"""Calls and streams of clients for event loops, over one pool for each loop in which a client is used."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ S = TypeVar("S", bound="LoopEventStream")
 
 
 class LoopExecutor(ABC):
-    """Carries out operations in whichever event loop runs, over connections of that loop.
+    """Carries out operations in the running event loop, over connections of that loop.
 
-    The connections of a loop that has ended are closed when the client is next used in another, and all of them when
-    the client is dropped, or the process ends.
+    The connections of a loop that has ended are closed when the client is used in another loop. All are closed when the
+    client is garbage-collected, and when the process ends.
     """
 
     def __init__(self, context: CallContext, network: NetworkOptions) -> None:
@@ -53,7 +53,7 @@ class LoopExecutor(ABC):
     def pool(self) -> LoopPool:
         """The pool of the running loop.
 
-        Raises `LocalProtocolError` outside of a loop of this adapter's kind, and when the client is closed.
+        Raises `LocalProtocolError` outside of an event loop of this adapter, and when the client is closed.
         """
         if self._closed:
             raise LocalProtocolError("the client is closed: make a new one")
@@ -67,11 +67,11 @@ class LoopExecutor(ABC):
         return pool
 
     async def aclose(self) -> None:
-        """Close the connections, those of other loops as soon as these run."""
+        """Close the connections; those of other loops as soon as these loops run."""
         self._current_loop()
         self._closed = True
         self._close()
-        await self.sleep(0)  # what was closed is gone then
+        await self.sleep(0)  # let the transports close
 
     def _close(self) -> None:
         while self._pools:
@@ -93,7 +93,7 @@ class LoopExecutor(ABC):
     @staticmethod
     @abstractmethod
     def _current_loop() -> object:
-        """What stands for the running event loop. Raises `LocalProtocolError` where none of this kind runs."""
+        """The object that identifies the running event loop. Raises `LocalProtocolError` outside of one."""
 
     @staticmethod
     @abstractmethod
@@ -102,7 +102,7 @@ class LoopExecutor(ABC):
 
 
 def _close_at_exit(executor: ref[LoopExecutor]) -> None:
-    """Close what is left when the process ends, while the event loops' modules are still whole."""
+    """Close what is left when the process ends, while the modules of the event loops still work."""
     alive = executor()
     if alive is not None:
         alive._close()
@@ -134,7 +134,7 @@ class LoopEventStream(AsyncEventStreamBase):
             await super()._receive()
 
     async def _exchange(self, send: Send) -> Response:
-        assert self._pool is not None, "it is there before the request"
+        assert self._pool is not None, "the pool is chosen before the request is sent"
         self._lease, self._connection = await self._pool.acquire(send)
         try:
             if self._closed:  # by another task, while this waited
@@ -175,15 +175,15 @@ class LoopEventStream(AsyncEventStreamBase):
 
     @abstractmethod
     async def _until_closed(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Carry out `work`, or as much of it as there is time for until another task calls `_stop_waiting`."""
+        """Carry out `work`, and cancel it when another task calls `_stop_waiting`."""
 
     @abstractmethod
     def _stop_waiting(self) -> None:
-        """End `_until_closed`, where it is under way; it is called in the event loop."""
+        """Cancel `_until_closed`, if it is running; called in the event loop."""
 
 
 class LoopClient(NotSynchronousClient, AsyncClientBase, AsyncStreams[S]):
-    """A client with connections of their own for each event loop in which it is used."""
+    """A client that has connections of its own for each event loop in which it is used."""
 
     _executor: LoopExecutor
 
@@ -196,5 +196,5 @@ class LoopClient(NotSynchronousClient, AsyncClientBase, AsyncStreams[S]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections; the client cannot be used any more."""
+        """Close every connection. The client cannot be used again."""
         await self._executor.aclose()

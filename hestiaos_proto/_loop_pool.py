@@ -1,7 +1,7 @@
-"""A client's connections in one event loop, whichever it is: who gets which, and what ends with whom.
+"""The pool of a client's connections in one event loop, without its I/O.
 
-`ConnectionPool` keeps the books; what an adapter adds is how its event loop waits, connects, and is reached from
-outside.
+The bookkeeping is `ConnectionPool`'s. An adapter adds how its event loop waits, connects, and is called from other
+threads.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class NetworkOptions:
     """How the server of a client is reached.
 
     `ssl_context` is the `ssl.SSLContext` of an https:// server, else `None`; `uds` the path of a Unix socket to connect
-    to instead of the base URL's host. At most `max_connections` are open in an event loop; of those that are not in
-    use `max_keepalive_connections` are kept, for `keepalive_expiry` seconds, as servers mostly close theirs later than
-    that. With a `transport` nothing is connected to.
+    to instead of the base URL's host. At most `max_connections` are open in an event loop; at most
+    `max_keepalive_connections` of those that are not in use are kept, for `keepalive_expiry` seconds; most servers
+    close idle connections later than that. With a `transport` no connection is opened.
 
-    Raises `TypeError` and `ValueError` for what is wrong.
+    Raises `TypeError` and `ValueError` for wrong options.
     """
 
     config: Config
@@ -55,11 +55,11 @@ class NetworkOptions:
 
 
 class LoopConnection(Hashable, Protocol):
-    """A connection of an event loop, over which one exchange goes after another."""
+    """A connection of an event loop, which carries one exchange after another."""
 
     @property
     def usable(self) -> bool:
-        """Whether it can serve another exchange: it was not kept for too long, and the server has not closed it."""
+        """Whether it can carry another exchange: it has not expired, and the server has not closed it."""
         ...
 
     @property
@@ -68,28 +68,27 @@ class LoopConnection(Hashable, Protocol):
         ...
 
     def keep(self) -> bool:
-        """End the exchange. Whether the connection can be kept for another."""
+        """End the exchange, and return whether the connection can be kept for another."""
         ...
 
     async def exchange(self, send: Send, /) -> Response:
-        """Send a request and wait for its response: the whole of it, of an event stream its head."""
+        """Send a request and wait for the whole response, or for the head of an event stream."""
         ...
 
     async def receive(self, timeout: float, /) -> None:  # noqa: ASYNC109  # it is the adapter that times
-        """Hand the response's stream what arrives next, or what happened instead, within `timeout` seconds."""
+        """Feed the stream of the response what arrives within `timeout` seconds, or the fault that came instead."""
         ...
 
     def close(self) -> None:
-        """End the connection at once, without a word to the server; who waits for it is told.
+        """Close the connection at once, without TLS's end; a task that waits for it gets an error.
 
-        A second time does nothing. Where the event loop has ended, or in a forked process, the descriptor is closed
-        and nothing else.
+        A second call does nothing. If the event loop has ended, and in a forked process, only the descriptor is closed.
         """
         ...
 
 
 class LoopPool(ABC):
-    """The connections of one event loop. Whatever does not wait may be called from any thread."""
+    """The connections of one event loop. Methods that are not coroutines may be called from any thread."""
 
     def __init__(self, network: NetworkOptions) -> None:
         self.network = network
@@ -97,12 +96,12 @@ class LoopPool(ABC):
             network.max_connections, network.max_keepalive_connections, usable=lambda connection: connection.usable
         )
         self._cancels: set[Callable[[], object]] = set()
-        """What ends each attempt to connect."""
+        """The functions that cancel the attempts to connect."""
 
     async def acquire(self, send: Send) -> tuple[Lease[LoopConnection], LoopConnection]:
-        """A connection and its lease, to be released in the end.
+        """A connection and its lease, which the caller releases.
 
-        Raises `ConnectFailed`, `TimedOut`, and `LocalProtocolError` where the client is closed meanwhile.
+        Raises `ConnectFailed`, `TimedOut`, and `LocalProtocolError` if the client is closed meanwhile.
         """
         turn = self._event()
         lease: Lease[LoopConnection] = Lease(turn.set)
@@ -123,19 +122,19 @@ class LoopPool(ABC):
         return lease, connection
 
     def release(self, lease: Lease[LoopConnection]) -> None:
-        """Give a connection back; one that was left in the middle of a response is ended. It never waits."""
+        """Release a connection; one whose response was not read to its end is closed. It never waits."""
         if self.is_current():
             self._release(lease)
         else:
             self.release_soon(lease)
 
     def release_soon(self, lease: Lease[LoopConnection]) -> None:
-        """Give a connection back as soon as the event loop runs; where it has ended, end it."""
+        """Release a connection as soon as the event loop runs; if that has ended, close it."""
         if not self.call_soon(self._release, lease):
             self._discard(lease)
 
     def close(self) -> None:
-        """End every connection and what waits for one: now, or from outside of the event loop as soon as it runs."""
+        """Close every connection and end every wait for one: at once in the event loop, else as soon as it runs."""
         if self.is_current():
             self._close()
         elif not self.call_soon(self._close):
@@ -144,7 +143,7 @@ class LoopPool(ABC):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing runs in the event loop any more."""
+        """Whether the event loop has ended."""
         return not self.call_soon(_nothing)
 
     def _release(self, lease: Lease[LoopConnection]) -> None:
@@ -172,7 +171,7 @@ class LoopPool(ABC):
 
     def _check_open(self) -> None:
         if self._pool.closed:
-            raise LocalProtocolError("the client was closed while this waited for a connection")
+            raise LocalProtocolError("the client was closed while the call waited for a connection")
 
     async def _wait_for(self, turn: Any, send: Send) -> None:
         if not await self._wait(turn, send.deadline.bound(send.timeout)):
@@ -197,13 +196,13 @@ class LoopPool(ABC):
 
     @abstractmethod
     def is_current(self) -> bool:
-        """Whether the event loop runs here and now."""
+        """Whether this is the running event loop."""
 
     @abstractmethod
     def call_soon(self, function: Callable[..., object], /, *args: object) -> bool:
         """Have `function` called in the event loop, from any thread.
 
-        False where nothing runs there any more: it has ended, or is that of the process from which this was forked.
+        Returns false if the loop has ended, or belongs to the process from which this one was forked.
         """
 
     @abstractmethod
@@ -212,22 +211,22 @@ class LoopPool(ABC):
 
     @abstractmethod
     async def _wait(self, event: Any, seconds: float) -> bool:
-        """Wait for an event, at most so long. Whether it was set."""
+        """Wait for an event for at most `seconds`, and return whether it was set."""
 
     @abstractmethod
     async def _checkpoint(self) -> None:
-        """Let other tasks have their turn."""
+        """Let other tasks run."""
 
     @abstractmethod
     async def _connect(self, send: Send, seconds: float) -> LoopConnection | None:
-        """A new connection, TLS included; `None` where it takes longer, or is cancelled by `_cancels`.
+        """A new connection, with TLS if needed; `None` if it takes longer, or is cancelled by `_cancels`.
 
-        Raises `OSError`, `ValueError` and `RuntimeError` for what `_reason` can tell the reason of.
+        Raises `OSError`, `ValueError` and `RuntimeError`; `_reason` is their message.
         """
 
     @staticmethod
     def _reason(error: BaseException) -> str:
-        """What is told of an error of `_connect`."""
+        """The message for an error of `_connect`."""
         return str(error) or type(error).__name__
 
 

@@ -1,8 +1,8 @@
 """The eight response models: frozen, read from the wire and written to it.
 
-A model is its annotations. A field that may be `None` may be null or missing on the wire, any other is needed; `wire`
-in its metadata is the wire's own spelling where it differs, and either spelling is read. What a response says beyond
-its model's fields is kept in `extra`.
+A model is defined by its annotations. A field that can be `None` can be null or missing on the wire, any other is
+required. `wire` in the metadata is the name on the wire if that differs; both names are read. Fields that a model does
+not have are kept in `extra`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Model:
     def to_wire(self) -> dict[str, Any]:
         """The JSON object that `from_wire` reads back to an equal model, in the wire's own spelling.
 
-        A response that came with both spellings of a field goes with both.
+        A response that came with both names of a field is written with both.
         """
         body = dict(self.extra)
         for known in _known_fields(type(self)):
@@ -68,7 +68,7 @@ class Model:
 
 @frozen
 class RunResponse(Model):
-    """What a run came to: its text, governance's decision as `mode` (`"ALLOW"`), the reasoning `budget` that it got."""
+    """The result of a run: its text, the decision of governance as `mode` (`"ALLOW"`), and its reasoning `budget`."""
 
     result: str
     trace_id: str
@@ -96,7 +96,7 @@ class TraceResponse(Model):
 
 @frozen
 class HealthResponse(Model):
-    """Whether the server is well."""
+    """Whether the server works."""
 
     status: str
     version: str
@@ -133,7 +133,7 @@ class ChatResponse(Model):
 
 @frozen
 class AgentResult(Model):
-    """What an agent came to; `status` is one of RUNNING, COMPLETED, FAILED, BLOCKED."""
+    """The result of an agent; `status` is one of RUNNING, COMPLETED, FAILED, BLOCKED, `error` the reason."""
 
     result: str | None = field(metadata={"wire": "output"})
     agent_id: str
@@ -149,7 +149,7 @@ class AgentResult(Model):
 
 @frozen
 class SystemStatus(Model):
-    """The state of the server and of the parts that it stands on."""
+    """The state of the server and of its parts."""
 
     status: str
     version: str
@@ -161,7 +161,7 @@ class SystemStatus(Model):
 
 
 class _Metric:
-    """A metric of the wire, readable as an attribute too: `None` where the server does not report it."""
+    """A metric as an attribute: `None` if the server does not report it."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -178,10 +178,10 @@ class _Metric:
 
 @frozen
 class SystemMetrics(Model):
-    """The server's measurements by name, those that the wire names as attributes too.
+    """The measurements of the server, by name; those of the wire are attributes too.
 
-    On the wire they stand either under `metrics`, where any name may, or flat, where the five that every server
-    reports are needed.
+    On the wire they are either under `metrics`, with any names, or flat, where the five that every server reports are
+    required.
     """
 
     metrics: Mapping[str, Any]
@@ -210,7 +210,7 @@ class SystemMetrics(Model):
         return cls(metrics, extra=rest if nested else {})
 
     def to_wire(self) -> dict[str, Any]:
-        """The flat form, where it can say all that there is, else the nested one."""
+        """The flat form if that has room for everything, else the nested one."""
         reported = all(type(self.metrics.get(name)) in (float, int) for name in _REPORTED_BY_ALL)
         if reported and not self.extra and "metrics" not in self.metrics:
             return dict(self.metrics)
@@ -231,7 +231,7 @@ _KNOWN_FIELDS: dict[type[Model], tuple[_KnownField, ...]] = {}
 
 
 def _known_fields(model: type[Model]) -> tuple[_KnownField, ...]:
-    """A model's fields as its annotations say them, taken from there at the first use."""
+    """The fields of a model, read from its annotations at the first use."""
     if model not in _KNOWN_FIELDS:
         hints = get_type_hints(model)
         _KNOWN_FIELDS[model] = tuple(

@@ -24,10 +24,10 @@ _ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # what `str.strip` strips of ASCI
 
 
 class PayloadDecoder:
-    """Lines to payloads, each the text of one data line, or of several that are one JSON object.
+    """Decodes lines to payloads, each the text of one data line, or of several that are one JSON object.
 
-    Nearly every data line is a whole object. Whoever reads one as JSON finds out, and hands a line that is not to
-    `complete`, so that no text is looked at twice.
+    Nearly every data line is a whole object. The caller decodes it as JSON, and passes a line that is not whole to
+    `complete`, so that no text is read twice.
     """
 
     def __init__(self, max_size: int, redactor: Redactor) -> None:
@@ -37,31 +37,31 @@ class PayloadDecoder:
         self._unclosed = 0  # how many of its brackets are open,
         self._further: list[bytes] = []  # and the lines that follow, as they came
         self._size = 0  # of both, in bytes, with white space that will go
-        self._in_event = False  # a blank line would be the end of what was read last
+        self._in_event = False  # a blank line would end the event that was read last
         self._after_done = False
         self._at_last_line = False  # which has no line end
         self._went_on = False
 
     @property
     def incomplete(self) -> bytes:
-        """What has come of an object that is not complete."""
+        """The part of an incomplete object that has arrived."""
         self._join()
         return bytes(self._object)
 
     @property
     def went_on(self) -> bool:
-        """Whether a line has come after `done` that is not part of an event."""
+        """Whether a line has arrived after `done` that is not part of an event."""
         return self._went_on
 
     def expect_end(self) -> None:
-        """Note that the payload that was read last is that of `done`."""
+        """Note that the last payload is that of `done`."""
         self._after_done = True
 
     def payloads(self, lines: LineDecoder) -> Iterator[bytes | list[bytes] | None]:
-        """The payloads, those of plain events that came together as lists; `None` where more data has to be received.
+        """The payloads, those of plain events that arrived together as lists; `None` if more data has to be received.
 
-        Raises `RemoteProtocolError` for a line or an object over the limit, and for an object that its blank line cuts
-        short.
+        Raises `RemoteProtocolError` for a line or an object over the limit, and for an object that is incomplete at its
+        blank line.
         """
         for block in lines.blocks():
             if block is None:
@@ -71,7 +71,7 @@ class PayloadDecoder:
             line, _, rest = block.partition(b"\n")
             payload = line.removeprefix(b"data: ")
             if rest == b"\n" and len(payload) < len(line) and _CR not in payload and not self._object:
-                del block, line, rest  # an event may be large, and is not kept here while somebody uses it
+                del block, line, rest  # an event may be large, and is not kept here while the caller uses it
                 self._in_event = False
                 yield payload
                 del payload
@@ -108,7 +108,7 @@ class PayloadDecoder:
                 yield whole
 
     def complete(self, payload: bytes) -> bytes | None:
-        """The text that this data line completes; `None` for an empty line, or where more lines have to come.
+        """The text that this data line completes; `None` for an empty line, or if more lines are needed.
 
         A text is complete where it is a whole object, and where no line that follows could make it one.
         """
@@ -123,7 +123,7 @@ class PayloadDecoder:
         if not self._object:
             self._went_on = self._after_done
             return None
-        # An object can go on after a line end, a string cannot.
+        # An object can continue after a line end, a string cannot.
         is_cut = self._at_last_line if json.ends_in_string(payload) else 0 < self._unclosed <= json.MAX_DEPTH
         if is_cut and self._object.startswith(b"{"):
             if not self._in_event:  # its blank line was read with it
@@ -142,7 +142,7 @@ class PayloadDecoder:
         return 32 < payload[-1] < 125 and len(self._further) < _MOST_LINES and self._size <= self._max_size
 
     def _join(self) -> None:
-        """Join the lines that have come of an object."""
+        """Join the lines of an object that have arrived."""
         text = b"\n".join(filter(None, map(_stripped, self._further)))
         self._further.clear()
         if text:
@@ -155,7 +155,7 @@ class PayloadDecoder:
             raise RemoteProtocolError(f"an event of the stream is larger than {self._max_size} bytes")
 
     def _end_event(self) -> None:
-        """Take a blank line."""
+        """Process a blank line."""
         if self._object:
             raise RemoteProtocolError(
                 f"the payload ends before its JSON object does: {self._redactor.quote(self.incomplete)}"
@@ -165,7 +165,7 @@ class PayloadDecoder:
 
 
 def _plain_payloads(block: bytes) -> list[bytes]:
-    """The payloads of a block that is whole events of one `data: ` line each; none of any other."""
+    """The payloads of a block of whole events with one `data: ` line each; empty for any other block."""
     end = b"\r\n\r\n" if block.endswith(b"\r\n") else b"\n\n"
     if not (block.startswith(b"data: ") and block.endswith(end)):
         return []

@@ -10,13 +10,12 @@ opens one, and releases or discards it:
     connection = open_one(); pool.opened(lease, connection)
     ...
     pool.release(lease)                           # the connection is kept for the next exchange
-    pool.discard(lease)                           # or it is not: the caller closes it
-    for connection in pool.surplus(): ...         # and those that are kept no longer
+    pool.discard(lease)                           # or it is not kept: the caller closes it
+    for connection in pool.surplus(): ...         # close connections that are not kept any longer
 
-Threads need no lock, and Ctrl-C may strike between any two lines: each step is one operation of a `dict`, which CPython
-carries out whole, and nothing is counted, the places in use are the leases that are alive. A lease that is dropped
-without a word, as an exception drops a frame's variables, gives its place back by itself, and `surplus` returns the
-connection that it had.
+Threads need no lock, and Ctrl-C can come between any two lines: each step is one operation of a `dict`, which is atomic
+in CPython, and there is no counter; the places in use are the leases that are alive. A lease that is garbage-collected,
+because an exception dropped the variables of a frame, frees its place, and `surplus` returns its connection.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ __all__ = ["ConnectionPool", "Lease"]
 C = TypeVar("C", bound=Hashable)
 
 _KEYS = count()
-_RETIRED = -1  # the owner, instead of a lease, of a connection that is on its way out of the pool
+_RETIRED = -1  # the owner, instead of a lease, of a connection that is being removed from the pool
 
 
 class Lease(Generic[C]):
     """The right of one exchange to one connection, from its place in the queue to its end.
 
-    `wake` is called, from any thread and maybe more than once, when `ConnectionPool.admits` is worth asking again.
-    `connection` is the connection it has acquired or opened, or `None`. An exchange that keeps its lease before it
-    enqueues it can discard it whatever interrupts it.
+    `wake` is called, from any thread and maybe more than once, when `ConnectionPool.admits` may have become true.
+    `connection` is the connection that it has acquired or opened, or `None`. An exchange that stores its lease before
+    it enqueues it can discard it after any interrupt.
     """
 
     __slots__ = ("__weakref__", "_key", "_wake", "connection")
@@ -66,9 +65,9 @@ class ConnectionPool(Generic[C]):
         self._leases: dict[int, ref[Lease[C]]] = {}  # in the order of the queue; the first of them are admitted
         self._dropped: dict[
             int, object
-        ] = {}  # the keys of leases that ended without a word, until `surplus` has seen them
+        ] = {}  # the keys of leases that were garbage-collected, until `surplus` has seen them
         self._owners: dict[C, int] = {}  # by connection in use, the key of its lease
-        self._retired: dict[C, None] = {}  # on their way out
+        self._retired: dict[C, None] = {}  # being removed
         self._idle: dict[C, None] = {}  # the one that was released last is last
 
     def enqueue(self, lease: Lease[C]) -> None:
@@ -78,9 +77,9 @@ class ConnectionPool(Generic[C]):
         self._leases[lease._key] = ref(lease, dropped)
 
     def admits(self, lease: Lease[C]) -> bool:
-        """Whether it is this lease's turn. Once it is, it stays so; in a closed pool it always is.
+        """Whether this lease is admitted. It then stays admitted; in a closed pool every lease is.
 
-        A dropped lease wakes nobody: where leases can be dropped, ask now and then.
+        A lease that is garbage-collected does not wake others: where that can happen, ask at intervals.
         """
         for key in list(self._dropped):
             self._leases.pop(key, None)
@@ -91,7 +90,7 @@ class ConnectionPool(Generic[C]):
         return admitted
 
     def acquire(self, lease: Lease[C]) -> C | None:
-        """The kept connection that was used last, now the lease's own; `None` where one has to be opened."""
+        """Assign the kept connection that was used last to the lease; `None` if one has to be opened."""
         for connection in reversed(list(self._idle)):
             if self._owners.setdefault(connection, lease._key) != lease._key:
                 continue  # another thread has just taken it
@@ -105,12 +104,12 @@ class ConnectionPool(Generic[C]):
         return None
 
     def opened(self, lease: Lease[C], connection: C) -> None:
-        """Say that a connection was opened for this lease. In a pool that was closed meanwhile, discard it."""
+        """Assign a new connection to the lease. If the pool was closed meanwhile, discard it."""
         self._owners[connection] = lease._key
         lease.connection = connection
 
     def release(self, lease: Lease[C]) -> None:
-        """End the lease and keep its connection. A second time does nothing."""
+        """End the lease and keep its connection. A second call does nothing."""
         connection, lease.connection = lease.connection, None
         if connection is not None:
             if self.closed:
@@ -121,7 +120,7 @@ class ConnectionPool(Generic[C]):
         self._end(lease)
 
     def discard(self, lease: Lease[C]) -> None:
-        """End the lease and forget its connection, which the caller closes. A second time does nothing."""
+        """End the lease and remove its connection, which the caller closes. A second call does nothing."""
         connection, lease.connection = lease.connection, None
         if connection is not None:
             self._owners.pop(connection, None)
@@ -130,7 +129,7 @@ class ConnectionPool(Generic[C]):
         self._end(lease)
 
     def surplus(self) -> list[C]:
-        """The connections to be closed: of dropped leases, no longer usable, or too many to be kept."""
+        """Remove and return the connections to be closed: of dropped leases, unusable, or over the limit."""
         idle = list(self._idle)
         most = len(idle) if self._max_keepalive is None else self._max_keepalive
         for place, connection in enumerate(idle):
@@ -154,7 +153,7 @@ class ConnectionPool(Generic[C]):
         return connections
 
     def close(self) -> list[C]:
-        """Admit every lease, keep nothing more, and return every connection, those in use too, to be closed."""
+        """Admit every lease, keep no connection from now on, and return all of them, those in use too, to be closed."""
         self.closed = True
         connections = list(dict.fromkeys([*self._idle, *self._owners]))
         self._idle.clear()

@@ -1,4 +1,4 @@
-"""Which proxy of the environment requests go through; the variables mean what they mean to curl and httpx."""
+"""The proxy that the environment names; the variables have the meaning that they have for curl and httpx."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 @frozen
 class Proxy:
-    """A proxy. `variable` is what names it, `auth` its user and password."""
+    """A proxy. `variable` is the environment variable that names it, `auth` its user and password."""
 
     variable: str
     scheme: str
@@ -32,7 +32,7 @@ class Proxy:
 
     @property
     def socks(self) -> bool:
-        """Whether it speaks SOCKS."""
+        """Whether it is a SOCKS proxy."""
         return self.scheme.startswith("socks")
 
 
@@ -56,7 +56,7 @@ def _parse(variable: str, url: str) -> Proxy:
     wrong = f"the proxy of {variable} cannot be used: its"
     try:
         parts = urlsplit(url)
-    except ValueError:  # which quotes the host, and what comes before it
+    except ValueError:  # its message quotes the host, with the credentials
         raise ValueError(f"{wrong} URL has no host that can be connected to") from None
     if parts.scheme not in _PORTS:
         raise ValueError(f"{wrong} scheme must be one of {', '.join(_PORTS)}, not {parts.scheme!r}")
@@ -74,7 +74,7 @@ def _parse(variable: str, url: str) -> Proxy:
 
 
 def _excepted(host: str, port: int, no_proxy: str) -> bool:
-    """Whether `NO_PROXY` lists the host, by name, domain, address or network; an entry that cannot be read does not."""
+    """Whether `NO_PROXY` has the host, by name, domain, address or network. Entries that cannot be read are ignored."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -1,6 +1,6 @@
-"""The wire's table of operations, from which a client writes its requests and a server recognises them.
+"""The table of operations: a client writes its requests by it, and a server recognizes them.
 
-One table serves both sides, so they cannot drift apart.
+Both sides use the same table, so they cannot differ.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Route(Generic[T]):
     )
 
     def check(self, arguments: Mapping[str, Any]) -> None:
-        """Raise `TypeError` for an argument of the wrong kind, `ValueError` for an empty one that may not be."""
+        """Raise `TypeError` for an argument of the wrong type, `ValueError` for one that must not be empty."""
         for arg in self.params:
             if (refusal := arg.refusal(arguments[arg.name])) is not None:
                 # The value itself is never quoted: it may be a secret.
@@ -84,7 +84,7 @@ class Route(Generic[T]):
             raise ValueError(f"{self.operation}: {error}") from None
 
     def match(self, segments: list[str]) -> dict[str, Any] | None:
-        """The path's arguments, `None` where the path is not this route's."""
+        """The arguments in a path, `None` if the path is not that of this route."""
         own = self.path.split("/")
         if len(own) != len(segments):
             return None
@@ -104,7 +104,7 @@ class Route(Generic[T]):
             value = json.loads(body)
         except ValueError as error:
             raise _invalid(
-                [FieldError(loc=["body"], msg=f"the body is no JSON: {error}", type="json_invalid")]
+                [FieldError(loc=["body"], msg=f"the body is not JSON: {error}", type="json_invalid")]
             ) from None
         problems: list[FieldError] = []
         arguments = dict(parse(self.body, value, ["body"], problems))
@@ -119,7 +119,7 @@ def _params(route: Route[Any]) -> tuple[Param, ...]:
 
 
 def resolve(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any]]:
-    """The operation that a request asks for, and its arguments.
+    """The operation of a request, and its arguments.
 
     Raises what `find_route` raises, and `InvalidInput` for arguments that do not fit.
     """
@@ -177,7 +177,7 @@ def _invalid(problems: list[FieldError]) -> InvalidInput:
 
 
 def _escape(name: str, value: str) -> str:
-    """One path segment (RFC 3986, section 3.3), the dot segments included, which clients and proxies resolve."""
+    """One path segment (RFC 3986, section 3.3). Dot segments are escaped too, as clients and proxies resolve them."""
     try:
         escaped = quote(value, safe="")
     except UnicodeEncodeError as error:
@@ -186,7 +186,7 @@ def _escape(name: str, value: str) -> str:
 
 
 def _nothing(response: Response) -> None:
-    """The result where the body does not matter."""
+    """Ignore the body."""
 
 
 def _no_fields(result: object) -> dict[str, Any]:
@@ -259,7 +259,7 @@ _wire = methodcaller("to_wire")
 
 
 def _of(model: type[Model]) -> dict[str, Any]:
-    """What a row has whose result is a model."""
+    """The attributes of a row whose result is a model."""
     return {"result": model, "read": _json(model.from_wire), "write": _wire}
 
 

@@ -41,7 +41,7 @@ STREAM_HEADERS = (
 
 @frozen
 class ServerRequest:
-    """One request, recognised: `operation` with its `arguments`, named as the functions of `operations` name them.
+    """A parsed request: the name of its `operation` and the `arguments`, as in the functions of `operations`.
 
     `refusal` is the exception to answer with where the request is none of the wire's operations, or its arguments do
     not fit; `operation` is then `""`. The names of `headers` are in lower case. `method` and `target` are the
@@ -61,13 +61,13 @@ class ServerRequest:
 
     @property
     def key(self) -> str | None:
-        """The API key, which comes as a bearer token (RFC 6750, section 2.1); `None` where there is none."""
+        """The API key, which is sent as a bearer token (RFC 6750, section 2.1); `None` if there is none."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else None
 
     @property
     def idempotency_key(self) -> str | None:
-        """What makes a repeat of the same call recognisable; `None` where there is none."""
+        """The key that is the same for each repeat of a call; `None` if there is none."""
         return self.headers.get("idempotency-key") or None
 
 
@@ -89,7 +89,7 @@ class ResponseHead:
 
 
 def parse_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServerRequest:
-    """The call that a whole request makes."""
+    """Parse a whole request."""
     try:
         operation, arguments = resolve(method, target, body)
     except StatusError as refusal:
@@ -98,15 +98,15 @@ def parse_request(method: str, target: str, headers: Mapping[str, str], body: by
 
 
 def encode_response(operation: str, result: object) -> EncodedResponse:
-    """The response that says `result`, which is what the operation gives or an exception.
+    """The response for `result`, the result of the operation or an exception.
 
-    An exception that is no `StatusError` is answered as a `ServerError` that tells nothing of it. Raises
-    `LocalProtocolError` for what is no result of the operation.
+    An exception other than a `StatusError` becomes a `ServerError` that says nothing about it. Raises
+    `LocalProtocolError` for a result of another type than the operation's.
     """
     if isinstance(result, BaseException):
         return _refuse(as_status_error(result))
     route = ROUTES[operation]
-    if result is None and route.absent:  # on the wire that there is none is a 404
+    if result is None and route.absent:  # on the wire, None is a 404
         return _refuse(NotFound())
     if not isinstance(result, route.result):
         raise LocalProtocolError(
@@ -123,7 +123,7 @@ def encode_json(value: object, status: int = 200) -> EncodedResponse:
 
 
 def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
-    """What a client is told of an exception; `status` is for a request that broke the protocol."""
+    """The error that a client gets for an exception; `status` is that of a request that broke the protocol."""
     if isinstance(error, StatusError) and 400 <= error.status_code < 600:
         return error
     if isinstance(error, RemoteProtocolError):  # here the remote side is the client
@@ -133,14 +133,14 @@ def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
 
 def encode_stream_event(event: StreamEvent) -> bytes:
     """An event of a run's stream for the wire."""
-    # What `encode_event` gives, without its search for line ends: compact JSON has none, in strings they are escaped.
+    # As `encode_event`, without its search for line ends: compact JSON has none, since those in strings are escaped.
     return b"data: " + json.dumps(event.to_wire()) + b"\n\n"
 
 
 def error_events(error: BaseException, last: StreamEvent | None) -> list[StreamEvent]:
-    """How a stream that has begun says that it failed: an `error` event, where the order allows one, then `done`.
+    """The events that end a stream that has failed: an `error` event, if the order allows one, then `done`.
 
-    `last` is the stream's last event; before the first, when only heartbeats went out, `start` has to come too.
+    `last` is the last event that was sent. Without one, after heartbeats only, `start` comes first.
     """
     trace_id, timestamp = (last.trace_id, last.timestamp) if last is not None else ("", "")
     done = StreamEvent("done", {}, trace_id, timestamp)

@@ -1,7 +1,7 @@
 """Server-sent events, by the WHATWG HTML standard, section 9.2 "Server-sent events".
 
 Run streams are not read by these rules but by `RunStream`, which shares only the lines with them. It does not wait for
-the blank line: an event is complete with the data line that completes its JSON object. White space may stand before
+the blank line: an event is complete with the data line that completes its JSON object. White space is allowed before
 `data`, the event's type is the JSON's, an empty payload is skipped, and a last line without a line end counts. The
 reason is the 1.0 contract, which froze `line.split("data:", 1)[1].strip()` as the way from a line to its payload. A
 conforming server's stream means the same either way, since no complete JSON object is the beginning of a longer one.
@@ -20,7 +20,7 @@ from hestiaos_proto._lines import MAX_EVENT_SIZE, LineDecoder
 
 __all__ = ["MAX_EVENT_SIZE", "SSEDecoder", "ServerSentEvent", "encode_comment", "encode_event"]
 
-_MAX_RETRY_DIGITS = 4300  # Python's own bound on turning digits into a number in reasonable time
+_MAX_RETRY_DIGITS = 4300  # Python's own limit for the conversion of digits to an int
 
 
 @frozen
@@ -38,7 +38,7 @@ class ServerSentEvent:
 
 
 class SSEDecoder:
-    """Any event stream, decoded by the standard to the letter.
+    """Decodes any event stream, exactly by the standard.
 
     `last_event_id` and `reconnection_time` (milliseconds, `None` until the stream sets it) are what a client that
     reconnects needs. What has not ended with a blank line when the stream ends is discarded, as the standard says.
@@ -60,7 +60,7 @@ class SSEDecoder:
         self._retry: int | None = None
 
     def receive_data(self, data: bytes) -> None:
-        """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
+        """Receive data, in any pieces; `b""` is the end of the stream."""
         if self._error is None:
             self._lines.receive_data(data)
 
@@ -126,7 +126,7 @@ def encode_event(data: str, *, event: str = "", id: str | None = None, retry: in
 
 
 def encode_comment(text: str = "") -> bytes:
-    """A comment, which every client ignores: a heartbeat that keeps an idle connection alive."""
+    """A comment, which clients ignore: a heartbeat that keeps an idle connection alive."""
     return f": {_one_line('comment', text)}\n\n".encode()
 
 

@@ -39,14 +39,14 @@ class RunStream:
         self._lines = LineDecoder(max_event_size)
         self._decoder = PayloadDecoder(max_event_size, self._redactor)
         self._source = self._decoder.payloads(self._lines)
-        self._payloads = self._source  # or what was pushed back, and then the source
-        # Payloads that came together are decoded together. What is left of the last ones:
-        self._run: TextRun | None = None  # first, texts that leave the state as it is
+        self._payloads = self._source  # or what was pushed back, followed by the source
+        # Payloads that arrived together are decoded together. These are left of the last ones:
+        self._run: TextRun | None = None  # first, text events, which do not change the state
         self._mixed: Iterator[StreamEvent] | None = None  # then, events of any type
         self._state = StreamState.IDLE
-        self._text_types = _NO_TYPES  # the types of text events that leave the state as it is
+        self._text_types = _NO_TYPES  # the types of text events that do not change the state
         self._text = StreamText(max_event_size)
-        self._received = 0  # without the run
+        self._received = 0  # without those of the run
         self._last_event: StreamEvent | None = None
         self._final: dict[str, Any] | None = None
         self._done = False
@@ -58,9 +58,9 @@ class RunStream:
     def text(self) -> str:
         """The text of the `token` and `delta` events so far.
 
-        It can be printed: the two halves of a surrogate pair that came in two events are one character, and a surrogate
-        that is alone, so far or for good, is U+FFFD. Raises `LocalProtocolError` where the text has outgrown the limit
-        of one event and was not kept.
+        It can be printed: the two halves of a surrogate pair that came in two events are one character, and a lone
+        surrogate is U+FFFD. Raises `LocalProtocolError` if the text is longer than the limit of one event, and was not
+        kept.
         """
         if self._run is not None:
             self._text.append(self._run.take_text())
@@ -83,29 +83,29 @@ class RunStream:
 
     @property
     def done(self) -> bool:
-        """Whether the `done` event has been handed out: all that may still come is the end of the stream."""
+        """Whether the `done` event has been handed out, after which only the end of the stream can come."""
         return self._done
 
     @property
     def finished(self) -> bool:
         """Whether nothing more needs to be read.
 
-        That is so after a failure. After `done` it is so at the end of the stream, or as soon as the server goes on
-        with a line that is not part of an event: a comment, another field, a blank line that ends no event.
+        That is so after a failure. After `done` it is so at the end of the stream, or as soon as the server sends a
+        line that is not part of an event: a comment, another field, a blank line that does not end an event.
         """
         return self._error is not None or (self._done and (self._end_read or self._decoder.went_on))
 
     def receive_data(self, data: bytes) -> None:
-        """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
+        """Receive data, in any pieces; `b""` is the end of the stream."""
         if self._error is None:
             self._lines.receive_data(data)
 
     def connection_lost(self, error: HestiaError) -> None:
-        """Take the fault that ended the connection; `events` raises it once it has delivered what arrived whole.
+        """Receive the fault that ended the connection; `events` raises it after the events that arrived whole.
 
-        A lost connection is raised as `StreamInterrupted`, and after `done`, when nothing is missing, not at all.
+        A lost connection is raised as `StreamInterrupted`; after `done` nothing is missing, and it is not raised.
         """
-        if self._fault is None:  # what follows the first is mostly its consequence
+        if self._fault is None:  # later ones are mostly consequences of the first
             self._fault = error
         if not self._lines.closed:
             self.receive_data(b"")
@@ -122,7 +122,7 @@ class RunStream:
                     raise self._error
                 if (run := self._run) is not None:
                     yield from run.left
-                    if self._run is run:  # another iterator may have gone on while this one waited in its `yield`
+                    if self._run is run:  # another iterator may have advanced while this one was suspended
                         self._end_run(run)
                     continue
                 if self._mixed is not None:
@@ -140,7 +140,7 @@ class RunStream:
                     if event is None:
                         continue
                     if event.type in self._text_types and type(text := event.data.get("text")) is str:
-                        self._text.append(text)  # nearly every event: it leaves the state as it is
+                        self._text.append(text)  # nearly every event: the state does not change
                         self._received += 1
                         self._last_event = event
                     else:
@@ -157,7 +157,7 @@ class RunStream:
             raise
 
     def _decode(self, payloads: list[bytes]) -> None:
-        """Decode payloads that came together; from the first on that takes the strict path they are pushed back."""
+        """Decode payloads that arrived together; those from the first that needs the strict path on are pushed back."""
         count = 0
         if self._text_types:
             try:
@@ -187,7 +187,7 @@ class RunStream:
         self._last_event = run.last or self._last_event
 
     def _read_strictly(self, payload: bytes) -> StreamEvent | None:
-        """The event of any payload; `None` where it is empty, or its object goes on in the next line."""
+        """The event of any payload; `None` if it is empty, or its object continues in the next line."""
         if payload.endswith(b"}"):
             try:
                 return parse_event(payload, self._redactor)
@@ -204,7 +204,7 @@ class RunStream:
             raise RemoteProtocolError(f"the payload is not a JSON object ({error}): {quoted}") from None
 
     def _advance(self, event: StreamEvent) -> None:
-        """Hold an event against the order, and keep what has to be known of it."""
+        """Check an event against the order, and update the state."""
         kind: str = event.type
         state = next_state(self._state, kind)
         if state is not None:

@@ -36,7 +36,7 @@ class StreamText:
 
     def __init__(self, max_length: int) -> None:
         self._max_length = max_length
-        self._room = max_length  # for how many more characters; less than none where it has been dropped
+        self._room = max_length  # for how many more characters; negative after the text was dropped
         self._joined = ""
         self._parts: list[str] = []  # not joined yet; the first may be the first half of a pair
 
@@ -50,7 +50,7 @@ class StreamText:
             self._joined = ""
 
     def join(self) -> str:
-        """The text so far; a character of which only the first half has come is U+FFFD.
+        """The text so far; a character of which only the first half has arrived is U+FFFD.
 
         Raises `LocalProtocolError` where the text has outgrown the limit.
         """

@@ -1,4 +1,4 @@
-"""Another way for a client's requests than over a network: to the embedded platform, or to what a test makes up."""
+"""Transports that answer requests in the same process: the embedded platform, or a test's own."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Transport(Protocol):
     """
 
     def exchange(self, request: Request, /) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
-        """The response's status, its headers, and its body in pieces, each made when it is asked for.
+        """The status, the headers, and the body in pieces, each made when it is asked for.
 
-        It runs in the event loop. The `HestiaError` that it or the body raises is taken for what a network would do
-        (`ConnectionLost`, say); any other exception is the call's.
+        It runs in the event loop. A `HestiaError` that it or the body raises is treated as a fault of the network (for
+        example `ConnectionLost`); any other exception is raised by the call.
         """
         ...
 
 
 def check_transport(transport: object) -> None:
-    """Raise `TypeError` for what is neither a `Transport` nor `None`."""
+    """Raise `TypeError` if `transport` is neither a `Transport` nor `None`."""
     kind = transport if isinstance(transport, type) else type(transport)
     if transport is not None and (transport is kind or not callable(getattr(kind, "exchange", None))):
         told = f"the class {kind.__name__}" if transport is kind else f"{kind.__module__}.{kind.__name__}"
@@ -40,7 +40,7 @@ def check_transport(transport: object) -> None:
 
 
 class TransportConnection:
-    """One exchange through a `Transport`, in the place of a connection. `checkpoint` lets other tasks run."""
+    """One exchange through a `Transport`, instead of a connection. `checkpoint` lets other tasks run."""
 
     usable = False
 
@@ -95,4 +95,4 @@ def _encode(header: tuple[str, str]) -> tuple[bytes, bytes]:
     try:
         return name.encode("latin-1"), value.encode("latin-1")
     except UnicodeEncodeError:
-        raise RemoteProtocolError(f"the header {name!r} has a character that no header may have") from None
+        raise RemoteProtocolError(f"the header {name!r} has a character that is not allowed there") from None

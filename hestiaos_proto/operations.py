@@ -1,6 +1,6 @@
-"""One function per operation of the wire. Each returns an `Operation`: what to send, and how to read what comes back.
+"""One function per operation of the wire. Each returns an `Operation`: what to send, and how to read the response.
 
-They raise `TypeError` for an argument of the wrong kind and `ValueError` for one that cannot be sent (an empty key, a
+They raise `TypeError` for an argument of the wrong type and `ValueError` for one that cannot be sent (an empty key, a
 lone surrogate), before anything is sent.
 """
 
@@ -54,7 +54,7 @@ ModeHint = Literal["fast", "balanced", "deep"]
 """How much reasoning a run should get; the server decides."""
 
 _COMMAND_TYPE = re.compile(r"[A-Z][A-Z0-9_]*")
-_DEFAULT_TIMEOUT_MS = 30_000  # what a server is told where the caller says nothing
+_DEFAULT_TIMEOUT_MS = 30_000  # the default that is sent to the server
 _LONGEST_SERVER_TIMEOUT_MS = 10**9  # 11 days; a socket's timeout cannot be as long as an int can
 
 
@@ -62,7 +62,7 @@ _LONGEST_SERVER_TIMEOUT_MS = 10**9  # 11 days; a socket's timeout cannot be as l
 class Operation(Generic[T]):
     """One call, whose result is a `T`; `server_timeout` is how long the server may take, in seconds.
 
-    Its `repr` shows no argument: one may be a secret.
+    Its `repr` does not show the arguments, which may be secrets.
     """
 
     name: str
@@ -85,14 +85,14 @@ class Operation(Generic[T]):
         return Request(self.route.method, config.origin, config.root_path + self.path, headers, self.body)
 
     def redactor(self, config: Config) -> Redactor:
-        """What hides the key, and the secrets among the arguments, in what the server repeats of the request."""
+        """The redactor for the key and for those arguments that are secrets."""
         secrets = self.route.secrets
         return Redactor(config.api_key, *(self.arguments[name] for name in secrets)) if secrets else config.redactor
 
     def read(self, response: Response, *, retry_after: float | None = None) -> T:
-        """The result of a whole response, of a stream's as soon as its head is here.
+        """The result of a whole response, or of a stream whose head has arrived.
 
-        Raises the `StatusError` of a response that is no success, `RemoteProtocolError` for one that does not fit.
+        Raises the `StatusError` of a status other than 2xx, `RemoteProtocolError` for a body that does not fit.
         """
         if 200 <= response.status < 300 or (response.status == 404 and self.route.absent):
             return self.route.read(response)

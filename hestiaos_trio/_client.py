@@ -30,16 +30,16 @@ class TrioClient(LoopClient[TrioEventStream]):
     """The client for trio, over trio's own streams; the asynchronous methods of `AsyncClient`.
 
     `base_url`, `api_key`, `timeout`, `retries`, `deadline`, `headers`, `strict` and `hooks` are as in `AsyncClient`.
-    `ssl_context` is what an https:// server is verified by, by default the system's authorities, or those that
+    `ssl_context` verifies an https:// server; by default it has the authorities of the system, or those that
     `SSL_CERT_FILE` and `SSL_CERT_DIR` name. `uds` is the path of a Unix socket to connect to instead of the base URL's
     host. At most `max_connections` are open at a time in a run of trio. `transport` answers the requests instead of a
     server: a `LocalTransport`, or a test's own.
 
-    It connects to the server itself: proxies that the environment names are not used. The environment is read when the
+    Proxies that the environment names are not used. The environment is read when the
     client is built.
 
     Raises `ValueError` for an argument or a variable of the environment that is wrong, `TypeError` for an argument of
-    the wrong kind.
+    the wrong type.
     """
 
     _environ: ClassVar[Mapping[str, str]] = os.environ

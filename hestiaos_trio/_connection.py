@@ -1,4 +1,4 @@
-"""One connection: trio's stream under the core's machine. It moves bytes and looks at the time."""
+"""A connection: a trio stream for the core's machine. It moves bytes and keeps timeouts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ _PIECE = 64 * 1024  # how much is read at a time, in bytes
 
 
 class Connection:
-    """A connection to the server. What fails goes to the machine, which knows what it means.
-
-    `stream` is what is spoken over, `sock` the socket under it.
-    """
+    """A connection to the server over `stream`, whose socket is `sock`. Faults are passed to the machine."""
 
     def __init__(self, network: NetworkOptions, stream: trio.abc.Stream, sock: trio.socket.SocketType) -> None:
         self._machine = ClientConnection(config=network.config)
@@ -60,7 +57,7 @@ class Connection:
         self._send = send
         late = f"sending to {origin} took too long"
         with trio.CancelScope(deadline=_after(send, send.timeout)) as scope:
-            # A server may answer before it has heard all, and close: what it said is still to be read.
+            # A server may respond and close before it has received everything; the response is still to be read.
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._stream.send_all(machine.send(send))
             late = f"{origin} sent nothing for too long"
@@ -91,7 +88,7 @@ class Connection:
         self._closed = True
         if self._process == os.getpid() and _is_current(self._run):
             self._socket.close()
-        else:  # trio's close would tell a run of it
+        else:  # trio's close would notify a run
             socket.close(self._socket.detach())
 
     async def _receive(self, origin: str) -> None:
@@ -102,7 +99,7 @@ class Connection:
             lost.__cause__ = error
             self._machine.connection_lost(lost)
         except trio.ClosedResourceError:
-            self._machine.connection_lost(LocalProtocolError("the client was closed in the middle of this"))
+            self._machine.connection_lost(LocalProtocolError("the client was closed during the call"))
         else:
             self._machine.receive_data(bytes(data))
 

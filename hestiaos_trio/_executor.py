@@ -34,8 +34,9 @@ class Executor(LoopExecutor):
 class TrioEventStream(LoopEventStream):
     """The events of a run: an asynchronous iterator, and a context manager that ends the connection.
 
-    The connection ends with the stream, with `aclose`, with the `async with` block, with a cancellation, or, as soon
-    as trio runs, when the object is dropped.
+    The connection is closed at the end of the stream, by `aclose`, by leaving the `async with` block, by a
+    cancellation, and, as soon as trio runs, when the object is garbage-collected. Iterating raises what
+    `run_stream` says.
     """
 
     _scope: trio.CancelScope | None = None
@@ -46,4 +47,4 @@ class TrioEventStream(LoopEventStream):
 
     def _stop_waiting(self) -> None:
         if self._scope is not None:
-            self._scope.cancel()  # which does nothing once it is left
+            self._scope.cancel()  # no effect after the scope has been left

@@ -14,7 +14,7 @@ __all__ = ["Pool"]
 
 
 class Pool(LoopPool):
-    """The pool of `run`, which is the one that runs."""
+    """The pool of the current run `run`."""
 
     def __init__(self, network: NetworkOptions, run: trio.lowlevel.TrioToken) -> None:
         super().__init__(network)
@@ -65,7 +65,7 @@ class Pool(LoopPool):
         stream: trio.abc.Stream = transport
         if network.config.tls:
             try:
-                # RFC 9110, section 4.3.4: many servers end TLS without saying so, and HTTP has its own ends.
+                # RFC 9110, section 4.3.4: many servers close without ending TLS; HTTP has its own end of a message.
                 stream = tls = trio.SSLStream(
                     transport, network.ssl_context, server_hostname=host, https_compatible=True
                 )
@@ -81,7 +81,7 @@ class Pool(LoopPool):
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The reason itself: trio tries several addresses, and tells of TLS by a cause."""
+    """The original exception: trio groups those of several addresses, and has that of TLS as a cause."""
     if isinstance(error, BaseExceptionGroup):
         return _innermost(error.exceptions[0])
     return error if error.__cause__ is None else _innermost(error.__cause__)

@@ -1,4 +1,4 @@
-"""The client's end of one connection: operations in, bytes out; bytes in, events and results out."""
+"""The client's end of a connection: operations in, bytes out; bytes in, events and results out."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _RECEIVING = ConnectionState.WAITING, ConnectionState.BODY, ConnectionState.STRE
 
 
 class ClientConnection:
-    """One connection of a client, over which one operation goes after another.
+    """One connection of a client, which carries one operation after another.
 
-    `send` starts an operation, `receive_data` takes what arrives for it. `events` gives its stream's events and raises
-    what went wrong; once `finished`, `result` is what it came to. Then the next one may be sent, if the connection is
-    `reusable`. It makes no repeat: that is what `call_flow` is for, whose `Send` it takes as it takes an operation.
+    `send` starts an operation, and `receive_data` takes what arrives. `events` gives the events of its stream and
+    raises what went wrong; when it is `finished`, `result` returns its result. If the connection is `reusable`, the
+    next operation can be sent. It does not repeat anything: `call_flow` does, and `send` takes its `Send` too.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class ClientConnection:
         return data
 
     def receive_data(self, data: bytes) -> None:
-        """Take what arrived, in whatever pieces; `b""` is the end of the connection."""
+        """Receive data, in any pieces; `b""` is the end of the connection."""
         if self._closed:
             raise LocalProtocolError("data was received after the end of the connection: use a new one")
         self._closed = not data
@@ -147,7 +147,7 @@ class ClientConnection:
             self._fail(error)
 
     def connection_lost(self, error: HestiaError) -> None:
-        """Take the fault that ended the connection; `events` and `result` raise it, or what it means for a stream."""
+        """Receive the fault that ended the connection. `events` and `result` raise it or `StreamInterrupted`."""
         if self._fault is not None:
             return
         if isinstance(error, ConnectionLost):
@@ -192,7 +192,7 @@ class ClientConnection:
         self._advance("fault")
 
     def _broken(self, error: h11.RemoteProtocolError) -> HestiaError:
-        assert self._send is not None, "what arrives without a request never comes to h11"
+        assert self._send is not None, "h11 only gets what arrives after a request"
         why = self._send.redactor.error(error)
         told: HestiaError
         if self._closed:

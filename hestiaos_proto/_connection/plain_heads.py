@@ -33,7 +33,7 @@ class PlainHead(NamedTuple):
 
 
 def plain_head(head: bytes | bytearray) -> PlainHead | None:
-    """The head of a response, up to its blank line; `None` where it has anything unusual, for h11 to judge.
+    """The head of a response, up to its blank line; `None` if anything in it is unusual, so that h11 has to parse it.
 
     Plain is HTTP/1.1 in ASCII with exactly one of `Content-Length` and `Transfer-Encoding: chunked`, or an interim
     response (RFC 9110, section 15.2) with none.

@@ -1,4 +1,4 @@
-"""The bytes of a request: a plain one is written here, any other by h11, which judges it."""
+"""The bytes of a request: a plain one is written here, any other by h11, which validates it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hestiaos_proto._connection.plain_heads import FIELD_NAME
 
 __all__ = ["write_by_h11", "write_plain"]
 
-# The headers that are left out are the framing's, which is ours, and those that change what comes after the request.
+# Not plain: headers of the framing, which are ours, and those that change what comes after the request.
 _PLAIN_HEAD = re.compile(
     r"(?:GET|POST|PUT|PATCH|DELETE) [!-~]+ HTTP/1\.1\r\nHost: [!-~]+\r\n"
     r"(?:(?!(?i:connection|content-length|expect|host|transfer-encoding|upgrade):)"
@@ -21,10 +21,10 @@ _PLAIN_HEAD = re.compile(
 
 
 def write_plain(request: Request) -> bytes | None:
-    """The request's bytes, which are those that h11 writes; `None` where it has anything unusual, for h11 to judge."""
+    """The bytes that h11 would write for the request; `None` if anything in it is unusual: h11 must write it."""
     headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
     head = f"{request.method} {request.target} HTTP/1.1\r\nHost: {_host(request)}\r\n{headers}"
-    # A line that somebody put into a value is as plain as ours are: there must be no more than there should be.
+    # A value with a line end would add a line that looks plain, so the lines are counted.
     if head.count("\n") != 2 + len(request.headers) or _PLAIN_HEAD.fullmatch(head) is None:
         return None
     if not request.body:
@@ -33,7 +33,7 @@ def write_plain(request: Request) -> bytes | None:
 
 
 def write_by_h11(request: Request) -> tuple[bytes, h11.Connection]:
-    """The request's bytes, and h11 where it waits for the response. Raises `h11.LocalProtocolError`."""
+    """The bytes of the request, and the h11 connection for its response. Raises `h11.LocalProtocolError`."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_SIZE)
     headers = [("Host", _host(request)), *request.headers.items()]
     if request.body:

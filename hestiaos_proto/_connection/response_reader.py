@@ -1,4 +1,4 @@
-"""Reads a response: a plain one here, any other by h11, which judges it from its first byte on."""
+"""Parses a response: a plain one itself, any other by h11, from its first byte on."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _LAST_CHUNK = b"0\r\n\r\n"  # without trailers, and with nothing after it
 class ResponseReader:
     """Reads the response to `request`.
 
-    `connection` is h11 where that wrote the request; then it reads the response too. When the response has ended,
-    `keep_alive` is whether another request may follow, and `ahead` what came after it.
+    `connection` is the h11 connection that wrote the request, if one did; it then reads the response too. At the end of
+    the response, `keep_alive` is whether another request can follow, and `ahead` what arrived after it.
     """
 
     def __init__(self, request: Request, connection: h11.Connection | None = None) -> None:
@@ -44,7 +44,7 @@ class ResponseReader:
         return bool(self._head_data or self._first)
 
     def read(self, data: bytes) -> Iterator[PlainHead | h11.Response | bytes]:
-        """The head, pieces of the body, and `b""` where the response ends, as they are in `data`.
+        """The head, pieces of the body, and `b""` for the end of the response, as they are in `data`.
 
         `data` is what arrived, in whatever pieces; `b""` is the end of the connection. Raises `h11.RemoteProtocolError`
         or `RemoteProtocolError` after what arrived whole.
@@ -112,7 +112,7 @@ class ResponseReader:
             elif isinstance(event, h11.Response):
                 if head_size(event) > MAX_HEAD_SIZE:  # h11 measures only a head that comes in pieces
                     raise RemoteProtocolError(f"the response's headers are larger than {MAX_HEAD_SIZE} bytes")
-                if self._head is None:  # else it has been told, and h11 is here for what its chunks are not
+                if self._head is None:  # else it has been given, and h11 reads only the chunks
                     yield event
             elif isinstance(event, h11.EndOfMessage):
                 self.keep_alive = self._h11.our_state is self._h11.their_state is h11.DONE

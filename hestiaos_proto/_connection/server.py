@@ -1,4 +1,4 @@
-"""The server's end of one connection: bytes in, calls out; results in, bytes out."""
+"""The server's end of a connection: bytes in, requests out; results in, bytes out."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class Control(Enum):
-    """What `ServerConnection.send` takes beside results, events and exceptions."""
+    """Items for `ServerConnection.send` beside results, events and exceptions."""
 
-    CONTINUE = "100 Continue, to a client that waits with its body (RFC 9110, section 10.1.1)"
+    CONTINUE = "100 Continue, for a client that waits before it sends its body (RFC 9110, section 10.1.1)"
     HEARTBEAT = "a comment, which keeps an idle stream alive"
 
 
@@ -84,10 +84,10 @@ class ServerConnection:
         return self._ended or self._reader.ended or self._overrun is not None
 
     def receive_data(self, data: bytes) -> None:
-        """Take what arrived, in whatever pieces; `b""` is the end of what the client sends.
+        """Receive data, in any pieces; `b""` is the end of what the client sends.
 
-        Raises `RemoteProtocolError` where more than one request's worth has come ahead of an answer; the call that
-        waits can still be answered, and is the last one.
+        Raises `RemoteProtocolError` if more than a whole request has arrived before the response to the one that
+        waits; that one can still get its response, and is the last.
         """
         reader = self._reader
         if reader.closed and data:

@@ -342,7 +342,7 @@ def test_calls_that_wait_for_a_connection_are_told_when_the_client_is_closed(ser
                 tasks.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
             await client.aclose()
-        assert told == ["the client was closed while this waited for a connection"] * 3
+        assert told == ["the client was closed while the call waited for a connection"] * 3
 
     anyio.run(main, backend=backend)
 

@@ -20,7 +20,7 @@ from tests.support.steps import send, silence
 from tests.support.wire import START, STREAM_HEAD, chunk, event
 
 PATIENCE = 10.0
-CLOSED = "the client was closed in the middle of this"
+CLOSED = "the client was closed during the call"
 
 
 @pytest.fixture(autouse=True)

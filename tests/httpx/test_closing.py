@@ -27,7 +27,7 @@ PATIENCE = 10.0  # seconds; far below what anything here would wait for by itsel
 BEGUN = send(STREAM_HEAD + chunk(event(START)))
 REST = send(chunk(event(TOKEN)) + chunk(event(FINAL)) + chunk(event(DONE)) + LAST_CHUNK)
 HALF = send(response(200, b"{", length=10))
-CLOSED = "the client was closed in the middle of this"
+CLOSED = "the client was closed during the call"
 
 
 async def outcome(of: Awaitable[Any]) -> HestiaError | None:
@@ -181,7 +181,7 @@ def test_threads_are_told_that_their_client_is_closed() -> None:
         assert [(type(error), error.message) for error in errors] == [(LocalProtocolError, CLOSED)] * places
         for thread in waiting:
             thread.join(PATIENCE)
-        assert told == ["the client was closed while this waited for a connection"] * 2
+        assert told == ["the client was closed while the call waited for a connection"] * 2
         peer.wait_until_left(places)
 
 

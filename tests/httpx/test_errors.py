@@ -62,7 +62,7 @@ def test_past_the_deadline_it_is_the_deadline(error: httpx.HTTPError) -> None:
     now[0] = 1.0
     told = translate(error, send, httpx)
     assert isinstance(told, TransportError)
-    assert told.message == "the call is not done after its 0.5 s"
+    assert told.message == "the call took longer than its deadline of 0.5 s"
     assert told.request_sent is not isinstance(error, httpx.ConnectTimeout)
 
 

@@ -176,7 +176,7 @@ def test_a_reader_is_ended_at_once(kind: str, how: str) -> None:
             assert reading.result(PATIENCE) == []
         else:
             client.close()
-            with pytest.raises(LocalProtocolError, match="the client was closed in the middle of this"):
+            with pytest.raises(LocalProtocolError, match="the client was closed during the call"):
                 reading.result(PATIENCE)
         assert time.monotonic() - begun < SOON
         peer.wait_until_left(1)
@@ -207,7 +207,7 @@ def test_a_task_is_told_at_once_that_its_client_is_closed(kind: str, backend: st
                 await anyio.to_thread.run_sync(peer.wait_for_requests, 1)
                 await anyio.wait_all_tasks_blocked()
                 await client.aclose()
-        assert told == ["the client was closed in the middle of this"]
+        assert told == ["the client was closed during the call"]
         await anyio.to_thread.run_sync(peer.wait_until_left, 1)
         if kind == "http_client":
             assert not given[kind].is_closed

@@ -258,7 +258,7 @@ class ServerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.call is None)
     @rule(item=st.sampled_from([None, *RESULTS.values(), GovernanceBlock(), StreamEvent("start"), Control.HEARTBEAT]))
     def an_answer_without_a_call_is_refused(self, item: object) -> None:
-        with pytest.raises(LocalProtocolError, match="there is no call to answer"):
+        with pytest.raises(LocalProtocolError, match="there is no request to respond to"):
             self.connection.send(item)
 
     @precondition(lambda self: self.call is not None and self.call.refusal is not None)

@@ -25,7 +25,5 @@ def test_the_environments_is_recalled_where_it_is_that_one() -> None:
     digest = key_digest("api-keys-of-the-environment")
     assert recall_key(digest, "api-keys-of-the-environment") == "api-keys-of-the-environment"
     for environ_key in (None, "", "another"):
-        with pytest.raises(
-            ValueError, match="a pickle does not hold the API key: set HESTIAOS_API_KEY to it where the"
-        ):
+        with pytest.raises(ValueError, match="a pickle does not have the API key: set HESTIAOS_API_KEY where the"):
             recall_key(digest, environ_key)

@@ -292,7 +292,7 @@ class TestOtherProcesses:
     def test_one_that_has_never_seen_the_key(self) -> None:
         data = pickle.dumps(Client("http://h", KEY))
         read = f"client = pickle.loads({data!r}); print(client, client.config.api_key)"
-        refused = "ValueError: a pickle does not hold the API key: set HESTIAOS_API_KEY to it where the pickle is read"
+        refused = "ValueError: a pickle does not have the API key: set HESTIAOS_API_KEY where the pickle is read"
         environ = "Client._environ = os.environ\n"
         assert self.run(read) == refused
         assert self.run(environ + read, HESTIAOS_API_KEY=KEY) == f"Client(base_url='http://h') {KEY}"

@@ -44,12 +44,12 @@ def test_no_end(deadline: Deadline) -> None:
 def test_passed_may_be_raised_by_whoever_notices(clock) -> None:
     error = Deadline(clock, 90).expired_error()
     assert isinstance(error, TimeoutError)
-    assert error.message == "the call is not done after its 90 s"
+    assert error.message == "the call took longer than its deadline of 90 s"
 
 
 def test_a_wait_that_was_too_long_is_told_as_it_was_or_as_the_deadline(clock) -> None:
     deadline = Deadline(clock, 0.5)
     assert deadline.timeout_error("nothing came").message == "nothing came"
     clock.now += 0.5
-    assert deadline.timeout_error("nothing came").message == "the call is not done after its 0.5 s"
+    assert deadline.timeout_error("nothing came").message == "the call took longer than its deadline of 0.5 s"
     assert Deadline.never().timeout_error("nothing came").message == "nothing came"

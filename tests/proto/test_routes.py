@@ -467,7 +467,7 @@ def test_what_is_refused_is_told() -> None:
         resolve("POST", "/api/chat", b"{")
     assert caught.value.details[0]["loc"] == ["body"]
     assert caught.value.details[0]["type"] == "json_invalid"
-    assert caught.value.details[0]["msg"].startswith("the body is no JSON: ")
+    assert caught.value.details[0]["msg"].startswith("the body is not JSON: ")
     with pytest.raises(InvalidInput) as caught:
         resolve("POST", "/api/chat", b'{"message": 1, "session_id": 2}')
     assert caught.value.message == (

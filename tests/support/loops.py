@@ -24,7 +24,7 @@ RUN = b'{"result":"r","trace_id":"t","output":null,"mode":"ALLOW","budget":1.0,"
 STREAM = b'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {"type":"start"}\n\n'
 """A stream that has begun; it ends with the connection."""
 
-WAITED = "the client was closed while this waited for a connection"
+WAITED = "the client was closed while the call waited for a connection"
 STREAM_CLOSED = "the stream is closed: start another with run_stream"
 
 

@@ -89,14 +89,14 @@ class TestKindsOfAnswers:
     def test_a_stream_is_no_answer_to_a_call_for_one_result(self, item: object) -> None:
         connection = ServerConnection()
         serve(connection, post("/api/chat", b'{"message":"hi"}'))
-        with pytest.raises(LocalProtocolError, match="chat is answered with one result, not with a stream"):
+        with pytest.raises(LocalProtocolError, match="chat has one result as its response, not a stream"):
             connection.send(item)
         assert Client("POST").read(connection.send(NotFound("gone")))[0] == 404
 
     def test_a_result_is_no_answer_to_a_call_for_a_stream(self) -> None:
         connection = ServerConnection()
         serve(connection, STREAM)
-        with pytest.raises(LocalProtocolError, match="run_stream is answered with StreamEvents up to 'done'"):
+        with pytest.raises(LocalProtocolError, match="run_stream has StreamEvents up to 'done' as its response"):
             connection.send({"result": "x"})
         assert connection.send(StreamEvent("start")).startswith(b"HTTP/1.1 200 ")
 

@@ -88,11 +88,11 @@ class TestOutOfTurn:
     )
     def test_sending_without_a_call(self, item: object) -> None:
         connection = ServerConnection()
-        with pytest.raises(LocalProtocolError, match="there is no call to answer"):
+        with pytest.raises(LocalProtocolError, match="there is no request to respond to"):
             connection.send(item)
         serve(connection, GET)
         connection.send(HEALTH)
-        with pytest.raises(LocalProtocolError, match="there is no call to answer"):
+        with pytest.raises(LocalProtocolError, match="there is no request to respond to"):
             connection.send(item)
 
     def test_a_result_inside_a_stream(self) -> None:
@@ -107,7 +107,7 @@ class TestOutOfTurn:
         serve(connection, STREAM)
         for event in EVENTS:
             connection.send(event)
-        with pytest.raises(LocalProtocolError, match="there is no call to answer"):
+        with pytest.raises(LocalProtocolError, match="there is no request to respond to"):
             connection.send(EVENTS[1])
 
 

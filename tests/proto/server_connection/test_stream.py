@@ -99,7 +99,7 @@ def test_there_is_nothing_to_continue_in_a_stream_that_has_begun() -> None:
     connection = ServerConnection()
     serve(connection, STREAM)
     connection.send(EVENTS[0])
-    with pytest.raises(LocalProtocolError, match="there is no request whose body could be continued"):
+    with pytest.raises(LocalProtocolError, match="no client waits for 100 Continue"):
         connection.send(Control.CONTINUE)
 
 
