@@ -1,4 +1,4 @@
-"""How a thread or a task connects to a host: every step of it can be ended."""
+"""Connects a thread or a task to a host. Every wait can be ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULD
 
 
 def connect(scope: Scope, host: str, port: int, until: float) -> Steps[socket.socket]:
-    """A socket connected to the first address of `host` that answers.
+    """A socket connected to the first address of `host` that accepts a connection.
 
     As long as none does, one more is tried every 250 ms (RFC 8305, section 5). Raises as a wait of `scope` does,
     `UnicodeError` for a host that cannot be one, and `RuntimeError` where no thread can be started to look it up.
@@ -34,7 +34,7 @@ def connect(scope: Scope, host: str, port: int, until: float) -> Steps[socket.so
                 soon = min(until, time.monotonic() + _NEXT_ADDRESS)
                 yield from scope.wait_to_write(pending[-1], soon)
             except OSError as error:
-                scope.left(until)  # raises where there is no time for more
+                scope.left(until)  # raises when no time is left
                 failed = error
             for sock in [each for each in pending if can_wait(each, write=True, seconds=0)]:
                 pending.remove(sock)
@@ -50,7 +50,7 @@ def connect(scope: Scope, host: str, port: int, until: float) -> Steps[socket.so
 
 
 def _numeric_addresses(host: bytes, port: int) -> list[Address]:
-    """The address of a host that is one, which needs no lookup; none for a name."""
+    """The address of a host that is an address, which needs no lookup; empty for a name."""
     try:
         found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
@@ -59,7 +59,7 @@ def _numeric_addresses(host: bytes, port: int) -> list[Address]:
 
 
 def _begin(address: Address) -> socket.socket:
-    """A socket that connects, and can be written once it has, or has failed to. Raises `OSError`."""
+    """A socket that is connecting; it is writable once that has succeeded or failed. Raises `OSError`."""
     sock = socket.socket(*address[:3])
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

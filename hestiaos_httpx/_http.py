@@ -1,4 +1,4 @@
-"""An httpx client of ours, or one that was given, for the threads of a process or for one event loop."""
+"""An httpx client, our own or the user's, for the threads of a process or for one event loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Http", "new_client"]
 
 
 class _Transport(httpx.HTTPTransport):
-    """httpx's transport over a pool of ours.
+    """httpx's transport over our own pool.
 
     `handle_request` is httpx's own, since pytest-httpx, vcrpy and OpenTelemetry replace it on the class.
     """
@@ -36,7 +36,7 @@ class _AsyncTransport(httpx.AsyncHTTPTransport):
 
 
 class _NoCookies(CookieJar):
-    """Keeps nothing. A run's cookies would grow without bound, and the jar's lock can be left taken by Ctrl-C."""
+    """Keeps nothing: cookies could grow without limit, and Ctrl-C can leave the lock of the jar taken."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         """Keep none."""
@@ -46,7 +46,7 @@ class _NoCookies(CookieJar):
 
 
 def _forget_redirect(response: Any) -> None:
-    """httpx makes a request for a redirect that is not followed, and fails where the Location is not a URL."""
+    """httpx builds a request for a redirect that is not followed, and fails if the Location is not a URL."""
     response.headers.pop("Location", None)
 
 
@@ -55,7 +55,7 @@ async def _forget_redirect_async(response: Any) -> None:
 
 
 def new_client(library: Library, transport: Any, *, asynchronous: bool) -> Any:
-    """A client of `library` over `transport`, or over httpx's own on top of a `Pool` of ours."""
+    """A client of `library` over `transport`, or over httpx's own with our `Pool`."""
     if isinstance(transport, Pool):
         transport = _AsyncTransport(transport) if asynchronous else _Transport(transport)
     hook = _forget_redirect_async if asynchronous else _forget_redirect
@@ -84,15 +84,15 @@ class Http:
         self._process = os.getpid()
 
     def is_ours(self) -> bool:
-        """Whether this is the process that made it. In a forked child nothing of it may be used, or shut down."""
+        """Whether this process made it. In a forked child it must not be used or shut down."""
         return self._process == os.getpid()
 
     def serves(self, loop: object) -> bool:
-        """Whether it is for the calls of this event loop, or for those of threads where that is `None`."""
+        """Whether it is for this event loop, or, if that is `None`, for threads."""
         return self.is_ours() and loop is (self._loop and self._loop())
 
     def has_ended(self) -> bool:
-        """Whether nobody can use it any more: it is another process's, or its event loop has ended."""
+        """Whether it cannot be used any more: it is of another process, or its event loop has ended."""
         return not self._in_loop(_nothing)
 
     def exchange(self, send: Send, event: threading.Event | None = None) -> Exchange:
@@ -102,7 +102,7 @@ class Http:
     def new_request(self, send: Send, extensions: dict[str, Any]) -> Any:
         """The request of `client`'s library for what the core wants to send."""
         http = self.library.http
-        # A client of our own has nothing to add to a request, and takes two thirds of the time to see that.
+        # Our own client has nothing to add to a request, and would take two thirds of the time to find out.
         new = self.client.build_request if self.pool is None else http.Request
         timeout = http.Timeout(send.timeout, read=send.read_timeout)
         request = new(
@@ -117,7 +117,7 @@ class Http:
         return request
 
     def end(self) -> None:
-        """End every exchange, and close the connections; from any thread, or inside the event loop."""
+        """End every exchange, and close the connections; called in any thread, or in the event loop."""
         self.closed = True
         for reference in list(self.exchanges.values()):
             if (exchange := reference()) is not None:
@@ -126,13 +126,13 @@ class Http:
             self.pool.close()
 
     def end_soon(self) -> None:
-        """End it from anywhere. It waits for nothing."""
+        """As `end`, from anywhere. It does not wait."""
         self.closed = True
         if not self._in_loop(self.end):
             self.abandon()
 
     def abandon(self) -> None:
-        """Close the sockets, and do nothing else: its event loop has ended, or it is the parent process's."""
+        """Close the sockets only: the event loop has ended, or this is a forked child."""
         self.closed = True
         if self.pool is not None:
             self.pool.abandon()
@@ -146,4 +146,4 @@ class Http:
 
 
 def _nothing() -> None:
-    """Called in an event loop to see whether it still takes anything."""
+    """Called in an event loop to find out whether it still runs."""

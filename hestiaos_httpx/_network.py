@@ -1,4 +1,4 @@
-"""Sockets under httpcore that can be ended at any moment: by a deadline, a cancellation, a close or Ctrl-C.
+"""Sockets for httpcore, on which every wait can be ended: by a deadline, a cancellation, a close or Ctrl-C.
 
 `Network` is a network backend as httpcore wants it, for threads and for tasks, over a plain socket, so that it can be
 closed also when its event loop has ended.
@@ -46,7 +46,7 @@ class Network:
         self.layers: list[TLS] = []  # that of an https proxy, and that of the server above it
         self._handshakes = handshakes
         self._in_socks = socks
-        # The connect as a whole is bounded: a handshake that drips outlives a timeout of each read.
+        # The whole connect has a limit: a slow handshake can outlast a timeout of each read.
         self._connected_by = time.monotonic() + scope.connect_timeout
         self.next_response()
 
@@ -66,7 +66,7 @@ class Network:
     def _connect(self, host: str, port: int) -> Steps[NetworkStream]:
         try:
             self.socket = yield from connect(self.scope, host, port, self._connected_by)
-        except (OSError, ValueError, RuntimeError) as error:  # a host that cannot be one; no thread can be started
+        except (OSError, ValueError, RuntimeError) as error:  # an invalid host name; no thread can be started
             raise self._told("Connect", error) from error
         self._end_handshakes(0)
         return NetworkStream(self, 0)
@@ -77,7 +77,7 @@ class Network:
             self.layers.append(TLS(context, hostname))
             layer = self.layers[-1]
             yield from self._through(len(self.layers), layer.object.do_handshake, self._connected_by)
-        except (OSError, ValueError) as error:  # a host that cannot be one
+        except (OSError, ValueError) as error:  # an invalid host name
             raise self._told("Connect", error) from error
         self._end_handshakes(1 + self._in_socks)
         return NetworkStream(self, len(self.layers))
@@ -118,7 +118,7 @@ class Network:
 
     def send(self, level: int, data: bytes, timeout: float | None) -> Steps[None]:
         """Send all of it, through so many layers of TLS."""
-        if self._in_socks and data[:1] not in (b"\x05", b"\x01"):  # a request, no message of RFC 1928 or 1929
+        if self._in_socks and data[:1] not in (b"\x05", b"\x01"):  # a request, not a message of RFC 1928 or 1929
             self._end_handshakes(1)
         try:
             # httpcore gives a SOCKS handshake no timeout (httpcore2 does), and each read of a CONNECT one of its own.
@@ -158,7 +158,7 @@ class Network:
                 yield from self.scope.wait_to_write(sock, until)
 
     def _through(self, level: int, operation: Callable[[], Any], until: float) -> Steps[Any]:
-        """Have a layer of TLS do something, over what is below it."""
+        """Carry out a function of a layer of TLS, over the layers below it."""
         layer = self.layers[level - 1]
         while True:
             result, done, to_send = layer.attempt(operation)
@@ -179,13 +179,13 @@ class Network:
         return told
 
     def close(self) -> None:
-        """Close the socket, at once and without a word to the server; a task that waits for it does so itself."""
+        """Close the socket at once, without ending TLS; a task that waits for it closes it itself."""
         sock, self.socket = self.socket, None
         if sock is not None:
             self.scope.close(sock)
 
     def abandon(self) -> None:
-        """Close the socket where nobody waits for it any more: its event loop has ended, or is another process's."""
+        """Close the socket of an event loop that has ended, or of another process."""
         sock, self.socket = self.socket, None
         if sock is not None:
             sock.close()

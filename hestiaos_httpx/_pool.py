@@ -1,6 +1,6 @@
-"""The connections of one process or event loop: httpcore's, one for each exchange, under the core's bookkeeping.
+"""The connections of one process or event loop: httpcore connections in the core's `ConnectionPool`.
 
-httpcore's own pool does not survive what programs meet: Ctrl-C in its lock blocks the next call for ever, a forked
+httpcore's own pool fails in ordinary programs: Ctrl-C in its lock blocks the next call for ever, a forked
 child that closes it hangs, and a cancelled request loses its place (encode/httpcore#658, #830, #1093, mended in
 httpcore2 2.6; a double cancellation: encode/httpx#3782).
 """
@@ -33,15 +33,15 @@ class Connection:
     def __init__(self, route: Route, scope: Scope) -> None:
         self.network: Network = Network(BASE.core, scope, route.handshakes, socks=route.socks)
         self.http: Any = route.connection(self.network, asynchronous=scope.asynchronous)
-        self.served = False  # an exchange before this one
+        self.served = False  # it has carried an exchange before this one
         self.idle: bool = False
 
     def is_usable(self) -> bool:
-        """Whether another request can be sent: the last response was read whole, and nothing has come since."""
+        """Whether another request can be sent: the last response was read to its end, and nothing arrived since."""
         return self.http.is_idle() and not self.http.has_expired() and not self._has_unread()
 
     def _has_unread(self) -> bool:
-        # httpcore takes what came together with the end of one response for the beginning of the next.
+        # httpcore takes bytes after the end of one response as the beginning of the next.
         http = self.http
         while (inner := getattr(http, "_connection", None)) is not None:
             http = inner
@@ -56,7 +56,7 @@ class Connection:
 
 
 class Pool:
-    """What takes the place of httpcore's pool in httpx's transport; each request belongs to an `Exchange`."""
+    """Replaces httpcore's pool in httpx's transport. Each request belongs to an `Exchange`."""
 
     def __init__(self, route: Route, scope: type[Scope]) -> None:
         self.places: ConnectionPool[Connection] = ConnectionPool(
@@ -66,7 +66,7 @@ class Pool:
         self._scope = scope
 
     def handle_request(self, request: Any) -> Any:
-        """Carry a request of httpcore's, and return its response. Raises httpcore's exceptions."""
+        """Send a request of httpcore, and return its response. Raises the exceptions of httpcore."""
         return self._scope.run(self._carry(request))
 
     handle_async_request = handle_request
@@ -84,14 +84,14 @@ class Pool:
                 raise
             if not (isinstance(error, AssertionError) or type(error).__module__.startswith("socksio")):
                 raise
-            # What a SOCKS proxy says wrongly fails an assertion of httpcore's, or is socksio's own exception.
+            # A wrong answer of a SOCKS proxy fails an assertion of httpcore, or is an exception of socksio.
             raise BASE.core.ProxyError(f"{type(error).__name__}: {error}") from error
 
     def _handler(self, connection: Connection) -> Callable[[Any], Any]:
-        """What carries a request: the connection; a pool of httpcore's around it where that class was patched.
+        """The object that sends a request: the connection, or a pool of httpcore with it if that class was patched.
 
         Mocks and tracers patch either class (respx both, Elastic APM the pool's), at any time, and are to see each
-        request; behind a proxy only the pool's method is told the server's URL.
+        request; with a proxy only the pool's method gets the server's URL.
         """
         asynchronous = self._scope.asynchronous
         name = "handle_async_request" if asynchronous else "handle_request"
@@ -119,7 +119,7 @@ class Pool:
             raise kind(str(error)) from error
         connection = places.acquire(lease)
         if connection is None:
-            self._close_surplus()  # first, or there would be more connections than there may be
+            self._close_surplus()  # first, to stay within the limit
             connection = Connection(self.route, scope)
             places.opened(lease, connection)
         else:
@@ -127,7 +127,7 @@ class Pool:
         return connection
 
     def finish(self, exchange: Exchange, *, keep: bool) -> None:
-        """End an exchange. `keep` its connection where its response was read whole, else close it. It never waits.
+        """End an exchange. `keep` its connection if the response was read to its end, else close it. It never waits.
 
         A second time does nothing, or what an interrupt has left of the first.
         """
@@ -146,7 +146,7 @@ class Pool:
         self._close_surplus()
 
     def close(self) -> None:
-        """Close the idle connections, and tell those who wait for one; what is in use is left to its exchange."""
+        """Close the idle connections, and wake those that wait for one; exchanges close those in use."""
         for connection in self.places.close():
             if connection.idle:
                 connection.network.close()
@@ -157,7 +157,7 @@ class Pool:
         self.close()
 
     def abandon(self) -> None:
-        """Close the sockets of all connections, for which nobody waits any more."""
+        """Close the sockets of all connections, while no task waits for them."""
         for connection in self.places.close():
             connection.network.abandon()
 

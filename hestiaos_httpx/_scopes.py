@@ -1,4 +1,4 @@
-"""What bounds an exchange, and how it waits: in a thread by blocking, in a task of asyncio or trio by awaiting.
+"""What limits an exchange, and how it waits: in a thread by blocking, in a task of asyncio or trio by awaiting.
 
 What is done over httpx is written once, as generators that delegate by `yield from` to the waits of a `Scope`. A task
 awaits them. In a thread `run` carries them out: there they block, and yield nothing. They are not coroutines because
@@ -32,13 +32,13 @@ Address = tuple[int, int, int, str, Any]
 """What `socket.getaddrinfo` gives: family, type, protocol, canonical name, address."""
 
 Steps = Generator[Any, Any, T]
-"""What is to be done, with its result."""
+"""Work to be carried out, with its result."""
 
-_SLICE = 0.05  # seconds between two looks: nothing in Python waits for a socket and an event at once
+_SLICE = 0.05  # seconds between two checks: nothing in Python waits for a socket and an event at once
 
 
 def run(steps: Steps[T]) -> T:
-    """Carry steps out in a thread."""
+    """Carry out steps in a thread."""
     try:
         next(steps)
     except StopIteration as end:
@@ -59,7 +59,7 @@ def _blocking(function: Callable[P, T]) -> Callable[P, Steps[T]]:
 
 
 class Scope:
-    """Bounds one exchange: by its deadline, by its caller, who may `cancel` it, and by the close of its client.
+    """Limits one exchange: by its deadline, by `cancel`, and by the close of its client.
 
     This is that of a thread, whose reads end only when their socket is shut down; a set `event` ends it, too. The
     `TaskScope` of a task does the same by awaiting. A wait raises `TimeoutError`, and `OSError` where the exchange is
@@ -86,7 +86,7 @@ class Scope:
         return self._cancelled or self._client.closed or (self._event is not None and self._event.is_set())
 
     def left(self, until: float) -> float:
-        """The seconds until then, or until the deadline, by `time.monotonic`. Raises as a wait does."""
+        """The seconds until that time, or until the deadline, by `time.monotonic`. Raises as a wait does."""
         if self.is_over():
             raise OSError("the exchange was ended by its caller")
         left = self._deadline.bound(until - time.monotonic())
@@ -99,12 +99,12 @@ class Scope:
 
     @staticmethod
     def run(steps: Steps[T]) -> Any:
-        """Carry steps out: gives their result, or in a task what is to be awaited for it."""
+        """Carry out steps: returns their result, or in a task an awaitable for it."""
         return run(steps)
 
     @staticmethod
     def call_in(loop: Any, function: Callable[[], object]) -> bool:
-        """Call `function`, in an event loop as soon as it runs, from any thread; false where it has ended."""
+        """Call `function`, in an event loop as soon as it runs, from any thread; false if that has ended."""
         function()
         return True
 
@@ -124,10 +124,10 @@ class Scope:
         yield
 
     bounded_call = call
-    """As `call`, of a function that does not look at this scope itself. In a thread it cannot be ended."""
+    """As `call`, for a function that does not check this scope itself. In a thread it cannot be cancelled."""
 
     shielded_call = call
-    """As `call`, whatever is cancelled meanwhile."""
+    """As `call`, shielded from cancellation."""
 
     @_blocking
     def wait_to_write(self, sock: socket.socket, until: float) -> None:
@@ -149,7 +149,7 @@ class Scope:
     @_blocking
     def look_up(self, host: bytes, port: int, until: float) -> list[Address]:
         """The addresses of a host."""
-        # In a thread of its own, since nothing else can be interrupted.
+        # In a thread of its own, since the lookup cannot be interrupted.
         answer: SimpleQueue[list[Address] | Exception] = SimpleQueue()
         _thread.start_new_thread(_look_up, (host, port, answer))
         while True:
@@ -160,8 +160,8 @@ class Scope:
                 return found
 
     def event(self) -> tuple[Callable[[], object], Callable[[float], Steps[object]]]:
-        """Two functions: one wakes, from any thread; one waits for that, until a time, or returns a little earlier."""
-        queue: SimpleQueue[None] = SimpleQueue()  # whose lock Ctrl-C cannot leave taken, as it can an Event's
+        """Two functions: one wakes, from any thread; the other waits for that until a time, or a little less."""
+        queue: SimpleQueue[None] = SimpleQueue()  # Ctrl-C cannot leave its lock taken, unlike that of an Event
 
         @_blocking
         def wait(until: float) -> None:
@@ -174,12 +174,12 @@ class Scope:
 def _look_up(host: bytes, port: int, answer: SimpleQueue[list[Address] | Exception]) -> None:
     try:
         answer.put([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
-    except Exception as error:  # raised by the one who waits
+    except Exception as error:  # raised by the thread that waits
         answer.put(error)
 
 
 def sleep(seconds: float, is_over: Callable[[], bool]) -> None:
-    """Let `seconds` pass in a thread, or fewer where nobody waits any more."""
+    """Let `seconds` pass in a thread, or fewer if the call was ended."""
     until = time.monotonic() + seconds
     while not is_over() and (left := until - time.monotonic()) > 0:
         time.sleep(min(_SLICE, left))
@@ -196,7 +196,7 @@ def can_wait(sock: socket.socket, *, write: bool, seconds: float) -> bool:
 
 
 def shut_down(sock: socket.socket | None) -> None:
-    """End a connection under whoever reads from it, and leave its descriptor to its owner."""
+    """Shut down a connection while another thread reads from it; its owner closes the descriptor."""
     if sock is not None:
-        with suppress(OSError):  # it may not be connected yet, or closed already, which is all that is wanted
+        with suppress(OSError):  # it may not be connected yet, or be closed already
             sock.shutdown(socket.SHUT_RDWR)

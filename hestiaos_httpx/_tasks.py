@@ -1,4 +1,4 @@
-"""What an exchange in a task of asyncio or trio waits by, and what is done to their event loops from outside.
+"""How an exchange waits in a task of asyncio or trio, and how their event loops are called from outside.
 
 This is imported when the first event loop is used: anyio would double the time that a script takes to import us.
 """
@@ -43,7 +43,7 @@ def _awaiting(function: Callable[P, Awaitable[T]]) -> Callable[P, Steps[T]]:
 
 
 class TaskScope(Scope):
-    """Of a task."""
+    """The scope of an exchange in a task."""
 
     asynchronous = True
     _waiting: CancelScope | None = None
@@ -83,10 +83,10 @@ class TaskScope(Scope):
         if not isinstance(loop, asyncio.AbstractEventLoop):
             try:
                 sys.modules["trio"].lowlevel.spawn_system_task(_close, exchange)
-            except RuntimeError:  # the run is about to end and takes no more tasks
+            except RuntimeError:  # the run is ending and takes no more tasks
                 # trio ends the generators that are left by then itself, and warns of those that are collected before.
                 weakref.finalize(loop, bool, exchange).atexit = False
-        elif exchange.http.pool is None:  # asyncio ends the generators of httpx's itself
+        elif exchange.http.pool is None:  # asyncio ends httpx's generators itself
             task = loop.create_task(_close(exchange))
             closing = exchange.http.closing
             closing.add(task)
@@ -100,7 +100,7 @@ class TaskScope(Scope):
     def close(self, sock: socket.socket) -> None:
         if self._waiting is None:
             sock.close()
-        else:  # event loops want to be told before
+        else:  # event loops have to be notified first
             self._unclosed = sock
             self.cancel()
 
@@ -159,7 +159,7 @@ class TaskScope(Scope):
 
 
 def current_loop() -> object:
-    """What stands for the running event loop: asyncio's loop or trio's token. Raises `RuntimeError` outside of one."""
+    """The running event loop: asyncio's loop or trio's token. Raises `RuntimeError` outside of one."""
     token = current_token()
     return getattr(token, "native_token", token)
 
@@ -167,5 +167,5 @@ def current_loop() -> object:
 async def _close(exchange: Exchange) -> None:
     try:
         await exchange.scope.run(exchange.close())
-    except Exception:  # there is nobody whom it could be told, and in trio it would end the program
+    except Exception:  # nothing can handle it, and in trio it would end the program
         _log.warning("the connection of a dropped stream did not close well", exc_info=True)

@@ -1,7 +1,7 @@
 """TLS without a socket: what was received goes in, what is to be sent comes out.
 
 `ssl.SSLContext.wrap_socket` detaches the socket that another thread would shut down to end a blocked call, blocks in
-the handshake, and cannot speak TLS inside of TLS, as to a server behind an https proxy. `ssl.MemoryBIO` does all three.
+the handshake, and cannot do TLS inside of TLS, which an https proxy needs. `ssl.MemoryBIO` has none of these faults.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["TLS"]
 
 T = TypeVar("T")
 
-# A child that is forked while a thread is inside OpenSSL waits for that thread's locks for ever. So a fork waits until
+# A child that is forked while a thread is inside OpenSSL waits for ever for that thread's locks. So a fork waits until
 # none is inside, for a second at most, and none enters meanwhile.
 _inside: dict[int, None] = {}  # by thread
 _forks: list[None] = []  # that are about to happen
@@ -74,7 +74,7 @@ class TLS:
         return result, done, self._to_send.read()
 
     def receive(self, data: bytes) -> None:
-        """Take what was received; `b""` is the end."""
+        """Receive data; `b""` is the end."""
         if data:
             self._received.write(data)
         else:

@@ -230,7 +230,7 @@ class TestCost:
         for piece in pieces[: 131_072 // step]:
             assert list(decoder.decode(piece)) == []
         with pytest.raises(
-            RemoteProtocolError, match="more than 131072 bytes of the response's body stand for nothing"
+            RemoteProtocolError, match="more than 131072 bytes of the response's body decode to nothing"
         ):
             decode_all(decoder, pieces[131_072 // step : 200_000 // step + 1])
 

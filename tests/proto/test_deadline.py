@@ -30,7 +30,7 @@ def test_check_raises_from_the_very_end_on(clock) -> None:
     clock.now += 0.25
     deadline.check()
     clock.now += 0.25
-    with pytest.raises(TimedOut, match=r"not done after its 0\.5 s"):
+    with pytest.raises(TimedOut, match=r"took longer than its deadline of 0\.5 s"):
         deadline.check()
 
 

@@ -114,5 +114,5 @@ class TestContinue:
         assert not connection.expects_continue
 
     def test_out_of_turn(self) -> None:
-        with pytest.raises(LocalProtocolError, match="no request whose body"):
+        with pytest.raises(LocalProtocolError, match="no client waits"):
             ServerConnection().send(Control.CONTINUE)
