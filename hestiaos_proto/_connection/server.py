@@ -131,14 +131,14 @@ class ServerConnection:
         call = self._call
         if call is None:
             if self._error is None or item is not self._error or self._ended:
-                raise LocalProtocolError("there is no call to answer: take one from events() first")
+                raise LocalProtocolError("there is no request to respond to: take one from events() first")
             refusal = as_status_error(self._error, status=self._error.status_code)
             return self._send_whole(encode_response("", refusal), headers)
         if isinstance(item, BaseException):
             return self._send_exception(call, item, headers)
         if call.response is not None or call.refusal is not None:
             if call.response is None or item is not call.response:
-                raise LocalProtocolError("the call cannot be carried out: send its refusal")
+                raise LocalProtocolError("the request cannot be carried out: send its refusal")
             return self._send_whole(call.response, headers)
         if call.resource is not None:
             return self._send_own(call.resource, item, headers)
@@ -147,11 +147,11 @@ class ServerConnection:
                 return self._begin_events(headers) + self._piece(_HEARTBEAT)
             if isinstance(item, StreamEvent):
                 return self._send_events([item], headers)
-            raise LocalProtocolError(f"{call.operation} is answered with StreamEvents up to 'done'")
+            raise LocalProtocolError(f"{call.operation} has StreamEvents up to 'done' as its response")
         if isinstance(item, EncodedResponse):
             return self._send_whole(item, headers)
         if item is Control.HEARTBEAT or isinstance(item, StreamEvent):
-            raise LocalProtocolError(f"{call.operation} is answered with one result, not with a stream")
+            raise LocalProtocolError(f"{call.operation} has one result as its response, not a stream")
         return self._send_whole(encode_response(call.operation, item), headers)
 
     def shut_down(self) -> None:
@@ -161,7 +161,7 @@ class ServerConnection:
     def _send_continue(self) -> bytes:
         head = self._reader.head
         if head is None or not head.chunks or self._response is not None or self._ended:
-            raise LocalProtocolError("there is no request whose body could be continued")
+            raise LocalProtocolError("no client waits for 100 Continue")
         self._reader.expects_continue = False
         return CONTINUE
 
@@ -178,7 +178,7 @@ class ServerConnection:
                 return self._send_whole(item, headers)
             if isinstance(item, ResponseHead):
                 return self._begin(item, headers)
-            raise LocalProtocolError(f"{resource} is answered with an EncodedResponse, or with a ResponseHead first")
+            raise LocalProtocolError(f"{resource} has an EncodedResponse as its response, or a ResponseHead first")
         if item is Control.HEARTBEAT:
             return self._piece(_HEARTBEAT)
         if not isinstance(item, bytes):

@@ -80,13 +80,13 @@ def test_what_is_under_way_is_told_that_the_client_was_closed(binding: Binding) 
         left = client.run_stream("a")
         assert (await anext(stream)).type == (await anext(left)).type == "start"
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(told, stream.__anext__, "closed in the middle")
+            tasks.start_soon(told, stream.__anext__, "closed during the call")
             peer.handle = silent
-            tasks.start_soon(told, lambda: client.run_async("a"), "closed in the middle")
+            tasks.start_soon(told, lambda: client.run_async("a"), "closed during the call")
             await until(lambda: peer.connections == 3)
             await anyio.wait_all_tasks_blocked()
             await client.aclose()
-        await told(left.__anext__, "closed in the middle")  # it was not being read
+        await told(left.__anext__, "closed during the call")  # it was not being read
 
     with_peer(binding, begin, main)
 

@@ -121,7 +121,7 @@ def test_a_judge_may_answer_itself() -> None:
     connection = ServerConnection(judge=lambda call: NO_CONTENT if call.method == "OPTIONS" else None)
     call = serve(connection, b"OPTIONS /api/chat HTTP/1.1\r\nHost: h\r\n\r\n")
     assert (call.operation, call.response) == ("", NO_CONTENT)
-    with pytest.raises(LocalProtocolError, match="the call cannot be carried out"):
+    with pytest.raises(LocalProtocolError, match="the request cannot be carried out"):
         connection.send(HEALTH)
     status, headers, body = Client("OPTIONS").read(connection.send(call.response, (("Vary", "Origin"),)))
     assert (status, headers["allow"], headers["vary"], body) == (204, "GET", "Origin", b"")
@@ -139,7 +139,7 @@ def test_any_result_can_be_an_encoded_response() -> None:
     serve(connection, GET)
     assert Client().read(connection.send(EncodedResponse(200, (("Content-Length", "2"),), b"ok")))[2] == b"ok"
     serve(connection, STREAM)
-    with pytest.raises(LocalProtocolError, match="run_stream is answered with StreamEvents"):
+    with pytest.raises(LocalProtocolError, match="run_stream has StreamEvents"):
         connection.send(NO_CONTENT)
 
 

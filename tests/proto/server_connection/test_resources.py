@@ -65,7 +65,7 @@ def test_a_refusal(connection: ServerConnection) -> None:
 def test_what_is_not_an_answer(connection: ServerConnection) -> None:
     serve(connection, MODELS)
     for item in (b"x", "x", None, EVENTS[0], Control.HEARTBEAT):
-        with pytest.raises(LocalProtocolError, match="/v1/models is answered with an EncodedResponse, or with"):
+        with pytest.raises(LocalProtocolError, match="/v1/models has an EncodedResponse as its response, or"):
             connection.send(item)
     connection.send(HEAD)
     for item in ("x", None, EVENTS[0], HEAD, WHOLE):
