@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     from hestiaos_asyncio import AsyncioClient, AsyncioEventStream
     from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream
-    from hestiaos_local import LocalTransport, Platform, Policy, PolicyError, ServeError, Store, StoreError, serve
+    from hestiaos_local import (
+        LocalTransport,
+        Platform,
+        Policy,
+        PolicyError,
+        Retention,
+        ServeError,
+        Store,
+        StoreError,
+        serve,
+    )
     from hestiaos_proto import (
         AgentResult,
         AuthenticationFailed,
@@ -83,6 +93,7 @@ __all__ = [
     "RemoteProtocolError",
     "RequestInfo",
     "ResponseInfo",
+    "Retention",
     "RunResponse",
     "ServeError",
     "ServerError",
@@ -111,6 +122,7 @@ _HOMES = {
         "Platform",
         "Policy",
         "PolicyError",
+        "Retention",
         "ServeError",
         "Store",
         "StoreError",

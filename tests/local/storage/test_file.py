@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -158,13 +160,12 @@ except StoreError as error:
 
 
 @pytest.fixture
-def open_directory(tmp_path: Path) -> Path:
-    """A directory that every user reaches, though not what pytest has made above it."""
-    for path in (tmp_path, *tmp_path.parents):
-        if path.owner() == tmp_path.owner() and path.name.startswith("pytest-"):
-            path.chmod(path.stat().st_mode | 0o055)
-    tmp_path.chmod(0o777)
-    return tmp_path
+def open_directory() -> Iterator[Path]:
+    """A directory that every user reaches, which pytest's own is not."""
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o777)
+        yield directory
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="this system has no users to be")
