@@ -167,8 +167,8 @@ class Database:
             raise self._replaced("end every program that uses it, so that what they wrote gets into their file")
         log, index = beside(file)
         if identity(log) == self._connections.log_identity:
-            log.unlink()
-            index.unlink()
+            log.unlink(missing_ok=True)  # another process may be as far
+            index.unlink(missing_ok=True)
 
     def _replaced(self, advice: str) -> StoreError:
         return StoreError(f"{self.name} was removed or replaced while it was in use: {advice}", problem="replaced")

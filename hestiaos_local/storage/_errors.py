@@ -43,7 +43,7 @@ _PRIMARY = 0xFF  # an extended result code has its primary one in the low byte
 
 def store_error(name: str, error: sqlite3.DatabaseError) -> StoreError:
     """The `StoreError` for what SQLite says of the file."""
-    code = error.sqlite_errorcode
+    code: int = getattr(error, "sqlite_errorcode", 0)  # text that is not UTF-8 is an error of Python's module, without
     if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # what SQLite keeps beside the file cannot grow
         code = sqlite3.SQLITE_FULL
     problem, what, advice = _PROBLEMS.get(code & _PRIMARY, _OTHER)

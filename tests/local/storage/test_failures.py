@@ -108,6 +108,15 @@ def test_a_damaged_file(file: Path, store: Store) -> None:
         assert damaged.trace("before") == trace("before")
 
 
+def test_text_that_is_not_utf8(file: Path, store: Store) -> None:
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("UPDATE traces SET decision = CAST(x'ff' AS TEXT)")
+        db.commit()
+    error = failure(lambda: store.trace("before"))
+    assert str(error).startswith(f"{file} cannot be used (Could not decode to UTF-8 column 'decision'")
+    assert store.decisions() == {"ALLOW": 1}
+
+
 def test_a_file_that_is_removed_and_put_back(file: Path, store: Store, tmp_path: Path) -> None:
     away = tmp_path / "away.db"
     file.rename(away)

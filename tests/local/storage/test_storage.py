@@ -275,9 +275,9 @@ def test_retention_forgets_the_size_of_what_it_deletes(storage: Storage) -> None
 
 def test_retention_deletes_more_than_a_batch(storage: Storage) -> None:
     for number in range(601):
-        storage.add_messages(f"s{number:04}", [], now=0.0)
+        storage.finish(f"k{number}", claim(storage, f"k{number}"), number)
     assert storage.prune(Retention(max_count=1), now=0.0) == 600
-    assert storage.sessions() == [Session("s0600", 0.0, 0)]
+    assert storage.claim("k600", "f", now=100.0, lease=30.0) == Finished(600)
 
 
 def test_a_session_that_is_used_is_not_old(storage: Storage) -> None:
