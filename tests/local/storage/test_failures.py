@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local.storage import Store, StoreError
+from hestiaos_local.storage._database import Database
 from tests.support.storages import trace
 
 
@@ -210,6 +211,19 @@ def test_a_store_that_is_closed_after_its_file_was_replaced_leaves_it_whole(
     for path, decisions in ((old, {"ALLOW": 1}), (file, {})):
         with closing(Store(path)) as each:
             assert each.decisions() == decisions
+
+
+@pytest.mark.parametrize("name", [None, "store.db"])
+def test_a_finalizer_that_comes_in_the_middle_of_a_transaction(tmp_path: Path, name: str | None) -> None:
+    """The collector may run one anywhere, in the thread that is inside already."""
+    database = Database(None if name is None else tmp_path / name, 0.0)
+    with database.write() as outer:
+        outer.execute("INSERT INTO meta (name, value) VALUES ('outer', '')")
+        with database.write() as inner:
+            inner.execute("INSERT INTO meta (name, value) VALUES ('inner', '')")
+    with database.read() as db:
+        assert db.execute("SELECT name FROM meta ORDER BY name").fetchall() == [("inner",), ("outer",)]
+    database.close()
 
 
 FULL = """
