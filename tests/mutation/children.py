@@ -43,10 +43,11 @@ for name in ("h11", "hypothesis", "msgspec", "httpx", "anyio", "trio"):  # what 
 
 
 def tests_of(path: Path) -> list[Path]:
-    """A module's own test files, or the folder of them."""
+    """A module's own test files, or the folder of them; of a part of the connections', those that go through it."""
     folder = path.parent.name.removeprefix("_")
     stem = folder if path.stem == "__init__" else path.stem.removeprefix("_")
     names = [f"test_{stem}.py", f"test_{stem}_{folder}.py", f"{stem}_{folder}"]
+    names += {"request_writer": ["client_connection"], "response_reader": ["client_connection"]}.get(stem, [])
     return [TESTS / name for name in names if (TESTS / name).exists()]
 
 
