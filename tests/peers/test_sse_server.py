@@ -87,7 +87,7 @@ def test_refusals(sse_server: SSEServer, face: Face) -> None:
         with pytest.raises(NotFound, match="no such secret"):
             await client.call("secrets.get", "none")
         assert await client.call("governance.trace", "none") is None  # no such route at all
-        with pytest.raises(NotFound, match="(?i)not found"):
+        with pytest.raises(NotFound, match=r"(?i)not found"):
             await client.call("chat.run", "hi", "session")
 
     face.run(scenario, sse_server.url)
