@@ -27,6 +27,12 @@ def test_the_table_is_the_frozen_order() -> None:
     assert expected == ORDER
 
 
+@pytest.mark.parametrize("state", ORDER, ids=lambda state: state.name)
+def test_a_state_says_what_may_come(state: StreamState) -> None:
+    words = state.value.replace(" or ", ", ").split(", ")
+    assert words == (list(ORDER[state]) or ["the end of the stream"])
+
+
 @pytest.mark.parametrize("state", StreamState, ids=lambda state: state.name)
 @pytest.mark.parametrize("kind", TYPES)
 def test_strict_takes_what_the_table_allows_and_nothing_else(state: StreamState, kind: str) -> None:

@@ -34,8 +34,16 @@ def test_a_plain_head(data: bytes, status: int, length: int | None, keep_alive: 
 
 
 def test_its_headers() -> None:
-    read = plain_head(head("X:", "X-Y:  a  b:c", "Content-Length: 05"))
-    assert read == PlainHead(200, [(b"x", b""), (b"x-y", b"a  b:c"), (b"content-length", b"05")], 5, True)
+    read = plain_head(head("X:", "X-Y:  X  b:c", "Content-Length: 05"))
+    assert read == PlainHead(200, [(b"x", b""), (b"x-y", b"X  b:c"), (b"content-length", b"05")], 5, True)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_largest_head(more: int) -> None:
+    rest = head("Content-Length: 5", "X: ")
+    data = head("Content-Length: 5", "X: " + "x" * (16 * 1024 - len(rest) + more))
+    assert len(data) == MAX_PLAIN_HEAD + more
+    assert (plain_head(data) is None) is (more == 1)
 
 
 @pytest.mark.parametrize(
