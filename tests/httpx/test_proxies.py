@@ -25,7 +25,7 @@ class TLSInside:
     """The server's side of TLS over a socket that speaks TLS already, which `ssl.SSLContext.wrap_socket` cannot do."""
 
     def __init__(self, sock: Any, context: ssl.SSLContext) -> None:
-        self._sock = sock
+        self.under = sock
         self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._received, self._to_send, server_side=True)
         self._carry_out(self._tls.do_handshake)
@@ -40,20 +40,20 @@ class TLSInside:
         self._carry_out(partial(self._tls.write, data))
 
     def close(self) -> None:
-        self._sock.close()
+        self.under.close()
 
     def _carry_out(self, operation: Callable[[], Any]) -> Any:
         while True:
             try:
                 result = operation()
             except ssl.SSLWantReadError:
-                self._sock.sendall(self._to_send.read())
-                if data := self._sock.recv(65536):
+                self.under.sendall(self._to_send.read())
+                if data := self.under.recv(65536):
                     self._received.write(data)
                 else:
                     self._received.write_eof()
             else:
-                self._sock.sendall(self._to_send.read())
+                self.under.sendall(self._to_send.read())
                 return result
 
 

@@ -163,8 +163,9 @@ class Peer:
 
 
 def _shut_down(sock: socket.socket) -> None:
+    under = getattr(sock, "under", sock)  # the socket that carries TLS inside of TLS, which has no end of its own
     with suppress(OSError):  # the client was faster
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        socket.socket.shutdown(under, socket.SHUT_RDWR)
 
 
 def good_answer(request: Request) -> Script:
