@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from threading import get_ident
 from time import monotonic, sleep
 from typing import TypeVar
+from weakref import ref
 
 __all__ = ["TLS"]
 
@@ -21,23 +20,34 @@ T = TypeVar("T")
 
 # A child that is forked while a thread is inside OpenSSL waits for ever for that thread's locks. So a fork waits until
 # none is inside, for a second at most, and none enters meanwhile.
-_inside: dict[int, None] = {}  # by thread
+_inside: dict[int, object] = {}
 _forks: list[None] = []  # that are about to happen
 _LONGEST = 1.0  # seconds
 
 
-@contextmanager
-def _openssl() -> Iterator[None]:
-    thread = get_ident()
+class _Inside:
+    """A thread is inside OpenSSL for as long as this lives: no interrupt can leave it there for ever."""
+
+    __slots__ = ("__weakref__",)
+
+
+def _enter() -> _Inside:
+    while True:
+        inside = _Inside()
+        key = id(inside)
+        _inside[key] = ref(inside, partial(_inside.pop, key))
+        if not _forks:
+            return inside
+        del inside
+        sleep(0.0001)
+
+
+def _openssl(function: Callable[[], T]) -> T:
+    inside = _enter()
     try:
-        _inside[thread] = None
-        while _forks:
-            _inside.pop(thread, None)
-            sleep(0.0001)
-            _inside[thread] = None
-        yield
+        return function()
     finally:
-        _inside.pop(thread, None)
+        del inside  # the traceback of an exception would hold it
 
 
 def _wait_until_outside() -> None:
@@ -58,8 +68,7 @@ class TLS:
     def __init__(self, context: ssl.SSLContext, hostname: str | None) -> None:
         self._received = ssl.MemoryBIO()
         self._to_send = ssl.MemoryBIO()
-        with _openssl():
-            self.object = context.wrap_bio(self._received, self._to_send, server_hostname=hostname)
+        self.object = _openssl(lambda: context.wrap_bio(self._received, self._to_send, server_hostname=hostname))
 
     def attempt(self, operation: Callable[[], T]) -> tuple[T | None, bool, bytes]:
         """What a method of `object` returns, whether it is done, and what is to be sent.
@@ -67,8 +76,7 @@ class TLS:
         Until it is done more has to be received. Raises `ssl.SSLError`.
         """
         try:
-            with _openssl():
-                result, done = operation(), True
+            result, done = _openssl(operation), True
         except ssl.SSLWantReadError:
             result, done = None, False
         return result, done, self._to_send.read()
