@@ -81,7 +81,7 @@ class ClientConnection:
         """The next request to answer; `None` where none is to come."""
         self.idle, self.time_left = True, IDLE
         received: int | None = None  # since the time left was last counted anew, in bytes
-        while not (self._connection.must_close or self._stopping):
+        while not (self._connection.must_close or (self._stopping and self.idle)):
             try:
                 call = next(self._connection.events(), None)
             except RemoteProtocolError as error:

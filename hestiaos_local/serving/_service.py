@@ -62,8 +62,7 @@ class Service:
         """Whether the event loop works on a call itself: a thread costs 60 to 90 µs, a fifth of a small call's whole.
 
         A file may be locked for seconds, and so may the store by a thread that works on a large body. A thread frees
-        the loop of such waits only: `re` keeps the interpreter's lock while it searches, so that a policy has to be
-        quick by itself, as the default one is.
+        the loop of such waits; what it computes still takes turns with the loop.
         """
         if call.operation in _AT_ONCE:
             return True

@@ -70,6 +70,29 @@ def test_a_locked_store_does_not_stop_the_others(start: Callable[..., str], tmp_
             assert waiting.response()[0] == 200
 
 
+def test_how_the_server_is_can_be_asked_while_the_store_is_locked(start: Callable[..., str], tmp_path: Path) -> None:
+    """However many calls wait for the store, those have threads of their own, and `status` says what does not work."""
+    file = tmp_path / "store.db"
+    other = sqlite3.connect(file, isolation_level=None)
+    with Platform(store=Store(file)) as platform, contextlib.closing(other), contextlib.ExitStack() as clients:
+        url = start(platform=platform)
+        other.execute("BEGIN IMMEDIATE")
+        waiting = [clients.enter_context(RawClient(url)) for _ in range(60)]
+        for client in waiting:
+            client.send(post("/api/v1/run", RUN))
+        for operation, field, value in (
+            ("v1/health", "status", "ok"),
+            ("system/status", "storage", False),
+            ("system/metrics", "active_sessions", 0),
+        ):
+            with RawClient(url) as asking:
+                asking.send(f"GET /api/{operation} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                status, body = asking.response()
+                assert (status, body[field]) == (200, value)
+        other.execute("ROLLBACK")
+        assert [client.response()[0] for client in waiting] == [200] * 60
+
+
 def test_a_store_that_cannot_be_written_is_a_503_and_one_line_in_the_log(
     start: Callable[..., str], tmp_path: Path, server_faults: list[str]
 ) -> None:
