@@ -109,11 +109,11 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """Against nginx and other servers, and the examples, one with a window; installs what is missing (apt)."""
+    """Against nginx and other servers, real model servers, and the examples, one with a window; installs programs."""
     install_from_apt(session)
-    session.install("-e", ".[test]")
+    session.install("-e", ".[models,test]")
     environment = {"PATH": os.pathsep.join([*session.bin_paths, os.environ["PATH"], "/usr/sbin"])}
-    pytest(session, "-rs", "-m", "not timing", "tests/peers", "tests/test_examples.py", **environment)
+    pytest(session, "-rs", "-m", "not timing", "tests/peers", "tests/models", "tests/test_examples.py", **environment)
 
 
 def install_from_apt(session: nox.Session) -> None:
