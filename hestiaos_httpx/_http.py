@@ -104,13 +104,13 @@ class Http:
         http = self.library.http
         # Our own client has nothing to add to a request, and would take two thirds of the time to find out.
         new = self.client.build_request if self.pool is None else http.Request
-        timeout = http.Timeout(send.timeout, read=send.read_timeout)
+        timeout = dict.fromkeys(("connect", "write", "pool"), send.timeout) | {"read": send.read_timeout}
         request = new(
             send.request.method,
             send.request.url,
             headers=send.request.headers,
             content=send.request.body or None,
-            extensions={"timeout": timeout.as_dict(), **extensions},
+            extensions={"timeout": timeout, **extensions},
         )
         if self.scope.asynchronous:
             request.stream = self.library.body(send.request.body)

@@ -56,7 +56,8 @@ class Library:
     @property
     def core(self) -> Any:
         """The module of its connections, loaded at the first use, as it loads trio if that is installed."""
-        return import_module(self.http.__name__.replace("httpx", "httpcore"))
+        name = self.http.__name__.replace("httpx", "httpcore")
+        return sys.modules.get(name) or import_module(name)
 
 
 BASE = Library(httpx)

@@ -162,13 +162,12 @@ class Scope:
     def event(self) -> tuple[Callable[[], object], Callable[[float], Steps[object]]]:
         """Two functions: one wakes, from any thread; the other waits for that until a time, or a little less."""
         queue: SimpleQueue[None] = SimpleQueue()  # Ctrl-C cannot leave its lock taken, unlike that of an Event
+        return partial(queue.put, None), partial(self._wait_for, queue)
 
-        @_blocking
-        def wait(until: float) -> None:
-            with suppress(Empty):
-                queue.get(timeout=self._slice(until))
-
-        return partial(queue.put, None), wait
+    @_blocking
+    def _wait_for(self, queue: SimpleQueue[None], until: float) -> None:
+        with suppress(Empty):
+            queue.get(timeout=self._slice(until))
 
 
 def _look_up(host: bytes, port: int, answer: SimpleQueue[list[Address] | Exception]) -> None:

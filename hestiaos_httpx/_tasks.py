@@ -139,12 +139,11 @@ class TaskScope(Scope):
 
     def event(self) -> tuple[Callable[[], object], Callable[[float], Steps[object]]]:
         event = Event()
+        return event.set, partial(self._wait_for_event, event)
 
-        @_awaiting
-        async def wait(until: float) -> None:
-            await self._within(until, event.wait)
-
-        return event.set, wait
+    @_awaiting
+    async def _wait_for_event(self, event: Event, until: float) -> None:
+        await self._within(until, event.wait)
 
     async def _within(self, until: float, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         try:

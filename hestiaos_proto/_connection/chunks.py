@@ -115,7 +115,9 @@ class HeadScanner:
             if (end := self._head.find(BLANK_LINE, searched)) < 0:
                 self.ended = len(self._head) > MAX_PLAIN_HEAD
                 return len(data)
-            head = plain_head(self._head[: end + len(BLANK_LINE)])
+            raw = self._head[: end + len(BLANK_LINE)]
+            # Most heads say a length: of those, to know that is enough.
+            head = plain_head(raw) if b"chunked" in raw or raw.startswith(b"HTTP/1.1 1") else None
             del self._head[: end + len(BLANK_LINE)]
             searched = 0
             # An interim response (RFC 9110, section 15.2) has no body, but what comes after 101 is not HTTP.
