@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from hestiaos_local._platform import Platform, unavailable
 from hestiaos_local._streams import Events
 from hestiaos_local.storage import StoreError
@@ -63,7 +65,8 @@ class LocalTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
             return result
         if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
             result = unavailable(result, str(result))
-        return encode_response(call.operation, result)
+        response = encode_response(call.operation, result)
+        return evolve(response, body=b"") if method == "HEAD" else response
 
 
 class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from math import isfinite
+from math import inf, isfinite
 
 from anyio import CapacityLimiter, to_thread
 from attrs import field, frozen
@@ -15,9 +15,15 @@ from hestiaos_proto import HealthResponse, ServerRequest, encode_json
 
 __all__ = ["Service"]
 
-_THREADS = 40  # how many calls are worked on beside the event loop
-_WATCH_THREADS = 4  # those that tell how the server is have threads of their own
-_SMALL = 4096  # up to here, in bytes, a request's body is worked on at once; that takes less than a millisecond
+# How many calls are worked on beside the event loop: those that wait for the store, those that compute, which would
+# keep the loop from its turns, and those that tell how the server is.
+_THREADS = 40
+_LARGE_THREADS = 2
+_WATCH_THREADS = 4
+
+# In bytes, of a request's body:
+_SMALL = 4096  # up to here it is worked on at once; that takes less than a millisecond
+_LARGE = 16 * 1024
 
 _AT_ONCE = frozenset({"", "health", "system_config"})  # refusals among them: nothing of them waits
 _WATCHING = frozenset({"system_status", "system_metrics"})
@@ -34,6 +40,7 @@ class Service:
     token_delay: float
     heartbeat: float
     threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_THREADS))
+    large_threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_LARGE_THREADS))
     watch_threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_WATCH_THREADS))
 
     def __attrs_post_init__(self) -> None:
@@ -49,14 +56,18 @@ class Service:
         if self._is_quick(call):
             response = self.platform.respond(call)
         else:  # what has begun is not given up, even where the server stops: it is stored before the platform is closed
-            limiter = self.watch_threads if call.operation in _WATCHING else self.threads
-            response = await to_thread.run_sync(self.platform.respond, call, limiter=limiter)
+            response = await to_thread.run_sync(self.platform.respond, call, limiter=self._threads_for(call))
         if isinstance(response, StoreError):
             _log.error("%s failed: %s", call.operation, response)
             return unavailable(response, "the server's store cannot be used now")
         if isinstance(response, HealthResponse) and not self.access.knows(call):
             return encode_json({"status": response.status, "version": response.version})
         return response
+
+    def _threads_for(self, call: ServerRequest) -> CapacityLimiter:
+        if call.operation in _WATCHING:
+            return self.watch_threads
+        return self.threads if _size(call) <= _LARGE else self.large_threads
 
     def _is_quick(self, call: ServerRequest) -> bool:
         """Whether the event loop works on a call itself: a thread costs 60 to 90 µs, a fifth of a small call's whole.
@@ -66,6 +77,10 @@ class Service:
         """
         if call.operation in _AT_ONCE:
             return True
-        if self.platform.storage != "memory" or self.threads.borrowed_tokens:
-            return False
-        return "transfer-encoding" not in call.headers and int(call.headers.get("content-length", "0")) <= _SMALL
+        idle = self.threads.borrowed_tokens == self.large_threads.borrowed_tokens == 0
+        return self.platform.storage == "memory" and idle and _size(call) <= _SMALL
+
+
+def _size(call: ServerRequest) -> float:
+    """The size of a request's body in bytes, infinite where that is not told."""
+    return inf if "transfer-encoding" in call.headers else int(call.headers.get("content-length", "0"))

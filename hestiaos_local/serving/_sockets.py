@@ -9,7 +9,7 @@ from anyio import wait_readable, wait_writable
 
 __all__ = ["ClientSocket"]
 
-_READ = 64 * 1024  # how much is read at once, in bytes
+_READ = 8 * 1024  # how much is read at once, in bytes; in chunks of one byte it takes 1 ms to decode
 _NOT_SENT = 64 * 1024  # how much the system keeps that it has not sent yet, in bytes, where that can be set
 _LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 

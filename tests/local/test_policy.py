@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from hestiaos_local import Policy, PolicyError
+from hestiaos_local._policy import Rule
 
 RULE = """
 [[rules]]
@@ -188,3 +190,42 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         with pytest.raises(PolicyError) as caught:
             Policy.load(path)
         assert str(caught.value) == told
+
+
+WINDOW = 64 * 1024
+
+
+@pytest.mark.parametrize(
+    "pattern", ["needle", "(?i)NEEDLE", "(?x) need le  # a comment", "(n)e(?P<e>e)dl(?P=e)", r"x|(?<=x)needle|\Aneedle"]
+)
+@pytest.mark.parametrize("place", [0, 1, WINDOW - 3, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW - 6])
+def test_a_long_text_is_searched_as_a_short_one(pattern: str, place: int) -> None:
+    """Wherever what is searched begins and ends, the windows in which that is done do not show."""
+    text = "y" * (3 * WINDOW)
+    rule = Rule("r", "input", re.compile(pattern), "BLOCK", 1.0, "no")
+    assert not rule.matches("RUN", text)
+    assert rule.matches("RUN", text[: max(0, place - 1)] + "x"[:place] + "needle" + text[place + 6 :])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        (r"\Ay", True),
+        ("^y", True),
+        ("^z", False),
+        ("(?m)^z", True),
+        (r"z\Z", True),
+        ("y$", False),
+        (r"\bz", True),
+        (r"y\n+z", True),
+        ("(?s)y.z", True),
+        ("y.z", False),
+        (f"y{{{WINDOW + 1}}}", True),
+        ("(?:)", True),
+    ],
+)
+def test_the_ends_of_a_long_text_are_its_own(pattern: str, matches: bool) -> None:
+    rule = Rule("r", "input", re.compile(pattern), "BLOCK", 1.0, "no")
+    text = "y" * (2 * WINDOW - 1) + "\n" + "z"
+    assert (rule.pattern.search(text) is not None) == matches
+    assert rule.matches("RUN", text) == matches

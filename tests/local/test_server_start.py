@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -75,3 +78,64 @@ def test_an_argument_that_cannot_be(
         serve_once(platform, backend, **({"port": 0} | arguments))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+# Here `localhost` is both addresses, as it is on most machines, whatever this one's own list says.
+LOCALHOST = """
+import socket, sys, anyio, httpx
+from hestiaos_local import Platform, serve
+
+backend, *addresses = sys.argv[1:]
+found = socket.getaddrinfo
+
+
+def find(host, *rest, **more):
+    if host not in ("localhost", b"localhost"):
+        return found(host, *rest, **more)
+    return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)), *found("127.0.0.1", *rest, **more)]
+
+
+async def main():
+    async def ask(url):
+        async with httpx.AsyncClient() as client:
+            for address in addresses:
+                print((await client.get(url.replace("localhost", address) + "/health")).status_code)
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        await serve(Platform(), host="localhost", port=0, on_listening=lambda url: tasks.start_soon(ask, url))
+
+
+socket.getaddrinfo = find
+anyio.run(main, backend=backend)
+"""
+DISABLE = 'ip link set lo up && echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 && exec "$@"'
+WITHOUT_IPV6 = ("unshare", "--map-root-user", "--net", "sh", "-c", DISABLE, "sh")
+
+
+def serve_localhost(*arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [*prefix, sys.executable, "-c", LOCALHOST, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_localhost_is_served_in_each_family(backend: str) -> None:
+    done = serve_localhost(backend, "127.0.0.1", "[::1]")
+    assert (done.stdout, done.returncode) == ("200\n200\n", 0), done.stderr
+
+
+def test_localhost_is_served_without_ipv6(backend: str) -> None:
+    if subprocess.run([*WITHOUT_IPV6, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody make a network of its own")
+    done = serve_localhost(backend, "127.0.0.1", prefix=WITHOUT_IPV6)
+    assert (done.stdout, done.returncode) == ("200\n", 0), done.stderr

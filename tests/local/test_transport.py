@@ -175,3 +175,10 @@ def test_a_store_that_fails_is_named(
     told = f"{file} is locked by another program (database is locked): try again, or end what is using it"
     assert response.json()["message"] == told
     assert server_faults == []  # the caller has heard it
+
+
+def test_head_has_no_body(platform: Platform) -> None:
+    with httpx.Client(transport=LocalTransport(platform)) as client:
+        response = client.head("http://localhost/health")
+    assert (response.status_code, response.content) == (200, b"")
+    assert int(response.headers["content-length"]) > 0
