@@ -152,7 +152,7 @@ def path_of(target: str) -> str:
 
 def method_not_allowed(path: str, method: str, methods: Collection[str]) -> StatusError:
     """The refusal of a method that a path has not; HEAD is one of its methods where GET is (RFC 9110, section 9.1)."""
-    allowed = sorted({*methods, *(["HEAD"] if "GET" in methods else [])})
+    allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
     return StatusError(
         f"{path} allows {', '.join(allowed)}, not {method}",
         None,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 
-from anyio import CancelScope, Event, create_task_group, move_on_after, sleep, sleep_forever, wait_readable
+from anyio import Event, create_task_group, move_on_after, sleep, sleep_forever, wait_readable
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
@@ -85,11 +85,11 @@ class _Server:
         """Serve until a signal comes, or for ever."""
         async with create_task_group() as tasks:
             tasks.start_soon(self._look_after)
-            accepting = CancelScope()
-            for listener in listeners:
-                tasks.start_soon(self._accept, listener, accepting, tasks)
-            await (sleep_forever() if signals is None else signals.wait())
-            accepting.cancel()
+            async with create_task_group() as accepting:
+                for listener in listeners:
+                    accepting.start_soon(self._accept, listener, tasks)
+                await (sleep_forever() if signals is None else signals.wait())
+                accepting.cancel_scope.cancel()
             for listener in listeners:
                 listener.close()
             await self._stop()
@@ -121,15 +121,14 @@ class _Server:
                 if client.time_left <= 0:
                     client.end()
 
-    async def _accept(self, listener: socket.socket, scope: CancelScope, tasks: TaskGroup) -> None:
+    async def _accept(self, listener: socket.socket, tasks: TaskGroup) -> None:
         """Accept all clients that wait, whenever there are some: one at a time, they would wait for each other."""
-        with scope:
-            while True:
-                await wait_readable(listener)
-                for _ in range(_AT_ONCE):
-                    if not await self._accept_one(listener, tasks):
-                        break
-                await checkpoint()
+        while True:
+            await wait_readable(listener)
+            for _ in range(_AT_ONCE):
+                if not await self._accept_one(listener, tasks):
+                    break
+            await checkpoint()
 
     async def _accept_one(self, listener: socket.socket, tasks: TaskGroup) -> bool:
         """Returns whether there may be more."""
