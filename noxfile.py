@@ -58,10 +58,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Every branch of the core, by its own tests."""
+    """Every branch of the core, and of the wire of model servers, by its own tests."""
     session.install("-e", ".[lint,test]")
-    session.run("coverage", "run", "-m", "pytest", "-q", "tests/proto")
-    session.run("coverage", "report", "--fail-under=100")
+    for package, folder in (("hestiaos_proto", "tests/proto"), ("hestiaos_local.openai", "tests/local/openai")):
+        session.run("coverage", "run", f"--source={package}", "-m", "pytest", "-q", folder)
+        session.run("coverage", "report", "--fail-under=100")
 
 
 @nox.session

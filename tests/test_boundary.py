@@ -12,6 +12,8 @@ PACKAGES = [
     "hestiaos_cli",
     "hestiaos_httpx",
     "hestiaos_local",
+    "hestiaos_local.execution",
+    "hestiaos_local.openai",
     "hestiaos_local.storage",
     "hestiaos_proto",
     "hestiaos_trio",

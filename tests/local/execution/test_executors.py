@@ -12,12 +12,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-import hestiaos_local.execution
 from hestiaos_local.execution import (
     AsyncExecutor,
     EchoExecutor,
     Executor,
     Finish,
+    Message,
     ModelRouter,
     Output,
     OutputCounter,
@@ -60,8 +60,12 @@ class TestEcho:
         assert outputs[count:] == [Usage(3, count), Finish(reason)]  # type: ignore[arg-type]
 
     def test_the_newest_message_of_the_user_counts(self, way: Way) -> None:
-        parts = [{"type": "text", "text": "new"}, {"type": "image_url"}, {"type": "text", "text": "est"}]
-        messages = [
+        parts: list[dict[str, str]] = [
+            {"type": "text", "text": "new"},
+            {"type": "image_url"},
+            {"type": "text", "text": "est"},
+        ]
+        messages: list[Message] = [
             {"role": "user", "content": "old"},
             {"role": "user", "content": parts},
             {"role": "assistant", "content": None},
@@ -309,7 +313,11 @@ class TestEveryExecution:
     def test_usage_is_counted_where_there_is_none(self, way: Way) -> None:
         tool = {"type": "function", "function": {"name": "look"}}
         work = Work(messages=[{"role": "user", "content": "x" * 9}, {"role": "user", "content": "é"}], tools=[tool])
-        outputs, _ = way.run(function_executor(lambda work: ["x" * 6, ToolCall("c1", "look", "{}")]), work)
+
+        def calling(work: Work) -> list[str | Output]:
+            return ["x" * 6, ToolCall("c1", "look", "{}")]
+
+        outputs, _ = way.run(function_executor(calling), work)
         assert outputs[-2:] == [Usage(3 + 1 + 12, 3, estimated=True), Finish("tool_calls")]
 
     def test_an_execution_without_output(self, way: Way) -> None:
@@ -410,11 +418,3 @@ class TestRouter:
 def test_an_executor_of_a_users_own_class_needs_its_method(base: Callable[[], Any]) -> None:
     with pytest.raises(TypeError, match="abstract"):
         base()
-
-
-def test_the_room_shows_its_public_names() -> None:
-    room = hestiaos_local.execution
-    assert dir(room) == sorted(room.__all__)
-    assert all(getattr(room, name) is getattr(room, name) for name in room.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = room.nothing
