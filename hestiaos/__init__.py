@@ -81,6 +81,7 @@ __all__ = [
     "HestiaError",
     "Hooks",
     "InvalidInput",
+    "Limits",
     "LocalProtocolError",
     "LocalTransport",
     "ModeHint",
@@ -116,7 +117,7 @@ __all__ = [
 
 _HOMES = {
     "hestiaos_asyncio": ("AsyncioClient", "AsyncioEventStream"),
-    "hestiaos_httpx": ("AsyncClient", "AsyncEventStream", "Client", "EventStream"),
+    "hestiaos_httpx": ("AsyncClient", "AsyncEventStream", "Client", "EventStream", "Limits"),
     "hestiaos_local": (
         "LocalTransport",
         "Platform",

@@ -2,8 +2,9 @@
 
 from hestiaos_httpx._clients import AsyncClient, Client
 from hestiaos_httpx._executor import AsyncEventStream, EventStream
+from hestiaos_httpx._limits import Limits
 
-__all__ = ["AsyncClient", "AsyncEventStream", "Client", "EventStream"]
+__all__ = ["AsyncClient", "AsyncEventStream", "Client", "EventStream", "Limits"]
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""How many connections a client may have, as httpx's own class says it."""
+"""How many connections a client may have, with the attributes of httpx's own class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Limits"]
 
 
 class Limits(Protocol):
-    """How many connections are open and kept, and for how many seconds; `None` is no limit. `httpx.Limits` is one."""
+    """How many connections are open and kept, and for how many seconds; `None` is no limit. `httpx.Limits` fits."""
 
     @property
     def max_connections(self) -> int | None: ...

@@ -13,6 +13,7 @@ from hestiaos_proto._calls import (
     CallContext,
     CallFlow,
     CallOptions,
+    RandomSource,
     Runtime,
     Send,
     StreamOptions,
@@ -22,7 +23,7 @@ from hestiaos_proto._calls import (
     run_flow_async,
 )
 from hestiaos_proto._client_messages import Request, Response
-from hestiaos_proto._config import DEFAULT_BASE_URL, MAX_BODY_SIZE, Config
+from hestiaos_proto._config import DEFAULT_BASE_URL, MAX_BODY_SIZE, Config, ConfigOptions
 from hestiaos_proto._deadline import Deadline
 from hestiaos_proto._error_bodies import error_from_response
 from hestiaos_proto._errors import (
@@ -44,7 +45,7 @@ from hestiaos_proto._errors import (
     TransportError,
 )
 from hestiaos_proto._events import StreamEvent, StreamEventType
-from hestiaos_proto._hooks import CallInfo, CallObserver, Hooks, RequestInfo, ResponseInfo
+from hestiaos_proto._hooks import CallInfo, CallObserver, Hooks, Logger, RequestInfo, ResponseInfo
 from hestiaos_proto._models import (
     AgentResult,
     ChatResponse,
@@ -57,6 +58,7 @@ from hestiaos_proto._models import (
     TraceResponse,
 )
 from hestiaos_proto._redaction import Redactor
+from hestiaos_proto._routes import Route
 from hestiaos_proto._sse import ServerSentEvent, SSEDecoder, encode_comment, encode_event
 from hestiaos_proto._stream import ORDER, RunStream, StreamState
 from hestiaos_proto._version import __version__
@@ -135,6 +137,7 @@ __all__ = [
     "ClientBase",
     "ClientConnection",
     "Config",
+    "ConfigOptions",
     "ConnectFailed",
     "ConnectionLost",
     "ConnectionPool",
@@ -155,6 +158,7 @@ __all__ = [
     "InvalidInput",
     "Lease",
     "LocalProtocolError",
+    "Logger",
     "LoopClient",
     "LoopConnection",
     "LoopEventStream",
@@ -167,6 +171,7 @@ __all__ = [
     "Operation",
     "ProtocolError",
     "Proxy",
+    "RandomSource",
     "RateLimited",
     "Redactor",
     "RemoteProtocolError",
@@ -175,6 +180,7 @@ __all__ = [
     "Response",
     "ResponseHead",
     "ResponseInfo",
+    "Route",
     "RunResponse",
     "RunStream",
     "Runtime",

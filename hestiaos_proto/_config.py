@@ -25,6 +25,7 @@ __all__ = [
     "MAX_BODY_SIZE",
     "MAX_HEAD_SIZE",
     "Config",
+    "ConfigOptions",
     "check_idempotency_key",
 ]
 
@@ -154,7 +155,9 @@ def _common_headers(config: Config) -> dict[str, str]:
     return common if config.api_key is None else common | {"Authorization": f"Bearer {config.api_key}"}
 
 
-class _Rest(TypedDict, total=False):
+class ConfigOptions(TypedDict, total=False):
+    """The arguments of `Config` beside `base_url` and `api_key`."""
+
     timeout: float
     retries: int
     deadline: float | None
@@ -258,7 +261,7 @@ class Config:
         *,
         base_url: str | None = None,
         api_key: str | None = None,
-        **rest: Unpack[_Rest],
+        **rest: Unpack[ConfigOptions],
     ) -> Self:
         """A config that takes `HESTIAOS_BASE_URL` and `HESTIAOS_API_KEY` from `environ` if the argument is `None`."""
         if base_url is None:
