@@ -40,21 +40,23 @@ class Param:
     secret: bool = False
     filled: bool = False
 
-    def refusal(self, value: object) -> str | None:
-        """Why a caller cannot send `value` as this argument, without quoting it; `None` if it can be sent."""
+    def accepts(self, value: object) -> bool:
+        """Whether `value` can be sent as this argument."""
+        if isinstance(value, self.kind):
+            return not (self.filled and value == "") and not (self.kind is int and isinstance(value, bool))
+        return value is None and self.default is None
+
+    def refusal(self, value: object) -> str:
+        """Why a caller cannot send `value`, which is not accepted, without quoting it."""
         return self._refusal(value, _IN_PYTHON, type_name(value))
 
-    def json_refusal(self, value: object) -> str | None:
+    def json_refusal(self, value: object) -> str:
         """As `refusal`, for a value that was read from JSON."""
         return self._refusal(value, _IN_JSON, _IN_JSON[type(value)])
 
-    def _refusal(self, value: object, names: Mapping[type, str], given: str) -> str | None:
+    def _refusal(self, value: object, names: Mapping[type, str], given: str) -> str:
         if self.filled and value == "":
             return "must not be empty"
-        if isinstance(value, self.kind) and not (self.kind is int and isinstance(value, bool)):
-            return None
-        if value is None and self.default is None:
-            return None
         return f"must be {names[self.kind]}{f' or {names[NoneType]}' if self.default is None else ''}, not {given}"
 
 
@@ -94,8 +96,8 @@ def parse(layout: BodySchema, body: Any, place: list[str], problems: list[FieldE
             value = body.get(key, inner.default)
             if value is _NEEDED:
                 problems.append(FieldError(loc=[*place, key], msg="the field is missing", type="missing"))
-            elif (refusal := inner.json_refusal(value)) is not None:
-                problems.append(FieldError(loc=[*place, key], msg=refusal, type="value_error"))
+            elif not inner.accepts(value):
+                problems.append(FieldError(loc=[*place, key], msg=inner.json_refusal(value), type="value_error"))
             else:
                 yield inner.name, value
         elif isinstance(inner, dict):

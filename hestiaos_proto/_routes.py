@@ -64,11 +64,9 @@ class Route(Generic[T]):
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise `TypeError` for an argument of the wrong type, `ValueError` for one that must not be empty."""
         for arg in self.params:
-            if (refusal := arg.refusal(arguments[arg.name])) is not None:
-                # The value itself is never quoted: it may be a secret.
-                raise (ValueError if arguments[arg.name] == "" else TypeError)(
-                    f"{self.operation}: {arg.name} {refusal}"
-                )
+            if not arg.accepts(value := arguments[arg.name]):
+                error = ValueError if arg.filled and value == "" else TypeError
+                raise error(f"{self.operation}: {arg.name} {arg.refusal(value)}")
 
     def encode(self, arguments: Mapping[str, Any]) -> tuple[str, bytes]:
         """The request's path and body. Raises `ValueError` that names the argument which cannot be sent."""

@@ -19,6 +19,8 @@ class ConnectionState(Enum):
     CLOSED = "the connection has ended, or ends with the response that has arrived whole"
     ERROR = "the connection was lost, or one of the two sides broke the protocol"
 
+    __hash__ = object.__hash__  # Enum's own is slow, and the tables are used at each step
+
 
 _State = ConnectionState
 _RESPONSE = {"end": _State.DONE, "last": _State.CLOSED, "fault": _State.ERROR}
