@@ -1,14 +1,14 @@
 """The HestiaOS SDK: `from hestiaos import AsyncClient, Client, StreamEvent, …`.
 
-Importing this package loads nothing but itself: each name brings its own package along when it is first used, so that
-httpx is loaded with the clients only.
+Importing this package loads nothing else: each name is loaded at its first use, so that httpx is loaded with the
+clients only.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = False  # type checkers read it as true; to import `typing` for it would take longer than all else here
+TYPE_CHECKING = False  # type checkers take it as true; importing `typing` would take longer than everything else here
 
 if TYPE_CHECKING:
     from typing import Any
@@ -153,7 +153,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'hestiaos' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF.get(name, "hestiaos_proto._errors")), name)
-    globals()[name] = value  # from now on it is found without coming here
+    globals()[name] = value  # found without this function from now on
     return value
 
 

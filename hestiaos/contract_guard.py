@@ -44,10 +44,10 @@ ALLOWED_IN_CORE = frozenset(
         "zlib",
     }
 )
-"""What a file of `hestiaos_proto` may import beside its own package: nothing that does I/O or runs an event loop."""
+"""The modules that `hestiaos_proto` may import beside itself: none does I/O or runs an event loop."""
 
 FORBIDDEN_IN_CORE = frozenset({"__import__", "eval", "exec", "input", "now", "open", "print", "today", "utcnow"})
-"""What it may not call, as a function or a method: what does I/O or reads a clock without any import."""
+"""The functions and methods that it must not call: they do I/O or read a clock without an import."""
 
 LAYERS = {
     "hestiaos_proto": frozenset[str](),
@@ -58,11 +58,11 @@ LAYERS = {
     "hestiaos": frozenset({"hestiaos_proto", "hestiaos_httpx", "hestiaos_trio", "hestiaos_asyncio", "hestiaos_local"}),
     "hestiaos_cli": frozenset({"hestiaos_proto", "hestiaos_local", "hestiaos"}),
 }
-"""Which of our packages each of them may import."""
+"""The packages of ours that each of them may import."""
 
 
 def violations(root: Path) -> Iterator[str]:
-    """What is wrong with the packages that stand in `root`, one line each, with file and line."""
+    """The violations in the packages in `root`: one line each, with file and line number."""
     for package, below in LAYERS.items():
         for path in sorted((root / package).rglob("*.py")):
             tree = ast.parse(path.read_bytes(), str(path))
@@ -95,7 +95,7 @@ def _calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def main(root: Path | None = None) -> int:
-    """Print what is wrong; the exit status is 1 where anything is."""
+    """Print the violations; the exit status is 1 if there are any."""
     root = root or Path(__file__).resolve().parent.parent
     missing = [package for package in LAYERS if not (root / package / "__init__.py").is_file()]
     if missing:

@@ -10,9 +10,9 @@ from hestiaos_proto._errors import LocalProtocolError, RemoteProtocolError
 __all__ = ["MAX_EVENT_SIZE", "LineDecoder"]
 
 MAX_EVENT_SIZE = 16 * 1024 * 1024
-"""How large one event, and so one line, may grow by default, in bytes."""
+"""The default limit of one event, and so of one line, in bytes."""
 
-_LF, _CR = b"\n\r"  # as numbers, in which form a byte is looked at in a quarter of the time
+_LF, _CR = b"\n\r"  # as numbers: comparing them takes a quarter of the time
 _BOM = b"\xef\xbb\xbf"
 
 

@@ -17,10 +17,10 @@ from hestiaos_proto._redaction import Redactor
 
 __all__ = ["PayloadDecoder"]
 
-_LF, _CR = b"\n\r"  # as numbers, in which form a byte is found faster
+_LF, _CR = b"\n\r"  # as numbers, which are found faster
 _BATCH = 64  # how many payloads are handed out together: enough for speed, and few enough to wait for
 _MOST_LINES = 64  # how many lines of an object are not looked at
-_ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # what `str.strip` strips of ASCII; `bytes.strip` knows less
+_ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # the ASCII that `str.strip` strips; `bytes.strip` strips less
 
 
 class PayloadDecoder:

@@ -84,7 +84,7 @@ class TextRun:
     @property
     def received(self) -> int:
         """How many have been handed out."""
-        return len(self._events) - length_hint(self.left)  # which is exact for the iterator of a list
+        return len(self._events) - length_hint(self.left)  # exact for the iterator of a list
 
     @property
     def last(self) -> StreamEvent | None:

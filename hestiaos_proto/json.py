@@ -20,7 +20,7 @@ try:
 except ImportError:  # the `speed` extra is not installed
     _read_fast: Callable[[bytes], Any] | None = None
 else:
-    # An older one than the extra asks for is not used: before 0.21 its errors are not `ValueError`s.
+    # Older versions than the extra requires are not used: before 0.21 the errors are not `ValueError`s.
     _read_fast = _FastDecoder().decode if issubclass(_FastDecodeError, ValueError) else None
 
 __all__ = [
@@ -37,12 +37,12 @@ __all__ = [
 ]
 
 MAX_DEPTH = 128
-"""How many arrays and objects may stand inside one another. RFC 8259, section 9, lets a parser set this limit."""
+"""How deep arrays and objects can be nested. RFC 8259, section 9, allows a parser to set this limit."""
 
 SHALLOW = 2 * MAX_DEPTH
-"""How long a text may be, in bytes, that cannot be deeper: each bracket has to be closed."""
+"""A text of at most so many bytes cannot be nested deeper, as each bracket has to be closed."""
 
-# One pass, whatever the text: a string that has no end goes up to the text's, and does not begin again at each quote.
+# One pass over any text: a string without an end extends to the end of the text, and is not tried again at each quote.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:(?P<end>")|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # +1 and -1 as signed bytes
@@ -61,7 +61,7 @@ def loads(data: bytes) -> Any:
 
 
 def record_reader(*fields: tuple[str, Any] | tuple[str, Any, Any]) -> Callable[[bytes], Any] | None:
-    """A reader of objects that have these fields, of these types, and no others: `None` where msgspec is not there.
+    """A reader of objects that have these fields, of these types, and no others: `None` without msgspec.
 
     A field that may be missing has its default as the third. The reader returns an object with the fields as its
     attributes, in half the time that `loads` takes, and raises `ValueError` for everything else, so that `loads` has
@@ -90,18 +90,18 @@ def dumps(value: Any) -> bytes:
 
 
 def spellings(text: str) -> set[str]:
-    """How writers of JSON spell a text inside a string: escaped where it has to be, or wherever it is not ASCII too."""
+    """The ways in which JSON writers spell a text in a string: with the necessary escapes, or in ASCII only."""
     return {encode(text)[1:-1] for encode in (_encode, _encode_ascii)}
 
 
 def is_deep(data: bytes) -> bool:
     """Whether the text is nested deeper than `MAX_DEPTH`."""
-    # A text with few brackets cannot be deep, so the exact depth is taken of the others only.
+    # A text with few brackets cannot be deep, so the depth of the others only is counted.
     return len(data) > SHALLOW and data.count(b"[") + data.count(b"{") > MAX_DEPTH and depth(data) > MAX_DEPTH
 
 
 def depth(data: bytes) -> int:
-    """How deep the arrays and objects of a JSON text go; of the beginning of a text, as far as it goes."""
+    """The depth of the arrays and objects in a JSON text, or in the beginning of one."""
     return max(accumulate(_brackets(data)), default=0)
 
 
@@ -128,7 +128,7 @@ def _brackets(data: bytes) -> memoryview:
 def _read_plain(data: bytes) -> Any:
     try:
         text = data.decode()
-        if text.startswith("{"):  # `decode` looks for white space on both sides first, where few texts have any
+        if text.startswith("{"):  # `decode` would first look for white space on both sides, which few texts have
             value, end = _decoder.raw_decode(text)
             if end == len(text):
                 return value

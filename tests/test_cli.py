@@ -223,7 +223,7 @@ def test_a_policy_with_a_mistake(home: Path) -> None:
     assert "BLOCK" in line
 
 
-def test_a_store_that_is_no_database(home: Path) -> None:
+def test_a_store_that_is_not_a_database(home: Path) -> None:
     store = home / "store.sqlite3"
     store.write_bytes(b"these are notes, not a database\n" * 100)
     before = store.read_bytes()
@@ -341,7 +341,7 @@ def test_local_takes_nothing_of_a_server_from_the_environment(
     assert "result: processed: x\n" in hestiaos("--local", "run", "x").stdout
 
 
-def test_the_users_own_store_is_no_database(home: Path) -> None:
+def test_the_users_own_store_is_not_a_database(home: Path) -> None:
     assert hestiaos("--local", "run", "x").returncode == 0
     (file,) = home.rglob("*.sqlite3")
     file.write_text("these are notes, not a database\n" * 100)

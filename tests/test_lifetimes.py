@@ -43,7 +43,7 @@ asyncio.run(main())
     "httpx on trio": """
 import trio.testing
 from hestiaos import AsyncClient
-async def say(word):  # not before main waits: between two lines of trio's, Ctrl-C may leave a coroutine behind
+async def say(word):  # not before main waits: between two lines of trio's, Ctrl-C may leave a coroutine after
     await trio.testing.wait_all_tasks_blocked()
     print(word, flush=True)
 async def main():
@@ -56,7 +56,7 @@ trio.run(main)
     "trio": """
 import trio.testing
 from hestiaos import TrioClient
-async def say(word):  # not before main waits: between two lines of trio's, Ctrl-C may leave a coroutine behind
+async def say(word):  # not before main waits: between two lines of trio's, Ctrl-C may leave a coroutine after
     await trio.testing.wait_all_tasks_blocked()
     print(word, flush=True)
 async def main():

@@ -214,7 +214,7 @@ def test_9_a_stream_that_ends_before_done_says_so(peer: Callable[..., Peer]) -> 
         asyncio.run(main(peer(stream(done=False)).url))
 
 
-def test_10_json_is_accepted_behind_the_command(server_url: str) -> None:
+def test_10_json_is_accepted_after_the_command(server_url: str) -> None:
     done = cli("run", "hello", "--json", "--base-url", server_url)
     assert json.loads(done.stdout)["result"] == "processed: hello"
 

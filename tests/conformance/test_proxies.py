@@ -82,8 +82,8 @@ ANSWERS: dict[str, Script] = {
     "an endless head": [send(b"HTTP/1.1 200 OK\r\nX: "), flood(b"x" * 65536, most=1 << 24), close],
     "a close": [close],
     "a reset": [reset],
-    "no TLS behind it": [send(b"HTTP/1.1 200 OK\r\n\r\n"), send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), close],
-    "a close behind it": [send(b"HTTP/1.1 200 OK\r\n\r\n"), close],
+    "no TLS after it": [send(b"HTTP/1.1 200 OK\r\n\r\n"), send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), close],
+    "a close after it": [send(b"HTTP/1.1 200 OK\r\n\r\n"), close],
 }
 
 

@@ -84,7 +84,7 @@ def stays(fault: ProtocolError, machine: _Machine) -> None:
     again = None
     try:
         for _ in machine.events():
-            raise AssertionError("an event came behind the fault")
+            raise AssertionError("an event came after the fault")
     except ProtocolError as error:
         again = error
     assert again is fault, "the fault did not stay"

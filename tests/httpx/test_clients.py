@@ -274,7 +274,7 @@ class dripping_server:  # noqa: N801  # used as a function that is a context man
                     return
 
 
-def test_what_is_no_http_is_a_protocol_error() -> None:
+def test_what_is_not_http_is_a_protocol_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

@@ -46,12 +46,12 @@ class Script:
     head: int | None = None
     whole: int | None = None  # the whole response; without it, that comes with the end of the connection
     broken: int | None = None  # where it stops being HTTP/1.1
-    kept: bool = True  # whether the connection goes on behind it
+    kept: bool = True  # whether the connection goes on after it
     result: object = None  # what it comes to, or the class of what is raised
     refusal: bool = False  # whose status is its result, whatever happens to its body
     events: tuple[tuple[int, StreamEvent], ...] = ()
     wrong: int | None = None  # where the stream breaks the frozen order
-    beat: int | None = None  # where a heartbeat comes behind `done`
+    beat: int | None = None  # where a heartbeat comes after `done`
 
     @property
     def streams(self) -> bool:
@@ -113,7 +113,7 @@ def whole_answers(draw: st.DrawFn) -> Script:
 
 @st.composite
 def streams(draw: st.DrawFn) -> Script:
-    """A stream that conforms, breaks off, breaks the order, or is kept open behind `done`."""
+    """A stream that conforms, breaks off, breaks the order, or is kept open after `done`."""
     kinds = ["start", *draw(st.lists(st.sampled_from(["token", "ping"]), max_size=2)), "final", "done"]
     turn = draw(st.sampled_from(["conforming", "cut", "wrong", "open"]))
     if turn == "cut":
@@ -196,7 +196,7 @@ class ClientMachine(RuleBasedStateMachine):
         self.answers = 0
         self.delivered = 0
         self.raised: HestiaError | None = None  # by the stream
-        self.over = False  # the stream, for a heartbeat behind `done`
+        self.over = False  # the stream, for a heartbeat after `done`
         for each in before:
             if self.is_reusable:
                 self.an_operation_is_sent(each)
@@ -248,7 +248,7 @@ class ClientMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.closed)
     @rule(data=st.sampled_from([b"", b"x"]))
-    def something_is_received_behind_the_end(self, data: bytes) -> None:
+    def something_is_received_after_the_end(self, data: bytes) -> None:
         with pytest.raises(LocalProtocolError, match="after the end of the connection"):
             self.connection.receive_data(data)
 
@@ -332,7 +332,7 @@ class ClientMachine(RuleBasedStateMachine):
             assert error is self.raised
             return
         self.raised = error
-        assert self.delivered == len(self._arrived)  # the fault stands behind all that arrived whole
+        assert self.delivered == len(self._arrived)  # the fault stands after all that arrived whole
         assert type(error) is self._stream_fault
 
     def _nothing_is_left(self) -> None:
@@ -347,7 +347,7 @@ class ClientMachine(RuleBasedStateMachine):
 
     @property
     def _stream_fault(self) -> type[HestiaError] | None:
-        """What the stream raises behind its events."""
+        """What the stream raises after its events."""
         assert self.script is not None
         if self._is_here(self.script.wrong):
             return RemoteProtocolError
@@ -468,7 +468,7 @@ class ClientMachine(RuleBasedStateMachine):
             assert result_of(self.connection) == self._outcome
 
     def teardown(self) -> None:
-        """What is left is read, before the server closes and behind that."""
+        """What is left is read, before the server closes and after that."""
         self._read_to_the_last()
         if self.left and not self.closed:
             self.all_the_rest_arrives(b"")
@@ -488,7 +488,7 @@ TestClientMachine = ClientMachine.TestCase
 TestClientMachine.settings = settings(stateful_step_count=25)
 
 
-def test_a_fault_behind_the_end_of_a_stream_is_not_the_stream_s() -> None:
+def test_a_fault_after_the_end_of_a_stream_is_not_the_stream_s() -> None:
     connection = ClientConnection()
     connection.send(operations.run_stream("x"))
     connection.receive_data(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 0\r\n\r\n")

@@ -149,7 +149,7 @@ class ServerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.ended)
     @rule()
-    def something_is_received_behind_the_end(self) -> None:
+    def something_is_received_after_the_end(self) -> None:
         with pytest.raises(LocalProtocolError, match="after the end of the connection"):
             self.connection.receive_data(b"x")
 
@@ -273,7 +273,7 @@ class ServerMachine(RuleBasedStateMachine):
         self.judge = h11.Connection(h11.CLIENT)
 
     def _judge(self, out: bytes, status: int) -> None:
-        """The response is whole with `out`, is this one, and nothing comes behind it."""
+        """The response is whole with `out`, is this one, and nothing comes after it."""
         method = self.request.method if self.request is not None and self.fault is None else "GET"
         self.judge.send(h11.Request(method=method, target="/", headers=[("Host", "h")]))
         self.judge.send(h11.EndOfMessage())
@@ -338,7 +338,7 @@ TestServerMachine = ServerMachine.TestCase
 TestServerMachine.settings = settings(stateful_step_count=30)
 
 
-def test_a_fault_behind_a_head_request_is_answered() -> None:
+def test_a_fault_after_a_head_request_is_answered() -> None:
     connection = ServerConnection()
     connection.receive_data(b"HEAD /api/v1/health HTTP/1.1\r\nHost: h\r\n\r\n")
     assert [call.operation for call in connection.events()] == ["health"]
@@ -358,7 +358,7 @@ def test_an_event_that_cannot_be_written_leaves_the_stream_to_begin() -> None:
     assert connection.send(StreamEvent("start")).startswith(b"HTTP/1.1 200 ")
 
 
-def test_an_exception_behind_an_unknown_type_ends_the_stream_in_its_order() -> None:
+def test_an_exception_after_an_unknown_type_ends_the_stream_in_its_order() -> None:
     connection = ServerConnection()
     connection.receive_data(RUN.wire)
     list(connection.events())

@@ -101,7 +101,7 @@ def test_what_an_argument_refuses(arg: Param, value: object, told: str | None) -
     assert told is None or arg.refusal(value) == told
 
 
-def test_an_argument_is_no_secret_and_may_be_empty_unless_it_says_so() -> None:
+def test_an_argument_is_not_a_secret_and_may_be_empty_unless_it_says_so() -> None:
     arg = Param("name", str)
     assert (arg.secret, arg.filled) == (False, False)
     assert arg.accepts("")

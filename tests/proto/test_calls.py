@@ -183,7 +183,7 @@ class TestWhatIsRepeated:
         assert drive.result.status == "ok"
         assert drive.waits == [0.25, 0.5]
 
-    def test_a_404_that_is_an_answer_is_no_failure(self) -> None:
+    def test_a_404_that_is_an_answer_is_not_a_failure(self) -> None:
         drive = Drive(operations.governance_trace("c"), status(404), retries=3)
         assert (drive.result, drive.error, len(drive.sends)) == (None, None, 1)
 
@@ -337,9 +337,9 @@ class TestTime:
         )
         assert [send.timeout for send in drive.sends] == [1.0, 0.75, 0.25]
         assert [send.read_timeout for send in drive.sends] == [1.0, 0.75, 0.25]
-        assert drive.waits == [0.25, 0.5]  # the next, 1 s, would end behind the deadline
+        assert drive.waits == [0.25, 0.5]  # the next, 1 s, would end after the deadline
 
-    def test_a_wait_that_would_end_behind_the_deadline_is_not_begun_and_the_error_itself_raised(self, clock) -> None:
+    def test_a_wait_that_would_end_after_the_deadline_is_not_begun_and_the_error_itself_raised(self, clock) -> None:
         drive = Drive(operations.run("x"), status(503, retry_after="10"), clock=clock, deadline=9.0, retries=3)
         assert isinstance(drive.error, ServerError)
         assert (len(drive.sends), drive.waits) == (1, [])

@@ -312,15 +312,15 @@ class TestStream:
         assert [event.type for event in response.stream.events()] == ["start"]
 
     @pytest.mark.parametrize(
-        "behind",
+        "after",
         [[b"\xff" * 50], [b"\xff" * 50, b"\xff" * 50], [b"\xff" * 50, b""], [b"\xff" * 50, b"x", b""]],
         ids=["once", "twice", "then the end", "and more"],
     )
-    def test_damage_is_raised_by_the_stream_behind_its_whole_events(self, behind: list[bytes]) -> None:
+    def test_damage_is_raised_by_the_stream_after_its_whole_events(self, after: list[bytes]) -> None:
         packer, response = zlib.compressobj(wbits=31), streaming((b"content-encoding", b"gzip"))
         assert response.stream is not None
         response.receive_data(packer.compress(STREAM[:24]) + packer.flush(zlib.Z_FULL_FLUSH))
-        for piece in behind:
+        for piece in after:
             response.receive_data(piece)
         events = response.stream.events()
         assert next(events).type == "start"
@@ -361,7 +361,7 @@ class TestDeadline:
         with pytest.raises(TimedOut, match="took longer than its deadline of 5 s"):
             response.receive_data(piece)
 
-    def test_a_stream_raises_it_behind_its_whole_events(self, clock) -> None:
+    def test_a_stream_raises_it_after_its_whole_events(self, clock) -> None:
         response = streaming(deadline=Deadline(clock, 5.0))
         assert response.stream is not None
         response.receive_data(STREAM[:24])

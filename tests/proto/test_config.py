@@ -222,7 +222,7 @@ def test_headers_are_of_str(headers: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "X A", "X:", "X\n", "é", "X\0"], ids=ascii)
-def test_what_is_no_header_name(name: str) -> None:
+def test_what_is_not_a_header_name(name: str) -> None:
     with pytest.raises(ValueError, match="is not a header name"):
         Config(headers={name: "x"})
 

@@ -185,7 +185,7 @@ class TestMask:
         assert error.message == "***"
         assert error.body == b'{"message":"***"}'
 
-    def test_in_a_page_that_is_no_json(self) -> None:
+    def test_in_a_page_that_is_not_json(self) -> None:
         error = error_from_response(502, b"<html>Bearer hunter2</html>", redactor=Redactor("hunter2"))
         assert error.body == b"<html>Bearer ***</html>"
 

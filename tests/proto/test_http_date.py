@@ -79,7 +79,7 @@ def test_a_year_of_two_digits_is_at_most_50_years_ahead(year: str, meant: int) -
         "1994-11-06T08:49:37Z",
     ],
 )
-def test_everything_else_is_no_date(text: str) -> None:
+def test_everything_else_is_not_a_date(text: str) -> None:
     assert parse_http_date(text, now=NOW) is None
 
 
@@ -111,7 +111,7 @@ DAYS_OF_A_YEAR = [
 
 @pytest.fixture(params=["UTC", "AHEAD-12", "BEHIND+12"])
 def time_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The machine stands in UTC, twelve hours ahead, or twelve behind."""
+    """The machine stands in UTC, twelve hours ahead, or twelve after."""
     monkeypatch.setenv("TZ", request.param)
     time.tzset()
     yield
@@ -132,6 +132,6 @@ class TestWhereverTheMachineStands:
         assert parse_http_date("Thursday, 01-Jan-76 00:00:00 GMT", now=now) == seconds(1976, 1, 1)
 
 
-def test_without_the_time_a_year_of_two_digits_is_no_date() -> None:
+def test_without_the_time_a_year_of_two_digits_is_not_a_date() -> None:
     assert parse_http_date("Friday, 09-Oct-26 10:00:00 GMT", now=None) is None
     assert parse_http_date("Fri, 09 Oct 2026 10:00:00 GMT", now=None) == 1791540000.0

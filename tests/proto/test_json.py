@@ -121,7 +121,7 @@ def nested(depth: int) -> bytes:
 
 @refused
 @readers
-def test_what_is_no_json_is_a_value_error(reader, text: bytes) -> None:
+def test_what_is_not_json_is_a_value_error(reader, text: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         reader(text)
 

@@ -23,7 +23,7 @@ def test_the_rest_of_a_first_line_has_no_bom(cuts) -> None:
         assert lines.rest == b"abc"
 
 
-def test_a_line_that_has_ended_is_no_part_of_the_rest() -> None:
+def test_a_line_that_has_ended_is_not_a_part_of_the_rest() -> None:
     lines = LineDecoder()
     lines.receive_data(b"a\rb\rc")
     assert list(lines.events()) == [b"a", b"b"]

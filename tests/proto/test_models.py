@@ -147,13 +147,13 @@ def test_a_field_of_the_wrong_type_is_named_and_its_value_not_quoted(
     ids=repr,
 )
 @MODELS
-def test_a_body_that_is_no_object(model, wire, needed, body: object, told: str) -> None:
+def test_a_body_that_is_not_an_object(model, wire, needed, body: object, told: str) -> None:
     with pytest.raises(RemoteProtocolError, match=f"{model.__name__} must be an object, not {told}"):
         model.from_wire(body)
 
 
 @MODELS
-def test_true_is_no_number(model: type[Model], wire: dict[str, Any], needed: set[str]) -> None:
+def test_true_is_not_a_number(model: type[Model], wire: dict[str, Any], needed: set[str]) -> None:
     for name in [name for name, value in wire.items() if type(value) in (int, float)]:
         with pytest.raises(RemoteProtocolError, match=name):
             model.from_wire(wire | {name: True})

@@ -352,7 +352,7 @@ class TestRead:
         assert operations.delete_secret("k").read(response(204, b"")) is None
 
     @pytest.mark.parametrize("body", [{}, {"value": None}, {"value": 4711}], ids=str)
-    def test_a_secret_that_is_no_string_is_not_quoted(self, body: object) -> None:
+    def test_a_secret_that_is_not_a_string_is_not_quoted(self, body: object) -> None:
         with pytest.raises(RemoteProtocolError, match="'value'") as caught:
             operations.get_secret("k").read(response(200, body))
         assert "4711" not in str(caught.value)
@@ -438,7 +438,7 @@ def test_the_arguments_of_a_stream_and_of_a_chat_are_sent() -> None:
 
 
 @pytest.mark.parametrize("status", [199, 300, 301])
-def test_what_is_no_success_is_raised(status: int) -> None:
+def test_what_is_not_a_success_is_raised(status: int) -> None:
     with pytest.raises(StatusError) as caught:
         operations.set_secret("k", "v").read(Response(status, []))
     assert caught.value.status_code == status

@@ -76,7 +76,7 @@ def test_no_more_are_kept_than_the_limit(keepalive: int | None, closed: list[str
 def test_the_oldest_that_cannot_be_used_are_closed() -> None:
     case = Case(None)
     case.kept("a", "b", "c")
-    case.unusable.update("ac")  # "c" is found only behind one that can still be used
+    case.unusable.update("ac")  # "c" is found only after one that can still be used
     assert case.pool.surplus() == ["a"]
 
 
@@ -253,7 +253,7 @@ def test_a_connection_that_another_thread_took_and_gave_up_meanwhile_is_passed_o
     assert pool.surplus() == ["b"]
 
 
-def test_a_connection_that_another_thread_takes_meanwhile_is_no_surplus() -> None:
+def test_a_connection_that_another_thread_takes_meanwhile_is_not_surplus() -> None:
     taken: list[Lease[str]] = []
     connections = ["a", "b"]
 

@@ -23,7 +23,7 @@ def test_the_longer_of_two_is_masked_first() -> None:
     assert Redactor("key", "key-chain").text("key-chain key") == "*** ***"
 
 
-def test_what_is_no_secret_is_left() -> None:
+def test_what_is_not_a_secret_is_left() -> None:
     assert Redactor(None, "").value({"a": ["b", 1, None]}) == {"a": ["b", 1, None]}
 
 
@@ -72,7 +72,7 @@ def test_a_secret_is_masked_as_the_repr_of_bytes_spells_it(key: str, quoted: typ
     assert "4711" not in Redactor(key).text(f"illegal header line: {quoted(b'X : ' + key.encode())!r}")
 
 
-def test_a_key_in_a_line_that_is_no_header_does_not_get_into_the_error() -> None:
+def test_a_key_in_a_line_that_is_not_a_header_does_not_get_into_the_error() -> None:
     connection = ClientConnection(api_key="k'4711")
     connection.send(operations.health())
     connection.receive_data(b"HTTP/1.1 200 OK\r\nAuthorization : Bearer k'4711\r\n\r\n")

@@ -111,6 +111,6 @@ def test_a_namespace_shows_whose_it_is(name: str) -> None:
     assert repr(kind.__new__(kind)) == f"<{name} of None>"  # as a report of an error in its constructor shows it
 
 
-def test_a_name_that_is_no_option_reaches_the_executor() -> None:
+def test_a_name_that_is_not_an_option_reaches_the_executor() -> None:
     """Which refuses it, as `call_flow` does."""
     assert resources.Runs(Recorder()).health(bogus=1)[2] == {"bogus": 1}

@@ -405,7 +405,7 @@ def test_the_value_of_a_secret() -> None:
             read("get_secret", body)
 
 
-def test_a_404_is_no_trace() -> None:
+def test_a_404_is_not_a_trace() -> None:
     assert read("governance_trace", b"<html>", 404) is None
 
 

@@ -221,7 +221,7 @@ class TestAsStatusError:
         error = StatusError("x", status_code=status)
         assert as_status_error(error) is error
 
-    def test_a_success_is_no_failure(self) -> None:
+    def test_a_success_is_not_a_failure(self) -> None:
         told = as_status_error(StatusError("x", "t-1", status_code=399))
         assert (type(told), told.message, told.code, told.trace_id) == (
             ServerError,

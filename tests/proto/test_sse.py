@@ -119,7 +119,7 @@ class TestLastEventId:
         assert list(decoder.events()) == []
         assert decoder.last_event_id == "7"
 
-    def test_the_end_of_the_stream_is_no_blank_line(self) -> None:
+    def test_the_end_of_the_stream_is_not_a_blank_line(self) -> None:
         decoder = SSEDecoder()
         assert decode([b"id: 1\n\nid: 2\n"], decoder) == []
         assert decoder.last_event_id == "1"

@@ -65,7 +65,7 @@ class TestClosed:
         whole = sum(end <= at for end in ends)
         for pieces in ([STREAM[:at]] if at else [], [STREAM[i : i + 1] for i in range(at)]):
             connection = listening()
-            if whole == len(EVENTS):  # nothing is missing behind `done`
+            if whole == len(EVENTS):  # nothing is missing after `done`
                 assert receive(connection, *pieces, b"") == EVENTS
                 assert connection.result(operations.run_stream("x")).final == {}
             else:
@@ -112,7 +112,7 @@ class TestConnectionLost:
             with pytest.raises(TimedOut):
                 connection.result(operations.health())
 
-    def test_in_a_stream_behind_the_events_that_arrived_whole(self) -> None:
+    def test_in_a_stream_after_the_events_that_arrived_whole(self) -> None:
         connection = listening()
         connection.receive_data(STREAM_HEAD + chunks(*payloads(EVENTS[:2])))
         connection.connection_lost(TimedOut("no byte for 30 s"))
@@ -225,7 +225,7 @@ class TestNoHttp:
                 assert refused.value.__cause__ is error
 
     @pytest.mark.parametrize("cut", [b"xyz\r\n", b"1\r\nabc"], ids=["size", "CRLF"])
-    def test_a_broken_chunk_of_a_stream_comes_behind_its_events(self, cut: bytes) -> None:
+    def test_a_broken_chunk_of_a_stream_comes_after_its_events(self, cut: bytes) -> None:
         connection = listening()
         events, error = fails(connection, STREAM_HEAD + chunks(*payloads(EVENTS[:2])) + cut)
         assert events == EVENTS[:2]

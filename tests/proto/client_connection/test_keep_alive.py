@@ -80,7 +80,7 @@ class TestUnasked:
 
     @pytest.mark.parametrize("together", [True, False], ids=["in one piece", "later"])
     @pytest.mark.parametrize("ahead", [b"x", response()], ids=["a byte", "a response"])
-    def test_behind_a_response_it_ends_the_connection_and_not_the_result(self, ahead: bytes, together: bool) -> None:
+    def test_after_a_response_it_ends_the_connection_and_not_the_result(self, ahead: bytes, together: bool) -> None:
         for operation, data in ((operations.health(), response()), (operations.run_stream("x"), STREAM)):
             connection = asked(operation)
             receive(connection, *([data + ahead] if together else [data, ahead]))
@@ -94,7 +94,7 @@ class TestUnasked:
             assert isinstance(refused.value.__cause__, RemoteProtocolError)
 
 
-def test_what_comes_behind_a_response_without_a_body_spoils_the_connection_only(cuts) -> None:
+def test_what_comes_after_a_response_without_a_body_spoils_the_connection_only(cuts) -> None:
     for pieces in cuts(b"HTTP/1.1 204 No Content\r\n\r\nmore"):
         connection = asked(operations.delete_secret("k"))
         for piece in pieces:

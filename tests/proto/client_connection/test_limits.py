@@ -91,7 +91,7 @@ class TestLimits:
         assert "larger than 1000000 bytes" in str(error)
 
     @pytest.mark.parametrize("together", [True, False], ids=["whole", "byte by byte"])
-    def test_an_event_behind_those_before_it(self, together: bool) -> None:
+    def test_an_event_after_those_before_it(self, together: bool) -> None:
         large = StreamEvent("token", {"text": "x" * 2000})
         data = STREAM_HEAD + chunks(*payloads([*EVENTS[:2], large]))
         pieces = [data] if together else [data[i : i + 1] for i in range(len(data))]

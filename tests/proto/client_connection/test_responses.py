@@ -48,7 +48,7 @@ class TestResponses:
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(HEALTH_BODY) + b"0\r\nX-T: 1\r\n\r\n",
             b"HTTP/1.1 100 Continue\r\n\r\n" + response(),
         ],
-        ids=["length", "chunked with a trailer", "behind a 1xx"],
+        ids=["length", "chunked with a trailer", "after a 1xx"],
     )
     def test_in_whatever_pieces(self, data: bytes, cuts: Cuts) -> None:
         for pieces in cuts(data):

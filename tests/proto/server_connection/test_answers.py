@@ -86,14 +86,14 @@ class TestKindsOfAnswers:
     """A call is answered in its own kind, and what is refused leaves it to be answered."""
 
     @pytest.mark.parametrize("item", [Control.HEARTBEAT, StreamEvent("start")], ids=["heartbeat", "event"])
-    def test_a_stream_is_no_answer_to_a_call_for_one_result(self, item: object) -> None:
+    def test_a_stream_is_not_an_answer_to_a_call_for_one_result(self, item: object) -> None:
         connection = ServerConnection()
         serve(connection, post("/api/chat", b'{"message":"hi"}'))
         with pytest.raises(LocalProtocolError, match="chat has one result as its response, not a stream"):
             connection.send(item)
         assert Client("POST").read(connection.send(NotFound("gone")))[0] == 404
 
-    def test_a_result_is_no_answer_to_a_call_for_a_stream(self) -> None:
+    def test_a_result_is_not_an_answer_to_a_call_for_a_stream(self) -> None:
         connection = ServerConnection()
         serve(connection, STREAM)
         with pytest.raises(LocalProtocolError, match="run_stream has StreamEvents up to 'done' as its response"):
@@ -108,7 +108,7 @@ class TestKindsOfAnswers:
         assert call.refusal is not None
         assert connection.send(call.refusal).startswith(b"HTTP/1.1 404 ")
 
-    def test_an_exception_behind_an_unknown_type_begins_the_stream_before_it_ends_it(self) -> None:
+    def test_an_exception_after_an_unknown_type_begins_the_stream_before_it_ends_it(self) -> None:
         connection = ServerConnection()
         serve(connection, STREAM)
         out = connection.send(StreamEvent("ping")) + connection.send(NotFound("gone"))  # type: ignore[arg-type]  # not known
@@ -145,7 +145,7 @@ def test_the_result_of_another_operation_is_refused_and_the_call_can_be_answered
 
 
 @pytest.mark.parametrize("status", [200, 399, 600, 1000])
-def test_an_exception_with_a_status_that_is_no_errors_is_a_500(status: int) -> None:
+def test_an_exception_with_a_status_that_is_not_that_of_an_error_is_a_500(status: int) -> None:
     connection = ServerConnection()
     serve(connection, GET)
     assert connection.send(StatusError("x", status_code=status)).startswith(b"HTTP/1.1 500 ")

@@ -111,7 +111,7 @@ class TestOutOfTurn:
             connection.send(EVENTS[1])
 
 
-def test_a_line_that_is_no_header_is_not_quoted_for_it_may_hold_a_key() -> None:
+def test_a_line_that_is_not_a_header_is_not_quoted_for_it_may_hold_a_key() -> None:
     connection = ServerConnection()
     connection.receive_data(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization : Bearer sk-4711\r\n\r\n")
     with pytest.raises(RemoteProtocolError, match=r"HTTP/1.1 request: illegal header line$") as caught:

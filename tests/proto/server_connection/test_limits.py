@@ -53,7 +53,7 @@ class TestLimits:
             if "connection" in headers:
                 assert connection.must_close
 
-    def test_what_comes_behind_the_413_is_not_read(self) -> None:
+    def test_what_comes_after_the_413_is_not_read(self) -> None:
         connection = ServerConnection(max_body_size=10)
         call = serve(connection, chunked("/api/v1/run", b"x" * 20)[:-5])
         connection.send(call.refusal)

@@ -60,7 +60,7 @@ class TestStream:
             (EVENTS[:2], ["start", "token", "error", "done"]),
             (EVENTS[:3], ["start", "token", "final", "done"]),
         ],
-        ids=["behind a heartbeat", "start", "token", "final"],
+        ids=["after a heartbeat", "start", "token", "final"],
     )
     @pytest.mark.parametrize("error", [GovernanceBlock("t"), ValueError("hunter2")], ids=repr)
     def test_an_exception_in_the_middle_ends_it_in_the_frozen_order(
@@ -103,7 +103,7 @@ def test_there_is_nothing_to_continue_in_a_stream_that_has_begun() -> None:
         connection.send(Control.CONTINUE)
 
 
-def test_a_fault_that_cannot_be_written_behind_a_heartbeat_leaves_nothing_said() -> None:
+def test_a_fault_that_cannot_be_written_after_a_heartbeat_leaves_nothing_said() -> None:
     connection = ServerConnection()
     serve(connection, STREAM)
     head = connection.send(Control.HEARTBEAT)
