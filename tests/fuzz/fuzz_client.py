@@ -25,7 +25,7 @@ _OPERATIONS: tuple[Operation[Any], ...] = (  # four bits of the options choose o
     operations.get_secret("k"),
     operations.set_secret("k", KEY),
     operations.delete_secret("k"),
-    operations.explain("x"),
+    operations.explain("x", {"input": "y"}),
     operations.governance_status(),
     operations.governance_trace("c"),
     operations.run_stream("y"),
