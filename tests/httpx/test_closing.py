@@ -175,7 +175,7 @@ def test_threads_are_told_that_their_client_is_closed() -> None:
         waiting = [threading.Thread(target=wait) for _ in range(2)]
         for thread in waiting:
             thread.start()
-            until(lambda thread=thread: waits(thread, "Scope.event.<locals>.wait"))
+            until(lambda thread=thread: waits(thread, "Scope._wait_for"))
         client.close()
         errors = [each.exception(PATIENCE) for each in reading]
         assert [(type(error), error.message) for error in errors] == [(LocalProtocolError, CLOSED)] * places
