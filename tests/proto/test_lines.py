@@ -116,3 +116,57 @@ def test_blocks_go_up_to_a_line_that_is_too_long() -> None:
         next(blocks)
     with pytest.raises(RemoteProtocolError, match="longer than 3 bytes"):
         list(lines.events())
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"], ids=repr)
+@pytest.mark.parametrize("line", [b"a  ", b"XaX", b" X "], ids=repr)
+def test_a_line_may_be_as_long_as_the_limit_whatever_it_ends_with(line: bytes, end: bytes) -> None:
+    lines = LineDecoder(3)
+    for piece in (line + end, b"b\n", line + end):
+        lines.receive_data(piece)
+    assert list(lines.events()) == [line, b"b", line]
+    for each in (b" ", b"X"):
+        longer = LineDecoder(3)
+        longer.receive_data(b"1\n")
+        longer.receive_data(line + each + end)
+        found: list[bytes] = []
+        with pytest.raises(RemoteProtocolError, match="longer than 3 bytes"):
+            found.extend(longer.events())
+        assert found == [b"1"]
+
+
+def test_a_bom_is_no_part_of_the_first_lines_length_and_is_of_any_other() -> None:
+    bom = b"\xef\xbb\xbf"
+    for data in (bom + b"abc", bom + b"abc\n"):
+        lines = LineDecoder(3)
+        lines.receive_data(data)
+        assert [*lines.events(), lines.rest][0] == b"abc"
+    for data in (b"\n" + bom, b"\n" + bom + b"\n"):  # as long as the limit by itself
+        lines = LineDecoder(3)
+        lines.receive_data(data)
+        assert bom in [*lines.events(), lines.rest]
+        lines.receive_data(b"x" if data.endswith(bom) else bom + b"x")
+        with pytest.raises(RemoteProtocolError, match="longer than 3 bytes"):
+            list(lines.events())
+
+
+def test_a_bom_that_begins_a_later_block_stays() -> None:
+    lines = LineDecoder()
+    for piece in (b"a\n", b"b", b"\n", b"\xef\xbb\xbfc", b"\n"):
+        lines.receive_data(piece)
+    assert list(lines.events()) == [b"a", b"b", b"\xef\xbb\xbfc"]
+
+
+def test_after_a_line_that_is_too_long_nothing_is_kept() -> None:
+    lines = LineDecoder(3)
+    lines.receive_data(b"abcd\nef")
+    assert lines.rest == b""
+
+
+def test_the_end_of_the_stream_ends_the_lines_and_leaves_the_rest() -> None:
+    lines = LineDecoder()
+    lines.receive_data(b"a\nb")
+    lines.receive_data(b"")
+    assert list(lines.events()) == [b"a"]
+    assert list(lines.events()) == []
+    assert (lines.rest, lines.closed) == (b"b", True)
