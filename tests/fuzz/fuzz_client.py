@@ -25,7 +25,7 @@ _OPERATIONS: tuple[Operation[Any], ...] = (  # four bits of the options choose o
     operations.get_secret("k"),
     operations.set_secret("k", KEY),
     operations.delete_secret("k"),
-    operations.explain("x", {"input": "y"}),
+    operations.explain("WRITE"),
     operations.governance_status(),
     operations.governance_trace("c"),
     operations.run_stream("y"),
@@ -82,7 +82,7 @@ def _read(pieces: list[bytes], operation: Operation[Any], config: Config, *, mea
 
 
 def _collect(connection: ClientConnection, events: list[Any]) -> tuple[Any, ...] | None:
-    """Take the events there are, and give what is told of the fault after them."""
+    """Take the events there are, and give what is told of the fault behind them."""
     try:
         for event in connection.events():
             events.append(event)
