@@ -38,7 +38,7 @@ OPERATIONS: list[Operation[Any]] = [
     operations.health(),
     operations.set_secret("k", "v"),
     operations.delete_secret("k"),
-    operations.explain("x"),
+    operations.explain("WRITE"),
 ]
 STARTS_WORK = {"run", "chat", "run_agent", "run_stream"}
 NOT_BEGUN = (429, 503)
