@@ -101,6 +101,14 @@ class TestRun:
         list(run.left)
         assert run.take_text() == "ab"
 
+    def test_some_from_the_middle(self) -> None:
+        run = TextRun(self.events("a", "b", "c", "d"))
+        next(run.left)
+        run.take_text()
+        next(run.left)
+        next(run.left)
+        assert run.take_text() == "bc"
+
     def test_an_empty_one(self) -> None:
         run = TextRun([])
         assert not run
