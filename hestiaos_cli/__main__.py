@@ -1,5 +1,5 @@
 """`python -m hestiaos_cli`."""
 
-from hestiaos_cli._app import main
+from hestiaos_cli._main import main
 
 main()

@@ -1,114 +1,135 @@
-"""The commands. What they use is imported inside them, so that `hestiaos --help` waits for none of it."""
+"""The table of the commands, and how one is run."""
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
-from functools import partial
-from pathlib import Path
+import os
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import click
 
-from hestiaos_cli._failures import FailingGroup
-from hestiaos_cli._output import print_events, print_fields
-from hestiaos_cli._settings import Settings, global_options
+from hestiaos_cli._command import Group
+from hestiaos_cli._settings import Settings
+from hestiaos_cli._standard_streams import OutputFailed
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "app", "run"]
 
-_settings = click.make_pass_decorator(Settings, ensure=True)
+COMMANDS = {
+    "Run": {
+        "run": "Execute a text through the governance pipeline.",
+        "chat": "Send a chat message, or hold a conversation.",
+        "agents": "Have agents carry out tasks.",
+        "batch": "Run each line of a file, and resume after an interruption.",
+    },
+    "Look into": {
+        "trace": "Retrieve a governance trace.",
+        "governance": "Ask how governance decides, and why.",
+        "health": "Check the server's health.",
+        "doctor": "Walk the way to the server step by step.",
+        "system": "Show the server's state, configuration and measurements.",
+    },
+    "Set up": {
+        "serve": "Serve the embedded platform over HTTP.",
+        "secrets": "Keep secrets on the server.",
+        "login": "Keep a server and its key as a profile.",
+        "logout": "Forget a profile and its key.",
+        "profile": "Show and choose profiles.",
+        "config": "Show the embedded platform's configuration.",
+        "local": "Show, export or clear what --local remembers.",
+    },
+    "More": {
+        "api": "Send any request, for what has no command.",
+        "completion": "Print the completion script of a shell.",
+        "help": "Show the help of a command.",
+    },
+}
+"""The first line of each command's help, so that the help of all needs none of their modules."""
+
+_NAMES = [name for section in COMMANDS.values() for name in section]
+
+_EPILOG = """\b
+Exit statuses: 0 done, 1 failure, 2 wrong usage. With --exit-codes
+or HESTIAOS_EXIT_CODES=1 also 3 blocked by governance, 4 not
+authenticated, 5 unreachable, 6 timed out, 7 stream cut. Ctrl-C and
+a closed pipe end the process by their signal.
+"""
 
 
-def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        from hestiaos import __version__
+class _App(Group):
+    """The commands, each of which is imported when it is called."""
 
-        click.echo(f"hestiaos {__version__}")
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of the table."""
+        return _NAMES
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in _NAMES:
+            return None
+        found: click.Command = import_module(f"hestiaos_cli._commands.{cmd_name}").command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is named. Raises `UsageError` that says what may have been meant."""
+        if args[0] in _NAMES or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
+
+        close = get_close_matches(args[0], _NAMES, 1)
+        meant = f" Did you mean '{close[0]}'?" if close else " 'hestiaos help' lists them."
+        raise click.UsageError(f"No such command '{args[0]}'.{meant}", ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table."""
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(section.items()))
+
+
+def _version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from hestiaos_cli._version import version
+
+        click.echo(f"hestiaos {version()}")
         context.exit()
 
 
-@click.group(cls=FailingGroup, context_settings={"help_option_names": ["--help", "-h"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
-@global_options
-def main() -> None:
-    """Governed AI execution: run, trace and serve."""
-
-
-@main.command()
-@click.argument("text")
-@click.option("--stream", is_flag=True, help="Show the result as it comes.")
-@click.option("--session-id", help="The session to run in.")
-@click.option("--agent-id", help="The agent to run as.")
-@click.option("--mode-hint", type=click.Choice(["fast", "balanced", "deep"]), help="How much to think.")
-@click.option("--timeout-ms", type=click.IntRange(min=1), help="How long the server may take; else 30,000.")
-@global_options
-@_settings
-def run(settings: Settings, /, text: str, stream: bool, **options: Any) -> None:
-    """Execute TEXT through the governance pipeline; '-' reads it from standard input."""
-    if text == "-":
-        if sys.stdin is None:
-            raise ValueError("standard input is closed: give the text itself instead of '-'")
-        text = sys.stdin.read()
-    with settings.client() as client:
-        if stream:
-            with client.run_stream(text, **options) as events:
-                print_events(events, as_json=settings.json, redactor=settings.redactor())
-        else:
-            print_fields(client.run(text, **options).to_wire(), as_json=settings.json)
-
-
-@main.command()
-@click.argument("trace_id", metavar="ID")
-@global_options
-@_settings
-def trace(settings: Settings, trace_id: str) -> None:
-    """Retrieve the governance trace with this ID."""
-    with settings.client() as client:
-        print_fields(client.trace(trace_id).to_wire(), as_json=settings.json)
-
-
-@main.command()
-@global_options
-@_settings
-def health(settings: Settings) -> None:
-    """Check the server's health."""
-    with settings.client() as client:
-        print_fields(client.health().to_wire(), as_json=settings.json)
-
-
-@main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
-@click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
-@click.option("--store", type=click.Path(path_type=Path), help="The SQLite file to keep everything in; else memory.")
-@click.option("--token-delay", type=click.FloatRange(min=0), default=0.02, show_default=True, help="Seconds a token.")
-@click.option("--allow-origin", "allow_origins", multiple=True, metavar="ORIGIN", help="Answer its web pages too.")
+@click.command("hestiaos", cls=_App, epilog=_EPILOG)
 @click.option(
-    "--heartbeat", type=click.FloatRange(min=0.01), default=15.0, show_default=True, help="Seconds between heartbeats."
+    "--version", "-V", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
 )
-@global_options
-@_settings
-def serve(settings: Settings, /, policy: Path | None, store: Path | None, **options: Any) -> None:
-    """Serve the embedded platform over HTTP.
+def app() -> None:
+    """Governed AI execution: run, trace and serve.
 
-    Beyond this machine it is served only with --api-key (or $HESTIAOS_API_KEY), which every request then needs.
+    Options may stand before the command or after it.
     """
-    import anyio
-
-    from hestiaos_local import Platform, Policy, Store
-    from hestiaos_local import serve as serve_platform
-
-    api_key = settings.key()
-    with Platform(policy=Policy.load(policy) if policy else None, store=Store(store) if store else None) as platform:
-        options |= {"api_key": api_key, "on_listening": _say_where, "handle_signals": True}
-        anyio.run(partial(serve_platform, platform, **options))
-    _say("stopped")
 
 
-def _say_where(url: str) -> None:
-    _say(f"HestiaOS is served at {url}; Ctrl-C stops it")
+def run(arguments: Sequence[str], *, on_command: Callable[[], object]) -> int:
+    """Run the command line, and report a failure. Returns the exit status.
+
+    `on_command` is called before the first thing is done that Ctrl-C must not end in the middle. Raises
+    `OutputFailed` and `KeyboardInterrupt`.
+    """
+    if (instruction := os.environ.get("_HESTIAOS_COMPLETE")) is not None:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(app, {}, "hestiaos", "_HESTIAOS_COMPLETE", instruction)
+    settings = Settings(on_command)
+    try:
+        with app.make_context("hestiaos", list(arguments), obj=settings) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except OutputFailed:
+        raise
+    except Exception as error:
+        from hestiaos_cli._failures import report
+
+        return report(error, settings, arguments)
+    return 0
 
 
-def _say(text: str) -> None:
-    with suppress(OSError):  # a full disk under the log does not stop the server
-        click.echo(text, err=True)

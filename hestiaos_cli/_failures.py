@@ -1,46 +1,115 @@
-"""How a command fails: one line on stderr, and never a traceback for what a user can mend."""
+"""How a command fails: one line on standard error, or one JSON document, and the exit status."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["FailingGroup", "Failure"]
+from hestiaos_cli._terminal import paint, visible
 
-_NO_SERVER = "start one with 'hestiaos serve', name another with --base-url, or add --local to do without"
+if TYPE_CHECKING:
+    from hestiaos_cli._settings import Settings
+    from hestiaos_cli._standard_streams import OutputFailed
 
+__all__ = ["FAILED", "MISUSED", "Failure", "failure_of", "one_line", "report", "report_lost_output", "tell"]
 
-class FailingGroup(click.Group):
-    """A group whose commands may raise what the SDK raises: exit status 1, and 2 for what was typed wrong."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        from hestiaos_proto import ConnectFailed, HestiaError
-
-        try:
-            return super().invoke(ctx)
-        except HestiaError as error:
-            told = str(error)
-            trace = f" (trace {error.trace_id})" if error.trace_id and error.trace_id not in told else ""
-            hint = f": {_NO_SERVER}" if isinstance(error, ConnectFailed) else ""
-            raise Failure(f"{told}{trace}{hint}") from error
-        except BrokenPipeError:  # `hestiaos … | head`: click ends quietly
-            raise
-        except OSError as error:  # a port in use, a file that cannot be read
-            raise Failure(str(error)) from error
-        except (ValueError, TypeError) as error:  # the SDK's word for an argument that cannot be right
-            raise _Misuse(str(error)) from error
+FAILED, MISUSED = 1, 2
+BLOCKED, NOT_AUTHENTICATED, UNREACHABLE, TIMED_OUT, CUT = 3, 4, 5, 6, 7
+"""Exit statuses; from 3 on only with `--exit-codes`, else 1."""
 
 
-class Failure(click.ClickException):
-    """One line, with exit status 1."""
+class Failure(Exception):
+    """What ends a command: a line for people, and what programs want to know of it."""
 
-    def __init__(self, told: str) -> None:
-        super().__init__(" ".join(told.split()))
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "FAILED",
+        status: int = FAILED,
+        trace_id: str | None = None,
+        details: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.status = status
+        self.trace_id = trace_id
+        self.details = details
 
 
-class _Misuse(Failure):
-    """The same for what was typed wrong: exit status 2, as click's own."""
+def report(error: Exception, settings: Settings, arguments: Sequence[str] = ()) -> int:
+    """Say on standard error why the command failed. Returns the exit status; raises `error` where it is a bug."""
+    failure = failure_of(error, settings)
+    if failure is None:
+        raise error
+    status = failure.status if failure.status <= MISUSED or settings.distinct_statuses else FAILED
+    if settings.json or not {"--json", "-j"}.isdisjoint(arguments):  # a mistake may have come before it was read
+        told = {"code": failure.code, "message": failure.message, "trace_id": failure.trace_id}
+        tell(json.dumps({"error": told | {"details": failure.details, "exit_status": status}}))
+    else:
+        tell(f"{paint('Error:', 'red', sys.stderr)} {one_line(failure.message)}")
+    return status
 
-    exit_code = 2
+
+def report_lost_output(failed: OutputFailed) -> int:
+    """Say that the result could not be written. Returns the exit status."""
+    tell(f"{paint('Error:', 'red', sys.stderr)} standard output cannot be written: {failed}")
+    return FAILED
+
+
+def tell(line: str) -> None:
+    """A line on standard error. Where that cannot be written either there is nobody to tell: the exit status does."""
+    try:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, its control characters as escapes."""
+    return visible(" ".join(text.split()))
+
+
+def failure_of(error: Exception, settings: Settings) -> Failure | None:
+    """What a user is told of an exception; `None` where it is a bug."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, click.ClickException):
+        return Failure(_with_usage(error), code="USAGE", status=error.exit_code)
+    if "hestiaos_proto" in sys.modules:
+        from hestiaos_proto import HestiaError
+
+        if isinstance(error, HestiaError):
+            from hestiaos_cli._hints import failure_of_call
+
+            return failure_of_call(error, settings)
+    if isinstance(error, OSError):  # a port in use, a file that cannot be read
+        return Failure(_os_error(error), code="OS_ERROR")
+    if isinstance(error, ValueError | TypeError) and _is_told_by_us(error):
+        return Failure(str(error), code="USAGE", status=MISUSED)
+    return None
+
+
+def _with_usage(error: click.ClickException) -> str:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    return message if context is None or "'hestiaos help'" in message else f"{message} See '{context.command_path} -h'."
+
+
+def _os_error(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+
+
+def _is_told_by_us(error: Exception) -> bool:
+    """Whether the SDK raised it for an argument that cannot be right; any other `ValueError` is a bug."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    module = traceback.tb_frame.f_globals.get("__name__", "") if traceback is not None else ""
+    return module.partition(".")[0] in ("hestiaos_proto", "hestiaos_httpx", "hestiaos_local", "hestiaos")

@@ -1,69 +1,140 @@
-"""What a command prints: `name: value` lines for people, JSON for programs."""
+"""What a command prints: the answer on standard output and nothing else, what else is worth knowing on standard error.
+
+To a terminal no control character of the answer is sent, to a pipe or a file every one.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from hestiaos_cli._failures import Failure
+from hestiaos_cli._failures import Failure, one_line, tell
+from hestiaos_cli._terminal import dim, is_terminal, symbol, visible
 
 if TYPE_CHECKING:
-    from hestiaos import StreamEvent
-    from hestiaos_proto import Redactor
+    from hestiaos_cli._settings import Settings
 
-__all__ = ["print_events", "print_fields"]
-
-
-def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
-    """The fields of a result."""
-    if as_json:
-        _print(_json(fields, indent=2))
-        return
-    for name, value in fields.items():
-        _print(f"{name}: {value if isinstance(value, str) else _json(value)}")
+__all__ = ["TextOutput", "print_fields", "print_json", "print_lines", "print_text", "remark"]
 
 
-def print_events(events: Iterable[StreamEvent], *, as_json: bool, redactor: Redactor) -> None:
-    """A stream as it comes: its text, or each event as JSON on a line of its own.
+class TextOutput:
+    """A text that is printed in parts, each at once. The halves of a surrogate pair may come in two of them."""
 
-    An `error` event fails the command, once the stream is over; `redactor` hides what it may repeat of the request.
-    """
-    failed: str | None = None
-    for event in events:
-        if as_json:
-            wire = event.to_wire()
-            _print(_json(redactor.value(wire) if event.type == "error" else wire))
-        elif event.type in ("token", "delta"):
-            _print(str(event.data.get("text", "")), newline=False)
-        elif event.type == "tool_call":
-            _print(f"\n[tool_call] {_json(event.data)}")
-        elif event.type == "final":
-            _print("")
-            print_fields({name: event.data.get(name) for name in ("mode", "trace_id")}, as_json=False)
-        if event.type == "error":
-            failed = redactor.text(str(event.data.get("message") or "the run failed"))
-    if failed is not None:
-        raise Failure(failed)
+    def __init__(self) -> None:
+        self._terminal = is_terminal(sys.stdout)
+        self._half = ""
+        self._at_line_end = True
+
+    def write(self, part: str) -> None:
+        """Print the next part."""
+        text = self._half + part
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        self._write(text.removesuffix(self._half))
+
+    def end(self) -> None:
+        """Print the end of the line, where the text does not have it."""
+        self._write(self._half)
+        self._half = ""
+        if not self._at_line_end:
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        if not text:
+            return
+        if not text.isascii():
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")  # joins the halves
+        sys.stdout.write(visible(text) if self._terminal else text)
+        sys.stdout.flush()
+        self._at_line_end = text.endswith("\n")
 
 
-def _json(value: Any, indent: int | None = None) -> str:
-    """As people read it; with escapes, which mean the same, where standard output cannot hold all of it as it is."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
+def print_text(text: str) -> None:
+    """A text, and the end of its line where it has none."""
+    output = TextOutput()
+    output.write(text)
+    output.end()
+
+
+def print_lines(*lines: str) -> None:
+    """Lines of ours, with colours; what others wrote in them was made visible."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def print_json(value: Any, *, compact: bool = False) -> None:
+    """A JSON document, or a line of many; escapes, which mean the same, where standard output needs them."""
+    text = json.dumps(value, indent=None if compact else 2, ensure_ascii=False)
     try:
-        text.encode(_encoding())
+        text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        return json.dumps(value, indent=indent)
-    return text
+        text = json.dumps(value, indent=None if compact else 2)
+    sys.stdout.write(f"{visible(text) if is_terminal(sys.stdout) else text}\n")
+    sys.stdout.flush()
 
 
-def _print(text: str, *, newline: bool = True) -> None:
-    # What standard output's encoding has not, a lone surrogate in any, is printed as its escape.
-    click.echo(text.encode(_encoding(), "backslashreplace").decode(_encoding()), nl=newline)
+def print_fields(settings: Settings, fields: Mapping[str, Any], *, answer: str | None = None) -> None:
+    """A result as the options ask for it: JSON, one field, its `answer` alone, or `name: value` lines for people."""
+    if settings.field is not None:
+        print_text(_raw(_field(fields, settings.field)))
+    elif settings.json:
+        print_json(fields)
+    elif answer is not None:
+        print_text(answer)
+    else:
+        print_text("\n".join(_lines(fields)))
 
 
-def _encoding() -> str:
-    return getattr(sys.stdout, "encoding", None) or "utf-8"  # standard output may be closed
+def remark(settings: Settings, *parts: str | None) -> None:
+    """One dim line on standard error, on a terminal or with `-v`."""
+    if settings.verbose or is_terminal(sys.stderr):
+        tell(dim(one_line(f" {symbol('·', '-', sys.stderr)} ".join(filter(None, parts)))))
+
+
+def rounded(value: float) -> str:
+    """A number as people read it."""
+    if isinstance(value, int) or value == round(value):
+        return f"{value:.0f}" if abs(value) < 1e15 else str(value)
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _field(fields: Mapping[str, Any], path: str) -> Any:
+    value: Any = fields
+    for name in path.split("."):
+        if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        elif isinstance(value, Mapping) and name in value:
+            value = value[name]
+        else:
+            known = ", ".join(value) if isinstance(value, Mapping) else "it has no fields"
+            raise Failure(f"there is no field '{path}': {known}", status=2, code="USAGE")
+    return value
+
+
+def _raw(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _lines(value: Mapping[str, Any], indent: str = "") -> list[str]:
+    """`name: value` lines, what has no value left out."""
+    lines: list[str] = []
+    for name, item in value.items():
+        if item is None or item in ([], {}):
+            continue
+        if isinstance(item, Mapping):
+            lines += [f"{indent}{name}:", *_lines(item, f"{indent}  ")]
+        elif isinstance(item, list):
+            lines.append(f"{indent}{name}:")
+            for each in item:
+                inner = _lines(each, f"{indent}  ") if isinstance(each, Mapping) else [f"{indent}  {_shown(each)}"]
+                lines += [f"{indent}- {inner[0].removeprefix(f'{indent}  ')}", *inner[1:]] if inner else []
+        else:
+            lines.append(f"{indent}{name}: {_shown(item)}")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    return rounded(value) if isinstance(value, int | float) else str(value)

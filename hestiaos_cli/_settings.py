@@ -1,88 +1,47 @@
-"""The global options, accepted before the command and after it; what stands later wins."""
+"""What the options say that many commands have in common; the command line's, before the command and after it."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
-from click.core import ParameterSource
-
-from hestiaos_cli._failures import Failure
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hestiaos import Client, Platform
-    from hestiaos_proto import Redactor
+    from hestiaos_cli._server import Server
 
-__all__ = ["Settings", "global_options"]
-
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = ["Settings"]
 
 
 class Settings:
-    """What the global options say. What is not given is left to the client, which knows the environment variables."""
+    """The common options. `None` is what was not given."""
 
     base_url: str | None = None
     api_key: str | None = None
+    profile: str | None = None
     json = False
+    field: str | None = None
     local = False
+    config: str | None = None
+    timeout: float | None = None
+    retries: int | None = None
+    headers: tuple[str, ...] = ()
+    cacert: str | None = None
+    insecure = False
+    verbose = 0
+    color: str | None = None
+    exit_codes = False
 
-    def client(self) -> Client:
-        """A client for the server, or with `--local` for the platform in this process."""
-        from hestiaos import Client
+    def __init__(self, on_command: Callable[[], object] = lambda: None) -> None:
+        self.given: dict[str, str] = {}
+        """The names of the options that were given, and how an error calls each: `base_url`, `--base-url`."""
+        self.on_command = on_command
+        self.stdin_read_by: str | None = None
+        self.began = time.monotonic()
+        self.server: Server | None = None
+        """Where the command's requests go, once that has been asked."""
 
-        if not self.local:
-            return Client(self.base_url, self.api_key, retries=0)  # a shell would rather hear of it now
-        if self.base_url is not None:
-            raise ValueError("--local runs without a server: leave --base-url out, or --local")
-        from hestiaos import LocalTransport
-        from hestiaos_proto import DEFAULT_BASE_URL
-
-        # Given, so that the environment's, which are a server's, are not taken.
-        return Client(DEFAULT_BASE_URL, "", transport=LocalTransport(_own_platform()), retries=0)
-
-    def key(self) -> str | None:
-        """The API key that a server is sent; `None` where there is none."""
-        return self.api_key or os.environ.get("HESTIAOS_API_KEY") or None
-
-    def redactor(self) -> Redactor:
-        """Hides the API key in what a server says."""
-        from hestiaos_proto import Redactor
-
-        return Redactor(self.key())
-
-
-def _own_platform() -> Platform:
-    """The platform whose memory is a file in the user's application directory."""
-    from hestiaos_local import Platform, Store, StoreError
-
-    try:
-        store = Store(Path(click.get_app_dir("hestiaos")) / "hestiaos.sqlite3")
-    except StoreError as error:
-        raise Failure(f"{error}, or move it away: --local then makes a new one") from error
-    return Platform(store=store)
-
-
-def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    settings = context.ensure_object(Settings)
-    assert parameter.name is not None, "every option has a name"
-    if context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT:
-        setattr(settings, parameter.name, value)
-
-
-def global_options(command: F) -> F:
-    """Give a command, or the group of them, the global options."""
-    option = partial(click.option, callback=_keep, expose_value=False)
-    for give in (
-        option("--local", is_flag=True, help="Use the embedded platform; no server is needed."),
-        option("--json", "-j", is_flag=True, help="Output as raw JSON."),
-        option("--api-key", "-k", metavar="KEY", help="API key for authentication; else $HESTIAOS_API_KEY."),
-        option(
-            "--base-url", "-u", metavar="URL", help="API base URL; else $HESTIAOS_BASE_URL, else http://localhost:8000."
-        ),
-    ):
-        command = give(command)
-    return command
+    @property
+    def distinct_statuses(self) -> bool:
+        """Whether the exit status tells one kind of failure from another."""
+        return self.exit_codes or os.environ.get("HESTIAOS_EXIT_CODES", "") not in ("", "0")

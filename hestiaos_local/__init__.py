@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hestiaos_local._exchange import LocalExchange
 from hestiaos_local._platform import Platform
 from hestiaos_local._policy import Policy, PolicyError
 from hestiaos_local.storage import Retention, Store, StoreError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from hestiaos_local.serving import ServeError, serve
 
 __all__ = [
+    "LocalExchange",
     "LocalTransport",
     "Platform",
     "Policy",

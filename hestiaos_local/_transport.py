@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
-from hestiaos_local._platform import Platform, unavailable
+from hestiaos_local._exchange import LocalExchange
 from hestiaos_local._streams import Events
-from hestiaos_local.storage import StoreError
-from hestiaos_proto import (
-    STREAM_HEADERS,
-    EncodedResponse,
-    Request,
-    encode_response,
-    encode_stream_event,
-    parse_request,
-)
+from hestiaos_proto import STREAM_HEADERS, encode_stream_event
 
 if TYPE_CHECKING:
     import httpx
@@ -30,25 +20,14 @@ else:
 __all__ = ["LocalTransport"]
 
 
-class LocalTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
+class LocalTransport(LocalExchange, httpx.BaseTransport, httpx.AsyncBaseTransport):
     """Carries a client's requests to `platform`. Closing it leaves the platform open, which several may share."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return self._respond(request, request.read())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return self._respond(request, await request.aread())
-
-    def exchange(self, request: Request) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
-        """What the clients of event loops call: `hestiaos_proto.Transport`."""
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        result = self._ask(request.method, request.target, headers, request.body)
-        if isinstance(result, Generator):
-            return 200, STREAM_HEADERS, map(encode_stream_event, result)
-        return result.status, result.headers, (result.body,)
 
     def _respond(self, request: httpx.Request, body: bytes) -> httpx.Response:
         # httpx gives the names of `items()` in lower case, and joins the values of a repeated one.
@@ -57,16 +36,6 @@ class LocalTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         if isinstance(result, Generator):
             return httpx.Response(200, headers=STREAM_HEADERS, stream=_EventBytes(result))
         return httpx.Response(result.status, headers=result.headers, content=result.body)
-
-    def _ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> EncodedResponse | Events:
-        call = parse_request(method, target, headers, body)
-        result = self._platform.respond(call)
-        if isinstance(result, Generator):
-            return result
-        if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
-            result = unavailable(result, str(result))
-        response = encode_response(call.operation, result)
-        return evolve(response, body=b"") if method == "HEAD" else response
 
 
 class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):

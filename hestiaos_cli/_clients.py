@@ -1,0 +1,106 @@
+"""The synchronous client that a command uses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hestiaos_cli._server import server_of
+
+if TYPE_CHECKING:
+    import ssl
+
+    from hestiaos import Client
+    from hestiaos_cli._settings import Settings
+    from hestiaos_proto import Hooks
+
+__all__ = ["given_headers", "open_client", "verification", "without_unused_imports"]
+
+_TIMEOUT = 30.0  # seconds
+_UNUSED = ("trio", "anyio", "httpx._main")
+
+
+def open_client(settings: Settings, *, retries: int = 0, connections: int | None = None) -> Client:
+    """A client for the server, or with `--local` for the platform in this process.
+
+    By default it does not retry: who sits before a shell would rather hear of it now.
+    """
+    server = server_of(settings)
+    options: dict[str, Any] = {
+        "timeout": _TIMEOUT if settings.timeout is None else settings.timeout,
+        "retries": retries if settings.retries is None else settings.retries,
+        "hooks": _hooks(settings),
+    }
+    if server.local:
+        from hestiaos_cli._local_client import LocalClient
+        from hestiaos_cli._local_platform import open_platform
+
+        local: Any = LocalClient(open_platform(settings), **options)
+        return local  # type: ignore[no-any-return]  # it has the same methods
+    with without_unused_imports():
+        from hestiaos import Client
+    if connections is not None:
+        import httpx
+
+        options["limits"] = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    return Client(
+        server.url,
+        server.api_key or "",  # given, so that the environment's is not taken
+        headers=given_headers(settings),
+        verify=verification(settings),
+        **options,
+    )
+
+
+@contextmanager
+def without_unused_imports() -> Iterator[None]:
+    """Have httpx imported without what it imports where it is installed, and what is of no use here.
+
+    With trio that is 100 ms at each start (encode/httpcore imports the backends of all event loops), with rich 60 ms
+    (encode/httpx imports its own command line). Whoever needs them later still can.
+    """
+    absent = [name for name in _UNUSED if name not in sys.modules and "httpx" not in sys.modules]
+    for name in absent:
+        sys.modules[name] = None  # type: ignore[assignment]  # which makes its import an ImportError
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+def given_headers(settings: Settings) -> Mapping[str, str]:
+    """The headers of `-H`. Raises `UsageError` for one that has no name."""
+    headers = {}
+    for line in settings.headers:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip():
+            raise click.UsageError("a header is given as 'Name: value'")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def verification(settings: Settings) -> ssl.SSLContext | bool:
+    """What verifies the server: `--cacert`, `--insecure`, or the usual authorities. Raises `UsageError`."""
+    if settings.insecure:
+        return False
+    if settings.cacert is None:
+        return True
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=settings.cacert)
+    except OSError as error:  # an ssl.SSLError is one
+        raise click.UsageError(f"--cacert {settings.cacert} cannot be used: {error.strerror or error}") from error
+
+
+def _hooks(settings: Settings) -> Hooks | None:
+    if not settings.verbose:
+        return None
+    from hestiaos_cli._verbose import tracing_hooks
+
+    return tracing_hooks(with_headers=settings.verbose > 1)

@@ -1,0 +1,132 @@
+"""Commands and groups as Click has them, with the common options, help that fits the terminal, and hints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+
+from hestiaos_cli._options import ALL, CONNECTION, OUTPUT, common_options
+from hestiaos_cli._settings import Settings
+from hestiaos_cli._terminal import width
+
+__all__ = ["Command", "Group", "TextArgument", "command"]
+
+_ANYWHERE = frozenset({"color", "exit_codes"})  # even a mistake has a colour and an exit status
+
+
+class _Formatter(click.HelpFormatter):
+    """Leaves room for the explanations on a narrow terminal; Click's own takes 30 columns for the names."""
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl(rows, min(col_max, max(6, self.width // 3 - 4)), col_spacing)
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+    def make_formatter(self) -> click.HelpFormatter:
+        # Click's own is 50 columns wide at least, and 80 at most.
+        return self.formatter_class(width=width() - 2)
+
+
+class _WithCommonOptions(click.Command):
+    """A command that takes some of the common options."""
+
+    context_class = _Context
+
+    def __init__(self, *arguments: Any, takes: frozenset[str] = ALL, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.context_settings.setdefault("help_option_names", ["--help", "-h"])
+        self.takes = takes | _ANYWHERE
+        self.params += common_options(self.takes)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options first, then the common ones."""
+        common = {name: title for title, names in (("Server", CONNECTION), ("Output", OUTPUT)) for name in names}
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Server": [], "Output": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                title = "Options" if param.expose_value else common.get(param.name or "", "Options")
+                sections[title].append(record)
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and say how a text that looks like an option is given."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if any(isinstance(param, TextArgument) for param in self.params):
+                error.message += f" A text that begins with a dash comes after --: {ctx.command_path} -- '…'"
+            raise
+
+
+class Command(_WithCommonOptions):
+    """A command."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, where nothing was given that means nothing to it."""
+        settings = ctx.ensure_object(Settings)
+        for name, option in settings.given.items():
+            if name not in self.takes:
+                raise click.UsageError(f"'{ctx.command_path}' does not take {option}: leave it out", ctx)
+        settings.on_command()
+        return super().invoke(ctx)
+
+
+class Group(_WithCommonOptions, click.Group):
+    """A group of commands, which shows its help where none is named."""
+
+    command_class = Command
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, invoke_without_command=True, **attributes)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is named, or show what there is."""
+        if not ctx._protected_args and not ctx.args:  # the only way to tell before one is looked for
+            click.echo(ctx.get_help())
+            return None
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, and then the commands."""
+        self.format_commands(ctx, formatter)
+        _WithCommonOptions.format_options(self, ctx, formatter)
+
+
+class TextArgument(click.Argument):
+    """A text, which several words make only where they are quoted; `None` where it is left out."""
+
+    def __init__(self, param_decls: Sequence[str], **attributes: Any) -> None:
+        super().__init__(param_decls, nargs=-1, callback=_one_text, **attributes)
+
+
+def _one_text(context: click.Context, argument: click.Parameter, words: tuple[str, ...]) -> str | None:
+    if len(words) > 1:
+        before = [context.params[each.name] for each in context.command.params if each.name in context.params]
+        leading = " ".join(each for each in before if isinstance(each, str))
+        quoted = " ".join(filter(None, (context.command_path, leading, f"'{' '.join(words)}'")))
+        raise click.UsageError(f"{len(words)} words were given where one text is expected: quote it: {quoted}", context)
+    return _decoded(words[0]) if words else None
+
+
+def _decoded(word: str) -> str:
+    """An argument as UTF-8, where the locale could not decode it."""
+    if any("\udc80" <= character <= "\udcff" for character in word):
+        try:
+            return os.fsencode(word).decode()
+        except UnicodeDecodeError as error:
+            raise click.UsageError(f"the text is not UTF-8: byte {error.start + 1} of it is wrong") from None
+    return word
+
+
+def command(name: str, *, takes: frozenset[str] = ALL, **attributes: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a command. It gets its own options by keyword, and the `Settings` by `click.pass_obj`."""
+    return click.command(name, cls=Command, takes=takes, **attributes)

@@ -1,0 +1,68 @@
+"""`hestiaos agents`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from hestiaos_cli._command import Group, TextArgument, command as make_command
+from hestiaos_cli._failures import BLOCKED, FAILED, Failure
+from hestiaos_cli._input import read_text
+from hestiaos_cli._output import print_fields, remark
+from hestiaos_cli._settings import Settings
+from hestiaos_cli._waiting import waiting
+
+__all__ = ["command"]
+
+
+@click.group("agents", cls=Group)
+def command() -> None:
+    """Have agents carry out tasks."""
+
+
+@make_command("run")
+@click.argument("agent_id", metavar="ID")
+@click.argument("task", cls=TextArgument, metavar="[TASK]")
+@click.option("--agent-config", metavar="JSON", help="An object that the agent is configured with.")
+@click.pass_obj
+def _run(settings: Settings, agent_id: str, task: str | None, agent_config: str | None) -> None:
+    """Have the agent ID carry out a task.
+
+    TASK is the argument or standard input, or the one above the other.
+    """
+    from hestiaos_cli._clients import open_client
+
+    task = read_text(settings, task, "the task", f'hestiaos agents run {agent_id} "analyze data"')
+    config = _object("--agent-config", agent_config)
+    with open_client(settings) as client:
+        with waiting():
+            result = client.agents.run(agent_id, task, config=config)
+    if result.status in ("FAILED", "BLOCKED"):
+        raise Failure(
+            f"the agent {agent_id} {result.status.lower()}: {result.error or 'it did not say why'}"
+            + (f"; see 'hestiaos trace {result.trace_id}'" if result.trace_id else ""),
+            code="GOVERNANCE_BLOCK" if result.status == "BLOCKED" else "AGENT_FAILED",
+            status=BLOCKED if result.status == "BLOCKED" else FAILED,
+            trace_id=result.trace_id,
+            details=result.to_wire(),
+        )
+    print_fields(settings, result.to_wire(), answer=result.result or "")
+    remark(settings, result.status, f"trace {result.trace_id}" if result.trace_id else None)
+
+
+def _object(name: str, text: str | None) -> dict[str, Any] | None:
+    """A JSON object of the command line. Raises `UsageError`."""
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"{name} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise click.UsageError(f"{name} must be a JSON object, as in '{{\"depth\": 2}}'")
+    return value
+
+
+command.add_command(_run)

@@ -1,0 +1,29 @@
+"""`hestiaos completion`."""
+
+from __future__ import annotations
+
+import click
+
+from hestiaos_cli._command import command as make_command
+from hestiaos_cli._output import print_text
+
+__all__ = ["command"]
+
+
+@make_command("completion", takes=frozenset())
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    \b
+    bash: echo 'eval "$(hestiaos completion bash)"' >> ~/.bashrc
+    zsh:  echo 'eval "$(hestiaos completion zsh)"' >> ~/.zshrc
+    fish: hestiaos completion fish > ~/.config/fish/completions/hestiaos.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    from hestiaos_cli._app import app
+
+    completion = get_completion_class(shell)
+    assert completion is not None, "Click knows all three"
+    print_text(completion(app, {}, "hestiaos", "_HESTIAOS_COMPLETE").source())

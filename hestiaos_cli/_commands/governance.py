@@ -1,0 +1,87 @@
+"""`hestiaos governance`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from hestiaos_cli._command import Group, command as make_command
+from hestiaos_cli._failures import Failure
+from hestiaos_cli._output import print_fields
+from hestiaos_cli._settings import Settings
+from hestiaos_cli._waiting import waiting
+
+__all__ = ["command"]
+
+
+@click.group("governance", cls=Group)
+def command() -> None:
+    """Ask how governance decides, and why."""
+
+
+@make_command("explain")
+@click.argument("command_type", metavar="TYPE")
+@click.argument("command_input", metavar="[INPUT]...", nargs=-1)
+@click.pass_obj
+def _explain(settings: Settings, command_type: str, command_input: tuple[str, ...]) -> None:
+    """Ask what governance would decide on a command.
+
+    TYPE is the kind of command, such as RUN or WRITE. INPUT is a JSON object, or name=value pairs: 'hestiaos governance
+    explain WRITE path=/tmp/test'. Nothing is executed.
+    """
+    from hestiaos_cli._clients import open_client
+
+    fields = _input(command_input)
+    with open_client(settings) as client:
+        with waiting():
+            decision = client.governance.explain(command_type, fields)
+        print_fields(settings, decision)
+
+
+@make_command("status")
+@click.pass_obj
+def _status(settings: Settings) -> None:
+    """Show governance's drift and stability scores."""
+    from hestiaos_cli._clients import open_client
+
+    with open_client(settings) as client:
+        with waiting():
+            status = client.governance.status()
+        print_fields(settings, status)
+
+
+@make_command("trace")
+@click.argument("command_id", metavar="ID")
+@click.pass_obj
+def _trace(settings: Settings, command_id: str) -> None:
+    """Retrieve a command's trace, with the command itself."""
+    from hestiaos_cli._clients import open_client
+
+    with open_client(settings) as client:
+        with waiting():
+            trace = client.governance.trace(command_id)
+        if trace is None:
+            raise Failure(f"[NOT_FOUND] there is no trace '{command_id}'", code="NOT_FOUND")
+        print_fields(settings, trace)
+
+
+def _input(words: tuple[str, ...]) -> dict[str, Any]:
+    """A JSON object, or pairs. Raises `UsageError`."""
+    if len(words) == 1 and words[0].lstrip().startswith("{"):
+        try:
+            value = json.loads(words[0])
+        except ValueError as error:
+            raise click.UsageError(f"the input is not a JSON object: {error}") from None
+        fields: dict[str, Any] = value
+        return fields
+    pairs = [word.partition("=") for word in words]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise click.UsageError(f"the input is a JSON object or name=value pairs, not '{name}'")
+    return {name: value for name, _, value in pairs}
+
+
+for each in (_explain, _status, _trace):
+    command.add_command(each)

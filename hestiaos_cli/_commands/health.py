@@ -1,0 +1,56 @@
+"""`hestiaos health`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from hestiaos_cli._command import command as make_command
+from hestiaos_cli._output import print_fields
+from hestiaos_cli._settings import Settings
+from hestiaos_cli._waiting import waiting
+
+if TYPE_CHECKING:
+    from hestiaos import Client
+    from hestiaos_proto import HealthResponse
+
+__all__ = ["command"]
+
+_PAUSE = 0.2  # seconds between two tries
+
+
+@make_command("health")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Wait up to so long for the server to be there.",
+)
+@click.pass_obj
+def command(settings: Settings, wait: float | None) -> None:
+    """Check the server's health."""
+    from hestiaos_cli._clients import open_client
+
+    with open_client(settings) as client:
+        with waiting():
+            health = client.health() if wait is None else _health_within(client, wait)
+        print_fields(settings, health.to_wire())
+
+
+def _health_within(client: Client, seconds: float) -> HealthResponse:
+    """The health of a server that may be starting yet. Raises what the last try came to."""
+    from hestiaos_proto import AuthenticationFailed, HestiaError
+
+    until = time.monotonic() + seconds
+    while True:
+        left = until - time.monotonic()
+        try:
+            return client.health(deadline=max(left, 0.001))
+        except AuthenticationFailed:
+            raise
+        except HestiaError:
+            if left <= _PAUSE:
+                raise
+        time.sleep(_PAUSE)

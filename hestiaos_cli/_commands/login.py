@@ -1,0 +1,50 @@
+"""`hestiaos login`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import cast
+
+import click
+
+from hestiaos_cli._command import command as make_command
+from hestiaos_cli._failures import tell
+from hestiaos_cli._options import SERVER
+from hestiaos_cli._output import one_line
+from hestiaos_cli._settings import Settings
+from hestiaos_cli._waiting import waiting
+
+__all__ = ["command"]
+
+
+@make_command("login", takes=SERVER - {"profile"})
+@click.argument("name", metavar="[NAME]", default="default")
+@click.pass_obj
+def command(settings: Settings, name: str) -> None:
+    """Keep a server and its key as a profile.
+
+    The key is asked for, or read from standard input with '-k -'. It is tried, and kept in the system's keyring where
+    there is one (pip install keyring), else in a file that only you can read. From then on the profile is used wherever
+    neither an option nor the environment says otherwise.
+    """
+    from hestiaos_cli._clients import open_client
+    from hestiaos_cli._profiles import Profiles
+
+    if settings.api_key is None and not os.environ.get("HESTIAOS_API_KEY") and _asks():
+        from hestiaos_cli._prompt import ask_secret
+
+        settings.api_key = ask_secret("API key: ")
+    profiles = Profiles()
+    with open_client(settings) as client, waiting():
+        client.system.status()
+    server = settings.server
+    assert server is not None, "a client has one"
+    profile = profiles.add(name, server.url, server.api_key)
+    where = "the keyring" if profile.in_keyring else str(profiles.path)
+    kept = f", its key in {where}" if server.api_key else ", without a key"
+    tell(one_line(f"the profile '{name}' is kept{kept}: {server.url}"))
+
+
+def _asks() -> bool:
+    return cast("object", sys.stdin) is not None and sys.stdin.isatty()

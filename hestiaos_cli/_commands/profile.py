@@ -1,0 +1,51 @@
+"""`hestiaos profile`."""
+
+from __future__ import annotations
+
+import click
+
+from hestiaos_cli._command import Group, command as make_command
+from hestiaos_cli._options import OUTPUT
+from hestiaos_cli._output import print_json, print_lines, visible
+from hestiaos_cli._settings import Settings
+
+__all__ = ["command"]
+
+
+@click.group("profile", cls=Group, takes=OUTPUT - {"field"})
+def command() -> None:
+    """Show and choose profiles.
+
+    'hestiaos login' makes one.
+    """
+
+
+@make_command("list", takes=OUTPUT - {"field"})
+@click.pass_obj
+def _list(settings: Settings) -> None:
+    """List the profiles; the one in use has a star."""
+    from hestiaos_cli._profiles import Profiles
+
+    profiles = Profiles()
+    if settings.json:
+        print_json([
+            {"name": each.name, "base_url": each.base_url, "current": each.name == profiles.current} for each in profiles
+        ])
+        return
+    width = max((len(each.name) for each in profiles), default=0)
+    for each in profiles:
+        star = "*" if each.name == profiles.current else " "
+        print_lines(visible(f"{star} {each.name:{width}}  {each.base_url}"))
+
+
+@make_command("use", takes=frozenset())
+@click.argument("name", metavar="NAME")
+def _use(name: str) -> None:
+    """Use a profile from now on."""
+    from hestiaos_cli._profiles import Profiles
+
+    Profiles().use(name)
+
+
+for _each in (_list, _use):
+    command.add_command(_each)

@@ -1,0 +1,74 @@
+"""`hestiaos secrets`."""
+
+from __future__ import annotations
+
+import sys
+from typing import cast
+
+import click
+
+from hestiaos_cli._command import Group, command as make_command
+from hestiaos_cli._input import read_stdin
+from hestiaos_cli._options import ALL, CONNECTION
+from hestiaos_cli._output import print_fields, remark
+from hestiaos_cli._prompt import ask_secret
+from hestiaos_cli._settings import Settings
+from hestiaos_cli._waiting import waiting
+
+__all__ = ["command"]
+
+
+@click.group("secrets", cls=Group)
+def command() -> None:
+    """Keep secrets on the server."""
+
+
+@make_command("get", takes=ALL)
+@click.argument("key", metavar="KEY")
+@click.pass_obj
+def _get(settings: Settings, key: str) -> None:
+    """Print a secret's value."""
+    from hestiaos_cli._clients import open_client
+
+    with open_client(settings) as client:
+        with waiting():
+            value = client.secrets.get(key)
+        print_fields(settings, {"value": value}, answer=value)
+
+
+@make_command("set", takes=CONNECTION)
+@click.argument("key", metavar="KEY")
+@click.option("--provider", default="custom", show_default=True, help="Who gave it out.")
+@click.pass_obj
+def _set(settings: Settings, key: str, provider: str) -> None:
+    """Keep a secret, whose value is asked for or comes through a pipe.
+
+    So it stands neither in the shell's history nor in the list of processes.
+    """
+    from hestiaos_cli._clients import open_client
+
+    if cast("object", sys.stdin) is not None and sys.stdin.isatty():
+        value = ask_secret(f"Value of {key}: ")
+    else:
+        value = read_stdin(settings, "the secret's value")
+    with open_client(settings) as client:
+        with waiting():
+            client.secrets.set(key, value, provider)
+    remark(settings, f"the secret {key} is kept")
+
+
+@make_command("delete", takes=CONNECTION)
+@click.argument("key", metavar="KEY")
+@click.pass_obj
+def _delete(settings: Settings, key: str) -> None:
+    """Delete a secret."""
+    from hestiaos_cli._clients import open_client
+
+    with open_client(settings) as client:
+        with waiting():
+            client.secrets.delete(key)
+    remark(settings, f"the secret {key} is deleted")
+
+
+for each in (_get, _set, _delete):
+    command.add_command(each)

@@ -1,0 +1,64 @@
+"""`hestiaos serve`."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hestiaos_cli._command import command as make_command
+from hestiaos_cli._failures import tell
+from hestiaos_cli._options import KEY
+from hestiaos_cli._settings import Settings
+
+__all__ = ["command"]
+
+
+@make_command("serve", takes=KEY | {"json", "config"})
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
+@click.option("--store", type=click.Path(path_type=Path), help="The SQLite file to keep everything in; else memory.")
+@click.option("--token-delay", type=click.FloatRange(min=0), default=0.02, show_default=True, help="Seconds a token.")
+@click.option(
+    "--heartbeat", type=click.FloatRange(min=0.01), default=15.0, show_default=True, help="Seconds between heartbeats."
+)
+@click.option("--quiet", is_flag=True, help="Do not log the requests.")
+@click.pass_obj
+def command(settings: Settings, /, policy: Path | None, store: Path | None, quiet: bool, **options: Any) -> None:
+    """Serve the embedded platform over HTTP.
+
+    Each request is logged on standard error, with governance's decision. Beyond this machine it is served only with
+    --api-key (or $HESTIAOS_API_KEY), which every request then needs.
+    """
+    import anyio
+
+    from hestiaos_cli._local_platform import policy_of
+    from hestiaos_cli._request_log import LoggingPlatform, json_line, text_line
+    from hestiaos_cli._server import hide_argument, key_from_stdin
+    from hestiaos_local import Platform, Policy, Store
+    from hestiaos_local import serve as serve_platform
+
+    api_key = settings.api_key or os.environ.get("HESTIAOS_API_KEY") or None
+    if settings.api_key == "-":
+        api_key = key_from_stdin(settings)
+    elif settings.api_key:
+        hide_argument(settings.api_key)
+    rules = Policy.load(policy) if policy else policy_of(settings)
+    kept = Store(store) if store else None
+    log = json_line if settings.json else text_line
+    with Platform(policy=rules, store=kept) if quiet else LoggingPlatform(log, policy=rules, store=kept) as platform:
+        on_listening = partial(_say_where, as_json=settings.json)
+        try:
+            anyio.run(partial(serve_platform, platform, api_key=api_key, on_listening=on_listening, **options))
+        except KeyboardInterrupt:  # the way to end a server, so it has not failed
+            if not settings.json:
+                tell("stopped")
+
+
+def _say_where(url: str, *, as_json: bool) -> None:
+    tell(json.dumps({"url": url}) if as_json else f"HestiaOS is served at {url}; Ctrl-C stops it")

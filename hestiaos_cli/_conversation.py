@@ -1,0 +1,88 @@
+"""A conversation on a terminal: a line, a reply, with the editing and the history of readline."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from hestiaos_cli._failures import report, tell
+from hestiaos_cli._latest_sessions import remember_session
+from hestiaos_cli._output import print_text, remark
+from hestiaos_cli._places import data_directory
+from hestiaos_cli._terminal import colored, dim
+from hestiaos_cli._waiting import waiting
+from hestiaos_proto import HestiaError
+
+if TYPE_CHECKING:
+    from hestiaos import Client
+    from hestiaos_cli._settings import Settings
+
+__all__ = ["converse"]
+
+_HISTORY = 1000  # messages
+
+
+def converse(settings: Settings, client: Client, session_id: str | None) -> None:
+    """Hold a conversation, until Ctrl-D. Ctrl-C cancels a reply that is waited for, or the line that is being typed."""
+    _load_history()
+    tell(dim("Ctrl-C cancels an answer, Ctrl-D leaves."))
+    prompt = "\001\x1b[1m\002>\001\x1b[0m\002 " if colored(sys.stdout) else "> "  # readline must not count colours
+    while True:
+        try:
+            line = input(prompt).strip()
+        except KeyboardInterrupt:
+            print_text("")
+            continue
+        except EOFError:
+            print_text("")
+            return
+        if not line:
+            continue
+        _keep_history()
+        try:
+            session_id = _exchange(settings, client, line, session_id)
+        except KeyboardInterrupt:
+            tell(dim("cancelled"))
+        except HestiaError as error:
+            report(error, settings)
+
+
+def _exchange(settings: Settings, client: Client, message: str, session_id: str | None) -> str:
+    """Send a message and print the reply. Returns the session's id."""
+    import time
+
+    from hestiaos_cli._commands.chat import facts
+
+    settings.began = time.monotonic()
+    with waiting():
+        reply = client.chat.run(message, session_id)
+    print_text(reply.result)
+    remark(settings, *facts(reply))
+    if reply.session_id != session_id:
+        remember_session(settings, reply.session_id)
+    return reply.session_id
+
+
+def _load_history() -> None:
+    try:
+        import readline
+    except ImportError:  # Windows; its console edits lines by itself
+        return
+    path = data_directory() / "chat_history"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    try:
+        readline.read_history_file(path)
+    except OSError as error:  # one that readline cannot make sense of
+        tell(dim(f"the history of {path} is left out: {error}"))
+    readline.set_history_length(_HISTORY)
+
+
+def _keep_history() -> None:
+    """Write the history after each line: who closes the window loses none."""
+    try:
+        import readline
+    except ImportError:
+        return
+    readline.write_history_file(data_directory() / "chat_history")

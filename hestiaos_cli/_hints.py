@@ -1,0 +1,110 @@
+"""What to do after a call has failed: the hint fits the cause, as far as the exceptions tell it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hestiaos_cli._failures import BLOCKED, CUT, FAILED, NOT_AUTHENTICATED, TIMED_OUT, UNREACHABLE, Failure
+from hestiaos_proto import (
+    AuthenticationFailed,
+    ConnectFailed,
+    GovernanceBlock,
+    HestiaError,
+    RateLimited,
+    RemoteProtocolError,
+    StatusError,
+    StreamInterrupted,
+    TimedOut,
+)
+
+if TYPE_CHECKING:
+    from hestiaos_cli._server import Server
+    from hestiaos_cli._settings import Settings
+
+__all__ = ["failure_of_call"]
+
+_LONG = 1.0  # seconds from which on it is worth saying how long it took
+_DOCTOR = "'hestiaos doctor' walks the way there step by step"
+
+_STATUSES = (
+    (GovernanceBlock, BLOCKED),
+    (AuthenticationFailed, NOT_AUTHENTICATED),
+    (ConnectFailed, UNREACHABLE),
+    (TimedOut, TIMED_OUT),
+    (StreamInterrupted, CUT),
+)
+
+
+def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
+    """The failure that a `HestiaError` is: what failed, where, after how long, and what to do."""
+    server = settings.server
+    told = str(error)
+    if isinstance(error, AuthenticationFailed):  # the server's own sentence may hold the key as a word
+        told = f"[{error.code}] the server asks for an API key"
+        if server is not None and server.key_source is not None:
+            told = f"[{error.code}] the server does not accept the API key of {server.key_source}"
+    if error.trace_id and error.trace_id not in told:
+        told += f" (trace {error.trace_id})"
+    if server is not None and not server.local and server.url not in told:
+        told += f", at {server.url}"
+    waited = time.monotonic() - settings.began
+    if waited >= _LONG:
+        told += f", after {waited:.1f} s"
+    hint = _hint(error, server)
+    return Failure(
+        f"{told}; {hint}" if hint else told,
+        code=error.code,
+        status=next((status for kind, status in _STATUSES if isinstance(error, kind)), FAILED),
+        trace_id=error.trace_id,
+        details=error.details if isinstance(error, StatusError) else None,
+    )
+
+
+def _hint(error: HestiaError, server: Server | None) -> str:
+    if isinstance(error, GovernanceBlock):
+        return f"see 'hestiaos trace {error.trace_id}'" if error.trace_id else "'hestiaos run --explain' says why"
+    if server is None or server.local:
+        return ""
+    if isinstance(error, ConnectFailed):
+        return _of_connect(error, server)
+    if isinstance(error, TimedOut):
+        return f"give it more time with --timeout SECONDS, or see where it hangs: {_DOCTOR}"
+    if isinstance(error, AuthenticationFailed):
+        return server.key_hint
+    if isinstance(error, RateLimited):
+        return "--retries N waits for you"
+    if isinstance(error, StreamInterrupted):
+        return f"run it again; if it happens again, {_DOCTOR}"
+    if isinstance(error, RemoteProtocolError) or (isinstance(error, StatusError) and not _is_ours(error)):
+        return f"the URL is that of {server.url_source}: {_DOCTOR}"
+    return ""
+
+
+def _of_connect(error: ConnectFailed, server: Server) -> str:
+    causes = list(_causes(error))
+    proxy = server.proxy
+    if proxy is not None:
+        host = server.host
+        return f"the proxy is {proxy.variable}'s: start it, unset the variable, or add {host} to NO_PROXY to go without"
+    if any(isinstance(each, socket.gaierror) for each in causes):
+        return f"no such host is known: check the URL of {server.url_source}, and the network"
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
+        return "name the authority that signed the certificate with --cacert FILE; --insecure goes without a check"
+    if any(isinstance(each, ssl.SSLError) for each in causes):
+        return f"does the server speak TLS there? If not, its URL begins with http://; {_DOCTOR}"
+    return "start one with 'hestiaos serve', name another with --base-url, or add --local to do without"
+
+
+def _is_ours(error: StatusError) -> bool:
+    """Whether a refusal is JSON, as every HestiaOS server's is; a proxy and a web site send pages."""
+    return error.response is not None and "json" in error.response.headers.get("content-type", "")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,93 @@
+"""What a command takes in: an argument, standard input, or both, as UTF-8."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import click
+
+if TYPE_CHECKING:
+    from hestiaos_cli._settings import Settings
+
+__all__ = ["decode", "open_stdin", "read_stdin", "read_text"]
+
+_SILENCE = 1.0  # seconds without input after which it is said what is waited for
+
+
+def read_text(settings: Settings, given: str | None, what: str, example: str) -> str:
+    """The text that a command is to take: the argument, what comes through a pipe, or the one above the other.
+
+    `what` is what an error calls it. Raises `UsageError` where there is none: on a terminal nobody waits for input
+    that was not announced.
+    """
+    if given is not None and given != "-":
+        piped = read_stdin(settings, what) if _is_piped_for_us(settings) else ""
+        return f"{given}\n\n{piped}" if piped.strip() else given
+    if given is None and _stdin_is_terminal():
+        raise click.UsageError(f"{what} is missing: give it, as in: {example}; or pipe it in")
+    text = read_stdin(settings, what)
+    if given is None and not text.strip():
+        raise click.UsageError(f"{what} is missing: nothing came on standard input; give it, as in: {example}")
+    return text
+
+
+def read_stdin(settings: Settings, what: str) -> str:
+    """All of standard input, without one newline at its end. Raises `UsageError` for what is not UTF-8."""
+    data = open_stdin(settings, what).read()
+    text = decode(data, f"{what} on standard input")
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+
+def open_stdin(settings: Settings, what: str) -> BinaryIO:
+    """Standard input, for one reader. Raises `UsageError` where it is closed, or was read for something else."""
+    if cast("object", sys.stdin) is None:
+        raise click.UsageError(f"standard input is closed: give {what} itself instead of '-'")
+    if settings.stdin_read_by is not None:
+        raise click.UsageError(f"standard input is {settings.stdin_read_by}'s already: give {what} in another way")
+    settings.stdin_read_by = what
+    return sys.stdin.buffer
+
+
+def decode(data: bytes, what: str) -> str:
+    """`data` as UTF-8. Raises `UsageError` that says where it is not."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise click.UsageError(
+            f"{what} is not UTF-8: byte {error.start + 1}, 0x{data[error.start]:02x} in line {line}, is wrong"
+        ) from None
+
+
+def _stdin_is_terminal() -> bool:
+    return cast("object", sys.stdin) is not None and sys.stdin.isatty()
+
+
+def _is_piped_for_us(settings: Settings) -> bool:
+    """Whether standard input is there to be read in addition to an argument.
+
+    A pipe is, and a file from its beginning. A file that is being read already is a shell loop's own, and a socket is
+    what programs and remote shells leave open without ever writing to it.
+    """
+    if cast("object", sys.stdin) is None or settings.stdin_read_by is not None:
+        return False
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if stat.S_ISREG(mode):
+        return os.lseek(sys.stdin.fileno(), 0, os.SEEK_CUR) == 0
+    return stat.S_ISFIFO(mode) and _announced()
+
+
+def _announced() -> bool:
+    """Wait for the first of a pipe, and say so where nothing comes."""
+    if os.name != "posix":
+        return True
+    from select import select
+
+    if not select([sys.stdin], [], [], _SILENCE)[0]:
+        from hestiaos_cli._failures import tell
+
+        tell("reading standard input too, until its end; </dev/null leaves it out")
+    return True

@@ -1,0 +1,52 @@
+"""Which conversation was the latest with each server, for `chat --continue`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from hestiaos_cli._places import data_directory
+
+if TYPE_CHECKING:
+    from hestiaos_cli._settings import Settings
+
+__all__ = ["latest_session", "remember_session"]
+
+
+def latest_session(settings: Settings) -> str | None:
+    """The id of the latest session with the settings' server."""
+    found = _read().get(_name(settings))
+    return found if isinstance(found, str) else None
+
+
+def remember_session(settings: Settings, session_id: str) -> None:
+    """Have this session be the latest."""
+    sessions = _read()
+    if sessions.get(_name(settings)) == session_id:
+        return
+    sessions[_name(settings)] = session_id
+    path = _path()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+        json.dump(sessions, file)
+    os.replace(file.name, path)
+
+
+def _path() -> Path:
+    return data_directory() / "sessions.json"
+
+
+def _name(settings: Settings) -> str:
+    assert settings.server is not None, "a client has one"
+    return "--local" if settings.server.local else settings.server.url
+
+
+def _read() -> dict[str, object]:
+    try:
+        content = json.loads(_path().read_text("utf-8"))
+    except (FileNotFoundError, ValueError):  # what cannot be read is forgotten: it is a convenience
+        return {}
+    return content if isinstance(content, dict) else {}

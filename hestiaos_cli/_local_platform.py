@@ -1,0 +1,78 @@
+"""The embedded platform as `--local` and `serve` make it: what its configuration file says, and where it keeps things.
+
+```toml
+policy = "policy.toml"        # a file of rules, beside this one or by its whole path
+store = "hestia.sqlite3"      # where --local remembers; by default in the user's data directory
+```
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hestiaos_cli._failures import Failure
+from hestiaos_cli._places import config_directory, data_directory
+
+if TYPE_CHECKING:
+    from hestiaos_cli._settings import Settings
+    from hestiaos_local import Platform, Policy
+
+__all__ = ["config_path", "open_platform", "policy_of", "read_config", "store_path"]
+
+_KNOWN = ("policy", "store")
+
+
+def config_path(settings: Settings) -> Path:
+    """The configuration file, which need not be there where it was not named."""
+    return config_directory() / "config.toml" if settings.config is None else Path(settings.config)
+
+
+def read_config(settings: Settings) -> dict[str, Path]:
+    """What the file says, its paths whole; empty where there is none. Raises `Failure` that names the mistake."""
+    path = config_path(settings)
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if settings.config is None:
+            return {}
+        raise
+    except ValueError as error:  # of TOML or of UTF-8
+        raise Failure(f"{path} is not a TOML file: {error}") from None
+    return {name: _path(path, name, value) for name, value in content.items()}
+
+
+def _path(file: Path, name: str, value: Any) -> Path:
+    if name not in _KNOWN:
+        raise Failure(f"{file}: {name!r} is not known there, only {' and '.join(_KNOWN)}")
+    if not isinstance(value, str) or not value:
+        raise Failure(f"{file}: {name} must be the path of a file, as in {name} = \"FILE\"")
+    return file.parent / Path(value).expanduser()
+
+
+def policy_of(settings: Settings) -> Policy | None:
+    """The policy that the configuration names. Raises `PolicyError` for a mistake in it."""
+    path = read_config(settings).get("policy")
+    if path is None:
+        return None
+    from hestiaos_local import Policy
+
+    return Policy.load(path)
+
+
+def store_path(settings: Settings) -> Path:
+    """The file in which `--local` remembers."""
+    return read_config(settings).get("store") or data_directory() / "hestiaos.sqlite3"
+
+
+def open_platform(settings: Settings) -> Platform:
+    """The platform of `--local`, whose memory is a file of the user's. Raises `Failure`, `PolicyError`."""
+    from hestiaos_local import Platform, Store, StoreError
+
+    policy = policy_of(settings)
+    try:
+        store = Store(store_path(settings))
+    except StoreError as error:
+        raise Failure(f"{error}, or move it away: --local then makes a new one") from error
+    return Platform(policy=policy, store=store)

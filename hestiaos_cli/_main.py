@@ -1,0 +1,62 @@
+"""The process: it begins, it ends with its exit status, or it dies of the signal that ended it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+TYPE_CHECKING = False  # type checkers read it as true; to import `typing` for it would cost time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line; `arguments` are by default the process's own.
+
+    Ctrl-C and a closed pipe end the process by their signal, since a shell ends a loop only where it sees the signal:
+    an exit status of 130 goes on with the next item.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:  # nothing is under way yet that would have to be ended properly
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from hestiaos_cli._standard_streams import OutputFailed, drop_output, flush_output, prepare_standard_streams
+
+    prepare_standard_streams()
+    try:
+        from hestiaos_cli._app import run
+
+        status = run(sys.argv[1:] if arguments is None else arguments, on_command=_take_interrupts(handler))
+        flush_output()
+    except OutputFailed as failed:
+        drop_output()
+        if failed.closed_pipe and hasattr(signal, "SIGPIPE"):
+            _die_of(signal.SIGPIPE)
+        from hestiaos_cli._failures import report_lost_output
+
+        status = report_lost_output(failed)
+    except KeyboardInterrupt:
+        drop_output()
+        _die_of(signal.SIGINT)
+    sys.exit(status)
+
+
+def _take_interrupts(handler: object) -> object:
+    def take() -> None:
+        """Have Ctrl-C raise `KeyboardInterrupt` from here on."""
+        if handler is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    return take
+
+
+def _die_of(number: signal.Signals) -> NoReturn:
+    """End the process as the signal does that nobody has caught."""
+    signal.signal(number, signal.SIG_DFL)
+    if os.name == "posix":
+        os.kill(os.getpid(), number)
+    sys.exit(128 + number)  # where there are no signals to die of

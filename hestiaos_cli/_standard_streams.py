@@ -1,0 +1,80 @@
+"""Standard input, output and error as the shell gave them, closed ones too.
+
+What goes to standard output is written here or raises `OutputFailed`: a result is never lost with exit status 0.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from errno import EBADF
+from typing import cast
+
+__all__ = ["OutputFailed", "drop_output", "flush_output", "prepare_standard_streams", "write_bytes"]
+
+
+class OutputFailed(Exception):
+    """Standard output cannot be written to: the disk is full, it is closed, or nobody reads the pipe any more."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__("it is closed" if error.errno == EBADF else error.strerror or str(error))
+        self.closed_pipe = isinstance(error, BrokenPipeError)
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output. What its encoding does not have, a lone surrogate in any, is written as its escape."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            raise OutputFailed(error) from error
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            raise OutputFailed(error) from error
+
+
+def prepare_standard_streams() -> None:
+    """Take the place of `sys.stdout`, and keep the descriptors of closed streams from files that are opened later.
+
+    Without that a database or a socket could be given the number 2, and errors of C code would be written into it.
+    """
+    for number, flags in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:  # closed; one that can be neither read nor written fails as a closed one does
+            os.open(os.devnull, flags)
+    given = cast("io.TextIOWrapper | None", sys.stdout)
+    if given is None:
+        sys.stdout = _Output(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8", "backslashreplace")
+    elif type(given) is io.TextIOWrapper:  # not what a program or a test has put in its place
+        encoding, line_buffering = given.encoding, given.line_buffering
+        sys.stdout = _Output(given.detach(), encoding, "backslashreplace", line_buffering=line_buffering)
+    if cast("io.TextIOWrapper | None", sys.stderr) is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # for as long as the process lives
+
+
+def flush_output() -> None:
+    """Write what is still held back. Raises `OutputFailed`."""
+    sys.stdout.flush()
+
+
+def write_bytes(data: bytes) -> None:
+    """Write bytes to standard output as they are. Raises `OutputFailed`."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise OutputFailed(error) from error
+
+
+def drop_output() -> None:
+    """Drop what is still held back, which Python would try to write again at its end, with an exit status of 120."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
