@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
 
 import click
 
@@ -131,5 +130,3 @@ def run(arguments: Sequence[str], *, on_command: Callable[[], object]) -> int:
 
         return report(error, settings, arguments)
     return 0
-
-

@@ -21,7 +21,7 @@ class _Formatter(click.HelpFormatter):
     """Leaves room for the explanations on a narrow terminal; Click's own takes 30 columns for the names."""
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
-        super().write_dl(rows, min(col_max, max(6, self.width // 3 - 4)), col_spacing)
+        super().write_dl(list(rows), min(col_max, max(6, self.width // 3 - 4)), col_spacing)
 
 
 class _Context(click.Context):
@@ -62,9 +62,10 @@ class _WithCommonOptions(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if any(isinstance(param, TextArgument) for param in self.params):
-                error.message += f" A text that begins with a dash comes after --: {ctx.command_path} -- '…'"
-            raise
+            if not any(isinstance(param, TextArgument) for param in self.params):
+                raise
+            hint = f"A text that begins with a dash comes after --: {ctx.command_path} -- '…'"
+            raise click.UsageError(f"{error.format_message()} {hint}", ctx) from error
 
 
 class Command(_WithCommonOptions):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hestiaos_cli._server import Server
     from hestiaos_cli._settings import Settings
 
-__all__ = ["failure_of_call"]
+__all__ = ["failure_of_call", "hint_of"]
 
 _LONG = 1.0  # seconds from which on it is worth saying how long it took
 _DOCTOR = "'hestiaos doctor' walks the way there step by step"
@@ -54,7 +54,7 @@ def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
     waited = time.monotonic() - settings.began
     if waited >= _LONG:
         told += f", after {waited:.1f} s"
-    hint = _hint(error, server)
+    hint = hint_of(error, server)
     return Failure(
         f"{told}; {hint}" if hint else told,
         code=error.code,
@@ -64,9 +64,11 @@ def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
     )
 
 
-def _hint(error: HestiaError, server: Server | None) -> str:
+def hint_of(error: HestiaError, server: Server | None) -> str:
+    """What to do, as far as the error tells; `""` where it does not."""
     if isinstance(error, GovernanceBlock):
-        return f"see 'hestiaos trace {error.trace_id}'" if error.trace_id else "'hestiaos run --explain' says why"
+        program = "hestiaos --local" if server is not None and server.local else "hestiaos"
+        return f"see '{program} trace {error.trace_id}'" if error.trace_id else ""
     if server is None or server.local:
         return ""
     if isinstance(error, ConnectFailed):

@@ -22,8 +22,8 @@ from hestiaos_proto import (
     Hooks,
     Operation,
     Response,
-    Runtime,
     RunStream,
+    Runtime,
     Send,
     StreamOptions,
     operations,
@@ -123,7 +123,6 @@ class _Executor:
 class _EventStream(EventStreamBase):
     """The events of a run."""
 
-    _cancelled = False
     _body: Iterator[bytes] = iter(())
 
     def __init__(
@@ -131,6 +130,10 @@ class _EventStream(EventStreamBase):
     ) -> None:
         super().__init__(executor.context, operation, timeout, options)
         self._executor = executor
+
+    @property
+    def _cancelled(self) -> bool:
+        return False  # nothing is waited for
 
     def _exchange(self, send: Send) -> Response:
         response, self._body = self._executor.begin(send)

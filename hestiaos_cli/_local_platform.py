@@ -47,7 +47,7 @@ def _path(file: Path, name: str, value: Any) -> Path:
     if name not in _KNOWN:
         raise Failure(f"{file}: {name!r} is not known there, only {' and '.join(_KNOWN)}")
     if not isinstance(value, str) or not value:
-        raise Failure(f"{file}: {name} must be the path of a file, as in {name} = \"FILE\"")
+        raise Failure(f'{file}: {name} must be the path of a file, as in {name} = "FILE"')
     return file.parent / Path(value).expanduser()
 
 

@@ -22,7 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     an exit status of 130 goes on with the next item.
     """
     handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:  # nothing is under way yet that would have to be ended properly
+    interruptible = handler is signal.default_int_handler  # it is ignored in the background of a script
+
+    def take_interrupts() -> None:
+        """Have Ctrl-C raise `KeyboardInterrupt`, so that what is under way is ended properly."""
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if interruptible:  # until there is something under way the process may end at once
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from hestiaos_cli._standard_streams import OutputFailed, drop_output, flush_output, prepare_standard_streams
 
@@ -30,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         from hestiaos_cli._app import run
 
-        status = run(sys.argv[1:] if arguments is None else arguments, on_command=_take_interrupts(handler))
+        status = run(sys.argv[1:] if arguments is None else arguments, on_command=take_interrupts)
         flush_output()
     except OutputFailed as failed:
         drop_output()
@@ -42,16 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         drop_output()
         _die_of(signal.SIGINT)
+    take_interrupts()
     sys.exit(status)
-
-
-def _take_interrupts(handler: object) -> object:
-    def take() -> None:
-        """Have Ctrl-C raise `KeyboardInterrupt` from here on."""
-        if handler is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    return take
 
 
 def _die_of(number: signal.Signals) -> NoReturn:

@@ -96,7 +96,7 @@ def rounded(value: float) -> str:
     """A number as people read it."""
     if isinstance(value, int) or value == round(value):
         return f"{value:.0f}" if abs(value) < 1e15 else str(value)
-    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2g}"
 
 
 def _field(fields: Mapping[str, Any], path: str) -> Any:

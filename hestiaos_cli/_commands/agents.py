@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from hestiaos_cli._command import Group, TextArgument, command as make_command
+from hestiaos_cli._command import Group, TextArgument
+from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import BLOCKED, FAILED, Failure
 from hestiaos_cli._input import read_text
 from hestiaos_cli._output import print_fields, remark
@@ -36,9 +37,8 @@ def _run(settings: Settings, agent_id: str, task: str | None, agent_config: str 
 
     task = read_text(settings, task, "the task", f'hestiaos agents run {agent_id} "analyze data"')
     config = _object("--agent-config", agent_config)
-    with open_client(settings) as client:
-        with waiting():
-            result = client.agents.run(agent_id, task, config=config)
+    with open_client(settings) as client, waiting():
+        result = client.agents.run(agent_id, task, config=config)
     if result.status in ("FAILED", "BLOCKED"):
         raise Failure(
             f"the agent {agent_id} {result.status.lower()}: {result.error or 'it did not say why'}"

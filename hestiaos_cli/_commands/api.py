@@ -92,5 +92,3 @@ def _print_body(response: httpx.Response) -> None:
             write_bytes(piece)
     if last != "\n":
         sys.stdout.write("\n")
-
-

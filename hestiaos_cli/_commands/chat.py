@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from hestiaos_cli._command import TextArgument, command as make_command
+from hestiaos_cli._command import TextArgument
+from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import Failure
 from hestiaos_cli._input import read_text
 from hestiaos_cli._output import print_fields, remark, rounded

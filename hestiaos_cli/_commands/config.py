@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from hestiaos_cli._command import Group, command as make_command
+from hestiaos_cli._command import Group
+from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import Failure
 from hestiaos_cli._options import OUTPUT
 from hestiaos_cli._output import print_fields, print_text

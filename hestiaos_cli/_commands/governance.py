@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from hestiaos_cli._command import Group, command as make_command
+from hestiaos_cli._command import Group
+from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import Failure
 from hestiaos_cli._output import print_fields
 from hestiaos_cli._settings import Settings

@@ -10,7 +10,8 @@ from typing import cast
 
 import click
 
-from hestiaos_cli._command import Group, command as make_command
+from hestiaos_cli._command import Group
+from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import Failure, one_line, tell
 from hestiaos_cli._output import print_text
 from hestiaos_cli._settings import Settings

@@ -9,9 +9,8 @@ from typing import cast
 import click
 
 from hestiaos_cli._command import command as make_command
-from hestiaos_cli._failures import tell
+from hestiaos_cli._failures import one_line, tell
 from hestiaos_cli._options import SERVER
-from hestiaos_cli._output import one_line
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
 

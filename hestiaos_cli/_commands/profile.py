@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from hestiaos_cli._command import Group, command as make_command
+from hestiaos_cli._command import Group
+from hestiaos_cli._command import command as make_command
 from hestiaos_cli._options import OUTPUT
-from hestiaos_cli._output import print_json, print_lines, visible
+from hestiaos_cli._output import print_json, print_lines
 from hestiaos_cli._settings import Settings
+from hestiaos_cli._terminal import visible
 
 __all__ = ["command"]
 
@@ -28,9 +30,12 @@ def _list(settings: Settings) -> None:
 
     profiles = Profiles()
     if settings.json:
-        print_json([
-            {"name": each.name, "base_url": each.base_url, "current": each.name == profiles.current} for each in profiles
-        ])
+        print_json(
+            [
+                {"name": each.name, "base_url": each.base_url, "current": each.name == profiles.current}
+                for each in profiles
+            ]
+        )
         return
     width = max((len(each.name) for each in profiles), default=0)
     for each in profiles:

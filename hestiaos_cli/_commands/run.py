@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hestiaos_cli._command import TextArgument, command as make_command
+from hestiaos_cli._command import TextArgument
+from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import Failure
 from hestiaos_cli._input import read_text
 from hestiaos_cli._output import TextOutput, print_fields, print_json, remark, rounded
@@ -27,7 +28,9 @@ __all__ = ["command"]
 @click.option("--session-id", metavar="ID", help="The session to run in.")
 @click.option("--agent-id", metavar="ID", help="The agent to run as.")
 @click.option("--mode-hint", type=click.Choice(["fast", "balanced", "deep"]), help="How much to think.")
-@click.option("--timeout-ms", type=click.IntRange(min=1), metavar="MS", help="How long the server may take; else 30,000.")
+@click.option(
+    "--timeout-ms", type=click.IntRange(min=1), metavar="MS", help="How long the server may take; else 30,000."
+)
 @click.pass_obj
 def command(settings: Settings, /, text: str | None, stream: bool, explain: bool, **options: Any) -> None:
     """Execute a text through the governance pipeline.

@@ -7,7 +7,8 @@ from typing import cast
 
 import click
 
-from hestiaos_cli._command import Group, command as make_command
+from hestiaos_cli._command import Group
+from hestiaos_cli._command import command as make_command
 from hestiaos_cli._input import read_stdin
 from hestiaos_cli._options import ALL, CONNECTION
 from hestiaos_cli._output import print_fields, remark
@@ -51,9 +52,8 @@ def _set(settings: Settings, key: str, provider: str) -> None:
         value = ask_secret(f"Value of {key}: ")
     else:
         value = read_stdin(settings, "the secret's value")
-    with open_client(settings) as client:
-        with waiting():
-            client.secrets.set(key, value, provider)
+    with open_client(settings) as client, waiting():
+        client.secrets.set(key, value, provider)
     remark(settings, f"the secret {key} is kept")
 
 
@@ -64,9 +64,8 @@ def _delete(settings: Settings, key: str) -> None:
     """Delete a secret."""
     from hestiaos_cli._clients import open_client
 
-    with open_client(settings) as client:
-        with waiting():
-            client.secrets.delete(key)
+    with open_client(settings) as client, waiting():
+        client.secrets.delete(key)
     remark(settings, f"the secret {key} is deleted")
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hestiaos_cli._command import Command, Group, command as make_command
+from hestiaos_cli._command import Command, Group
+from hestiaos_cli._command import command as make_command
 from hestiaos_cli._output import print_fields, print_json, print_lines
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._terminal import may_draw

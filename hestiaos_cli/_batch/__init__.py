@@ -1,0 +1,20 @@
+"""A file of inputs run one by one, several at a time, into a file of results from which it is resumed."""
+
+from hestiaos_cli._batch.inputs import Item, count_items, read_items
+from hestiaos_cli._batch.progress import Progress, duration
+from hestiaos_cli._batch.results import FAILED, ResultFile, ResultPipe, Results, has_failed
+from hestiaos_cli._batch.runner import Batch
+
+__all__ = [
+    "FAILED",
+    "Batch",
+    "Item",
+    "Progress",
+    "ResultFile",
+    "ResultPipe",
+    "Results",
+    "count_items",
+    "duration",
+    "has_failed",
+    "read_items",
+]

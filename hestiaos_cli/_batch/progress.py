@@ -1,0 +1,79 @@
+"""How far a batch is, on standard error while it runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from hestiaos_cli._terminal import may_draw, symbol, width
+
+__all__ = ["Progress", "duration"]
+
+_EVERY = 0.1  # seconds between two drawings
+
+
+class Progress:
+    """A bar with the rest of the time, on a terminal only. `total` is `None` where nobody knows."""
+
+    def __init__(self, total: int | None) -> None:
+        self._total = total
+        self._drawn = may_draw(sys.stderr)
+        self._began = time.monotonic()
+        self._next = 0.0
+        self._run = 0  # in this process
+        self._done = 0  # with what was there already
+        self._failed = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._began
+
+    def skip(self) -> None:
+        """An input was done already."""
+        self._done += 1
+
+    def advance(self, *, failed: bool) -> None:
+        """An input is done."""
+        self._run += 1
+        self._done += 1
+        self._failed += failed
+        if self._drawn and (now := time.monotonic()) >= self._next:
+            self._next = now + _EVERY
+            self._write(f"\r{self.line(width() - 1)}\x1b[K")
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self._drawn:
+            self._write("\r\x1b[K")
+
+    def line(self, columns: int) -> str:
+        """What is drawn, in up to so many columns."""
+        rate = self._run / max(self.seconds, 1e-6)
+        parts = [f"{self._done:,}", f"{rate:.1f}/s" if rate < 10 else f"{rate:.0f}/s"]
+        if self._total is not None:
+            parts[0] += f"/{self._total:,}"
+            parts.append(f"{duration((self._total - self._done) / rate)} left" if self._run else "")
+        parts.append(f"{self._failed:,} failed" if self._failed else "")
+        text = "  ".join(filter(None, parts))
+        room = columns - len(text) - 4
+        if self._total is None or room < 5:
+            return text[:columns]
+        share = min(1.0, self._done / max(1, self._total))
+        room = min(room, 40)
+        full = int(room * share)
+        return f"[{symbol('█', '#', sys.stderr) * full}{'.' * (room - full)}]  {text}"
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:  # the terminal is gone; the batch goes on
+            self._drawn = False
+
+
+def duration(seconds: float) -> str:
+    """A time as people read it: `0:07`, `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,193 @@
+"""Where the results of a batch go: a pipe, or a file that says what is done already.
+
+The file has a JSON object a line. It is only ever appended to, mostly in order; what came out of order (a batch was
+interrupted, a failed input was run again) is sorted once all is done, into a new file that takes its place.
+
+Beside it stands FILE.batch while a batch is not complete. It holds the name from which the `Idempotency-Key` of each
+input is made, so that an input that was under way when the batch was killed is not executed again, and it is locked
+while a batch runs.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from array import array
+from collections import Counter
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+from zlib import crc32
+
+from hestiaos_cli._batch import files
+from hestiaos_cli._batch.inputs import Item
+from hestiaos_cli._failures import Failure
+from hestiaos_cli._output import print_json
+
+__all__ = ["FAILED", "ResultFile", "ResultPipe", "Results", "WriteFailed", "has_failed", "line_of"]
+
+FAILED = "failed"
+"""What stands in the place of a decision where there is none."""
+
+
+class WriteFailed(Failure):
+    """A result cannot be written."""
+
+
+class Results(ABC):
+    """Where results go. Used in a `with` block."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    @abstractmethod
+    def decisions(self) -> Counter[str]:
+        """How many inputs have which decision, and how many have failed."""
+
+    @abstractmethod
+    def key_for(self, item: Item, *, retry_failed: bool) -> str | None:
+        """The idempotency key with which an input is to be run; `None` where it is done."""
+
+    @abstractmethod
+    def add(self, record: dict[str, Any]) -> None:
+        """Keep the result of an input. Raises `WriteFailed` or `OutputFailed`."""
+
+    @abstractmethod
+    def complete(self) -> None:
+        """All inputs have a result."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+class ResultPipe(Results):
+    """Standard output, from which nothing can be resumed."""
+
+    def __init__(self) -> None:
+        self._name = uuid4().hex
+        self._decisions: Counter[str] = Counter()
+
+    @property
+    def decisions(self) -> Counter[str]:
+        """As `Results.decisions`."""
+        return self._decisions
+
+    def key_for(self, item: Item, *, retry_failed: bool) -> str | None:
+        """As `Results.key_for`."""
+        return f"{self._name}-{item.number}"
+
+    def add(self, record: dict[str, Any]) -> None:
+        """As `Results.add`."""
+        print_json(record, compact=True)
+        self._decisions[_decision(record)] += 1
+
+    def complete(self) -> None:
+        """Nothing is left to do."""
+
+    def close(self) -> None:
+        """The stream stays open."""
+
+
+class ResultFile(Results):
+    """A file. Raises `Failure` for one that is no batch's, that another batch writes to, or that cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._companion = path.with_name(f"{path.name}.batch")
+        # Of each input, by its number less one: which of the names it has, 0 for none, and its CRC-32.
+        self._names = [""]
+        self._states = bytearray()
+        self._checks = array("L")
+        self._keys: dict[int, str] = {}  # of those that failed
+        self._last = 0
+        self._in_order = True
+        self._lock = files.lock(self._companion)
+        try:
+            self._name = files.name_in(self._lock)
+            self._file = path.open("a+b", buffering=0)
+            files.drop_torn_line(self._file)
+            for _, record in files.records(path):
+                self._note(record)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def decisions(self) -> Counter[str]:
+        """As `Results.decisions`."""
+        counted = Counter(self._states)
+        return Counter({name: counted[code] for code, name in enumerate(self._names) if code and counted[code]})
+
+    def key_for(self, item: Item, *, retry_failed: bool) -> str | None:
+        """As `Results.key_for`. Raises `Failure` where the input is another one than it was."""
+        index = item.number - 1
+        if index >= len(self._states) or not self._states[index]:
+            return f"{self._name}-{item.number}"
+        if self._checks[index] != _check(item.text):
+            raise Failure(
+                f"input {item.number} is not the one of which {self._path} has the result: "
+                "choose another file for the results of other inputs"
+            )
+        return self._keys.get(item.number) if retry_failed else None
+
+    def add(self, record: dict[str, Any]) -> None:
+        """As `Results.add`."""
+        try:
+            files.append(self._file, line_of(record))
+        except OSError as error:
+            raise WriteFailed(
+                f"{self._path} cannot be written: {error.strerror}; what is done is kept, and the same command goes on"
+            ) from error
+        self._note(record)
+
+    def complete(self) -> None:
+        """Sort the file, if that is needed, and forget the batch."""
+        if not self._in_order:
+            files.sort(self._path, len(self._states))
+        self._companion.unlink()
+
+    def close(self) -> None:
+        """As `Results.close`."""
+        if hasattr(self, "_file"):
+            self._file.close()
+        self._lock.close()
+
+    def _note(self, record: dict[str, Any]) -> None:
+        """Remember that an input has a result."""
+        number, decision = record["number"], _decision(record)
+        if number > len(self._states):
+            more = number - len(self._states)
+            self._states.extend(bytes(more))
+            self._checks.extend([0] * more)
+        if decision not in self._names:
+            self._names.append(decision)
+        self._states[number - 1] = self._names.index(decision)
+        self._checks[number - 1] = _check(record["input"])
+        self._in_order = self._in_order and number == self._last + 1
+        self._last = number
+        self._keys.pop(number, None)
+        if decision == FAILED:
+            self._keys[number] = record.get("idempotency_key") or f"{self._name}-{number}"
+
+
+def line_of(record: dict[str, Any]) -> bytes:
+    """A record as a line; a lone surrogate, which UTF-8 cannot hold, as its escape."""
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def has_failed(record: dict[str, Any]) -> bool:
+    """Whether an input has no decision; one that was blocked has."""
+    return record.get("mode") is None
+
+
+def _decision(record: dict[str, Any]) -> str:
+    return FAILED if has_failed(record) else str(record["mode"])
+
+
+def _check(text: str) -> int:
+    return crc32(text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,120 @@
+"""`hestiaos batch`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+import click
+
+from hestiaos_cli._command import command as make_command
+from hestiaos_cli._failures import Failure, one_line, tell
+from hestiaos_cli._input import open_stdin
+from hestiaos_cli._options import CONNECTION
+from hestiaos_cli._output import print_json
+from hestiaos_cli._settings import Settings
+from hestiaos_cli._standard_streams import OutputFailed
+
+if TYPE_CHECKING:
+    from hestiaos_cli._batch import Item, Progress, Results
+
+__all__ = ["command"]
+
+_RETRIES = 3
+_LIMIT = 256  # a server keeps its results for repeats, the embedded one its newest 1,000
+
+
+@make_command("batch", takes=CONNECTION | {"json"})
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="The file of results; else stdout."
+)
+@click.option(
+    "--concurrency", "-n", type=click.IntRange(1, _LIMIT), default=8, show_default=True, help="How many at a time."
+)
+@click.option("--retry-failed", is_flag=True, help="Run those again that failed before.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
+@click.pass_obj
+def command(
+    settings: Settings, /, file: Path | None, output: Path | None, concurrency: int, retry_failed: bool, fail_fast: bool
+) -> None:
+    """Run each line of a file, and resume after an interruption.
+
+    A line of FILE, or of standard input, is a text, or a JSON object: {"input": "…"}, and where wanted an "id",
+    "session_id", "agent_id", "mode_hint" and "timeout_ms". The results are JSON lines in the same order.
+
+    After an interruption the same command goes on where it stopped: nothing is run twice, nothing is left out. A block
+    of governance is a result; the exit status is 0 where every input has one.
+    """
+    from hestiaos_cli._batch import FAILED, Batch, Progress, ResultFile, ResultPipe, count_items, has_failed, read_items
+    from hestiaos_cli._clients import open_client
+
+    if retry_failed and output is None:
+        raise click.UsageError("--retry-failed looks into the results of --output FILE, which is missing")
+    if file is not None and output is not None and output.exists() and file.samefile(output):
+        raise click.UsageError("the results cannot go into the file of the inputs")
+    with ExitStack() as stack:
+        source, lines = _open(settings, stack, file)
+        total = None
+        if lines.seekable():
+            total = count_items(lines, source)
+            lines.seek(0)
+        results: Results = stack.enter_context(ResultPipe() if output is None else ResultFile(output))
+        client = stack.enter_context(open_client(settings, retries=_RETRIES, connections=concurrency))
+        progress = Progress(total)
+        batch = Batch(client, results, concurrency, lambda record: progress.advance(failed=has_failed(record)))
+        works = _works(read_items(lines, source), results, progress, retry_failed=retry_failed)
+        try:
+            complete = batch.run(works, fail_fast=fail_fast)
+            if complete:
+                results.complete()
+        except OutputFailed:  # nobody reads any more
+            raise
+        except BaseException:
+            _summarize(results.decisions, progress, as_json=False)
+            raise
+        finally:
+            progress.clear()
+        _summarize(results.decisions, progress, as_json=settings.json and output is not None)
+        failed = results.decisions[FAILED]
+    if failed or not complete:
+        again = "--retry-failed runs those again" if complete else "the same command goes on"
+        hint = "" if output is None else f"; {again}"
+        raise Failure(f"{failed:,} of the inputs failed{hint}", code="BATCH_FAILED")
+
+
+def _open(settings: Settings, stack: ExitStack, file: Path | None) -> tuple[str, IO[bytes]]:
+    """What the inputs are called in an error, and their lines."""
+    if file is not None and str(file) != "-":
+        return str(file), stack.enter_context(file.open("rb"))
+    if file is None and cast("object", sys.stdin) is not None and sys.stdin.isatty():
+        raise click.UsageError("the inputs are missing: name a file, or pipe them in")
+    return "standard input", cast("IO[bytes]", open_stdin(settings, "the inputs"))
+
+
+def _works(
+    items: Iterator[Item], results: Results, progress: Progress, *, retry_failed: bool
+) -> Iterator[tuple[Item, str]]:
+    """The inputs that are to be run, with their idempotency keys."""
+    for item in items:
+        key = results.key_for(item, retry_failed=retry_failed)
+        if key is None:
+            progress.skip()
+        else:
+            yield item, key
+
+
+def _summarize(decisions: Counter[str], progress: Progress, *, as_json: bool) -> None:
+    """Say how many inputs have which decision, and how many failed."""
+    from hestiaos_cli._batch import duration
+
+    progress.clear()
+    if as_json:
+        print_json({"done": decisions.total(), "decisions": dict(decisions), "seconds": round(progress.seconds, 3)})
+        return
+    told = ", ".join(f"{count:,} {name}" for name, count in sorted(decisions.items()))
+    tell(one_line(f"{decisions.total():,} inputs done in {duration(progress.seconds)}{': ' if told else ''}{told}"))

@@ -1,0 +1,191 @@
+"""The way to a server, step by step, until one fails: what `hestiaos doctor` shows."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from hestiaos_cli._clients import verification
+from hestiaos_cli._hints import hint_of
+from hestiaos_proto import Config, GovernanceBlock, HestiaError
+
+if TYPE_CHECKING:
+    from hestiaos import Client
+    from hestiaos_cli._settings import Settings
+
+__all__ = ["Step", "walk"]
+
+_API_VERSION = "v1"
+_TEXT = "hestiaos doctor checks whether this stream comes word by word"
+_TELLING = 0.05  # seconds over which the server must have spread its events for their arrival to tell anything
+
+
+class Step:
+    """One step: its name, whether it works, how long it took, what was found, and what to do where it fails."""
+
+    def __init__(self, name: str, *, works: bool, seconds: float, told: str, hint: str = "") -> None:
+        self.name = name
+        self.works = works
+        self.seconds = seconds
+        self.told = told
+        self.hint = hint
+
+    def to_json(self) -> dict[str, Any]:
+        """The step as a JSON object."""
+        return vars(self)
+
+
+def walk(settings: Settings, client: Client) -> Iterator[Step]:
+    """The steps to the server that the settings name. The last one is that which failed, if one did."""
+    way = _Way(settings, client)
+    for name, take in way.steps():
+        began = time.monotonic()
+        try:
+            told = take()
+        except HestiaError as error:
+            yield Step(
+                name,
+                works=False,
+                seconds=time.monotonic() - began,
+                told=str(error),
+                hint=hint_of(error, settings.server),
+            )
+            return
+        except _Fails as error:
+            yield Step(name, works=False, seconds=time.monotonic() - began, told=str(error), hint=error.hint)
+            return
+        yield Step(name, works=True, seconds=time.monotonic() - began, told=told)
+
+
+class _Fails(Exception):
+    def __init__(self, told: str, hint: str = "") -> None:
+        super().__init__(told)
+        self.hint = hint
+
+
+class _Way:
+    def __init__(self, settings: Settings, client: Client) -> None:
+        assert settings.server is not None, "a client has one"
+        self._server = settings.server
+        self._settings = settings
+        self._client = client
+        self._config = Config(base_url=self._server.url)
+        self._timeout = settings.timeout or 30.0
+        self._addresses: list[Any] = []
+        self._version: str | None = None
+
+    def steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        yield "proxy", self._proxy
+        yield "name", self._name
+        yield "TCP", self._tcp
+        if self._config.tls and self._server.proxy is None:  # through a proxy it is part of the next one
+            yield "TLS", self._tls
+        yield "HTTP", self._http
+        yield "key", self._key
+        yield "version", self._api_version
+        yield "stream", self._stream
+
+    @property
+    def _peer(self) -> tuple[str, int]:
+        """Whom the connection is made to."""
+        proxy = self._server.proxy
+        return self._config.address if proxy is None else (proxy.host, proxy.port)
+
+    def _proxy(self) -> str:
+        proxy = self._server.proxy
+        return "none is used" if proxy is None else f"{proxy.origin}, of {proxy.variable}"
+
+    def _name(self) -> str:
+        host, port = self._peer
+        try:
+            self._addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise _Fails(f"{host}: {error}", f"check the URL of {self._server.url_source}, and the network") from None
+        return f"{host} is {', '.join(dict.fromkeys(str(each[4][0]) for each in self._addresses))}"
+
+    def _tcp(self) -> str:
+        errors = []
+        for family, kind, number, _, address in self._addresses:
+            with socket.socket(family, kind, number) as connection:
+                connection.settimeout(self._timeout)
+                try:
+                    connection.connect(address)
+                except OSError as error:
+                    errors.append(f"{address[0]} port {address[1]}: {error.strerror or error}")
+                else:
+                    return f"{address[0]} port {address[1]}"
+        who = "the server" if self._server.proxy is None else f"the proxy of {self._server.proxy.variable}"
+        raise _Fails("; ".join(errors), f"is {who} running there, and does a firewall let you through?")
+
+    def _tls(self) -> str:
+        context = _context(self._settings)
+        host, port = self._peer
+        try:
+            with (
+                socket.create_connection((host, port), self._timeout) as plain,
+                context.wrap_socket(plain, server_hostname=host) as connection,
+            ):
+                return f"{connection.version()}, verified" if context.check_hostname else f"{connection.version()}"
+        except ssl.SSLCertVerificationError as error:
+            raise _Fails(
+                error.verify_message, "--cacert FILE names the authority that signed the certificate"
+            ) from None
+        except OSError as error:  # an ssl.SSLError is one
+            raise _Fails(str(error), "does the server speak TLS there? If not, its URL begins with http://") from None
+
+    def _http(self) -> str:
+        health = self._client.health()
+        self._version = health.api_version
+        return f"HestiaOS {health.version}, status {health.status}"
+
+    def _key(self) -> str:
+        self._client.system.status()
+        source = self._server.key_source
+        return "none is needed" if source is None else f"that of {source} is accepted, or none is needed"
+
+    def _api_version(self) -> str:
+        if self._version not in (None, _API_VERSION):
+            raise _Fails(f"the server speaks {self._version}, this program {_API_VERSION}", "install the one that fits")
+        return f"{self._version or 'not told'}"
+
+    def _stream(self) -> str:
+        """Whether events arrive as they were sent: each says when."""
+        arrived: list[float] = []
+        sent: list[float] = []
+        try:
+            with self._client.run_stream(_TEXT) as events:
+                for event in events:
+                    arrived.append(time.monotonic())
+                    sent += _seconds(event.timestamp)
+        except GovernanceBlock:
+            return "governance blocks the text that it is tried with"
+        told = f"{len(arrived)} events"
+        spread = sent[-1] - sent[0] if len(sent) == len(arrived) else 0.0
+        if spread < _TELLING:
+            return f"{told}; they were sent too fast to tell whether anything holds them back"
+        if arrived[-1] - arrived[0] < spread / 2:
+            raise _Fails(
+                f"{told}, sent over {spread:.1f} s, arrived within {arrived[-1] - arrived[0]:.1f} s: something buffers",
+                "have the reverse proxy pass streams on as they come (nginx: proxy_buffering off)",
+            )
+        return f"{told}, as they were sent"
+
+
+def _seconds(timestamp: str) -> list[float]:
+    try:
+        return [datetime.fromisoformat(timestamp).timestamp()]
+    except ValueError:
+        return []
+
+
+def _context(settings: Settings) -> ssl.SSLContext:
+    given = verification(settings)
+    if isinstance(given, ssl.SSLContext):
+        return given
+    import httpx
+
+    return httpx.create_ssl_context(verify=given)
