@@ -99,7 +99,9 @@ def failure_of(error: Exception, settings: Settings) -> Failure | None:
 def _with_usage(error: click.ClickException) -> str:
     message = error.format_message()
     context = getattr(error, "ctx", None)
-    return message if context is None or "'hestiaos help'" in message else f"{message} See '{context.command_path} -h'."
+    if context is None or "'hestiaos help'" in message:
+        return message
+    return f"{message.removesuffix('.')}; see '{context.command_path} --help'"
 
 
 def _os_error(error: OSError) -> str:

@@ -12,8 +12,9 @@ import click
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
 
-__all__ = ["decode", "open_stdin", "read_stdin", "read_text"]
+__all__ = ["API_KEY", "decode", "open_stdin", "read_stdin", "read_text"]
 
+API_KEY = "the API key"
 _SILENCE = 1.0  # seconds without input after which it is said what is waited for
 
 
@@ -42,12 +43,11 @@ def read_stdin(settings: Settings, what: str) -> str:
 
 
 def open_stdin(settings: Settings, what: str) -> BinaryIO:
-    """Standard input, for one reader. Raises `UsageError` where it is closed, or was read for something else."""
+    """Standard input, for one reader. Raises `UsageError` where it is closed, or is read for the API key."""
     if cast("object", sys.stdin) is None:
         raise click.UsageError(f"standard input is closed: give {what} itself instead of '-'")
-    if settings.stdin_read_by is not None:
-        raise click.UsageError(f"standard input is {settings.stdin_read_by}'s already: give {what} in another way")
-    settings.stdin_read_by = what
+    if settings.api_key == "-" and what != API_KEY:
+        raise click.UsageError(f"standard input is read for {API_KEY} (-k -): give {what} in another way")
     return sys.stdin.buffer
 
 
@@ -72,7 +72,7 @@ def _is_piped_for_us(settings: Settings) -> bool:
     A pipe is, and a file from its beginning. A file that is being read already is a shell loop's own, and a socket is
     what programs and remote shells leave open without ever writing to it.
     """
-    if cast("object", sys.stdin) is None or settings.stdin_read_by is not None:
+    if cast("object", sys.stdin) is None or settings.api_key == "-":
         return False
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if stat.S_ISREG(mode):

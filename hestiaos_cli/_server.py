@@ -134,9 +134,9 @@ def full_url(url: str) -> str:
 
 def key_from_stdin(settings: Settings) -> str:
     """The API key as `-k -` has it. Raises `UsageError`."""
-    from hestiaos_cli._input import read_stdin
+    from hestiaos_cli._input import API_KEY, read_stdin
 
-    return read_stdin(settings, "the API key").strip()
+    return read_stdin(settings, API_KEY).strip()
 
 
 def hide_argument(secret: str) -> None:

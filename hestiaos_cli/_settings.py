@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hestiaos_cli._terminal import set_color
+
 if TYPE_CHECKING:
     from hestiaos_cli._server import Server
 
@@ -33,10 +35,10 @@ class Settings:
     exit_codes = False
 
     def __init__(self, on_command: Callable[[], object] = lambda: None) -> None:
+        set_color(None)
         self.given: dict[str, str] = {}
         """The names of the options that were given, and how an error calls each: `base_url`, `--base-url`."""
         self.on_command = on_command
-        self.stdin_read_by: str | None = None
         self.began = time.monotonic()
         self.server: Server | None = None
         """Where the command's requests go, once that has been asked."""

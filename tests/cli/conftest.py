@@ -1,0 +1,34 @@
+"""A home directory for each test, and none of the variables that the command line reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_READ = (
+    "COLUMNS",
+    "FORCE_COLOR",
+    "HESTIAOS_API_KEY",
+    "HESTIAOS_BASE_URL",
+    "HESTIAOS_EXIT_CODES",
+    "HESTIAOS_PROFILE",
+    "NO_COLOR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home directory."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in [*_READ, *(name for name in os.environ if name.lower().endswith("_proxy"))]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("LOCALAPPDATA", str(home))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    return home

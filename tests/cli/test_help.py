@@ -1,0 +1,112 @@
+"""Help of every command: it fits, it says what the table says, and it loads next to nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from hestiaos_cli._app import COMMANDS, app
+from tests.support.command_line import invoke, shell
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def every_command() -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(app)
+    for name in app.list_commands(context):
+        command = app.get_command(context, name)
+        assert command is not None
+        yield (name,), command
+        for each, inner in getattr(command, "commands", {}).items():
+            yield (name, each), inner
+
+
+EVERY = dict(every_command())
+
+
+def test_the_table_says_what_each_command_says() -> None:
+    for section in COMMANDS.values():
+        for name, told in section.items():
+            assert (EVERY[(name,)].help or "").partition("\n")[0] == told, name
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+def test_help_fits(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for words in [(), *EVERY]:
+        done = invoke(*words, "--help")
+        assert done.status == 0
+        too_long = [line for line in done.stdout.splitlines() if len(line) > columns]
+        assert not [line for line in too_long if " " in line.strip()], (words, too_long)
+
+
+def test_help_by_its_command() -> None:
+    assert invoke("help", "agents", "run").stdout == invoke("agents", "run", "--help").stdout
+    assert invoke("help").stdout == invoke("--help").stdout == invoke().stdout
+    assert invoke("agents").stdout == invoke("agents", "--help").stdout
+
+
+def test_the_exit_statuses_are_in_the_help() -> None:
+    assert "7 stream cut" in " ".join(invoke("--help").stdout.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--help", "-V", "run --help", "batch --help", "run --nonsense", "rum", "completion bash", "complete"],
+)
+def test_what_needs_no_library_loads_none(arguments: str) -> None:
+    program = (
+        "import os, sys\nfrom hestiaos_cli import main\nwords = sys.argv[1].split()\n"
+        "if words == ['complete']:\n"
+        "    os.environ |= {'_HESTIAOS_COMPLETE': 'bash_complete', 'COMP_WORDS': 'hestiaos ru', 'COMP_CWORD': '1'}\n"
+        "try: main(words)\nexcept SystemExit: pass\n"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(loaded & {'httpx', 'trio', 'anyio', 'h11', 'attr', 'attrs', 'hestiaos_proto', 'hestiaos', 'ssl'})"
+    )
+    done = subprocess.run([sys.executable, "-c", program, arguments], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "set()", done.stderr
+
+
+def test_a_run_loads_nothing_that_it_does_not_use(server_url: str) -> None:
+    program = (
+        "import sys\nfrom hestiaos_cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "print({name.partition('.')[0] for name in sys.modules} & {'trio', 'anyio', 'rich', 'pygments', 'sqlite3'})"
+    )
+    done = subprocess.run([sys.executable, "-c", program, "run", "x", "-u", server_url], capture_output=True, text=True)
+    assert done.stdout == "processed: x\nset()\n", done.stderr
+
+
+COMPLETED = {
+    "bash": """
+        source <(hestiaos completion bash)
+        COMP_WORDS=(hestiaos "$1"); COMP_CWORD=1; _hestiaos_completion hestiaos; printf '%s\\n' "${COMPREPLY[@]}"
+    """,
+    "zsh": """
+        _HESTIAOS_COMPLETE=zsh_complete COMP_WORDS="hestiaos $1" COMP_CWORD=1 hestiaos
+    """,
+    "fish": """
+        _HESTIAOS_COMPLETE=fish_complete COMP_WORDS="hestiaos $1" COMP_CWORD="$1" hestiaos
+    """,
+}
+
+
+@pytest.mark.parametrize("name", COMPLETED)
+def test_completion(name: str) -> None:
+    done = shell(COMPLETED[name], "sec", name="bash")
+    assert "secrets" in done.stdout, done
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_is_taken_by_it(name: str, tmp_path: object) -> None:
+    import shutil
+
+    if shutil.which(name) is None:
+        pytest.skip(f"there is no {name}")
+    check = {"bash": "bash -n", "zsh": "zsh -n", "fish": "fish --no-execute"}[name]
+    done = shell(f'hestiaos completion {name} > "$HOME/script" && {check} "$HOME/script"')
+    assert (done.status, done.stderr) == (0, "")
