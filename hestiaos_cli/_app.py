@@ -47,9 +47,9 @@ COMMANDS = {
 
 _NAMES = [name for section in COMMANDS.values() for name in section]
 
-_EPILOG = """Exit statuses: 0 done, 1 failure, 2 wrong usage. With --exit-codes or HESTIAOS_EXIT_CODES=1 also 3 blocked by
-governance, 4 not authenticated, 5 unreachable, 6 timed out, 7 stream cut. Ctrl-C and a closed pipe end the process by
-their signal."""
+_EPILOG = """Exit statuses: 0 done, 1 failure, 2 wrong usage. With --exit-codes or HESTIAOS_EXIT_CODES=1 also
+3 blocked by governance, 4 not authenticated, 5 unreachable, 6 timed out, 7 stream cut. Ctrl-C and a closed pipe end
+the process by their signal."""
 
 
 class _App(Group):

@@ -42,6 +42,8 @@ def open_client(settings: Settings, *, retries: int = 0, connections: int | None
         local: Any = LocalClient(open_platform(settings), **options)
         return local  # type: ignore[no-any-return]  # it has the same methods
     with without_unused_imports():
+        import httpcore  # noqa: F401  # httpx does so when it is first used
+
         from hestiaos import Client
     if connections is not None:
         import httpx
@@ -63,7 +65,7 @@ def without_unused_imports() -> Iterator[None]:
     With trio that is 100 ms at each start (encode/httpcore imports the backends of all event loops), with rich 60 ms
     (encode/httpx imports its own command line). Whoever needs them later still can.
     """
-    absent = [name for name in _UNUSED if name not in sys.modules and "httpx" not in sys.modules]
+    absent = [name for name in _UNUSED if name not in sys.modules]
     for name in absent:
         sys.modules[name] = None  # type: ignore[assignment]  # which makes its import an ImportError
     try:

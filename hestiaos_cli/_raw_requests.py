@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
 
 with without_unused_imports():
+    import httpcore  # noqa: F401  # httpx does so when it is first used
     import httpx
 
 __all__ = ["open_http_client", "raw_errors"]

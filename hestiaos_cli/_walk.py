@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hestiaos_cli._clients import verification
 from hestiaos_cli._hints import hint_of
-from hestiaos_proto import Config, GovernanceBlock, HestiaError
+from hestiaos_proto import AuthenticationFailed, Config, GovernanceBlock, HestiaError
 
 if TYPE_CHECKING:
     from hestiaos import Client
@@ -138,7 +138,10 @@ class _Way:
             raise _Fails(str(error), "does the server speak TLS there? If not, its URL begins with http://") from None
 
     def _http(self) -> str:
-        health = self._client.health()
+        try:
+            health = self._client.health()
+        except AuthenticationFailed:
+            return "a server that tells nothing without a key"
         self._version = health.api_version
         return f"HestiaOS {health.version}, status {health.status}"
 

@@ -16,9 +16,12 @@ def command(shell: str) -> None:
     """Print the completion script of a shell.
 
     \b
-    bash: echo 'eval "$(hestiaos completion bash)"' >> ~/.bashrc
-    zsh:  echo 'eval "$(hestiaos completion zsh)"' >> ~/.zshrc
-    fish: hestiaos completion fish > ~/.config/fish/completions/hestiaos.fish
+    In ~/.bashrc:
+      eval "$(hestiaos completion bash)"
+    In ~/.zshrc:
+      eval "$(hestiaos completion zsh)"
+    In ~/.config/fish/config.fish:
+      hestiaos completion fish | source
     """
     from click.shell_completion import get_completion_class
 

@@ -98,6 +98,7 @@ def test_a_surrogate_pair_over_two_tokens_is_one_character(serve_streams: Callab
 @pytest.fixture
 def serve_streams() -> Callable[[list[str]], str]:
     """Serves one stream of the given tokens."""
+
     def serve(tokens: list[str]) -> str:
         events = [{"type": "start"}, *({"type": "token", "data": {"text": each}} for each in tokens)]
         events += [{"type": "final", "data": {}}, {"type": "done"}]

@@ -57,7 +57,7 @@ def test_an_argument_that_is_not_utf_8_is_named() -> None:
 
 
 def test_an_argument_in_the_c_locale() -> None:
-    done = shell("LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0 hestiaos --local run \"$1\" --json", "grün €")
+    done = shell('LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0 hestiaos --local run "$1" --json', "grün €")
     assert done.json["result"] == "processed: grün €"
 
 

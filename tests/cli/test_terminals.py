@@ -6,8 +6,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,14 +61,19 @@ def test_colours_on_a_terminal(env: dict[str, str], option: str, colored: bool) 
 
 @pytest.mark.parametrize(
     ("env", "options", "colored"),
-    [({}, [], False), ({"FORCE_COLOR": "1"}, [], True), ({"FORCE_COLOR": "0"}, [], False), ({}, ["--color=always"], True)],
+    [
+        ({}, [], False),
+        ({"FORCE_COLOR": "1"}, [], True),
+        ({"FORCE_COLOR": "0"}, [], False),
+        ({}, ["--color=always"], True),
+    ],
 )
 def test_colours_without_a_terminal(
     env: dict[str, str], options: list[str], colored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    assert ("\x1b[" in invoke("health", "--nonsense", *options).stderr) is colored
+    assert ("\x1b[" in invoke(*options, "health", "--nonsense").stderr) is colored
 
 
 def test_a_locale_without_the_characters() -> None:
@@ -84,8 +91,6 @@ def test_a_missing_text_is_not_waited_for() -> None:
 
 
 def test_a_spinner_after_a_second(tmp_path: Path) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with terminal("health", "-u", f":{port}") as shown:
@@ -123,7 +128,10 @@ def test_a_conversation() -> None:
         shown.type("hello there\n")
         shown.expect("processed: hello there")
         session = re.search(r"session ([\w-]+)", shown.shown + shown.expect("> "))
-        shown.type("not sent\x03")
+        shown.type("not sent")
+        shown.expect("not sent")
+        time.sleep(0.2)  # a signal just before Python waits for a key is noticed with the next key only
+        shown.type("\x03")
         shown.expect("> ")
         shown.type("\x1b[A\n")  # the arrow up: the line before
         shown.expect("processed: hello there")
@@ -144,22 +152,22 @@ def test_a_conversation() -> None:
 
 
 def test_ctrl_c_cancels_an_answer_and_keeps_the_conversation(home: Path) -> None:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        with terminal("chat", "-u", f":{listener.getsockname()[1]}", NO_COLOR="1") as shown:
-            shown.expect("> ")
-            shown.type("hello\n")
-            peer = listener.accept()[0]
-            assert peer.recv(1)
-            shown.type("\x03")
-            shown.expect("cancelled")
-            shown.expect("> ")
-            with peer:
-                while peer.recv(65536):
-                    pass  # until the connection is ended
-            shown.type("\x04")
-            assert shown.end() == 0
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        terminal("chat", "-u", f":{listener.getsockname()[1]}", NO_COLOR="1") as shown,
+    ):
+        shown.expect("> ")
+        shown.type("hello\n")
+        peer = listener.accept()[0]
+        assert peer.recv(1)
+        shown.type("\x03")
+        shown.expect("cancelled")
+        shown.expect("> ")
+        with peer:
+            while peer.recv(65536):
+                pass  # until the connection is ended
+        shown.type("\x04")
+        assert shown.end() == 0
     (history,) = home.rglob("chat_history")
     assert history.stat().st_mode & 0o077 == 0
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from hestiaos_cli import main
 
@@ -43,10 +45,7 @@ def invoke(*arguments: str, stdin: bytes | None = None) -> Ended:
     """Run `hestiaos …` in this process, with standard input from a file, or none."""
     stdout, stderr = BytesIO(), BytesIO()
     with ExitStack() as stack:
-        file = stack.enter_context(TemporaryFile() if stdin is not None else open("/dev/null", "rb"))
-        if stdin is not None:
-            file.write(stdin)
-            file.seek(0)
+        file = stack.enter_context(_file_of(stdin))
         out, err = TextIOWrapper(stdout, "utf-8"), TextIOWrapper(stderr, "utf-8", "backslashreplace")
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
@@ -61,6 +60,18 @@ def invoke(*arguments: str, stdin: bytes | None = None) -> Ended:
         sys.stdout.flush()
         err.flush()
         return Ended(status, stdout.getvalue().decode("utf-8", "surrogateescape"), stderr.getvalue().decode())
+
+
+@contextmanager
+def _file_of(content: bytes | None) -> Iterator[IO[bytes]]:
+    if content is None:
+        with open(os.devnull, "rb") as null:
+            yield null
+        return
+    with TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        yield file
 
 
 def shell(script: str, *arguments: str, name: str = "sh") -> Ended:

@@ -22,7 +22,7 @@ _PATIENCE = 30.0  # seconds
 
 
 class Terminal:
-    """A program whose standard streams are a terminal of its own. What it prints is `shown`, as the terminal gets it."""
+    """A program whose standard streams are a terminal of its own. What it prints is `shown`, as it comes."""
 
     def __init__(
         self, command: Sequence[str], *, env: Mapping[str, str], columns: int = 80, stdout: int | None = None
@@ -36,7 +36,7 @@ class Terminal:
             stdout=slave if stdout is None else stdout,
             stderr=slave,
             env=env,
-            preexec_fn=_own_terminal,  # noqa: PLW1509  # this process has no threads that hold locks here
+            preexec_fn=_own_terminal,  # this process has no threads that hold locks here
         )
         os.close(slave)
 

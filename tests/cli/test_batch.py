@@ -1,0 +1,294 @@
+"""Batches: ordered, complete, and resumed after any interruption with none done twice and none lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from hestiaos_local import Platform
+from tests.support.command_line import PROGRAM, invoke, shell
+
+pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.skipif(os.name != "posix", reason="it uses signals")]
+
+
+def records(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def write_inputs(folder: Path, count: int) -> Path:
+    path = folder / "inputs.txt"
+    path.write_text("".join(f"text {number}\n" for number in range(1, count + 1)))
+    return path
+
+
+def assert_complete(output: Path, count: int) -> None:
+    """Every input has its result, in order, and nothing of the batch is left behind."""
+    found = records(output)
+    assert [record["number"] for record in found] == list(range(1, count + 1))
+    assert all(record["result"] == f"processed: text {record['number']}" for record in found)
+    assert not output.with_name(f"{output.name}.batch").exists()
+
+
+def test_texts(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"\xef\xbb\xbfone\r\n\n  two\nupdate all users\nrm -rf /\nlast")
+    done = invoke("--local", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"))
+    assert (done.status, done.stdout) == (0, "")
+    assert done.stderr.endswith("3 ALLOW, 1 BLOCK, 1 THROTTLE\n")
+    found = records(tmp_path / "out")
+    assert [record["input"] for record in found] == ["one", "  two", "update all users", "rm -rf /", "last"]
+    assert found[0]["result"] == "processed: one"
+    assert found[3]["error"]["code"] == "GOVERNANCE_BLOCK"  # type: ignore[index]
+    assert "output" not in found[0]
+
+
+def test_json_lines_from_a_pipe_into_a_pipe() -> None:
+    lines = [{"input": "a\nb", "id": 7, "note": "x"}, {"input": "c", "mode_hint": "fast", "session_id": "s"}]
+    done = invoke("--local", "batch", stdin="\n".join(map(json.dumps, lines)).encode())
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert (first["id"], first["result"]) == (7, "processed: a\nb")
+    assert second["budget"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (b"one\n\xff\n", "line 2: byte 1 is not UTF-8"),
+        (b'{"input": "a"}\n\nb\n', "line 3 is not JSON"),
+        (b'{"input": "a"}\n{"inputs": "b"}\n', "line 2 must be an object"),
+        (b'{"input": "a", "timeout_ms": "b"}\n', "timeout_ms must be a number"),
+        (b'{"input": "a", "timeout_ms": true}\n', "timeout_ms must be a number"),
+    ],
+)
+def test_inputs_that_cannot_be_read_are_told_before_any_is_run(lines: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(lines)
+    done = invoke("--local", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"))
+    assert done.status == 2
+    assert told in done.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_input_is_told_and_run_again_when_asked(tmp_path: Path, server_url: str) -> None:
+    (tmp_path / "in").write_text('{"input": "a"}\n{"input": " "}\n{"input": "c"}\n')
+    arguments = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-u", server_url]
+    done = invoke(*arguments)
+    assert done.status == 1
+    assert "--retry-failed" in done.stderr
+    assert [("error" in record) for record in records(tmp_path / "out")] == [False, True, False]
+    again = invoke(*arguments)
+    assert again.status == 1
+    assert again.stderr == done.stderr
+    before = records(tmp_path / "out")
+    assert invoke(*arguments, "--retry-failed").status == 1
+    assert records(tmp_path / "out") == before  # and in its place
+
+
+def test_the_first_failure_ends_it_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text('{"input": " "}\n' + '{"input": "a"}\n' * 100)
+    done = invoke("--local", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--fail-fast", "-n", "1")
+    assert done.status == 1
+    assert "the same command goes on" in done.stderr
+    assert len(records(tmp_path / "out")) < 5
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("notes\n", "not a file of a batch's results"),
+        ('{"number": 1}\n', "not a file of a batch's results"),
+        ('{"number": 1, "input": "another", "mode": "ALLOW"}\n', "input 1 is not the one"),
+    ],
+)
+def test_a_file_that_is_not_this_batchs(content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text(content)
+    done = invoke("--local", "batch", str(write_inputs(tmp_path, 3)), "-o", str(tmp_path / "out"))
+    assert done.status == 1
+    assert told in done.stderr
+    assert (tmp_path / "out").read_text() == content
+
+
+def test_the_inputs_are_not_written_over(tmp_path: Path) -> None:
+    path = write_inputs(tmp_path, 3)
+    assert "file of the inputs" in invoke("--local", "batch", str(path), "-o", str(path)).error
+
+
+def test_a_server_that_is_gone_is_not_asked_for_each_input(tmp_path: Path) -> None:
+    done = invoke(
+        *("batch", str(write_inputs(tmp_path, 1000)), "-o", str(tmp_path / "out"), "-u", ":1", "--retries", "0")
+    )
+    assert done.status == 1
+    assert "CONNECT_FAILED" in done.stderr
+    assert records(tmp_path / "out") == []
+
+
+def executed(platform: Platform, server_url: str) -> int:
+    """How many inputs the server has executed, each of which left its trace."""
+    status = invoke("governance", "status", "--json", "-u", server_url).json
+    return sum(status["decisions"].values())
+
+
+def interrupted(arguments: list[str], number: int, after: float) -> None:
+    """Start a batch, and send it a signal after a while, where it has not ended before."""
+    with subprocess.Popen(arguments, stderr=subprocess.DEVNULL) as process:
+        try:
+            process.wait(after)
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+            assert process.wait(60) in (-number, 0)
+
+
+def resume_to_the_end(arguments: list[str], seed: int, times: int) -> None:
+    """Interrupt it in all three ways, and run it to its end."""
+    chance = random.Random(seed)
+    for _ in range(times):
+        interrupted(arguments, chance.choice([signal.SIGINT, signal.SIGKILL]), chance.uniform(0.2, 0.9))
+    limit = chance.randrange(1, 20)  # blocks of 512 bytes or 1 KiB: a disk that gets full
+    shell(f"ulimit -f {limit}; trap '' XFSZ; {' '.join(map(str, arguments))}")
+    subprocess.run(arguments, check=True, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_none_is_done_twice_and_none_is_lost(tmp_path: Path, platform: Platform, server_url: str, seed: int) -> None:
+    count = 300
+    output = tmp_path / "out"
+    arguments = [str(PROGRAM), "batch", str(write_inputs(tmp_path, count)), "-o", str(output), "-u", server_url]
+    resume_to_the_end(arguments, seed, times=3)
+    assert_complete(output, count)
+    assert executed(platform, server_url) == count
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(10))
+def test_ten_thousand(tmp_path: Path, platform: Platform, server_url: str, seed: int) -> None:
+    count = 10_000
+    output = tmp_path / "out"
+    arguments = [str(PROGRAM), "batch", str(write_inputs(tmp_path, count)), "-o", str(output), "-u", server_url]
+    resume_to_the_end(arguments, seed, times=12)
+    assert_complete(output, count)
+    assert executed(platform, server_url) == count
+
+
+def test_a_torn_line_is_written_again(tmp_path: Path, platform: Platform, server_url: str) -> None:
+    output = tmp_path / "out"
+    output.write_bytes(
+        b'{"number": 1, "input": "text 1", "mode": "ALLOW", "result": "processed: text 1"}\n{"number": 2, "in'
+    )
+    done = invoke("batch", str(write_inputs(tmp_path, 3)), "-o", str(output), "-u", server_url)
+    assert done.status == 0
+    assert_complete(output, 3)
+    assert executed(platform, server_url) == 2
+
+
+class Slow(BaseHTTPRequestHandler):
+    """A server whose model takes a while for each input, and longer for some."""
+
+    protocol_version = "HTTP/1.1"
+    seconds = 0.1
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        time.sleep(self.seconds * (3 if body["input"].endswith("5") else 1))
+        result = {
+            "result": f"processed: {body['input']}",
+            "trace_id": "t",
+            "mode": "ALLOW",
+            "budget": 1,
+            "latency_ms": 1,
+        }
+        data = json.dumps(result).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *arguments: object) -> None: ...
+
+
+@pytest.fixture
+def slow_server() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_ctrl_c_waits_for_what_is_under_way(tmp_path: Path, slow_server: str) -> None:
+    """So that a server that knows no idempotency keys does nothing twice either."""
+    output = tmp_path / "out"
+    arguments = [
+        str(PROGRAM),
+        "batch",
+        str(write_inputs(tmp_path, 100)),
+        "-o",
+        str(output),
+        "-u",
+        slow_server,
+        "-n",
+        "4",
+    ]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        while not output.exists() or not output.stat().st_size:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        told = process.stderr.read()
+        assert process.wait(60) == -signal.SIGINT
+    found = [record["number"] for record in records(output)]
+    assert 4 <= len(found) < 100
+    assert sorted(found) == list(range(1, len(found) + 1))
+    assert f"{len(found)} inputs done" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.timing
+def test_ten_at_a_time_are_five_times_as_fast(tmp_path: Path, slow_server: str) -> None:
+    def seconds(concurrency: int) -> float:
+        began = time.monotonic()
+        invoke("batch", str(write_inputs(tmp_path, 40)), "-n", str(concurrency), "-u", slow_server)
+        return time.monotonic() - began
+
+    assert seconds(1) >= 5 * seconds(10)
+
+
+@pytest.mark.thorough
+def test_memory_stays_flat(tmp_path: Path, server_url: str) -> None:
+    def peak(count: int) -> int:
+        """Of a process, in KiB."""
+        command = [str(PROGRAM), "batch", str(write_inputs(tmp_path, count)), "-o", str(tmp_path / f"out{count}")]
+        process = subprocess.Popen([*command, "-u", server_url], stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return usage.ru_maxrss
+
+    assert peak(10_000) < peak(500) + 4096
+
+
+def test_two_batches_do_not_write_to_one_file(tmp_path: Path, slow_server: str) -> None:
+    arguments = ["batch", str(write_inputs(tmp_path, 100)), "-o", str(tmp_path / "out"), "-u", slow_server]
+    with subprocess.Popen([PROGRAM, *arguments], stderr=subprocess.DEVNULL) as process:
+        while not (tmp_path / "out").exists():
+            time.sleep(0.01)
+        told = invoke(*arguments).error
+        process.kill()
+    assert "another batch writes to" in told
+
+
+def test_the_summary_as_json(tmp_path: Path) -> None:
+    done = invoke("--local", "batch", str(write_inputs(tmp_path, 3)), "-o", str(tmp_path / "out"), "--json")
+    assert done.json["decisions"] == {"ALLOW": 3}
