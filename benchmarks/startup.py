@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from tempfile import TemporaryDirectory
 
 from benchmarks.contestants import ROOT, BenchmarkFailed, Contestant
 from benchmarks.measuring import Costs, Plan, interleave, race
@@ -27,6 +28,8 @@ _BARE, _OURS = "bare Python", "import hestiaos"
 _CLIENT = "from hestiaos import AsyncClient"
 _CLIENT_WITHOUT_TRIO = f"{_CLIENT}, trio not installed"
 _MADE, _HTTPX_MADE = f"{_CLIENT}; AsyncClient()", "import httpx; httpx.AsyncClient()"
+_HELLO = "a hello-world of Click with as many options, --help"
+_PROGRAM = ["-c", "from hestiaos_cli import main; main()"]
 _PROCESSES = {
     _BARE: ["-c", "pass"],
     _OURS: ["-c", "import hestiaos"],
@@ -35,8 +38,20 @@ _PROCESSES = {
     "import httpx": ["-c", "import httpx"],
     _MADE: ["-c", "from hestiaos import AsyncClient; AsyncClient()"],
     _HTTPX_MADE: ["-c", "import httpx; httpx.AsyncClient()"],
-    "hestiaos --help": ["-c", "from hestiaos_cli import main; main()", "--help"],
-    "a hello-world of Click, --help": ["-c", "from benchmarks.peers.click_hello import main; main()", "--help"],
+    "hestiaos --help": [*_PROGRAM, "--help"],
+    "hestiaos --version": [*_PROGRAM, "--version"],
+    "hestiaos run --help": [*_PROGRAM, "run", "--help"],
+    "hestiaos run --nonsense": [*_PROGRAM, "run", "--nonsense"],
+    "hestiaos --local run x": [*_PROGRAM, "--local", "run", "x"],
+    _HELLO: ["-c", "from benchmarks.peers.click_options import main; main()", "--help"],
+}
+_USAGE_ERROR = 2
+_COMMAND_LINE = {
+    "hestiaos --help": 1.3,
+    "hestiaos --version": 1.3,
+    "hestiaos run --help": 1.3,
+    "hestiaos run --nonsense": 1.3,
+    "hestiaos --local run x": 3.0,
 }
 
 
@@ -54,23 +69,28 @@ def run(plan: Plan) -> Result:
     for ours in (_CLIENT, _CLIENT_WITHOUT_TRIO):
         rows += _one(ours, costs, Goal("import httpx", cost=1.25))
     rows += _one(_MADE, costs, Goal(_HTTPX_MADE, cost=1.25))  # httpx is loaded with the first client only
-    rows += _one("hestiaos --help", costs, Goal("a hello-world of Click, --help", cost=1.3))
+    for command, cost in _COMMAND_LINE.items():
+        rows += _one(command, costs, Goal(_HELLO, cost=cost))
     return Result(rows)
 
 
 def _spawn(name: str, arguments: Sequence[str]) -> float:
     command = [sys.executable, *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, env=_environment(), stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
+    with TemporaryDirectory() as home:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=_environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if process.returncode not in (0, _USAGE_ERROR if "--nonsense" in arguments else 0):
         raise BenchmarkFailed(f"{name} ended with {process.returncode}")
     return used.ru_utime + used.ru_stime
 
 
-def _environment() -> Mapping[str, str]:
-    dropped = ("PYTHONDONTWRITEBYTECODE", "HESTIAOS_BASE_URL", "HESTIAOS_API_KEY")
-    return {name: value for name, value in os.environ.items() if name not in dropped}
+def _environment(home: str) -> Mapping[str, str]:
+    dropped = ("PYTHONDONTWRITEBYTECODE", "HESTIAOS_BASE_URL", "HESTIAOS_API_KEY", "HESTIAOS_PROFILE")
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return kept | {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home}
 
 
 def _absolute(work: str, costs: Costs, name: str, most: float) -> Row:

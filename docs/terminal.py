@@ -1,64 +1,171 @@
-"""Runs the README's commands and draws what a terminal shows as _static/terminal.svg.
+"""Runs commands in a pseudo-terminal and draws what it shows as pictures in _static/.
 
 Usage: python docs/terminal.py
 """
 
+import fcntl
 import os
+import pty
 import re
+import struct
 import subprocess
+import sys
 import sysconfig
 import tempfile
+import termios
 import textwrap
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 
-PICTURE = Path(__file__).parent / "_static" / "terminal.svg"
+STATIC = Path(__file__).parent / "_static"
+PICTURE = STATIC / "terminal.svg"
 COLUMNS = 100
 LINE, CHARACTER, MARGIN = 20, 8.43, 20  # in pixels
 PROMPT = "$ "
 _TRACE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]+){4}")
+_STYLE = re.compile("\x1b\\[([0-9;]*)m")
+_OTHER = re.compile("\x1b\\[[?0-9;]*[A-Za-ln-z]")
+_CLASSES = {"1": "bold", "2": "dim", "31": "red", "32": "green", "33": "yellow"}
+
+
+class Session:
+    """Commands of a user whose home directory is a new one, on a terminal of 100 columns."""
+
+    def __init__(self, home: str) -> None:
+        path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
+        dropped = ("HESTIAOS_", "XDG_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
+        self._environ = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+        self._environ |= {"PATH": path, "HOME": home, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+
+    def run(self, command: str, typed: str = "") -> Iterator[str]:
+        """The prompt with the command, what the terminal shows of it, and an empty line.
+
+        Each line of `typed` is typed once the command waits for one.
+        """
+        yield PROMPT + command
+        yield from self._shown(command, typed)
+        yield ""
+
+    def _shown(self, command: str, typed: str) -> list[str]:
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+        process = subprocess.Popen(
+            ["bash", "-c", command], stdin=slave, stdout=slave, stderr=slave, env=self._environ, start_new_session=True
+        )
+        os.close(slave)
+        shown = b""
+        waiting = [f"{line}\n" for line in typed.splitlines()] + (["\x04"] if typed else [])
+        while True:
+            try:
+                data = os.read(master, 65536)
+            except OSError:  # on Linux the end of a terminal
+                break
+            if not data:
+                break
+            shown += data
+            if waiting and _STYLE.sub("", shown.decode("utf-8", "replace")).endswith("\n> "):
+                time.sleep(0.2)
+                os.write(master, waiting.pop(0).encode())
+        process.wait()
+        os.close(master)
+        lines = _OTHER.sub("", shown.decode().replace("\r\n", "\n")).rstrip("\n").split("\n")
+        return [part for line in lines for frame in _frames(line) for part in _wrapped(frame)]
+
+
+def _frames(line: str) -> list[str]:
+    """What is left of a line that was drawn over: one drawing from its middle, and the last one."""
+    drawn = [frame for frame in line.split("\r") if frame]
+    return [drawn[len(drawn) // 2], drawn[-1]] if len(drawn) > 2 else drawn[-1:] or [""]
+
+
+def _wrapped(line: str) -> list[str]:
+    if len(_STYLE.sub("", line)) <= COLUMNS:
+        return [line]
+    return textwrap.wrap(line, COLUMNS, break_on_hyphens=False)
 
 
 def transcript() -> Iterator[str]:
-    """The lines of a session on the embedded platform, which remembers it in a folder of its own."""
+    """A session on the embedded platform: a run, a stream, a block, its trace."""
     with tempfile.TemporaryDirectory() as home:
-        yield from _session(home, 'hestiaos --local run "create a report"')
-        blocked = list(_session(home, 'hestiaos --local run "rm -rf / --no-preserve-root"'))
+        session = Session(home)
+        yield from session.run('hestiaos --local run "create a report"')
+        blocked = list(session.run('hestiaos --local run "rm -rf / --no-preserve-root"'))
         yield from blocked
-        yield from _session(home, f"hestiaos --local trace {_TRACE_ID.findall(' '.join(blocked))[-1]}")
+        yield from session.run(f"hestiaos --local trace {_TRACE_ID.findall(' '.join(blocked))[-1]}")
 
 
-def _session(home: str, command: str) -> Iterator[str]:
-    path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
-    environ = os.environ | {"PATH": path, "XDG_CONFIG_HOME": home}
-    ended = subprocess.run(command, shell=True, capture_output=True, text=True, env=environ, check=False)
-    yield PROMPT + command
-    for line in (ended.stdout + ended.stderr).splitlines():
-        yield from textwrap.wrap(line, COLUMNS, break_on_hyphens=False)
-    yield ""
+def help_screen() -> Iterator[str]:
+    """The help."""
+    with tempfile.TemporaryDirectory() as home:
+        yield from Session(home).run("hestiaos --help")
+
+
+def streamed() -> Iterator[str]:
+    """A stream, to people and to programs."""
+    with tempfile.TemporaryDirectory() as home:
+        session = Session(home)
+        yield from session.run('hestiaos --local run --stream "create a report"')
+        yield from session.run("""hestiaos --local run --stream --json hi | cut -c 1-40""")
+
+
+def batch() -> Iterator[str]:
+    """A batch, and its last result."""
+    with tempfile.TemporaryDirectory() as home:
+        session = Session(home)
+        yield from session.run('for i in {1..500}; do echo "text $i"; done > ~/inputs.txt')
+        yield from session.run("hestiaos --local batch ~/inputs.txt --output ~/results.jsonl")
+        yield from session.run("tail -1 ~/results.jsonl | cut -c 1-60")
+
+
+def chat() -> Iterator[str]:
+    """A conversation."""
+    with tempfile.TemporaryDirectory() as home:
+        yield from Session(home).run("hestiaos --local chat", "hello\nand what is new?\n")
+
+
+PICTURES: dict[str, Callable[[], Iterator[str]]] = {
+    "terminal": transcript,
+    "terminal-help": help_screen,
+    "terminal-stream": streamed,
+    "terminal-batch": batch,
+    "terminal-chat": chat,
+}
 
 
 def draw(lines: list[str]) -> str:
     """The lines as a picture."""
     width, height = round(COLUMNS * CHARACTER) + 2 * MARGIN, len(lines) * LINE + 2 * MARGIN
-    texts, kind = "", "command"
+    texts = ""
     for number, line in enumerate(lines, 1):
-        if not line or line.startswith(PROMPT):
-            kind = "command"
-        elif kind == "command":
-            kind = "error" if line.startswith("Error") else "output"
-        texts += f'<text class="{kind}" x="{MARGIN}" y="{MARGIN - 5 + number * LINE}">{escape(line)}</text>\n'
+        kind = "command" if line.startswith(PROMPT) else "output"
+        texts += f'<text class="{kind}" x="{MARGIN}" y="{MARGIN - 5 + number * LINE}">{_spans(line)}</text>\n'
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">
 <style>
 text {{ font: 14px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #d0d4da; white-space: pre }}
 .command {{ fill: #ffffff; font-weight: bold }}
-.error {{ fill: #ff9c8f }}
+.bold {{ font-weight: bold }}
+.dim {{ fill: #8b929c }}
+.red {{ fill: #ff9c8f }}
+.green {{ fill: #8fd694 }}
+.yellow {{ fill: #e6c26a }}
 </style>
 <rect width="{width}" height="{height}" rx="8" fill="#1e2127"/>
 {texts}</svg>
 """
 
 
+def _spans(line: str) -> str:
+    """A line with its colours."""
+    parts = _STYLE.split(line)
+    spans = escape(parts[0])
+    for code, text in zip(parts[1::2], parts[2::2], strict=True):
+        spans += f'<tspan class="{_CLASSES[code]}">{escape(text)}</tspan>' if code in _CLASSES else escape(text)
+    return spans
+
+
 if __name__ == "__main__":
-    PICTURE.write_text(draw(list(transcript())[:-1]), encoding="utf-8")
+    for name in sys.argv[1:] or PICTURES:
+        drawn = list(PICTURES[name]())[:-1]
+        (STATIC / f"{name}.svg").write_text(draw(drawn), encoding="utf-8")
