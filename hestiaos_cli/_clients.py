@@ -43,11 +43,10 @@ def open_client(settings: Settings, *, retries: int = 0, connections: int | None
         return local  # type: ignore[no-any-return]  # it has the same methods
     with without_unused_imports():
         import httpcore  # noqa: F401  # httpx does so when it is first used
+        import httpx
 
         from hestiaos import Client
     if connections is not None:
-        import httpx
-
         options["limits"] = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     return Client(
         server.url,
