@@ -22,7 +22,6 @@ import re
 import tomllib
 from collections.abc import Mapping, Set
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from pkgutil import get_data
 from typing import Any, Literal, NoReturn, Self, get_args

@@ -27,13 +27,15 @@ __all__ = ["command"]
 @click.option(
     "--heartbeat", type=click.FloatRange(min=0.01), default=15.0, show_default=True, help="Seconds between heartbeats."
 )
+@click.option("--allow-origin", "allow_origins", multiple=True, metavar="ORIGIN", help="Answer its web pages too.")
 @click.option("--quiet", is_flag=True, help="Do not log the requests.")
 @click.pass_obj
 def command(settings: Settings, /, policy: Path | None, store: Path | None, quiet: bool, **options: Any) -> None:
     """Serve the embedded platform over HTTP.
 
     Each request is logged on standard error, with governance's decision. Beyond this machine it is served only with
-    --api-key (or $HESTIAOS_API_KEY), which every request then needs.
+    --api-key (or $HESTIAOS_API_KEY), which every request then needs. SIGINT (Ctrl-C) and SIGTERM end it: streams that
+    run are told, the store is closed, the status is 0. A second signal ends it at once.
     """
     import anyio
 
@@ -52,12 +54,10 @@ def command(settings: Settings, /, policy: Path | None, store: Path | None, quie
     kept = Store(store) if store else None
     log = json_line if settings.json else text_line
     with Platform(policy=rules, store=kept) if quiet else LoggingPlatform(log, policy=rules, store=kept) as platform:
-        on_listening = partial(_say_where, as_json=settings.json)
-        try:
-            anyio.run(partial(serve_platform, platform, api_key=api_key, on_listening=on_listening, **options))
-        except KeyboardInterrupt:  # the way to end a server, so it has not failed
-            if not settings.json:
-                tell("stopped")
+        options |= {"on_listening": partial(_say_where, as_json=settings.json), "handle_signals": True}
+        anyio.run(partial(serve_platform, platform, api_key=api_key, **options))
+    if not settings.json:
+        tell("stopped")
 
 
 def _say_where(url: str, *, as_json: bool) -> None:
