@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hestiaos_asyncio import AsyncioClient, AsyncioEventStream
-    from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream
+    from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream, Limits
     from hestiaos_local import (
         LocalTransport,
         Platform,
