@@ -55,8 +55,7 @@ class Refusal:
             self.status, self.code or _OWN_CODES.get(self.status, f"HTTP_{self.status}")
         )
         assert error.trace_id == self.trace_id
-        traced = self.status == 403 and isinstance(self.details, dict)
-        assert error.details == (self.details | {"trace_id": self.trace_id} if traced else self.details)
+        assert error.details == self.details
         assert error.body == self.body.replace(KEY.encode(), b"***")[:1024]
         assert error.retry_after is None
         if self.message is not None:
