@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 
+from attrs import evolve
+
 from hestiaos_local._platform import Platform, unavailable
 from hestiaos_local._streams import Events
 from hestiaos_local.storage import StoreError
@@ -40,4 +42,5 @@ class LocalExchange:
             return result
         if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
             result = unavailable(result, str(result))
-        return encode_response(call.operation, result)
+        response = encode_response(call.operation, result)
+        return evolve(response, body=b"") if method == "HEAD" else response

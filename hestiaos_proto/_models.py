@@ -96,11 +96,11 @@ class TraceResponse(Model):
 
 @frozen
 class HealthResponse(Model):
-    """Whether the server works."""
+    """Whether the server works. Without its key a server says its `status` and `version` only."""
 
     status: str
     version: str
-    uptime_seconds: float
+    uptime_seconds: float | None = None
     api_version: str | None = None
 
 

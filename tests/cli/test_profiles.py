@@ -59,7 +59,7 @@ def test_what_wins(server: str, serve_platform: Serve, monkeypatch: pytest.Monke
     assert invoke("health", "-u", other, "-k", "other-key").status == 0
     monkeypatch.delenv("HESTIAOS_BASE_URL")
     monkeypatch.setenv("HESTIAOS_API_KEY", "of-the-environment")
-    assert "HESTIAOS_API_KEY" in invoke("health").error
+    assert "HESTIAOS_API_KEY" in invoke("system", "status").error
     monkeypatch.delenv("HESTIAOS_PROFILE")
     monkeypatch.delenv("HESTIAOS_API_KEY")
     assert invoke("profile", "use", "first").status == 0
@@ -71,7 +71,7 @@ def test_what_wins(server: str, serve_platform: Serve, monkeypatch: pytest.Monke
 def test_a_profiles_key_goes_to_its_own_server_only(server: str, serve_platform: Serve) -> None:
     other = serve_platform(api_key="first-key")  # which would take it
     assert invoke("login", "-u", server, "-k", "first-key").status == 0
-    assert "asks for an API key" in invoke("health", "-u", other).error
+    assert "asks for an API key" in invoke("system", "status", "-u", other).error
     assert invoke("health", "-u", server).status == 0
 
 

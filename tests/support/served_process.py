@@ -18,7 +18,7 @@ class ServedProcess:
     """`hestiaos serve` on a free port, from `with` to its end; `prefix` is a program that starts it."""
 
     def __init__(self, *options: str, prefix: Sequence[str] = ()) -> None:
-        command = [*prefix, sys.executable, "-m", "hestiaos_cli", "serve", "--port", "0", *options]
+        command = [*prefix, sys.executable, "-m", "hestiaos_cli", "serve", "--quiet", "--port", "0", *options]
         environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environ, text=True)
         assert self._process.stderr is not None

@@ -60,7 +60,7 @@ def a_trace(trace: TraceResponse) -> None:
 def the_health(health: HealthResponse) -> None:
     assert_type(health.status, str)
     assert_type(health.version, str)
-    assert_type(health.uptime_seconds, float)
+    assert_type(health.uptime_seconds, float | None)
     assert_type(health.api_version, str | None)
 
 
