@@ -115,7 +115,7 @@ class StatusError(HestiaError):
         self.status_code: int = self.default_status if status_code is None else status_code
         told = self.default_message if message is None else message
         super().__init__(code or self.default_code or f"HTTP_{self.status_code}", told, trace_id)
-        self.details = details
+        self.details: Any = details
         self.retry_after = retry_after
         self.body = body
 

@@ -3,8 +3,8 @@
 try:
     from hestiaos_trio._client import TrioClient
     from hestiaos_trio._executor import TrioEventStream
-except ModuleNotFoundError as error:
-    if error.name != "trio":
+except ModuleNotFoundError as _error:
+    if _error.name != "trio":
         raise
     raise ModuleNotFoundError("TrioClient needs trio: pip install 'hestiaos[trio]'", name="trio") from None
 

@@ -64,7 +64,7 @@ class RelayExecutor(AsyncExecutor):
         read_timeout: float = 600.0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self.url = _checked(url)
+        self.url: str = _checked(url)
         self._model = model
         self._max_tokens = max_tokens
         self._key = key or None

@@ -18,7 +18,7 @@ class ConfigurationError(ValueError):
     """A configuration file cannot be used. `mistakes` has a line for each: where, what, and what would be right."""
 
     def __init__(self, mistakes: Iterable[str]) -> None:
-        self.mistakes = tuple(mistakes)
+        self.mistakes: tuple[str, ...] = tuple(mistakes)
         super().__init__("\n".join(self.mistakes))
 
     def __reduce__(self) -> tuple[type[ConfigurationError], tuple[tuple[str, ...]]]:

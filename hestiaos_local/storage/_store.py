@@ -48,7 +48,7 @@ class Store:
         self, path: str | os.PathLike[str] | None = None, *, key: str | None = None, busy_timeout: float = 5.0
     ) -> None:
         self.kind = "memory" if path is None else "sqlite"
-        self.blocking = path is not None
+        self.blocking: bool = path is not None
         self._database = Database(path, busy_timeout)
         try:
             self._vault = Vault(self._database, _key(key) if self.blocking else None)

@@ -103,8 +103,8 @@ class HeadScanner:
     """
 
     def __init__(self) -> None:
-        self.ended = False
-        self.chunked = False
+        self.ended: bool = False
+        self.chunked: bool = False
         self._head = bytearray()  # a copy of what has arrived of it
 
     def scan(self, data: bytes) -> int:
