@@ -108,8 +108,8 @@ class Scope:
         function()
         return True
 
-    @staticmethod
-    def drop(loop: Any, exchange: Exchange) -> bool:
+    @classmethod
+    def drop(cls, loop: Any, exchange: Exchange) -> bool:
         """Close an exchange that nobody refers to any more, in its event loop; false where that has ended."""
         run(exchange.close())
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT
@@ -81,7 +82,7 @@ def _bind(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[socket.socke
 
 def _configure(listener: socket.socket, family: int) -> None:
     listener.setblocking(False)
-    if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR would share the port with other programs
+    if sys.platform == "win32":  # where SO_REUSEADDR would share the port with other programs
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

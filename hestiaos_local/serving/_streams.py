@@ -29,9 +29,11 @@ class Client(Protocol):
     @property
     def ended(self) -> bool:
         """Whether the client sends no more; it may still read."""
+        ...
 
     async def receive(self) -> int:
         """Read what arrives next, and keep it."""
+        ...
 
     async def send(self, data: bytes) -> None:
         """Send all of it."""
