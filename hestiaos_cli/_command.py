@@ -86,18 +86,15 @@ class Group(_WithCommonOptions, click.Group):
 
     command_class = Command
 
-    def __init__(self, *arguments: Any, **attributes: Any) -> None:
-        super().__init__(*arguments, invoke_without_command=True, **attributes)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that is named, or show what there is."""
-        if not ctx._protected_args and not ctx.args:  # the only way to tell before one is looked for
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and show the help where nothing was given; Click takes that for a mistake."""
+        if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help())
-            return None
-        return super().invoke(ctx)
+            ctx.exit()
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, and then the commands."""
+        """Write the commands, and then the options."""
         self.format_commands(ctx, formatter)
         _WithCommonOptions.format_options(self, ctx, formatter)
 

@@ -147,8 +147,9 @@ def test_a_conversation() -> None:
         shown.type("\x1b[A\n")
         shown.expect("processed: hello there")
         shown.expect(session[1])
+        shown.expect("> ")
         shown.type("\x04")
-        shown.end()
+        assert shown.end() == 0
 
 
 def test_ctrl_c_cancels_an_answer_and_keeps_the_conversation(home: Path) -> None:
