@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hestiaos_cli._server import Server
     from hestiaos_cli._settings import Settings
 
-__all__ = ["failure_of_call", "hint_of"]
+__all__ = ["failure_of_call", "hint_of", "is_json"]
 
 _LONG = 1.0  # seconds from which on it is worth saying how long it took
 _DOCTOR = "'hestiaos doctor' walks the way there step by step"
@@ -81,8 +81,8 @@ def hint_of(error: HestiaError, server: Server | None) -> str:
         return "--retries N waits for you"
     if isinstance(error, StreamInterrupted):
         return f"run it again; if it happens again, {_DOCTOR}"
-    if isinstance(error, RemoteProtocolError) or (isinstance(error, StatusError) and not _is_ours(error)):
-        return f"the URL is that of {server.url_source}: {_DOCTOR}"
+    if isinstance(error, RemoteProtocolError) or (isinstance(error, StatusError) and not is_json(error)):
+        return f"its URL comes from {server.url_source}; {_DOCTOR}"
     return ""
 
 
@@ -101,8 +101,8 @@ def _of_connect(error: ConnectFailed, server: Server) -> str:
     return "start one with 'hestiaos serve', name another with --base-url, or add --local to do without"
 
 
-def _is_ours(error: StatusError) -> bool:
-    """Whether a refusal is JSON, as every HestiaOS server's is; a proxy and a web site send pages."""
+def is_json(error: HestiaError) -> bool:
+    """Whether the response was JSON, as a HestiaOS server's always is; a proxy and a web site send pages."""
     return error.response is not None and "json" in error.response.headers.get("content-type", "")
 
 

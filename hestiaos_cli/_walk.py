@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hestiaos_cli._clients import verification
-from hestiaos_cli._hints import hint_of
-from hestiaos_proto import AuthenticationFailed, Config, GovernanceBlock, HestiaError
+from hestiaos_cli._hints import hint_of, is_json
+from hestiaos_proto import AuthenticationFailed, Config, GovernanceBlock, HestiaError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from hestiaos import Client
@@ -142,6 +142,10 @@ class _Way:
             health = self._client.health()
         except AuthenticationFailed:
             return "a server that tells nothing without a key"
+        except RemoteProtocolError as error:
+            if self._server.key_source is None and is_json(error):  # without its key a server may leave things out
+                return "a server that tells little without a key"
+            raise
         self._version = health.api_version
         return f"HestiaOS {health.version}, status {health.status}"
 

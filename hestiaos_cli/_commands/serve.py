@@ -24,6 +24,7 @@ __all__ = ["command"]
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
 @click.option("--store", type=click.Path(path_type=Path), help="The SQLite file to keep everything in; else memory.")
 @click.option("--token-delay", type=click.FloatRange(min=0), default=0.02, show_default=True, help="Seconds a token.")
+@click.option("--allow-origin", "allow_origins", multiple=True, metavar="ORIGIN", help="Answer its web pages too.")
 @click.option(
     "--heartbeat", type=click.FloatRange(min=0.01), default=15.0, show_default=True, help="Seconds between heartbeats."
 )
@@ -54,8 +55,8 @@ def command(settings: Settings, /, policy: Path | None, store: Path | None, quie
     kept = Store(store) if store else None
     log = json_line if settings.json else text_line
     with Platform(policy=rules, store=kept) if quiet else LoggingPlatform(log, policy=rules, store=kept) as platform:
-        options |= {"on_listening": partial(_say_where, as_json=settings.json), "handle_signals": True}
-        anyio.run(partial(serve_platform, platform, api_key=api_key, **options))
+        options |= {"api_key": api_key, "on_listening": partial(_say_where, as_json=settings.json)}
+        anyio.run(partial(serve_platform, platform, handle_signals=True, **options))
     if not settings.json:
         tell("stopped")
 

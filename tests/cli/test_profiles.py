@@ -49,14 +49,14 @@ def test_what_wins(server: str, serve_platform: Serve, monkeypatch: pytest.Monke
     other = serve_platform(api_key="other-key")
     assert invoke("login", "first", "-u", server, "-k", "first-key").status == 0
     assert invoke("login", "second", "-u", other, "-k", "other-key").status == 0
-    assert invoke("health").status == 0
-    assert invoke("health", "--profile", "first").status == 0
+    assert invoke("system", "status").status == 0
+    assert invoke("system", "status", "--profile", "first").status == 0
     monkeypatch.setenv("HESTIAOS_PROFILE", "first")
-    assert invoke("health").status == 0
+    assert invoke("system", "status").status == 0
     monkeypatch.setenv("HESTIAOS_BASE_URL", "http://127.0.0.1:1")
-    assert "127.0.0.1:1" in invoke("health").error
-    assert invoke("health", "--profile", "second").status == 0
-    assert invoke("health", "-u", other, "-k", "other-key").status == 0
+    assert "127.0.0.1:1" in invoke("system", "status").error
+    assert invoke("system", "status", "--profile", "second").status == 0
+    assert invoke("system", "status", "-u", other, "-k", "other-key").status == 0
     monkeypatch.delenv("HESTIAOS_BASE_URL")
     monkeypatch.setenv("HESTIAOS_API_KEY", "of-the-environment")
     assert "HESTIAOS_API_KEY" in invoke("system", "status").error
@@ -65,21 +65,21 @@ def test_what_wins(server: str, serve_platform: Serve, monkeypatch: pytest.Monke
     assert invoke("profile", "use", "first").status == 0
     assert "* first" in invoke("profile", "list").stdout
     assert "no profile is called" in invoke("profile", "use", "third").error
-    assert "no profile is called" in invoke("health", "--profile", "third").error
+    assert "no profile is called" in invoke("system", "status", "--profile", "third").error
 
 
 def test_a_profiles_key_goes_to_its_own_server_only(server: str, serve_platform: Serve) -> None:
     other = serve_platform(api_key="first-key")  # which would take it
     assert invoke("login", "-u", server, "-k", "first-key").status == 0
     assert "asks for an API key" in invoke("system", "status", "-u", other).error
-    assert invoke("health", "-u", server).status == 0
+    assert invoke("system", "status", "-u", server).status == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 def test_a_file_that_others_can_read_is_refused(server: str, home: Path) -> None:
     assert invoke("login", "-u", server, "-k", "first-key").status == 0
     profiles(home).chmod(0o644)
-    told = invoke("health").error
+    told = invoke("system", "status").error
     assert "can be read by others (mode 644)" in told
     assert "chmod 600" in told
     assert "first-key" not in told
@@ -90,7 +90,7 @@ def test_a_file_that_is_no_file_of_profiles(content: str, home: Path) -> None:
     profiles(home).parent.mkdir(parents=True)
     profiles(home).write_text(content)
     profiles(home).chmod(0o600)
-    assert "move it away" in invoke("health").error
+    assert "move it away" in invoke("system", "status").error
 
 
 def test_a_keyring(server: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,4 +136,4 @@ def test_a_keyring_that_is_not_installed_any_more(home: Path, monkeypatch: pytes
     absent: dict[str, ModuleType | None] = {"keyring": None, "keyring.errors": None}
     for name, module in absent.items():
         monkeypatch.setitem(sys.modules, name, module)
-    assert "pip install keyring" in invoke("health").error
+    assert "pip install keyring" in invoke("system", "status").error
