@@ -45,6 +45,7 @@ class Library:
 
     def __init__(self, http: Any) -> None:
         self.http = http
+        self._core: Any = None
         self.body: Any = type("Body", (_Body, http.AsyncByteStream), {})  # an asynchronous stream of a body in memory
         self.forkless: tuple[Any, Any] = (
             http.HTTPTransport,
@@ -56,8 +57,9 @@ class Library:
     @property
     def core(self) -> Any:
         """The module of its connections, loaded at the first use, as it loads trio if that is installed."""
-        name = self.http.__name__.replace("httpx", "httpcore")
-        return sys.modules.get(name) or import_module(name)
+        if self._core is None:
+            self._core = import_module(self.http.__name__.replace("httpx", "httpcore"))
+        return self._core
 
 
 BASE = Library(httpx)
