@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import hestiaos
+import hestiaos_local.storage
 import hestiaos_proto
 
 _FENCE = re.compile(r"^( *)```(\w*)$")
@@ -32,7 +33,7 @@ def _reference(found: re.Match[str]) -> str:
 
 
 def _public_home(name: str) -> str | None:
-    for package in (hestiaos, hestiaos_proto):
+    for package in (hestiaos, hestiaos_proto, hestiaos_local.storage):
         if name in package.__all__ and not inspect.ismodule(getattr(package, name)):
             return package.__name__
     return None

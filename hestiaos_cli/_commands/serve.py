@@ -28,7 +28,6 @@ __all__ = ["command"]
 @click.option(
     "--heartbeat", type=click.FloatRange(min=0.01), default=15.0, show_default=True, help="Seconds between heartbeats."
 )
-@click.option("--allow-origin", "allow_origins", multiple=True, metavar="ORIGIN", help="Answer its web pages too.")
 @click.option("--quiet", is_flag=True, help="Do not log the requests.")
 @click.pass_obj
 def command(settings: Settings, /, policy: Path | None, store: Path | None, quiet: bool, **options: Any) -> None:
