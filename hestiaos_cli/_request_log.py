@@ -12,7 +12,7 @@ from typing import Any
 from hestiaos_cli._failures import one_line, tell
 from hestiaos_cli._terminal import paint
 from hestiaos_local import Platform
-from hestiaos_proto import HestiaError, ServerRequest, StatusError, StreamEvent
+from hestiaos_proto import GovernanceBlock, HestiaError, ServerRequest, StatusError, StreamEvent
 
 __all__ = ["LoggingPlatform", "json_line", "text_line"]
 
@@ -62,7 +62,8 @@ def _facts(response: object) -> dict[str, Any]:
     if isinstance(response, BaseException):
         status = response.status_code if isinstance(response, StatusError) else 500
         trace_id = response.trace_id if isinstance(response, HestiaError) else None
-        return {"status": status, "decision": "BLOCK" if status == 403 else None, "trace_id": trace_id}
+        decision = "BLOCK" if isinstance(response, GovernanceBlock) else None  # a web page's origin is a 403, too
+        return {"status": status, "decision": decision, "trace_id": trace_id}
     decision = getattr(response, "mode", None)
     if getattr(response, "status", None) == "BLOCKED":
         decision = "BLOCK"
