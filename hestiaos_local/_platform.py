@@ -108,8 +108,8 @@ class Platform:
     def respond(self, call: ServerRequest) -> object:
         """As `answer`, for what carries the response to a client: an exception is returned instead of raised.
 
-        A stream that fails says so in its own events. What is no refusal is logged, but for a `StoreError`, whose one
-        line is left to be said where it helps.
+        A stream that fails says so in its own events. What is not a refusal is logged, but for a `StoreError`,
+        whose one line is left to be said where it helps.
         """
         try:
             result = self.answer(call)

@@ -153,7 +153,7 @@ class _Reader:
         self._source = source
         self._lines = text.split("\n")
         headers = [number for number, line in enumerate(self._lines, 1) if _RULES_HEADER.match(line)]
-        self._sections = [1, *headers, len(self._lines) + 1]  # where the document begins, each rule, and behind them
+        self._sections = [1, *headers, len(self._lines) + 1]  # where the document, each rule and what follows begin
 
     def read(self) -> tuple[str, tuple[Rule, ...]]:
         """The policy's name and rules."""
@@ -162,7 +162,7 @@ class _Reader:
         except tomllib.TOMLDecodeError as error:
             place = _TOML_PLACE.search(str(error))
             line = int(place[1]) if place is not None and place[1] else len(self._lines)
-            self._refuse(line, f"{_TOML_PLACE.sub('', str(error))}: this is no TOML")
+            self._refuse(line, f"{_TOML_PLACE.sub('', str(error))}: this is not TOML")
         self._check_keys(document, _TOP_KEYS, {"version"}, "a policy", None)
         if type(document["version"]) is not int or document["version"] != 1:
             self._refuse(self._line("version"), f"version {document['version']!r} is not known: write version = 1")
@@ -191,7 +191,7 @@ class _Reader:
         try:
             pattern = re.compile(table["pattern"])
         except (re.error, OverflowError, RecursionError) as error:
-            self._refuse(self._line("pattern", index), f"pattern is no regular expression of Python: {error}")
+            self._refuse(self._line("pattern", index), f"pattern is not a regular expression of Python: {error}")
         return Rule(table["name"], table["on"], pattern, table["decision"], float(table["risk"]), table["reason"])
 
     def _check_keys(
@@ -209,12 +209,12 @@ class _Reader:
         section = 0 if rule is None else rule + 1
         if section >= len(self._sections) - 1:  # rules that are not written as [[rules]]
             return self._line("rules")
-        first, behind = self._sections[section : section + 2]
+        first, end = self._sections[section : section + 2]
         if key is not None:
             written = re.compile(rf"""\s*["']?{re.escape(key)}["']?\s*[=.]""")
             table = re.compile(rf"""\s*\[+\s*["']?{re.escape(key)}["']?\s*[\].]""")
             for number, line in enumerate(self._lines, 1):
-                if (first <= number < behind and written.match(line)) or (rule is None and table.match(line)):
+                if (first <= number < end and written.match(line)) or (rule is None and table.match(line)):
                     return number
         return first
 

@@ -22,7 +22,7 @@ _log = logging.getLogger("hestiaos_local")
 def run_events(response: RunResponse, clock: Callable[[], float]) -> Events:
     """`start` with the decision, a `token` for each word of the result, `final` with all of the response, `done`.
 
-    A token's text has the white space behind its word, so that the texts together are the result.
+    A token's text has the white space after its word, so that the texts together are the result.
     """
 
     def event(kind: StreamEventType, data: dict[str, Any]) -> StreamEvent:

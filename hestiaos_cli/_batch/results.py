@@ -94,7 +94,7 @@ class ResultPipe(Results):
 
 
 class ResultFile(Results):
-    """A file. Raises `Failure` for one that is no batch's, that another batch writes to, or that cannot be written."""
+    """A file. Raises `Failure` where it is not a batch's, another batch writes to it, or it cannot be written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -123,8 +123,8 @@ class ServerConnection:
         """What to put on the wire for a result, a `StreamEvent`, an exception, a `Control` or a response of your own.
 
         `headers` stand in the response's head beside its own; those of later pieces are ignored. Raises
-        `LocalProtocolError` where there is no call to answer, or where this is no answer of its kind; then nothing is
-        sent, and the call can still be answered.
+        `LocalProtocolError` where there is no call to answer, or where this is not a response of its kind; then nothing
+        is sent, and the call can still be answered.
         """
         if item is Control.CONTINUE:
             return self._send_continue()

@@ -121,8 +121,8 @@ def test_a_policy_may_be_written_inline_and_without_name_or_rules() -> None:
 @pytest.mark.parametrize(
     ("change", "line", "told"),
     [
-        (("version = 1", "version 1"), 1, "no TOML"),
-        (('name = "mine"', 'name = "mine'), 2, "no TOML"),
+        (("version = 1", "version 1"), 1, "not TOML"),
+        (('name = "mine"', 'name = "mine'), 2, "not TOML"),
         (("version = 1", ""), 1, "version is missing"),
         (("version = 1", "version = 2"), 1, "version 2 is not known: write version = 1"),
         (("version = 1", "version = true"), 1, "write version = 1"),
@@ -137,8 +137,8 @@ def test_a_policy_may_be_written_inline_and_without_name_or_rules() -> None:
         (('reason = "no"', ""), 12, "reason is missing"),
         (('name = "second"', "name = 2"), 13, "name must be a string"),
         (('on = "input"', 'on = "output"'), 14, 'write "input" or "command"'),
-        (("'boom'", "'(boom'"), 15, "no regular expression"),
-        (("'boom'", "'a{99999999999999999999}'"), 15, "no regular expression"),
+        (("'boom'", "'(boom'"), 15, "not a regular expression"),
+        (("'boom'", "'a{99999999999999999999}'"), 15, "not a regular expression"),
         (("'boom'", "3"), 15, "pattern must be a string"),
         (("BLOCK", "DENY"), 16, 'write "ALLOW", "THROTTLE" or "BLOCK"'),
         (("0.5", "1.5"), 17, "a number from 0 to 1, not 1.5"),
@@ -163,7 +163,7 @@ def test_a_mistake_is_told_with_its_line(change: tuple[str, str], line: int, tol
     [
         ("version = 1\n\nrules = 5", 3, "begin each with [[rules]]"),
         ('version = 1\nrules = [{name="a"}]', 2, "on is missing"),
-        ('version = 1\nname = """\n', 3, "no TOML"),
+        ('version = 1\nname = """\n', 3, "not TOML"),
     ],
 )
 def test_a_mistake_outside_the_usual_form_is_told_with_its_line(text: str, line: int, told: str) -> None:
