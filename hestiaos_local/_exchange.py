@@ -6,8 +6,7 @@ from collections.abc import Generator, Iterable, Mapping
 
 from attrs import evolve
 
-from hestiaos_local._platform import Platform, unavailable
-from hestiaos_local._streams import Events
+from hestiaos_local._platform import Events, Platform, unavailable
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import (
     STREAM_HEADERS,

@@ -1,15 +1,29 @@
-"""What governance decides on: runs, chats and agents. Each leaves its trace in the storage, blocked or not."""
+"""What governance decides on: runs, chats, agents and completions. Each leaves its trace in the storage."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from attrs import evolve, field, frozen
+
+from hestiaos_local._flow import Begin, Call, Cancelled, Emit, Flow, Next
 from hestiaos_local._measurements import elapsed
 from hestiaos_local._policy import Policy
-from hestiaos_local._streams import iso
+from hestiaos_local._streams import RunEvents, iso
+from hestiaos_local.execution import (
+    Agent,
+    Finish,
+    Message,
+    Output,
+    Text,
+    ToolCall,
+    Usage,
+    Work,
+    history_window,
+    message_text,
+)
 from hestiaos_local.storage import Outcome, Storage, StoreError, TraceRecord
 from hestiaos_proto import (
     AgentResult,
@@ -17,51 +31,103 @@ from hestiaos_proto import (
     FieldError,
     GovernanceBlock,
     InvalidInput,
+    NotFound,
     RunResponse,
     ServerError,
+    StatusError,
     TraceResponse,
 )
 
-__all__ = ["MAX_OUTPUT", "MODEL", "Executions"]
-
-MODEL = "hestia-local"
-"""The name of the model that answers chats."""
+__all__ = ["MAX_OUTPUT", "TIMEOUT", "Executions"]
 
 MAX_OUTPUT = 1024 * 1024
 """Up to how many characters a run's `output` repeats its `result`; beyond, it is `None`. So the response to the longest
 input that a request can carry stays within what a client accepts."""
 
+TIMEOUT = 600.0
+"""How long an execution may take whose request does not say so, in seconds."""
+
 _BUDGETS = {"ALLOW": 1.0, "THROTTLE": 0.5, "BLOCK": 0.0}
 _EFFORTS = {None: 1.0, "fast": 0.25, "balanced": 0.5, "deep": 1.0}
 
+# How much of a chat's history the model is sent, the new message included: `history_window`.
+_HISTORY_TOKENS = 4096
+_HISTORY_MESSAGES = 100
+
 _log = logging.getLogger("hestiaos_local")
+
+
+@frozen
+class _Answer:
+    """What an executor has given so far."""
+
+    texts: list[str] = field(factory=list)
+    usage: list[Usage] = field(factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.texts)
+
+    def add(self, output: Output) -> None:
+        match output:
+            case Text(text):
+                self.texts.append(text)
+            case Usage():
+                self.usage.append(output)
+            case _:
+                pass
+
+    def outcome(self, status: Any, seconds: float, error: BaseException | None = None) -> Outcome:
+        usage = self.usage[0] if self.usage else None
+        return Outcome(
+            status,
+            seconds * 1000,
+            None if usage is None else usage.prompt_tokens,
+            None if usage is None else usage.completion_tokens,
+            error=None if error is None else getattr(error, "code", type(error).__name__),
+        )
 
 
 class Executions:
     """Executes as `policy` decides. A blocked run or chat gives the exception that says so, for it is a result too.
 
+    `agents` are those that there are; `None` where any may be named. `model` tells the name of the one that answers.
     Raises `StoreError` where a decision cannot be stored; then nothing was executed.
     """
 
-    def __init__(self, policy: Policy, storage: Storage, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        storage: Storage,
+        agents: Mapping[str, Agent] | None,
+        model: Callable[[], str],
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
         self._policy = policy
         self._storage = storage
+        self._agents = agents
+        self._model = model
         self._clock = clock
         self._new_id = new_id
 
-    def run(self, arguments: Mapping[str, Any]) -> RunResponse | GovernanceBlock:
-        """Process an input."""
+    def run(self, arguments: Mapping[str, Any], events: RunEvents | None = None) -> Flow[RunResponse | GovernanceBlock]:
+        """Process an input. Where there are `events`, those of the outputs are emitted, `start` before the first."""
         text, mode_hint = arguments["input"], arguments["mode_hint"]
         _check_filled("input", text)
         if mode_hint not in _EFFORTS:
             raise _invalid("mode_hint must be fast, balanced or deep", "body", "context", "mode_hint")
         if arguments["timeout_ms"] < 1:
             raise _invalid("timeout_ms must be 1 or more", "body", "options", "timeout_ms")
-        trace = self._govern("RUN", text, _EFFORTS[mode_hint])
+        agent = self._agent(arguments["agent_id"])
+        trace = yield Call(lambda: self._govern("RUN", text, _EFFORTS[mode_hint]))
         if trace.decision == "BLOCK":
             return _block(trace)
-        with self._executed(trace):
-            result = f"processed: {text}"
+        if events is not None:
+            yield from self._start(trace, events)
+        work = Work(messages=[_user(text)], timeout=arguments["timeout_ms"] / 1000)
+        answer = yield from self._execute(trace, work, agent, None if events is None else events.output)
+        result = answer.text
         return RunResponse(
             result=result,
             trace_id=trace.trace_id,
@@ -71,40 +137,70 @@ class Executions:
             latency_ms=trace.latency_ms,
         )
 
-    def chat(self, arguments: Mapping[str, Any]) -> ChatResponse | GovernanceBlock:
+    def chat(self, arguments: Mapping[str, Any]) -> Flow[ChatResponse | GovernanceBlock]:
         """Reply to a message, and keep both in the session."""
-        message = arguments["message"]
+        message, session_id = arguments["message"], arguments["session_id"]
         _check_filled("message", message)
         began = self._clock()
-        trace = self._govern("CHAT", message)
+        said = _user(message)
+
+        def decide() -> tuple[TraceResponse, list[Message]]:
+            last = self._storage.messages(session_id, last=_HISTORY_MESSAGES - 1) if session_id else []
+            return self._govern("CHAT", message), last
+
+        trace, history = yield Call(decide)
         if trace.decision == "BLOCK":
             return _block(trace)
-        session_id = arguments["session_id"] or self._new_id()
-        with self._executed(trace):
-            reply = f"processed: {message}"
-            messages = [{"role": "user", "content": message}, {"role": "assistant", "content": reply}]
-            self._storage.add_messages(session_id, messages, now=began)
+        session_id = session_id or self._new_id()
+        window = history_window([*history, said], max_tokens=_HISTORY_TOKENS, max_messages=_HISTORY_MESSAGES)
+
+        def keep(answer: _Answer) -> None:
+            reply = {"role": "assistant", "content": answer.text}
+            self._storage.add_messages(session_id, [said, reply], now=began)
+
+        answer = yield from self._execute(trace, Work(messages=window, timeout=TIMEOUT), keep=keep)
         return ChatResponse(
-            result=reply,
+            result=answer.text,
             session_id=session_id,
             trace_id=trace.trace_id,
             processing_time=elapsed(began, self._clock()),
-            model=MODEL,
+            model=self._model(),
         )
 
-    def run_agent(self, arguments: Mapping[str, Any]) -> AgentResult:
+    def run_agent(self, arguments: Mapping[str, Any]) -> Flow[AgentResult]:
         """Have an agent process a task; where it is blocked, the result says so."""
         agent_id, task = arguments["agent_id"], arguments["task"]
         _check_filled("agent_id", agent_id)
         _check_filled("task", task)
-        trace = self._govern("AGENT", task)
+        agent = self._agent(agent_id)
+        trace = yield Call(lambda: self._govern("AGENT", task))
         if trace.decision == "BLOCK":
             return AgentResult(
                 result=None, agent_id=agent_id, trace_id=trace.trace_id, status="BLOCKED", error=trace.reason
             )
-        with self._executed(trace):
-            result = f"processed: {task}"
-        return AgentResult(result=result, agent_id=agent_id, trace_id=trace.trace_id, status="COMPLETED")
+        try:
+            answer = yield from self._execute(trace, Work(messages=[_user(task)], timeout=TIMEOUT), agent)
+        except GovernanceBlock as block:
+            return AgentResult(
+                result=None, agent_id=agent_id, trace_id=trace.trace_id, status="BLOCKED", error=block.message
+            )
+        return AgentResult(result=answer.text, agent_id=agent_id, trace_id=trace.trace_id, status="COMPLETED")
+
+    def complete(self, work: Work) -> Flow[None]:
+        """Do the work of a client that speaks OpenAI's API: the trace is emitted, then each output."""
+        text = "\n".join(map(message_text, work.messages))
+        trace = yield Call(lambda: self._govern("CHAT", text))
+        yield Emit(trace)
+        if trace.decision == "BLOCK":
+            raise _block(trace)
+        yield from self._execute(trace, evolve(work, timeout=work.timeout or TIMEOUT), each=lambda output: output)
+
+    def _agent(self, agent_id: str | None) -> Agent | None:
+        if agent_id is None or self._agents is None:
+            return None
+        if (agent := self._agents.get(agent_id)) is None:
+            raise NotFound(f"there is no agent {agent_id!r}: there are {', '.join(self._agents) or 'none'}")
+        return agent
 
     def _govern(self, command_type: str, text: str, effort: float = 1.0) -> TraceResponse:
         """Decide on a command. The decision is stored as its trace."""
@@ -134,29 +230,74 @@ class Executions:
         )
         return trace
 
-    @contextmanager
-    def _executed(self, trace: TraceResponse) -> Iterator[None]:
-        """Store how the execution inside ends, in its trace.
+    def _start(self, trace: TraceResponse, events: RunEvents) -> Flow[None]:
+        """Emit `start`. A caller that has gone by then has cancelled the run."""
+        try:
+            yield Emit(events.start(trace))
+        except Cancelled:
+            yield from self._finish(trace, Outcome("cancelled"))
+            raise
 
-        What is executed cannot be taken back: where the storage then fails, a `ServerError` says so which no client
-        repeats, and an outcome that cannot be stored costs nobody a result that is there.
+    def _execute(
+        self,
+        trace: TraceResponse,
+        work: Work,
+        agent: Agent | None = None,
+        each: Callable[[Output], object] | None = None,
+        keep: Callable[[_Answer], None] | None = None,
+    ) -> Flow[_Answer]:
+        """Have the work done. How it ends is stored in the trace; `keep` stores what else is to be kept of the answer.
+
+        What `each` makes of an output is emitted. What is executed cannot be taken back: where the storage then fails,
+        a `ServerError` says so which no client repeats, and an outcome that cannot be stored costs nobody a result that
+        is there.
         """
         began = self._clock()
+        answer = _Answer()
+        work = evolve(work, trace_id=trace.trace_id)
         try:
-            yield
+            yield Begin(work if agent is None else agent.prepare(work))
+            while (output := (yield Next())) is not None:
+                _check_allowed(output, agent, trace)
+                answer.add(output)
+                if each is not None and (item := each(output)) is not None:
+                    yield Emit(item)
+                if isinstance(output, Finish):
+                    break
+            if keep is not None:
+                yield Call(lambda: keep(answer))
         except BaseException as error:
-            self._finish(trace, Outcome("failed", elapsed(began, self._clock()) * 1000, error=type(error).__name__))
+            status = "cancelled" if isinstance(error, Cancelled) else "failed"
+            if isinstance(error, GovernanceBlock):
+                status = "blocked"
+            yield from self._finish(trace, answer.outcome(status, elapsed(began, self._clock()), error))
             if isinstance(error, StoreError):
                 _log.error("%s was executed, but not stored: %s", trace.trace_id, error)
                 raise ServerError("executed, but not stored", trace.trace_id, code="INTERNAL_ERROR") from error
+            if isinstance(error, StatusError) and error.trace_id is None:
+                error.trace_id = trace.trace_id
             raise
-        self._finish(trace, Outcome("completed", elapsed(began, self._clock()) * 1000))
+        yield from self._finish(trace, answer.outcome("completed", elapsed(began, self._clock())))
+        return answer
 
-    def _finish(self, trace: TraceResponse, outcome: Outcome) -> None:
+    def _finish(self, trace: TraceResponse, outcome: Outcome) -> Flow[None]:
         try:
-            self._storage.finish_trace(trace.trace_id, outcome)
+            yield Call(lambda: self._storage.finish_trace(trace.trace_id, outcome))
         except StoreError as error:
             _log.error("the outcome of %s (%s) is not in its trace: %s", trace.trace_id, outcome.status, error)
+
+
+def _user(text: str) -> Message:
+    return {"role": "user", "content": text}
+
+
+def _check_allowed(output: Output, agent: Agent | None, trace: TraceResponse) -> None:
+    """A model may call a tool that it was not offered: its agent may not."""
+    if agent is None or not isinstance(output, ToolCall) or agent.allows(output.name):
+        return
+    reason = f"the agent {agent.id!r} may not call the tool {output.name!r}"
+    told = {"rule": "agent-tools", "reason": reason, "risk_score": 1.0, "policy": trace.policy}
+    raise GovernanceBlock(trace.trace_id, message=reason, details=told)
 
 
 def _block(trace: TraceResponse) -> GovernanceBlock:

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from hestiaos_local._flow import Call, Flow
 from hestiaos_local.storage import Claimed, Conflict, Finished, Storage, StoreError
 from hestiaos_proto import GovernanceBlock, InvalidInput, Model, StatusError, json
 
 __all__ = ["fingerprint", "idempotent"]
 
 M = TypeVar("M", bound=Model)
-
-_LEASE = 60.0  # seconds until a request that has not ended counts as crashed
 
 _log = logging.getLogger("hestiaos_local")
 
@@ -32,17 +31,19 @@ def idempotent(
     key: str,
     fingerprint: str,
     model: type[M],
-    work: Callable[[], M | GovernanceBlock],
+    flow: Flow[M | GovernanceBlock],
     clock: Callable[[], float],
-) -> M | GovernanceBlock:
-    """What `work` gives at the first request with this key; it is stored, and given to each that repeats the request.
+    lease: float,
+) -> Flow[M | GovernanceBlock]:
+    """What `flow` comes to at the first request with this key; it is stored, and given to each that repeats it.
 
-    No transaction is open while it works. Where it raises, the key is free again.
+    No transaction is open while it works. Where it raises or is cancelled, the key is free again; where its process
+    crashes, after `lease` seconds, in which it has to end.
 
     Raises `InvalidInput` where the key comes with another request, and a `StatusError` (409) that says when to try
     again while the first is under way.
     """
-    claim = storage.claim(key, fingerprint, now=clock(), lease=_LEASE)
+    claim = yield Call(lambda: storage.claim(key, fingerprint, now=clock(), lease=lease))
     if isinstance(claim, Finished):
         return _from_json(model, claim.result)
     if isinstance(claim, Conflict):
@@ -55,20 +56,20 @@ def idempotent(
             retry_after=claim.retry_after,
         )
     try:
-        result = work()
+        result = yield from flow
     except BaseException:
-        _unless_it_fails(lambda: storage.abandon(key, claim.token), key)
+        yield from _unless_it_fails(lambda: storage.abandon(key, claim.token), key, lease)
         raise
-    _unless_it_fails(lambda: storage.finish(key, claim.token, _to_json(result)), key)
+    yield from _unless_it_fails(lambda: storage.finish(key, claim.token, _to_json(result)), key, lease)
     return result
 
 
-def _unless_it_fails(store: Callable[[], object], key: str) -> None:
+def _unless_it_fails(store: Callable[[], object], key: str, lease: float) -> Flow[None]:
     """Have it stored what became of a claim. Without it the claim ends with its lease, and nobody loses a result."""
     try:
-        store()
+        yield Call(store)
     except StoreError as error:
-        _log.error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, _LEASE, error)
+        _log.error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, lease, error)
 
 
 def _sorted(value: Any) -> Any:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from contextlib import AsyncExitStack, closing
 from itertools import count
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, Self, TypeVar, get_args
 from uuid import uuid4
 
-from hestiaos_local._executions import MAX_OUTPUT, MODEL, Executions
+from attrs import evolve
+
+from hestiaos_local._executions import MAX_OUTPUT, TIMEOUT, Executions
+from hestiaos_local._flow import Await, Call, Caller, Emit, Flow, drive, drive_sync
 from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local._measurements import Measurements
 from hestiaos_local._policy import Policy, Verdict
-from hestiaos_local._streams import Events, run_events, to_the_end
+from hestiaos_local._streams import RunEvents
+from hestiaos_local.execution import Agent, Checkable, EchoExecutor, Executor, Work
 from hestiaos_local.storage import MAX_RESULTS, Retention, Storage, Store, StoreError, TraceRecord
 from hestiaos_proto import (
     MAX_BODY_SIZE,
@@ -29,20 +34,26 @@ from hestiaos_proto import (
     ServerError,
     ServerRequest,
     StatusError,
+    StreamEvent,
     SystemMetrics,
     SystemStatus,
     TraceResponse,
     __version__,
+    error_events,
     json,
 )
 
-__all__ = ["Platform", "unavailable"]
+__all__ = ["Events", "Platform", "Resumed", "first_of", "unavailable"]
 
 _ACTIVE = 30 * 60.0  # seconds since its last message in which a session counts as active
 _PRUNED_EVERY = 100  # executions
 _RECENT = 100  # executions that are compared with all, to see whether governance drifts
 
+_CRASHED = 60.0  # seconds after its timeout until an execution that has not ended counts as crashed
+
 Arguments = Mapping[str, Any]
+M = TypeVar("M", bound=Model)
+Events = Generator[StreamEvent, None, None]
 
 _log = logging.getLogger("hestiaos_local")
 
@@ -51,8 +62,9 @@ class Platform:
     """A deterministic HestiaOS.
 
     `policy` is the default policy where none is given, `store` one in memory; without a `retention` all is kept.
-    `clock` gives seconds since 1970, and `new_id` a new id for a trace or a session. Several threads may use it.
-    Closing it closes its store.
+    `executor` carries out what is allowed: by default it is the echo, for development. `agents` are those that there
+    are; without them any may be named. `clock` gives seconds since 1970, and `new_id` a new id for a trace or a
+    session. Several threads may use it. Closing it closes its store.
     """
 
     def __init__(
@@ -60,15 +72,18 @@ class Platform:
         *,
         policy: Policy | None = None,
         store: Storage | None = None,
+        executor: Executor | None = None,
+        agents: Mapping[str, Agent] | None = None,
         retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         self._policy = Policy.default() if policy is None else policy
         self._storage: Storage = Store() if store is None else store
+        self.executor: Executor = EchoExecutor() if executor is None else executor
         self._retention = retention
         self._clock = clock
-        self._executions = Executions(self._policy, self._storage, clock, new_id)
+        self._executions = Executions(self._policy, self._storage, agents, self._model, clock, new_id)
         self._executed = count(1)
         self._measurements = Measurements(clock)
 
@@ -89,56 +104,104 @@ class Platform:
     ) -> None:
         self.close()
 
+    @property
+    def blocking(self) -> bool:
+        """Whether an execution may wait for something: an event loop then asks by `respond_async`."""
+        return self._storage.blocking or not isinstance(self.executor, EchoExecutor)
+
     def answer(self, call: ServerRequest) -> object:
         """The call's result; a stream's is the generator of its `StreamEvent`s, which nothing refuses any more.
 
         Raises the `StatusError` of a refusal.
         """
         with self._measurements.request():
-            if call.refusal is not None:
-                raise call.refusal
-            try:
-                request = fingerprint(call.operation, call.arguments)
-            except ValueError as error:  # JSON can escape a lone surrogate, which UTF-8 cannot hold
-                raise InvalidInput(str(error)) from None
-            if call.operation in _EXECUTIONS:
-                return self._execute(call, request)
-            return _OPERATIONS[call.operation](self, call.arguments)
+            items = drive_sync(self._flow(call), self.executor)
+            first = next(items)
+            if call.operation == "run_stream":
+                return _with_first(first, items)
+            _end(items)
+            return first
 
     def respond(self, call: ServerRequest) -> object:
         """As `answer`, for what carries the response to a client: an exception is returned instead of raised.
 
-        A stream that fails says so in its own events. What is not a refusal is logged, but for a `StoreError`,
-        whose one line is left to be said where it helps.
+        What is no refusal is logged, but for a `StoreError`, whose one line is left to be said where it helps.
         """
         try:
-            result = self.answer(call)
-        except (StatusError, StoreError) as told:
-            return told
-        except Exception as error:  # the client is told that the server failed, the log says why
-            _log.exception("%s failed", call.operation)
-            return error
-        return to_the_end(result) if isinstance(result, Generator) else result
+            return self.answer(call)
+        except Exception as error:
+            return _told(call, error)
 
-    def _execute(self, call: ServerRequest, request: str) -> Model | Events:
-        model, work = _EXECUTIONS[call.operation]
-        if call.idempotency_key is None:
-            result = work(self._executions, call.arguments)
-        else:
-            result = idempotent(
-                self._storage,
-                call.idempotency_key,
-                request,
-                model,
-                lambda: work(self._executions, call.arguments),
-                self._clock,
-            )
+    async def respond_async(self, call: ServerRequest, caller: Caller) -> object:
+        """As `respond`, on an event loop; a stream is an asynchronous iterator, which has to be closed by `aclose`.
+
+        `caller` calls what may wait for the storage.
+        """
+        try:
+            with self._measurements.request():
+                items = drive(self._flow(call), self.executor, caller)
+                return await first_of(items, stream=call.operation == "run_stream")
+        except Exception as error:
+            return _told(call, error)
+
+    def complete(self, work: Work, caller: Caller) -> AsyncGenerator[Any, None]:
+        """The trace and the outputs of a work that came by OpenAI's API. Raises the `StatusError` of a refusal."""
+        return drive(self._completion(work), self.executor, caller)
+
+    def _completion(self, work: Work) -> Flow[None]:
+        with self._measurements.request():
+            yield from self._executions.complete(work)
         self._prune()
+
+    def _flow(self, call: ServerRequest) -> Flow[None]:
+        """What is done for a call. The first item that it emits is the result, or the first of a stream's events."""
+        if call.refusal is not None:
+            raise call.refusal
+        if call.operation == "run_stream":
+            return self._stream(call)
+        if call.operation in _EXECUTIONS:
+            return self._execution(call)
+        if call.operation == "system_status":
+            return self._system_status()
+        return self._operation(call)
+
+    def _operation(self, call: ServerRequest) -> Flow[None]:
+        _check_text(call)
+        yield Emit((yield Call(lambda: _OPERATIONS[call.operation](self, call.arguments))))
+
+    def _execution(self, call: ServerRequest) -> Flow[None]:
+        model, execute = _EXECUTIONS[call.operation]
+        result = yield from self._once(call, model, execute(self._executions, call.arguments))
         if isinstance(result, GovernanceBlock):
             raise result
-        if call.operation == "run_stream":
-            assert isinstance(result, RunResponse), "a stream is that of a run"
-            return run_events(result, self._clock)
+        yield Emit(result)
+
+    def _stream(self, call: ServerRequest) -> Flow[None]:
+        """The events of a run. What refuses it is raised before the first; what fails then is said by the last."""
+        events = RunEvents(self._clock)
+        try:
+            result = yield from self._once(call, RunResponse, self._executions.run(call.arguments, events))
+            if isinstance(result, GovernanceBlock):
+                raise result
+            for event in events.end(result):
+                yield Emit(event)
+        except Exception as error:
+            if events.last is None:
+                raise
+            if not isinstance(error, StatusError):  # the client is told that the server failed, the log says why
+                _log.exception("a stream failed")
+            for event in error_events(error, events.last):
+                yield Emit(event)
+
+    def _once(self, call: ServerRequest, model: type[M], flow: Flow[M | GovernanceBlock]) -> Flow[M | GovernanceBlock]:
+        """What a flow comes to, executed once for an Idempotency-Key."""
+        key = call.idempotency_key
+        request = _check_text(call)
+        if key is not None:
+            lease = call.arguments.get("timeout_ms", TIMEOUT * 1000) / 1000 + _CRASHED
+            flow = idempotent(self._storage, key, request, model, flow, self._clock, lease)
+        result = yield from flow
+        yield Call(self._prune)
         return result
 
     def _prune(self) -> None:
@@ -213,24 +276,33 @@ class Platform:
             status="ok", version=__version__, uptime_seconds=self._measurements.uptime(), api_version="v1"
         )
 
-    def _system_status(self, arguments: Arguments) -> SystemStatus:
-        storage = self._storage.works()
-        return SystemStatus(
-            status="OK",
+    def _system_status(self) -> Flow[None]:
+        """How the system is. The two kinds of model servers are not told apart: both say whether ours answers."""
+        storage = yield Call(self._storage.works)
+        executor = self.executor
+        fault: StatusError | None = (yield Await(executor.check)) if isinstance(executor, Checkable) else None
+        reached = isinstance(executor, Checkable) and fault is None
+        status = SystemStatus(
+            status="OK" if storage and fault is None else "DEGRADED",
             version=__version__,
             uptime_seconds=self._measurements.uptime(),
-            ollama=False,
-            vllm=False,
+            ollama=reached,
+            vllm=reached,
             dsgk=storage,
             storage=storage,
         )
+        yield Emit(status if fault is None else evolve(status, extra={"model_error": fault.message}))
+
+    def _model(self) -> str:
+        """The name of the model that answers those who name none."""
+        return getattr(self.executor, "model", None) or EchoExecutor.model
 
     def _system_config(self, arguments: Arguments) -> dict[str, Any]:
         return {
             "version": __version__,
             "policy": self._policy.name,
             "storage": self.storage,
-            "model": MODEL,
+            "model": self._model(),
             "limits": {"max_body_bytes": MAX_BODY_SIZE, "max_output_chars": MAX_OUTPUT, "kept_results": MAX_RESULTS},
         }
 
@@ -239,9 +311,8 @@ class Platform:
         return SystemMetrics(self._measurements.metrics() | {"active_sessions": active})
 
 
-_EXECUTIONS: Mapping[str, tuple[type[Model], Callable[[Executions, Arguments], Model | GovernanceBlock]]] = {
+_EXECUTIONS: Mapping[str, tuple[type[Model], Callable[[Executions, Arguments], Flow[Any]]]] = {
     "run": (RunResponse, Executions.run),
-    "run_stream": (RunResponse, Executions.run),
     "chat": (ChatResponse, Executions.chat),
     "run_agent": (AgentResult, Executions.run_agent),
 }
@@ -249,7 +320,6 @@ _EXECUTIONS: Mapping[str, tuple[type[Model], Callable[[Executions, Arguments], M
 _OPERATIONS: Mapping[str, Callable[[Platform, Arguments], object]] = {
     "health": Platform._health,
     "trace": Platform._trace,
-    "system_status": Platform._system_status,
     "system_config": Platform._system_config,
     "system_metrics": Platform._system_metrics,
     "get_secret": Platform._get_secret,
@@ -259,6 +329,63 @@ _OPERATIONS: Mapping[str, Callable[[Platform, Arguments], object]] = {
     "governance_status": Platform._governance_status,
     "governance_trace": Platform._governance_trace,
 }
+
+
+def _check_text(call: ServerRequest) -> str:
+    """The request's fingerprint. Raises `InvalidInput` for what has none: JSON can escape a lone surrogate."""
+    try:
+        return fingerprint(call.operation, call.arguments)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def _told(call: ServerRequest, error: Exception) -> Exception:
+    """The exception, for the client; the log says why where the server failed."""
+    if not isinstance(error, (StatusError, StoreError)):
+        _log.error("%s failed", call.operation, exc_info=error)
+    return error
+
+
+def _with_first(first: StreamEvent, events: Events) -> Events:
+    with closing(events):
+        yield first
+        yield from events
+
+
+async def first_of(items: AsyncGenerator[Any, None], *, stream: bool) -> Any:
+    """The first item; of a stream all items, when the first is there."""
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(items.aclose)
+        first = await anext(items)
+        if stream:
+            opened.pop_all()
+            return Resumed(first, items)
+        async for _ in items:
+            raise AssertionError("one result is emitted")
+        return first
+
+
+class Resumed:
+    """The items of an iterator whose first one was taken already."""
+
+    def __init__(self, first: object, items: AsyncGenerator[Any, None]) -> None:
+        self._first = [first]
+        self._items = items
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        return self._first.pop() if self._first else await anext(self._items)
+
+    async def aclose(self) -> None:
+        """Close the iterator, and so cancel the work."""
+        await self._items.aclose()
+
+
+def _end(items: Generator[Any, None, None]) -> None:
+    for _ in items:
+        raise AssertionError("one result is emitted")
 
 
 def unavailable(error: StoreError, message: str) -> ServerError:

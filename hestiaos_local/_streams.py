@@ -1,49 +1,65 @@
-"""A run as a stream of events, made one by one as they are asked for."""
+"""A run as a stream of events."""
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from hestiaos_proto import RunResponse, StreamEvent, StreamEventType, error_events
+from hestiaos_local.execution import Output, Text, ToolCall
+from hestiaos_proto import RunResponse, StreamEvent, StreamEventType, TraceResponse
 
-__all__ = ["Events", "iso", "run_events", "to_the_end"]
-
-Events = Generator[StreamEvent, None, None]
+__all__ = ["RunEvents", "iso"]
 
 _WORD = re.compile(r"\S+\s*")
 
-_log = logging.getLogger("hestiaos_local")
 
+class RunEvents:
+    """Makes the events of one run. `last` is the last one that was made, `None` before the first."""
 
-def run_events(response: RunResponse, clock: Callable[[], float]) -> Events:
-    """`start` with the decision, a `token` for each word of the result, `final` with all of the response, `done`.
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.last: StreamEvent | None = None
+        self._clock = clock
+        self._trace_id = ""
+        self._tokens = 0
 
-    A token's text has the white space after its word, so that the texts together are the result.
-    """
+    def start(self, of: TraceResponse | RunResponse) -> StreamEvent:
+        """The first event, with the decision."""
+        self._trace_id = of.trace_id
+        return self._event("start", {"mode": of.mode, "budget": of.budget})
 
-    def event(kind: StreamEventType, data: dict[str, Any]) -> StreamEvent:
-        return StreamEvent(kind, data, response.trace_id, iso(clock()))
+    def output(self, output: Output) -> StreamEvent | None:
+        """A `token` for a text, a `tool_call` for a call; nothing for what the end of a run tells."""
+        match output:
+            case Text(text):
+                return self._token(text)
+            case ToolCall(id, name, arguments):
+                return self._event("tool_call", {"id": id, "name": name, "arguments": arguments})
+            case _:
+                return None
 
-    yield event("start", {"mode": response.mode, "budget": response.budget})
-    for index, word in enumerate(_WORD.finditer(response.result)):
-        yield event("token", {"text": word[0], "index": index})
-    yield event("final", response.to_wire())
-    yield event("done", {})
+    def end(self, response: RunResponse) -> Iterator[StreamEvent]:
+        """The events that are left: `final` with all of the response, and `done`.
 
+        Of a run that was executed before, all events come: its tokens are the words of the result, each with the white
+        space after it.
+        """
+        if self.last is None:
+            yield self.start(response)
+            for word in _WORD.finditer(response.result):
+                yield self._token(word[0])
+        yield self._event("final", response.to_wire())
+        yield self._event("done", {})
 
-def to_the_end(events: Events) -> Events:
-    """The same events; where they fail, an `error` event says so, and `done` still ends them."""
-    last: StreamEvent | None = None
-    try:
-        for last in events:
-            yield last
-    except Exception as error:  # the client is told that the server failed, the log says why
-        _log.exception("a stream failed")
-        yield from error_events(error, last)
+    def _token(self, text: str) -> StreamEvent:
+        event = self._event("token", {"text": text, "index": self._tokens})
+        self._tokens += 1
+        return event
+
+    def _event(self, kind: StreamEventType, data: dict[str, Any]) -> StreamEvent:
+        self.last = StreamEvent(kind, data, self._trace_id, iso(self._clock()))
+        return self.last
 
 
 def iso(time: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from hestiaos_local._exchange import LocalExchange
-from hestiaos_local._streams import Events
+from hestiaos_local._platform import Events
 from hestiaos_proto import STREAM_HEADERS, encode_stream_event
 
 if TYPE_CHECKING:

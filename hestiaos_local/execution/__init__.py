@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hestiaos_local.execution._agents import Agent
 from hestiaos_local.execution._echo import EchoExecutor
-from hestiaos_local.execution._executors import AsyncExecutor, Executor, SyncExecutor
+from hestiaos_local.execution._executors import AsyncExecutor, Checkable, Executor, SyncExecutor
 from hestiaos_local.execution._functions import ExecutorFunction, function_executor
 from hestiaos_local.execution._outputs import Finish, FinishReason, Output, Text, ToolCall, Usage
 from hestiaos_local.execution._router import ModelRouter
@@ -28,6 +28,7 @@ __all__ = [
     "MESSAGE_TOKENS",
     "Agent",
     "AsyncExecutor",
+    "Checkable",
     "Configuration",
     "ConfigurationError",
     "EchoExecutor",

@@ -17,6 +17,8 @@ _TURN = 64  # outputs after which the other tasks of the event loop get their tu
 class EchoExecutor:
     """Answers `processed: ` and the newest text of the user, word by word. A token is a word; `max_tokens` is kept."""
 
+    model = "hestia-local"
+
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
         """The words, each with the white space after it, so that the texts together are the answer."""
         answer = f"processed: {last_user_text(work.messages)}"

@@ -6,18 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from hestiaos_local.execution._outputs import Output
 from hestiaos_local.execution._timeouts import in_time
 from hestiaos_local.execution._work import Work
+from hestiaos_proto import StatusError
 
 if TYPE_CHECKING:
     from anyio import CapacityLimiter
     from anyio.abc import ObjectSendStream
     from anyio.lowlevel import RunVar
 
-__all__ = ["AsyncExecutor", "Executor", "SyncExecutor"]
+__all__ = ["AsyncExecutor", "Checkable", "Executor", "SyncExecutor"]
 
 _THREADS = 64
 """How many synchronous executors may work at once in one event loop; the others wait. They are threads of their own,
@@ -37,6 +38,15 @@ class Executor(Protocol):
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
         """The same for a caller without an event loop."""
+        ...
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """An executor that can tell whether what it stands on is there."""
+
+    async def check(self) -> StatusError | None:
+        """Why it cannot be used now; `None` where it can."""
         ...
 
 

@@ -77,6 +77,11 @@ class RelayExecutor(AsyncExecutor):
     def __repr__(self) -> str:
         return f"RelayExecutor({self.url!r}, model={self._model!r})"
 
+    @property
+    def model(self) -> str | None:
+        """What is asked for where the work names none; `None` while that is not known."""
+        return self._model
+
     async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
         """The outputs, as the model server sends them. Raises the `StatusError` of what goes wrong there."""
         model = work.model or self._model or await self._first_model()

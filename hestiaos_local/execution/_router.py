@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 
 from attrs import evolve
 
-from hestiaos_local.execution._executors import Executor
+from hestiaos_local.execution._executors import Checkable, Executor
 from hestiaos_local.execution._outputs import Output
 from hestiaos_local.execution._work import Work
-from hestiaos_proto import NotFound
+from hestiaos_proto import NotFound, StatusError
 
 __all__ = ["ModelRouter"]
 
@@ -31,6 +31,26 @@ class ModelRouter:
         """The names of the models."""
         return list(self._executors)
 
+    @property
+    def model(self) -> str:
+        """The name of the model for work that names none."""
+        return next(iter(self._executors))
+
+    async def check(self) -> StatusError | None:
+        """Why one of the models cannot be used now; `None` where all can, as far as they tell."""
+        from anyio import create_task_group
+
+        errors: list[StatusError] = []
+
+        async def check(executor: Executor) -> None:
+            if isinstance(executor, Checkable) and (error := await executor.check()) is not None:
+                errors.append(error)
+
+        async with create_task_group() as tasks:
+            for executor in self._executors.values():
+                tasks.start_soon(check, executor)
+        return errors[0] if errors else None
+
     def execute(self, work: Work) -> AsyncGenerator[Output, None]:
         """The outputs, as they come."""
         return self._of(work).execute(evolve(work, model=None))
@@ -40,7 +60,7 @@ class ModelRouter:
         return self._of(work).execute_sync(evolve(work, model=None))
 
     def _of(self, work: Work) -> Executor:
-        name = next(iter(self._executors)) if work.model is None else work.model
+        name = self.model if work.model is None else work.model
         executor = self._executors.get(name)
         if executor is None:
             raise NotFound(

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Retention, Store
+from hestiaos_local._flow import Emit, Flow, drive_sync
 from hestiaos_local._idempotency import fingerprint, idempotent
+from hestiaos_local.execution import EchoExecutor
 from hestiaos_local.storage import Finished, InProgress, StoreError
 from hestiaos_proto import RunResponse, ServerError, ServerRequest, StatusError, parse_request
 
@@ -34,7 +36,15 @@ def file_store(tmp_path: Path) -> Iterator[Store]:
 
 
 def once(store: Store, work: Callable[[], Any], key: str = "k", now: float = 100.0) -> object:
-    return idempotent(store, key, "f", RunResponse, work, lambda: now)
+    def flow() -> Flow[Any]:
+        return work()
+        yield  # it waits for nothing
+
+    def whole() -> Flow[None]:
+        yield Emit((yield from idempotent(store, key, "f", RunResponse, flow(), lambda: now, 60.0)))
+
+    [result] = drive_sync(whole(), EchoExecutor())
+    return result
 
 
 def request(path: str, body: dict[str, Any], key: str | None = "k") -> ServerRequest:
@@ -158,7 +168,7 @@ def test_a_trace_that_cannot_be_stored_stops_the_execution(
         assert isinstance(platform.respond(request("/api/v1/run", {"input": "x"})), StoreError)
         store.other.execute("ROLLBACK")
         assert store.decisions() == {}
-    assert "gets no result for up to 60 s" in server_faults.pop()  # the claim could not be given up either
+    assert "gets no result for up to 90 s" in server_faults.pop()  # the claim could not be given up either
 
 
 def test_an_outcome_that_cannot_be_stored_costs_no_result(

@@ -10,6 +10,7 @@ import pytest
 
 from hestiaos_local import Platform, Policy, Store
 from hestiaos_local._executions import MAX_OUTPUT
+from hestiaos_local.execution import Work, function_executor
 from hestiaos_proto import (
     AgentResult,
     ChatResponse,
@@ -129,15 +130,15 @@ def test_run_stream(ask: Callable[..., Any], text: str) -> None:
         f"processed: {text}", "id-1", f"processed: {text}", "ALLOW", 1.0, 250.0
     )
     assert {event.trace_id for event in events} == {"id-1"}
-    assert events[0].timestamp == "1970-01-01T00:16:41.750+00:00"
+    assert events[0].timestamp == "1970-01-01T00:16:41.000+00:00"  # before the work begins
     assert ask(operations.trace("id-1")).decision == "ALLOW"
 
 
 def test_a_long_stream_is_made_as_it_is_read(ask: Callable[..., Any]) -> None:
     events = ask(operations.run_stream("word " * 1_000_000))
     assert [next(events).type for _ in range(3)] == ["start", "token", "token"]
-    # The clock was looked at seven times until the run was over, and since then once for each event that was read.
-    assert next(events).timestamp == "1970-01-01T00:16:42.500+00:00"
+    # The clock was looked at seven times up to the second event, and then once for each that was read.
+    assert next(events).timestamp == "1970-01-01T00:16:42.250+00:00"
     events.close()
 
 
@@ -376,8 +377,11 @@ def test_respond_gives_what_was_raised(platform: Platform, server_faults: list[s
 
 
 def test_a_stream_that_fails_says_so(server_faults: list[str]) -> None:
-    times: Iterator[float] = iter([1000.0] * 9)  # enough for the run, `start` and one token
-    with Platform(clock=lambda: next(times), new_id=lambda: "id") as platform:
+    def fail(work: Work) -> Iterator[str]:
+        yield "half "
+        raise ZeroDivisionError
+
+    with Platform(executor=function_executor(fail)) as platform:
         events = platform.respond(call(operations.run_stream("a b c")))
         assert isinstance(events, Iterator)
         told: list[StreamEvent] = list(events)

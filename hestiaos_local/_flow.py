@@ -1,0 +1,171 @@
+"""How one execution goes, told apart from what it waits for.
+
+A flow is a generator of effects: what it yields is done for it, and it is sent what came of it. `drive` does so on an
+event loop, `drive_sync` without one. Both give the items that the flow emits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from hestiaos_local.execution import Executor, Output, Work, run_executor, run_executor_sync
+
+__all__ = ["Await", "Begin", "Call", "Caller", "Cancelled", "Effect", "Emit", "Flow", "Next", "drive", "drive_sync"]
+
+T = TypeVar("T")
+
+
+@frozen
+class Call:
+    """Call `function`, which may wait for the storage or compute for a while. It is sent what that returns."""
+
+    function: Callable[[], Any]
+
+
+@frozen
+class Await:
+    """Await what `function` gives. It is sent the result."""
+
+    function: Callable[[], Awaitable[Any]]
+
+
+@frozen
+class Begin:
+    """Have the executor begin with `work`."""
+
+    work: Work
+
+
+@frozen
+class Next:
+    """Wait for the executor's next output. It is sent that, or `None` at the end."""
+
+
+@frozen
+class Emit:
+    """Hand `item` to whoever asked for the execution."""
+
+    item: Any
+
+
+Effect = Call | Await | Begin | Next | Emit
+Flow = Generator[Effect, Any, T]
+
+Caller = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Calls a function for an event loop: in a thread, where it may wait."""
+
+
+class Cancelled(BaseException):
+    """Thrown into a flow whose caller has gone. After it the flow may still yield `Call`, and nothing else."""
+
+
+async def drive(flow: Flow[object], executor: Executor, call: Caller) -> AsyncGenerator[Any, None]:
+    """What `flow` emits. Close it where it is left early: that cancels the work, and the flow is told so."""
+    from anyio import CancelScope
+
+    outputs: AsyncGenerator[Output, None] | None = None
+    step = partial(flow.send, None)
+    while True:
+        try:
+            effect = step()
+        except StopIteration:
+            return
+        finally:
+            del step
+        answer: Any = None
+        try:
+            match effect:
+                case Emit(item):
+                    yield item
+                case Next():
+                    assert outputs is not None, "a flow begins before it waits for outputs"
+                    answer = await anext(outputs, None)
+                case Call(function):
+                    answer = await call(function)
+                case Await(wait):
+                    answer = await wait()
+                case Begin(work):
+                    outputs = run_executor(executor, work)
+        except Exception as error:
+            step = partial(flow.throw, error)
+        except BaseException:
+            with CancelScope(shield=True):
+                if outputs is not None:
+                    await outputs.aclose()
+                await _cancel(flow, call)
+            raise
+        else:
+            step = partial(flow.send, answer)
+
+
+async def _cancel(flow: Flow[object], call: Caller) -> None:
+    step = partial(flow.throw, Cancelled())
+    with suppress(Cancelled, StopIteration):
+        while True:
+            effect = step()
+            assert isinstance(effect, Call), "a flow that is cancelled may only call"
+            try:
+                step = partial(flow.send, await call(effect.function))
+            except Exception as error:
+                step = partial(flow.throw, error)
+
+
+def drive_sync(flow: Flow[object], executor: Executor) -> Generator[Any, None, None]:
+    """The same for a caller without an event loop."""
+    outputs: Generator[Output, None, None] | None = None
+    step = partial(flow.send, None)
+    while True:
+        try:
+            effect = step()
+        except StopIteration:
+            return
+        finally:
+            del step
+        answer: Any = None
+        try:
+            match effect:
+                case Emit(item):
+                    yield item
+                case Next():
+                    assert outputs is not None, "a flow begins before it waits for outputs"
+                    answer = next(outputs, None)
+                case Call(function):
+                    answer = function()
+                case Await(wait):
+                    answer = _await(wait)
+                case Begin(work):
+                    outputs = run_executor_sync(executor, work)
+        except Exception as error:
+            step = partial(flow.throw, error)
+        except BaseException:
+            if outputs is not None:
+                outputs.close()
+            _cancel_sync(flow)
+            raise
+        else:
+            step = partial(flow.send, answer)
+
+
+def _cancel_sync(flow: Flow[object]) -> None:
+    step = partial(flow.throw, Cancelled())
+    with suppress(Cancelled, StopIteration):
+        while True:
+            effect = step()
+            assert isinstance(effect, Call), "a flow that is cancelled may only call"
+            try:
+                step = partial(flow.send, effect.function())
+            except Exception as error:
+                step = partial(flow.throw, error)
+
+
+def _await(function: Callable[[], Awaitable[Any]]) -> Any:
+    """Wait in a thread with an event loop of its own: this one may have a loop that runs."""
+    from anyio.from_thread import start_blocking_portal
+
+    with start_blocking_portal() as portal:
+        return portal.call(function)
