@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 
 from attrs import evolve
 
-from hestiaos_local._platform import Events, Platform, unavailable
+from hestiaos_local._flow import in_thread
+from hestiaos_local._platform import Events, Platform, Resumed, unavailable
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import (
     STREAM_HEADERS,
     EncodedResponse,
     Request,
+    ServerRequest,
     encode_response,
     encode_stream_event,
     parse_request,
@@ -29,17 +31,25 @@ class LocalExchange:
     def exchange(self, request: Request) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
         """The response's status, headers and body, whose pieces are made when they are asked for."""
         headers = {name.lower(): value for name, value in request.headers.items()}
-        result = self._ask(request.method, request.target, headers, request.body)
+        result = self._ask(parse_request(request.method, request.target, headers, request.body))
         if isinstance(result, Generator):
             return 200, STREAM_HEADERS, map(encode_stream_event, result)
         return result.status, result.headers, (result.body,)
 
-    def _ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> EncodedResponse | Events:
-        call = parse_request(method, target, headers, body)
+    def _ask(self, call: ServerRequest) -> EncodedResponse | Events:
         result = self._platform.respond(call)
-        if isinstance(result, Generator):
-            return result
-        if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
-            result = unavailable(result, str(result))
-        response = encode_response(call.operation, result)
-        return evolve(response, body=b"") if method == "HEAD" else response
+        return result if isinstance(result, Generator) else _encode(call, result)
+
+    async def _ask_async(self, call: ServerRequest) -> EncodedResponse | Events | Resumed:
+        """As `_ask`, without holding the event loop where the platform waits for something."""
+        if not self._platform.blocking:
+            return self._ask(call)
+        result = await self._platform.respond_async(call, in_thread)
+        return result if isinstance(result, Resumed) else _encode(call, result)
+
+
+def _encode(call: ServerRequest, result: object) -> EncodedResponse:
+    if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
+        result = unavailable(result, str(result))
+    response = encode_response(call.operation, result)
+    return evolve(response, body=b"") if call.method == "HEAD" else response

@@ -15,7 +15,20 @@ from attrs import frozen
 
 from hestiaos_local.execution import Executor, Output, Work, run_executor, run_executor_sync
 
-__all__ = ["Await", "Begin", "Call", "Caller", "Cancelled", "Effect", "Emit", "Flow", "Next", "drive", "drive_sync"]
+__all__ = [
+    "Await",
+    "Begin",
+    "Call",
+    "Caller",
+    "Cancelled",
+    "Effect",
+    "Emit",
+    "Flow",
+    "Next",
+    "drive",
+    "drive_sync",
+    "in_thread",
+]
 
 T = TypeVar("T")
 
@@ -60,6 +73,13 @@ Caller = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Calls a function for an event loop: in a thread, where it may wait."""
 
 
+async def in_thread(function: Callable[[], T]) -> T:
+    """Call `function` in a thread. What has begun there is not given up."""
+    from anyio.to_thread import run_sync
+
+    return await run_sync(function)
+
+
 class Cancelled(BaseException):
     """Thrown into a flow whose caller has gone. After it the flow may still yield `Call`, and nothing else."""
 
@@ -70,37 +90,42 @@ async def drive(flow: Flow[object], executor: Executor, call: Caller) -> AsyncGe
 
     outputs: AsyncGenerator[Output, None] | None = None
     step = partial(flow.send, None)
-    while True:
-        try:
-            effect = step()
-        except StopIteration:
-            return
-        finally:
-            del step
-        answer: Any = None
-        try:
-            match effect:
-                case Emit(item):
-                    yield item
-                case Next():
-                    assert outputs is not None, "a flow begins before it waits for outputs"
-                    answer = await anext(outputs, None)
-                case Call(function):
-                    answer = await call(function)
-                case Await(wait):
-                    answer = await wait()
-                case Begin(work):
-                    outputs = run_executor(executor, work)
-        except Exception as error:
-            step = partial(flow.throw, error)
-        except BaseException:
+    try:
+        while True:
+            try:
+                effect = step()
+            except StopIteration:
+                return
+            finally:
+                del step  # it may hold an exception, whose traceback holds this frame
+            answer: Any = None
+            try:
+                match effect:
+                    case Emit(item):
+                        yield item
+                    case Next():
+                        assert outputs is not None, "a flow begins before it waits for outputs"
+                        answer = await anext(outputs, None)
+                    case Call(function):
+                        answer = await call(function)
+                    case Await(wait):
+                        answer = await wait()
+                    case Begin(work):
+                        outputs = run_executor(executor, work)
+            except Exception as error:
+                step = partial(flow.throw, error)
+            except BaseException:  # the caller has gone: first the work ends, then it is stored that it did
+                with CancelScope(shield=True):
+                    if outputs is not None:
+                        await outputs.aclose()
+                    await _cancel(flow, call)
+                raise
+            else:
+                step = partial(flow.send, answer)
+    finally:
+        if outputs is not None:
             with CancelScope(shield=True):
-                if outputs is not None:
-                    await outputs.aclose()
-                await _cancel(flow, call)
-            raise
-        else:
-            step = partial(flow.send, answer)
+                await outputs.aclose()
 
 
 async def _cancel(flow: Flow[object], call: Caller) -> None:
@@ -119,36 +144,40 @@ def drive_sync(flow: Flow[object], executor: Executor) -> Generator[Any, None, N
     """The same for a caller without an event loop."""
     outputs: Generator[Output, None, None] | None = None
     step = partial(flow.send, None)
-    while True:
-        try:
-            effect = step()
-        except StopIteration:
-            return
-        finally:
-            del step
-        answer: Any = None
-        try:
-            match effect:
-                case Emit(item):
-                    yield item
-                case Next():
-                    assert outputs is not None, "a flow begins before it waits for outputs"
-                    answer = next(outputs, None)
-                case Call(function):
-                    answer = function()
-                case Await(wait):
-                    answer = _await(wait)
-                case Begin(work):
-                    outputs = run_executor_sync(executor, work)
-        except Exception as error:
-            step = partial(flow.throw, error)
-        except BaseException:
-            if outputs is not None:
-                outputs.close()
-            _cancel_sync(flow)
-            raise
-        else:
-            step = partial(flow.send, answer)
+    try:
+        while True:
+            try:
+                effect = step()
+            except StopIteration:
+                return
+            finally:
+                del step
+            answer: Any = None
+            try:
+                match effect:
+                    case Emit(item):
+                        yield item
+                    case Next():
+                        assert outputs is not None, "a flow begins before it waits for outputs"
+                        answer = next(outputs, None)
+                    case Call(function):
+                        answer = function()
+                    case Await(wait):
+                        answer = _await(wait)
+                    case Begin(work):
+                        outputs = run_executor_sync(executor, work)
+            except Exception as error:
+                step = partial(flow.throw, error)
+            except BaseException:
+                if outputs is not None:
+                    outputs.close()
+                _cancel_sync(flow)
+                raise
+            else:
+                step = partial(flow.send, answer)
+    finally:
+        if outputs is not None:
+            outputs.close()
 
 
 def _cancel_sync(flow: Flow[object]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from hestiaos_local._exchange import LocalExchange
-from hestiaos_local._platform import Events
-from hestiaos_proto import STREAM_HEADERS, encode_stream_event
+from hestiaos_local._platform import Events, Resumed
+from hestiaos_proto import STREAM_HEADERS, EncodedResponse, ServerRequest, encode_stream_event, parse_request
 
 if TYPE_CHECKING:
     import httpx
@@ -24,18 +24,22 @@ class LocalTransport(LocalExchange, httpx.BaseTransport, httpx.AsyncBaseTranspor
     """Carries a client's requests to `platform`. Closing it leaves the platform open, which several may share."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._respond(request, request.read())
+        return _response(self._ask(_parse(request, request.read())))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return self._respond(request, await request.aread())
+        return _response(await self._ask_async(_parse(request, await request.aread())))
 
-    def _respond(self, request: httpx.Request, body: bytes) -> httpx.Response:
-        # httpx gives the names of `items()` in lower case, and joins the values of a repeated one.
-        headers = dict(request.headers.items())
-        result = self._ask(request.method, request.url.raw_path.decode("ascii"), headers, body)
-        if isinstance(result, Generator):
-            return httpx.Response(200, headers=STREAM_HEADERS, stream=_EventBytes(result))
+
+def _parse(request: httpx.Request, body: bytes) -> ServerRequest:
+    # httpx gives the names of `items()` in lower case, and joins the values of a repeated one.
+    return parse_request(request.method, request.url.raw_path.decode("ascii"), dict(request.headers.items()), body)
+
+
+def _response(result: EncodedResponse | Events | Resumed) -> httpx.Response:
+    if isinstance(result, EncodedResponse):
         return httpx.Response(result.status, headers=result.headers, content=result.body)
+    stream = _EventBytes(result) if isinstance(result, Generator) else _AwaitedEventBytes(result)
+    return httpx.Response(200, headers=STREAM_HEADERS, stream=stream)
 
 
 class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
@@ -59,3 +63,19 @@ class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._events.close()
+
+
+class _AwaitedEventBytes(httpx.AsyncByteStream):
+    """The same of a run that the event loop waits for."""
+
+    def __init__(self, events: Resumed) -> None:
+        self._events = events
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return encode_stream_event(await anext(self._events))
+
+    async def aclose(self) -> None:
+        await self._events.aclose()
