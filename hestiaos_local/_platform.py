@@ -105,9 +105,14 @@ class Platform:
         self.close()
 
     @property
+    def echoes(self) -> bool:
+        """Whether its executor is the echo, which waits for nothing."""
+        return isinstance(self.executor, EchoExecutor)
+
+    @property
     def blocking(self) -> bool:
         """Whether an execution may wait for something: an event loop then asks by `respond_async`."""
-        return self._storage.blocking or not isinstance(self.executor, EchoExecutor)
+        return self._storage.blocking or not self.echoes
 
     def answer(self, call: ServerRequest) -> object:
         """The call's result; a stream's is the generator of its `StreamEvent`s, which nothing refuses any more.
@@ -151,7 +156,14 @@ class Platform:
     def _completion(self, work: Work) -> Flow[None]:
         with self._measurements.request():
             yield from self._executions.complete(work)
-        self._prune()
+        yield Call(self._prune)
+
+    async def models(self) -> list[str]:
+        """The names of the models that a work may ask for."""
+        listed = getattr(self.executor, "models", None)
+        if callable(listed):  # a model server has to be asked
+            listed = await listed()
+        return [self._model()] if listed is None else list(listed)
 
     def _flow(self, call: ServerRequest) -> Flow[None]:
         """What is done for a call. The first item that it emits is the result, or the first of a stream's events."""

@@ -5,15 +5,25 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
 from math import inf
 
-from anyio import CancelScope
+from anyio import CancelScope, create_task_group
 from anyio.lowlevel import checkpoint
 
+from hestiaos_local.serving._front_door import RESOURCES, refuse
 from hestiaos_local.serving._service import Service
 from hestiaos_local.serving._sockets import ClientSocket
 from hestiaos_local.serving._streams import EventSender
-from hestiaos_proto import MAX_BODY_SIZE, Control, RemoteProtocolError, ServerConnection, ServerRequest
+from hestiaos_proto import (
+    MAX_BODY_SIZE,
+    Control,
+    EncodedResponse,
+    RemoteProtocolError,
+    ServerConnection,
+    ServerRequest,
+    StatusError,
+)
 
 __all__ = ["IDLE", "ClientConnection"]
 
@@ -44,7 +54,7 @@ class ClientConnection:
         self.idle = True
         self._socket = sock
         self._service = service
-        self._connection = ServerConnection(clock=time.time, judge=service.access.judge)
+        self._connection = ServerConnection(clock=time.time, judge=self._judge, resources=RESOURCES)
         self._scope = CancelScope()
         self._sender: EventSender | None = None
         self._ended = False  # the client has sent all that it wants to
@@ -103,15 +113,44 @@ class ClientConnection:
 
     async def _answer(self, call: ServerRequest) -> None:
         headers = self._service.access.headers(call)
-        response = await self._service.respond(call)
+        if self._service.may_take_long(call):
+            response = await self._respond_while_there(call)
+        else:
+            response = await self._service.respond(call)
         if isinstance(response, (Generator, AsyncIterator)):
             self._sender = EventSender(self, self._connection, self._service, headers)
             if self._stopping:
                 self._sender.stop()
-            await self._sender.send(response)
-            self._sender = None
+            try:
+                await self._sender.send(response)
+            finally:
+                self._sender = None
         else:
             await self.send(self._connection.send(response, headers))
+
+    def _judge(self, call: ServerRequest) -> StatusError | EncodedResponse | None:
+        refusal = self._service.access.judge(call)
+        return refuse(refusal) if call.resource is not None and isinstance(refusal, StatusError) else refusal
+
+    async def _respond_while_there(self, call: ServerRequest) -> object:
+        """The response to a call on which a model works. Raises `OSError` where the client goes meanwhile.
+
+        One that sends no more counts as gone: nothing can be written that would tell whether it still reads.
+        """
+        response: object = None
+        async with create_task_group() as tasks:
+            tasks.start_soon(self._watch, tasks.cancel_scope)
+            response = await self._service.respond(call)
+            tasks.cancel_scope.cancel()
+        if response is None:
+            raise ConnectionAbortedError("the client has gone")
+        return response
+
+    async def _watch(self, scope: CancelScope) -> None:
+        with suppress(OSError, RemoteProtocolError):
+            while not self._ended:
+                await self.receive()
+        scope.cancel()
 
     async def receive(self) -> int:
         """Read what arrives next. Returns how many bytes that were."""

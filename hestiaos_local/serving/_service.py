@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from math import inf, isfinite
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from attrs import field, frozen
 
+from hestiaos_local._flow import Caller
 from hestiaos_local._platform import Platform, unavailable
 from hestiaos_local.serving._access import Access
+from hestiaos_local.serving._front_door import FrontDoor
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import HealthResponse, ServerRequest, encode_json
 
@@ -26,6 +31,7 @@ _SMALL = 4096  # up to here it is worked on at once; that takes less than a mill
 _LARGE = 16 * 1024
 
 _AT_ONCE = frozenset({"", "health", "system_config"})  # refusals among them: nothing of them waits
+_EXECUTIONS = frozenset({"run", "run_stream", "chat", "run_agent"})
 _WATCHING = frozenset({"system_status", "system_metrics"})
 
 _log = logging.getLogger("hestiaos_local")
@@ -39,9 +45,14 @@ class Service:
     access: Access
     token_delay: float
     heartbeat: float
+    front_door: FrontDoor = field(init=False)
     threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_THREADS))
     large_threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_LARGE_THREADS))
     watch_threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_WATCH_THREADS))
+
+    @front_door.default
+    def _make_front_door(self) -> FrontDoor:
+        return FrontDoor(self.platform)
 
     def __attrs_post_init__(self) -> None:
         if not (isfinite(self.token_delay) and self.token_delay >= 0):
@@ -53,7 +64,11 @@ class Service:
         """The platform's response to a call that was let in, or what the call is refused with."""
         if call.response is not None:
             return call.response
-        if self._is_quick(call):
+        if call.resource is not None:
+            return await self.front_door.respond(call, self._caller(call))
+        if self._is_awaited(call):
+            response = await self.platform.respond_async(call, self._caller(call))
+        elif self._is_quick(call):
             response = self.platform.respond(call)
         else:  # what has begun is not given up, even where the server stops: it is stored before the platform is closed
             response = await to_thread.run_sync(self.platform.respond, call, limiter=self._threads_for(call))
@@ -63,6 +78,26 @@ class Service:
         if isinstance(response, HealthResponse) and not self.access.knows(call):
             return encode_json({"status": response.status, "version": response.version})
         return response
+
+    def may_take_long(self, call: ServerRequest) -> bool:
+        """Whether a model works on it: then it is given up where the client goes."""
+        return not self.platform.echoes and (call.operation in _EXECUTIONS or call.resource is not None)
+
+    @property
+    def pace(self) -> float:
+        """What passes before each token, in seconds. A model has a pace of its own."""
+        return self.token_delay if self.platform.echoes else 0.0
+
+    def _is_awaited(self, call: ServerRequest) -> bool:
+        """Whether the event loop waits for what an executor waits for, and for the store at the end of a stream."""
+        if call.operation == "run_stream":
+            return self.platform.blocking
+        return not self.platform.echoes and call.operation in _EXECUTIONS | {"system_status"}
+
+    def _caller(self, call: ServerRequest) -> Caller:
+        if self.platform.storage == "memory" and _size(call) <= _SMALL:
+            return _at_once
+        return partial(to_thread.run_sync, limiter=self._threads_for(call))
 
     def _threads_for(self, call: ServerRequest) -> CapacityLimiter:
         if call.operation in _WATCHING:
@@ -79,6 +114,10 @@ class Service:
             return True
         idle = self.threads.borrowed_tokens == self.large_threads.borrowed_tokens == 0
         return self.platform.storage == "memory" and idle and _size(call) <= _SMALL
+
+
+async def _at_once(function: Callable[[], Any]) -> Any:
+    return function()
 
 
 def _size(call: ServerRequest) -> float:

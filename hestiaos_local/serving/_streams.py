@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from anyio import CancelScope, create_task_group, current_time, move_on_after, sleep, sleep_forever
 from anyio.lowlevel import checkpoint
 
 from hestiaos_local.serving._access import Headers
+from hestiaos_local.serving._front_door import CompletionPieces
 from hestiaos_local.serving._service import Service
 from hestiaos_proto import Control, RemoteProtocolError, ServerConnection, ServerError, StreamEvent
 
@@ -18,7 +19,7 @@ __all__ = ["EventSender"]
 
 _PIECE = 4096  # from this size on, in bytes, a piece of a stream is sent; 200 streams take turns in 50 ms
 
-Events = Generator[StreamEvent, None, None] | AsyncIterator[StreamEvent]
+Events = Generator[StreamEvent, None, None] | AsyncIterator[Any]
 
 _log = logging.getLogger("hestiaos_local")
 
@@ -68,16 +69,22 @@ class EventSender:
 
     async def send(self, events: Events) -> None:
         """Send the events up to `done`. Raises what ended the connection."""
-        with self._scope:
-            if isinstance(events, Generator) and not self._service.token_delay:
-                await self._pump(events)
-            else:
-                await self._send_watched(events)
+        try:
+            with self._scope:
+                if isinstance(events, Generator) and not self._service.pace:
+                    await self._pump(events)
+                else:
+                    await self._send_watched(events)
+        finally:
+            close = getattr(events, "aclose", None)  # it cancels the work of what has not come to its end
+            if close is not None:
+                await close()
         if self._fault is not None:
             raise self._fault
         if self._stopped and not self._done:
             stopping = ServerError("the server is stopping", status_code=503, code="STOPPING")
-            await self._client.send(self._connection.send(stopping, self._headers))
+            last = events.failed(stopping) if isinstance(events, CompletionPieces) else (stopping,)
+            await self._client.send(b"".join(self._connection.send(item, self._headers) for item in last))
 
     async def _send_watched(self, events: Events) -> None:
         self._last_sent = current_time()
@@ -109,7 +116,7 @@ class EventSender:
         try:
             if not isinstance(events, Generator):
                 await self._send_each(events)
-            elif self._service.token_delay:
+            elif self._service.pace:
                 await self._send_paced(events)
             else:
                 await self._send_ready(events)
@@ -124,21 +131,20 @@ class EventSender:
         with suppress(_ClientGone):
             await self._write(self._connection.send(error, self._headers), done=True)
 
-    async def _send_each(self, events: AsyncIterator[StreamEvent]) -> None:
-        try:
-            async for event in events:
-                await self._write(self._connection.send(event, self._headers), done=event.type == "done")
-        finally:
-            close = getattr(events, "aclose", None)  # an asynchronous generator has it, and cancels its work by it
-            if close is not None:
-                await close()
+    async def _send_each(self, events: AsyncIterator[Any]) -> None:
+        """Send each event, or each piece of a completion, as it is made."""
+        async for event in events:
+            kind = getattr(event, "type", None)
+            if kind == "token" and self._service.pace:
+                await sleep(self._service.pace)
+            await self._write(self._connection.send(event, self._headers), done=kind == "done" or event == b"")
 
     async def _send_paced(self, events: Generator[StreamEvent, None, None]) -> None:
         """Let `token_delay` pass before each token."""
         with closing(events):
             for event in events:
                 if event.type == "token":
-                    await sleep(self._service.token_delay)
+                    await sleep(self._service.pace)
                 await self._write(self._connection.send(event, self._headers), done=event.type == "done")
 
     async def _send_ready(self, events: Generator[StreamEvent, None, None]) -> None:

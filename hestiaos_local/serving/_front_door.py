@@ -1,0 +1,139 @@
+"""The front door for clients of OpenAI's API: `/v1/chat/completions` and `/v1/models`, through governance."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+
+from hestiaos_local._flow import Caller
+from hestiaos_local._platform import Platform, unavailable
+from hestiaos_local.execution import Output
+from hestiaos_local.openai import (
+    ChatCompletion,
+    ChunkEncoder,
+    encode_completion,
+    encode_error,
+    encode_models,
+    parse_chat_completion,
+)
+from hestiaos_local.storage import StoreError
+from hestiaos_proto import (
+    STREAM_HEADERS,
+    EncodedResponse,
+    ResponseHead,
+    ServerError,
+    ServerRequest,
+    StatusError,
+    encode_response,
+)
+
+__all__ = ["RESOURCES", "CompletionPieces", "FrontDoor", "refuse"]
+
+_COMPLETIONS = "/v1/chat/completions"
+_MODELS = "/v1/models"
+
+RESOURCES: Mapping[str, tuple[str, ...]] = {_COMPLETIONS: ("POST",), _MODELS: ("GET",)}
+"""Its paths, with their methods."""
+
+_TRACE_ID = "X-Hestia-Trace-Id"
+
+_log = logging.getLogger("hestiaos_local")
+
+
+class CompletionPieces:
+    """A streamed completion, an asynchronous iterator: its head, pieces of its body, and `b""` where it ends."""
+
+    def __init__(self, items: AsyncGenerator[Any, None], first: Output, encoder: ChunkEncoder, trace_id: str) -> None:
+        self._items = items
+        self._encoder = encoder
+        self._head = ResponseHead(200, (*STREAM_HEADERS, (_TRACE_ID, trace_id)))
+        self._pieces = self._iterate(first)
+
+    def __aiter__(self) -> AsyncGenerator[object, None]:
+        return self._pieces
+
+    async def __anext__(self) -> object:
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Close it, and so cancel the work."""
+        await self._pieces.aclose()
+        await self._items.aclose()  # it may not have been iterated over
+
+    def failed(self, error: StatusError) -> tuple[bytes, bytes]:
+        """What ends it where it cannot go on."""
+        return self._encoder.fail(error), b""
+
+    async def _iterate(self, first: Output) -> AsyncGenerator[object, None]:
+        async with aclosing(self._items):
+            yield self._head
+            yield self._encoder.start() + self._encoder.send(first)
+            try:
+                async for output in self._items:
+                    if piece := self._encoder.send(output):
+                        yield piece
+            except Exception as error:
+                yield self._encoder.fail(_status_error(error))
+        yield b""
+
+
+class FrontDoor:
+    """Answers the requests of its paths."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def respond(self, call: ServerRequest, caller: Caller) -> EncodedResponse | CompletionPieces:
+        """The response to a request. A stream's begins with the first output, so that what fails before is told so."""
+        try:
+            if call.resource == _MODELS:
+                return _whole(200, encode_models(await self._platform.models(), created=int(time.time())))
+            return await self._complete(parse_chat_completion(call.body), caller)
+        except Exception as error:
+            return refuse(_status_error(error))
+
+    async def _complete(self, request: ChatCompletion, caller: Caller) -> EncodedResponse | CompletionPieces:
+        async with AsyncExitStack() as opened:
+            items = self._platform.complete(request.work(), caller)
+            opened.push_async_callback(items.aclose)
+            trace_id: str = (await anext(items)).trace_id
+            name, created = f"chatcmpl-{trace_id}", int(time.time())
+            if not request.stream:
+                outputs = [output async for output in items]
+                body = encode_completion(outputs, id=name, model=request.model, created=created)
+                return _whole(200, body, trace_id)
+            first = await anext(items)
+            encoder = ChunkEncoder(id=name, model=request.model, created=created, include_usage=request.include_usage)
+            opened.pop_all()  # whoever iterates over it closes it
+            return CompletionPieces(items, first, encoder, trace_id)
+
+
+def refuse(error: StatusError) -> EncodedResponse:
+    """The response that tells an error in OpenAI's form."""
+    headers = encode_response("", error).headers
+    status, body = encode_error(error)
+    described = tuple(header for header in headers if header[0] != "Content-Length")
+    if error.trace_id is not None:
+        described = (*described, (_TRACE_ID, error.trace_id))
+    return EncodedResponse(status, (*described, ("Content-Length", str(len(body)))), body)
+
+
+def _whole(status: int, body: bytes, trace_id: str | None = None) -> EncodedResponse:
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    if trace_id is not None:
+        headers.append((_TRACE_ID, trace_id))
+    return EncodedResponse(status, tuple(headers), body)
+
+
+def _status_error(error: Exception) -> StatusError:
+    """What a client is told; the log says why the server failed."""
+    if isinstance(error, StoreError):
+        _log.error("a completion failed: %s", error)
+        return unavailable(error, "the server's store cannot be used now")
+    if isinstance(error, StatusError):
+        return error
+    _log.error("a completion failed", exc_info=error)
+    return ServerError("the server failed", code="INTERNAL_ERROR")
