@@ -4,13 +4,18 @@
 policy = "policy.toml"        # a file of rules, beside this one or by its whole path
 store = "hestia.sqlite3"      # where --local remembers; by default in the user's data directory
 ```
+
+It may have `models` and `agents` too, which `hestiaos_local.Configuration` reads.
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from click import UsageError
 
 from hestiaos_cli._failures import Failure
 from hestiaos_cli._places import config_directory, data_directory
@@ -19,9 +24,10 @@ if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
     from hestiaos_local import Platform, Policy
 
-__all__ = ["config_path", "open_platform", "policy_of", "read_config", "store_path"]
+__all__ = ["config_path", "models_of", "open_platform", "policy_of", "read_config", "store_path"]
 
 _KNOWN = ("policy", "store")
+_OF_MODELS = ("version", "models", "agents")
 
 
 def config_path(settings: Settings) -> Path:
@@ -31,21 +37,25 @@ def config_path(settings: Settings) -> Path:
 
 def read_config(settings: Settings) -> dict[str, Path]:
     """What the file says, its paths whole; empty where there is none. Raises `Failure` that names the mistake."""
+    path, content = _content(settings)
+    return {name: _path(path, name, value) for name, value in content.items() if name not in _OF_MODELS}
+
+
+def _content(settings: Settings) -> tuple[Path, dict[str, Any]]:
     path = config_path(settings)
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        return path, tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         if settings.config is None:
-            return {}
+            return path, {}
         raise
     except ValueError as error:  # of TOML or of UTF-8
         raise Failure(f"{path} is not a TOML file: {error}") from None
-    return {name: _path(path, name, value) for name, value in content.items()}
 
 
 def _path(file: Path, name: str, value: Any) -> Path:
     if name not in _KNOWN:
-        raise Failure(f"{file}: {name!r} is not known there, only {' and '.join(_KNOWN)}")
+        raise Failure(f"{file}: {name!r} is not known there, only {', '.join(_KNOWN + _OF_MODELS)}")
     if not isinstance(value, str) or not value:
         raise Failure(f'{file}: {name} must be the path of a file, as in {name} = "FILE"')
     return file.parent / Path(value).expanduser()
@@ -61,6 +71,36 @@ def policy_of(settings: Settings) -> Policy | None:
     return Policy.load(path)
 
 
+def models_of(settings: Settings, url: str | None = None, model: str | None = None, key_env: str | None = None) -> Any:
+    """The arguments of `Platform` for what carries out the work: none for the echo.
+
+    It is the models and agents of the configuration, or the model server at `url`, whose key is in the environment
+    variable `key_env`. Raises `UsageError` for what does not go together, and `ConfigurationError` for mistakes in
+    the file.
+    """
+    if url is None and (model is not None or key_env is not None):
+        raise UsageError("--model and --model-key-env say how the server of --model-url is asked: give that too")
+    options: dict[str, Any] = {}
+    path, content = _content(settings)
+    if any(name in content for name in _OF_MODELS):
+        from hestiaos_local import Configuration
+
+        configuration = Configuration.load(path)
+        options["agents"] = configuration.agents
+        if configuration.models and url is not None:
+            raise UsageError(f"{path} has models: leave --model-url out, or them")
+        if configuration.models:
+            options["executor"] = configuration.executor()
+    if url is not None:
+        from hestiaos_local import RelayExecutor
+
+        key = None
+        if key_env is not None and not (key := os.environ.get(key_env)):
+            raise UsageError(f"--model-key-env names the environment variable {key_env}, which is not set")
+        options["executor"] = RelayExecutor(url, model=model, key=key)
+    return options
+
+
 def store_path(settings: Settings) -> Path:
     """The file in which `--local` remembers."""
     return read_config(settings).get("store") or data_directory() / "hestiaos.sqlite3"
@@ -70,9 +110,9 @@ def open_platform(settings: Settings) -> Platform:
     """The platform of `--local`, whose memory is a file of the user's. Raises `Failure`, `PolicyError`."""
     from hestiaos_local import Platform, Store, StoreError
 
-    policy = policy_of(settings)
+    policy, models = policy_of(settings), models_of(settings)
     try:
         store = Store(store_path(settings))
     except StoreError as error:
         raise Failure(f"{error}, or move it away: --local then makes a new one") from error
-    return Platform(policy=policy, store=store)
+    return Platform(policy=policy, store=store, **models)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from hestiaos_cli._failures import one_line, tell
 from hestiaos_cli._terminal import paint
 from hestiaos_local import Platform
-from hestiaos_proto import GovernanceBlock, HestiaError, ServerRequest, StatusError, StreamEvent
+from hestiaos_proto import GovernanceBlock, HestiaError, ServerRequest, StatusError, StreamEvent, TraceResponse
 
 __all__ = ["LoggingPlatform", "json_line", "text_line"]
 
@@ -33,8 +33,35 @@ class LoggingPlatform(Platform):
         response = super().respond(call)
         if isinstance(response, Generator):
             return self._streamed(call, response, began)
-        self._tell(call, began, _facts(response))
+        self._tell(call.operation, began, _facts(response))
         return response
+
+    async def respond_async(self, call: ServerRequest, caller: Any) -> object:
+        """As `Platform.respond_async`."""
+        began = time.monotonic()
+        response = await super().respond_async(call, caller)
+        if isinstance(response, AsyncIterator):
+            return _AwaitedEvents(response, lambda facts: self._tell(call.operation, began, facts))
+        self._tell(call.operation, began, _facts(response))
+        return response
+
+    async def complete(self, work: Any, caller: Any) -> AsyncGenerator[Any, None]:
+        """As `Platform.complete`."""
+        began = time.monotonic()
+        facts: dict[str, Any] = {"status": 200, "outcome": "cut"}
+        items = super().complete(work, caller)
+        try:
+            async for item in items:
+                if isinstance(item, TraceResponse):
+                    facts |= {"decision": item.decision, "trace_id": item.trace_id}
+                yield item
+            facts["outcome"] = "completed"
+        except Exception as error:
+            facts |= _facts(error) | {"outcome": "failed"}
+            raise
+        finally:
+            await items.aclose()
+            self._tell("chat.completions", began, facts)
 
     def _streamed(
         self, call: ServerRequest, events: Generator[StreamEvent, None, None], began: float
@@ -42,19 +69,46 @@ class LoggingPlatform(Platform):
         facts: dict[str, Any] = {"status": 200, "outcome": "cut"}
         try:
             for event in events:
-                if event.type == "start":
-                    facts |= {"decision": event.data.get("mode"), "trace_id": event.trace_id}
-                elif event.type in _OUTCOMES:
-                    facts["outcome"] = _OUTCOMES[event.type]
+                facts |= _facts_of_event(event)
                 yield event
         finally:
             events.close()
-            self._tell(call, began, facts)
+            self._tell(call.operation, began, facts)
 
-    def _tell(self, call: ServerRequest, began: float, facts: dict[str, Any]) -> None:
+    def _tell(self, operation: str, began: float, facts: dict[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         milliseconds = round((time.monotonic() - began) * 1000, 3)
-        self._log({"time": now, "operation": call.operation or None, **facts, "duration_ms": milliseconds})
+        self._log({"time": now, "operation": operation or None, **facts, "duration_ms": milliseconds})
+
+
+class _AwaitedEvents:
+    """The events of a stream on an event loop; `end` is told the facts when it has ended."""
+
+    def __init__(self, events: Any, end: Callable[[dict[str, Any]], None]) -> None:
+        self._events = events
+        self._end = end
+        self._facts: dict[str, Any] = {"status": 200, "outcome": "cut"}
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        event: StreamEvent = await anext(self._events)
+        self._facts |= _facts_of_event(event)
+        return event
+
+    async def aclose(self) -> None:
+        """End the stream."""
+        try:
+            await self._events.aclose()
+        finally:
+            self._end(self._facts)
+
+
+def _facts_of_event(event: StreamEvent) -> dict[str, Any]:
+    if event.type == "start":
+        return {"decision": event.data.get("mode"), "trace_id": event.trace_id}
+    return {"outcome": _OUTCOMES[event.type]} if event.type in _OUTCOMES else {}
 
 
 def _facts(response: object) -> dict[str, Any]:

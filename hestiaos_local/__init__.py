@@ -10,27 +10,38 @@ from typing import TYPE_CHECKING, Any
 from hestiaos_local._exchange import LocalExchange
 from hestiaos_local._platform import Platform
 from hestiaos_local._policy import Policy, PolicyError
+from hestiaos_local.execution import Agent, Executor, function_executor
 from hestiaos_local.storage import Retention, Store, StoreError
 
 if TYPE_CHECKING:
     from hestiaos_local._transport import LocalTransport
+    from hestiaos_local.execution import Configuration, ConfigurationError, RelayExecutor
     from hestiaos_local.serving import ServeError, serve
 
 __all__ = [
+    "Agent",
+    "Configuration",
+    "ConfigurationError",
+    "Executor",
     "LocalExchange",
     "LocalTransport",
     "Platform",
     "Policy",
     "PolicyError",
+    "RelayExecutor",
     "Retention",
     "ServeError",
     "Store",
     "StoreError",
+    "function_executor",
     "serve",
 ]
 
 # What stands on httpx or anyio is imported when it is first asked for (PEP 562).
 _LAZY = {
+    "Configuration": "hestiaos_local.execution",
+    "ConfigurationError": "hestiaos_local.execution",
+    "RelayExecutor": "hestiaos_local.execution",
     "LocalTransport": "hestiaos_local._transport",
     "ServeError": "hestiaos_local.serving",
     "serve": "hestiaos_local.serving",

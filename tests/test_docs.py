@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from hestiaos_local import Policy
+from hestiaos_local import Configuration, Policy
 from tests.support.documents import FILE_NAME, PAGES, ROOT, Block, Runner, blocks, matches
 
 README = ROOT / "README.md"
@@ -54,7 +54,10 @@ def test_the_blocks_of_a_page(page: Path, server_url: str, tmp_path: Path, monke
             assert matches(block.text, printed), f"{where}: it printed\n{printed}"
         elif block.language == "toml":
             runner.run(block, may_fail=False)
-            Policy.parse(block.text, where)
+            if "[[models]]" in block.text:
+                Configuration.parse(block.text, where, {})
+            else:
+                Policy.parse(block.text, where)
         else:
             assert block.language in ("python", "sh"), f"{where}: a block of {block.language!r} is not run"
             printed = runner.run(block, may_fail=after.language == "output")

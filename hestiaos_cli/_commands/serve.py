@@ -23,6 +23,9 @@ __all__ = ["command"]
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
 @click.option("--store", type=click.Path(path_type=Path), help="The SQLite file to keep everything in; else memory.")
+@click.option("--model-url", metavar="URL", help="The OpenAI-compatible model server that does the work.")
+@click.option("--model", metavar="NAME", help="Its model for those who name none; else its first one.")
+@click.option("--model-key-env", metavar="VAR", help="The environment variable that holds its API key.")
 @click.option("--token-delay", type=click.FloatRange(min=0), default=0.02, show_default=True, help="Seconds a token.")
 @click.option("--allow-origin", "allow_origins", multiple=True, metavar="ORIGIN", help="Answer its web pages too.")
 @click.option(
@@ -30,16 +33,27 @@ __all__ = ["command"]
 )
 @click.option("--quiet", is_flag=True, help="Do not log the requests.")
 @click.pass_obj
-def command(settings: Settings, /, policy: Path | None, store: Path | None, quiet: bool, **options: Any) -> None:
+def command(
+    settings: Settings,
+    /,
+    policy: Path | None,
+    store: Path | None,
+    model_url: str | None,
+    model: str | None,
+    model_key_env: str | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Serve the embedded platform over HTTP.
 
-    Each request is logged on standard error, with governance's decision. Beyond this machine it is served only with
-    --api-key (or $HESTIAOS_API_KEY), which every request then needs. SIGINT (Ctrl-C) and SIGTERM end it: streams that
-    run are told, the store is closed, the status is 0. A second signal ends it at once.
+    Without --model-url, and models in its configuration, it echoes. Each request is logged on standard error, with
+    governance's decision. Beyond this machine it is served only with --api-key (or $HESTIAOS_API_KEY), which every
+    request then needs. SIGINT (Ctrl-C) and SIGTERM end it: streams that run are told, the store is closed, the status
+    is 0. A second signal ends it at once.
     """
     import anyio
 
-    from hestiaos_cli._local_platform import policy_of
+    from hestiaos_cli._local_platform import models_of, policy_of
     from hestiaos_cli._request_log import LoggingPlatform, json_line, text_line
     from hestiaos_cli._server import hide_argument, key_from_stdin
     from hestiaos_local import Platform, Policy, Store
@@ -51,9 +65,10 @@ def command(settings: Settings, /, policy: Path | None, store: Path | None, quie
     elif settings.api_key:
         hide_argument(settings.api_key)
     rules = Policy.load(policy) if policy else policy_of(settings)
-    kept = Store(store) if store else None
+    models = models_of(settings, model_url, model, model_key_env)
+    arguments = {"policy": rules, "store": Store(store) if store else None, **models}
     log = json_line if settings.json else text_line
-    with Platform(policy=rules, store=kept) if quiet else LoggingPlatform(log, policy=rules, store=kept) as platform:
+    with Platform(**arguments) if quiet else LoggingPlatform(log, **arguments) as platform:
         options |= {"api_key": api_key, "on_listening": partial(_say_where, as_json=settings.json)}
         anyio.run(partial(serve_platform, platform, handle_signals=True, **options))
     if not settings.json:

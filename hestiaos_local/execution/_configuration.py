@@ -18,6 +18,8 @@ tools = ["search"]                    # the tools that it may call; any, if not 
 max_tokens = 512                      # lower limits than the model's and the caller's
 timeout_ms = 60000
 ```
+
+`policy` and `store`, paths beside these tables, are the command line's: they are kept as they were written.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ class Configuration:
 
     models: Mapping[str, ModelConfig]
     agents: Mapping[str, Agent]
+    policy: str | None = None
+    store: str | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Self:
@@ -77,6 +81,7 @@ class Configuration:
         file = TomlFile(text, source)
         root = file.root
         root.constant("version", 1)
+        policy, store = root.text("policy"), root.text("store")
         models: dict[str, ModelConfig] = {}
         for table in root.tables("models"):
             model = _model(table, environ)
@@ -91,7 +96,7 @@ class Configuration:
             agents[agent.id] = agent
         root.close()
         file.check()
-        return cls(models=models, agents=agents)
+        return cls(models=models, agents=agents, policy=policy, store=store)
 
     def executor(self) -> ModelRouter:
         """What has the models of the file do the work. Raises `ValueError` where it has none."""
