@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from contextlib import closing
 
 from attrs import evolve
 
@@ -33,7 +34,7 @@ class LocalExchange:
         headers = {name.lower(): value for name, value in request.headers.items()}
         result = self._ask(parse_request(request.method, request.target, headers, request.body))
         if isinstance(result, Generator):
-            return 200, STREAM_HEADERS, map(encode_stream_event, result)
+            return 200, STREAM_HEADERS, _pieces(result)
         return result.status, result.headers, (result.body,)
 
     def _ask(self, call: ServerRequest) -> EncodedResponse | Events:
@@ -46,6 +47,12 @@ class LocalExchange:
             return self._ask(call)
         result = await self._platform.respond_async(call, in_thread)
         return result if isinstance(result, Resumed) else _encode(call, result)
+
+
+def _pieces(events: Events) -> Generator[bytes, None, None]:
+    with closing(events):  # at once, where the stream is left
+        for event in events:
+            yield encode_stream_event(event)
 
 
 def _encode(call: ServerRequest, result: object) -> EncodedResponse:

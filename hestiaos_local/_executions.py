@@ -283,7 +283,7 @@ class Executions:
     def _finish(self, trace: TraceResponse, outcome: Outcome) -> Flow[None]:
         try:
             yield Call(lambda: self._storage.finish_trace(trace.trace_id, outcome))
-        except StoreError as error:
+        except Exception as error:  # a platform that was closed meanwhile, among others
             _log.error("the outcome of %s (%s) is not in its trace: %s", trace.trace_id, outcome.status, error)
 
 

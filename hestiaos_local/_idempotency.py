@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from hestiaos_local._flow import Call, Flow
-from hestiaos_local.storage import Claimed, Conflict, Finished, Storage, StoreError
+from hestiaos_local.storage import Claimed, Conflict, Finished, Storage
 from hestiaos_proto import GovernanceBlock, InvalidInput, Model, StatusError, json
 
 __all__ = ["fingerprint", "idempotent"]
@@ -68,7 +68,7 @@ def _unless_it_fails(store: Callable[[], object], key: str, lease: float) -> Flo
     """Have it stored what became of a claim. Without it the claim ends with its lease, and nobody loses a result."""
     try:
         yield Call(store)
-    except StoreError as error:
+    except Exception as error:  # a platform that was closed meanwhile, among others
         _log.error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, lease, error)
 
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import AsyncExitStack, closing
+from inspect import iscoroutinefunction
 from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar, get_args
@@ -160,8 +161,8 @@ class Platform:
 
     async def models(self) -> list[str]:
         """The names of the models that a work may ask for."""
-        listed = getattr(self.executor, "models", None)
-        if callable(listed):  # a model server has to be asked
+        listed: Any = getattr(self.executor, "models", None)
+        if iscoroutinefunction(listed):  # a model server has to be asked
             listed = await listed()
         return [self._model()] if listed is None else list(listed)
 

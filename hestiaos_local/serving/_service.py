@@ -9,7 +9,7 @@ from math import inf, isfinite
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from hestiaos_local._flow import Caller
 from hestiaos_local._platform import Platform, unavailable
@@ -45,14 +45,10 @@ class Service:
     access: Access
     token_delay: float
     heartbeat: float
-    front_door: FrontDoor = field(init=False)
+    front_door: FrontDoor = field(init=False, default=Factory(lambda self: FrontDoor(self.platform), takes_self=True))
     threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_THREADS))
     large_threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_LARGE_THREADS))
     watch_threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_WATCH_THREADS))
-
-    @front_door.default
-    def _make_front_door(self) -> FrontDoor:
-        return FrontDoor(self.platform)
 
     def __attrs_post_init__(self) -> None:
         if not (isfinite(self.token_delay) and self.token_delay >= 0):

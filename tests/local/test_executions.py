@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from hestiaos import AsyncClient
-from hestiaos_local import LocalTransport, Platform, Store
+from hestiaos_local import LocalExchange, LocalTransport, Platform, Store
 from hestiaos_local.execution import (
     Agent,
     Executor,
@@ -27,7 +27,7 @@ from hestiaos_local.execution import (
     message_text,
 )
 from hestiaos_local.storage import Claimed, Outcome
-from hestiaos_proto import GovernanceBlock, NotFound, ServerError, parse_request
+from hestiaos_proto import GovernanceBlock, NotFound, Request, ServerError, parse_request
 
 RUN = "/api/v1/run"
 STREAM = "/api/v1/run/stream"
@@ -277,3 +277,24 @@ class TestInEventLoops:
             assert ended == [True]
             assert (left := outcome(store)) is not None
             assert left.status == "cancelled"
+
+
+def test_a_stream_that_outlives_its_platform_is_cancelled(server_faults: list[str]) -> None:
+    """What becomes of it cannot be stored any more, and nothing else goes wrong."""
+    with Platform() as platform:
+        events = ask(platform, STREAM, "k", input="hi")
+        assert next(events).type == "start"
+    events.close()
+    assert ["the store in memory is closed" in fault for fault in server_faults] == [True] * 2
+    server_faults.clear()
+
+
+def test_the_body_of_an_exchange_is_closed_at_once(make: Callable[..., Platform], store: Store) -> None:
+    exchange = LocalExchange(make(Recorder("a", "b").executor))
+    request = Request("POST", "http://p", STREAM, {"Content-Type": "application/json"}, b'{"input": "hi"}')
+    _, _, body = exchange.exchange(request)
+    assert isinstance(body, Generator)
+    assert b'"start"' in next(body)
+    body.close()
+    assert (left := outcome(store)) is not None
+    assert left.status == "cancelled"

@@ -120,7 +120,10 @@ def test_all_mistakes_are_told_at_once() -> None:
     [
         (("version = 1", ""), "line 1: version must be 1"),
         (("version = 1", "version = true"), "line 1: version must be 1"),
-        (("version = 1", "version = 1\nother = 2"), "line 2: other is not known: write version, models or agents"),
+        (
+            ("version = 1", "version = 1\nother = 2"),
+            "line 2: other is not known: write version, policy, store, models or agents",
+        ),
         (('name = "large"', ""), "line 10: models[1] needs name, which is missing"),
         (('name = "large"', 'name = " "'), "line 11: models[1].name must not be empty"),
         (('name = "large"', "name = 1979-05-27"), "models[1].name must be a string, not a date or time"),
