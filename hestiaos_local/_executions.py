@@ -266,7 +266,7 @@ class Executions:
                     break
             if keep is not None:
                 yield Call(lambda: keep(answer))
-        except BaseException as error:
+        except (Exception, Cancelled) as error:
             status = "cancelled" if isinstance(error, Cancelled) else "failed"
             if isinstance(error, GovernanceBlock):
                 status = "blocked"

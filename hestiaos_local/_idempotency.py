@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from hestiaos_local._flow import Call, Flow
+from hestiaos_local._flow import Call, Cancelled, Flow
 from hestiaos_local.storage import Claimed, Conflict, Finished, Storage
 from hestiaos_proto import GovernanceBlock, InvalidInput, Model, StatusError, json
 
@@ -57,7 +57,7 @@ def idempotent(
         )
     try:
         result = yield from flow
-    except BaseException:
+    except (Exception, Cancelled):  # a flow that is collected with its event loop closed cannot store anything
         yield from _unless_it_fails(lambda: storage.abandon(key, claim.token), key, lease)
         raise
     yield from _unless_it_fails(lambda: storage.finish(key, claim.token, _to_json(result)), key, lease)
