@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from hestiaos_asyncio._executor import AsyncioEventStream, Executor
 from hestiaos_proto import (
+    ForkGuard,
     Hooks,
     LoopClient,
     NetworkOptions,
@@ -24,6 +25,8 @@ from hestiaos_proto import (
 )
 
 __all__ = ["AsyncioClient"]
+
+_GUARD = ForkGuard(time.sleep, getattr(os, "register_at_fork", None))
 
 
 class AsyncioClient(LoopClient[AsyncioEventStream]):
@@ -68,7 +71,8 @@ class AsyncioClient(LoopClient[AsyncioEventStream]):
             raise TypeError(f"ssl_context must be an ssl.SSLContext or None, not {type(ssl_context).__name__}")
         if ssl_context is None and context.config.tls and transport is None:
             ssl_context = default_tls_context(os.environ, ssl.create_default_context, os.listdir, os.pathsep)
-        network = NetworkOptions(context.config, ssl_context, uds, max_connections, transport)
+        guarded = None if ssl_context is None else _GUARD.guarded(ssl_context)
+        network = NetworkOptions(context.config, guarded, uds, max_connections, transport)
         self._executor = Executor(context, network)
         self._serve(self._executor)
 

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         ServerConnection,
     )
     from hestiaos_proto._event_streams import AsyncEventStreamBase, EventStreamBase
+    from hestiaos_proto._fork_guard import ForkGuard
     from hestiaos_proto._loop_client import LoopClient, LoopEventStream, LoopExecutor
     from hestiaos_proto._loop_pool import LoopConnection, LoopPool, NetworkOptions
     from hestiaos_proto._pool import ConnectionPool, Lease
@@ -149,6 +150,7 @@ __all__ = [
     "EventStreamBase",
     "Executor",
     "FieldError",
+    "ForkGuard",
     "Governance",
     "GovernanceBlock",
     "HeadScanner",
@@ -243,6 +245,8 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import _connection as home
         elif name in {"AsyncEventStreamBase", "EventStreamBase"}:
             from hestiaos_proto import _event_streams as home
+        elif name == "ForkGuard":
+            from hestiaos_proto import _fork_guard as home
         elif name in {"LoopClient", "LoopEventStream", "LoopExecutor"}:
             from hestiaos_proto import _loop_client as home
         elif name in {"LoopConnection", "LoopPool", "NetworkOptions"}:

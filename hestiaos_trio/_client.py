@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from hestiaos_proto import (
+    ForkGuard,
     Hooks,
     LoopClient,
     NetworkOptions,
@@ -24,6 +25,8 @@ from hestiaos_proto import (
 from hestiaos_trio._executor import Executor, TrioEventStream
 
 __all__ = ["TrioClient"]
+
+_GUARD = ForkGuard(time.sleep, getattr(os, "register_at_fork", None))
 
 
 class TrioClient(LoopClient[TrioEventStream]):
@@ -68,7 +71,8 @@ class TrioClient(LoopClient[TrioEventStream]):
             raise TypeError(f"ssl_context must be an ssl.SSLContext or None, not {type(ssl_context).__name__}")
         if ssl_context is None and context.config.tls and transport is None:
             ssl_context = default_tls_context(os.environ, ssl.create_default_context, os.listdir, os.pathsep)
-        network = NetworkOptions(context.config, ssl_context, uds, max_connections, transport)
+        guarded = None if ssl_context is None else _GUARD.guarded(ssl_context)
+        network = NetworkOptions(context.config, guarded, uds, max_connections, transport)
         self._executor = Executor(context, network)
         self._serve(self._executor)
 

@@ -112,12 +112,13 @@ def test_synchronous_calls_of_an_async_client(forks: int) -> None:
 
 
 @few_and_many
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("binding", params(tuple(each for each in ASYNC if each.remote)))
-def test_event_loops(binding: type[Session], forks: int) -> None:
+def test_event_loops(binding: type[Session], tls: bool, forks: int) -> None:
     """The parent's event loops run in threads, each with many calls at once; the child has a loop of its own."""
     backend = binding.backends[0]
-    with Peer(answer=answer) as peer:
-        client = binding.async_client(peer.url)
+    with PeerProcess(tls=tls) as peer:
+        client = binding.async_client(peer.url, ssl_context=peer.trusting if tls else None)
 
         def parent(_: int) -> None:
             run(backend, many, client)

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import Factory, frozen
 
 from hestiaos import Client
-from hestiaos_httpx import _tls as tls_module
+from hestiaos_httpx._tls import GUARD
 from tests.support.environment import environment
 from tests.support.http_library import http
 from tests.support.interrupts import Interrupt
@@ -96,7 +96,7 @@ def interrupted(work: Work, interrupt: Interrupt, server: Server, places: int, *
     gc.collect()
     if not faults:
         faults.expect("the places", lambda: check_places(client, places))
-    if tls_module._inside:
+    if GUARD.inside:
         faults.append("a fork would wait for a thread that is not inside OpenSSL")
     if not faults and not becomes_true(lambda: server.peer.open <= 1):
         faults.append(f"{server.peer.open} connections are open, not 1")
