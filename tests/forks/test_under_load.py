@@ -23,6 +23,7 @@ from tests.support.http_library import http
 from tests.support.peer import Peer
 from tests.support.peer_process import PeerProcess, answer
 from tests.support.sessions import Session
+from tests.support.stepping import Thread
 
 few_and_many = pytest.mark.parametrize(
     "forks", [3, pytest.param(30, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
@@ -127,6 +128,27 @@ def test_event_loops(binding: type[Session], tls: bool, forks: int) -> None:
             run(backend, one, client, name)
 
         fork_under_load(peer, Load(parent, threads=2), child, forks)
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("binding", params(tuple(each for each in ASYNC if each.remote)))
+def test_handshakes(binding: type[Session]) -> None:
+    """Each of the parent's event loops has a new thread, for which OpenSSL takes locks that it takes only once."""
+    backend = binding.backends[0]
+    with PeerProcess(tls=True) as peer:
+        client = binding.async_client(peer.url, ssl_context=peer.trusting)
+
+        def parent(_: int) -> None:
+            thread = Thread(partial(run, backend, many, client))
+            thread.start()
+            thread.join()
+            assert thread.error is None
+
+        def child(name: str) -> None:
+            run(backend, one, client, name)
+
+        fork_under_load(peer, Load(parent), child, 300)
 
 
 def run(backend: str, work: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
