@@ -5,20 +5,16 @@ Usage: python docs/diagrams.py
 
 from __future__ import annotations
 
-import re
-import runpy
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hestiaos_proto import CLIENT_STATES, ORDER
+from hestiaos_proto import CLIENT_STATES, ORDER, SERVER_STATES
 
 HERE = Path(__file__).parent
-TABLES = HERE.parent / "tests" / "properties"
 
 Arrows = dict[tuple[str, str], list[str]]
-Step = tuple[str, str, str]
 
 
 def picture(name: str) -> Path:
@@ -26,18 +22,13 @@ def picture(name: str) -> Path:
     return HERE / "_static" / f"states-{name}.svg"
 
 
-def arrows(steps: Iterable[Step]) -> Arrows:
+def _of(table: Mapping[Any, Mapping[str, Any]]) -> Arrows:
     """One arrow between two states, with all inputs that lead along it."""
     found: Arrows = {}
-    for state, label, after in steps:
-        labels = found.setdefault((state, after), [])
-        if label not in labels:
-            labels.append(label)
+    for state, row in table.items():
+        for step, after in row.items():
+            found.setdefault((state.name, after.name), []).append(step)
     return found
-
-
-def _of(table: Mapping[Any, Mapping[str, Any]]) -> Arrows:
-    return arrows((state.name, step, after.name) for state, row in table.items() for step, after in row.items())
 
 
 def order() -> Arrows:
@@ -52,20 +43,7 @@ def client() -> Arrows:
 
 def server() -> Arrows:
     """A server's connection."""
-    tables = runpy.run_path(str(TABLES / "test_every_server_input.py"))
-    rows = {line.split()[0] for line in tables["RECEIVES"].strip().splitlines()[1:]}
-    both = [*_cells(tables["RECEIVES"]), *_cells(tables["SENDS"])]
-    return arrows(step for step in both if step[2] in rows and step[2] != step[0])
-
-
-def _cells(table: str) -> Iterable[Step]:
-    """A table's cells that lead to another state, between those in which the connection's end has not come yet."""
-    head, *rows = (line.split() for line in table.strip().splitlines())
-    for state, *row in rows:
-        for label, cell in zip(head, row, strict=True):
-            after = cell.partition(":")[2] or cell
-            if not {state[-1], after[-1]} & {"!"} and re.fullmatch("[A-Za-z_]+", after):
-                yield state, label, after
+    return _of(SERVER_STATES)
 
 
 def draw(found: Arrows) -> str:

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from hestiaos_proto._client_bases import AsyncClientBase, AsyncStreams, ClientBase
     from hestiaos_proto._connection import (
         CLIENT_STATES,
+        SERVER_STATES,
         ChunkDecoder,
         ClientConnection,
         ConnectionState,
@@ -114,6 +115,7 @@ __all__ = [
     "DEFAULT_BASE_URL",
     "MAX_BODY_SIZE",
     "ORDER",
+    "SERVER_STATES",
     "STREAM_HEADERS",
     "AgentResult",
     "Agents",
@@ -235,6 +237,7 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import _client_bases as home
         elif name in {
             "CLIENT_STATES",
+            "SERVER_STATES",
             "ChunkDecoder",
             "ClientConnection",
             "ConnectionState",

@@ -88,7 +88,7 @@ def test_tkinter_window(server_url: str) -> None:
     assert run(*screen, *python("tkinter_window.py", server_url, "--close")) == ["done processed: create a report"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_server() -> Iterator[str]:
     """The base URL of the program that is a server."""
     with subprocess.Popen(
@@ -126,10 +126,20 @@ def test_asyncio_server(own_server: str) -> None:
     [(b"garbage\r\n\r\n", b"400"), (b"GET /nothing HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", b"404")],
     ids=["garbage", "an unknown path"],
 )
-def test_asyncio_server_refuses(own_server: str, data: bytes, status: bytes) -> None:
+def test_refusals_of_asyncio_server(own_server: str, data: bytes, status: bytes) -> None:
     url = urlsplit(own_server)
     with socket.create_connection((url.hostname, url.port), timeout=30) as sock:
         sock.sendall(data)
         assert b"".join(iter(lambda: sock.recv(65536), b"")).startswith(b"HTTP/1.1 " + status)
     with Client(own_server, retries=0) as client:
         assert client.run("next").result == "NEXT"
+
+
+def test_asyncio_server_asks_for_a_body_that_waits_for_100_continue(own_server: str) -> None:
+    url = urlsplit(own_server)
+    head = b"POST /api/v1/run HTTP/1.1\r\nHost: h\r\nContent-Length: 13\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection((url.hostname, url.port), timeout=30) as sock:
+        sock.sendall(head)
+        assert sock.recv(65536).startswith(b"HTTP/1.1 100 ")
+        sock.sendall(b'{"input":"x"}')
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200 ")

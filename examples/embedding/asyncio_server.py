@@ -37,8 +37,6 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     with contextlib.closing(writer), contextlib.suppress(ConnectionError):  # the client may leave at any time
         while not connection.must_close and (data := await reader.read(65536)):
             connection.receive_data(data)
-            if connection.expects_continue:
-                writer.write(connection.send(Control.CONTINUE))
             try:
                 for call in connection.events():
                     for item in respond(call):
@@ -46,6 +44,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                         await writer.drain()
             except hestiaos_proto.RemoteProtocolError as error:  # what arrived is not HTTP
                 writer.write(connection.send(error))
+            if connection.expects_continue:
+                writer.write(connection.send(Control.CONTINUE))
 
 
 async def main(port: int) -> None:

@@ -3,10 +3,11 @@
 from hestiaos_proto._connection.chunks import ChunkDecoder, HeadScanner
 from hestiaos_proto._connection.client import ClientConnection
 from hestiaos_proto._connection.server import Control, ServerConnection
-from hestiaos_proto._connection.states import CLIENT_STATES, ConnectionState
+from hestiaos_proto._connection.states import CLIENT_STATES, SERVER_STATES, ConnectionState
 
 __all__ = [
     "CLIENT_STATES",
+    "SERVER_STATES",
     "ChunkDecoder",
     "ClientConnection",
     "ConnectionState",

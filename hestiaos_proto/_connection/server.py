@@ -9,6 +9,7 @@ from hestiaos_proto._config import MAX_BODY_SIZE, MAX_HEAD_SIZE
 from hestiaos_proto._connection.request_heads import BadRequest
 from hestiaos_proto._connection.request_reader import Judge, RequestReader, Resources
 from hestiaos_proto._connection.response_heads import CONTINUE, date_header, write_head
+from hestiaos_proto._connection.states import SERVER_STATES, ConnectionState
 from hestiaos_proto._errors import LocalProtocolError, RemoteProtocolError
 from hestiaos_proto._events import StreamEvent
 from hestiaos_proto._routes import ROUTES
@@ -29,6 +30,8 @@ __all__ = ["Control", "ServerConnection"]
 
 _HEARTBEAT = encode_comment("heartbeat")
 _LAST_CHUNK = b"0\r\n\r\n"
+_BETWEEN = ConnectionState.IDLE, ConnectionState.DONE
+_RECEIVING = (*_BETWEEN, ConnectionState.BODY)
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -66,22 +69,29 @@ class ServerConnection:
         self._clock = clock
         self._reader = RequestReader(max_body_size, judge, resources or {})
         self._call: ServerRequest | None = None  # to be answered
-        self._response: ResponseHead | None = None  # it has begun
         self._last_event: StreamEvent | None = None
-        self._error: BadRequest | None = None
+        self._state = ConnectionState.IDLE
+        self._error: BadRequest | None = None  # why it is in ERROR
         self._overrun: RemoteProtocolError | None = None
-        self._ended = False  # the last response has been sent
         self._shutting_down = False
+
+    def __repr__(self) -> str:
+        return f"ServerConnection({self.state.name})"
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where the connection is, according to what `events` has read and `send` has sent."""
+        return self._state
 
     @property
     def expects_continue(self) -> bool:
-        """Whether the client waits for `Control.CONTINUE` before it sends its body."""
-        return self._reader.expects_continue and self._call is None and self._error is None
+        """Whether the client waits for `Control.CONTINUE` before it sends its body; `events` notices it."""
+        return self._state is ConnectionState.BODY and self._reader.expects_continue
 
     @property
     def must_close(self) -> bool:
         """Whether the connection has to be closed once all bytes of `send` are written."""
-        return self._ended or self._reader.ended or self._overrun is not None
+        return self._state is ConnectionState.CLOSED or self._overrun is not None
 
     def receive_data(self, data: bytes) -> None:
         """Receive data, in any pieces; `b""` is the end of what the client sends.
@@ -95,7 +105,7 @@ class ServerConnection:
         if self._overrun is not None:
             raise self._overrun
         reader.closed = not data
-        if self.must_close or self._error is not None or (self._call is not None and reader.last):
+        if self._state not in _RECEIVING and (self._call is None or reader.last):
             return  # what comes now is not read
         if self._call is not None and len(reader.buffer) + len(data) > self._max_ahead:
             self._overrun = RemoteProtocolError("too much pipelined data: the client did not wait for its response")
@@ -107,16 +117,22 @@ class ServerConnection:
         if (error := self._error or self._overrun) is not None:
             raise error
         # One call at a time, and nothing of what comes after the last answer of a connection: it cannot be answered.
-        while self._call is None and not self.must_close:
+        while self._state in _RECEIVING:
             try:
                 call = self._reader.read()
             except BadRequest as error:
                 self._error = error
                 self._reader.buffer.clear()
+                self._advance("fault")
                 raise
+            if self._reader.head is not None and self._state in _BETWEEN:
+                self._advance("head")
+            if self._reader.ended:
+                self._advance("EOF")
             if call is None:
                 return
             self._call = call
+            self._advance("request")
             yield call
 
     def send(self, item: object, headers: Headers = ()) -> bytes:
@@ -130,7 +146,7 @@ class ServerConnection:
             return self._send_continue()
         call = self._call
         if call is None:
-            if self._error is None or item is not self._error or self._ended:
+            if self._state is not ConnectionState.ERROR or self._error is None or item is not self._error:
                 raise LocalProtocolError("there is no request to respond to: take one from events() first")
             refusal = as_status_error(self._error, status=self._error.status_code)
             return self._send_whole(encode_response("", refusal), headers)
@@ -160,20 +176,21 @@ class ServerConnection:
 
     def _send_continue(self) -> bytes:
         head = self._reader.head
-        if head is None or not head.chunks or self._response is not None or self._ended:
+        waiting = self._state in (ConnectionState.BODY, ConnectionState.WAITING)
+        if head is None or not head.chunks or not waiting:
             raise LocalProtocolError("no client waits for 100 Continue")
         self._reader.expects_continue = False
         return CONTINUE
 
     def _send_exception(self, call: ServerRequest, error: BaseException, headers: Headers) -> bytes:
-        if self._response is None:
+        if self._state is not ConnectionState.STREAMING:
             return self._send_whole(encode_response("", error), headers)
         if call.resource is not None:
             raise LocalProtocolError("the response has begun: say what failed in its body, and end it with b''")
         return self._send_events(error_events(error, self._last_event), headers)
 
     def _send_own(self, resource: str, item: object, headers: Headers) -> bytes:
-        if self._response is None:
+        if self._state is not ConnectionState.STREAMING:
             if isinstance(item, EncodedResponse):
                 return self._send_whole(item, headers)
             if isinstance(item, ResponseHead):
@@ -194,7 +211,9 @@ class ServerConnection:
         return out + self._end() if events[-1].type == "done" else out
 
     def _begin_events(self, headers: Headers) -> bytes:
-        return b"" if self._response is not None else self._begin(ResponseHead(200, STREAM_HEADERS), headers)
+        if self._state is ConnectionState.STREAMING:
+            return b""
+        return self._begin(ResponseHead(200, STREAM_HEADERS), headers)
 
     def _begin(self, response: ResponseHead, headers: Headers) -> bytes:
         head = self._reader.head
@@ -202,7 +221,7 @@ class ServerConnection:
         # Without chunks, to an HTTP/1.0 client, the end of the connection is the end of the body.
         framing = (("Transfer-Encoding", "chunked"),) if head.chunks else ()
         out = write_head(response.status, self._complete((*response.headers, *headers, *framing)))
-        self._response = response
+        self._advance("stream")
         return out
 
     def _piece(self, data: bytes) -> bytes:
@@ -235,6 +254,9 @@ class ServerConnection:
         return self._reader.last or self._shutting_down or stopped
 
     def _finish(self) -> None:
-        self._ended = self._is_last()
-        self._call = self._response = self._last_event = None
+        self._advance("last" if self._is_last() else "end")
+        self._call = self._last_event = None
         self._reader.next_request()
+
+    def _advance(self, change: str) -> None:
+        self._state = SERVER_STATES[self._state][change]

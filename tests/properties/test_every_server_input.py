@@ -1,6 +1,7 @@
-"""`ServerConnection`, each state by each input: it answers as the table says and stands where the table says.
+"""`ServerConnection`, each state by each input: it gives what the tables name, or refuses the input and stays.
 
-Where it stands shows in what every input then does. What it refuses, it refuses with a LocalProtocolError and stays.
+What it refuses, it refuses with a `LocalProtocolError`. That it stands where the table says shows in what every input
+does then.
 """
 
 from __future__ import annotations
@@ -11,110 +12,168 @@ from itertools import product
 import pytest
 
 from hestiaos_proto import (
+    SERVER_STATES,
+    ConnectionState,
     Control,
+    EncodedResponse,
     GovernanceBlock,
     HestiaError,
     LocalProtocolError,
     RemoteProtocolError,
+    ResponseHead,
     ServerConnection,
     StreamEvent,
 )
 
-# What `events` gives for what was received: `call`, `fault` for a RemoteProtocolError, a dash for nothing. Behind the
-# colon is the next state, where it is another. In a state with an exclamation mark the client has ended what it sends.
+# A state is the connection's own; what comes after the underscore tells rows of one state apart. In a state with an
+# exclamation mark the client has ended what it sends.
+
+# What `events` gives for what was received: `call`, `fault` for a RemoteProtocolError, a dash for nothing. After the
+# colon is the next state, where it is another.
 RECEIVES = """
-             head          body          end           EOF            garbage
- free        -:head        fault:broken  fault:broken  -:closing!     fault:broken
- head        fault:spoiled -             call:called   fault:spoiled! fault:spoiled
- expecting   fault:spoiled -:head        call:called   fault:spoiled! fault:spoiled
- called      -             -             -             -:called!      -
- asked       -             -             -             -:asked!       -
- streaming   -             -             -             -:streaming!   -
- refusal     -             -             -             -:refusal!     -
- broken      fault         fault         fault         fault:broken!  fault
- spoiled     fault         fault         fault         fault:spoiled! fault
- rejected    fault         fault         fault         fault:rejected! fault
- ended       -             -             -             -:ended!       -
- closing!    refused       refused       refused       -              refused
- called!     refused       refused       refused       -              refused
- asked!      refused       refused       refused       -              refused
- streaming!  refused       refused       refused       -              refused
- refusal!    refused       refused       refused       -              refused
- broken!     refused       refused       refused       fault          refused
- spoiled!    refused       refused       refused       fault          refused
- rejected!   refused       refused       refused       fault          refused
- ended!      refused       refused       refused       -              refused
+                  head             body        end          EOF                 garbage
+ IDLE             -:BODY           fault:ERROR fault:ERROR  -:CLOSED_EOF!       fault:ERROR
+ DONE             -:BODY           fault:ERROR fault:ERROR  -:CLOSED_EOF!       fault:ERROR
+ BODY             fault:ERROR_body -           call:WAITING fault:ERROR_body!   fault:ERROR_body
+ BODY_expecting   fault:ERROR_body -:BODY      call:WAITING fault:ERROR_body!   fault:ERROR_body
+ WAITING          -                -           -            -:WAITING!          -
+ WAITING_stream   -                -           -            -:WAITING_stream!   -
+ WAITING_own      -                -           -            -:WAITING_own!      -
+ WAITING_refusal  -                -           -            -:WAITING_refusal!  -
+ STREAMING        -                -           -            -:STREAMING!        -
+ STREAMING_own    -                -           -            -:STREAMING_own!    -
+ ERROR            fault            fault       fault        fault:ERROR!        fault
+ ERROR_body       fault            fault       fault        fault:ERROR_body!   fault
+ CLOSED           -                -           -            -:CLOSED!           -
+ CLOSED_fault     fault            fault       fault        fault:CLOSED_fault! fault
+ CLOSED_EOF!      refused          refused     refused      -                   refused
+ WAITING!         refused          refused     refused      -                   refused
+ WAITING_stream!  refused          refused     refused      -                   refused
+ WAITING_own!     refused          refused     refused      -                   refused
+ WAITING_refusal! refused          refused     refused      -                   refused
+ STREAMING!       refused          refused     refused      -                   refused
+ STREAMING_own!   refused          refused     refused      -                   refused
+ ERROR!           refused          refused     refused      fault               refused
+ ERROR_body!      refused          refused     refused      fault               refused
+ CLOSED!          refused          refused     refused      -                   refused
+ CLOSED_fault!    refused          refused     refused      fault               refused
 """
-# What `send` gives: a status, `stream` for a stream's head and what follows it, `chunk` for a piece of the stream,
-# `last` for its end, `whole` for all of these.
+# What `send` gives for what is a whole response, or precedes one: its status.
 SENDS = """
-             result       exception     fault         event             done           heartbeat         continue
- free        refused      refused       refused       refused           refused        refused           refused
- head        refused      refused       refused       refused           refused        refused           100
- expecting   refused      refused       refused       refused           refused        refused           100:head
- called      200:free     403:free      400:free      refused           refused        refused           100
- asked       refused      403:free      400:free      stream:streaming  whole:free     stream:streaming  100
- streaming   refused      last:free     last:free     chunk             last:free      chunk             refused
- refusal     refused      403:free      400:free      refused           refused        refused           100
- broken      refused      refused       400:rejected  refused           refused        refused           refused
- spoiled     refused      refused       400:rejected  refused           refused        refused           100
- rejected    refused      refused       refused       refused           refused        refused           refused
- ended       refused      refused       refused       refused           refused        refused           refused
- closing!    refused      refused       refused       refused           refused        refused           refused
- called!     200:closing! 403:closing!  400:closing!  refused           refused        refused           100
- asked!      refused      403:closing!  400:closing!  stream:streaming! whole:closing! stream:streaming! 100
- streaming!  refused      last:closing! last:closing! chunk             last:closing!  chunk             refused
- refusal!    refused      403:closing!  400:closing!  refused           refused        refused           100
- broken!     refused      refused       400:rejected! refused           refused        refused           refused
- spoiled!    refused      refused       400:rejected! refused           refused        refused           100
- rejected!   refused      refused       refused       refused           refused        refused           refused
- ended!      refused      refused       refused       refused           refused        refused           refused
+                  result          response        exception        fault             continue
+ IDLE             refused         refused         refused          refused           refused
+ DONE             refused         refused         refused          refused           refused
+ BODY             refused         refused         refused          refused           100
+ BODY_expecting   refused         refused         refused          refused           100:BODY
+ WAITING          200:DONE        200:DONE        403:DONE         400:DONE          100
+ WAITING_stream   refused         refused         403:DONE         400:DONE          100
+ WAITING_own      refused         200:DONE        403:DONE         400:DONE          100
+ WAITING_refusal  refused         refused         403:DONE         400:DONE          100
+ STREAMING        refused         refused         last:DONE        last:DONE         refused
+ STREAMING_own    refused         refused         refused          refused           refused
+ ERROR            refused         refused         refused          400:CLOSED_fault  refused
+ ERROR_body       refused         refused         refused          400:CLOSED_fault  refused
+ CLOSED           refused         refused         refused          refused           refused
+ CLOSED_fault     refused         refused         refused          refused           refused
+ CLOSED_EOF!      refused         refused         refused          refused           refused
+ WAITING!         200:CLOSED_EOF! 200:CLOSED_EOF! 403:CLOSED_EOF!  400:CLOSED_EOF!   100
+ WAITING_stream!  refused         refused         403:CLOSED_EOF!  400:CLOSED_EOF!   100
+ WAITING_own!     refused         200:CLOSED_EOF! 403:CLOSED_EOF!  400:CLOSED_EOF!   100
+ WAITING_refusal! refused         refused         403:CLOSED_EOF!  400:CLOSED_EOF!   100
+ STREAMING!       refused         refused         last:CLOSED_EOF! last:CLOSED_EOF!  refused
+ STREAMING_own!   refused         refused         refused          refused           refused
+ ERROR!           refused         refused         refused          400:CLOSED_fault! refused
+ ERROR_body!      refused         refused         refused          400:CLOSED_fault! refused
+ CLOSED!          refused         refused         refused          refused           refused
+ CLOSED_fault!    refused         refused         refused          refused           refused
 """
-MUST_CLOSE = {"rejected", "rejected!", "ended", "ended!", "closing!"}
-EXPECTS_CONTINUE = {"expecting"}
+# What `send` gives for a part of a response: `stream` for the head of a stream and what follows it, `chunk` for a piece
+# of the stream, `last` for its end, `whole` for all of these.
+STREAMS = """
+                  event             done              heartbeat         response_head         piece   last_piece
+ IDLE             refused           refused           refused           refused               refused refused
+ DONE             refused           refused           refused           refused               refused refused
+ BODY             refused           refused           refused           refused               refused refused
+ BODY_expecting   refused           refused           refused           refused               refused refused
+ WAITING          refused           refused           refused           refused               refused refused
+ WAITING_stream   stream:STREAMING  whole:DONE        stream:STREAMING  refused               refused refused
+ WAITING_own      refused           refused           refused           stream:STREAMING_own  refused refused
+ WAITING_refusal  refused           refused           refused           refused               refused refused
+ STREAMING        chunk             last:DONE         chunk             refused               refused refused
+ STREAMING_own    refused           refused           chunk             refused               chunk   last:DONE
+ ERROR            refused           refused           refused           refused               refused refused
+ ERROR_body       refused           refused           refused           refused               refused refused
+ CLOSED           refused           refused           refused           refused               refused refused
+ CLOSED_fault     refused           refused           refused           refused               refused refused
+ CLOSED_EOF!      refused           refused           refused           refused               refused refused
+ WAITING!         refused           refused           refused           refused               refused refused
+ WAITING_stream!  stream:STREAMING! whole:CLOSED_EOF! stream:STREAMING! refused               refused refused
+ WAITING_own!     refused           refused           refused           stream:STREAMING_own! refused refused
+ WAITING_refusal! refused           refused           refused           refused               refused refused
+ STREAMING!       chunk             last:CLOSED_EOF!  chunk             refused               refused refused
+ STREAMING_own!   refused           refused           chunk             refused               chunk   last:CLOSED_EOF!
+ ERROR!           refused           refused           refused           refused               refused refused
+ ERROR_body!      refused           refused           refused           refused               refused refused
+ CLOSED!          refused           refused           refused           refused               refused refused
+ CLOSED_fault!    refused           refused           refused           refused               refused refused
+"""
+EXPECTS_CONTINUE = {"BODY_expecting"}
 
-START, DONE = StreamEvent("start"), StreamEvent("done")
 HEAD = b"DELETE /api/secrets/k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-EXPECTING = HEAD.removesuffix(b"\r\n") + b"Expect: 100-continue\r\n\r\n"
-BODY = b"2\r\n\r\n\r\n"  # an empty line, by which it is no beginning of a request either
 END = b"0\r\n\r\n"
-GARBAGE = b"garbage\r\n\r\n"
-RUN = b'POST /api/v1/run/stream HTTP/1.1\r\nHost: h\r\nContent-Length: 13\r\n\r\n{"input":"x"}'
 NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n"
-LAST = b"GET /nowhere HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
-
-RECEIVED = {"head": HEAD, "body": BODY, "end": END, "EOF": b"", "garbage": GARBAGE}
+RECEIVED = {
+    "head": HEAD,
+    "body": b"2\r\n\r\n\r\n",  # an empty line, so that it is not the beginning of a request either
+    "end": END,
+    "EOF": b"",
+    "garbage": b"garbage\r\n\r\n",
+    "expecting": HEAD.removesuffix(b"\r\n") + b"Expect: 100-continue\r\n\r\n",
+    "run_stream": b'POST /api/v1/run/stream HTTP/1.1\r\nHost: h\r\nContent-Length: 13\r\n\r\n{"input":"x"}',
+    "own": b"POST /own HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+    "nowhere": NOWHERE,
+    "last": NOWHERE.removesuffix(b"\r\n") + b"Connection: close\r\n\r\n",
+}
 SENT = {
     "result": None,
     "exception": GovernanceBlock("t"),
     "fault": RemoteProtocolError("a fault"),
     "event": StreamEvent("token"),
-    "done": DONE,
+    "done": StreamEvent("done"),
     "heartbeat": Control.HEARTBEAT,
     "continue": Control.CONTINUE,
+    "response": EncodedResponse(200, (("Content-Length", "0"),), b""),
+    "response_head": ResponseHead(200, (("Content-Type", "text/event-stream"),)),
+    "piece": b"piece",
+    "last_piece": b"",
+    "start": StreamEvent("start"),
 }
-INPUTS: dict[str, object] = {**RECEIVED, **SENT}
-WAYS: dict[str, list[object]] = {
-    "free": [],
-    "head": [HEAD],
-    "expecting": [EXPECTING],
-    "called": [HEAD + END],
-    "asked": [RUN],
-    "streaming": [RUN, START],
-    "refusal": [NOWHERE],
-    "broken": [GARBAGE],
-    "spoiled": [HEAD + GARBAGE],
-    "rejected": [GARBAGE, SENT["fault"]],
-    "ended": [LAST, GovernanceBlock("t")],
-    "closing!": [b""],
-    "called!": [HEAD + END, b""],
-    "asked!": [RUN, b""],
-    "streaming!": [RUN, START, b""],
-    "refusal!": [NOWHERE, b""],
-    "broken!": [GARBAGE, b""],
-    "spoiled!": [HEAD, b""],
-    "rejected!": [GARBAGE, b"", SENT["fault"]],
-    "ended!": [LAST, b"", GovernanceBlock("t")],
+WAYS = {
+    "IDLE": [],
+    "DONE": ["nowhere", "exception"],
+    "BODY": ["head"],
+    "BODY_expecting": ["expecting"],
+    "WAITING": ["head", "end"],
+    "WAITING_stream": ["run_stream"],
+    "WAITING_own": ["own"],
+    "WAITING_refusal": ["nowhere"],
+    "STREAMING": ["run_stream", "start"],
+    "STREAMING_own": ["own", "response_head"],
+    "ERROR": ["garbage"],
+    "ERROR_body": ["head", "garbage"],
+    "CLOSED": ["last", "exception"],
+    "CLOSED_fault": ["garbage", "fault"],
+    "CLOSED_EOF!": ["EOF"],
+    "WAITING!": ["head", "end", "EOF"],
+    "WAITING_stream!": ["run_stream", "EOF"],
+    "WAITING_own!": ["own", "EOF"],
+    "WAITING_refusal!": ["nowhere", "EOF"],
+    "STREAMING!": ["run_stream", "start", "EOF"],
+    "STREAMING_own!": ["own", "response_head", "EOF"],
+    "ERROR!": ["garbage", "EOF"],
+    "ERROR_body!": ["head", "EOF"],
+    "CLOSED!": ["last", "EOF", "exception"],
+    "CLOSED_fault!": ["garbage", "EOF", "fault"],
 }
 
 
@@ -126,7 +185,13 @@ def cells(table: str) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
             yield (state, step), (outcome, after or state)
 
 
-TABLE = {**dict(cells(RECEIVES)), **dict(cells(SENDS))}
+CELLS = [cell for table in (RECEIVES, SENDS, STREAMS) for cell in cells(table)]
+TABLE = dict(CELLS)
+INPUTS = list(dict.fromkeys(step for _, step in TABLE))
+
+
+def state_of(row: str) -> ConnectionState:
+    return ConnectionState[row.rstrip("!").partition("_")[0]]
 
 
 class Server:
@@ -135,12 +200,12 @@ class Server:
     def __init__(self, size: int) -> None:
         self._size = size
         self._fault: HestiaError | None = None
-        self.connection = ServerConnection()
+        self.connection = ServerConnection(resources={"/own": ["POST"]})
 
-    def take(self, item: object) -> str:
+    def take(self, step: str) -> str:
         """What comes of an input, as the tables name it."""
         try:
-            return self._receive(item) if isinstance(item, bytes) else self._send(item)
+            return self._receive(RECEIVED[step]) if step in RECEIVED else self._send(step)
         except LocalProtocolError:
             return "refused"
 
@@ -161,9 +226,8 @@ class Server:
             return "fault"
         return ", ".join("call" for _ in calls) or "-"
 
-    def _send(self, item: object) -> str:
-        own = self._fault if item is SENT["fault"] and self._fault is not None else item
-        out = self.connection.send(own)
+    def _send(self, step: str) -> str:
+        out = self.connection.send(self._fault if step == "fault" and self._fault is not None else SENT[step])
         if self._fault is None:
             assert self._read() == "-"  # nothing more has come; but an end that came is noticed
         head, _, _ = out.partition(b"\r\n\r\n")
@@ -173,37 +237,52 @@ class Server:
             return "whole" if out.endswith(END) else "stream"
         return head[9:12].decode()
 
+    def looks(self) -> tuple[ConnectionState, bool, bool]:
+        connection = self.connection
+        return connection.state, connection.must_close, connection.expects_continue
 
-def server_in(state: str, size: int = 10**6) -> Server:
+
+def expected(row: str) -> tuple[ConnectionState, bool, bool]:
+    state = state_of(row)
+    return state, state is ConnectionState.CLOSED, row in EXPECTS_CONTINUE
+
+
+def server_in(row: str, size: int = 10**6) -> Server:
     server = Server(size)
-    for item in WAYS[state]:
-        server.take(item)
+    for step in WAYS[row]:
+        server.take(step)
     return server
 
 
 def test_no_pair_is_missing() -> None:
-    assert len(TABLE) == len(list(cells(RECEIVES))) + len(list(cells(SENDS)))
+    assert len(CELLS) == len(TABLE)
     assert set(TABLE) == set(product(WAYS, INPUTS))
     assert {after for _, after in TABLE.values()} <= set(WAYS)
+    assert {state_of(row) for row in WAYS} == set(SERVER_STATES)
 
 
-@pytest.mark.parametrize("state", WAYS)
-def test_what_is_told_of_each_state(state: str) -> None:
-    connection = server_in(state).connection
-    assert connection.must_close == (state in MUST_CLOSE)
-    assert connection.expects_continue == (state in EXPECTS_CONTINUE)
+@pytest.mark.parametrize("row", WAYS)
+def test_each_state_looks_as_the_table_says(row: str) -> None:
+    server = server_in(row)
+    assert server.looks() == expected(row)
+    assert repr(server.connection) == f"ServerConnection({state_of(row).name})"
 
 
 @pytest.mark.parametrize("size", [10**6, 1], ids=["whole", "byte by byte"])
 @pytest.mark.parametrize("step", INPUTS)
-@pytest.mark.parametrize("state", WAYS)
-def test_each_pair(state: str, step: str, size: int) -> None:
-    outcome, after = TABLE[state, step]
+@pytest.mark.parametrize("row", WAYS)
+def test_each_pair(row: str, step: str, size: int) -> None:
+    outcome, after = TABLE[row, step]
     for then in INPUTS:
-        server = server_in(state, size)
-        assert server.take(INPUTS[step]) == outcome
-        assert server.connection.must_close == (after in MUST_CLOSE)
-        assert server.connection.expects_continue == (after in EXPECTS_CONTINUE)
-        if outcome == "-" and state.startswith(("called", "asked", "streaming", "refusal")) and step != "EOF":
-            continue  # what came ahead of its turn is met when the call is answered
-        assert server.take(INPUTS[then]) == TABLE[after, then][0], f"{then}, behind {step}"
+        server = server_in(row, size)
+        assert server.take(step) == outcome
+        assert server.looks() == expected(after)
+        if outcome == "-" and row.startswith(("WAITING", "STREAMING")) and step != "EOF":
+            continue  # what came before its turn is read when the request has its response
+        assert server.take(then) == TABLE[after, then][0], f"{then}, after {step}"
+
+
+def test_the_connection_moves_along_each_arrow_of_its_table() -> None:
+    moved = {(state_of(row), state_of(after)) for (row, _), (_, after) in TABLE.items()}
+    arrows = {(state, after) for state, row in SERVER_STATES.items() for after in row.values()}
+    assert arrows <= moved

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from hestiaos_proto import (
     ChatResponse,
+    ConnectionState,
     Control,
     GovernanceBlock,
     HealthResponse,
@@ -104,6 +105,7 @@ class ServerMachine(RuleBasedStateMachine):
         self.order: list[str] = []  # of the stream that is under way
         self.beaten = False
         self.closing = False
+        self.answered = False
         self._next_judge()
         for request in first:
             self.a_request_is_written(request)
@@ -299,6 +301,7 @@ class ServerMachine(RuleBasedStateMachine):
             assert status != 200 or told == RESULTS[self.request.operation].to_wire()  # type: ignore[union-attr]  # set
         assert self.connection.must_close == last
         self.closing = last
+        self.answered = True
         self.call, self.order, self.beaten = None, [], False
         self._next_judge()
 
@@ -313,6 +316,18 @@ class ServerMachine(RuleBasedStateMachine):
     @invariant()
     def it_closes_when_it_has_to_and_not_before(self) -> None:
         assert self.connection.must_close == self.closing
+
+    @invariant()
+    def it_is_in_the_state_that_the_model_is_in(self) -> None:
+        state = self.connection.state
+        if self.closing:
+            assert state is ConnectionState.CLOSED
+        elif self.fault is not None:
+            assert state is ConnectionState.ERROR
+        elif self.call is not None:
+            assert state is (ConnectionState.STREAMING if self.begun else ConnectionState.WAITING)
+        else:
+            assert state in (ConnectionState.BODY, ConnectionState.DONE if self.answered else ConnectionState.IDLE)
 
     @invariant()
     def it_waits_for_no_continue_while_a_call_is_answered(self) -> None:
