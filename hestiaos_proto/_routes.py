@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from operator import methodcaller
+from types import NoneType
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
@@ -279,8 +280,8 @@ _TABLE: tuple[Route[Any], ...] = (
         read=_json(_secret, quoted=False),
         write=lambda value: {"value": value},
     ),
-    Route("set_secret", "POST", "/api/secrets", _SET_SECRET, result=object, read=_nothing, write=_no_fields),
-    Route("delete_secret", "DELETE", "/api/secrets/{key}", result=object, read=_nothing, write=_no_fields),
+    Route("set_secret", "POST", "/api/secrets", _SET_SECRET, result=NoneType, read=_nothing, write=_no_fields),
+    Route("delete_secret", "DELETE", "/api/secrets/{key}", result=NoneType, read=_nothing, write=_no_fields),
     Route("explain", "POST", "/api/governance/explain", _EXPLAIN, read=_json(_object)),
     Route("governance_status", "GET", "/api/governance/stability", read=_json(_object)),
     Route("governance_trace", "GET", "/api/governance/trace/{command_id}", read=_object_or_none, absent=True),

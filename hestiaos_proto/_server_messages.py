@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil, isfinite
+from types import NoneType
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -109,9 +110,8 @@ def encode_response(operation: str, result: object) -> EncodedResponse:
     if result is None and route.absent:  # on the wire, None is a 404
         return _refuse(NotFound())
     if not isinstance(result, route.result):
-        raise LocalProtocolError(
-            f"{operation} is answered with a {route.result.__name__}, not with a {type(result).__name__}"
-        )
+        right = "None" if route.result is NoneType else f"a {route.result.__name__}"
+        raise LocalProtocolError(f"{operation} is answered with {right}, not with a {type(result).__name__}")
     return encode_json(route.write(result))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import NoneType
 from typing import Any
 
 import attrs
@@ -524,8 +525,8 @@ def test_what_each_operation_is_answered_with() -> None:
         "system_status": SystemStatus,
         "system_metrics": SystemMetrics,
         "get_secret": str,
-        "set_secret": object,
-        "delete_secret": object,
+        "set_secret": NoneType,
+        "delete_secret": NoneType,
     }
     assert {name: route.result for name, route in ROUTES.items()} == dict.fromkeys(ROUTES, dict) | models
 
