@@ -187,7 +187,7 @@ def test_the_import_test_runs_as_written() -> None:
     assert done.stdout == "SDK Import OK\n"
 
 
-def test_importing_the_face_loads_neither_httpx_nor_trio() -> None:
+def test_importing_the_package_loads_neither_httpx_nor_trio() -> None:
     program = "import hestiaos, sys; print({'httpx', 'trio', 'anyio', 'attrs', 'h11'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
@@ -200,7 +200,7 @@ def test_naming_a_client_loads_no_http_library() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_the_face_names_what_it_has_and_nothing_else() -> None:
+def test_all_is_what_the_package_exports() -> None:
     for name in hestiaos.__all__:
         assert getattr(hestiaos, name) is not None
     assert dir(hestiaos) == sorted(hestiaos.__all__)

@@ -71,7 +71,7 @@ def step_through(kind: Kind, peer: Peer, work: Work, cancelled: Canceller, *, wa
 @kinds
 @late
 @pytest.mark.parametrize("work", [one_call, one_stream])
-def test_on_a_new_connection(kind: Kind, peer: Peer, work: Work, late: bool) -> None:
+def test_cancellation_on_a_new_connection(kind: Kind, peer: Peer, work: Work, late: bool) -> None:
     for cancelled in CANCELLERS[kind.backend]:
         # The least there can be: the response arrives, and what follows is not cancelled any more.
         assert step_through(kind, peer, work, cancelled, late=late) >= 2
@@ -80,14 +80,14 @@ def test_on_a_new_connection(kind: Kind, peer: Peer, work: Work, late: bool) -> 
 @kinds
 @late
 @pytest.mark.parametrize("work", [one_call, one_stream, half_a_stream])
-def test_on_a_kept_connection(kind: Kind, peer: Peer, work: Work, late: bool) -> None:
+def test_cancellation_on_a_kept_connection(kind: Kind, peer: Peer, work: Work, late: bool) -> None:
     for cancelled in CANCELLERS[kind.backend]:
         assert step_through(kind, peer, work, cancelled, late=late, warm=True) >= 2
 
 
 @kinds
 @late
-def test_over_tls(kind: Kind, tls_peer: Peer, late: bool) -> None:
+def test_cancellation_over_tls(kind: Kind, tls_peer: Peer, late: bool) -> None:
     for cancelled in CANCELLERS[kind.backend]:
         assert step_through(kind, tls_peer, one_call, cancelled, late=late) >= 2
 
@@ -95,7 +95,9 @@ def test_over_tls(kind: Kind, tls_peer: Peer, late: bool) -> None:
 @kinds
 @pytest.mark.parametrize("times", [2, pytest.param(3, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("work", [one_call, half_a_stream])
-def test_again_while_it_ends(kind: Kind, peer: Peer, tls_peer: Peer, work: Work, times: int) -> None:
+def test_a_second_cancellation_while_the_first_ends_the_call(
+    kind: Kind, peer: Peer, tls_peer: Peer, work: Work, times: int
+) -> None:
     """The cancellation meets what an earlier one set off (encode/httpx#3782)."""
     for cancelled in CANCELLERS[kind.backend]:
         for server in peer, tls_peer:
@@ -105,7 +107,7 @@ def test_again_while_it_ends(kind: Kind, peer: Peer, tls_peer: Peer, work: Work,
 
 @kinds
 @late
-def test_a_queued_call_while_a_place_becomes_free(kind: Kind, peer: Peer, late: bool) -> None:
+def test_cancellation_of_a_queued_call_as_a_connection_becomes_free(kind: Kind, peer: Peer, late: bool) -> None:
     async def close(streams: list[Any]) -> None:
         for stream in streams:
             await stream.aclose()
@@ -134,7 +136,7 @@ def test_a_queued_call_while_a_place_becomes_free(kind: Kind, peer: Peer, late: 
 
 @kinds
 @pytest.mark.parametrize("times", [1, 2])
-def test_in_a_tls_handshake(kind: Kind, tls_peer: Peer, times: int) -> None:
+def test_cancellation_in_a_tls_handshake(kind: Kind, tls_peer: Peer, times: int) -> None:
     """Its socket is closed at once, not when the client is or when the collector comes to it."""
     arrival = Arrival()
 

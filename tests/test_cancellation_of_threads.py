@@ -68,14 +68,14 @@ def test_a_stream_that_waits_for_its_next_attempt(how: str) -> None:
         assert cancelled_while_blocked(stream, begun, event.set if how == "event" else stream.cancel) == []
 
 
-def test_while_it_connects(server_url: str) -> None:
+def test_cancellation_while_a_stream_connects(server_url: str) -> None:
     with http.Client(event_hooks={"request": [lambda request: stream.cancel()]}) as http_client:
         stream = Client(server_url, http_client=http_client).run_stream("a")
         assert list(stream) == []
         gc.collect()  # an unclosed socket would warn here, and a warning is an error
 
 
-def test_late_it_does_not_reach_the_next_stream_of_the_connection(server_url: str) -> None:
+def test_a_late_cancellation_does_not_reach_the_next_stream_of_the_connection(server_url: str) -> None:
     with Client(server_url) as client:
         over = client.run_stream("a")
         list(over)

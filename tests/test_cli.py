@@ -147,7 +147,7 @@ def test_text_comes_from_standard_input(home: Path) -> None:
     assert hestiaos("--local", "run", "-", stdin="from a pipe").stdout == "processed: from a pipe\n"
 
 
-def test_nothing_listens(home: Path) -> None:
+def test_no_server_at_the_address(home: Path) -> None:
     line = failure(hestiaos("run", "x", "-u", "http://127.0.0.1:1"))
     assert "http://127.0.0.1:1" in line
     assert "hestiaos serve" in line
@@ -178,7 +178,7 @@ def test_an_empty_input(home: Path) -> None:
         (("--local", "-u", "http://localhost:1", "health"), "--base-url"),
     ],
 )
-def test_what_is_typed_wrong_is_one_line(home: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_a_wrong_command_line_is_one_line(home: Path, arguments: tuple[str, ...], told: str) -> None:
     line = failure(hestiaos(*arguments), status=2)
     assert told in line
     assert "hunter2" not in line
@@ -207,7 +207,7 @@ def test_a_policy_with_a_mistake(home: Path) -> None:
     assert "BLOCK" in line
 
 
-def test_a_store_that_is_no_database(home: Path) -> None:
+def test_a_store_that_is_not_a_database(home: Path) -> None:
     store = home / "store.sqlite3"
     store.write_bytes(b"these are notes, not a database\n" * 100)
     before = store.read_bytes()
@@ -320,15 +320,13 @@ def test_a_proxy_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1/prefix", "nonsense"])
-def test_local_takes_nothing_of_a_server_from_the_environment(
-    home: Path, monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
+def test_local_ignores_the_server_of_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("HESTIAOS_BASE_URL", url)
     monkeypatch.setenv("HESTIAOS_API_KEY", "two words")
     assert hestiaos("--local", "run", "x").stdout == "processed: x\n"
 
 
-def test_the_users_own_store_is_no_database(home: Path) -> None:
+def test_the_default_store_is_not_a_database(home: Path) -> None:
     assert hestiaos("--local", "run", "x").returncode == 0
     (file,) = home.rglob("*.sqlite3")
     file.write_text("these are notes, not a database\n" * 100)
@@ -337,7 +335,7 @@ def test_the_users_own_store_is_no_database(home: Path) -> None:
     assert "move it away" in line
 
 
-def test_the_users_own_store_is_damaged(home: Path) -> None:
+def test_the_default_store_is_damaged(home: Path) -> None:
     assert hestiaos("--local", "run", "x").returncode == 0
     (file,) = home.rglob("*.sqlite3")
     file.write_bytes(file.read_bytes()[:4096] + b"\xff" * (file.stat().st_size - 4096))
@@ -347,7 +345,9 @@ def test_the_users_own_store_is_damaged(home: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["€ \U0001f600", "\xe9"])
-def test_what_standard_output_cannot_hold_is_escaped(home: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_characters_that_standard_output_cannot_encode_are_escaped(
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     for stream in ([], ["--stream"]):
         done = hestiaos("--local", "run", text, *stream)

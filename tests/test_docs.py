@@ -117,7 +117,7 @@ COMPARED = re.findall(
 
 
 @pytest.mark.parametrize(("command", "shown"), COMPARED, ids=[command.split()[1] for command, _ in COMPARED])
-def test_a_comparison(command: str, shown: str) -> None:
+def test_a_command_of_a_comparison(command: str, shown: str) -> None:
     environ = os.environ | {"PYTHONIOENCODING": "utf-8"}
     ended = subprocess.run([sys.executable, *command.split()], cwd=ROOT, capture_output=True, check=True, env=environ)
     ours, *theirs = ended.stdout.decode().splitlines()

@@ -38,12 +38,12 @@ def steps(lines: list[str], name: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_each_is_under_60_lines(program: str) -> None:
+def test_each_example_is_under_60_lines(program: str) -> None:
     assert len((HERE / program).read_text(encoding="utf-8").splitlines()) < 60
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_each_says_how_it_is_used(program: str) -> None:
+def test_each_example_prints_its_usage(program: str) -> None:
     if program == "tkinter_window.py":
         pytest.importorskip("tkinter", reason="this Python was built without tkinter")
     ended = subprocess.run(python(program), capture_output=True, text=True, timeout=50, check=False)
@@ -51,7 +51,7 @@ def test_each_says_how_it_is_used(program: str) -> None:
     assert f"\nUsage: python {program} " in ended.stderr
 
 
-def test_none_is_forgotten() -> None:
+def test_every_example_is_run() -> None:
     tests = Path(__file__).read_text(encoding="utf-8")
     assert [program for program in PROGRAMS if f'python("{program}"' not in tests] == []
 

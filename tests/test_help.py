@@ -60,7 +60,7 @@ def test_every_public_member_has_a_docstring(client: type) -> None:
 
 
 @clients
-def test_what_is_printed_of_a_client_and_its_parts(client: Any) -> None:
+def test_the_repr_of_a_client_and_its_parts(client: Any) -> None:
     made = client("http://example:1", "hunter2-4711", headers={"X-Own": "hunter2-4711"})
     assert repr(made) == f"{client.__name__}(base_url='http://example:1')"
     stream = made.run_stream("hunter2-4711", idempotency_key="hunter2-4711")

@@ -27,7 +27,7 @@ def told(use: Callable[[], Any], kind: type[Exception] = TypeError) -> str:
     return str(caught.value)
 
 
-def test_a_synchronous_stream_in_the_way_of_the_other() -> None:
+def test_a_synchronous_stream_used_as_an_asynchronous_one() -> None:
     stream: Any = Client().run_stream("x")
 
     async def awaited() -> None:
@@ -53,7 +53,7 @@ def test_a_synchronous_stream_in_the_way_of_the_other() -> None:
 
 
 @asynchronous
-def test_an_asynchronous_stream_in_the_way_of_the_other(new: Callable[[], Any]) -> None:
+def test_an_asynchronous_stream_used_as_a_synchronous_one(new: Callable[[], Any]) -> None:
     stream = new().run_stream("x")
 
     async def awaited() -> None:
@@ -70,7 +70,7 @@ def test_an_asynchronous_stream_in_the_way_of_the_other(new: Callable[[], Any]) 
 
 
 @loops
-def test_a_client_of_an_event_loop_in_the_way_of_the_other(new: Callable[[], Any]) -> None:
+def test_an_asynchronous_client_used_as_a_synchronous_one(new: Callable[[], Any]) -> None:
     client = new()
     with pytest.raises(TypeError, match=f"{type(client).__name__} is asynchronous: write `async with`"), client:
         pass
@@ -81,7 +81,7 @@ def test_a_client_of_an_event_loop_in_the_way_of_the_other(new: Callable[[], Any
     assert told(lambda: client.nothing, AttributeError).endswith("object has no attribute 'nothing'")
 
 
-def test_trio_that_is_not_installed() -> None:
+def test_an_error_without_trio_says_how_to_install_it() -> None:
     program = "import sys; sys.modules['trio'] = None; {}"  # Python's own way to say that it cannot be imported
     for use in "from hestiaos import TrioClient", "import hestiaos; hestiaos.TrioEventStream", "import hestiaos_trio":
         ended = subprocess.run([sys.executable, "-c", program.format(use)], capture_output=True, text=True, check=False)

@@ -19,7 +19,7 @@ def sessions() -> set[str]:
     return {each.name for each in functions if any("nox.session" in ast.unparse(mark) for mark in each.decorator_list)}
 
 
-def test_contributing_describes_each() -> None:
+def test_contributing_describes_each_session() -> None:
     text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
     first_cells = re.findall(r"^\| (`\w+`[^|]*) \|", text.partition("| `nox -s` |")[2], re.MULTILINE)
     assert {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)} == sessions()

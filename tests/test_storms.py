@@ -83,7 +83,7 @@ async def cancelled_soon(client: Any, name: str, chance: random.Random) -> None:
 
 @kinds
 @pytest.mark.parametrize("rounds", [12, pytest.param(120, marks=thorough)])
-def test_eight_at_a_time(kind: Kind, peer: Peer, rounds: int) -> None:
+def test_eight_calls_at_a_time(kind: Kind, peer: Peer, rounds: int) -> None:
     """Twice as many tasks as places, again and again, all of them cancelled together or each by itself."""
     chance = random.Random(rounds)
 
@@ -105,7 +105,7 @@ def test_eight_at_a_time(kind: Kind, peer: Peer, rounds: int) -> None:
 
 @kinds
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=thorough) for seed in range(2, 8))])
-def test_five_hundred_at_once(kind: Kind, peer: Peer, seed: int) -> None:
+def test_five_hundred_calls_at_once(kind: Kind, peer: Peer, seed: int) -> None:
     """Every fifth task is left alone, and is served though all others are cancelled around it."""
     chance = random.Random(seed)
 

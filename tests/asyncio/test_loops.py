@@ -33,7 +33,7 @@ def contexts(request: pytest.FixtureRequest) -> tuple[ssl.SSLContext | None, ssl
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_stream_that_nobody_reads_is_not_received_without_end(contexts: Any, loop: str) -> None:
+def test_an_unread_stream_is_not_received_without_limit(contexts: Any, loop: str) -> None:
     """The server's `send` blocks; then every event is read, and the response's end."""
     module = pytest.importorskip(loop)
     serving, trusting = contexts
@@ -93,7 +93,7 @@ def test_one_wake_up_hands_on_all_that_has_arrived() -> None:
         asyncio.run(main())
 
 
-def test_the_debug_mode_finds_nothing(caplog: pytest.LogCaptureFixture, contexts: Any) -> None:
+def test_no_warning_in_asyncio_debug_mode(caplog: pytest.LogCaptureFixture, contexts: Any) -> None:
     """It looks for calls from other threads than the loop's, and for coroutines that nobody has awaited."""
     serving, trusting = contexts
     with Peer(answer=answer, tls=serving) as peer:
@@ -167,7 +167,7 @@ def test_a_task_that_is_cancelled_twice() -> None:
         asyncio.run(main())
 
 
-def test_a_timeout_of_asyncio_is_told_as_asyncio_does() -> None:
+def test_a_timeout_of_asyncio_stays_a_timeout_of_asyncio() -> None:
     """And not as the stream's own end, though that uses the same means."""
 
     def hold(request: Request) -> Script:

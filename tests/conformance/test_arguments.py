@@ -120,7 +120,7 @@ def test_copies(binding: type[Session], copier: Callable[[Any], Any]) -> None:
 
 
 @fault(COPIES, REAL)
-def test_what_a_pickle_tells(binding: type[Session]) -> None:
+def test_contents_of_a_pickle(binding: type[Session]) -> None:
     client = new(binding, "http://localhost")
     for number in range(pickle.HIGHEST_PROTOCOL + 1):
         assert KEY.encode() not in pickle.dumps(client, number)
@@ -128,7 +128,7 @@ def test_what_a_pickle_tells(binding: type[Session]) -> None:
 
 
 @fault(COPIES, REAL)
-def test_what_cannot_travel(binding: type[Session]) -> None:
+def test_arguments_that_cannot_be_pickled(binding: type[Session]) -> None:
     _, trusting = certificates()
     with Peer() as peer:
         for name, value in travellers(binding):
@@ -162,7 +162,7 @@ def made(binding: type[Session], url: str, name: str, value: object, context: ss
 
 
 @fault(REPR, REAL)
-def test_half_built(binding: type[Session]) -> None:
+def test_a_client_whose_constructor_raised(binding: type[Session]) -> None:
     """Whatever an error reporter shows of a constructor that raises."""
     kind = type(new(binding, "http://localhost"))
     assert kind.__name__ in repr(kind.__new__(kind))
@@ -213,7 +213,7 @@ def test_paths(binding: type[Session]) -> None:
 
 
 @fault(URLS)
-def test_authorities(binding: type[Session]) -> None:
+def test_spellings_of_an_authority(binding: type[Session]) -> None:
     with Peer(answer=answer_anywhere) as peer:
         port = peer.authority.partition(":")[2]
         for authority in (

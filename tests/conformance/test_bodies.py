@@ -107,7 +107,7 @@ def test_body_over_the_limit(binding: type[Session]) -> None:
 
 
 @fault("gzip or deflate body, chunked; gzip bomb")
-def test_compressed(binding: type[Session]) -> None:
+def test_compressed_bodies(binding: type[Session]) -> None:
     body = to_json(RUN)
     raw = zlib.compressobj(wbits=-15)
     bare = raw.compress(body) + raw.flush()
@@ -134,7 +134,7 @@ def bomb() -> bytes:
 
 
 @fault("gzip or deflate body, chunked; gzip bomb")
-def test_bomb(binding: type[Session]) -> None:
+def test_a_decompression_bomb(binding: type[Session]) -> None:
     with memory_stays_bounded(6 * LIMIT):
         answer = response(200, bomb(), "Content-Encoding: gzip")
         expect(binding, [[send(answer)]], RemoteProtocolError, f"larger than {LIMIT} bytes")

@@ -25,7 +25,7 @@ UNENDING: Script = [send(STREAM_HEAD + chunk(event(START))), silence]
 
 @fault("`break` after one event; the object dropped; `close()` twice; iterating after close")
 @pytest.mark.parametrize("how", ["break", "drop", "with", "close"])
-def test_left_early(binding: type[Session], how: str) -> None:
+def test_a_stream_that_is_left_early(binding: type[Session], how: str) -> None:
     with Peer(*[UNENDING] * 3) as peer, binding(peer.url) as session:
         for count in range(1, 4):
             stream = session.stream("x")
@@ -47,7 +47,7 @@ def test_left_early(binding: type[Session], how: str) -> None:
 
 
 @fault("`break` after one event; the object dropped; `close()` twice; iterating after close")
-def test_closed_before_it_began(binding: type[Session]) -> None:
+def test_a_stream_that_is_closed_before_its_first_event(binding: type[Session]) -> None:
     with Peer() as peer, binding(peer.url) as session:
         stream = session.stream("x")
         stream.close()
@@ -58,7 +58,7 @@ def test_closed_before_it_began(binding: type[Session]) -> None:
 
 
 @fault("`break` after one event; the object dropped; `close()` twice; iterating after close", (InProcess,))
-def test_left_early_in_process(binding: type[Session]) -> None:
+def test_a_stream_that_is_left_early_in_process(binding: type[Session]) -> None:
     with binding("http://localhost") as session:
         for leave in "drop", "leave_with_block", "close":
             stream = session.stream("x")
@@ -81,7 +81,7 @@ def interruptible() -> Iterator[None]:
 
 @fault("Ctrl-C while blocked")
 @pytest.mark.usefixtures("interruptible")
-def test_interrupted(binding: type[Session]) -> None:
+def test_ctrl_c_in_a_blocked_call(binding: type[Session]) -> None:
     with Peer([interrupt, silence]) as peer:
         with pytest.raises(KeyboardInterrupt):
             binding.call_in_main_thread(peer.url)
@@ -91,7 +91,7 @@ def test_interrupted(binding: type[Session]) -> None:
 
 
 @fault("the client used after close", BINDINGS)
-def test_used_after_close(binding: type[Session]) -> None:
+def test_a_client_that_is_used_after_close(binding: type[Session]) -> None:
     with Peer() as peer, binding(peer.url) as session:
         assert session.call("run", "x").result in ("r", "processed: x")
         begun = session.stream("x")

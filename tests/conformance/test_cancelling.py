@@ -26,7 +26,7 @@ UNENDING: Script = [send(STREAM_HEAD + chunk(event(START))), silence]
 @fault("cancelled at every await point of a call and of a stream (asyncio, trio)", ASYNC)
 @pytest.mark.parametrize("what", ["call", "stream"])
 @pytest.mark.parametrize("warm", [False, True], ids=["new", "kept"])
-def test_cancelled_everywhere(binding: type[Session], what: str, warm: bool) -> None:
+def test_cancellation_at_every_checkpoint(binding: type[Session], what: str, warm: bool) -> None:
     for backend in binding.backends:
         for cancelled in CANCELLERS[backend]:
             with Peer(answer=answer_after_a_moment) as peer:
@@ -65,7 +65,7 @@ async def cancel_everywhere(binding: type[Session], url: str, what: str, warm: b
     "cancelled at every await point of a call and of a stream (asyncio, trio)",
     tuple(each for each in ASYNC if each.remote),
 )
-def test_many_cancelled_at_once(binding: type[Session]) -> None:
+def test_cancellation_of_many_calls_at_once(binding: type[Session]) -> None:
     async def main(url: str) -> None:
         async with binding.async_client(url) as client:
             async with anyio.create_task_group() as tasks:
@@ -110,7 +110,7 @@ def blocked(session: Session, peer: Peer, script: Script, event: threading.Event
 @fault("`stream.cancel()` and the `threading.Event` while blocked in a read", BLOCKING)
 @pytest.mark.parametrize("how", ["cancel", "event"])
 @pytest.mark.parametrize("where", ["body", "head"])
-def test_cancelled_while_blocked(binding: type[Session], how: str, where: str) -> None:
+def test_cancellation_of_a_blocked_call(binding: type[Session], how: str, where: str) -> None:
     with Peer() as peer, binding(peer.url, retries=3) as session:
         for _ in range(3):
             event = threading.Event() if how == "event" else None
@@ -130,7 +130,7 @@ def test_cancelled_while_blocked(binding: type[Session], how: str, where: str) -
 
 @fault("`stream.cancel()` and the `threading.Event` while blocked in a read", BLOCKING)
 @pytest.mark.parametrize("how", ["cancel", "event"])
-def test_cancelled_while_blocked_on_a_kept_connection(binding: type[Session], how: str) -> None:
+def test_cancellation_of_a_blocked_call_on_a_kept_connection(binding: type[Session], how: str) -> None:
     with Peer() as peer, binding(peer.url, timeout=2 * SOON) as session:
         session.call("run", "x")
         event = threading.Event() if how == "event" else None

@@ -101,7 +101,7 @@ PROXIED = (
 
 @fault(WRONG, HTTPX)
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
-def test_exceptions_from_the_proxy(binding: type[Session], name: str) -> None:
+def test_hosts_that_are_excepted_from_the_proxy(binding: type[Session], name: str) -> None:
     """`NO_PROXY` says which hosts are reached directly; an entry that cannot be read says nothing."""
     with Peer() as peer, Peer() as proxy:
         for entry in (*DIRECT, *PROXIED):
@@ -182,7 +182,7 @@ OTHERWISE = {
 
 @fault(CHANGED, (HttpxSync, *(each for each in ASYNC if each.remote)))
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-def test_changed(binding: type[Session], tmp_path: Path, tls: bool) -> None:
+def test_a_changed_environment(binding: type[Session], tmp_path: Path, tls: bool) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "good.pem")
     with Peer(tls=serving_as(authority) if tls else None) as peer:
@@ -198,7 +198,7 @@ def test_changed(binding: type[Session], tmp_path: Path, tls: bool) -> None:
 
 
 @fault(CHANGED, HTTPX)
-def test_a_proxy_changed(binding: type[Session]) -> None:
+def test_a_changed_proxy(binding: type[Session]) -> None:
     with Peer() as proxy, Peer() as other:
         with environment({"HTTP_PROXY": proxy.url}):
             session = binding(f"http://{HOST}")
@@ -211,7 +211,7 @@ def test_a_proxy_changed(binding: type[Session]) -> None:
 
 
 @fault(CHANGED, (Selectors, InProcess))
-def test_changed_for_what_reads_little(binding: type[Session]) -> None:
+def test_a_changed_environment_for_clients_that_read_little_of_it(binding: type[Session]) -> None:
     with Peer() as peer, binding(peer.url) as session, environment(OTHERWISE):
         assert session.call("run", "x").result in ("r", "processed: x")
         assert session.stream("x").read()[1] is None

@@ -124,7 +124,7 @@ def short_stream() -> bytes:
 
 @fault("every cut of a good stream into two and three pieces; one byte at a time; 10,000 events in one piece")
 @pytest.mark.parametrize("stride", [pytest.param(11, id="some"), pytest.param(1, id="all", marks=pytest.mark.thorough)])
-def test_cuts(binding: type[Session], stride: int) -> None:
+def test_a_stream_cut_at_every_place(binding: type[Session], stride: int) -> None:
     body, expected = short_stream(), ["start", "error", "done"]
     places = range(1, len(body))
     cuts = [(0, place, len(body)) for place in places]
@@ -142,7 +142,7 @@ def test_cuts(binding: type[Session], stride: int) -> None:
 
 
 @fault("every cut of a good stream into two and three pieces; one byte at a time; 10,000 events in one piece")
-def test_bytes_and_many_events(binding: type[Session]) -> None:
+def test_one_byte_at_a_time_and_many_events_at_once(binding: type[Session]) -> None:
     body = events(*GOOD_EVENTS)
     many = events(START, *[TOKEN] * 10_000, FINAL, DONE)
     cases: list[tuple[Script, Sequence[str], type[HestiaError] | None]] = [
@@ -156,7 +156,7 @@ def test_bytes_and_many_events(binding: type[Session]) -> None:
 
 
 @fault("CR, LF and CRLF, mixed; U+2028, U+0085, NUL and emoji in strings; invalid UTF-8")
-def test_lines(binding: type[Session]) -> None:
+def test_lines_of_every_kind(binding: type[Session]) -> None:
     text = "\u2028\u2029\u0085\0\x0b\x0c🔑é"
     token = '{"type":"token","data":{"text":"' + "\u2028\u2029\u0085\\u0000\\u000b\\u000c🔑é" + '"}}'
     lines = ["data: " + to_json(START).decode(), "", ": x", "data:" + token, "", "data: " + to_json(FINAL).decode(), ""]

@@ -78,7 +78,7 @@ def closing(*things: Any) -> Iterator[None]:
 
 @fault(KIND, HTTPX)
 @libraries
-def test_the_wrong_kind(binding: type[Session], library: str) -> None:
+def test_given_clients_and_transports_of_the_wrong_kind(binding: type[Session], library: str) -> None:
     lib = import_module(library)
     sync = lib.Client(), lib.HTTPTransport(), lib.MockTransport(good)
     other = lib.AsyncClient(), lib.AsyncHTTPTransport()
@@ -130,7 +130,7 @@ def test_a_call_of_the_other_kind(binding: type[Session], library: str) -> None:
 
 @fault(KIND, HTTPX)
 @libraries
-def test_the_right_kind(binding: type[Session], library: str) -> None:
+def test_given_clients_and_transports_of_the_right_kind(binding: type[Session], library: str) -> None:
     """The request goes out by what was given, and nothing else."""
     lib = import_module(library)
     seen: list[str] = []
@@ -182,7 +182,7 @@ class Given:
 
 @fault(USED, HTTPX)
 @libraries
-def test_closed(binding: type[Session], library: str) -> None:
+def test_a_given_client_that_is_closed(binding: type[Session], library: str) -> None:
     with Peer() as peer, Given(binding, library, peer.url, None, retries=3) as given:
         for used in False, True:
             if used:

@@ -24,7 +24,7 @@ KEYS = {
 
 
 @fault("input with a lone surrogate, NUL, 10 MiB; keys `../x`, `a/b?c#d`, empty, emoji")
-def test_keys(binding: type[Session]) -> None:
+def test_unusual_keys(binding: type[Session]) -> None:
     with Peer() as peer, binding(peer.url) as session:
         for key, escaped in KEYS.items():
             assert session.call("get_secret", key) == "v"
@@ -36,7 +36,7 @@ def test_keys(binding: type[Session]) -> None:
 
 
 @fault("input with a lone surrogate, NUL, 10 MiB; keys `../x`, `a/b?c#d`, empty, emoji")
-def test_inputs(binding: type[Session]) -> None:
+def test_unusual_inputs(binding: type[Session]) -> None:
     inputs = {"\0": 6, "🔑\u2028": 7, "x" * (10 * 1024 * 1024): 10 * 1024 * 1024, "": 0}
     with Peer() as peer, binding(peer.url) as session:
         for text in inputs:
@@ -49,7 +49,7 @@ def test_inputs(binding: type[Session]) -> None:
 
 
 @fault("input with a lone surrogate, NUL, 10 MiB; keys `../x`, `a/b?c#d`, empty, emoji", BINDINGS)
-def test_what_cannot_be_encoded(binding: type[Session]) -> None:
+def test_inputs_that_cannot_be_encoded(binding: type[Session]) -> None:
     with Peer() as peer, binding(peer.url) as session:
         for operation, *args in (
             ("run", "a\ud800b"),

@@ -92,7 +92,7 @@ def no_threads() -> Iterator[None]:
 
 @fault(THREADS, BINDINGS)
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_no_thread(binding: type[Session], host: str) -> None:
+def test_a_client_where_no_thread_can_be_started(binding: type[Session], host: str) -> None:
     """What needs none works; a name that has to be looked up may need one, and then that is said."""
     with Peer() as peer, binding(peer.url.replace("127.0.0.1", host), deadline=20.0) as session:
         for ask in (lambda: session.call("run", "x")), (lambda: session.stream("x", timeout=20.0).read()):

@@ -98,12 +98,12 @@ INTERRUPTS = "Ctrl-C (or any exception of a signal handler) at **every** line of
 
 
 @fault(INTERRUPTS, (HttpxSync, Selectors, InProcess))
-def test_ctrl_c(binding: type[Session]) -> None:
+def test_ctrl_c_at_every_line(binding: type[Session]) -> None:
     interrupt_everywhere(binding, KeyboardInterrupt)
 
 
 @fault(INTERRUPTS, (HttpxSync, Selectors))  # the platform takes an exception in its own code for its own fault
-def test_another_exception(binding: type[Session]) -> None:
+def test_another_exception_at_every_line(binding: type[Session]) -> None:
     interrupt_everywhere(binding, ArithmeticError)
 
 

@@ -34,7 +34,7 @@ def assert_foreign_cause(error: HestiaError) -> None:
 
 
 @fault("connection refused")
-def test_refused(binding: type[Session]) -> None:
+def test_a_refused_connection(binding: type[Session]) -> None:
     for url in unused_url(), unused_url("https"):
         with binding(url) as session:
             for call in (lambda: session.call("run", "x")), (lambda: session.stream("x").next()):
@@ -47,7 +47,7 @@ def test_refused(binding: type[Session]) -> None:
 
 
 @fault("name does not resolve")
-def test_unknown_name(binding: type[Session]) -> None:
+def test_an_unknown_host_name(binding: type[Session]) -> None:
     with binding("http://nonexistent.invalid:8000") as session:
         with pytest.raises(ConnectFailed, match=r"nonexistent\.invalid") as failed:
             session.call("health")
@@ -55,7 +55,7 @@ def test_unknown_name(binding: type[Session]) -> None:
 
 
 @fault("connect hangs (full backlog)")
-def test_connect_hangs(binding: type[Session]) -> None:
+def test_a_connect_that_hangs(binding: type[Session]) -> None:
     with full_backlog() as url:
         with binding(url, timeout=0.3) as session:
             for call in (lambda: session.call("health")), (lambda: session.stream("x").next()):
@@ -172,7 +172,7 @@ def test_connection_that_ends_as_the_request_arrives(binding: type[Session]) -> 
 
 
 @fault("refused twice, then accepting (`retries=3`)")
-def test_refused_twice(binding: type[Session]) -> None:
+def test_a_connection_that_is_refused_twice(binding: type[Session]) -> None:
     for operation in "run", "run_stream":
         attempts: list[float] = []
         with refusing_twice(attempts) as peer, binding(peer.url, retries=3) as session:

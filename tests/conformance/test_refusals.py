@@ -95,7 +95,7 @@ def test_a_call_and_a_stream(binding: type[Session], script: Callable[[int], Scr
 
 @fault(ROW)
 @pytest.mark.parametrize("script", DAMAGED.values(), ids=DAMAGED)
-def test_the_repeat(binding: type[Session], script: Callable[[int], Script]) -> None:
+def test_a_refusal_before_a_repeat(binding: type[Session], script: Callable[[int], Script]) -> None:
     with Peer() as peer, binding(peer.url, retries=3) as session:
         for status, ask in product(REPEATED, (call, read)):
             peer.requests.clear()
@@ -117,7 +117,7 @@ def read(session: Session) -> None:
 
 
 @fault(ROW)
-def test_what_could_be_read(binding: type[Session]) -> None:
+def test_a_refusal_that_could_be_read_in_part(binding: type[Session]) -> None:
     """A documented body that arrived whole before the fault tells its message, a part of one its first KiB."""
     told = to_json({"message": "told", "trace_id": "t-1"})
     whole: list[Script] = [
@@ -140,7 +140,7 @@ def test_what_could_be_read(binding: type[Session]) -> None:
 
 
 @fault(ROW)
-def test_too_large(binding: type[Session]) -> None:
+def test_a_refusal_that_is_too_large(binding: type[Session]) -> None:
     large = "x" * (17 * 1024 * 1024)
     scripts: list[Callable[[int], Script]] = [
         lambda status: [

@@ -41,7 +41,7 @@ def test_closed_inside_the_body(binding: type[Session]) -> None:
 
 
 @fault("reset (RST) at each of these places")
-def test_reset(binding: type[Session]) -> None:
+def test_a_connection_that_is_reset(binding: type[Session]) -> None:
     cuts = [GOOD[:cut] for cut in (0, 1, 5, 9, 13, 15, 16, 30, len(HEAD) - 2, len(HEAD), len(HEAD) + 5, len(GOOD) - 1)]
     cuts += [CHUNKED[: len(CHUNKED_HEAD) + cut] for cut in (0, 1, 2, 4, 10, 23, 25)]
     cuts += [CHUNKED[:-cut] for cut in (1, 2, 4, 5)]
@@ -49,7 +49,7 @@ def test_reset(binding: type[Session]) -> None:
 
 
 @fault("garbage instead of HTTP; HTTP/0.9; header line without colon; headers over 64 KiB; conflicting Content-Length")
-def test_garbage(binding: type[Session]) -> None:
+def test_garbage_instead_of_http(binding: type[Session]) -> None:
     bad = [
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
         bytes(range(128, 256)) + b"\r\n\r\n",
@@ -107,7 +107,7 @@ def test_bad_chunks(binding: type[Session]) -> None:
 
 
 @fault("silence after the request; silence inside the body; one byte a second")
-def test_silence(binding: type[Session]) -> None:
+def test_a_server_that_does_not_respond(binding: type[Session]) -> None:
     scripts: list[Script] = [[send(GOOD[:cut]), silence] for cut in (0, 5, 30, len(HEAD), len(HEAD) + 5)]
     scripts += [[send(CHUNKED[: len(CHUNKED_HEAD) + 10]), silence]]
     within(0.2, lambda s: expect(binding, scripts, TimedOut, timeout=s))
@@ -115,7 +115,7 @@ def test_silence(binding: type[Session]) -> None:
 
 
 @fault("silence after the request; silence inside the body; one byte a second")
-def test_one_byte_after_another(binding: type[Session]) -> None:
+def test_a_response_byte_by_byte(binding: type[Session]) -> None:
     body = to_json(RUN)
     assert len(body) > 10
 
@@ -132,7 +132,7 @@ def test_one_byte_after_another(binding: type[Session]) -> None:
 
 
 @fault("silence after the request; silence inside the body; one byte a second")
-def test_one_byte_after_another_of_the_head(binding: type[Session]) -> None:
+def test_a_head_byte_by_byte(binding: type[Session]) -> None:
     long = GOOD.replace(b"\r\n", b"\r\nX-Filler: " + b"x" * 100 + b"\r\n", 1)
     sent = threading.Event()
     with Peer([drip(long, 0.02), lambda _: sent.set()]) as peer, binding(peer.url, deadline=0.2) as session:
@@ -142,7 +142,7 @@ def test_one_byte_after_another_of_the_head(binding: type[Session]) -> None:
 
 
 @fault("`100 Continue` and `103 Early Hints` before the response")
-def test_informational(binding: type[Session]) -> None:
+def test_informational_responses(binding: type[Session]) -> None:
     early = b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
     answers = [*early, early[0] + early[1], early[1] * 5]
     with Peer(*([send(each + GOOD)] for each in answers), [drip(early[1] + GOOD)]) as peer:

@@ -81,7 +81,7 @@ def stop(session: Session, held: Held, how: str, soon: float) -> None:
 @soon
 @pytest.mark.parametrize("how", ["cancel", "event", "close", "close, a call"])
 @pytest.mark.parametrize("place", ALL.values(), ids=ALL)
-def test_a_thread(binding: type[Session], place: Place, how: str, soon: float) -> None:
+def test_cancellation_of_a_thread(binding: type[Session], place: Place, how: str, soon: float) -> None:
     with place() as held, environment(held.environ), binding(held.url, timeout=TIMEOUT, **held.options) as session:
         stop(session, held, how, soon)
 
@@ -90,7 +90,7 @@ def test_a_thread(binding: type[Session], place: Place, how: str, soon: float) -
 @soon
 @pytest.mark.parametrize("how", ["cancel", "event"])
 @pytest.mark.parametrize("place", DIRECT.values(), ids=DIRECT)
-def test_a_loop_of_ones_own(binding: type[Session], place: Place, how: str, soon: float) -> None:
+def test_cancellation_in_a_selectors_loop(binding: type[Session], place: Place, how: str, soon: float) -> None:
     with place() as held, binding(held.url, timeout=TIMEOUT, **held.options) as session:
         stop(session, held, how, soon)
 
@@ -98,7 +98,7 @@ def test_a_loop_of_ones_own(binding: type[Session], place: Place, how: str, soon
 @fault(ROW, (HttpxSync,))
 @soon
 @pytest.mark.parametrize("how", ["cancel", "event", "close", "close, a call"])
-def test_a_thread_that_waits_for_a_place(binding: type[Session], how: str, soon: float) -> None:
+def test_cancellation_of_a_thread_that_waits_for_a_connection(binding: type[Session], how: str, soon: float) -> None:
     limits = http.Limits(max_connections=1)
     holding = [send(STREAM_HEAD + chunk(event(START))), silence]
     with Peer(holding) as peer, binding(peer.url, timeout=TIMEOUT, limits=limits) as session:
@@ -154,7 +154,7 @@ HOW_ASYNC = ["task", "stream", "close", "close, a call"]
 @soon
 @pytest.mark.parametrize("how", HOW_ASYNC)
 @pytest.mark.parametrize("place", PROXY.values(), ids=PROXY)
-def test_a_task_at_a_proxy(binding: type[Session], place: Place, how: str, soon: float) -> None:
+def test_cancellation_of_a_task_at_a_proxy(binding: type[Session], place: Place, how: str, soon: float) -> None:
     with place() as held:
         stop_in_a_loop(binding, held, how, soon)
 
@@ -163,7 +163,7 @@ def test_a_task_at_a_proxy(binding: type[Session], place: Place, how: str, soon:
 @soon
 @pytest.mark.parametrize("how", HOW_ASYNC)
 @pytest.mark.parametrize("place", [*LOOKUP.values(), *DIRECT.values()], ids=[*LOOKUP, *DIRECT])
-def test_a_task(binding: type[Session], place: Place, how: str, soon: float) -> None:
+def test_cancellation_of_a_task(binding: type[Session], place: Place, how: str, soon: float) -> None:
     with place() as held:
         stop_in_a_loop(binding, held, how, soon)
 
@@ -171,7 +171,7 @@ def test_a_task(binding: type[Session], place: Place, how: str, soon: float) -> 
 @fault(ROW, tuple(each for each in ASYNC if each.remote))
 @soon
 @pytest.mark.parametrize("how", HOW_ASYNC)
-def test_a_task_that_waits_for_a_place(binding: type[Session], how: str, soon: float) -> None:
+def test_cancellation_of_a_task_that_waits_for_a_connection(binding: type[Session], how: str, soon: float) -> None:
     holding = [send(STREAM_HEAD + chunk(event(START))), silence]
 
     async def main(url: str) -> None:

@@ -49,7 +49,7 @@ def test_statuses(binding: type[Session]) -> None:
 
 
 @fault("200 with `application/json` or `text/html`")
-def test_no_stream(binding: type[Session]) -> None:
+def test_a_response_that_is_not_a_stream(binding: type[Session]) -> None:
     page = f"<html>the page of {KEY}".encode()
     cases: list[tuple[Script, Sequence[str], type[HestiaError] | None]] = [
         ([send(ok(RUN))], [], RemoteProtocolError),
@@ -96,7 +96,7 @@ CUTS: list[tuple[bytes, list[str]]] = [
 
 
 @fault("ended cleanly before `done`; inside an event; before `start`; nothing at all")
-def test_ended_early(binding: type[Session]) -> None:
+def test_a_stream_that_ends_before_done(binding: type[Session]) -> None:
     forms: list[Script] = []
     for body, _ in CUTS:
         forms.append([send(CLOSING_STREAM_HEAD + body), close])
@@ -144,7 +144,7 @@ def test_chunks_of_every_kind(binding: type[Session]) -> None:
 
 
 @fault("reset inside an event; chunk cut")
-def test_cut(binding: type[Session]) -> None:
+def test_a_stream_that_is_cut_off(binding: type[Session]) -> None:
     cases: list[tuple[Script, Sequence[str], type[HestiaError] | None]] = []
     for body, kinds in CUTS:
         cases.append(([send(CLOSING_STREAM_HEAD + body), reset], kinds, StreamInterrupted))
@@ -184,7 +184,7 @@ def test_heartbeats(binding: type[Session]) -> None:
 
 
 @fault("silence without heartbeats")
-def test_silence(binding: type[Session]) -> None:
+def test_a_stream_that_falls_silent(binding: type[Session]) -> None:
     cases: list[tuple[Script, Sequence[str], type[HestiaError] | None]] = [
         ([silence], [], TimedOut),
         ([send(STREAM_HEAD[:30]), silence], [], TimedOut),

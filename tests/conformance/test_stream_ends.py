@@ -39,7 +39,7 @@ GOING_ON = {
 
 
 @fault("a server that goes on after `done` (blank lines, `event:`, `id:`, `retry:`, comments)")
-def test_goes_on(binding: type[Session]) -> None:
+def test_a_server_that_goes_on_after_done(binding: type[Session]) -> None:
     cases = [(name, form) for name in GOING_ON for form in range(3)]
     with ThreadPoolExecutor(len(cases)) as threads:  # each waits for a second
         for future in [threads.submit(goes_on, binding, *case) for case in cases]:
@@ -78,7 +78,7 @@ HALVES = [
 
 
 @fault("a surrogate pair split over two `token` events")
-def test_halves(binding: type[Session]) -> None:
+def test_a_character_that_is_split_over_two_events(binding: type[Session]) -> None:
     with Peer() as peer, binding(peer.url) as session:
         for texts, expected in HALVES:
             for kind in b"token", b"delta":
@@ -91,7 +91,7 @@ def test_halves(binding: type[Session]) -> None:
 
 
 @fault("a surrogate pair split over two `token` events")
-def test_halves_one_after_another(binding: type[Session]) -> None:
+def test_several_characters_that_are_split_over_two_events(binding: type[Session]) -> None:
     """The text can be asked for, and printed, after each event."""
     answer = stream(event(START), tokens(b"a\\ud83d"), tokens(b"\\udd11b"), events(*GOOD_EVENTS[2:]))
     with Peer([send(answer)]) as peer, binding(peer.url) as session:

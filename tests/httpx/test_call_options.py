@@ -54,7 +54,7 @@ def test_headers_and_the_key(run: Run) -> None:
 
 
 @RUNS
-def test_retries(run: Run) -> None:
+def test_retries_of_a_call(run: Run) -> None:
     with Peer([BUSY], [BUSY]) as peer, AsyncClient(peer.url, retries=5) as client:
         with pytest.raises(ServerError) as refused:
             run(client, "x", retries=1)
@@ -65,7 +65,7 @@ def test_retries(run: Run) -> None:
 
 @RUNS
 @pytest.mark.parametrize("options", [{"timeout": 0.2, "timeout_ms": 1}, {"deadline": 0.2}])
-def test_bounds(run: Run, options: dict[str, Any]) -> None:
+def test_timeout_and_deadline_of_a_call(run: Run, options: dict[str, Any]) -> None:
     with Peer([silence]) as peer, AsyncClient(peer.url, retries=0, timeout=60.0) as client:
         begun = time.monotonic()
         with pytest.raises(TimedOut):
@@ -101,7 +101,7 @@ def test_a_hook_that_raises_ends_the_call(run: Run) -> None:
         assert peer.requests == []
 
 
-def test_a_stream() -> None:
+def test_options_of_a_stream() -> None:
     told: list[str] = []
     hooks = Hooks(
         on_stream_event=lambda call, event: told.append(event.type),

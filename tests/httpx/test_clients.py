@@ -141,7 +141,7 @@ def test_a_client_that_is_dropped_leaves_no_socket(server_url: str, kind: type[C
     gc.collect()  # an unclosed socket would warn here, and a warning is an error
 
 
-def test_a_closed_client_says_so(server_url: str) -> None:
+def test_a_closed_client_raises(server_url: str) -> None:
     client = Client(server_url)
     client.close()
     client.close()
@@ -152,7 +152,7 @@ def test_a_closed_client_says_so(server_url: str) -> None:
 
 
 @BACKENDS
-def test_a_closed_asynchronous_client_says_so(server_url: str, backend: str) -> None:
+def test_a_closed_asynchronous_client_raises(server_url: str, backend: str) -> None:
     async def main() -> None:
         client = AsyncClient(server_url)
         await client.health_async()
@@ -185,7 +185,7 @@ def test_a_transport_of_the_other_kind_is_refused() -> None:
         Client(transport=httpx.AsyncHTTPTransport())
 
 
-def test_an_http_client_of_ones_own_is_used_and_left_open(server_url: str) -> None:
+def test_a_given_http_client_is_used_and_left_open(server_url: str) -> None:
     seen: list[str] = []
     with httpx.Client(event_hooks={"request": [lambda request: seen.append(request.url.path)]}) as http_client:
         with Client(server_url, http_client=http_client) as client:
@@ -307,7 +307,7 @@ def test_what_is_not_http_is_a_protocol_error() -> None:
     ],
 )
 @CLIENTS
-def test_a_wrong_argument_is_said_when_the_client_is_built(
+def test_a_wrong_argument_is_refused_by_the_constructor(
     kind: type[Client | AsyncClient], arguments: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(ValueError, match=told) as wrong:
@@ -325,7 +325,7 @@ def test_the_environment_stands_in_for_what_is_not_given(server_url: str, monkey
 
 
 @BACKENDS
-def test_calls_that_wait_for_a_connection_are_told_when_the_client_is_closed(server_url: str, backend: str) -> None:
+def test_calls_that_wait_for_a_connection_raise_when_the_client_is_closed(server_url: str, backend: str) -> None:
     async def main() -> None:
         told: list[str] = []
 
@@ -365,7 +365,7 @@ def test_a_given_clients_own_headers_are_sent_too() -> None:
     asyncio.run(main())
 
 
-def test_a_call_waits_for_a_connection_no_longer_than_for_anything(server_url: str) -> None:
+def test_waiting_for_a_connection_is_bounded_by_the_timeout(server_url: str) -> None:
     limits = httpx.Limits(max_connections=1)
     busy = "every connection to http://.* stayed in use for too long"
     with Client(server_url, timeout=0.1, retries=0, limits=limits) as client, client.run_stream("a") as stream:

@@ -60,7 +60,7 @@ CLOSERS = [close, close_in_a_loop, close_in_trio, leave, leave_in_a_loop]
 
 @pytest.mark.parametrize("closer", CLOSERS)
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_all_that_is_open(kind: type[Client | AsyncClient], closer: Callable[[Any], None]) -> None:
+def test_closing_ends_everything_that_is_open(kind: type[Client | AsyncClient], closer: Callable[[Any], None]) -> None:
     """Idle connections, streams that are read and streams that are not, of a thread and of two kinds of event loops."""
     with Peer() as peer, ExitStack() as stack:
         client = kind(peer.url, retries=0, timeout=30.0)
@@ -110,7 +110,7 @@ def test_all_that_is_open(kind: type[Client | AsyncClient], closer: Callable[[An
 
 
 @pytest.mark.parametrize("closer", CLOSERS)
-def test_an_event_loop_that_has_ended(closer: Callable[[Any], None]) -> None:
+def test_closing_after_the_event_loop_has_ended(closer: Callable[[Any], None]) -> None:
     with Peer() as peer:
         client = AsyncClient(peer.url)
         for backend in "asyncio", "trio":

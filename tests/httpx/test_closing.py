@@ -54,7 +54,7 @@ def waits(thread: threading.Thread, *names: str) -> bool:
 
 
 @BACKENDS
-def test_a_client_is_closed_under_those_who_read(backend: str) -> None:
+def test_a_client_is_closed_while_its_streams_are_read(backend: str) -> None:
     async def main(peer: Peer) -> None:
         told: list[HestiaError | None] = []
         client = AsyncClient(peer.url, retries=0, timeout=30.0)
@@ -138,7 +138,7 @@ def test_a_stream_is_closed_by_another_task(script: list[Any], backend: str) -> 
 
 
 @BACKENDS
-def test_a_stream_that_is_closed_at_any_moment_leaves_its_place(backend: str) -> None:
+def test_a_stream_that_is_closed_at_any_moment_releases_its_connection(backend: str) -> None:
     async def main(peer: Peer) -> None:
         async with AsyncClient(peer.url, timeout=PATIENCE, limits=httpx.Limits(max_connections=1)) as client:
             for turns in range(30):
@@ -154,7 +154,7 @@ def test_a_stream_that_is_closed_at_any_moment_leaves_its_place(backend: str) ->
         anyio.run(main, peer, backend=backend)
 
 
-def test_threads_are_told_that_their_client_is_closed() -> None:
+def test_threads_raise_when_their_client_is_closed() -> None:
     places = 3
     with (
         Peer([BEGUN, silence], [silence], [HALF, silence]) as peer,
@@ -185,7 +185,7 @@ def test_threads_are_told_that_their_client_is_closed() -> None:
         peer.wait_until_left(places)
 
 
-def test_a_stream_that_waits_for_its_repeat_is_told_that_its_client_is_closed() -> None:
+def test_a_stream_that_waits_for_its_retry_raises_when_its_client_is_closed() -> None:
     with Peer([send(response(503, b"", "Retry-After: 1"))]) as peer, Client(peer.url) as client:
         told: list[str] = []
 
@@ -222,7 +222,7 @@ def test_a_stream_that_another_thread_has_closed_sends_nothing() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # the peer is the thread
-def test_a_forked_process_closes_nothing_of_its_parents() -> None:
+def test_a_forked_process_does_not_close_what_its_parent_uses() -> None:
     forked = threading.Event()
 
     def go_on_after_the_fork(connection: Connection) -> None:

@@ -48,7 +48,9 @@ def sent(deadline: Deadline | None = None, **config: str) -> Send:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-def test_the_table(error: Exception, kind: type[HestiaError], words: str, reached: bool | None) -> None:
+def test_httpx_errors_become_the_errors_of_the_table(
+    error: Exception, kind: type[HestiaError], words: str, reached: bool | None
+) -> None:
     told = translate(error, sent(), httpx)
     assert (type(told), told.__cause__) == (kind, error)
     assert words in told.message
@@ -56,7 +58,7 @@ def test_the_table(error: Exception, kind: type[HestiaError], words: str, reache
 
 
 @pytest.mark.parametrize("error", [httpx.ReadTimeout(""), httpx.ConnectTimeout(""), httpx.ReadError("reset")])
-def test_past_the_deadline_it_is_the_deadline(error: httpx.HTTPError) -> None:
+def test_past_the_deadline_the_deadline_is_the_error(error: httpx.HTTPError) -> None:
     now = [0.0]
     send = sent(Deadline(lambda: now[0], 0.5))
     now[0] = 1.0

@@ -16,7 +16,7 @@ LARGE = event(TOKEN).replace(b'"text"', b'"padding": "' + b"x" * 100 + b'", "tex
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_what_can_be_read_at_once(backend: str) -> None:
+def test_a_stream_that_can_be_read_at_once_lets_other_tasks_run(backend: str) -> None:
     async def main(peer: Peer) -> None:
         turns = 0
 

@@ -159,7 +159,7 @@ KINDS = pytest.mark.parametrize("kind", ["http_client", "transport"])
 
 @KINDS
 @pytest.mark.parametrize("how", ["cancel", "close the client"])
-def test_a_reader_is_ended_at_once(kind: str, how: str) -> None:
+def test_closing_ends_a_reader_at_once(kind: str, how: str) -> None:
     with (
         Peer([BEGUN, silence]) as peer,
         given_sync(kind) as given,
@@ -185,7 +185,7 @@ def test_a_reader_is_ended_at_once(kind: str, how: str) -> None:
 @KINDS
 @BACKENDS
 @pytest.mark.parametrize("script", [[silence], [BEGUN, silence]], ids=["before the head", "after the head"])
-def test_a_task_is_told_at_once_that_its_client_is_closed(kind: str, backend: str, script: list[Any]) -> None:
+def test_a_task_raises_at_once_when_its_client_is_closed(kind: str, backend: str, script: list[Any]) -> None:
     async def main(peer: Peer) -> None:
         given: Any = (
             {"http_client": http.AsyncClient(timeout=PATIENCE)}
@@ -218,7 +218,7 @@ def test_a_task_is_told_at_once_that_its_client_is_closed(kind: str, backend: st
         anyio.run(main, peer, backend=backend)
 
 
-def test_a_given_client_stays_open_however_ours_is_closed() -> None:
+def test_a_given_client_stays_open_however_the_sdk_client_is_closed() -> None:
     async def main(peer: Peer) -> None:
         async with http.AsyncClient() as given:
             for close in "close", "aclose", "with", "async with":

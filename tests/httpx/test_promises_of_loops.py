@@ -16,19 +16,19 @@ from tests.support.loops import Binding
 OTHERWISE = {
     "test_every_method",  # its name
     "test_the_quickstart_runs_with_only_the_import_changed",
-    "test_importing_it_loads_no_http_library",
-    "test_an_idle_connection_is_kept_for_a_while_only",  # by httpcore's own clock
+    "test_importing_the_package_loads_no_http_library",
+    "test_an_idle_connection_expires",  # by httpcore's own clock
     "test_a_host_that_is_not_a_name",
     "test_a_unix_socket",
-    "test_it_says_for_which_loop_it_is",
-    "test_arguments_that_are_wrong",
+    "test_a_client_names_its_event_loop_in_its_errors",
+    "test_wrong_arguments",
     "test_one_client_serves_several_runs",
-    "test_no_thread_can_be_started_for_a_name_lookup",
-    "test_a_client_with_what_does_not_travel_cannot_be_pickled",
+    "test_a_name_lookup_that_cannot_start_its_thread",
+    "test_a_client_with_unpicklable_arguments_cannot_be_pickled",
     "test_a_proxy_of_the_environment_is_not_used",
 }
 if NAME == "httpx2":
-    OTHERWISE.add("test_an_upload_that_nobody_reads_times_out")  # there it is the response that is waited for
+    OTHERWISE.add("test_an_unread_upload_times_out")  # there it is the response that is waited for
 for module in test_clients, test_closing, test_lifetimes, test_tls:
     names = {name for name in vars(module) if name.startswith("test_")} - OTHERWISE
     globals().update({name: getattr(module, name) for name in names})

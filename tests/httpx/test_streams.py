@@ -57,7 +57,7 @@ def test_a_stream_gives_its_events_its_text_and_its_final(server_url: str) -> No
 
 
 @BACKENDS
-def test_an_asynchronous_stream_does_too(server_url: str, backend: str) -> None:
+def test_an_asynchronous_stream_gives_its_events_its_text_and_its_final(server_url: str, backend: str) -> None:
     async def main() -> None:
         async with AsyncClient(server_url) as client, client.run_stream("a b") as stream:
             events = [event async for event in stream]
@@ -96,7 +96,7 @@ def test_a_stream_that_is_left_early_serves_the_next_call(slow_url: str, how: st
         assert client.run("a").result == "processed: a"
 
 
-def test_a_closed_stream_says_so(slow_url: str) -> None:
+def test_a_closed_stream_raises(slow_url: str) -> None:
     with Client(slow_url) as client:
         stream = client.run_stream("a")
         next(stream)
@@ -206,7 +206,7 @@ def test_the_timeout_ends_the_whole_asynchronous_stream(request: pytest.FixtureR
     anyio.run(main, request.getfixturevalue(url), backend=backend)
 
 
-def test_heartbeats_are_life(slow_url: str) -> None:
+def test_heartbeats_keep_a_read_from_timing_out(slow_url: str) -> None:
     with Client(slow_url, timeout=0.2) as client:
         stream = client.run_stream("a", timeout=0.6)
         next(stream)
@@ -278,7 +278,7 @@ def test_a_loop_may_end_in_the_middle_of_a_stream(slow_url: str, backend: str) -
 
 
 @pytest.mark.parametrize("cancel", [5, b"x", True, threading.Event, lambda: False], ids=repr)
-def test_what_cannot_cancel_a_stream(cancel: Any) -> None:
+def test_wrong_types_of_a_cancel_event(cancel: Any) -> None:
     with Client() as client, pytest.raises(TypeError, match=r"^cancel must be a threading\.Event or None, not "):
         client.run_stream("x", cancel=cancel)
 

@@ -67,7 +67,7 @@ def test_a_url_that_is_too_long(kind: str) -> None:
 
 @KINDS
 @pytest.mark.parametrize("url", NO_HOSTS)
-def test_a_host_that_is_none(kind: str, url: str) -> None:
+def test_a_host_that_is_not_valid(kind: str, url: str) -> None:
     calls = [("get", "k"), ("get", "k")]
     for error in told_of(kind, *calls, base_url=url, retries=0, timeout=5, limits=ONE):
         assert isinstance(error, ConnectFailed)
@@ -77,7 +77,7 @@ def test_a_host_that_is_none(kind: str, url: str) -> None:
 
 @KINDS
 @pytest.mark.parametrize("location", NO_URLS, ids=lambda location: location[:20].decode())
-def test_a_redirect_is_one_wherever_it_leads(kind: str, location: bytes) -> None:
+def test_a_redirect_is_an_error_wherever_it_leads(kind: str, location: bytes) -> None:
     answer = send(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")
     with Peer([answer]) as peer:
         redirected, served = told_of(kind, ("set", "k", "v"), ("get", "k"), base_url=peer.url, retries=0, limits=ONE)
@@ -88,7 +88,7 @@ def test_a_redirect_is_one_wherever_it_leads(kind: str, location: bytes) -> None
 
 
 @pytest.mark.parametrize("location", NO_URLS, ids=lambda location: location[:20].decode())
-def test_a_given_client_looks_where_a_redirect_leads(location: bytes) -> None:
+def test_a_given_client_checks_the_target_of_a_redirect(location: bytes) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request)
         return httpx.Response(302, headers=[(b"Location", location)])
@@ -103,7 +103,7 @@ def test_a_given_client_looks_where_a_redirect_leads(location: bytes) -> None:
     assert len(asked) == 1
 
 
-def test_a_given_asynchronous_client_looks_too() -> None:
+def test_a_given_asynchronous_client_checks_the_target_of_a_redirect() -> None:
     async def main() -> None:
         transport = httpx.MockTransport(lambda request: httpx.Response(302, headers={"Location": "mailto:x"}))
         async with (

@@ -129,7 +129,7 @@ def test_a_stream_that_is_left(end: str, binding: Any, hooks: Any, exporter: InM
     assert span.status.is_unset
 
 
-def test_the_program(server_url: str) -> None:
+def test_the_example_program(server_url: str) -> None:
     assert len(EXAMPLE.read_text(encoding="utf-8").splitlines()) <= 60
     command = [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLE), server_url]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)

@@ -35,7 +35,7 @@ def test_a_call_and_a_stream(way: Way, httpx_mock: Any) -> None:
 
 
 @pytest.mark.httpx_mock(should_mock=lambda request: request.url.host != "127.0.0.1")
-def test_what_passes_through(way: Way, httpx_mock: Any) -> None:
+def test_requests_that_pass_through(way: Way, httpx_mock: Any) -> None:
     with Peer() as peer, way.open(peer.url) as session:
         assert use(session) == ("r", GOOD_TYPES)
         assert len(peer.requests) == 2

@@ -39,7 +39,7 @@ def test_a_call_and_a_stream(way: Way, router: Any) -> None:
     assert b'"input":"x"' in call.calls.last.request.content
 
 
-def test_what_passes_through(way: Way, router: Any) -> None:
+def test_requests_that_pass_through(way: Way, router: Any) -> None:
     with Peer() as peer:
         router.route(host="127.0.0.1").pass_through()
         with way.open(peer.url) as session:
@@ -64,7 +64,9 @@ def test_a_mock_that_begins_after_the_first_call(way: Way) -> None:
 
 @pytest.mark.parametrize("proxy", ["http", "https", "socks5"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_behind_a_proxy(way: Way, router: Any, scheme: str, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mocks_for_a_client_with_a_proxy(
+    way: Way, router: Any, scheme: str, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The mock is asked for the server's URL, not for the proxy's."""
     monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"{proxy}://127.0.0.1:9")
     router.post(f"{scheme}://hestiaos.test/api/v1/run").respond(**MOCKED)

@@ -58,7 +58,7 @@ def test_another_exception(work: Work, stride: int) -> None:
 
 @some_and_every
 @pytest.mark.parametrize("work", [WORKS[0], WORKS[5]], ids=lambda work: work.name)
-def test_ctrl_c_with_two_places(work: Work, stride: int) -> None:
+def test_ctrl_c_with_two_connections(work: Work, stride: int) -> None:
     step_through(work, KeyboardInterrupt, stride, places=2, warm=True)
 
 
@@ -73,5 +73,5 @@ ROUTES: dict[str, Route] = {
 
 @some_and_every
 @pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES)
-def test_ctrl_c_on_the_way(route: Route, stride: int) -> None:
+def test_ctrl_c_while_the_request_is_sent(route: Route, stride: int) -> None:
     step_through(WORKS[0], KeyboardInterrupt, stride, route=route)

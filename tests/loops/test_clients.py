@@ -87,7 +87,7 @@ def test_the_quickstart_runs_with_only_the_import_changed(
     assert printed[-1] == "[done] {}"
 
 
-def test_importing_it_loads_no_http_library(binding: Binding) -> None:
+def test_importing_the_package_loads_no_http_library(binding: Binding) -> None:
     foreign = {"httpx", "httpcore", "anyio", binding.foreign} - ({"asyncio"} if sys.platform == "win32" else set())
     program = f"import hestiaos_{binding.name}, sys; print({foreign} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -135,7 +135,7 @@ def test_twenty_connections_are_kept(binding: Binding) -> None:
     with_peer(binding, keep_alive, main)
 
 
-def test_waiting_for_a_connection_has_an_end(binding: Binding) -> None:
+def test_waiting_for_a_connection_is_bounded(binding: Binding) -> None:
     async def main(peer: Peer) -> None:
         client = binding.client(peer.url, timeout=0.2, retries=0, max_connections=1)
         async with client, anyio.create_task_group() as tasks:
@@ -151,7 +151,7 @@ def test_waiting_for_a_connection_has_an_end(binding: Binding) -> None:
     with_peer(binding, silent, main)
 
 
-def test_an_idle_connection_is_kept_for_a_while_only(binding: Binding) -> None:
+def test_an_idle_connection_expires(binding: Binding) -> None:
     async def main(peer: Peer) -> None:
         async with binding.client(peer.url) as client:
             await client.health_async()
@@ -272,7 +272,7 @@ def test_the_first_address_of_a_host_that_answers_is_used(
     with_peer(binding, keep_alive, main)
 
 
-def test_of_many_addresses_that_do_not_answer_all_is_told(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_whose_addresses_all_refuse(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve_to(monkeypatch, "127.0.0.2", "::1", "127.0.0.3")
 
     async def main() -> None:
@@ -335,7 +335,7 @@ def test_a_unix_socket(binding: Binding, tmp_path: Path) -> None:
     binding.run(main)
 
 
-def test_it_says_for_which_loop_it_is(binding: Binding, server_url: str) -> None:
+def test_a_client_names_its_event_loop_in_its_errors(binding: Binding, server_url: str) -> None:
     client = binding.client(server_url)
 
     async def stream() -> None:
@@ -347,7 +347,7 @@ def test_it_says_for_which_loop_it_is(binding: Binding, server_url: str) -> None
             binding.run_foreign(main)
 
 
-def test_a_closed_client_says_so(binding: Binding, server_url: str) -> None:
+def test_a_closed_client_raises(binding: Binding, server_url: str) -> None:
     async def main() -> None:
         client = binding.client(server_url)
         await client.health_async()
@@ -362,7 +362,7 @@ def test_a_closed_client_says_so(binding: Binding, server_url: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["aclose", "dropped", "with", "cancelled"])
-def test_a_stream_that_is_left_early_gives_its_place_back(
+def test_a_stream_that_is_left_early_releases_its_connection(
     binding: Binding, serve_platform: Callable[..., str], how: str
 ) -> None:
     url = serve_platform(token_delay=3600.0, heartbeat=3600.0)
@@ -473,7 +473,7 @@ def test_a_server_that_goes_on_after_done_is_left(binding: Binding, ending: byte
     with_peer(binding, go_on, main)
 
 
-def test_an_upload_that_is_refused_early_is_heard(binding: Binding) -> None:
+def test_an_upload_that_is_refused_early_raises_the_refusal(binding: Binding) -> None:
     async def refuse(stream: SocketStream, number: int) -> None:
         await stream.receive(1000)
         await stream.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -508,7 +508,7 @@ def test_a_response_before_the_request_is_read(binding: Binding) -> None:
     with_peer(binding, refuse, main)
 
 
-def test_an_upload_that_nobody_reads_times_out(binding: Binding) -> None:
+def test_an_unread_upload_times_out(binding: Binding) -> None:
     async def deaf(stream: SocketStream, number: int) -> None:
         await stream.receive(1)  # before that anyio reads by itself, on asyncio
         await anyio.sleep_forever()
@@ -542,6 +542,6 @@ def test_a_large_upload_and_a_large_response(binding: Binding, server_url: str) 
         ({"timeout": -1}, ValueError, "timeout"),
     ],
 )
-def test_arguments_that_are_wrong(binding: Binding, options: dict[str, Any], error: type[Exception], told: str) -> None:
+def test_wrong_arguments(binding: Binding, options: dict[str, Any], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         binding.client(**options)

@@ -59,7 +59,7 @@ async def told(call: Callable[[], Any], match: str) -> None:
         await call()
 
 
-def test_calls_that_wait_for_a_place_are_told_that_the_client_was_closed(binding: Binding) -> None:
+def test_calls_that_wait_for_a_connection_raise_when_the_client_is_closed(binding: Binding) -> None:
     async def main(peer: Peer) -> None:
         client = binding.client(peer.url, max_connections=1)
         stream = client.run_stream("a")  # it keeps its place to the end
@@ -73,7 +73,7 @@ def test_calls_that_wait_for_a_place_are_told_that_the_client_was_closed(binding
     assert with_peer(binding, begin, main).connections == 1
 
 
-def test_what_is_under_way_is_told_that_the_client_was_closed(binding: Binding) -> None:
+def test_calls_under_way_raise_when_the_client_is_closed(binding: Binding) -> None:
     async def main(peer: Peer) -> None:
         client = binding.client(peer.url, timeout=3600.0)
         stream = client.run_stream("a")
@@ -166,7 +166,7 @@ def test_a_stream_that_is_closed_in_the_backoff_is_not_sent_again(binding: Bindi
     with_peer(binding, busy, main)
 
 
-def test_a_stream_that_is_closed_while_it_waits_for_a_place_is_not_sent(binding: Binding) -> None:
+def test_a_stream_that_is_closed_while_it_waits_for_a_connection_is_not_sent(binding: Binding) -> None:
     targets: list[bytes] = []
 
     async def stream_or_health(stream: SocketStream, number: int) -> None:

@@ -119,7 +119,7 @@ def test_a_run_may_end_in_the_middle_of_a_stream(binding: Binding, then: str) ->
 
 @pytest.mark.parametrize("work", ["call", "stream", "unfinished task"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_an_asyncio_loop_that_is_closed_without_ado(
+def test_an_asyncio_loop_that_is_closed_without_asyncio_run(
     serving: ssl.SSLContext, trusting: ssl.SSLContext, work: str, scheme: str
 ) -> None:
     """As often as it is done no descriptor is left, and nothing complains."""
@@ -169,7 +169,7 @@ CHILDREN = [
 
 @needs_fork
 @pytest.mark.parametrize(("scheme", "how"), CHILDREN)
-def test_what_a_child_leaves_goes_on_in_its_parent(
+def test_connections_of_a_parent_survive_the_end_of_its_forked_child(
     binding: Binding, serving: ssl.SSLContext, trusting: ssl.SSLContext, scheme: str, how: str
 ) -> None:
     """Its streams, and its connections that are kept; and the server hears of an end that is the parent's."""
@@ -281,7 +281,7 @@ import {loop}
 """
 
 
-def test_no_thread_can_be_started_for_a_name_lookup(binding: Binding, server_url: str) -> None:
+def test_a_name_lookup_that_cannot_start_its_thread(binding: Binding, server_url: str) -> None:
     program = NO_THREAD.format(
         client=binding.client.__name__, loop=binding.name, call="()" if binding.name == "asyncio" else ""
     )
@@ -315,6 +315,6 @@ def test_a_copy_has_connections_of_its_own(
     binding.run(main)
 
 
-def test_a_client_with_what_does_not_travel_cannot_be_pickled(binding: Binding, trusting: ssl.SSLContext) -> None:
+def test_a_client_with_unpicklable_arguments_cannot_be_pickled(binding: Binding, trusting: ssl.SSLContext) -> None:
     with pytest.raises(TypeError, match="ssl_context"):
         pickle.dumps(binding.client("https://localhost", ssl_context=trusting))

@@ -38,7 +38,7 @@ def over_tls(context: ssl.SSLContext, *, says_goodbye: bool = False) -> Callable
     return serve
 
 
-def test_a_context_of_ones_own(binding: Binding, serving: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+def test_a_given_ssl_context(binding: Binding, serving: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
     async def main(peer: Peer) -> None:
         port = peer.url.rpartition(":")[2]
         async with binding.client(f"https://localhost:{port}", ssl_context=trusting) as client:
@@ -98,7 +98,7 @@ def test_a_stream_ends_with_the_connection(
 
 
 @pytest.mark.parametrize("bound", ["timeout", "deadline"])
-def test_a_handshake_that_drips_is_ended_in_time(binding: Binding, trusting: ssl.SSLContext, bound: str) -> None:
+def test_a_slow_handshake_times_out(binding: Binding, trusting: ssl.SSLContext, bound: str) -> None:
     """Each byte comes within the timeout of a read, and the whole does not come within the timeout of the connect."""
 
     async def drip(stream: SocketStream, number: int) -> None:

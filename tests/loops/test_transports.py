@@ -86,7 +86,7 @@ def test_many_streams_of_the_embedded_platform_take_turns(binding: Binding, plat
     assert {*order[:6]} == {0, 1, 2}
 
 
-def test_what_a_transport_is_asked_and_may_answer(binding: Binding) -> None:
+def test_requests_and_responses_of_a_transport(binding: Binding) -> None:
     transport = Answering(
         [
             (200, JSON, [HEALTH]),
@@ -118,7 +118,7 @@ def test_what_a_transport_is_asked_and_may_answer(binding: Binding) -> None:
     assert first.headers["Authorization"] == "Bearer key"
 
 
-def test_an_exception_of_its_own_is_the_calls(binding: Binding) -> None:
+def test_an_exception_of_the_transport_is_raised_by_the_call(binding: Binding) -> None:
     async def main() -> None:
         async with binding.client(transport=Answering([ZeroDivisionError("of the test's own")] * 2)) as client:
             with pytest.raises(ZeroDivisionError):
@@ -238,7 +238,7 @@ def test_a_transport_and_a_unix_socket_exclude_each_other(binding: Binding, plat
         binding.client(transport=LocalTransport(platform), uds="/tmp/socket")
 
 
-def test_a_closed_client_asks_its_transport_no_more(binding: Binding) -> None:
+def test_a_closed_client_does_not_use_its_transport(binding: Binding) -> None:
     async def main() -> None:
         client = binding.client(transport=Answering([]))
         await client.aclose()

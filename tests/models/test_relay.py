@@ -55,11 +55,11 @@ class TestLlama:
         assert isinstance(outputs[-2], Usage)
         assert (outputs[-2].completion_tokens, outputs[-1]) == (5, Finish("length"))
 
-    def test_its_models(self, llama: LlamaServer) -> None:
+    def test_the_models_of_the_server(self, llama: LlamaServer) -> None:
         assert len(anyio.run(relay(llama).models)) == 1
         assert anyio.run(relay(llama).check) is None
 
-    def test_without_its_key(self, llama: LlamaServer, way: Way) -> None:
+    def test_a_call_with_a_wrong_key(self, llama: LlamaServer, way: Way) -> None:
         executor = RelayExecutor(llama.url, model="m", key="sk-wrong")
         for error in (way.run(executor, say())[1], anyio.run(executor.check)):
             assert error is not None
@@ -76,7 +76,7 @@ class TestLlama:
         assert error is not None
         assert error.code == "INVALID_INPUT"
 
-    def test_a_caller_that_goes_cancels_the_generation(self, llama: LlamaServer, way: Way) -> None:
+    def test_a_client_that_leaves_cancels_the_generation(self, llama: LlamaServer, way: Way) -> None:
         """The server has generated less than it was asked for when it is idle again."""
         asked = 15_000
         before = generated(llama)
@@ -88,7 +88,7 @@ class TestLlama:
             time.sleep(0.01)
         assert generated(llama) - before < asked
 
-    def test_many_at_once(self, llama: LlamaServer) -> None:
+    def test_many_calls_at_once(self, llama: LlamaServer) -> None:
         said: list[str] = []
 
         async def one(executor: RelayExecutor) -> None:

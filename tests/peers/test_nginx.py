@@ -147,7 +147,7 @@ def test_nginx_gives_up_on_a_silent_stream(
 
 
 @pytest.mark.parametrize("directives", ["", UNBUFFERED + KEPT_ALIVE], ids=["default", "http/1.1"])
-def test_the_server_hears_through_nginx_that_a_client_leaves(
+def test_the_server_notices_through_nginx_that_a_client_leaves(
     nginx: StartNginx, sse_server: SSEServer, face: Face, directives: str
 ) -> None:
     async def scenario(client: FacedClient) -> None:

@@ -55,7 +55,7 @@ def test_each_event_arrives_before_the_next_is_made(sse_server: SSEServer, face:
     face.run(scenario, sse_server.url)
 
 
-def test_pings_are_life(sse_server: SSEServer, face: Face) -> None:
+def test_pings_keep_a_read_from_timing_out(sse_server: SSEServer, face: Face) -> None:
     async def scenario(client: FacedClient) -> None:
         await client.call("health")  # so that no connection is made within the short timeout
         stream = client.stream("step and never another", timeout=0.8)

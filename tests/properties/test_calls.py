@@ -78,7 +78,7 @@ def begun(reply: HestiaError | tuple[int, bytes | None]) -> bool:
     st.none() | st.floats(0.1, 100),
     st.randoms(use_true_random=False),
 )
-def test_a_call_keeps_its_promises(
+def test_repeats_of_a_call_are_bounded_and_safe(
     operation: Operation[Any],
     retries: int,
     replies: list[HestiaError | tuple[int, bytes | None]],
@@ -157,7 +157,7 @@ def letters(heard: Heard) -> str:
     st.none() | st.integers(0, 12),
     LEFT,
 )
-def test_hooks_hear_every_call_from_its_first_request_to_its_end(
+def test_hooks_are_called_from_the_first_request_of_a_call_to_its_end(
     operation: Operation[Any], retries: int, replies: list[Any], steps: int | None, left: str
 ) -> None:
     """For each attempt a request and at most one response, a repeat between two of them, and at last one end, with the
@@ -202,7 +202,7 @@ def test_hooks_hear_every_call_from_its_first_request_to_its_end(
     st.integers(0, 8),
     st.sampled_from(["close", "drop", "go on"]),
 )
-def test_hooks_hear_every_stream_from_its_first_request_to_its_end(
+def test_hooks_are_called_from_the_first_request_of_a_stream_to_its_end(
     heads: list[int], pieces: list[int], taken: int, left: str
 ) -> None:
     """As a call, and each event that was handed out after the last response, wherever the stream is cut or left."""

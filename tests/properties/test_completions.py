@@ -108,7 +108,7 @@ OUTPUTS = st.tuples(
 
 
 @given(OUTPUTS, CUTS)
-def test_what_we_encode_is_what_we_read(outputs: list[Output], cuts: list[int]) -> None:
+def test_what_is_encoded_is_decoded(outputs: list[Output], cuts: list[int]) -> None:
     """A stream of ours, cut anyhow, and a whole completion of ours are read as the outputs that they were made of."""
     encoder = ChunkEncoder(id="i", model="m", created=1, include_usage=True)
     data = encoder.start() + b"".join(map(encoder.send, outputs))
@@ -122,7 +122,7 @@ def test_what_we_encode_is_what_we_read(outputs: list[Output], cuts: list[int]) 
 
 
 @pytest.mark.parametrize("delta", [call(0, arguments="x" * 1000), call(0, "i", "a", "x" * 1000), call(name="a")])
-def test_what_is_kept_is_bounded(delta: Any) -> None:
+def test_retained_memory_is_bounded(delta: Any) -> None:
     """A server that never ends its tool calls is refused, whichever field it repeats."""
     data = event(chunk({"tool_calls": [delta]}))
     most = 8 * 1024 * 1024 // len(data)

@@ -81,7 +81,7 @@ def test_the_table_is_that_of_the_code() -> None:
 
 
 @by_pair
-def test_strict(state: StreamState, kind: str) -> None:
+def test_each_pair_with_strict(state: StreamState, kind: str) -> None:
     """The event is given, and the stream stands where the table says, or it is refused and nothing comes any more."""
     after = TABLE[state, kind if kind not in UNKNOWN else "ping"]
     stream = stream_in(state, strict=True)
@@ -104,7 +104,7 @@ def test_strict(state: StreamState, kind: str) -> None:
 
 
 @by_pair
-def test_not_strict(state: StreamState, kind: str) -> None:
+def test_each_pair_without_strict(state: StreamState, kind: str) -> None:
     """Every event is given, whatever came before it."""
     stream = stream_in(state, strict=False)
     assert takes(stream, kind)
@@ -116,7 +116,7 @@ def test_not_strict(state: StreamState, kind: str) -> None:
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("lost", [None, ConnectionLost("reset"), TimedOut("slow"), RemoteProtocolError("bad chunk")])
 @pytest.mark.parametrize("state", StreamState)
-def test_the_end(state: StreamState, lost: HestiaError | None, strict: bool) -> None:
+def test_the_end_of_the_stream_in_each_state(state: StreamState, lost: HestiaError | None, strict: bool) -> None:
     """After `done` an end of any kind is one; before it, it is an interruption that says what should have come."""
     stream = stream_in(state, strict=strict)
     if lost is None:

@@ -126,7 +126,7 @@ class Bypassing(Reading):
 @given(MESSAGES, st.lists(st.integers(0, 500), max_size=8), st.booleans())
 @example(CHUNKED + b"1\r\na\r\n1\r\nb\r\n", [], True)
 @example(CHUNKED + b"1\r\na\r\n1\r\nb\r\n2\r\nc", [len(CHUNKED) + 13], True)
-def test_what_passes_h11_by_is_what_h11_reads(message: bytes, places: list[int], closed: bool) -> None:
+def test_the_scanner_finds_the_head_that_h11_finds(message: bytes, places: list[int], closed: bool) -> None:
     """After each read, as much is known as h11 alone knows."""
     compare(message, places, closed=closed)
 

@@ -37,7 +37,7 @@ def read(reader: Any, data: bytes) -> tuple[str, str]:
 
 @pytest.mark.skipif(json._read_fast is None, reason="msgspec is not installed")
 @given(TEXTS | VALUES.map(lambda value: standard.dumps(value).encode()))
-def test_both_readers_give_the_same(data: bytes) -> None:
+def test_msgspec_and_the_standard_library_read_the_same(data: bytes) -> None:
     """msgspec and the standard library give the same value of any bytes, or both refuse them."""
     assert json._read_fast is not None
     plain = read(json._read_plain, data)
@@ -75,7 +75,7 @@ MEMBERS = st.dictionaries(
 @example(b'{"type":"start"}')
 @example(b'{"type":1,"type":"token","data":{"a":' + b"[" * 126 + b"]" * 126 + b"}}")
 @example(b'{"type":"token","data":{"a":' + b"[" * 127 + b"]" * 127 + b"}}")
-def test_the_fast_way_to_an_event_is_the_plain_way(data: bytes) -> None:
+def test_the_fast_path_gives_the_event_of_the_plain_path(data: bytes) -> None:
     """Where `read_event` gives an event, it is the one that `loads` and `from_wire` give."""
     event = read_event(data)
     if event is not None:

@@ -61,7 +61,7 @@ def by_us(data: bytes) -> tuple[RequestHead, bytes] | None:
 
 
 @given(heads())
-def test_what_we_take_h11_takes(data: bytes) -> None:
+def test_h11_accepts_what_the_head_reader_accepts(data: bytes) -> None:
     ours = by_us(data)
     if ours is None:
         return

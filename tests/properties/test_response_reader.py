@@ -190,7 +190,7 @@ PLACES = st.lists(st.integers(0, 400), max_size=4)
 @example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", [])
 @example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r", [])
 @example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5", [])
-def test_we_read_what_h11_reads_and_without_it_what_llhttp_reads(data: bytes, places: list[int]) -> None:
+def test_the_reader_reads_what_h11_and_llhttp_read(data: bytes, places: list[int]) -> None:
     """However a response is cut, we know after each read what h11 alone knows; and if h11 had no part in it, llhttp
     knows the same."""
     check([*cut(data, places), b""])

@@ -204,7 +204,7 @@ ENDS = st.sampled_from(["\n", "\r", "\r\n", "\n\n"])
 
 
 @given(st.lists(st.tuples(LINES, ENDS), max_size=6), CUTS)
-def test_the_frozen_rule_holds(lines: list[tuple[str, str]], cuts: list[int]) -> None:
+def test_without_strict_the_frozen_rule_gives_the_same_events(lines: list[tuple[str, str]], cuts: list[int]) -> None:
     """Where the frozen rule and `json.loads` succeed line by line, `RunStream(strict=False)` gives the same events."""
     text = "".join(line + end for line, end in lines)
     expected = frozen(text)

@@ -13,7 +13,7 @@ def test_a_digest_is_the_sha_256_in_hexadecimal() -> None:
     assert key_digest("key") == hashlib.sha256(b"key").hexdigest()
 
 
-def test_a_key_that_was_used_is_recalled() -> None:
+def test_a_key_is_found_by_its_digest() -> None:
     for key in ("api-keys-1", "api-keys-2"):
         remember_key(key)
     for key in ("api-keys-1", "api-keys-2"):
@@ -21,7 +21,7 @@ def test_a_key_that_was_used_is_recalled() -> None:
         assert recall_key(key_digest(key), "another") == key
 
 
-def test_the_environments_is_recalled_where_it_is_that_one() -> None:
+def test_the_key_of_the_environment_is_found_where_its_digest_matches() -> None:
     digest = key_digest("api-keys-of-the-environment")
     assert recall_key(digest, "api-keys-of-the-environment") == "api-keys-of-the-environment"
     for environ_key in (None, "", "another"):

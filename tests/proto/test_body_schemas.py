@@ -31,7 +31,7 @@ def test_args_finds_those_of_the_inner_objects_too() -> None:
     assert [arg.name for arg in params_of(LAYOUT)] == ["name", "count", "flag", "map"]
 
 
-def test_what_is_filled_in_is_taken_out_again() -> None:
+def test_what_is_built_is_parsed_again() -> None:
     assert build(LAYOUT, ARGUMENTS) == BODY
     assert taken(BODY) == (ARGUMENTS, [])
 
@@ -96,7 +96,7 @@ def test_an_inner_object_that_is_none() -> None:
     ],
     ids=repr,
 )
-def test_what_an_argument_refuses(arg: Param, value: object, told: str | None) -> None:
+def test_values_that_a_param_refuses(arg: Param, value: object, told: str | None) -> None:
     assert arg.accepts(value) == (told is None)
     assert told is None or arg.refusal(value) == told
 

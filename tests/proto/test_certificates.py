@@ -36,7 +36,7 @@ def make(environ: dict[str, str], error: Exception | None = None) -> dict[str, A
         ({"SSL_CERT_FILE": "/file", "SSL_CERT_DIR": "/certs"}, ("/file", "/certs")),
     ],
 )
-def test_what_the_environment_names(environ: dict[str, str], made: tuple[str | None, str | None]) -> None:
+def test_authorities_that_the_environment_names(environ: dict[str, str], made: tuple[str | None, str | None]) -> None:
     assert make(environ) == {"cafile": made[0], "capath": made[1]}
 
 
@@ -64,7 +64,7 @@ def test_directories_that_cannot_be_used(directory: str, told: str) -> None:
         ({}, "with the system's certificates: no such thing"),
     ],
 )
-def test_what_the_tls_library_refuses(environ: dict[str, str], told: str) -> None:
+def test_files_that_the_tls_library_refuses(environ: dict[str, str], told: str) -> None:
     with pytest.raises(ValueError, match=told) as wrong:
         make(environ, OSError("no such thing"))
     assert isinstance(wrong.value.__cause__, OSError)

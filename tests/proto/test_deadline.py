@@ -35,13 +35,13 @@ def test_check_raises_from_the_very_end_on(clock) -> None:
 
 
 @pytest.mark.parametrize("deadline", [Deadline(lambda: 0.0, None), Deadline.never()], ids=["None", "never"])
-def test_no_end(deadline: Deadline) -> None:
+def test_a_deadline_that_never_passes(deadline: Deadline) -> None:
     assert deadline.left() is None
     assert deadline.bound(1e9) == 1e9
     deadline.check()
 
 
-def test_passed_may_be_raised_by_whoever_notices(clock) -> None:
+def test_an_expired_deadline_gives_the_error_to_raise(clock) -> None:
     error = Deadline(clock, 90).expired_error()
     assert isinstance(error, TimeoutError)
     assert error.message == "the call took longer than its deadline of 90 s"

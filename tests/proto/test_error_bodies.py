@@ -115,7 +115,7 @@ def test_a_redirect_says_that_it_is_not_followed(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 429, 500, 502, 503])
-def test_a_message_that_only_repeats_the_status_gives_way_to_who_answered(status: int) -> None:
+def test_a_message_that_only_repeats_the_status_names_the_server_instead(status: int) -> None:
     phrase = HTTPStatus(status).phrase
     for body in {"detail": phrase}, {"message": phrase.upper()}, {"error": phrase}:
         error = error_from_response(status, json.dumps(body).encode(), described="http://x answered")

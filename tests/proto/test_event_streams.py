@@ -106,7 +106,7 @@ def test_a_second_reader_is_refused_while_a_fault_ends_the_connection() -> None:
 
 
 @pytest.mark.parametrize("outcome", [PIECES[0], b"", ConnectionLost("gone")])
-def test_one_who_waits_is_told_that_the_stream_was_closed_meanwhile(outcome: bytes | BaseException) -> None:
+def test_a_reader_that_waits_raises_when_the_stream_is_closed(outcome: bytes | BaseException) -> None:
     reader = Reader(None, outcome)
     steps = anext(reader).__await__()
     next(steps)

@@ -276,5 +276,5 @@ class TestWithoutMsgspec:
         assert event.to_wire() == StreamEvent.from_wire(dict(body)).to_wire()
 
     @pytest.mark.parametrize("payload", [b"", b"1", b"[]", b"{}", b'{"type":1}', b'{"type":"done"', b"\xff"], ids=repr)
-    def test_what_is_none(self, payload: bytes) -> None:
+    def test_values_that_are_not_an_event(self, payload: bytes) -> None:
         assert read_event(payload) is None

@@ -187,7 +187,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt(), Stopped(), Broken(), ConnectFailed("x")], ids=repr)
     @pytest.mark.parametrize("where", ["send", "wait"])
-    def test_with_what_is_thrown_into_it(self, where: str, error: BaseException) -> None:
+    def test_the_end_has_the_exception_that_is_thrown_into_the_flow(self, where: str, error: BaseException) -> None:
         heard = Heard()
         flow = begin(heard.hooks, retries=1 if where == "wait" else 0)
         next(flow)
@@ -199,7 +199,7 @@ class TestEnd:
         assert heard.names[-1] == "end"
 
     @pytest.mark.parametrize("where", ["send", "wait"])
-    def test_of_a_flow_that_is_closed_or_dropped(self, where: str) -> None:
+    def test_the_end_of_a_flow_that_is_closed_or_dropped(self, where: str) -> None:
         for leave in (lambda flow: flow.close(), lambda flow: None):
             heard = Heard()
             flow = begin(heard.hooks)
@@ -210,12 +210,12 @@ class TestEnd:
             del flow
             assert [type(error) for error in heard.ends] == [GeneratorExit]
 
-    def test_nothing_is_told_of_a_flow_that_never_ran(self) -> None:
+    def test_no_hook_is_called_for_a_flow_that_never_ran(self) -> None:
         heard = Heard()
         begin(heard.hooks).close()
         assert heard.told == []
 
-    def test_a_streams_is_told_by_who_reads_it(self) -> None:
+    def test_the_end_of_a_stream_is_reported_by_its_reader(self) -> None:
         heard = Heard()
         flow = begin(heard.hooks, operations.run_stream("x"))
         with pytest.raises(StopIteration):
@@ -227,7 +227,7 @@ class TestEnd:
             flow.throw(ConnectionLost("x"))
         assert heard.names == ["request", "response", "request"]
 
-    def test_nothing_is_told_after_it(self) -> None:
+    def test_no_hook_is_called_after_the_end(self) -> None:
         heard = Heard()
         observer = CallObserver("run_stream", (heard.hooks,), None, lambda: 0.0)
         observer.event(StreamEvent("start"))
@@ -314,7 +314,7 @@ class TestWhatHooksMayBe:
             Hooks(**{name: value})
 
     @pytest.mark.parametrize("name", NAMES)
-    def test_a_coroutine_function_which_nobody_would_await(self, name: str) -> None:
+    def test_a_coroutine_function_is_refused(self, name: str) -> None:
         async def hook(*told: object) -> None: ...
 
         class Tracer:
@@ -325,7 +325,7 @@ class TestWhatHooksMayBe:
                 Hooks(**{name: each})
 
     @pytest.mark.parametrize("value", [print, Heard, [].append, lambda *told: None], ids=repr)
-    def test_whatever_else_can_be_called(self, value: Any) -> None:
+    def test_every_other_callable(self, value: Any) -> None:
         assert all(getattr(Hooks(**{name: value}), name) is value for name in NAMES)
 
     @pytest.mark.parametrize("value", [print, [Hooks()], {}, 0], ids=lambda value: type(value).__name__)
@@ -487,7 +487,7 @@ class TestLog:
         assert heard.names == ["request", "response", "retry", "request", "response", "end"]
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt("hunter2"), Stopped("hunter2"), Broken("hunter2")], ids=repr)
-    def test_of_what_is_not_ours_only_its_name(self, log, error: BaseException) -> None:
+    def test_an_unknown_exception_is_logged_by_its_name_only(self, log, error: BaseException) -> None:
         """It may quote anything."""
         logger, lines = log
         logger.setLevel(logging.INFO)

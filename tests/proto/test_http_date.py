@@ -79,7 +79,7 @@ def test_a_year_of_two_digits_is_at_most_50_years_ahead(year: str, meant: int) -
         "1994-11-06T08:49:37Z",
     ],
 )
-def test_everything_else_is_not_a_date(text: str) -> None:
+def test_texts_that_are_not_a_date(text: str) -> None:
     assert parse_http_date(text, now=NOW) is None
 
 

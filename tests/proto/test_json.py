@@ -323,7 +323,7 @@ class TestBrackets:
         assert not json.is_deep(text)
         assert len(json.loads(text)) == 3
 
-    def test_nothing_but_brackets_counts(self) -> None:
+    def test_only_brackets_count(self) -> None:
         everything = bytes(set(range(256)) - set(b'[]{}"'))
         assert json.depth(everything + b"[" + everything + b"{" + everything) == 2
         assert json.unclosed(everything + b"[" + everything + b"{}" + everything) == 1
@@ -344,7 +344,7 @@ class TestMessages:
         ],
         ids=["1e400", "NaN", "-Infinity"],
     )
-    def test_a_number_that_is_none(self, text: bytes, told: str) -> None:
+    def test_a_number_that_is_not_valid(self, text: bytes, told: str) -> None:
         with pytest.raises(ValueError, match=f"^{told}$"):
             json.loads(text)
 
@@ -375,7 +375,7 @@ class TestRecordReader:
         [b'{"name": "a", "more": 1}', b"{}", b'{"name": 1}', b'{"name": "a"', b"[]", b'{"name": "\xff"}', b""],
         ids=["another field", "one missing", "another type", "cut", "a list", "no UTF-8", "nothing"],
     )
-    def test_everything_else_is_left_to_loads(self, text: bytes) -> None:
+    def test_texts_that_are_left_to_loads(self, text: bytes) -> None:
         with pytest.raises(ValueError, match=r"\w"):
             json.record_reader(("name", str))(text)
 

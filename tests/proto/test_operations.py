@@ -153,7 +153,7 @@ class TestRequest:
         assert parameters == arguments - ({"stream"} if name == "run_stream" else set())
 
     @pytest.mark.parametrize("key", KEYS, ids=ascii)
-    def test_awkward_path_parameters_reach_the_server_as_that_one_key(self, key: str) -> None:
+    def test_unusual_path_parameters_reach_the_server_as_one_key(self, key: str) -> None:
         for make in (
             operations.trace,
             operations.get_secret,
@@ -169,7 +169,7 @@ class TestRequest:
             assert not set(last) & set("?#/ \n")
 
     @pytest.mark.parametrize("text", ["", "\0", "é😀\u2028", '"\\', "x" * 1_000_000], ids=lambda text: ascii(text[:9]))
-    def test_awkward_texts_in_bodies(self, text: str) -> None:
+    def test_unusual_texts_in_bodies(self, text: str) -> None:
         for operation in (
             operations.run(text, session_id=text, agent_id=text),
             operations.run_stream(text),
@@ -488,7 +488,7 @@ def test_accept_can_be_given() -> None:
         assert {name: value for name, value in headers.items() if name.lower() == "accept"} == {"accept": "a/b"}
 
 
-def test_who_redacts() -> None:
+def test_the_redactor_of_an_operation() -> None:
     config = Config(api_key="hunter2")
     for operation, *_ in SENT.values():
         assert operation.redactor(config).text("hunter2 4711") == "*** 4711"

@@ -103,7 +103,7 @@ def test_an_exchange_that_no_longer_waits_leaves_the_queue() -> None:
     assert case.pool.acquire(third) == "a"
 
 
-def test_a_dropped_lease_gives_its_place_back_and_its_connection_is_closed() -> None:
+def test_a_dropped_lease_releases_its_place_and_closes_its_connection() -> None:
     case = Case(1)
     lease: Lease[str] | None = case.opened("a")
     waiting = enqueued(case.pool)
@@ -124,7 +124,7 @@ def test_releasing_or_discarding_a_second_time_does_nothing() -> None:
     assert case.acquire() is None
 
 
-def test_a_closed_pool_admits_everyone_and_keeps_nothing() -> None:
+def test_a_closed_pool_admits_each_lease_and_keeps_no_connection() -> None:
     case = Case(1)
     case.kept("a")
     used = enqueued(case.pool)

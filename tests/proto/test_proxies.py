@@ -33,7 +33,7 @@ def find(environ: dict[str, str], base_url: str = "http://hestia.test") -> Proxy
         ({}, "http://h", None),
     ],
 )
-def test_the_variables(environ: dict[str, str], base_url: str, expected: tuple[str, str] | None) -> None:
+def test_the_environment_variables(environ: dict[str, str], base_url: str, expected: tuple[str, str] | None) -> None:
     proxy = find(environ, base_url)
     assert (proxy and (proxy.variable, proxy.origin)) == expected
 
@@ -81,7 +81,7 @@ def test_credentials(url: str, auth: tuple[bytes, bytes] | None) -> None:
         ("nonsense/x, 10.0.0.0/99, ::1/128, h", ["http://h", "http://[::1]"]),
     ],
 )
-def test_exceptions(no_proxy: str, excepted: list[str]) -> None:
+def test_hosts_that_are_excepted(no_proxy: str, excepted: list[str]) -> None:
     for url in excepted:
         assert find({"ALL_PROXY": "http://p", "NO_PROXY": no_proxy}, url) is None
 
@@ -103,7 +103,7 @@ def test_exceptions(no_proxy: str, excepted: list[str]) -> None:
         ("::1/128", "http://[::2]"),
     ],
 )
-def test_what_is_not_excepted(no_proxy: str, url: str) -> None:
+def test_hosts_that_are_not_excepted(no_proxy: str, url: str) -> None:
     assert find({"ALL_PROXY": "http://p", "NO_PROXY": no_proxy}, url) is not None
 
 
@@ -124,7 +124,7 @@ def test_what_is_not_excepted(no_proxy: str, url: str) -> None:
     ],
 )
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_what_cannot_be_used(variable: str, url: str, told: str) -> None:
+def test_proxies_that_cannot_be_used(variable: str, url: str, told: str) -> None:
     with pytest.raises(ValueError, match=f"the proxy of {variable} cannot be used: {told}") as wrong:
         find({variable: url})
     assert "pw" not in str(wrong.value)

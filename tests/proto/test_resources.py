@@ -105,7 +105,7 @@ def test_the_two_kinds_have_the_same_methods_with_the_same_parameters(name: str)
 
 
 @pytest.mark.parametrize("name", ["Chat", "AsyncChat"])
-def test_a_namespace_shows_whose_it_is(name: str) -> None:
+def test_the_repr_of_a_namespace_names_its_client(name: str) -> None:
     kind = getattr(resources, name)
     assert repr(kind(Recorder())).startswith(f"<{name} of <tests.proto.test_resources.Recorder object at ")
     assert repr(kind.__new__(kind)) == f"<{name} of None>"  # as a report of an error in its constructor shows it

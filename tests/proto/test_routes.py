@@ -293,7 +293,7 @@ wire = pytest.mark.parametrize("name", ROUTES)
 
 
 @wire
-def test_on_the_wire_and_back(name: str) -> None:
+def test_requests_are_encoded_and_resolved(name: str) -> None:
     arguments, method, path, body = WIRE[name]
     route = ROUTES[name]
     route.check(arguments)
@@ -320,7 +320,7 @@ def test_the_arguments_of_the_path_are_strings_that_are_not_empty(name: str) -> 
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_what_may_be_left_out_and_what_may_not(name: str) -> None:
+def test_optional_and_required_arguments(name: str) -> None:
     route = ROUTES[name]
     told = route.decode(json.dumps(NEEDED[name]).encode())
     assert {key: told[key] for key in DEFAULTS[name]} == DEFAULTS[name]
@@ -393,7 +393,7 @@ def test_an_object_is_handed_on(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["set_secret", "delete_secret"])
-def test_where_nothing_is_told(name: str) -> None:
+def test_an_operation_without_result(name: str) -> None:
     assert ROUTES[name].write(None) == {}
     assert read(name, b"whatever") is None
 
@@ -452,7 +452,7 @@ def test_a_surrogate_cannot_be_sent_and_its_place_is_named() -> None:
         ROUTES["chat"].encode({"message": "\ud800", "session_id": None})
 
 
-def test_what_is_refused_is_told() -> None:
+def test_refused_requests_name_their_reason() -> None:
     with pytest.raises(NotFound, match=r"there is no /x$"):
         resolve("GET", "/x?y", b"")
     with pytest.raises(StatusError) as caught:
@@ -496,7 +496,7 @@ class TestRoute:
         assert route.encode({"a": "1", "b": "/"}) == ("/x/1/%2F", b"")
 
     @pytest.mark.parametrize("name", ["read", "write", "idempotent", "absent", "streams"])
-    def test_what_has_to_be_named(self, name: str) -> None:
+    def test_arguments_of_a_route_that_are_keyword_only(self, name: str) -> None:
         fields = {field.name: field for field in attrs.fields(Route)}
         assert fields[name].kw_only
         with pytest.raises(TypeError):

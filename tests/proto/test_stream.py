@@ -69,7 +69,7 @@ class TestEnd:
         assert delivered == 2
         assert isinstance(fault, StreamInterrupted)
 
-    def test_not_strict_is_content_with_done_alone(self) -> None:
+    def test_without_strict_done_alone_is_enough(self) -> None:
         assert [event.type for event in whole(DONE + TOKEN, strict=False)] == ["done", "token"]
 
     def test_a_payload_cut_after_done_is_told(self) -> None:

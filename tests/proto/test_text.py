@@ -87,7 +87,7 @@ class TestRun:
     def events(self, *texts: object) -> list[StreamEvent]:
         return [StreamEvent("token", {"text": text}) for text in texts]
 
-    def test_it_says_what_was_handed_out(self) -> None:
+    def test_the_text_is_that_of_the_events_handed_out(self) -> None:
         events = self.events("a", "b", "c")
         run = TextRun(events)
         assert (len(run), run.received, run.last, run.take_text()) == (3, 0, None, "")
@@ -115,7 +115,7 @@ class TestRun:
         assert (run.received, run.last, run.take_text()) == (0, None, "")
 
     @pytest.mark.parametrize("text", [1, None, [], b"a"], ids=repr)
-    def test_a_text_that_is_none(self, text: object) -> None:
+    def test_a_text_of_another_type(self, text: object) -> None:
         with pytest.raises(TypeError):
             TextRun(self.events("a", text))
 

@@ -256,6 +256,6 @@ def test_a_connection_that_is_lost_before_anything_was_sent_is_not_stale() -> No
     ],
     ids=["no HTTP", "a line without colon", "cut", "a head that is too large"],
 )
-def test_what_is_told_of_a_response_that_is_none(pieces: list[bytes], told: str) -> None:
+def test_the_error_for_what_is_not_a_response(pieces: list[bytes], told: str) -> None:
     _, fault = fails(asked(), *pieces)
     assert fault.message.startswith(told)

@@ -103,7 +103,7 @@ def test_what_comes_after_a_response_without_a_body_spoils_the_connection_only(c
         assert not connection.reusable
 
 
-def test_what_is_told_of_bytes_that_belong_to_no_response() -> None:
+def test_the_error_for_bytes_that_belong_to_no_response() -> None:
     early = ClientConnection()
     early.receive_data(b"HTTP/1.1 200 OK\r\n\r\n")
     with pytest.raises(LocalProtocolError, match="cannot be used again") as caught:

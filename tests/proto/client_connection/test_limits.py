@@ -85,7 +85,7 @@ class TestLimits:
         assert "larger than 1000 bytes" in str(fault_of(connection))
         assert connection.finished
 
-    def test_a_bomb(self) -> None:
+    def test_a_decompression_bomb(self) -> None:
         bomb = gzip.compress(bytes(10**7))
         _, error = fails(asked(max_body_size=10**6), response(bomb, "Content-Encoding: gzip"))
         assert "larger than 1000000 bytes" in str(error)

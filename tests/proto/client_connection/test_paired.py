@@ -144,7 +144,7 @@ class TestPaired:
         assert events[1].data["code"] == "GOVERNANCE_BLOCK"
         assert connection.reusable
 
-    def test_the_servers_last_word(self) -> None:
+    def test_a_response_that_ends_the_connection(self) -> None:
         server, connection = ServerConnection(max_body_size=10), ClientConnection()
         server.receive_data(connection.send(operations.run("a long input")))
         (request,) = server.events()

@@ -46,7 +46,7 @@ def test_a_stream_in_plain_chunks(pieces: list[bytes], end: list[bytes], plain: 
     assert connection.reusable
 
 
-def test_what_comes_after_a_last_chunk_is_h11_s() -> None:
+def test_h11_reads_what_follows_the_last_plain_chunk() -> None:
     connection = listening()
     receive(connection, STREAM_HEAD, chunks(*payloads()), b"0\r\n\r\nHTTP/1.1 200 OK\r\n")
     assert by_h11(connection)
@@ -64,14 +64,14 @@ def test_what_comes_after_a_last_chunk_is_h11_s() -> None:
         b"HTTP/1.1 103 Early Hints\r\n\r\n" + response(),
     ],
 )
-def test_any_other_is_h11_s_from_its_first_byte(data: bytes) -> None:
+def test_h11_reads_any_other_response_from_its_first_byte(data: bytes) -> None:
     connection = asked()
     receive(connection, data)
     assert connection.result(operations.health()) == HEALTH
     assert by_h11(connection)
 
 
-def test_a_request_that_is_not_plain_makes_its_response_h11_s() -> None:
+def test_h11_reads_the_response_to_a_request_that_is_not_plain() -> None:
     connection = asked(headers={"Connection": "keep-alive"})
     receive(connection, response())
     assert connection.result(operations.health()) == HEALTH
@@ -90,7 +90,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(HEAL
 
 
 @pytest.mark.parametrize("data", [response(), CHUNKED], ids=["length", "chunked"])
-def test_the_end_inside_a_body_is_not_the_body_s(data: bytes) -> None:
+def test_a_connection_that_ends_inside_a_body_is_an_error(data: bytes) -> None:
     """`b""` ends the connection where it is received and a body where it is handed on; a cut must not become an end."""
     for cut in range(data.index(b"\r\n\r\n") + 4, len(data)):
         told = []
@@ -102,7 +102,7 @@ def test_the_end_inside_a_body_is_not_the_body_s(data: bytes) -> None:
         assert told[0] == told[1]
 
 
-def test_a_head_that_comes_in_pieces_is_h11_s() -> None:
+def test_h11_reads_a_head_that_comes_in_pieces() -> None:
     data = response()
     for cut in range(1, data.index(b"\r\n\r\n") + 4):
         connection = asked()

@@ -213,7 +213,7 @@ class TestCompression:
         ],
         ids=["damaged", "cut", "not asked for"],
     )
-    def test_what_cannot_be_undone(self, body: bytes, coding: str, told: str) -> None:
+    def test_a_content_coding_that_cannot_be_decoded(self, body: bytes, coding: str, told: str) -> None:
         connection = asked()
         _, error = fails(connection, response(body, f"Content-Encoding: {coding}"))
         assert type(error) is RemoteProtocolError
@@ -222,7 +222,7 @@ class TestCompression:
         assert not connection.reusable
 
 
-def test_answered_is_when_there_is_a_reply() -> None:
+def test_answered_is_true_from_the_response_on() -> None:
     connection = asked(operations.run_stream("x"))
     assert not connection.answered
     connection.receive_data(STREAM_HEAD)

@@ -35,7 +35,7 @@ class TestSecrecy:
         assert seen == [f"ClientConnection('http://h', {state})" for state in ("IDLE", "WAITING", "ERROR")]
 
     @pytest.mark.parametrize("operation", [operations.health(), operations.run_stream("x")], ids=lambda o: o.name)
-    def test_what_the_server_repeats_is_masked(self, operation: Operation[Any]) -> None:
+    def test_a_secret_that_the_server_echoes_is_masked(self, operation: Operation[Any]) -> None:
         for status in ("200 OK", "401 No"):
             connection = asked(operation, api_key=self.KEY)
             body = json.dumps({"message": f"bad key {self.KEY}", "status": self.KEY}).encode()

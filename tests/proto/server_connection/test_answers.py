@@ -47,7 +47,7 @@ class TestAnswers:
         status, _, body = Client().read(connection.send(GovernanceBlock("t-1")))
         assert (status, json.loads(body)["trace_id"]) == (403, "t-1")
 
-    def test_an_exception_that_is_not_ours_tells_nothing(self) -> None:
+    def test_an_unknown_exception_reveals_nothing(self) -> None:
         connection = ServerConnection()
         serve(connection, post())
         status, _, body = Client().read(connection.send(ValueError("hunter2")))

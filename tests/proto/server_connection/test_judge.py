@@ -33,7 +33,7 @@ def head_of(request: bytes) -> bytes:
     return request.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
 
-def test_what_a_judge_is_told() -> None:
+def test_the_request_that_a_judge_gets() -> None:
     judge = Judge(None)
     connection = ServerConnection(judge=judge)
     connection.receive_data(b"DELETE http://h/api/secrets/a%2Fb?x HTTP/1.1\r\nHost: o\r\nContent-Length: 2\r\n\r\n")

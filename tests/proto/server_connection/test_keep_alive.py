@@ -101,18 +101,18 @@ class TestContinue:
         assert not connection.expects_continue
         assert serve(connection, self.BODY).operation == "chat"
 
-    def test_one_whose_body_is_refused_is_not_asked_for_it(self) -> None:
+    def test_a_client_whose_body_is_refused_is_not_asked_for_it(self) -> None:
         connection = ServerConnection(max_body_size=5)
         call = serve(connection, self.HEAD + b"\r\n\r\n")
         assert not connection.expects_continue
         assert Client().read(connection.send(call.refusal), end=True)[0] == 413
         assert connection.must_close
 
-    def test_one_that_does_not_wait_after_all(self) -> None:
+    def test_a_client_that_sends_its_body_without_waiting(self) -> None:
         connection = ServerConnection()
         assert serve(connection, self.HEAD + b"\r\n\r\n" + self.BODY).operation == "chat"
         assert not connection.expects_continue
 
-    def test_out_of_turn(self) -> None:
+    def test_continue_that_is_sent_out_of_turn(self) -> None:
         with pytest.raises(LocalProtocolError, match="no client waits"):
             ServerConnection().send(Control.CONTINUE)

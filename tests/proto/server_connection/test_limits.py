@@ -53,7 +53,7 @@ class TestLimits:
             if "connection" in headers:
                 assert connection.must_close
 
-    def test_what_comes_after_the_413_is_not_read(self) -> None:
+    def test_data_after_the_413_is_not_read(self) -> None:
         connection = ServerConnection(max_body_size=10)
         call = serve(connection, chunked("/api/v1/run", b"x" * 20)[:-5])
         connection.send(call.refusal)
@@ -96,7 +96,7 @@ class TestLimits:
         assert connection.must_close == (size > MAX_HEAD_SIZE)
 
 
-def test_what_comes_ahead_of_an_answer_is_bounded() -> None:
+def test_pipelined_data_is_bounded() -> None:
     connection = ServerConnection(max_body_size=100)
     serve(connection, post())
     connection.receive_data(b"x" * (MAX_HEAD_SIZE + 100))
@@ -123,7 +123,7 @@ def test_without_a_body_even_the_smallest_limit_holds() -> None:
     assert serve(ServerConnection(max_body_size=0), GET).operation == "health"
 
 
-def test_what_comes_ahead_is_counted_anew_for_each_call() -> None:
+def test_pipelined_data_is_counted_anew_for_each_call() -> None:
     connection, limit = ServerConnection(max_body_size=1000), MAX_HEAD_SIZE + 1000
     for _ in range(3):
         serve(connection, GET)
@@ -137,7 +137,7 @@ def test_what_comes_ahead_is_counted_anew_for_each_call() -> None:
         connection.receive_data(b"x")
 
 
-def test_what_comes_ahead_is_bounded_over_many_calls() -> None:
+def test_pipelined_data_is_bounded_over_many_calls() -> None:
     connection, piece = ServerConnection(max_body_size=0), GET * (MAX_HEAD_SIZE // len(GET))
     connection.receive_data(GET)
     assert next(connection.events()).operation == "health"
@@ -149,7 +149,7 @@ def test_what_comes_ahead_is_bounded_over_many_calls() -> None:
     assert len(connection._reader.buffer) <= MAX_HEAD_SIZE
 
 
-def test_after_too_much_came_ahead_the_call_is_answered_and_nothing_more_is_taken() -> None:
+def test_too_much_pipelined_data_makes_the_response_the_last() -> None:
     connection = ServerConnection(max_body_size=10)
     serve(connection, GET)
     with pytest.raises(RemoteProtocolError, match="too much pipelined data") as caught:
@@ -166,7 +166,7 @@ def test_after_too_much_came_ahead_the_call_is_answered_and_nothing_more_is_take
         assert again.value is caught.value
 
 
-def test_what_came_ahead_is_read_in_its_order_up_to_the_end() -> None:
+def test_pipelined_requests_are_read_in_order_up_to_the_end() -> None:
     connection = ServerConnection()
     serve(connection, GET)
     later = [post(body=b'{"input":"%d"}' % number) for number in range(5000)]

@@ -62,7 +62,7 @@ def test_a_refusal(connection: ServerConnection) -> None:
     assert Client().read(connection.send(NotFound()))[0] == 404
 
 
-def test_what_is_not_an_answer(connection: ServerConnection) -> None:
+def test_items_that_are_not_a_response(connection: ServerConnection) -> None:
     serve(connection, MODELS)
     for item in (b"x", "x", None, EVENTS[0], Control.HEARTBEAT):
         with pytest.raises(LocalProtocolError, match="/v1/models has an EncodedResponse as its response, or"):

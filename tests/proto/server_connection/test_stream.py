@@ -87,7 +87,7 @@ class TestStream:
             assert [event.type for event in read_stream(Client().read(out)[2])] == ["start", "error", "done"]
 
 
-def test_a_stream_that_has_begun_says_what_it_failed_of() -> None:
+def test_a_stream_that_has_begun_ends_with_its_error() -> None:
     connection = ServerConnection()
     serve(connection, STREAM)
     out = connection.send(EVENTS[0]) + connection.send(NotFound("gone", "t-1"))
@@ -103,7 +103,7 @@ def test_there_is_nothing_to_continue_in_a_stream_that_has_begun() -> None:
         connection.send(Control.CONTINUE)
 
 
-def test_a_fault_that_cannot_be_written_after_a_heartbeat_leaves_nothing_said() -> None:
+def test_an_exception_that_cannot_be_encoded_sends_nothing() -> None:
     connection = ServerConnection()
     serve(connection, STREAM)
     head = connection.send(Control.HEARTBEAT)
