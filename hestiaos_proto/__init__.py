@@ -78,25 +78,24 @@ if TYPE_CHECKING:
         ServerConnection,
     )
     from hestiaos_proto._event_streams import AsyncEventStreamBase, EventStreamBase
+    from hestiaos_proto._executors import AsyncExecutor, Executor
     from hestiaos_proto._fork_guard import ForkGuard
     from hestiaos_proto._loop_client import LoopClient, LoopEventStream, LoopExecutor
     from hestiaos_proto._loop_pool import LoopConnection, LoopPool, NetworkOptions
-    from hestiaos_proto._pool import ConnectionPool, Lease
-    from hestiaos_proto._proxies import Proxy, environment_proxy
-    from hestiaos_proto._resources import (
+    from hestiaos_proto._namespaces import (
         Agents,
         AsyncAgents,
         AsyncChat,
-        AsyncExecutor,
         AsyncGovernance,
         AsyncSecrets,
         AsyncSystem,
         Chat,
-        Executor,
         Governance,
         Secrets,
         System,
     )
+    from hestiaos_proto._pool import ConnectionPool, Lease
+    from hestiaos_proto._proxies import Proxy, environment_proxy
     from hestiaos_proto._server_messages import (
         STREAM_HEADERS,
         EncodedResponse,
@@ -250,6 +249,8 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import _event_streams as home
         elif name == "ForkGuard":
             from hestiaos_proto import _fork_guard as home
+        elif name in {"AsyncExecutor", "Executor"}:
+            from hestiaos_proto import _executors as home
         elif name in {"LoopClient", "LoopEventStream", "LoopExecutor"}:
             from hestiaos_proto import _loop_client as home
         elif name in {"LoopConnection", "LoopPool", "NetworkOptions"}:
@@ -262,17 +263,15 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             "Agents",
             "AsyncAgents",
             "AsyncChat",
-            "AsyncExecutor",
             "AsyncGovernance",
             "AsyncSecrets",
             "AsyncSystem",
             "Chat",
-            "Executor",
             "Governance",
             "Secrets",
             "System",
         }:
-            from hestiaos_proto import _resources as home
+            from hestiaos_proto import _namespaces as home
         elif name in {
             "EncodedResponse",
             "ResponseHead",

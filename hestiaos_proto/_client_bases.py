@@ -12,23 +12,21 @@ from hestiaos_proto._call_options import StreamOptions
 from hestiaos_proto._calls import CallContext, Runtime
 from hestiaos_proto._config import Config
 from hestiaos_proto._event_streams import AsyncEventStreamBase
+from hestiaos_proto._executors import AsyncExecutor, Executor
 from hestiaos_proto._hooks import hooks_of
-from hestiaos_proto._resources import (
+from hestiaos_proto._namespaces import (
     Agents,
     AsyncAgents,
     AsyncChat,
-    AsyncExecutor,
     AsyncGovernance,
-    AsyncRuns,
     AsyncSecrets,
     AsyncSystem,
     Chat,
-    Executor,
     Governance,
-    Runs,
     Secrets,
     System,
 )
+from hestiaos_proto._runs import AsyncRuns, Runs
 from hestiaos_proto._stream import RunStream
 from hestiaos_proto.operations import ModeHint, Operation
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto import CallOptions, Hooks, operations
-from hestiaos_proto import _resources as resources
+from hestiaos_proto import CallOptions, Hooks, _namespaces, operations
+from hestiaos_proto._runs import AsyncRuns, Runs
 from hestiaos_proto.operations import Operation
 
+CLASSES: dict[str, Any] = {**vars(_namespaces), "Runs": Runs, "AsyncRuns": AsyncRuns}
 RUN_OF_ALL = operations.run("hi", session_id="s", agent_id="a", mode_hint="deep", timeout_ms=5, stream=True)
 
 # Each method, its arguments, and the operation that it makes.
@@ -80,7 +81,7 @@ def finish(coroutine: Any) -> Any:
 @methods
 @pytest.mark.parametrize("options", [{}, OPTIONS], ids=["without options", "with every option"])
 def test_the_sync_method(namespace: str, method: str, args, kwargs, operation, options) -> None:
-    space = getattr(resources, namespace)(Recorder())
+    space = CLASSES[namespace](Recorder())
     assert getattr(space, method)(*args, **kwargs, **options) == ("sync", operation, options)
 
 
@@ -88,13 +89,13 @@ def test_the_sync_method(namespace: str, method: str, args, kwargs, operation, o
 @pytest.mark.parametrize("prefix", ["", "Async"], ids=["either way", "async only"])
 @pytest.mark.parametrize("options", [{}, OPTIONS], ids=["without options", "with every option"])
 def test_the_async_method(namespace: str, prefix: str, method: str, args, kwargs, operation, options) -> None:
-    space = getattr(resources, prefix + namespace)(Recorder())
+    space = CLASSES[prefix + namespace](Recorder())
     assert finish(getattr(space, f"{method}_async")(*args, **kwargs, **options)) == ("async", operation, options)
 
 
 @pytest.mark.parametrize("name", ["Runs", "Chat", "Agents", "System", "Secrets", "Governance"])
 def test_the_two_kinds_have_the_same_methods_with_the_same_parameters(name: str) -> None:
-    both, only_async = getattr(resources, name), getattr(resources, f"Async{name}")
+    both, only_async = CLASSES[name], CLASSES[f"Async{name}"]
     public = {method for method in dir(both) if not method.startswith("_")}
     sync = {method for method in public if not method.endswith("_async")}
     assert public == sync | {f"{method}_async" for method in sync}
@@ -106,11 +107,11 @@ def test_the_two_kinds_have_the_same_methods_with_the_same_parameters(name: str)
 
 @pytest.mark.parametrize("name", ["Chat", "AsyncChat"])
 def test_the_repr_of_a_namespace_names_its_client(name: str) -> None:
-    kind = getattr(resources, name)
-    assert repr(kind(Recorder())).startswith(f"<{name} of <tests.proto.test_resources.Recorder object at ")
+    kind = CLASSES[name]
+    assert repr(kind(Recorder())).startswith(f"<{name} of <tests.proto.test_namespaces.Recorder object at ")
     assert repr(kind.__new__(kind)) == f"<{name} of None>"  # as a report of an error in its constructor shows it
 
 
 def test_a_name_that_is_not_an_option_reaches_the_executor() -> None:
     """Which refuses it, as `call_flow` does."""
-    assert resources.Runs(Recorder()).health(bogus=1)[2] == {"bogus": 1}
+    assert Runs(Recorder()).health(bogus=1)[2] == {"bogus": 1}
