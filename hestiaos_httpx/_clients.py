@@ -19,6 +19,8 @@ from hestiaos_proto import (
     ClientBase,
     Hooks,
     ModeHint,
+    Operation,
+    RunStream,
     Runtime,
     StreamOptions,
     operations,
@@ -138,26 +140,14 @@ class Client(_Client):
         """
 
 
-class AsyncClient(_Client):
+class AsyncClient(AsyncStreams[AsyncEventStream], _Client):
     """The client for event loops, asyncio's and trio's; closed by `aclose` or an `async with` block."""
 
     __doc__ = f"{__doc__}\n\n    {_Client.__doc__}"
 
     _asynchronous = True
 
-    def run_stream(
-        self,
-        input: str,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        mode_hint: ModeHint | None = None,
-        timeout_ms: int | None = None,
-        timeout: float | None = None,
-        **options: Unpack[StreamOptions],
+    def _new_stream(
+        self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
     ) -> AsyncEventStream:
-        operation = operations.run_stream(
-            input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
-        )
         return AsyncEventStream(self._executor, operation, timeout, options)
-
-    run_stream.__doc__ = AsyncStreams.run_stream.__doc__

@@ -7,7 +7,7 @@ response that a transport made from bytes, as `httpx.MockTransport` does.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -72,11 +72,7 @@ class Exchange:
             try:
                 request = self.http.new_request(self._send, {EXCHANGE: ref(self)})
                 send = partial(client.send, request, stream=True, follow_redirects=False)
-                try:
-                    self._raw = raw = yield from self._call(send)
-                except OSError:
-                    self._check_in_time()
-                    raise
+                self._raw = raw = yield from self._carry(send)
                 self._check_open()
             except library.http.HTTPStatusError as error:  # a hook of the given client raised it
                 self._raw = raw = error.response
@@ -99,11 +95,7 @@ class Exchange:
         if not self.http.is_ours():
             raise LocalProtocolError("the stream belongs to the process before the fork: start another in this")
         try:
-            try:
-                data = yield from self._call(anext if self.scope.asynchronous else next, self._pieces, None)
-            except OSError:
-                self._check_in_time()
-                raise
+            data = yield from self._carry(anext if self.scope.asynchronous else next, self._pieces, None)
             self._check_open()
         except HestiaError as error:
             response.connection_lost(error)
@@ -116,9 +108,14 @@ class Exchange:
             response.receive_data(data or b"")
         return data is not None
 
-    def _check_in_time(self) -> None:
-        self._check_open()
-        self._send.deadline.check()
+    def _carry(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
+        """Call a function of httpx. An end by the caller or by the deadline is told as such."""
+        try:
+            return (yield from self._call(function, *arguments))
+        except OSError:
+            self._check_open()
+            self._send.deadline.check()
+            raise
 
     def _check_open(self) -> None:
         if self.http.closed:

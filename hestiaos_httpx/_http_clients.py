@@ -32,13 +32,12 @@ class HttpClients:
             raise TypeError("give a transport or an http_client, not both")
         self.closed: bool = False
         self._route = route
-        self._transport: Any = transport
-        self._client: Any = http_client
-        self._library, kind = BASE, "Async" if asynchronous else ""
-        if transport is not None:
-            self._library = library_of(transport, "transport", f"{kind}BaseTransport")
-        elif http_client is not None:
-            self._library = library_of(http_client, "http_client", f"{kind}Client")
+        given, name, self._kind = transport, "transport", "BaseTransport"
+        if http_client is not None:
+            given, name, self._kind = http_client, "http_client", "Client"
+        self._given: Any = given
+        kind = f"Async{self._kind}" if asynchronous else self._kind
+        self._library = BASE if given is None else library_of(given, name, kind)
         self._process = os.getpid()
         self._made: dict[tuple[int, int], Http] = {}  # by process, and the id of the event loop
         # A script may not close its client: its sockets are closed when it is garbage-collected, or at the exit.
@@ -71,24 +70,23 @@ class HttpClients:
     def _check_open(self) -> None:
         if self.closed:
             raise LocalProtocolError("the client is closed: make a new one")
-        forkless = self._client is not None or isinstance(self._transport, self._library.forkless)
-        if forkless and self._process != os.getpid():  # one of their locks may be taken for ever
+        http = self._library.http
+        locking = http.Client, http.AsyncClient, http.HTTPTransport, http.AsyncHTTPTransport
+        if self._process != os.getpid() and isinstance(self._given, locking):  # a lock may be taken for ever
             raise LocalProtocolError(
                 "the given client or transport belongs to the process before the fork: make another one"
             )
 
     def _new(self, scope: type[Scope], loop: object) -> Http:
-        library, kind = self._library, "Async" if scope.asynchronous else ""
-        given = self._transport if self._client is None else self._client
-        wanted = f"{kind}BaseTransport" if self._client is None else f"{kind}Client"
-        if given is not None and not isinstance(given, getattr(library.http, wanted)):
-            other = "the methods without _async" if scope.asynchronous else "the …_async methods"
+        library, given, asynchronous = self._library, self._given, scope.asynchronous
+        if self._route is not None:
+            pool = Pool(self._route, scope)
+            return Http(scope, library, new_client(library, pool, asynchronous=asynchronous), pool, loop)
+        if not isinstance(given, getattr(library.http, f"Async{self._kind}" if asynchronous else self._kind)):
+            other = "the methods without _async" if asynchronous else "the …_async methods"
             raise LocalProtocolError(f"the {type(given).__name__} that was given cannot serve this call: use {other}")
-        if self._client is not None:
-            return Http(scope, library, self._client, None, loop)
-        pool = None if self._route is None else Pool(self._route, scope)
-        client = new_client(library, pool or self._transport, asynchronous=scope.asynchronous)
-        return Http(scope, library, client, pool, loop)
+        client = given if self._kind == "Client" else new_client(library, given, asynchronous=asynchronous)
+        return Http(scope, library, client, None, loop)
 
     def close(self) -> None:
         """Close every connection of all threads and event loops, those in use too. It does not wait.
@@ -97,10 +95,10 @@ class HttpClients:
         """
         self.closed = True
         _end_all(self._made)
-        transport = self._transport
-        if isinstance(transport, self._library.http.BaseTransport) and self._process == os.getpid():
-            self._transport = None
-            transport.close()
+        given = self._given
+        if isinstance(given, self._library.http.BaseTransport) and self._process == os.getpid():
+            self._given = None
+            given.close()
 
     async def aclose(self) -> None:
         """As `close`, also for an asynchronous transport of the user."""
@@ -108,13 +106,13 @@ class HttpClients:
 
         from hestiaos_httpx._tasks import current_loop
 
-        transport = self._transport
+        given = self._given
         self.close()
         if (here := self._made.get((os.getpid(), id(current_loop())))) is not None:
             here.end()  # now, not soon
-        if isinstance(transport, self._library.http.AsyncBaseTransport) and self._process == os.getpid():
-            self._transport = None
-            await transport.aclose()
+        if isinstance(given, self._library.http.AsyncBaseTransport) and self._process == os.getpid():
+            self._given = None
+            await given.aclose()
         await checkpoint()  # let the transports close
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from functools import cache
 from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ else:
     except ImportError:  # only the successor is installed
         import httpx2 as httpx
 
-__all__ = ["BASE", "Library", "httpx", "is_patched", "library_of"]
+__all__ = ["BASE", "Library", "core", "httpx", "is_patched", "library_of"]
 
 
 class _Body:
@@ -41,29 +42,23 @@ class _Body:
 
 
 class Library:
-    """One of the two, and the connections under it: httpcore for httpx, httpcore2 for httpx2."""
+    """One of the two."""
 
     def __init__(self, http: Any) -> None:
         self.http = http
-        self._core: Any = None
         self.body: Any = type("Body", (_Body, http.AsyncByteStream), {})  # an asynchronous stream of a body in memory
-        self.forkless: tuple[Any, Any] = (
-            http.HTTPTransport,
-            http.AsyncHTTPTransport,
-        )  # which cannot be used after a fork
         # What it raises instead of a response; the last two for an invalid URL.
         self.errors: tuple[type[Exception], ...] = (http.HTTPError, http.InvalidURL, UnicodeError)
-
-    @property
-    def core(self) -> Any:
-        """The module of its connections, loaded at the first use, as it loads trio if that is installed."""
-        if self._core is None:
-            self._core = import_module(self.http.__name__.replace("httpx", "httpcore"))
-        return self._core
 
 
 BASE = Library(httpx)
 _LIBRARIES = {httpx.__name__: BASE}
+
+
+@cache
+def core() -> Any:
+    """The module of our connections, httpcore or httpcore2, loaded late, as it loads trio if that is installed."""
+    return import_module(httpx.__name__.replace("httpx", "httpcore"))
 
 
 def library_of(given: Any, name: str, kind: str) -> Library:

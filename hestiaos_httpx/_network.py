@@ -18,6 +18,7 @@ from typing import Any
 import h11
 
 from hestiaos_httpx._connect import connect
+from hestiaos_httpx._library import core
 from hestiaos_httpx._scopes import Scope, Steps
 from hestiaos_httpx._streams import NetworkStream
 from hestiaos_httpx._tls import TLS
@@ -37,8 +38,7 @@ class Network:
     read none of it yet: h11 takes several steps for each chunk, which is most of an event stream's time.
     """
 
-    def __init__(self, core: Any, scope: Scope, handshakes: int, *, socks: bool) -> None:
-        self.core = core
+    def __init__(self, scope: Scope, handshakes: int, *, socks: bool) -> None:
         self.scope = scope
         self.begun: bool = False
         self.established: bool = False
@@ -99,7 +99,7 @@ class Network:
                 for body in self._decoded:
                     return body
             except h11.RemoteProtocolError as error:
-                raise self.core.RemoteProtocolError(str(error)) from error
+                raise core().RemoteProtocolError(str(error)) from error
             if chunks.rest is not None:
                 self.chunks, self._ahead = None, chunks.rest
                 break
@@ -175,7 +175,7 @@ class Network:
 
     def _told(self, doing: str, error: Exception) -> Exception:
         kind = "Timeout" if isinstance(error, TimeoutError) else "Error"
-        told: Exception = getattr(self.core, doing + kind)(str(error))
+        told: Exception = getattr(core(), doing + kind)(str(error))
         return told
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hestiaos_httpx._library import BASE, is_patched
+from hestiaos_httpx._library import core, is_patched
 from hestiaos_httpx._network import Network
 from hestiaos_httpx._route import Route
 from hestiaos_httpx._scopes import Scope, Steps
@@ -31,7 +31,7 @@ class Connection:
     """httpcore's connection, and the network under it."""
 
     def __init__(self, route: Route, scope: Scope) -> None:
-        self.network: Network = Network(BASE.core, scope, route.handshakes, socks=route.socks)
+        self.network: Network = Network(scope, route.handshakes, socks=route.socks)
         self.http: Any = route.connection(self.network, asynchronous=scope.asynchronous)
         self.served = False  # it has carried an exchange before this one
         self.idle: bool = False
@@ -85,7 +85,7 @@ class Pool:
             if not (isinstance(error, AssertionError) or type(error).__module__.startswith("socksio")):
                 raise
             # A wrong answer of a SOCKS proxy fails an assertion of httpcore, or is an exception of socksio.
-            raise BASE.core.ProxyError(f"{type(error).__name__}: {error}") from error
+            raise core().ProxyError(f"{type(error).__name__}: {error}") from error
 
     def _handler(self, connection: Connection) -> Callable[[Any], Any]:
         """The object that sends a request: the connection, or a pool of httpcore with it if that class was patched.
@@ -115,7 +115,7 @@ class Pool:
             if places.closed:
                 raise OSError("the client is closed")
         except OSError as error:
-            kind = BASE.core.PoolTimeout if isinstance(error, TimeoutError) else BASE.core.ConnectError
+            kind = core().PoolTimeout if isinstance(error, TimeoutError) else core().ConnectError
             raise kind(str(error)) from error
         connection = places.acquire(lease)
         if connection is None:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.request import getproxies
 
-from hestiaos_httpx._library import BASE
+from hestiaos_httpx._library import BASE, core
 from hestiaos_httpx._limits import Limits
 from hestiaos_proto import Config, Proxy, default_tls_context, environment_proxy
 
@@ -57,7 +57,7 @@ class Route:
     def connection(self, network: Any, *, asynchronous: bool = False) -> Any:
         """A connection of httpcore over `network`, which is not connected yet."""
         # A throw-away pool is the public way to make a connection of each kind.
-        return self.pool(network, asynchronous=asynchronous).create_connection(BASE.core.URL(self._origin).origin)
+        return self.pool(network, asynchronous=asynchronous).create_connection(core().URL(self._origin).origin)
 
     def pool(self, network: Any = None, *, asynchronous: bool) -> Any:
         """A pool of httpcore, whose connections are made over `network`."""
@@ -71,7 +71,7 @@ class Route:
     def pool_class(self, *, asynchronous: bool) -> Any:
         """The class of that pool."""
         kind = "ConnectionPool" if self.proxy is None else "SOCKSProxy" if self.socks else "HTTPProxy"
-        return getattr(BASE.core, ("Async" if asynchronous else "") + kind)
+        return getattr(core(), ("Async" if asynchronous else "") + kind)
 
 
 def _ssl_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
