@@ -37,7 +37,7 @@ class Exchange:
         self._raw: Any = None  # httpx's response
         self._pieces: Any = None
         self._whole = False  # the response has been read to its end
-        self._unclaimed = [None]
+        self._unclaimed = {None: True}
         http.exchanges[id(self)] = ref(self, partial(http.exchanges.pop, id(self)))
 
     @property
@@ -69,13 +69,12 @@ class Exchange:
         if client.is_closed:  # for which httpx has no exception of its own
             raise LocalProtocolError("the http_client that was given is closed")
         try:
-            try:
-                request = self.http.new_request(self._send, {EXCHANGE: ref(self)})
-                send = partial(client.send, request, stream=True, follow_redirects=False)
-                self._raw = raw = yield from self._carry(send)
-                self._check_open()
-            except library.http.HTTPStatusError as error:  # a hook of the given client raised it
-                self._raw = raw = error.response
+            request = self.http.new_request(self._send, {EXCHANGE: ref(self)})
+            send = partial(client.send, request, stream=True, follow_redirects=False)
+            self._raw = raw = yield from self._carry(send)
+            self._check_open()
+        except library.http.HTTPStatusError as error:  # a hook of the given client raised it
+            self._raw = raw = error.response
         except library.errors as error:
             raise self._told(error) from error
         headers: Iterable[tuple[bytes, bytes]] = raw.headers.raw
@@ -172,12 +171,6 @@ class Exchange:
         if self.http.pool is not None:
             self.http.pool.finish(self, keep=keep and self.http.is_ours())
 
-    def abandon(self) -> None:
-        """Close the socket of a task's connection whose event loop has ended or belongs to another process."""
-        if self.connection is not None:
-            self.connection.network.abandon()
-        self.release(keep=False)
-
     def cancel(self) -> None:
         """End the exchange, also while it waits: of a thread from any other, of a task in its event loop.
 
@@ -198,11 +191,7 @@ class Exchange:
 
     def claim(self) -> bool:
         """True for the first caller: the reader or the canceller that ends the exchange."""
-        try:
-            self._unclaimed.pop()
-        except IndexError:
-            return False
-        return True
+        return self._unclaimed.pop(None, False)  # one step of a dict, for threads
 
 
 def _own_stream(raw: Any) -> Any:

@@ -144,9 +144,8 @@ class AsyncEventStream(AsyncEventStreamBase):
         self._scope: CancelScope | None = None  # around everything before the head
 
     def __del__(self) -> None:
-        exchange = self._current
-        if exchange is not None and not exchange.http.drop(exchange):
-            exchange.abandon()
+        if (exchange := self._current) is not None:
+            exchange.http.drop(exchange)
         super().__del__()
 
     async def _open(self) -> RunStream:

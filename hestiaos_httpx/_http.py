@@ -137,9 +137,13 @@ class Http:
         if self.pool is not None:
             self.pool.abandon()
 
-    def drop(self, exchange: Exchange) -> bool:
-        """Close an exchange as soon as the event loop runs, from any thread; false where that has ended."""
-        return self.is_ours() and self.scope.drop(self._loop and self._loop(), exchange)
+    def drop(self, exchange: Exchange) -> None:
+        """Close an exchange as soon as the event loop runs, from any thread; where that has ended, at once."""
+        if self.is_ours() and self.scope.drop(self._loop and self._loop(), exchange):
+            return
+        if exchange.connection is not None:
+            exchange.connection.network.abandon()
+        exchange.release(keep=False)
 
     def _in_loop(self, function: Callable[[], object]) -> bool:
         return self.is_ours() and self.scope.call_in(self._loop and self._loop(), function)

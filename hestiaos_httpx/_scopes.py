@@ -1,8 +1,8 @@
 """What limits an exchange, and how it waits: in a thread by blocking, in a task of asyncio or trio by awaiting.
 
 What is done over httpx is written once, as generators that delegate by `yield from` to the waits of a `Scope`. A task
-awaits them. In a thread `run` carries them out: there they block, and yield nothing. They are not coroutines because
-Ctrl-C between the making and the awaiting of one would have Python warn of it.
+awaits them. In a thread `run` carries them out: there they block, and their `yield` is never reached. They are not
+coroutines because Ctrl-C between the making and the awaiting of one would have Python warn of it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from functools import partial, wraps
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hestiaos_proto import Send
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Address", "Scope", "Steps", "can_wait", "run", "shut_down", "sleep"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 Address = tuple[int, int, int, str, Any]
@@ -45,17 +44,6 @@ def run(steps: Steps[T]) -> T:
         result: T = end.value
         return result
     raise RuntimeError("these steps wait for an event loop, and there is none")
-
-
-def _blocking(function: Callable[P, T]) -> Callable[P, Steps[T]]:
-    """Steps that call a function which blocks."""
-
-    @wraps(function)
-    def steps(*arguments: P.args, **options: P.kwargs) -> Steps[T]:
-        return function(*arguments, **options)
-        yield
-
-    return steps
 
 
 class Scope:
@@ -129,11 +117,12 @@ class Scope:
     shielded_call = call
     """As `call`, shielded from cancellation."""
 
-    @_blocking
-    def wait_to_write(self, sock: socket.socket, until: float) -> None:
+    def wait_to_write(self, sock: socket.socket, until: float) -> Steps[None]:
         """Wait until a socket can be written."""
         while not can_wait(sock, write=True, seconds=self._slice(until)):
             pass
+        return
+        yield
 
     def receive(self, sock: socket.socket, max_bytes: int, until: float) -> Steps[bytes]:
         """What comes next over a socket, in one piece of at most so many bytes; `b""` is the end."""
@@ -146,10 +135,9 @@ class Scope:
                 continue  # `look` raises another where no time is left
         yield
 
-    @_blocking
-    def look_up(self, host: bytes, port: int, until: float) -> list[Address]:
+    def look_up(self, host: bytes, port: int, until: float) -> Steps[list[Address]]:
         """The addresses of a host."""
-        # In a thread of its own, since the lookup cannot be interrupted.
+        # In a thread of its own, since the lookup cannot be interrupted. Ctrl-C could leave the lock of a Future taken.
         answer: SimpleQueue[list[Address] | Exception] = SimpleQueue()
         _thread.start_new_thread(_look_up, (host, port, answer))
         while True:
@@ -158,16 +146,18 @@ class Scope:
                 if isinstance(found, Exception):
                     raise found
                 return found
+        yield
 
     def event(self) -> tuple[Callable[[], object], Callable[[float], Steps[object]]]:
         """Two functions: one wakes, from any thread; the other waits for that until a time, or a little less."""
         queue: SimpleQueue[None] = SimpleQueue()  # Ctrl-C cannot leave its lock taken, unlike that of an Event
         return partial(queue.put, None), partial(self._wait_for, queue)
 
-    @_blocking
-    def _wait_for(self, queue: SimpleQueue[None], until: float) -> None:
+    def _wait_for(self, queue: SimpleQueue[None], until: float) -> Steps[None]:
         with suppress(Empty):
             queue.get(timeout=self._slice(until))
+        return
+        yield
 
 
 def _look_up(host: bytes, port: int, answer: SimpleQueue[list[Address] | Exception]) -> None:

@@ -11,10 +11,10 @@ import socket
 import sys
 import weakref
 from collections.abc import Awaitable, Callable
-from functools import partial, wraps
+from functools import partial
 from math import inf
 from types import coroutine
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import CancelScope, Event, getaddrinfo, move_on_after, wait_readable, wait_writable
 from anyio.lowlevel import checkpoint, current_token
@@ -26,20 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TaskScope", "current_loop"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger("hestiaos.httpx")
-
-
-def _awaiting(function: Callable[P, Awaitable[T]]) -> Callable[P, Steps[T]]:
-    """Steps that await a coroutine."""
-
-    @wraps(function)
-    def steps(*arguments: P.args, **options: P.kwargs) -> Steps[T]:
-        return (yield from function(*arguments, **options).__await__())
-
-    return steps
 
 
 class TaskScope(Scope):
@@ -107,18 +96,14 @@ class TaskScope(Scope):
     def call(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
         return (yield from function(*arguments).__await__())
 
-    @_awaiting
-    async def bounded_call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await self._within(inf, function, *arguments)
+    def bounded_call(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
+        return self._within(inf, function, *arguments).__await__()
 
-    @_awaiting
-    async def shielded_call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        with CancelScope(shield=True):
-            return await function(*arguments)
+    def shielded_call(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
+        return _shielded(function, *arguments).__await__()
 
-    @_awaiting
-    async def wait_to_write(self, sock: socket.socket, until: float) -> None:
-        await self._within(until, wait_writable, sock)
+    def wait_to_write(self, sock: socket.socket, until: float) -> Steps[None]:
+        return self._within(until, wait_writable, sock).__await__()
 
     def receive(self, sock: socket.socket, max_bytes: int, until: float) -> Steps[bytes]:
         waited = False
@@ -133,17 +118,13 @@ class TaskScope(Scope):
                     yield from checkpoint().__await__()  # other tasks have their turn, however fast the server is
                 return data
 
-    @_awaiting
-    async def look_up(self, host: bytes, port: int, until: float) -> list[Address]:
-        return [*await self._within(until, partial(getaddrinfo, host, port, type=socket.SOCK_STREAM))]
+    def look_up(self, host: bytes, port: int, until: float) -> Steps[list[Address]]:
+        look_up = self._within(until, partial(getaddrinfo, host, port, type=socket.SOCK_STREAM))
+        return [*(yield from look_up.__await__())]
 
     def event(self) -> tuple[Callable[[], object], Callable[[float], Steps[object]]]:
         event = Event()
-        return event.set, partial(self._wait_for_event, event)
-
-    @_awaiting
-    async def _wait_for_event(self, event: Event, until: float) -> None:
-        await self._within(until, event.wait)
+        return event.set, lambda until: self._within(until, event.wait).__await__()
 
     async def _within(self, until: float, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         try:
@@ -155,6 +136,11 @@ class TaskScope(Scope):
                 self._unclosed.close()
         self.left(until)
         raise TimeoutError("timed out")
+
+
+async def _shielded(function: Callable[..., Any], *arguments: Any) -> Any:
+    with CancelScope(shield=True):
+        return await function(*arguments)
 
 
 def current_loop() -> object:
