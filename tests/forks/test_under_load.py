@@ -65,10 +65,10 @@ def call_and_read(client: Client, text: str) -> None:
 def fork_under_load(peer: Peer | PeerProcess, load: Load, work: Callable[[str], object], forks: int) -> None:
     """Fork again and again, each child to do `work`, which is given its name."""
     with load:
-        load.wait_until_warm()  # a fork in the middle of an import leaves the child with the import's lock
+        load.wait_for_work()  # a fork in the middle of an import leaves the child with the import's lock
         for number in range(forks):
             Child(partial(work, f"child {number}")).wait()
-    assert load.done > forks, "the parent did nothing meanwhile"
+        load.wait_for_work()  # the forks have not disturbed it
     check_connections(peer)
 
 

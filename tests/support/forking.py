@@ -95,10 +95,11 @@ class Load:
         if self._faults and kind is None:
             raise self._faults[0]
 
-    def wait_until_warm(self) -> None:
-        """Wait until every piece of work has been done, and with it what is done only once, such as imports."""
+    def wait_for_work(self) -> None:
+        """Wait until about every piece of work has been done, and with it what is done only once, such as imports."""
         end = time.monotonic() + PATIENCE
-        while self.done < 2 * len(self._threads) and not self._faults:
+        enough = self.done + 2 * len(self._threads)
+        while self.done < enough and not self._faults:
             assert time.monotonic() < end, "the parent does nothing"
             time.sleep(0.005)
 
