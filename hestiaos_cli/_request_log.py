@@ -12,7 +12,7 @@ from typing import Any, Self
 from hestiaos_cli._failures import one_line, tell
 from hestiaos_cli._terminal import paint
 from hestiaos_local import Platform
-from hestiaos_proto import GovernanceBlock, HestiaError, ServerRequest, StatusError, StreamEvent, TraceResponse
+from hestiaos_proto import GovernanceBlock, HestiaError, Result, ServerRequest, StatusError, StreamEvent, TraceResponse
 
 __all__ = ["LoggingPlatform", "json_line", "text_line"]
 
@@ -27,7 +27,7 @@ class LoggingPlatform(Platform):
         super().__init__(**arguments)
         self._log = log
 
-    def respond(self, call: ServerRequest) -> object:
+    def respond(self, call: ServerRequest) -> Result | Generator[StreamEvent, None, None] | Exception:
         """As `Platform.respond`."""
         began = time.monotonic()
         response = super().respond(call)
@@ -36,7 +36,7 @@ class LoggingPlatform(Platform):
         self._tell(call.operation, began, _facts(response))
         return response
 
-    async def respond_async(self, call: ServerRequest, caller: Any) -> object:
+    async def respond_async(self, call: ServerRequest, caller: Any) -> Any:
         """As `Platform.respond_async`."""
         began = time.monotonic()
         response = await super().respond_async(call, caller)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import closing
 
 from attrs import evolve
 
 from hestiaos_local._flow import in_thread
-from hestiaos_local._platform import Events, Platform, Resumed, unavailable
+from hestiaos_local._platform import AsyncEvents, Events, Platform, unavailable
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import (
     STREAM_HEADERS,
     EncodedResponse,
     Request,
+    Result,
     ServerRequest,
     encode_response,
     encode_stream_event,
@@ -41,12 +42,12 @@ class LocalExchange:
         result = self._platform.respond(call)
         return result if isinstance(result, Generator) else _encode(call, result)
 
-    async def _ask_async(self, call: ServerRequest) -> EncodedResponse | Events | Resumed:
+    async def _ask_async(self, call: ServerRequest) -> EncodedResponse | Events | AsyncEvents:
         """As `_ask`, without holding the event loop where the platform waits for something."""
         if not self._platform.blocking:
             return self._ask(call)
         result = await self._platform.respond_async(call, in_thread)
-        return result if isinstance(result, Resumed) else _encode(call, result)
+        return result if isinstance(result, AsyncIterator) else _encode(call, result)
 
 
 def _pieces(events: Events) -> Generator[bytes, None, None]:
@@ -55,7 +56,7 @@ def _pieces(events: Events) -> Generator[bytes, None, None]:
             yield encode_stream_event(event)
 
 
-def _encode(call: ServerRequest, result: object) -> EncodedResponse:
+def _encode(call: ServerRequest, result: Result | Exception) -> EncodedResponse:
     if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
         result = unavailable(result, str(result))
     response = encode_response(call.operation, result)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import AsyncExitStack, closing
 from inspect import iscoroutinefunction
 from itertools import count
@@ -31,6 +32,7 @@ from hestiaos_proto import (
     InvalidInput,
     Model,
     NotFound,
+    Result,
     RunResponse,
     ServerError,
     ServerRequest,
@@ -44,7 +46,7 @@ from hestiaos_proto import (
     json,
 )
 
-__all__ = ["Events", "Platform", "Resumed", "first_of", "unavailable"]
+__all__ = ["AsyncEvents", "Events", "Platform", "first_of", "unavailable"]
 
 _ACTIVE = 30 * 60.0  # seconds since its last message in which a session counts as active
 _PRUNED_EVERY = 100  # executions
@@ -55,6 +57,15 @@ _CRASHED = 60.0  # seconds after its timeout until an execution that has not end
 Arguments = Mapping[str, Any]
 M = TypeVar("M", bound=Model)
 Events = Generator[StreamEvent, None, None]
+
+
+class AsyncEvents(AsyncIterator[Any]):
+    """The events of a stream on an event loop."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close the iterator, and so cancel the work."""
+
 
 _log = logging.getLogger("hestiaos_local")
 
@@ -115,7 +126,7 @@ class Platform:
         """Whether an execution may wait for something: an event loop then asks by `respond_async`."""
         return self._storage.blocking or not self.echoes
 
-    def answer(self, call: ServerRequest) -> object:
+    def answer(self, call: ServerRequest) -> Result | Events:
         """The call's result; a stream's is the generator of its `StreamEvent`s, which nothing refuses any more.
 
         Raises the `StatusError` of a refusal.
@@ -126,9 +137,10 @@ class Platform:
             if call.operation == "run_stream":
                 return _with_first(first, items)
             _end(items)
-            return first
+            result: Result = first
+            return result
 
-    def respond(self, call: ServerRequest) -> object:
+    def respond(self, call: ServerRequest) -> Result | Events | Exception:
         """As `answer`, for what carries the response to a client: an exception is returned instead of raised.
 
         What is no refusal is logged, but for a `StoreError`, whose one line is left to be said where it helps.
@@ -138,7 +150,7 @@ class Platform:
         except Exception as error:
             return _told(call, error)
 
-    async def respond_async(self, call: ServerRequest, caller: Caller) -> object:
+    async def respond_async(self, call: ServerRequest, caller: Caller) -> Result | AsyncEvents | Exception:
         """As `respond`, on an event loop; a stream is an asynchronous iterator, which has to be closed by `aclose`.
 
         `caller` calls what may wait for the storage.
@@ -146,7 +158,8 @@ class Platform:
         try:
             with self._measurements.request():
                 items = drive(self._flow(call), self.executor, caller)
-                return await first_of(items, stream=call.operation == "run_stream")
+                result: Result | AsyncEvents = await first_of(items, stream=call.operation == "run_stream")
+                return result
         except Exception as error:
             return _told(call, error)
 
@@ -330,7 +343,7 @@ _EXECUTIONS: Mapping[str, tuple[type[Model], Callable[[Executions, Arguments], F
     "run_agent": (AgentResult, Executions.run_agent),
 }
 
-_OPERATIONS: Mapping[str, Callable[[Platform, Arguments], object]] = {
+_OPERATIONS: Mapping[str, Callable[[Platform, Arguments], Result]] = {
     "health": Platform._health,
     "trace": Platform._trace,
     "system_config": Platform._system_config,
@@ -378,15 +391,12 @@ async def first_of(items: AsyncGenerator[Any, None], *, stream: bool) -> Any:
         return first
 
 
-class Resumed:
+class Resumed(AsyncEvents):
     """The items of an iterator whose first one was taken already."""
 
     def __init__(self, first: object, items: AsyncGenerator[Any, None]) -> None:
         self._first = [first]
         self._items = items
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Any:
         return self._first.pop() if self._first else await anext(self._items)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from hestiaos_local._exchange import LocalExchange
-from hestiaos_local._platform import Events, Resumed
+from hestiaos_local._platform import AsyncEvents, Events
 from hestiaos_proto import STREAM_HEADERS, EncodedResponse, ServerRequest, encode_stream_event, parse_request
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _parse(request: httpx.Request, body: bytes) -> ServerRequest:
     return parse_request(request.method, request.url.raw_path.decode("ascii"), dict(request.headers.items()), body)
 
 
-def _response(result: EncodedResponse | Events | Resumed) -> httpx.Response:
+def _response(result: EncodedResponse | Events | AsyncEvents) -> httpx.Response:
     if isinstance(result, EncodedResponse):
         return httpx.Response(result.status, headers=result.headers, content=result.body)
     stream = _EventBytes(result) if isinstance(result, Generator) else _AwaitedEventBytes(result)
@@ -68,7 +68,7 @@ class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
 class _AwaitedEventBytes(httpx.AsyncByteStream):
     """The same of a run that the event loop waits for."""
 
-    def __init__(self, events: Resumed) -> None:
+    def __init__(self, events: AsyncEvents) -> None:
         self._events = events
 
     def __aiter__(self) -> AsyncIterator[bytes]:

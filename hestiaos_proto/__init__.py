@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         Control,
         HeadScanner,
         ServerConnection,
+        ServerItem,
     )
     from hestiaos_proto._event_streams import AsyncEventStreamBase, EventStreamBase
     from hestiaos_proto._executors import AsyncExecutor, Executor
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
         STREAM_HEADERS,
         EncodedResponse,
         ResponseHead,
+        Result,
         ServerRequest,
         encode_json,
         encode_response,
@@ -183,6 +185,7 @@ __all__ = [
     "Response",
     "ResponseHead",
     "ResponseInfo",
+    "Result",
     "Route",
     "RunResponse",
     "RunStream",
@@ -192,6 +195,7 @@ __all__ = [
     "Send",
     "ServerConnection",
     "ServerError",
+    "ServerItem",
     "ServerRequest",
     "ServerSentEvent",
     "StatusError",
@@ -243,6 +247,7 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             "Control",
             "HeadScanner",
             "ServerConnection",
+            "ServerItem",
         }:
             from hestiaos_proto import _connection as home
         elif name in {"AsyncEventStreamBase", "EventStreamBase"}:
@@ -259,22 +264,12 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             from hestiaos_proto import _pool as home
         elif name in {"Proxy", "environment_proxy"}:
             from hestiaos_proto import _proxies as home
-        elif name in {
-            "Agents",
-            "AsyncAgents",
-            "AsyncChat",
-            "AsyncGovernance",
-            "AsyncSecrets",
-            "AsyncSystem",
-            "Chat",
-            "Governance",
-            "Secrets",
-            "System",
-        }:
+        elif name.removeprefix("Async") in {"Agents", "Chat", "Governance", "Secrets", "System"}:
             from hestiaos_proto import _namespaces as home
         elif name in {
             "EncodedResponse",
             "ResponseHead",
+            "Result",
             "STREAM_HEADERS",
             "ServerRequest",
             "encode_json",

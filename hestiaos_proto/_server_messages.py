@@ -13,6 +13,7 @@ from hestiaos_proto import json
 from hestiaos_proto._error_bodies import error_to_wire
 from hestiaos_proto._errors import LocalProtocolError, NotFound, RemoteProtocolError, ServerError, StatusError
 from hestiaos_proto._events import StreamEvent
+from hestiaos_proto._models import Model
 from hestiaos_proto._routes import ROUTES, resolve
 from hestiaos_proto._version import __version__
 
@@ -20,6 +21,7 @@ __all__ = [
     "STREAM_HEADERS",
     "EncodedResponse",
     "ResponseHead",
+    "Result",
     "ServerRequest",
     "as_status_error",
     "encode_json",
@@ -30,6 +32,9 @@ __all__ = [
 ]
 
 _SERVER = ("Server", f"hestiaos/{__version__}")
+
+Result = Model | dict[str, Any] | str | None
+"""The result of an operation that is not a stream: a model, an object, the value of a secret, or nothing."""
 
 STREAM_HEADERS = (
     _SERVER,
@@ -98,7 +103,7 @@ def parse_request(method: str, target: str, headers: Mapping[str, str], body: by
     return ServerRequest(operation, arguments, headers, method=method, target=target)
 
 
-def encode_response(operation: str, result: object) -> EncodedResponse:
+def encode_response(operation: str, result: Result | BaseException) -> EncodedResponse:
     """The response for `result`, the result of the operation or an exception.
 
     An exception other than a `StatusError` becomes a `ServerError` that says nothing about it. Raises

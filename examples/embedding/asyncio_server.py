@@ -14,7 +14,7 @@ from hestiaos_proto import Control, NotFound, RunResponse, ServerConnection, Str
 SECRETS = {"greeting": "hello"}
 
 
-def respond(call: hestiaos_proto.ServerRequest) -> Iterator[object]:
+def respond(call: hestiaos_proto.ServerRequest) -> Iterator[hestiaos_proto.ServerItem]:
     """What to send: one result, one exception, or events up to `done`."""
     if call.refusal is not None:
         yield call.refusal

@@ -12,7 +12,7 @@ from anyio import CancelScope, create_task_group
 from anyio.lowlevel import checkpoint
 
 from hestiaos_local.serving._front_door import RESOURCES, refuse
-from hestiaos_local.serving._service import Service
+from hestiaos_local.serving._service import Service, ServiceResponse
 from hestiaos_local.serving._sockets import ClientSocket
 from hestiaos_local.serving._streams import EventSender
 from hestiaos_proto import (
@@ -132,12 +132,12 @@ class ClientConnection:
         refusal = self._service.access.judge(call)
         return refuse(refusal) if call.resource is not None and isinstance(refusal, StatusError) else refusal
 
-    async def _respond_while_there(self, call: ServerRequest) -> object:
+    async def _respond_while_there(self, call: ServerRequest) -> ServiceResponse:
         """The response to a call on which a model works. Raises `OSError` where the client goes meanwhile.
 
         One that sends no more counts as gone: nothing can be written that would tell whether it still reads.
         """
-        response: object = None
+        response: ServiceResponse = None
         async with create_task_group() as tasks:
             tasks.start_soon(self._watch, tasks.cancel_scope)
             response = await self._service.respond(call)

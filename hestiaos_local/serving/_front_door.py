@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
@@ -43,7 +43,7 @@ _TRACE_ID = "X-Hestia-Trace-Id"
 _log = logging.getLogger("hestiaos_local")
 
 
-class CompletionPieces:
+class CompletionPieces(AsyncIterator[ResponseHead | bytes]):
     """A streamed completion, an asynchronous iterator: its head, pieces of its body, and `b""` where it ends."""
 
     def __init__(self, items: AsyncGenerator[Any, None], first: Output, encoder: ChunkEncoder, trace_id: str) -> None:
@@ -52,10 +52,7 @@ class CompletionPieces:
         self._head = ResponseHead(200, (*STREAM_HEADERS, (_TRACE_ID, trace_id)))
         self._pieces = self._iterate(first)
 
-    def __aiter__(self) -> AsyncGenerator[object, None]:
-        return self._pieces
-
-    async def __anext__(self) -> object:
+    async def __anext__(self) -> ResponseHead | bytes:
         return await anext(self._pieces)
 
     async def aclose(self) -> None:
@@ -67,7 +64,7 @@ class CompletionPieces:
         """What ends it where it cannot go on."""
         return self._encoder.fail(error), b""
 
-    async def _iterate(self, first: Output) -> AsyncGenerator[object, None]:
+    async def _iterate(self, first: Output) -> AsyncGenerator[ResponseHead | bytes, None]:
         async with aclosing(self._items):
             yield self._head
             yield self._encoder.start() + self._encoder.send(first)

@@ -12,13 +12,13 @@ from anyio import CapacityLimiter, to_thread
 from attrs import Factory, field, frozen
 
 from hestiaos_local._flow import Caller
-from hestiaos_local._platform import Platform, unavailable
+from hestiaos_local._platform import AsyncEvents, Events, Platform, unavailable
 from hestiaos_local.serving._access import Access
-from hestiaos_local.serving._front_door import FrontDoor
+from hestiaos_local.serving._front_door import CompletionPieces, FrontDoor
 from hestiaos_local.storage import StoreError
-from hestiaos_proto import HealthResponse, ServerRequest, encode_json
+from hestiaos_proto import EncodedResponse, HealthResponse, Result, ServerRequest, encode_json
 
-__all__ = ["Service"]
+__all__ = ["Service", "ServiceResponse"]
 
 # How many calls are worked on beside the event loop: those that wait for the store, those that compute, which would
 # keep the loop from its turns, and those that tell how the server is.
@@ -35,6 +35,10 @@ _EXECUTIONS = frozenset({"run", "run_stream", "chat", "run_agent"})
 _WATCHING = frozenset({"system_status", "system_metrics"})
 
 _log = logging.getLogger("hestiaos_local")
+
+
+ServiceResponse = Result | Exception | EncodedResponse | Events | AsyncEvents | CompletionPieces
+"""A result, an exception or an encoded response; or the events of a stream, or the pieces of a completion."""
 
 
 @frozen
@@ -56,12 +60,13 @@ class Service:
         if not (isfinite(self.heartbeat) and self.heartbeat > 0):
             raise ValueError(f"heartbeat must be a number of seconds greater than 0, not {self.heartbeat}")
 
-    async def respond(self, call: ServerRequest) -> object:
+    async def respond(self, call: ServerRequest) -> ServiceResponse:
         """The platform's response to a call that was let in, or what the call is refused with."""
         if call.response is not None:
             return call.response
         if call.resource is not None:
             return await self.front_door.respond(call, self._caller(call))
+        response: ServiceResponse
         if self._is_awaited(call):
             response = await self.platform.respond_async(call, self._caller(call))
         elif self._is_quick(call):

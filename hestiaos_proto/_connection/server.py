@@ -17,6 +17,7 @@ from hestiaos_proto._server_messages import (
     STREAM_HEADERS,
     EncodedResponse,
     ResponseHead,
+    Result,
     ServerRequest,
     as_status_error,
     encode_response,
@@ -26,7 +27,7 @@ from hestiaos_proto._server_messages import (
 from hestiaos_proto._sse import encode_comment
 from hestiaos_proto._stream import KNOWN_TYPES
 
-__all__ = ["Control", "ServerConnection"]
+__all__ = ["Control", "ServerConnection", "ServerItem"]
 
 _HEARTBEAT = encode_comment("heartbeat")
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -41,6 +42,10 @@ class Control(Enum):
 
     CONTINUE = "100 Continue, for a client that waits before it sends its body (RFC 9110, section 10.1.1)"
     HEARTBEAT = "a comment, which keeps an idle stream alive"
+
+
+ServerItem = Result | StreamEvent | BaseException | Control | EncodedResponse | ResponseHead | bytes
+"""What `ServerConnection.send` takes."""
 
 
 class ServerConnection:
@@ -135,7 +140,7 @@ class ServerConnection:
             self._advance("request")
             yield call
 
-    def send(self, item: object, headers: Headers = ()) -> bytes:
+    def send(self, item: ServerItem, headers: Headers = ()) -> bytes:
         """What to put on the wire for a result, a `StreamEvent`, an exception, a `Control` or a response of your own.
 
         `headers` stand in the response's head beside its own; those of later pieces are ignored. Raises
@@ -166,7 +171,7 @@ class ServerConnection:
             raise LocalProtocolError(f"{call.operation} has StreamEvents up to 'done' as its response")
         if isinstance(item, EncodedResponse):
             return self._send_whole(item, headers)
-        if item is Control.HEARTBEAT or isinstance(item, StreamEvent):
+        if isinstance(item, Control | StreamEvent | ResponseHead | bytes):
             raise LocalProtocolError(f"{call.operation} has one result as its response, not a stream")
         return self._send_whole(encode_response(call.operation, item), headers)
 
@@ -189,7 +194,7 @@ class ServerConnection:
             raise LocalProtocolError("the response has begun: say what failed in its body, and end it with b''")
         return self._send_events(error_events(error, self._last_event), headers)
 
-    def _send_own(self, resource: str, item: object, headers: Headers) -> bytes:
+    def _send_own(self, resource: str, item: ServerItem, headers: Headers) -> bytes:
         if self._state is not ConnectionState.STREAMING:
             if isinstance(item, EncodedResponse):
                 return self._send_whole(item, headers)

@@ -96,3 +96,4 @@ def the_core(data: bytes, anything: Any) -> None:
     operations.run("x", mode_hint="quick")  # wrong
     server = ServerConnection()
     server.receive_data(stream)  # wrong
+    server.send(operations.health())  # wrong
