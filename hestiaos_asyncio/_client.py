@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from hestiaos_asyncio._executor import AsyncioEventStream, Executor
 from hestiaos_proto import (
+    AsyncTransport,
     ForkGuard,
     Hooks,
     LoopClient,
@@ -64,7 +65,7 @@ class AsyncioClient(LoopClient[AsyncioEventStream]):
         headers: Mapping[str, str] | None = None,
         strict: bool = True,
         hooks: Hooks | None = None,
-        transport: Transport | None = None,
+        transport: Transport | AsyncTransport | None = None,
     ) -> None:
         context = self._configure(locals())
         if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any, TypeVar
 
 from hestiaos_asyncio._connection import Connection
 from hestiaos_asyncio._sockets import open_socket
-from hestiaos_proto import LoopPool, NetworkOptions, Send
+from hestiaos_proto import LoopPool, NetworkOptions
 
 __all__ = ["Pool", "expire"]
+
+T = TypeVar("T")
 
 _PIECE = 256 * 1024  # how much is read at a time, in bytes
 
@@ -24,6 +27,7 @@ class Pool(LoopPool):
         super().__init__(network)
         self._loop = loop
         self._process = os.getpid()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._buffer = memoryview(bytearray(_PIECE))
 
     def is_current(self) -> bool:
@@ -54,7 +58,29 @@ class Pool(LoopPool):
     async def _checkpoint(self) -> None:
         await asyncio.sleep(0)
 
-    async def _connect(self, send: Send, seconds: float) -> Connection | None:
+    async def _within(
+        self, seconds: float, cancels: set[Callable[[], object]], work: Callable[[], Awaitable[T]]
+    ) -> T | None:
+        scope = asyncio.timeout(seconds)
+        cancel = partial(expire, scope, self._loop)
+        cancels.add(cancel)
+        try:
+            async with scope:
+                return await work()
+        except TimeoutError:
+            if not scope.expired():
+                raise  # a timeout of the system
+            return None
+        finally:
+            cancels.discard(cancel)
+
+    def _spawn(self, work: Callable[[], Awaitable[object]]) -> None:
+        if self.is_current():
+            task = asyncio.ensure_future(work())
+            self._tasks.add(task)  # the loop itself has a weak reference only
+            task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, seconds: float) -> Connection:
         network, loop = self.network, self._loop
         host, port = network.config.address
         tls = {}
@@ -64,23 +90,12 @@ class Pool(LoopPool):
             # asyncio's own timeout would raise another error.
             tls = {"ssl": network.ssl_context, "server_hostname": host, "ssl_handshake_timeout": seconds + 60}
         new = partial(Connection, network, loop, self._buffer)
-        scope = asyncio.timeout(seconds)
-        cancel = partial(expire, scope, loop)
-        self._cancels.add(cancel)
-        try:
-            async with scope:
-                if network.uds is not None:
-                    _, connection = await loop.create_unix_connection(new, network.uds, **tls)
-                else:
-                    sock = await open_socket(loop, host, port)
-                    _, connection = await loop.create_connection(new, sock=sock, **tls)
-                return connection
-        except TimeoutError:
-            if not scope.expired():
-                raise  # a timeout of the system
-            return None
-        finally:
-            self._cancels.discard(cancel)
+        if network.uds is not None:
+            _, connection = await loop.create_unix_connection(new, network.uds, **tls)
+        else:
+            sock = await open_socket(loop, host, port)
+            _, connection = await loop.create_connection(new, sock=sock, **tls)
+        return connection
 
 
 def expire(scope: asyncio.Timeout, loop: asyncio.AbstractEventLoop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import closing
+from typing import Self
 
 from attrs import evolve
 
@@ -21,22 +22,30 @@ from hestiaos_proto import (
     parse_request,
 )
 
-__all__ = ["LocalExchange"]
+__all__ = ["AwaitedPieces", "LocalExchange"]
 
 
 class LocalExchange:
-    """Answers a client's requests from `platform`: `hestiaos_proto.Transport`."""
+    """Answers a client's requests from `platform`: `hestiaos_proto.Transport` and `AsyncTransport`."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
     def exchange(self, request: Request) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
         """The response's status, headers and body, whose pieces are made when they are asked for."""
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        result = self._ask(parse_request(request.method, request.target, headers, request.body))
+        result = self._ask(_parse(request))
         if isinstance(result, Generator):
             return 200, STREAM_HEADERS, _pieces(result)
         return result.status, result.headers, (result.body,)
+
+    async def exchange_async(
+        self, request: Request
+    ) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes] | AsyncIterator[bytes]]:
+        """As `exchange`, without holding the event loop where the platform waits for something."""
+        result = await self._ask_async(_parse(request))
+        if isinstance(result, EncodedResponse):
+            return result.status, result.headers, (result.body,)
+        return 200, STREAM_HEADERS, _pieces(result) if isinstance(result, Generator) else AwaitedPieces(result)
 
     def _ask(self, call: ServerRequest) -> EncodedResponse | Events:
         result = self._platform.respond(call)
@@ -48,6 +57,28 @@ class LocalExchange:
             return self._ask(call)
         result = await self._platform.respond_async(call, in_thread)
         return result if isinstance(result, AsyncIterator) else _encode(call, result)
+
+
+class AwaitedPieces:
+    """The events of a run that the event loop waits for, as bytes."""
+
+    def __init__(self, events: AsyncEvents) -> None:
+        self._events = events
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return encode_stream_event(await anext(self._events))
+
+    async def aclose(self) -> None:
+        """Close it, and so cancel the run."""
+        await self._events.aclose()
+
+
+def _parse(request: Request) -> ServerRequest:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return parse_request(request.method, request.target, headers, request.body)
 
 
 def _pieces(events: Events) -> Generator[bytes, None, None]:

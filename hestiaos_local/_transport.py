@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
-from hestiaos_local._exchange import LocalExchange
+from hestiaos_local._exchange import AwaitedPieces, LocalExchange
 from hestiaos_local._platform import AsyncEvents, Events
 from hestiaos_proto import STREAM_HEADERS, EncodedResponse, ServerRequest, encode_stream_event, parse_request
 
@@ -65,17 +65,5 @@ class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._events.close()
 
 
-class _AwaitedEventBytes(httpx.AsyncByteStream):
+class _AwaitedEventBytes(AwaitedPieces, httpx.AsyncByteStream):
     """The same of a run that the event loop waits for."""
-
-    def __init__(self, events: AsyncEvents) -> None:
-        self._events = events
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        return encode_stream_event(await anext(self._events))
-
-    async def aclose(self) -> None:
-        await self._events.aclose()

@@ -109,7 +109,7 @@ if TYPE_CHECKING:
         error_events,
         parse_request,
     )
-    from hestiaos_proto._transports import Transport
+    from hestiaos_proto._transports import AsyncTransport, Transport
 
 __all__ = [
     "CLIENT_STATES",
@@ -129,6 +129,7 @@ __all__ = [
     "AsyncSecrets",
     "AsyncStreams",
     "AsyncSystem",
+    "AsyncTransport",
     "AuthenticationFailed",
     "CallContext",
     "CallFlow",
@@ -279,7 +280,7 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             "parse_request",
         }:
             from hestiaos_proto import _server_messages as home
-        elif name == "Transport":
+        elif name in {"AsyncTransport", "Transport"}:
             from hestiaos_proto import _transports as home
         else:
             raise AttributeError(f"module 'hestiaos_proto' has no attribute {name!r}")

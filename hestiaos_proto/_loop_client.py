@@ -17,6 +17,7 @@ from hestiaos_proto._loop_pool import LoopConnection, LoopPool, NetworkOptions
 from hestiaos_proto._other_kind import NotSynchronousClient
 from hestiaos_proto._pool import Lease
 from hestiaos_proto._stream import RunStream
+from hestiaos_proto._transports import TransportConnection
 from hestiaos_proto.operations import Operation
 
 __all__ = ["LoopClient", "LoopEventStream", "LoopExecutor"]
@@ -166,7 +167,11 @@ class LoopEventStream(AsyncEventStreamBase):
                 self._stop_waiting()
             else:
                 self._pool.call_soon(self._stop_waiting)
-        self._release()
+        try:
+            if isinstance(self._connection, TransportConnection) and self._pool is not None and self._pool.is_current():
+                await self._connection.aclose()
+        finally:
+            self._release()
 
     def _release(self) -> None:
         lease, self._lease = self._lease, None

@@ -7,8 +7,9 @@ threads.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from attrs import field, frozen
 
@@ -18,9 +19,11 @@ from hestiaos_proto._client_messages import Response
 from hestiaos_proto._config import Config
 from hestiaos_proto._errors import ConnectFailed, LocalProtocolError, TimedOut
 from hestiaos_proto._pool import ConnectionPool, Lease
-from hestiaos_proto._transports import Transport, TransportConnection, check_transport
+from hestiaos_proto._transports import AsyncTransport, Transport, TransportConnection, check_transport
 
 __all__ = ["LoopConnection", "LoopPool", "NetworkOptions"]
+
+T = TypeVar("T")
 
 
 @frozen(eq=False)
@@ -39,7 +42,7 @@ class NetworkOptions:
     ssl_context: Any = field(repr=False)
     uds: str | None
     max_connections: int
-    transport: Transport | None
+    transport: Transport | AsyncTransport | None
     max_keepalive_connections: int = 20
     keepalive_expiry: float = 5.0
 
@@ -179,10 +182,11 @@ class LoopPool(ABC):
 
     async def _open(self, send: Send) -> LoopConnection:
         if self.network.transport is not None:
-            return TransportConnection(self.network.transport, self._checkpoint)
+            return TransportConnection(self.network.transport, self._checkpoint, self._within, self._spawn)
         origin = send.request.origin
         try:
-            connection = await self._connect(send, send.deadline.bound(send.timeout))
+            seconds = send.deadline.bound(send.timeout)
+            connection = await self._within(seconds, self._cancels, partial(self._connect, seconds))
         except (
             OSError,
             ValueError,
@@ -218,8 +222,18 @@ class LoopPool(ABC):
         """Let other tasks run."""
 
     @abstractmethod
-    async def _connect(self, send: Send, seconds: float) -> LoopConnection | None:
-        """A new connection, with TLS if needed; `None` if it takes longer, or is cancelled by `_cancels`.
+    async def _within(
+        self, seconds: float, cancels: set[Callable[[], object]], work: Callable[[], Awaitable[T]]
+    ) -> T | None:
+        """Await what `work` gives; `None` if it takes longer, or is cancelled by what is in `cancels` meanwhile."""
+
+    @abstractmethod
+    def _spawn(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Await what `work` gives in a task of its own. Outside of the event loop this does nothing."""
+
+    @abstractmethod
+    async def _connect(self, seconds: float) -> LoopConnection:
+        """A new connection, with TLS if needed, for which there are so many seconds.
 
         Raises `OSError`, `ValueError` and `RuntimeError`; `_reason` is their message.
         """

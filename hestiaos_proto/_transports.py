@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from functools import partial
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from hestiaos_proto._calls import Send
 from hestiaos_proto._client_messages import Request, Response
-from hestiaos_proto._errors import HestiaError, RemoteProtocolError
+from hestiaos_proto._errors import HestiaError, LocalProtocolError, RemoteProtocolError
 
-__all__ = ["Transport", "TransportConnection", "check_transport"]
+__all__ = ["AsyncTransport", "Transport", "TransportConnection", "check_transport"]
+
+T = TypeVar("T")
 
 
 class Transport(Protocol):
@@ -23,8 +26,30 @@ class Transport(Protocol):
     def exchange(self, request: Request, /) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
         """The status, the headers, and the body in pieces, each made when it is asked for.
 
-        It runs in the event loop. A `HestiaError` that it or the body raises is treated as a fault of the network (for
-        example `ConnectionLost`); any other exception is raised by the call.
+        It runs in the event loop, which it must not hold: what waits for something is an `AsyncTransport`. A
+        `HestiaError` that it or the body raises is treated as a fault of the network (for example `ConnectionLost`);
+        any other exception is raised by the call.
+        """
+        ...
+
+
+@runtime_checkable
+class AsyncTransport(Protocol):
+    """As `Transport`, for answers that are waited for. An object that has both methods is awaited in event loops.
+
+    class Slow:
+        async def exchange_async(self, request):
+            await anyio.sleep(1)
+            return 200, [("Content-Type", "application/json")], [b'{"status": "ok", …}']
+    """
+
+    async def exchange_async(
+        self, request: Request, /
+    ) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes] | AsyncIterator[bytes]]:
+        """As `Transport.exchange`.
+
+        It is cancelled where the call ends early or times out, and so is the body. A body that is left while nobody
+        waits for it is closed by `aclose`, if it has that method.
         """
         ...
 
@@ -32,7 +57,8 @@ class Transport(Protocol):
 def check_transport(transport: object) -> None:
     """Raise `TypeError` if `transport` is neither a `Transport` nor `None`."""
     kind = transport if isinstance(transport, type) else type(transport)
-    if transport is not None and (transport is kind or not callable(getattr(kind, "exchange", None))):
+    methods = (getattr(kind, "exchange", None), getattr(kind, "exchange_async", None))
+    if transport is not None and (transport is kind or not any(map(callable, methods))):
         told = f"the class {kind.__name__}" if transport is kind else f"{kind.__module__}.{kind.__name__}"
         raise TypeError(
             f"transport must be an object with a method exchange(request), as LocalTransport is, not {told}"
@@ -40,15 +66,31 @@ def check_transport(transport: object) -> None:
 
 
 class TransportConnection:
-    """One exchange through a `Transport`, instead of a connection. `checkpoint` lets other tasks run."""
+    """One exchange through a transport, instead of a connection, in an event loop.
+
+    `checkpoint` lets other tasks run. `within` awaits a function for so many seconds at most; `None` is the result if
+    it takes longer, or is cancelled by what `within` adds to a set meanwhile. `spawn` awaits one in a task of its own.
+    """
 
     usable = False
 
-    def __init__(self, transport: Transport, checkpoint: Callable[[], Awaitable[object]]) -> None:
+    def __init__(
+        self,
+        transport: Transport | AsyncTransport,
+        checkpoint: Callable[[], Awaitable[object]],
+        within: Callable[[float, set[Callable[[], object]], Callable[[], Awaitable[Any]]], Awaitable[Any]],
+        spawn: Callable[[Callable[[], Awaitable[object]]], object],
+    ) -> None:
         self._transport = transport
         self._checkpoint = checkpoint
+        self._within = within
+        self._spawn = spawn
+        self._send: Send | None = None
         self._response: Response | None = None
-        self._body: Iterator[bytes] = iter(())
+        self._body: Iterator[bytes] | AsyncIterator[bytes] = iter(())
+        self._cancels: set[Callable[[], object]] = set()
+        """Cancel the wait that is under way."""
+        self._closed = False
 
     @property
     def finished(self) -> bool:
@@ -65,29 +107,67 @@ class TransportConnection:
     async def exchange(self, send: Send) -> Response:
         """As `LoopConnection.exchange`."""
         await self._checkpoint()
-        status, headers, body = self._transport.exchange(send.request)
+        self._send = send
+        body: Iterable[bytes] | AsyncIterator[bytes]
+        if isinstance(self._transport, AsyncTransport):
+            exchange = partial(self._transport.exchange_async, send.request)
+            status, headers, body = await self._wait(send.read_timeout, exchange)
+        else:
+            status, headers, body = self._transport.exchange(send.request)
+        self._body = body if isinstance(body, AsyncIterator) else iter(body)
         self._response = response = send.response(status, map(_encode, headers))
-        self._body = iter(body)
         while response.stream is None and not response.complete:
             await self.receive(send.read_timeout)
         return response
 
-    async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # nothing is waited for
+    async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # it is the adapter that times
         """As `LoopConnection.receive`."""
-        response = self._response
+        response, body = self._response, self._body
         assert response is not None, "a response is received after its head"
         await self._checkpoint()
         try:
-            data = next(filter(None, self._body), b"")  # an empty piece is not the end
+            if isinstance(body, AsyncIterator):
+                data = await self._wait(timeout, partial(_next_piece, body))
+            else:
+                data = next(filter(None, body), b"")  # an empty piece is not the end
             response.receive_data(data)
         except HestiaError as error:
             response.connection_lost(error)
 
     def close(self) -> None:
-        """End the body. A second time does nothing."""
+        """Cancel what is waited for, and end the body. A second time does nothing."""
+        self._closed = True
+        for cancel in list(self._cancels):
+            cancel()
         body, self._body = self._body, iter(())
         if isinstance(body, Generator):
             body.close()
+        elif (aclose := getattr(body, "aclose", None)) is not None and not self._cancels:
+            self._spawn(aclose)
+
+    async def aclose(self) -> None:
+        """As `close`; a body that nobody waits for has ended then."""
+        if not self._cancels and (aclose := getattr(self._body, "aclose", None)) is not None:
+            self._body = iter(())
+            await aclose()
+        self.close()
+
+    async def _wait(self, seconds: float, function: Callable[[], Awaitable[T]]) -> T:
+        send = self._send
+        assert send is not None, "an answer is waited for after its request"
+        result: T | None = await self._within(send.deadline.bound(seconds), self._cancels, function)
+        if result is not None:
+            return result
+        if self._closed:
+            raise LocalProtocolError("the client was closed during the call")
+        raise send.deadline.timeout_error("the transport answered nothing for too long")
+
+
+async def _next_piece(body: AsyncIterator[bytes]) -> bytes:
+    async for piece in body:
+        if piece:  # an empty one is not the end
+            return piece
+    return b""
 
 
 def _encode(header: tuple[str, str]) -> tuple[bytes, bytes]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import trio
 
-from hestiaos_proto import LoopPool, NetworkOptions, Send
+from hestiaos_proto import LoopPool, NetworkOptions
 from hestiaos_trio._connection import Connection
 
 __all__ = ["Pool"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("hestiaos.calls")
 
 
 class Pool(LoopPool):
@@ -44,17 +50,27 @@ class Pool(LoopPool):
     async def _checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def _connect(self, send: Send, seconds: float) -> Connection | None:
+    async def _within(
+        self, seconds: float, cancels: set[Callable[[], object]], work: Callable[[], Awaitable[T]]
+    ) -> T | None:
         scope = trio.CancelScope(deadline=trio.current_time() + seconds)
-        self._cancels.add(scope.cancel)
+        cancels.add(scope.cancel)
         try:
             with scope:
-                return await self._connect_now()
+                return await work()
             return None
+        finally:
+            cancels.discard(scope.cancel)
+
+    def _spawn(self, work: Callable[[], Awaitable[object]]) -> None:
+        if self.is_current():
+            trio.lowlevel.spawn_system_task(_logged, work)
+
+    async def _connect(self, seconds: float) -> Connection:
+        try:
+            return await self._connect_now()
         except trio.BrokenResourceError as error:
             raise OSError(_innermost(error)) from error
-        finally:
-            self._cancels.discard(scope.cancel)
 
     async def _connect_now(self) -> Connection:
         network = self.network
@@ -78,6 +94,14 @@ class Pool(LoopPool):
     @staticmethod
     def _reason(error: BaseException) -> str:
         return str(_innermost(error))
+
+
+async def _logged(work: Callable[[], Awaitable[object]]) -> None:
+    """An exception of a system task would end the run."""
+    try:
+        await work()
+    except Exception:
+        _log.exception("what a transport had begun did not end well")
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import anyio
@@ -21,6 +21,7 @@ from hestiaos import (
     StreamInterrupted,
     TimedOut,
 )
+from hestiaos_local.execution import Work, function_executor
 from hestiaos_proto import Hooks, Request
 from tests.support.loops import HEALTH, Binding
 from tests.support.wire import GOOD_EVENTS, START, event
@@ -246,3 +247,222 @@ def test_a_closed_client_does_not_use_its_transport(binding: Binding) -> None:
             await client.health_async()
 
     binding.run(main)
+
+
+Awaited = tuple[int, Iterable[tuple[str, str]], Iterable[bytes] | AsyncIterator[bytes]]
+
+
+@define
+class Awaiting:
+    """Answers as `Answering`, after a turn of the event loop; where there is no reply left, never."""
+
+    replies: list[Awaited | Exception]
+    asked: anyio.Event = field(factory=anyio.Event)
+    cancelled: int = 0
+
+    async def exchange_async(self, request: Request) -> Awaited:
+        self.asked.set()
+        if not self.replies:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self.cancelled += 1
+        await anyio.lowlevel.checkpoint()
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+
+class Waiting:
+    """An asynchronous body: a beginning, and nothing more until it is ended. It tells how it ended."""
+
+    def __init__(self, beginning: bytes = event(START)) -> None:
+        self.told: list[str] = []
+        self.reached = anyio.Event()
+        self.ended = anyio.Event()
+        self._beginning = beginning
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        try:
+            yield self._beginning
+            self.reached.set()
+            await anyio.sleep_forever()
+        except BaseException as error:
+            self.told.append(type(error).__name__)
+            raise
+        finally:
+            self.ended.set()
+
+
+class TestAwaited:
+    """A transport that waits holds up nobody else."""
+
+    def test_what_it_is_asked_and_may_answer(self, binding: Binding) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            for piece in (HEALTH[:10], b"", HEALTH[10:]):
+                await anyio.lowlevel.checkpoint()
+                yield piece
+
+        replies = [(200, JSON, pieces()), (503, [("Retry-After", "0")], []), ConnectionLost("x"), (200, JSON, [HEALTH])]
+
+        async def main() -> None:
+            async with binding.client(transport=Awaiting(replies)) as client:
+                for _ in range(2):
+                    assert (await client.health_async()).status == "ok"
+
+        binding.run(main)
+        assert not replies
+
+    def test_a_transport_that_has_both_methods_is_awaited(self, binding: Binding) -> None:
+        class Both(Awaiting):
+            def exchange(self, request: Request) -> Reply:
+                raise AssertionError
+
+        async def main() -> None:
+            async with binding.client(transport=Both([(200, JSON, [HEALTH])])) as client:
+                assert (await client.health_async()).status == "ok"
+
+        binding.run(main)
+
+    def test_the_event_loop_goes_on_while_a_platform_executes(self, binding: Binding) -> None:
+        """A run and a stream end only after the other call, which a loop that is held up never makes."""
+        proceed = anyio.Event()
+
+        async def answer(work: Work) -> AsyncIterator[str]:
+            yield "a "
+            await proceed.wait()
+            yield "b"
+
+        results: list[str] = []
+
+        async def main() -> None:
+            async def run() -> None:
+                results.append((await client.run_async("x")).result)
+
+            async with binding.client(transport=LocalTransport(platform)) as client, anyio.create_task_group() as tasks:
+                tasks.start_soon(run)
+                async with client.run_stream("x") as stream:
+                    assert [(await anext(stream)).type for _ in range(2)] == ["start", "token"]
+                    await client.system.status_async()
+                    proceed.set()
+                    assert [each.type async for each in stream] == ["token", "final", "done"]
+                results.append(stream.text)
+
+        with Platform(executor=function_executor(answer)) as platform:
+            binding.run(main)
+        assert results == ["a b"] * 2
+
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_a_cancellation_cancels_the_exchange(self, binding: Binding, stream: bool) -> None:
+        transport = Awaiting([])
+
+        async def call(client: Any) -> None:
+            await (anext(client.run_stream("x")) if stream else client.run_async("x"))
+
+        async def main() -> None:
+            async with binding.client(transport=transport) as client, anyio.create_task_group() as tasks:
+                tasks.start_soon(call, client)
+                await transport.asked.wait()
+                tasks.cancel_scope.cancel()
+
+        binding.run(main)
+        assert transport.cancelled == 1
+
+    @pytest.mark.parametrize("options", [{"timeout": 0.05}, {"deadline": 0.05}])
+    def test_its_wait_is_bounded(self, binding: Binding, options: dict[str, float]) -> None:
+        transport = Awaiting([])
+
+        async def main() -> None:
+            async with binding.client(transport=transport, retries=0, **options) as client:
+                with pytest.raises(TimedOut):
+                    await client.health_async()
+                transport.replies.append((200, JSON, Waiting(b" ").pieces()))
+                with pytest.raises(TimedOut):
+                    await client.health_async()
+
+        binding.run(main)
+        assert transport.cancelled == 1
+
+    @pytest.mark.parametrize("how", ["aclose", "drop", "cancel", "close the client", "another task", "close under it"])
+    def test_a_stream_that_is_left_ends_its_body(self, binding: Binding, how: str) -> None:
+        body = Waiting()
+
+        async def read(stream: Any, cause: type[Exception]) -> None:
+            with pytest.raises(cause):
+                await anext(stream)
+
+        async def main() -> None:
+            async with binding.client(transport=Awaiting([(200, EVENTS, body.pieces())])) as client:
+                stream = client.run_stream("x")
+                assert (await anext(stream)).type == "start"
+                if how == "aclose":
+                    await stream.aclose()
+                    assert body.ended.is_set()
+                elif how == "drop":
+                    del stream
+                elif how == "close the client":
+                    await client.aclose()
+                else:
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(read, stream, LocalProtocolError)
+                        await body.reached.wait()
+                        if how == "cancel":
+                            tasks.cancel_scope.cancel()
+                        else:
+                            await (stream if how == "another task" else client).aclose()
+                with anyio.fail_after(5):
+                    await body.ended.wait()
+
+        binding.run(main)
+        waited = how not in {"aclose", "drop", "close the client"}
+        assert len(body.told) == 1
+        assert (body.told[0] != "GeneratorExit") == waited
+
+    def test_a_run_that_is_left_is_cancelled_in_its_platform(self, binding: Binding) -> None:
+        ended: list[bool] = []
+
+        async def answer(work: Work) -> AsyncIterator[str]:
+            try:
+                yield "a"
+                await anyio.sleep_forever()
+            finally:
+                ended.append(True)
+
+        async def main() -> str:
+            async with binding.client(transport=LocalTransport(platform)) as client:
+                async with client.run_stream("x") as stream:
+                    async for each in stream:
+                        if each.type == "token":
+                            break
+                assert ended == [True]
+                outcome: str = (await client.governance.trace_async("id-1"))["outcome"]
+                return outcome
+
+        with Platform(executor=function_executor(answer), new_id=lambda: "id-1") as platform:
+            assert binding.run(main) == "cancelled"
+
+    def test_a_body_that_fails_where_it_is_left_is_logged(
+        self, binding: Binding, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        closing = anyio.Event()
+
+        async def failing() -> AsyncIterator[bytes]:
+            try:
+                yield event(START)
+            finally:
+                closing.set()
+                raise ZeroDivisionError("of the test's own")
+
+        async def main() -> None:
+            async with binding.client(transport=Awaiting([(200, EVENTS, failing())])) as client:
+                stream = client.run_stream("x")
+                await anext(stream)
+                del stream
+                with anyio.fail_after(5):
+                    await closing.wait()
+                for _ in range(3):
+                    await anyio.lowlevel.checkpoint()
+
+        binding.run(main)
+        assert "ZeroDivisionError: of the test's own" in caplog.text
