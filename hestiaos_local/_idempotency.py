@@ -38,7 +38,8 @@ def idempotent(
     """What `flow` comes to at the first request with this key; it is stored, and given to each that repeats it.
 
     No transaction is open while it works. Where it raises or is cancelled, the key is free again; where its process
-    crashes, after `lease` seconds, in which it has to end.
+    crashes, after `lease` seconds, which are more than its timeout. Where it cannot be interrupted and works on after
+    its lease, as a user's function may, a repeat is executed.
 
     Raises `InvalidInput` where the key comes with another request, and a `StatusError` (409) that says when to try
     again while the first is under way.

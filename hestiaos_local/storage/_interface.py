@@ -53,10 +53,6 @@ class Storage(Protocol):
         """Free a claimed key: its request has no result."""
         ...
 
-    def extend(self, key: str, token: int, *, now: float, lease: float) -> bool:
-        """Let a claim last for `lease` seconds from now. False where it is not the caller's any more."""
-        ...
-
     # Traces, in two phases.
 
     def add_trace(self, trace: TraceRecord) -> None:

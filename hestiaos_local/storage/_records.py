@@ -62,7 +62,7 @@ class Session:
 
 @frozen
 class Claimed:
-    """The key was free and is the caller's now: `token` proves it to `finish`, `abandon` and `extend`."""
+    """The key was free and is the caller's now: `token` proves it to `finish` and `abandon`."""
 
     token: int
 

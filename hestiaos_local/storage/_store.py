@@ -101,16 +101,6 @@ class Store:
         with self._database.write(durable=False) as db:
             db.execute("DELETE FROM results WHERE key = ? AND number = ? AND result IS NULL", (key, token))
 
-    def extend(self, key: str, token: int, *, now: float, lease: float) -> bool:
-        with self._database.write(durable=False) as db:
-            return (
-                db.execute(
-                    "UPDATE results SET lease_until = ? WHERE key = ? AND number = ? AND result IS NULL",
-                    (now + lease, key, token),
-                ).rowcount
-                == 1
-            )
-
     # Traces.
 
     def add_trace(self, trace: TraceRecord) -> None:

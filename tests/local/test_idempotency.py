@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Retention, Store
+from hestiaos_local._executions import TIMEOUT
 from hestiaos_local._flow import Emit, Flow, drive_sync
 from hestiaos_local._idempotency import fingerprint, idempotent
-from hestiaos_local.execution import EchoExecutor
-from hestiaos_local.storage import Finished, InProgress, StoreError
+from hestiaos_local.execution import EchoExecutor, Work, function_executor
+from hestiaos_local.storage import Conflict, Finished, InProgress, StoreError
 from hestiaos_proto import RunResponse, ServerError, ServerRequest, StatusError, parse_request
 
 RESULT = RunResponse("r", "t", None, "ALLOW", 1.0, 0.5)
@@ -65,6 +66,32 @@ def test_nothing_is_held_while_it_works(tmp_path: Path) -> None:
 
         assert once(store, work) == RESULT
         assert isinstance(other.claim("k", "f", now=100.0, lease=1.0), Finished)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "timeout"),
+    [
+        ("/api/v1/run", {"input": "x", "options": {"timeout_ms": 1_500_000}}, 1500.0),
+        ("/api/v1/run/stream", {"input": "x", "options": {"timeout_ms": 20}}, 0.02),
+        ("/api/chat", {"message": "x", "session_id": "s"}, TIMEOUT),
+        ("/api/agents/run", {"agent_id": "a", "task": "x"}, TIMEOUT),
+    ],
+)
+def test_a_lease_is_longer_than_the_timeout(store: Store, path: str, body: dict[str, Any], timeout: float) -> None:
+    """Nobody else can claim the key for as long as the execution may take; a crashed one is free a minute later."""
+    worked: list[float | None] = []
+
+    def work(work: Work) -> str:
+        worked.append(work.timeout)
+        assert store.claim("k", "other", now=100.0 + timeout + 59.0, lease=1.0) == Conflict()
+        assert store.claim("k", "other", now=100.0 + timeout + 61.0, lease=1.0) != Conflict()
+        return "done"
+
+    result = Platform(store=store, executor=function_executor(work), clock=lambda: 100.0).respond(request(path, body))
+    assert not isinstance(result, Exception)
+    if path.endswith("stream"):
+        assert [event.type for event in result][-2:] == ["final", "done"]  # type: ignore[attr-defined]
+    assert worked == [timeout]
 
 
 def test_a_repeat_while_the_first_is_under_way(store: Store) -> None:

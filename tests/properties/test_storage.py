@@ -103,14 +103,6 @@ class StorageMachine(RuleBasedStateMachine):
         if "result" not in known:
             del self.claims[key]
 
-    @rule(key=NAMES)
-    def extend(self, key: str) -> None:
-        known = self.claims.get(key, {"token": 0, "result": ""})
-        ours = "result" not in known
-        assert self.storage.extend(key, known["token"], now=self.now, lease=LEASE) is ours
-        if ours:
-            known["until"] = self.now + LEASE
-
     # Traces.
 
     @rule(decision=st.sampled_from(["ALLOW", "BLOCK"]), text=TEXTS)

@@ -78,7 +78,6 @@ def test_a_claim_is_void_after_its_lease(storage: Storage) -> None:
     second = claim(storage, now=130.0)
     assert second != first
     # Whoever comes back after that has lost the key.
-    assert storage.extend("k", first, now=131.0, lease=30.0) is False
     assert storage.finish("k", first, "late") is False
     storage.abandon("k", first)
     assert ask(storage, 131.0) == InProgress(1.0)
@@ -89,14 +88,6 @@ def test_a_claim_is_void_after_its_lease(storage: Storage) -> None:
 def test_a_claim_that_nobody_took_over_is_finished_after_its_lease(storage: Storage) -> None:
     assert storage.finish("k", claim(storage), RESULT) is True
     assert ask(storage, 1000.0) == Finished(RESULT)
-
-
-def test_a_claim_is_extended(storage: Storage) -> None:
-    token = claim(storage)
-    assert storage.extend("k", token, now=120.0, lease=30.0) is True
-    assert ask(storage, 149.0) == InProgress(1.0)
-    storage.finish("k", token, RESULT)
-    assert storage.extend("k", token, now=150.0, lease=30.0) is False
 
 
 def test_the_newest_results_are_kept(storage: Storage) -> None:
