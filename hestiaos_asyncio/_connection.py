@@ -247,7 +247,7 @@ def _let_go(transport: asyncio.Transport) -> None:
 def _run_at_once(loop: asyncio.AbstractEventLoop) -> None:
     """Let a closed loop run callbacks at once, so that its transports close their sockets.
 
-    Otherwise they raise `RuntimeError` and leave the sockets open (python/cpython#92841).
+    Otherwise they raise `RuntimeError` and leave the sockets open: python/cpython#92841 has mended finalizers only.
     """
     with suppress(AttributeError):  # uvloop's loops close their transports themselves
         loop.call_soon = _call  # type: ignore[method-assign, assignment]

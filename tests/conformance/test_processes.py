@@ -89,7 +89,7 @@ async def many_calls(client: Any) -> None:
 
 def fork_under(load: Load, work: Callable[[], object], forks: int) -> None:
     with load:
-        load.wait_until_warm()
+        load.wait_for_work()
         for _ in range(forks):
             Child(work).wait()
 

@@ -46,7 +46,7 @@ def test_forks_while_threads_use_it(store: Store) -> None:
         assert store.works()
 
     with Load(work, threads=4) as load:
-        load.wait_until_warm()
+        load.wait_for_work()
         for _ in range(10):
             run_in_child(lambda: work(-1))
     count = store.decisions()["ALLOW"]
