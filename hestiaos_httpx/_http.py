@@ -46,7 +46,7 @@ class _NoCookies(CookieJar):
 
 
 def _forget_redirect(response: Any) -> None:
-    """httpx builds a request for a redirect that is not followed, and fails for a wrong Location (encode/httpx#3706)."""
+    """httpx builds a request for a redirect, also if it is not followed. A wrong Location fails (encode/httpx#3706)."""
     response.headers.pop("Location", None)
 
 
