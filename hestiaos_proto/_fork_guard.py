@@ -41,7 +41,8 @@ class ForkGuard:
             # once.
             register(before=self._wait, after_in_child=self._inside.clear)
             forks = self._forks
-            register(before=partial(forks.append, None), after_in_parent=forks.pop, after_in_child=forks.clear)
+            end = partial(forks.__delitem__, slice(1))  # of none, if this is called during the first fork
+            register(before=partial(forks.append, None), after_in_parent=end, after_in_child=forks.clear)
 
     @property
     def inside(self) -> int:

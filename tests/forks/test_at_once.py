@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.support import forking
 from tests.support.forking import PATIENCE
 from tests.support.peer_process import PeerProcess
@@ -12,7 +14,7 @@ from tests.support.peer_process import PeerProcess
 pytestmark = forking.pytestmark
 
 PROGRAM = """
-import logging, os, sys, threading
+import asyncio, logging, os, ssl, sys, threading
 
 arrived, go = threading.Event(), threading.Event()
 
@@ -22,7 +24,30 @@ def hold():
         go.wait()
 
 os.register_at_fork(before=hold)  # called after those that are registered later, and before logging's, which locks
-from hestiaos import Client
+import hestiaos
+
+kind, url = sys.argv[1:]
+context = ssl.create_default_context()
+context.check_hostname = False
+context.verify_mode = ssl.CERT_NONE
+if kind == "Client":
+    client = hestiaos.Client(url, verify=context)
+else:
+    client = getattr(hestiaos, kind)(url, ssl_context=context)
+
+def call():
+    if kind == "Client":
+        with client:
+            client.run("x")
+    elif kind == "AsyncioClient":
+        asyncio.run(call_async())
+    else:
+        import trio
+        trio.run(call_async)
+
+async def call_async():
+    async with client:
+        await client.run_async("x")
 
 def fork():
     child = os.fork()
@@ -30,8 +55,7 @@ def fork():
         os._exit(0)
     os.waitpid(child, 0)
 
-client = Client(sys.argv[1], verify=False)
-slow, caller = threading.Thread(target=fork), threading.Thread(target=client.run, args=("x",))
+slow, caller = threading.Thread(target=fork), threading.Thread(target=call)
 slow.start()
 arrived.wait()
 fork()
@@ -41,13 +65,13 @@ print("waits" if caller.is_alive() else "does not wait")
 go.set()
 slow.join()
 caller.join()
-client.close()
 """
 
 
-def test_two_forks_at_once() -> None:
+@pytest.mark.parametrize("kind", ["Client", "TrioClient", "AsyncioClient"])
+def test_two_forks_at_once(kind: str) -> None:
     with PeerProcess(tls=True) as peer:
-        program = [sys.executable, "-W", "ignore", "-c", PROGRAM, peer.url]
+        program = [sys.executable, "-W", "ignore", "-c", PROGRAM, kind, peer.url]
         ended = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE)
         assert (ended.stdout, ended.stderr, ended.returncode) == ("waits\n", "", 0)
         assert len(peer.requests) == 1

@@ -103,6 +103,12 @@ def test_two_forks_at_once(system: System, guard: ForkGuard) -> None:
     assert len(system.slept) == 1
 
 
+def test_a_guard_that_is_made_during_a_fork(system: System, guard: ForkGuard) -> None:
+    system.run("after_in_parent")
+    guard.call(int)
+    assert system.slept == []
+
+
 def test_a_system_without_forks(system: System) -> None:
     assert ForkGuard(system.sleep, None).call(int) == 0
 
