@@ -6,15 +6,20 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
+
+import httpx
 
 from tests.support.tiny_gguf import write_tiny_model
 
 __all__ = ["FakeServer", "LlamaServer", "ModelServer"]
 
 HERE = Path(__file__).resolve().parent
+
+PATIENCE = 30.0  # seconds
 
 TOOLS_CONFIG = """\
 version: 1
@@ -81,6 +86,29 @@ class LlamaServer(ModelServer):
         model = self.folder / "tiny.gguf"
         write_tiny_model(model)
         return [sys.executable, str(HERE / "llama_server.py"), str(model), self.key]
+
+    def generated(self) -> int:
+        """How many tokens it has generated."""
+        return self._metric("tokens_predicted_total")
+
+    def busy(self) -> bool:
+        """Whether it generates something."""
+        return self._metric("requests_processing") > 0
+
+    def wait_until_idle(self) -> None:
+        """Wait until it generates nothing."""
+        deadline = time.monotonic() + PATIENCE
+        while self.busy():
+            assert time.monotonic() < deadline, "the model server still works"
+            time.sleep(0.01)
+
+    def _metric(self, name: str) -> int:
+        """One of its own numbers (Prometheus)."""
+        url = self.url.removesuffix("/v1") + "/metrics"
+        text = httpx.get(url, headers={"Authorization": f"Bearer {self.key}"}).text
+        found = re.search(rf"^llamacpp:{name} ([0-9.e+]+)$", text, re.MULTILINE)
+        assert found is not None, text
+        return int(float(found[1]))
 
 
 class FakeServer(ModelServer):
