@@ -13,8 +13,6 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, get_args
 from uuid import uuid4
 
-from attrs import evolve
-
 from hestiaos_local._executions import MAX_OUTPUT, TIMEOUT, Executions
 from hestiaos_local._flow import Await, Call, Caller, Emit, Flow, drive, drive_sync
 from hestiaos_local._idempotency import fingerprint, idempotent
@@ -189,6 +187,8 @@ class Platform:
             return self._execution(call)
         if call.operation == "system_status":
             return self._system_status()
+        if call.operation == "system_config":
+            return self._system_config()
         return self._operation(call)
 
     def _operation(self, call: ServerRequest) -> Flow[None]:
@@ -305,9 +305,8 @@ class Platform:
     def _system_status(self) -> Flow[None]:
         """How the system is. The two kinds of model servers are not told apart: both say whether ours answers."""
         storage = yield Call(self._storage.works)
-        executor = self.executor
-        fault: StatusError | None = (yield Await(executor.check)) if isinstance(executor, Checkable) else None
-        reached = isinstance(executor, Checkable) and fault is None
+        fault = yield from self._model_fault()
+        reached = isinstance(self.executor, Checkable) and fault is None
         status = SystemStatus(
             status="OK" if storage and fault is None else "DEGRADED",
             version=__version__,
@@ -317,20 +316,32 @@ class Platform:
             dsgk=storage,
             storage=storage,
         )
-        yield Emit(status if fault is None else evolve(status, extra={"model_error": fault.message}))
+        yield Emit(status)
 
     def _model(self) -> str:
         """The name of the model that answers those who name none."""
         return getattr(self.executor, "model", None) or EchoExecutor.model
 
-    def _system_config(self, arguments: Arguments) -> dict[str, Any]:
-        return {
+    def _system_config(self) -> Flow[None]:
+        """What it is made of, and why its model server cannot be used: `system.status` may say no more than that."""
+        fault = yield from self._model_fault()
+        config: dict[str, Any] = {
             "version": __version__,
             "policy": self._policy.name,
             "storage": self.storage,
             "model": self._model(),
+            "model_error": None if fault is None else fault.message,
             "limits": {"max_body_bytes": MAX_BODY_SIZE, "max_output_chars": MAX_OUTPUT, "kept_results": MAX_RESULTS},
         }
+        yield Emit(config)
+
+    def _model_fault(self) -> Flow[StatusError | None]:
+        """Why the model server cannot be used; `None` where it can, and where there is none."""
+        executor = self.executor
+        if not isinstance(executor, Checkable):
+            return None
+        fault: StatusError | None = yield Await(executor.check)
+        return fault
 
     def _system_metrics(self, arguments: Arguments) -> SystemMetrics:
         active = self._storage.active_sessions(self._clock() - _ACTIVE)
@@ -346,7 +357,6 @@ _EXECUTIONS: Mapping[str, tuple[type[Model], Callable[[Executions, Arguments], F
 _OPERATIONS: Mapping[str, Callable[[Platform, Arguments], Result]] = {
     "health": Platform._health,
     "trace": Platform._trace,
-    "system_config": Platform._system_config,
     "system_metrics": Platform._system_metrics,
     "get_secret": Platform._get_secret,
     "set_secret": Platform._set_secret,

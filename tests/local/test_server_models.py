@@ -283,7 +283,8 @@ def test_a_model_server_that_cannot_be_reached(start: Callable[..., str]) -> Non
         client.send(b"GET /api/system/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
         status, told = client.response()
         assert (status, told["status"], told["ollama"], told["storage"]) == (200, "DEGRADED", False, True)
-        assert "cannot be reached" in told["model_error"]
+        client.send(b"GET /api/system/config HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert "cannot be reached" in client.response()[1]["model_error"]
 
 
 def test_a_model_server_that_can_be_reached(url: str) -> None:
