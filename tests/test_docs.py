@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local import Configuration, Policy
-from tests.support.documents import FILE_NAME, PAGES, ROOT, Block, Runner, blocks, matches
+from tests.support.documents import FILE_NAME, PAGES, ROOT, WALK, Block, Runner, blocks, matches
 
 README = ROOT / "README.md"
 SITE = "https://hestiaos.github.io/hestiaos/"
@@ -38,7 +38,7 @@ def name_of(page: Path) -> str:
 
 
 @needs_bash
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != WALK], ids=name_of)
 def test_the_blocks_of_a_page(page: Path, server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HESTIAOS_BASE_URL", server_url)

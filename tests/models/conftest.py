@@ -60,7 +60,7 @@ def served(llama: LlamaServer, fake: FakeServer, tmp_path_factory: pytest.TempPa
     file = folder / "hestia.toml"
     file.write_text(CONFIGURATION.format(llama=llama.url, fake=fake.url))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLAMA_KEY", llama.key)
+        patch.setenv("LLAMA_KEY", llama.key or "")
         patch.setenv("HESTIAOS_API_KEY", "key")
         server = ServedProcess("--config", str(file), "--store", str(folder / "store.db"))
     with server:

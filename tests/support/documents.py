@@ -23,6 +23,8 @@ import anyio
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+WALK = ROOT / "docs" / "guides" / "models.md"
+"""The page whose blocks need a model server and the openai client: tests/models runs it."""
 
 _FENCE = re.compile(r"^(`{3,})([^\n]*)\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
 FILE_NAME = re.compile(r"# ([\w.]+\.\w+)\n")

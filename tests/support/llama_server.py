@@ -1,4 +1,4 @@
-"""llama.cpp's own HTTP server with one model (PyPI: xllamacpp): `llama_server.py GGUF KEY` prints its URL, and serves.
+"""llama.cpp's own server with one model (PyPI: xllamacpp): `llama_server.py GGUF [KEY]` prints its URL, and serves.
 
 It ends with its standard input, so that it does not outlive who started it.
 """
@@ -11,7 +11,7 @@ import sys
 __all__: list[str] = []
 
 
-def main(path: str, key: str) -> None:
+def main(path: str, *keys: str) -> None:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -25,7 +25,7 @@ def main(path: str, key: str) -> None:
     params.use_jinja = True
     params.endpoint_metrics = True
     params.warmup = False
-    params.api_keys = [key]
+    params.api_keys = list(keys)
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
     sys.stdin.read()

@@ -78,14 +78,19 @@ class ModelServer:
 
 
 class LlamaServer(ModelServer):
-    """llama.cpp with a tiny model of random weights: what it says is arbitrary, unless a `grammar` says it."""
+    """llama.cpp with a tiny model of random weights: what it says is arbitrary, unless a `grammar` says it.
 
-    key = "sk-test"
+    `key` is what a client needs; with `None` it needs none.
+    """
+
+    def __init__(self, folder: Path, key: str | None = "sk-test") -> None:
+        super().__init__(folder)
+        self.key = key
 
     def command(self) -> list[str]:
         model = self.folder / "tiny.gguf"
         write_tiny_model(model)
-        return [sys.executable, str(HERE / "llama_server.py"), str(model), self.key]
+        return [sys.executable, str(HERE / "llama_server.py"), str(model), *([self.key] if self.key else [])]
 
     def generated(self) -> int:
         """How many tokens it has generated."""
