@@ -1,4 +1,4 @@
-"""The command line, run as a shell runs it: processes, exit statuses, standard output and standard error."""
+"""The command line: exit statuses, standard output, standard error; and what takes processes, as a shell runs them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import Ended, invoke
+
 COMMAND = [sys.executable, "-m", "hestiaos_cli"]
 DESCRIPTION = (Path(__file__).parent / "sdk-description.txt").read_text(encoding="utf-8")
 
@@ -29,13 +31,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def hestiaos(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, input=stdin)
+def hestiaos(*arguments: str, stdin: str = "") -> Ended:
+    """Run the command line in a process of its own; `invoke` runs it in this one, which is quicker."""
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, input=stdin)
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def failure(done: subprocess.CompletedProcess[str], status: int = 1) -> str:
+def failure(done: Ended, status: int = 1) -> str:
     """The one line that a failing command leaves."""
-    assert done.returncode == status, done.stderr
+    assert done.status == status, done.stderr
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: ")
@@ -97,7 +101,7 @@ def test_a_local_run_is_found_by_a_later_process(home: Path) -> None:
     run = hestiaos("--local", "run", "x", "--json")
     trace_id = json.loads(run.stdout)["trace_id"]
     found = hestiaos("--local", "trace", trace_id)
-    assert found.returncode == 0, found.stderr
+    assert found.status == 0, found.stderr
     assert f"trace_id: {trace_id}\n" in found.stdout
     assert "decision: ALLOW\n" in found.stdout
     (file,) = (path for path in home.rglob("*.sqlite3"))
@@ -115,11 +119,11 @@ def test_a_local_run_is_found_by_a_later_process(home: Path) -> None:
     ],
 )
 def test_global_options_stand_before_and_after_the_command(home: Path, arguments: tuple[str, ...]) -> None:
-    assert json.loads(hestiaos(*arguments).stdout)["result"] == "processed: x"
+    assert json.loads(invoke(*arguments).stdout)["result"] == "processed: x"
 
 
 def test_the_later_of_two_options_wins(served: Served) -> None:
-    assert hestiaos("-u", "http://127.0.0.1:1", "health", "-u", served.url).returncode == 0
+    assert invoke("-u", "http://127.0.0.1:1", "health", "-u", served.url).status == 0
 
 
 def test_the_environment_names_server_and_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +131,7 @@ def test_the_environment_names_server_and_key(home: Path, monkeypatch: pytest.Mo
     server = Served()
     try:
         monkeypatch.setenv("HESTIAOS_BASE_URL", server.url)
-        assert hestiaos("run", "x").returncode == 0
+        assert hestiaos("run", "x").status == 0
         refused = failure(hestiaos("run", "x", "--api-key", "another-key"))
         assert "AUTHENTICATION_FAILED" in refused
         assert "the-key" not in refused
@@ -137,8 +141,8 @@ def test_the_environment_names_server_and_key(home: Path, monkeypatch: pytest.Mo
 
 
 def test_a_stream_is_shown_as_text_or_as_json_lines(home: Path) -> None:
-    assert hestiaos("--local", "run", "a b", "--stream").stdout == "processed: a b\n"
-    lines = hestiaos("--local", "run", "a b", "--stream", "--json").stdout.splitlines()
+    assert invoke("--local", "run", "a b", "--stream").stdout == "processed: a b\n"
+    lines = invoke("--local", "run", "a b", "--stream", "--json").stdout.splitlines()
     types = [json.loads(line)["type"] for line in lines]
     assert types == ["start", "token", "token", "token", "final", "done"]
 
@@ -148,22 +152,22 @@ def test_text_comes_from_standard_input(home: Path) -> None:
 
 
 def test_no_server_at_the_address(home: Path) -> None:
-    line = failure(hestiaos("run", "x", "-u", "http://127.0.0.1:1"))
+    line = failure(invoke("run", "x", "-u", "http://127.0.0.1:1"))
     assert "http://127.0.0.1:1" in line
     assert "hestiaos serve" in line
     assert "--local" in line
 
 
 def test_governance_blocks(home: Path) -> None:
-    line = failure(hestiaos("--local", "run", "rm -rf /"))
+    line = failure(invoke("--local", "run", "rm -rf /"))
     assert "GOVERNANCE_BLOCK" in line
     found = re.search(r"trace ([\w-]+)", line)
     assert found is not None
-    assert "decision: BLOCK" in hestiaos("--local", "trace", found[1]).stdout
+    assert "decision: BLOCK" in invoke("--local", "trace", found[1]).stdout
 
 
 def test_an_empty_input(home: Path) -> None:
-    assert "empty" in failure(hestiaos("--local", "run", ""))
+    assert "empty" in failure(invoke("--local", "run", ""))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +183,7 @@ def test_an_empty_input(home: Path) -> None:
     ],
 )
 def test_a_wrong_command_line_is_one_line(home: Path, arguments: tuple[str, ...], told: str) -> None:
-    line = failure(hestiaos(*arguments), status=2)
+    line = failure(invoke(*arguments), status=2)
     assert told in line
     assert "hunter2" not in line
 
@@ -250,7 +254,7 @@ def test_help_loads_no_http_library() -> None:
 def test_version_and_unknown_command() -> None:
     assert hestiaos("--version").stdout.startswith("hestiaos 1.1.")
     unknown = hestiaos("rum", "x")
-    assert unknown.returncode == 2
+    assert unknown.status == 2
     assert "No such command 'rum'" in unknown.stderr
 
 
@@ -290,9 +294,9 @@ def test_an_error_event_is_one_line_without_the_key(
     server = Echoing()
     monkeypatch.setenv("HESTIAOS_API_KEY", "hunter2" if by_variable else "another")
     key = () if by_variable else ("-k", "hunter2")
-    done = hestiaos("run", "x", "--stream", "-u", server.url, *key, *(["--json"] if as_json else []))
+    done = invoke("run", "x", "--stream", "-u", server.url, *key, *(["--json"] if as_json else []))
     server.close()
-    assert done.returncode == 1
+    assert done.status == 1
     if as_json:
         assert json.loads(done.stderr)["error"]["message"] == "one\ntwo ***"
     else:
@@ -313,33 +317,33 @@ def test_a_proxy_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatch
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ALL_PROXY", proxy)
-    told = failure(hestiaos("health", "-u", "http://192.0.2.1:8000"), status)
+    told = failure(invoke("health", "-u", "http://192.0.2.1:8000"), status)
     assert "hunter2" not in told
     assert "ALL_PROXY" in told or "socks5://127.0.0.1:1" in told
-    assert hestiaos("--local", "health").returncode == 0
+    assert invoke("--local", "health").status == 0
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1/prefix", "nonsense"])
 def test_local_ignores_the_server_of_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("HESTIAOS_BASE_URL", url)
     monkeypatch.setenv("HESTIAOS_API_KEY", "two words")
-    assert hestiaos("--local", "run", "x").stdout == "processed: x\n"
+    assert invoke("--local", "run", "x").stdout == "processed: x\n"
 
 
 def test_the_default_store_is_not_a_database(home: Path) -> None:
-    assert hestiaos("--local", "run", "x").returncode == 0
+    assert invoke("--local", "run", "x").status == 0
     (file,) = home.rglob("*.sqlite3")
     file.write_text("these are notes, not a database\n" * 100)
-    line = failure(hestiaos("--local", "health"))
+    line = failure(invoke("--local", "health"))
     assert str(file) in line
     assert "move it away" in line
 
 
 def test_the_default_store_is_damaged(home: Path) -> None:
-    assert hestiaos("--local", "run", "x").returncode == 0
+    assert invoke("--local", "run", "x").status == 0
     (file,) = home.rglob("*.sqlite3")
     file.write_bytes(file.read_bytes()[:4096] + b"\xff" * (file.stat().st_size - 4096))
-    line = failure(hestiaos("--local", "run", "x"))
+    line = failure(invoke("--local", "run", "x"))
     assert f"{file} is damaged" in line
     assert "move it away" in line
 
@@ -351,7 +355,7 @@ def test_characters_that_standard_output_cannot_encode_are_escaped(
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     for stream in ([], ["--stream"]):
         done = hestiaos("--local", "run", text, *stream)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.status, done.stderr) == (0, "")
         assert done.stdout == f"processed: {text}\n".encode("ascii", "backslashreplace").decode()
     done = hestiaos("--local", "run", text, "--json")
     assert json.loads(done.stdout)["result"] == f"processed: {text}"
@@ -362,4 +366,4 @@ def test_standard_input_is_closed(home: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "--local", "run", "-"], capture_output=True, text=True
     )
-    assert "standard input is closed" in failure(done, status=2)
+    assert "standard input is closed" in failure(Ended(done.returncode, done.stdout, done.stderr), status=2)

@@ -19,13 +19,14 @@ PACKAGES = Path(contract_guard.__file__).parent.parent
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
     for package in contract_guard.LAYERS:
-        shutil.copytree(PACKAGES / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / package).mkdir()
+        shutil.copy(PACKAGES / package / "__init__.py", folder / package)
     return folder
 
 
 @pytest.fixture
 def copy(original: Path) -> Iterator[Path]:
-    """A copy of the packages, to which a module may be added: `new.py`."""
+    """Packages of the same names without their modules, to which one may be added: `new.py`."""
     yield original
     for path in original.glob("*/new.py"):
         path.unlink()

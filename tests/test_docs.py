@@ -116,6 +116,7 @@ COMPARED = re.findall(
 )
 
 
+@pytest.mark.thorough  # each imports the peers that are installed
 @pytest.mark.parametrize(("command", "shown"), COMPARED, ids=[command.split()[1] for command, _ in COMPARED])
 def test_a_command_of_a_comparison(command: str, shown: str) -> None:
     environ = os.environ | {"PYTHONIOENCODING": "utf-8"}

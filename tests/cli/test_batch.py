@@ -156,7 +156,7 @@ def resume_to_the_end(arguments: list[str], seed: int, times: int) -> None:
     subprocess.run(arguments, check=True, stderr=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.thorough)])
 def test_none_is_done_twice_and_none_is_lost(tmp_path: Path, platform: Platform, server_url: str, seed: int) -> None:
     count = 300
     output = tmp_path / "out"

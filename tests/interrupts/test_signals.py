@@ -100,8 +100,8 @@ class Signals:
 @pytest.mark.parametrize(
     ("count", "seed"),
     [
-        (100, 1),
-        (100, 2),
+        (50, 1),
+        (50, 2),
         *(pytest.param(500, seed, marks=[pytest.mark.thorough, pytest.mark.timeout(600)]) for seed in range(3, 11)),
     ],
 )

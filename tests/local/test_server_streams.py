@@ -40,21 +40,23 @@ def test_an_old_client_gets_its_stream_up_to_the_end_of_the_connection(start: Ca
 
 
 def test_heartbeats_go_out_while_a_token_is_waited_for(start: Callable[..., str]) -> None:
-    with RawClient(start(token_delay=0.05, heartbeat=0.02)) as peer:
+    with RawClient(start(token_delay=0.3, heartbeat=0.02)) as peer:
         peer.send(post("/api/v1/run/stream", json.dumps({"input": "x"}).encode()))
         events = [event.split(b"\n")[0][:15] for event in peer.stream()]
-    token = [b": heartbeat", b": heartbeat", b'data: {"type":"']
-    assert events == [token[2], *token, *token, *[token[2]] * 2]
+    assert {b": heartbeat", b'data: {"type":"'} == set(events)
+    assert events.count(b'data: {"type":"') == 5
+    assert events[1] == b": heartbeat"  # how many more there are depends on how busy the machine is
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("delay", [0.0, 3600.0], ids=["at once", "waiting"])
 def test_a_client_that_goes_away_ends_its_stream_alone(start: Callable[..., str], reset: bool, delay: float) -> None:
+    words = "word " * (2 if delay else 1_000_000)
     with Watched() as platform:
         # One that has closed may still read, for all that can be told before something is written to it.
         url = start(platform=platform, token_delay=delay, heartbeat=3600.0 if reset else 0.05)
         with RawClient(url) as peer:
-            peer.send(post("/api/v1/run/stream", json.dumps({"input": "word " * 1_000_000}).encode()))
+            peer.send(post("/api/v1/run/stream", json.dumps({"input": words}).encode()))
             assert peer.head()[0] == 200
             assert b'"start"' in peer.chunk()
             if reset:

@@ -268,12 +268,12 @@ def test_each_state_looks_as_the_table_says(row: str) -> None:
     assert repr(server.connection) == f"ServerConnection({state_of(row).name})"
 
 
-@pytest.mark.parametrize("size", [10**6, 1], ids=["whole", "byte by byte"])
 @pytest.mark.parametrize("step", INPUTS)
 @pytest.mark.parametrize("row", WAYS)
-def test_each_pair(row: str, step: str, size: int) -> None:
+def test_each_pair(row: str, step: str) -> None:
+    """Whole and byte by byte."""
     outcome, after = TABLE[row, step]
-    for then in INPUTS:
+    for size, then in product((10**6, 1), INPUTS):
         server = server_in(row, size)
         assert server.take(step) == outcome
         assert server.looks() == expected(after)
