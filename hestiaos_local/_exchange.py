@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterable
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Self
 
 from attrs import evolve
 
-from hestiaos_local._flow import in_thread
+from hestiaos_local._flow import Disconnect, in_thread
 from hestiaos_local._platform import AsyncEvents, Events, Platform, unavailable
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import (
     STREAM_HEADERS,
+    ConnectionLost,
     EncodedResponse,
     Request,
     Result,
@@ -33,7 +34,8 @@ class LocalExchange:
 
     def exchange(self, request: Request) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
         """The response's status, headers and body, whose pieces are made when they are asked for."""
-        result = self._ask(_parse(request))
+        with _lost_connections():
+            result = self._ask(_parse(request))
         if isinstance(result, Generator):
             return 200, STREAM_HEADERS, _pieces(result)
         return result.status, result.headers, (result.body,)
@@ -42,7 +44,8 @@ class LocalExchange:
         self, request: Request
     ) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes] | AsyncIterator[bytes]]:
         """As `exchange`, without holding the event loop where the platform waits for something."""
-        result = await self._ask_async(_parse(request))
+        with _lost_connections():
+            result = await self._ask_async(_parse(request))
         if isinstance(result, EncodedResponse):
             return result.status, result.headers, (result.body,)
         return 200, STREAM_HEADERS, _pieces(result) if isinstance(result, Generator) else AwaitedPieces(result)
@@ -69,11 +72,20 @@ class AwaitedPieces:
         return self
 
     async def __anext__(self) -> bytes:
-        return encode_stream_event(await anext(self._events))
+        with _lost_connections():
+            return encode_stream_event(await anext(self._events))
 
     async def aclose(self) -> None:
         """Close it, and so cancel the run."""
         await self._events.aclose()
+
+
+@contextmanager
+def _lost_connections() -> Generator[None, None, None]:
+    try:
+        yield
+    except Disconnect as error:
+        raise ConnectionLost(str(error)) from error
 
 
 def _parse(request: Request) -> ServerRequest:
@@ -83,11 +95,14 @@ def _parse(request: Request) -> ServerRequest:
 
 def _pieces(events: Events) -> Generator[bytes, None, None]:
     with closing(events):  # at once, where the stream is left
-        for event in events:
-            yield encode_stream_event(event)
+        with _lost_connections():
+            for event in events:
+                yield encode_stream_event(event)
 
 
-def _encode(call: ServerRequest, result: Result | Exception) -> EncodedResponse:
+def _encode(call: ServerRequest, result: Result | Exception | Disconnect) -> EncodedResponse:
+    if isinstance(result, Disconnect):
+        raise result
     if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it
         result = unavailable(result, str(result))
     response = encode_response(call.operation, result)

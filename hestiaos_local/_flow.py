@@ -21,6 +21,7 @@ __all__ = [
     "Call",
     "Caller",
     "Cancelled",
+    "Disconnect",
     "Effect",
     "Emit",
     "Flow",
@@ -82,6 +83,16 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 class Cancelled(BaseException):
     """Thrown into a flow whose caller has gone. After it the flow may still yield `Call`, and nothing else."""
+
+
+class Disconnect(BaseException):
+    """Raised by an executor, or instead of an execution: the connection ends as if the network had failed.
+
+    For tests. To the flow it is as if the caller had gone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the platform ends the connection without a response")
 
 
 async def drive(flow: Flow[object], executor: Executor, call: Caller) -> AsyncGenerator[Any, None]:

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, get_args
 from uuid import uuid4
 
 from hestiaos_local._executions import MAX_OUTPUT, TIMEOUT, Executions
-from hestiaos_local._flow import Await, Call, Caller, Emit, Flow, drive, drive_sync
+from hestiaos_local._flow import Await, Call, Caller, Disconnect, Emit, Flow, drive, drive_sync
 from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local._measurements import Measurements
 from hestiaos_local._policy import Policy, Verdict
@@ -145,7 +145,7 @@ class Platform:
         """
         try:
             return self.answer(call)
-        except Exception as error:
+        except (Exception, Disconnect) as error:
             return _told(call, error)
 
     async def respond_async(self, call: ServerRequest, caller: Caller) -> Result | AsyncEvents | Exception:
@@ -158,7 +158,7 @@ class Platform:
                 items = drive(self._flow(call), self.executor, caller)
                 result: Result | AsyncEvents = await first_of(items, stream=call.operation == "run_stream")
                 return result
-        except Exception as error:
+        except (Exception, Disconnect) as error:
             return _told(call, error)
 
     def complete(self, work: Work, caller: Caller) -> AsyncGenerator[Any, None]:
@@ -375,9 +375,9 @@ def _check_text(call: ServerRequest) -> str:
         raise InvalidInput(str(error)) from None
 
 
-def _told(call: ServerRequest, error: Exception) -> Exception:
+def _told(call: ServerRequest, error: Exception | Disconnect) -> Exception | Disconnect:
     """The exception, for the client; the log says why where the server failed."""
-    if not isinstance(error, (StatusError, StoreError)):
+    if not isinstance(error, (StatusError, StoreError, Disconnect)):
         _log.error("%s failed", call.operation, exc_info=error)
     return error
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hestiaos_local._exchange import AwaitedPieces, LocalExchange
+from hestiaos_local._flow import Disconnect
 from hestiaos_local._platform import AsyncEvents, Events
 from hestiaos_proto import STREAM_HEADERS, EncodedResponse, ServerRequest, encode_stream_event, parse_request
 
@@ -24,10 +26,21 @@ class LocalTransport(LocalExchange, httpx.BaseTransport, httpx.AsyncBaseTranspor
     """Carries a client's requests to `platform`. Closing it leaves the platform open, which several may share."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return _response(self._ask(_parse(request, request.read())))
+        with _as_httpx_says_it():
+            return _response(self._ask(_parse(request, request.read())))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return _response(await self._ask_async(_parse(request, await request.aread())))
+        with _as_httpx_says_it():
+            return _response(await self._ask_async(_parse(request, await request.aread())))
+
+
+@contextmanager
+def _as_httpx_says_it() -> Iterator[None]:
+    """Raise for a connection that ends what httpx's own transports raise."""
+    try:
+        yield
+    except Disconnect as error:
+        raise httpx.ReadError(str(error)) from error
 
 
 def _parse(request: httpx.Request, body: bytes) -> ServerRequest:
@@ -49,7 +62,8 @@ class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._events = events
 
     def __iter__(self) -> Iterator[bytes]:
-        return map(encode_stream_event, self._events)
+        with _as_httpx_says_it():
+            yield from map(encode_stream_event, self._events)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         from anyio.lowlevel import checkpoint
@@ -67,3 +81,7 @@ class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 class _AwaitedEventBytes(AwaitedPieces, httpx.AsyncByteStream):
     """The same of a run that the event loop waits for."""
+
+    async def __anext__(self) -> bytes:
+        with _as_httpx_says_it():
+            return encode_stream_event(await anext(self._events))

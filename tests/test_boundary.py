@@ -15,6 +15,7 @@ PACKAGES = [
     "hestiaos_local.execution",
     "hestiaos_local.openai",
     "hestiaos_local.storage",
+    "hestiaos_local.testing",
     "hestiaos_proto",
     "hestiaos_trio",
 ]

@@ -11,6 +11,7 @@ from math import inf
 from anyio import CancelScope, create_task_group
 from anyio.lowlevel import checkpoint
 
+from hestiaos_local._flow import Disconnect
 from hestiaos_local.serving._front_door import RESOURCES, refuse
 from hestiaos_local.serving._service import Service, ServiceResponse
 from hestiaos_local.serving._sockets import ClientSocket
@@ -117,6 +118,8 @@ class ClientConnection:
             response = await self._respond_while_there(call)
         else:
             response = await self._service.respond(call)
+        if isinstance(response, Disconnect):
+            raise ConnectionAbortedError(*response.args)
         if isinstance(response, (Generator, AsyncIterator)):
             self._sender = EventSender(self, self._connection, self._service, headers)
             if self._stopping:

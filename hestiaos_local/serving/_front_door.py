@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
-from hestiaos_local._flow import Caller
+from hestiaos_local._flow import Caller, Disconnect
 from hestiaos_local._platform import Platform, unavailable
 from hestiaos_local.execution import Output
 from hestiaos_local.openai import (
@@ -83,12 +83,14 @@ class FrontDoor:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    async def respond(self, call: ServerRequest, caller: Caller) -> EncodedResponse | CompletionPieces:
+    async def respond(self, call: ServerRequest, caller: Caller) -> EncodedResponse | CompletionPieces | Disconnect:
         """The response to a request. A stream's begins with the first output, so that what fails before is told so."""
         try:
             if call.resource == _MODELS:
                 return _whole(200, encode_models(await self._platform.models(), created=int(time.time())))
             return await self._complete(parse_chat_completion(call.body), caller)
+        except Disconnect as error:
+            return error
         except Exception as error:
             return refuse(_status_error(error))
 

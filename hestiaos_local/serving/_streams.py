@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from anyio import CancelScope, create_task_group, current_time, move_on_after, sleep, sleep_forever
 from anyio.lowlevel import checkpoint
 
+from hestiaos_local._flow import Disconnect
 from hestiaos_local.serving._access import Headers
 from hestiaos_local.serving._front_door import CompletionPieces
 from hestiaos_local.serving._service import Service
@@ -122,6 +123,8 @@ class EventSender:
                 await self._send_ready(events)
         except _ClientGone:
             pass
+        except Disconnect as error:
+            self._fault = ConnectionAbortedError(*error.args)
         except Exception as error:
             _log.exception("a stream failed")
             if not self._done:

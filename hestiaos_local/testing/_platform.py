@@ -1,0 +1,248 @@
+"""The platform of a test: what it is told to answer, it answers."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from hestiaos_local._flow import Disconnect, Flow
+from hestiaos_local._platform import Platform
+from hestiaos_local._policy import Policy
+from hestiaos_local.execution import Agent, Text, ToolCall, Work, last_user_text
+from hestiaos_local.storage import Storage, Store
+from hestiaos_local.testing._executor import ScriptedExecutor
+from hestiaos_local.testing._replies import End, Reply, To
+from hestiaos_local.testing._script import ReceivedRequest, Script
+from hestiaos_local.testing._serving import serving
+from hestiaos_proto import ServerRequest, StatusError, error_from_response, json, operations
+
+if TYPE_CHECKING:
+    from hestiaos_local._transport import LocalTransport
+
+__all__ = ["ScriptedPlatform"]
+
+_TOKEN = re.compile(r"\s*\S+\s*|\s+")
+_INPUTS = ("input", "message", "task")
+_OPERATIONS = ("complete", *filter(str.islower, operations.__all__))
+
+
+class ScriptedPlatform(Platform):
+    """A platform that executes nothing and answers by a script, in-process (`transport`) or served (`url`).
+
+    Each of the methods `say`, `call_tool`, `block`, `fail`, `cut` and `echo` adds a reply, and returns it. A request
+    gets the first one that is for it and is left:
+
+    - `to` is for which inputs, messages and tasks it is: those that contain a text, those that a compiled pattern is
+      found in, those for which a function says true; by default for all.
+    - `times` is for how many requests it is, `None` for any number, which may be none.
+    - `delay` is for how many seconds the client waits before the first token.
+    - `hold_after` is after how many tokens it waits until `release` is called on the reply.
+
+    Everything else is a real platform's: policy, traces, sessions, secrets. `check` raises where a reply is left or a
+    request had none, and so does the end of a `with` block that raises nothing else.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy | None = None,
+        store: Storage | None = None,
+        agents: Mapping[str, Agent] | None = None,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: str(uuid4()),
+    ) -> None:
+        self._script = Script()
+        self._given: dict[str, Any] = {
+            "store": Store() if store is None else store,
+            "agents": agents,
+            "clock": clock,
+            "new_id": new_id,
+        }
+        super().__init__(policy=policy, executor=ScriptedExecutor(self._script), **self._given)
+        self._opened = ExitStack()
+        self._lock = Lock()
+        self._url: str | None = None
+
+    # What it answers.
+
+    def say(
+        self, *texts: str, to: To = None, times: int | None = 1, delay: float = 0.0, hold_after: int | None = None
+    ) -> Reply:
+        """Answer exactly this. Of several texts each is a token; one is cut into its words, with their white space."""
+        shown = f"say({', '.join(map(repr, texts))})"
+        return self._add(shown, _texts(texts), "done", to, times, delay=delay, hold_after=hold_after)
+
+    def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | str = "{}",
+        *,
+        after: str = "",
+        to: To = None,
+        times: int | None = 1,
+        delay: float = 0.0,
+        hold_after: int | None = None,
+    ) -> Reply:
+        """Call a tool, after a text. A `str` for `arguments` is sent as it is: a model may write what is not JSON."""
+        written = arguments if isinstance(arguments, str) else json.dumps(arguments).decode()
+        call = ToolCall(f"call_{uuid4().hex}", name, written)
+        outputs = (*_texts((after,)), call)
+        return self._add(f"call_tool({name!r})", outputs, "done", to, times, delay=delay, hold_after=hold_after)
+
+    def block(
+        self, reason: str = "blocked by the test", *, after: str = "", to: To = None, times: int | None = 1
+    ) -> Reply:
+        """Have governance refuse it: before anything is executed, or, with a text in `after`, the rest of it."""
+        return self._add(f"block({reason!r})", _texts((after,)), "block", to, times, reason=reason)
+
+    def fail(
+        self,
+        status: int,
+        message: str | None = None,
+        *,
+        code: str | None = None,
+        details: Any = None,
+        retry_after: float | None = None,
+        after: str = "",
+        to: To = None,
+        operation: str | None = None,
+        times: int | None = 1,
+    ) -> Reply:
+        """Answer with an error status, from 400 to 599; after a text, a stream ends with an `error` event instead.
+
+        `operation` is the name of the one that fails (`"health"`), by default any that executes something.
+        """
+        if not 400 <= status <= 599:
+            raise ValueError(f"an error has a status from 400 to 599, not {status}")
+        told = {"message": message or f"the test said {status}", "code": code, "details": details}
+        body = json.dumps({key: value for key, value in told.items() if value is not None})
+
+        def make_error() -> StatusError:
+            return error_from_response(status, body, retry_after=retry_after)
+
+        return self._add(f"fail({status})", _texts((after,)), make_error, to, times, operation=operation)
+
+    def cut(self, *, after: str = "", to: To = None, operation: str | None = None, times: int | None = 1) -> Reply:
+        """End the connection without a response; after a text, in the middle of the stream.
+
+        Over a socket it is closed, in-process the transport raises what that would raise.
+        """
+        shown = f"cut(after={after!r})" if after else "cut()"
+        return self._add(shown, _texts((after,)), "cut", to, times, operation=operation)
+
+    def echo(self, *, to: To = None, times: int | None = None) -> Reply:
+        """Answer `processed: ` and the input, as a platform without a model does, by default any number of requests."""
+        return self._add("echo()", (), "echo", to, times)
+
+    # Where clients find it.
+
+    @property
+    def transport(self) -> LocalTransport:
+        """For `transport=` of any client: it is asked in the client's own process."""
+        from hestiaos_local._transport import LocalTransport  # it stands on httpx
+
+        return LocalTransport(self)
+
+    @property
+    def url(self) -> str:
+        """The base URL, on a free port of 127.0.0.1: from the first use it is served, in a thread."""
+        with self._lock:
+            if self._url is None:
+                self._url = self._opened.enter_context(serving(self))
+            return self._url
+
+    # What was asked.
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """All requests so far, repeats by the client and those that were refused included."""
+        return list(self._script.requests)
+
+    def problems(self) -> list[str]:
+        """What does not fit so far: the requests that had no reply, and the replies that are left."""
+        return self._script.problems()
+
+    def check(self) -> None:
+        """Raise `AssertionError` where there are `problems`."""
+        if problems := self.problems():
+            raise AssertionError("\n".join(problems))
+
+    def close(self) -> None:
+        """End the server, if there is one, and close the platform and its store. A second time does nothing."""
+        self._script.release()
+        with self._lock:
+            self._opened.close()
+        super().close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+        if error is None:
+            self.check()
+
+    # How it answers.
+
+    def _flow(self, call: ServerRequest) -> Flow[None]:
+        if call.operation:
+            text = next((call.arguments[name] for name in _INPUTS if name in call.arguments), "")
+            request = ReceivedRequest(call.operation, text, call.arguments, call.headers)
+            if (blocking := self._receive(request)) is not None:
+                return blocking._flow(call)
+        return super()._flow(call)
+
+    def _completion(self, work: Work) -> Flow[None]:
+        arguments = {name: getattr(work, name) for name in ("model", "messages", "tools", "options", "max_tokens")}
+        blocking = self._receive(ReceivedRequest("complete", last_user_text(work.messages), arguments))
+        yield from super()._completion(work) if blocking is None else blocking._completion(work)
+
+    def _receive(self, request: ReceivedRequest) -> Platform | None:
+        """Refuse a request, where that is the reply; the platform that does so where it is to be blocked."""
+        self._script.requests.append(request)
+        reply = self._script.refusal(request.operation, request.text)
+        if reply is None:
+            return None
+        if reply.end == "block":
+            return Platform(policy=_blocking(reply.reason), **self._given)
+        if reply.end == "cut":
+            raise Disconnect
+        assert callable(reply.end), "nothing else refuses"
+        raise reply.end()
+
+    def _add(
+        self, shown: str, outputs: tuple[Text | ToolCall, ...], end: End, to: To, times: int | None, **rest: Any
+    ) -> Reply:
+        if (operation := rest.get("operation")) is not None and operation not in _OPERATIONS:
+            raise ValueError(f"there is no operation {operation!r}: there are {', '.join(_OPERATIONS)}")
+        if to is not None:
+            shown = f"{shown[:-1]}{', ' if shown[-2] != '(' else ''}to={to!r})"
+        return self._script.add(Reply(shown, outputs=outputs, end=end, to=to, times=times, **rest))
+
+
+def _texts(texts: tuple[str, ...]) -> tuple[Text, ...]:
+    if len(texts) == 1:
+        return tuple(Text(token[0]) for token in _TOKEN.finditer(texts[0]))
+    return tuple(map(Text, texts))
+
+
+def _blocking(reason: str) -> Policy:
+    """A policy that blocks everything."""
+    return Policy.parse(
+        f"""
+        version = 1
+        [[rules]]
+        name = "scripted"
+        on = "command"
+        pattern = '(?s).*'
+        decision = "BLOCK"
+        risk = 1.0
+        reason = {json.dumps(reason).decode()}
+        """,
+        "scripted",
+    )

@@ -1,0 +1,100 @@
+"""The replies of a test in their order, and what was asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+from attrs import field, frozen
+
+from hestiaos_local.testing._replies import Reply
+from hestiaos_proto import ServerError
+
+__all__ = ["ReceivedRequest", "Script"]
+
+_SHOWN = 60  # characters of an input that a message repeats
+
+
+@frozen
+class ReceivedRequest:
+    """A request that reached the platform. `text` is the input, message or task; `""` where there is none.
+
+    `headers` have their names in lower case. Those of a completion by OpenAI's API are not known here.
+    """
+
+    operation: str
+    text: str
+    arguments: Mapping[str, Any] = field(repr=False)  # one may be a secret
+    headers: Mapping[str, str] = field(factory=dict, repr=False)  # one is the key
+
+
+class Script:
+    """Hands out replies: to each request the first of those that are for it and are left. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.requests: list[ReceivedRequest] = []
+        self._replies: list[Reply] = []
+        self._faults: list[str] = []
+        self._lock = Lock()
+
+    def add(self, reply: Reply) -> Reply:
+        """Add a reply after those that are there."""
+        with self._lock:
+            self._replies.append(reply)
+        return reply
+
+    def refusal(self, operation: str, text: str) -> Reply | None:
+        """The reply to a request, if that refuses it; any other is left for `take`."""
+        with self._lock:
+            reply = self._next(operation, text)
+            if reply is None or not reply.refuses:
+                return None
+            reply.used += 1
+            return reply
+
+    def take(self, text: str) -> Reply | None:
+        """The reply to what is executed now."""
+        with self._lock:
+            if (reply := self._next(None, text)) is not None:
+                reply.used += 1
+            return reply
+
+    def fault(self, message: str) -> ServerError:
+        """What the client is told where the script does not fit; `problems` tells it too."""
+        self._faults.append(message)
+        return ServerError(message, code="SCRIPT")
+
+    def not_scripted(self, text: str) -> ServerError:
+        """The fault of a request that no reply is for."""
+        replies = "".join(f"\n  {each} {_count(each)}" for each in self._replies) or " none"
+        return self.fault(
+            f"no reply is scripted for the input {_shorten(text)}: call say, call_tool, block, fail, cut or echo before "
+            f"it is sent; the replies are:{replies}"
+        )
+
+    def problems(self) -> list[str]:
+        """What a test has to be told: requests without a reply, and replies without a request."""
+        unused = [each for each in self._replies if each.times is not None and each.used < each.times]
+        asked = ", ".join(f"{each.operation} {_shorten(each.text)}" for each in self.requests) or "none"
+        return [
+            *self._faults,
+            *(f"the reply {each} is left: {_count(each)}; the requests were: {asked}" for each in unused),
+        ]
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        for reply in self._replies:
+            reply.release()
+
+    def _next(self, operation: str | None, text: str) -> Reply | None:
+        return next((each for each in self._replies if each.fits(operation, text)), None)
+
+
+def _count(reply: Reply) -> str:
+    most = "" if reply.times is None else f" of {reply.times}"
+    return f"(used {reply.used}{most} {'times' if reply.times != 1 else 'time'})"
+
+
+def _shorten(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
