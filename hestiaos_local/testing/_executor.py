@@ -51,7 +51,7 @@ class ScriptedExecutor:
         await sleep(reply.delay)
         for number, output in enumerate((*reply.outputs, None)):
             if number == reply.hold_after:
-                while not reply.released:
+                while not reply.released:  # noqa: ASYNC110  # an event would belong to one event loop
                     await sleep(_LOOK)
             if output is not None:
                 yield output

@@ -69,8 +69,8 @@ class Script:
         """The fault of a request that no reply is for."""
         replies = "".join(f"\n  {each} {_count(each)}" for each in self._replies) or " none"
         return self.fault(
-            f"no reply is scripted for the input {_shorten(text)}: call say, call_tool, block, fail, cut or echo before "
-            f"it is sent; the replies are:{replies}"
+            f"no reply is scripted for the input {_shorten(text)}: call say, call_tool, block, fail, cut or echo "
+            f"before it is sent; the replies are:{replies}"
         )
 
     def problems(self) -> list[str]:
@@ -79,7 +79,7 @@ class Script:
         asked = ", ".join(f"{each.operation} {_shorten(each.text)}" for each in self.requests) or "none"
         return [
             *self._faults,
-            *(f"the reply {each} is left: {_count(each)}; the requests were: {asked}" for each in unused),
+            *(f"the reply {each} is left {_count(each)}; the requests were: {asked}" for each in unused),
         ]
 
     def release(self) -> None:
