@@ -92,7 +92,7 @@ class ScriptedPlatform(Platform):
         """Call a tool, after a text. A `str` for `arguments` is sent as it is: a model may write what is not JSON."""
         written = arguments if isinstance(arguments, str) else json.dumps(arguments).decode()
         call = ToolCall(f"call_{uuid4().hex}", name, written)
-        outputs = (*_texts((after,)), call)
+        outputs: tuple[Text | ToolCall, ...] = (*_texts((after,)), call)
         return self._add(f"call_tool({name!r})", outputs, "done", to, times, delay=delay, hold_after=hold_after)
 
     def block(

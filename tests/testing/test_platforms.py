@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from itertools import count
 from typing import Any
 
 import anyio
@@ -55,7 +56,7 @@ def test_any_number_of_times(platform: ScriptedPlatform, client: Client) -> None
 
 def test_every_operation_that_executes(platform: ScriptedPlatform, client: Client) -> None:
     platform.say("yes", times=None)
-    chat = client.chat.send("a message")
+    chat = client.chat.run("a message")
     assert chat.result == "yes"
     assert chat.model == "hestia-scripted"
     assert client.agents.run("researcher", "a task").result == "yes"
@@ -100,8 +101,9 @@ def test_a_policy_and_agents_of_the_tests_own() -> None:
         "test policy",
     )
     agents = {"writer": Agent(id="writer")}
+    ids = (f"id-{number}" for number in count(1))
     with (
-        ScriptedPlatform(policy=policy, agents=agents, clock=lambda: 0.0, new_id=lambda: "id-1") as platform,
+        ScriptedPlatform(policy=policy, agents=agents, clock=lambda: 0.0, new_id=ids.__next__) as platform,
         Client(transport=platform.transport) as client,
     ):
         platform.say("written")
@@ -110,13 +112,13 @@ def test_a_policy_and_agents_of_the_tests_own() -> None:
         with pytest.raises(NotFound, match="researcher"):
             client.agents.run("researcher", "a task")
         result = client.agents.run("writer", "a task")
-        assert (result.result, result.trace_id) == ("written", "id-1")
+        assert (result.result, result.trace_id) == ("written", "id-2")
 
 
 @pytest.mark.parametrize("served", [False, True])
 def test_the_fault_of_another_operation(platform: ScriptedPlatform, served: bool) -> None:
     platform.fail(503, operation="health")
-    platform.cut(operation="system_status")
+    platform.cut(operation="system_status", times=None)  # a kept connection is tried again
     platform.say("not for them", times=None)
     place: dict[str, Any] = {"base_url": platform.url} if served else {"transport": platform.transport}
     with Client(**place, retries=0) as client:
@@ -208,17 +210,19 @@ def test_a_client_of_openais_api(platform: ScriptedPlatform) -> None:
     with pytest.raises(httpx.RemoteProtocolError, match="without sending"):
         ask()
     assert asked(platform) == [("complete", "hello")] * 6
-    assert platform.requests[1].arguments["tools"] == tools
+    assert platform.requests[1].arguments["tools"] == (*tools,)
 
 
 def test_a_request_without_a_reply() -> None:
-    with pytest.raises(AssertionError) as caught, ScriptedPlatform() as platform:
-        platform.say("a report", to="report", times=2)
-        with Client(transport=platform.transport) as client:
-            assert client.run("a report").result == "a report"
-            with pytest.raises(ServerError, match="no reply is scripted for the input 'hello'") as told:
-                client.run("hello")
+    platform = ScriptedPlatform()
+    platform.say("a report", to="report", times=2)
+    with Client(transport=platform.transport) as client:
+        assert client.run("a report").result == "a report"
+        with pytest.raises(ServerError, match="no reply is scripted for the input 'hello'") as told:
+            client.run("hello")
     assert told.value.status_code == 500  # which no client repeats
+    with pytest.raises(AssertionError) as caught:
+        platform.check()
     assert str(caught.value) == (
         "no reply is scripted for the input 'hello': call say, call_tool, block, fail, cut or echo before it is sent; "
         "the replies are:\n  say('a report', to='report') (used 1 of 2 times)\n"
@@ -228,9 +232,20 @@ def test_a_request_without_a_reply() -> None:
 
 
 def test_an_error_of_the_test_itself_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError), ScriptedPlatform() as platform:
-        platform.say("never asked for")
-        raise ZeroDivisionError
+    def test() -> None:
+        with ScriptedPlatform() as platform:
+            platform.say("never asked for")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        test()
+
+
+def test_the_end_of_a_with_block_checks() -> None:
+    platform = ScriptedPlatform()
+    platform.say("never asked for")
+    with pytest.raises(AssertionError, match=r"say\('never asked for'\) is left"), platform:
+        pass
 
 
 @pytest.mark.parametrize("kind", [AsyncioClient, TrioClient])
@@ -240,11 +255,12 @@ def test_what_would_block_the_event_loop_that_waits_for_it(kind: Any, options: d
         async with kind(transport=platform.transport) as client:
             await client.run_async("hello")
 
-    with pytest.raises(AssertionError, match=r"say\('a report'\) would block the event loop"):  # noqa: SIM117
-        with ScriptedPlatform() as platform:
-            platform.say("a report", **options)
-            with pytest.raises(ServerError, match="let the client reach the platform by its url"):
-                anyio.run(main, backend="trio" if kind is TrioClient else "asyncio")
+    platform = ScriptedPlatform()
+    platform.say("a report", **options)
+    with pytest.raises(ServerError, match="let the client reach the platform by its url"):
+        anyio.run(main, backend="trio" if kind is TrioClient else "asyncio")
+    with pytest.raises(AssertionError, match=r"say\('a report'\) would block the event loop"):
+        platform.check()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 
@@ -15,9 +16,15 @@ LOADED = (
 
 
 @pytest.fixture(autouse=True)
-def as_installed(pytester: pytest.Pytester) -> None:
-    """Nothing but this plugin and pytest's own; anyio's would import anyio."""
-    pytester.makeini("[pytest]\naddopts = -p no:anyio -p no:cacheprovider\nfilterwarnings = error")
+def alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other plugin of those that are installed: anyio's imports anyio, hypothesis takes seconds."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makeini("[pytest]\naddopts = -p hestiaos\nfilterwarnings = error")  # by its entry point
+
+
+def test_pytest_finds_it() -> None:
+    [found] = {each for each in entry_points(group="pytest11") if each.value == "hestiaos.pytest_plugin"}
+    assert found.name == "hestiaos"
 
 
 def test_importing_it_loads_nothing() -> None:
@@ -27,8 +34,7 @@ def test_importing_it_loads_nothing() -> None:
 
 def test_a_session_that_does_not_use_it(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(f"import sys\n\ndef test_nothing():\n    assert {LOADED} == []\n")
-    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:respx", "-p", "no:pytest_httpx")
-    result.assert_outcomes(passed=1)
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
 def test_tests_of_every_kind(pytester: pytest.Pytester) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -17,7 +16,6 @@ from hestiaos import (
     GovernanceBlock,
     HestiaError,
     RateLimited,
-    ServerError,
     StatusError,
     StreamEvent,
     StreamInterrupted,
