@@ -61,7 +61,7 @@ def test_every_operation_that_executes(platform: ScriptedPlatform, client: Clien
     assert chat.model == "hestia-scripted"
     assert client.agents.run("researcher", "a task").result == "yes"
     assert client.run("an input").result == "yes"
-    assert client.run_stream("a stream").final["result"] == "yes"
+    assert [event.type for event in client.run_stream("a stream")] == ["start", "token", "final", "done"]
     assert asked(platform) == [
         ("chat", "a message"),
         ("run_agent", "a task"),
