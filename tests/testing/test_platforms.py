@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from itertools import count
 from typing import Any
 
@@ -155,7 +156,7 @@ def test_a_thread_waits_until_it_is_released(platform: ScriptedPlatform, client:
     thread = threading.Thread(target=lambda: results.append(client.run("hello").result))
     thread.start()
     while not reply.used:
-        pass
+        time.sleep(0.001)
     assert results == []
     reply.release()
     thread.join()
@@ -177,7 +178,7 @@ def test_what_is_held_ends_with_the_platform(server_faults: list[str]) -> None:
         thread = threading.Thread(target=ask)
         thread.start()
         while not reply.used:
-            pass
+            time.sleep(0.001)
         url = platform.url
     thread.join()
     with Client(url, retries=0) as client, pytest.raises(ConnectFailed):
