@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +24,18 @@ from hestiaos_cli._places import config_directory, data_directory
 
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
-    from hestiaos_local import Platform, Policy
+    from hestiaos_local import Agent, Configuration, Platform, Policy, Store
 
-__all__ = ["config_path", "models_of", "open_platform", "policy_of", "read_config", "store_path"]
+__all__ = [
+    "agents_of",
+    "config_path",
+    "existing_store",
+    "models_of",
+    "open_platform",
+    "policy_of",
+    "read_config",
+    "store_path",
+]
 
 _KNOWN = ("policy", "store")
 _OF_MODELS = ("version", "models", "agents")
@@ -81,14 +92,10 @@ def models_of(settings: Settings, url: str | None = None, model: str | None = No
     if url is None and (model is not None or key_env is not None):
         raise UsageError("--model and --model-key-env say how the server of --model-url is asked: give that too")
     options: dict[str, Any] = {}
-    path, content = _content(settings)
-    if any(name in content for name in _OF_MODELS):
-        from hestiaos_local import Configuration
-
-        configuration = Configuration.load(path)
+    if (configuration := _configuration(settings)) is not None:
         options["agents"] = configuration.agents
         if configuration.models and url is not None:
-            raise UsageError(f"{path} has models: leave --model-url out, or them")
+            raise UsageError(f"{config_path(settings)} has models: leave --model-url out, or them")
         if configuration.models:
             options["executor"] = configuration.executor()
     if url is not None:
@@ -101,6 +108,22 @@ def models_of(settings: Settings, url: str | None = None, model: str | None = No
     return options
 
 
+def agents_of(settings: Settings) -> Mapping[str, Agent]:
+    """The agents of the configuration. Raises `ConfigurationError` for mistakes in it."""
+    configuration = _configuration(settings)
+    return {} if configuration is None else configuration.agents
+
+
+def _configuration(settings: Settings) -> Configuration | None:
+    """What the file says of models and agents, if it does."""
+    path, content = _content(settings)
+    if not any(name in content for name in _OF_MODELS):
+        return None
+    from hestiaos_local import Configuration
+
+    return Configuration.load(path)
+
+
 def store_path(settings: Settings) -> Path:
     """The file in which `--local` remembers."""
     return read_config(settings).get("store") or data_directory() / "hestiaos.sqlite3"
@@ -108,11 +131,27 @@ def store_path(settings: Settings) -> Path:
 
 def open_platform(settings: Settings) -> Platform:
     """The platform of `--local`, whose memory is a file of the user's. Raises `Failure`, `PolicyError`."""
-    from hestiaos_local import Platform, Store, StoreError
+    from hestiaos_local import Platform
 
     policy, models = policy_of(settings), models_of(settings)
+    return Platform(policy=policy, store=_open_store(store_path(settings)), **models)
+
+
+@contextmanager
+def existing_store(settings: Settings) -> Iterator[Store | None]:
+    """What `--local` remembers, for the `with` block; `None` where it has nothing to remember yet. Raises `Failure`."""
+    path = store_path(settings)
+    if not path.exists():
+        yield None
+        return
+    with closing(_open_store(path)) as store:
+        yield store
+
+
+def _open_store(path: Path) -> Store:
+    from hestiaos_local import Store, StoreError
+
     try:
-        store = Store(store_path(settings))
+        return Store(path)
     except StoreError as error:
         raise Failure(f"{error}, or move it away: --local then makes a new one") from error
-    return Platform(policy=policy, store=store, **models)

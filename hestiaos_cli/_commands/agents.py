@@ -11,6 +11,7 @@ from hestiaos_cli._command import Group, TextArgument
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import BLOCKED, FAILED, Failure
 from hestiaos_cli._input import read_text
+from hestiaos_cli._options import LOCAL, OUTPUT
 from hestiaos_cli._output import print_fields, remark
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
@@ -65,4 +66,31 @@ def _object(name: str, text: str | None) -> dict[str, Any] | None:
     return value
 
 
-command.add_command(_run)
+@make_command("list", takes=LOCAL | OUTPUT)
+@click.pass_obj
+def _list(settings: Settings) -> None:
+    """List the agents of the configuration, for --local.
+
+    'hestiaos config path' says which file that is.
+    """
+    from hestiaos_cli._lists import check_local, print_list
+    from hestiaos_cli._local_platform import agents_of, config_path
+
+    check_local(settings, "agents", "agents list")
+    rows = [
+        {
+            "id": each.id,
+            "model": each.model,
+            "tools": None if each.tools is None else sorted(each.tools),
+            "max_tokens": each.max_tokens,
+            "timeout_ms": None if each.timeout is None else round(each.timeout * 1000),
+            "system": each.system,
+        }
+        for each in agents_of(settings).values()
+    ]
+    empty = f"no agents are configured in {config_path(settings)}: any may be named"
+    print_list(settings, rows, "id", "model", "tools", "system", empty=empty)
+
+
+for _each in (_run, _list):
+    command.add_command(_each)

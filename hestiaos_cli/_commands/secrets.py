@@ -10,7 +10,7 @@ import click
 from hestiaos_cli._command import Group
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._input import read_stdin
-from hestiaos_cli._options import ALL, CONNECTION
+from hestiaos_cli._options import ALL, CONNECTION, LOCAL, OUTPUT
 from hestiaos_cli._output import print_fields, remark
 from hestiaos_cli._prompt import ask_secret
 from hestiaos_cli._settings import Settings
@@ -69,5 +69,18 @@ def _delete(settings: Settings, key: str) -> None:
     remark(settings, f"the secret {key} is deleted")
 
 
-for each in (_get, _set, _delete):
+@make_command("list", takes=LOCAL | OUTPUT)
+@click.pass_obj
+def _list(settings: Settings) -> None:
+    """List the names of the secrets that --local keeps."""
+    from hestiaos_cli._lists import check_local, print_list
+    from hestiaos_cli._local_platform import existing_store
+
+    check_local(settings, "secrets", "secrets list")
+    with existing_store(settings) as store:
+        names = [] if store is None else store.secret_names()
+    print_list(settings, [{"key": name} for name in names], "key", empty="no secrets are kept")
+
+
+for each in (_get, _set, _delete, _list):
     command.add_command(each)

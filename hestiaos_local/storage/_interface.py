@@ -67,6 +67,10 @@ class Storage(Protocol):
         """One trace."""
         ...
 
+    def traces(self, *, limit: int = 100, decision: str | None = None) -> list[TraceRecord]:
+        """The newest traces, the newest first: of all, or of one decision."""
+        ...
+
     def decisions(self, newest: int | None = None) -> dict[str, int]:
         """How often each decision was taken: ever, or in the newest so many traces."""
         ...

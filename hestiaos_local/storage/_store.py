@@ -138,19 +138,16 @@ class Store:
 
     def trace(self, trace_id: str) -> TraceRecord | None:
         with self._database.read() as db:
-            row = db.execute(
-                "SELECT decision, decided_at, facts, outcome FROM traces WHERE trace_id = ?", (trace_id,)
-            ).fetchone()
-        if row is None:
-            return None
-        decision, decided_at, facts, outcome = row
-        return TraceRecord(
-            trace_id,
-            decision,
-            decided_at,
-            json.loads(facts.encode()),
-            None if outcome is None else Outcome(**json.loads(outcome.encode())),
-        )
+            row = db.execute(f"{_SELECT_TRACES} WHERE trace_id = ?", (trace_id,)).fetchone()
+        return None if row is None else _trace(*row)
+
+    def traces(self, *, limit: int = 100, decision: str | None = None) -> list[TraceRecord]:
+        with self._database.read() as db:
+            rows = db.execute(
+                f"{_SELECT_TRACES} WHERE ? IS NULL OR decision = ? ORDER BY number DESC LIMIT ?",
+                (decision, decision, max(0, limit)),
+            ).fetchall()
+        return [_trace(*row) for row in rows]
 
     def decisions(self, newest: int | None = None) -> dict[str, int]:
         with self._database.read() as db:
@@ -256,6 +253,19 @@ class Store:
 
 def _key(given: str | None) -> str | None:
     return (os.environ.get(VARIABLE) if given is None else given) or None
+
+
+_SELECT_TRACES = "SELECT trace_id, decision, decided_at, facts, outcome FROM traces"
+
+
+def _trace(trace_id: str, decision: str, decided_at: float, facts: str, outcome: str | None) -> TraceRecord:
+    return TraceRecord(
+        trace_id,
+        decision,
+        decided_at,
+        json.loads(facts.encode()),
+        None if outcome is None else Outcome(**json.loads(outcome.encode())),
+    )
 
 
 def _outcome_to_json(outcome: Outcome) -> bytes:

@@ -139,6 +139,20 @@ def test_decisions_are_counted(storage: Storage) -> None:
     assert storage.decisions(newest=100) == storage.decisions()
 
 
+def test_the_newest_traces(storage: Storage) -> None:
+    assert storage.traces() == []
+    kept = [trace(str(number), decision) for number, decision in enumerate(["BLOCK", "ALLOW", "BLOCK"])]
+    for each in kept:
+        storage.add_trace(each)
+    assert storage.traces() == kept[::-1]
+    assert storage.traces(limit=2) == kept[:0:-1]
+    assert storage.traces(limit=0) == []
+    assert storage.traces(decision="BLOCK") == [kept[2], kept[0]]
+    assert storage.traces(limit=1, decision="ALLOW") == [kept[1]]
+    storage.finish_trace("1", Outcome("completed"))
+    assert storage.traces(decision="ALLOW")[0].outcome == Outcome("completed")
+
+
 def test_a_session(storage: Storage) -> None:
     assert storage.messages("s") == []
     assert storage.session("s") is None

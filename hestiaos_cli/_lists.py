@@ -1,0 +1,51 @@
+"""Lists of what `--local` has: a table for people, JSON, or one field of each row."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from click import UsageError
+
+from hestiaos_cli._failures import one_line
+from hestiaos_cli._output import print_fields, print_json, print_lines, remark
+from hestiaos_cli._terminal import is_terminal, visible, width
+
+if TYPE_CHECKING:
+    from hestiaos_cli._settings import Settings
+
+__all__ = ["check_local", "print_list"]
+
+
+def check_local(settings: Settings, what: str, command: str) -> None:
+    """Raise `UsageError` without `--local`: the API has no such list."""
+    if not settings.local:
+        raise UsageError(f"a server does not list its {what}: 'hestiaos --local {command}' lists those of --local")
+
+
+def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *columns: str, empty: str) -> None:
+    """Print rows; people get these columns, on a terminal no wider than it is. `empty` is said where there are none."""
+    if settings.json:
+        print_json(rows)
+    elif settings.field is not None:
+        for row in rows:
+            print_fields(settings, row)
+    else:
+        _print_table([[_cell(row[column]) for column in columns] for row in rows])
+    if not rows:
+        remark(settings, empty)
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    most = width() if is_terminal(sys.stdout) else None
+    for row in rows:
+        line = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+        print_lines(line[:most])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return visible(one_line(", ".join(value) if isinstance(value, list) else str(value)))
