@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from math import inf
 from threading import Event
 from typing import Literal
 
@@ -44,10 +45,12 @@ class Reply:
     def __attrs_post_init__(self) -> None:
         if self.times is not None and self.times < 1:
             raise ValueError(f"times must be 1 or more, or None for any number, not {self.times}")
-        if not self.delay >= 0:
+        if not 0 <= self.delay < inf:
             raise ValueError(f"delay must be a number of seconds, 0 or more, not {self.delay}")
         if self.hold_after is not None and not 0 <= self.hold_after <= len(self.outputs):
             raise ValueError(f"hold_after must be from 0 to {len(self.outputs)}, the outputs, not {self.hold_after}")
+        if not (self.to is None or isinstance(self.to, str | re.Pattern) or callable(self.to)):
+            raise TypeError(f"to must be a str, a compiled pattern or a function, not {type(self.to).__name__}")
         if self.operation is None:
             return
         if self.to is not None and self.operation not in EXECUTIONS:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from hestiaos import (
+    AsyncClient,
     AsyncioClient,
     Client,
     ConnectFailed,
@@ -150,6 +151,32 @@ def test_a_delay_is_waited_for(platform: ScriptedPlatform) -> None:
         client.run("hello")
 
 
+def test_a_delay_in_process(platform: ScriptedPlatform, client: Client) -> None:
+    platform.say("late", delay=0.01)
+    began = time.monotonic()
+    assert client.run("hello").result == "late"
+    assert time.monotonic() - began >= 0.01
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_caller_that_does_not_wait(platform: ScriptedPlatform, client: Client, backend: str) -> None:
+    platform.say("late", delay=60, to="delayed")
+    platform.say("late", hold_after=0, to="held")
+    traces: list[str] = []
+
+    async def main(text: str) -> None:
+        async with AsyncClient(transport=platform.transport) as asking:
+            with anyio.move_on_after(0.05) as scope:
+                async with asking.run_stream(text) as stream:
+                    async for event in stream:
+                        traces.append(event.trace_id or "")
+            assert scope.cancelled_caught
+
+    for text in ("delayed", "held"):
+        anyio.run(main, text, backend=backend)
+    assert [client.governance.trace(each)["outcome"] for each in traces] == ["cancelled", "cancelled"]
+
+
 def test_a_thread_waits_until_it_is_released(platform: ScriptedPlatform, client: Client) -> None:
     reply = platform.say("late", hold_after=0)
     results: list[str] = []
@@ -270,6 +297,8 @@ def test_what_would_block_the_event_loop_that_waits_for_it(kind: Any, options: d
         (lambda platform: platform.say("x", times=0), "times must be 1 or more, or None"),
         (lambda platform: platform.say("x", delay=-1), "delay must be a number of seconds, 0 or more"),
         (lambda platform: platform.say("x", delay=float("nan")), "delay must be a number of seconds, 0 or more"),
+        (lambda platform: platform.say("x", delay=float("inf")), "delay must be a number of seconds, 0 or more"),
+        (lambda platform: platform.say("x", to=b"x"), "to must be a str, a compiled pattern or a function, not bytes"),
         (lambda platform: platform.say("x y", hold_after=3), "hold_after must be from 0 to 2"),
         (lambda platform: platform.fail(200), "an error has a status from 400 to 599, not 200"),
         (lambda platform: platform.fail(503, operation="healht"), "no operation 'healht': there are complete, chat,"),
@@ -278,7 +307,7 @@ def test_what_would_block_the_event_loop_that_waits_for_it(kind: Any, options: d
     ],
 )
 def test_a_reply_that_cannot_be(platform: ScriptedPlatform, add: Any, told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+    with pytest.raises((TypeError, ValueError), match=re.escape(told)):
         add(platform)
     assert platform.problems() == []
 

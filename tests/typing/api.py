@@ -29,6 +29,7 @@ from hestiaos import (
     TrioClient,
     TrioEventStream,
 )
+from hestiaos_local.testing import ReceivedRequest, Reply, ScriptedPlatform
 from hestiaos_proto import (
     CallContext,
     CallFlow,
@@ -229,6 +230,16 @@ def the_machines(data: bytes) -> None:
         assert_type(asked.key, str | None)
         assert_type(asked.refusal, StatusError | None)
         assert_type(server.send(asked.refusal), bytes)
+
+
+def a_test(hestiaos_platform: ScriptedPlatform) -> None:
+    reply = hestiaos_platform.say("x", "y", to="z", times=None, delay=0.5, hold_after=1)
+    assert_type(reply, Reply)
+    assert_type(reply.used, int)
+    assert_type(hestiaos_platform.fail(429, retry_after=0, times=2), Reply)
+    assert_type(hestiaos_platform.requests, list[ReceivedRequest])
+    assert_type(hestiaos_platform.url, str)
+    assert_type(hestiaos_platform.transport, LocalTransport)
 
 
 def a_call(runtime: Runtime) -> None:
