@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._output import print_fields
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
-
-if TYPE_CHECKING:
-    from hestiaos_local.storage import TraceRecord
 
 __all__ = ["command"]
 
@@ -45,26 +40,24 @@ def command(settings: Settings, trace_id: str, last: int | None, decision: str |
 
 
 def _list(settings: Settings, last: int, decision: str | None) -> None:
+    from datetime import UTC, datetime
+
     from hestiaos_cli._lists import check_local, print_list
     from hestiaos_cli._local_platform import existing_store
 
     check_local(settings, "traces", "trace list")
     with existing_store(settings) as store:
         traces = [] if store is None else store.traces(limit=last, decision=decision)
-    columns = ("time", "decision", "outcome", "trace_id", "input")
-    print_list(settings, [_row(each) for each in traces], *columns, empty="no such trace is kept")
-
-
-def _row(trace: TraceRecord) -> dict[str, Any]:
-    from datetime import UTC, datetime
-
-    command = trace.facts["command"]
-    return {
-        "trace_id": trace.trace_id,
-        "time": datetime.fromtimestamp(trace.decided_at, UTC).isoformat(timespec="seconds"),
-        "decision": trace.decision,
-        "reason": trace.facts["trace"]["reason"],
-        "outcome": None if trace.outcome is None else trace.outcome.status,
-        "command_type": command["command_type"],
-        "input": command["input"],
-    }
+    rows = [
+        {
+            "trace_id": each.trace_id,
+            "time": datetime.fromtimestamp(each.decided_at, UTC).isoformat(timespec="seconds"),
+            "decision": each.decision,
+            "reason": each.facts["trace"]["reason"],
+            "outcome": None if each.outcome is None else each.outcome.status,
+            "command_type": each.facts["command"]["command_type"],
+            "input": each.facts["command"]["input"],
+        }
+        for each in traces
+    ]
+    print_list(settings, rows, "time", "decision", "outcome", "trace_id", "input", empty="no such trace is kept")
