@@ -27,7 +27,7 @@ class LoggingPlatform(Platform):
         super().__init__(**arguments)
         self._log = log
 
-    def respond(self, call: ServerRequest) -> Result | Generator[StreamEvent, None, None] | Exception:
+    def respond(self, call: ServerRequest) -> Result | Generator[StreamEvent, None, None] | BaseException:
         """As `Platform.respond`."""
         began = time.monotonic()
         response = super().respond(call)

@@ -94,13 +94,12 @@ def _parse(request: Request) -> ServerRequest:
 
 
 def _pieces(events: Events) -> Generator[bytes, None, None]:
-    with closing(events):  # at once, where the stream is left
-        with _lost_connections():
-            for event in events:
-                yield encode_stream_event(event)
+    with closing(events), _lost_connections():  # closed at once, where the stream is left
+        for event in events:
+            yield encode_stream_event(event)
 
 
-def _encode(call: ServerRequest, result: Result | Exception | Disconnect) -> EncodedResponse:
+def _encode(call: ServerRequest, result: Result | BaseException) -> EncodedResponse:
     if isinstance(result, Disconnect):
         raise result
     if isinstance(result, StoreError):  # here the client has the file, and is told what to do with it

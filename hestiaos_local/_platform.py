@@ -138,7 +138,7 @@ class Platform:
             result: Result = first
             return result
 
-    def respond(self, call: ServerRequest) -> Result | Events | Exception:
+    def respond(self, call: ServerRequest) -> Result | Events | BaseException:
         """As `answer`, for what carries the response to a client: an exception is returned instead of raised.
 
         What is no refusal is logged, but for a `StoreError`, whose one line is left to be said where it helps.
@@ -148,7 +148,7 @@ class Platform:
         except (Exception, Disconnect) as error:
             return _told(call, error)
 
-    async def respond_async(self, call: ServerRequest, caller: Caller) -> Result | AsyncEvents | Exception:
+    async def respond_async(self, call: ServerRequest, caller: Caller) -> Result | AsyncEvents | BaseException:
         """As `respond`, on an event loop; a stream is an asynchronous iterator, which has to be closed by `aclose`.
 
         `caller` calls what may wait for the storage.
@@ -375,7 +375,7 @@ def _check_text(call: ServerRequest) -> str:
         raise InvalidInput(str(error)) from None
 
 
-def _told(call: ServerRequest, error: Exception | Disconnect) -> Exception | Disconnect:
+def _told(call: ServerRequest, error: Exception | Disconnect) -> BaseException:
     """The exception, for the client; the log says why where the server failed."""
     if not isinstance(error, (StatusError, StoreError, Disconnect)):
         _log.error("%s failed", call.operation, exc_info=error)

@@ -37,7 +37,7 @@ _WATCHING = frozenset({"system_status", "system_metrics"})
 _log = logging.getLogger("hestiaos_local")
 
 
-ServiceResponse = Result | Exception | EncodedResponse | Events | AsyncEvents | CompletionPieces
+ServiceResponse = Result | BaseException | EncodedResponse | Events | AsyncEvents | CompletionPieces
 """A result, an exception or an encoded response; or the events of a stream, or the pieces of a completion."""
 
 
