@@ -166,6 +166,20 @@ def instrumentation(session: nox.Session) -> None:
 
 
 @nox.session
+def asgi(session: nox.Session) -> None:
+    """The platform as an ASGI application under uvicorn, hypercorn and granian, with two workers on one file."""
+    session.install("-e", ".[test]", "granian>=2.5", "hypercorn>=0.17")
+    pytest(session, "-m", "not timing", "tests/asgi", HESTIAOS_TEST_ASGI="uvicorn hypercorn granian")
+
+
+@nox.session
+def schemathesis(session: nox.Session) -> None:
+    """schemathesis, with all of its checks, against `/openapi.json` of `hestiaos serve`."""
+    session.install("-e", ".[test]", "schemathesis>=4")
+    pytest(session, "-m", "thorough", "tests/schemathesis", "--timeout=1800")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, on a machine that does nothing else; `-- --quick` runs each once."""
     session.install("-e", ".[bench,speed]", "pip")  # by pip it fetches the published client

@@ -8,8 +8,9 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from hestiaos_local._constraints import EFFORTS
 from hestiaos_local._flow import Begin, Call, Cancelled, Emit, Flow, Next
-from hestiaos_local._measurements import elapsed
+from hestiaos_local._measurements import Measurements, elapsed
 from hestiaos_local._policy import Policy
 from hestiaos_local._streams import RunEvents, iso
 from hestiaos_local.execution import (
@@ -28,9 +29,7 @@ from hestiaos_local.storage import Outcome, Storage, StoreError, TraceRecord
 from hestiaos_proto import (
     AgentResult,
     ChatResponse,
-    FieldError,
     GovernanceBlock,
-    InvalidInput,
     NotFound,
     RunResponse,
     ServerError,
@@ -48,7 +47,6 @@ TIMEOUT = 600.0
 """How long an execution may take whose request does not say so, in seconds."""
 
 _BUDGETS = {"ALLOW": 1.0, "THROTTLE": 0.5, "BLOCK": 0.0}
-_EFFORTS = {None: 1.0, "fast": 0.25, "balanced": 0.5, "deep": 1.0}
 
 # How much of a chat's history the model is sent, the new message included: `history_window`.
 _HISTORY_TOKENS = 4096
@@ -103,6 +101,7 @@ class Executions:
         model: Callable[[], str],
         clock: Callable[[], float],
         new_id: Callable[[], str],
+        measurements: Measurements,
     ) -> None:
         self._policy = policy
         self._storage = storage
@@ -110,17 +109,13 @@ class Executions:
         self._model = model
         self._clock = clock
         self._new_id = new_id
+        self._measurements = measurements
 
     def run(self, arguments: Mapping[str, Any], events: RunEvents | None = None) -> Flow[RunResponse | GovernanceBlock]:
         """Process an input. Where there are `events`, those of the outputs are emitted, `start` before the first."""
         text, mode_hint = arguments["input"], arguments["mode_hint"]
-        _check_filled("input", text)
-        if mode_hint not in _EFFORTS:
-            raise _invalid("mode_hint must be fast, balanced or deep", "body", "context", "mode_hint")
-        if arguments["timeout_ms"] < 1:
-            raise _invalid("timeout_ms must be 1 or more", "body", "options", "timeout_ms")
         agent = self._agent(arguments["agent_id"])
-        trace = yield Call(lambda: self._govern("RUN", text, _EFFORTS[mode_hint]))
+        trace = yield Call(lambda: self._govern("RUN", text, EFFORTS[mode_hint]))
         if trace.decision == "BLOCK":
             return _block(trace)
         if events is not None:
@@ -133,14 +128,13 @@ class Executions:
             trace_id=trace.trace_id,
             output=result if len(result) <= MAX_OUTPUT else None,
             mode=trace.decision,
-            budget=_BUDGETS[trace.decision] * _EFFORTS[mode_hint],
+            budget=_BUDGETS[trace.decision] * EFFORTS[mode_hint],
             latency_ms=trace.latency_ms,
         )
 
     def chat(self, arguments: Mapping[str, Any]) -> Flow[ChatResponse | GovernanceBlock]:
         """Reply to a message, and keep both in the session."""
         message, session_id = arguments["message"], arguments["session_id"]
-        _check_filled("message", message)
         began = self._clock()
         said = _user(message)
 
@@ -170,8 +164,6 @@ class Executions:
     def run_agent(self, arguments: Mapping[str, Any]) -> Flow[AgentResult]:
         """Have an agent process a task; where it is blocked, the result says so."""
         agent_id, task = arguments["agent_id"], arguments["task"]
-        _check_filled("agent_id", agent_id)
-        _check_filled("task", task)
         agent = self._agent(agent_id)
         trace = yield Call(lambda: self._govern("AGENT", task))
         if trace.decision == "BLOCK":
@@ -228,6 +220,7 @@ class Executions:
                 outcome=Outcome("blocked") if trace.decision == "BLOCK" else None,
             )
         )
+        self._measurements.decided(trace.decision)
         return trace
 
     def _start(self, trace: TraceResponse, events: RunEvents) -> Flow[None]:
@@ -281,6 +274,8 @@ class Executions:
         return answer
 
     def _finish(self, trace: TraceResponse, outcome: Outcome) -> Flow[None]:
+        from_model = outcome.error is not None and outcome.error.startswith("MODEL_")
+        self._measurements.executed(outcome, outcome.error if from_model else None)
         try:
             yield Call(lambda: self._storage.finish_trace(trace.trace_id, outcome))
         except Exception as error:  # a platform that was closed meanwhile, among others
@@ -304,12 +299,3 @@ def _block(trace: TraceResponse) -> GovernanceBlock:
     [violation] = trace.violations
     told = {"rule": violation["rule"], "reason": trace.reason, "risk_score": trace.risk_score, "policy": trace.policy}
     return GovernanceBlock(trace.trace_id, details=told)
-
-
-def _invalid(message: str, *place: str) -> InvalidInput:
-    return InvalidInput(message, None, [FieldError(loc=list(place), msg=message, type="value_error")])
-
-
-def _check_filled(name: str, text: str) -> None:
-    if not text.strip():
-        raise _invalid(f"{name} must not be empty", "body", name)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import accumulate
 from threading import Lock
 from typing import Any
 
-__all__ = ["Measurements", "elapsed"]
+from attrs import frozen
+
+from hestiaos_local.storage import Outcome, StoreError
+
+__all__ = ["BUCKETS", "Counts", "Histogram", "Measurements", "elapsed"]
+
+BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""The upper bounds of the buckets of a histogram, in seconds."""
 
 
 def elapsed(began: float, ended: float) -> float:
@@ -17,8 +27,51 @@ def elapsed(began: float, ended: float) -> float:
     return max(0.0, ended - began)
 
 
+@frozen
+class Histogram:
+    """How often something took up to each of `BUCKETS`, in seconds, and, last, how often at all; and all of it."""
+
+    counts: tuple[int, ...]
+    total: float
+
+
+class _Times:
+    """Counts how long something takes, each time in the one bucket that is for it."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BUCKETS) + 1)
+        self._total = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect_left(BUCKETS, seconds)] += 1
+        self._total += seconds
+
+    def histogram(self) -> Histogram:
+        return Histogram(tuple(accumulate(self._counts)), self._total)
+
+
+@frozen
+class Counts:
+    """What was counted up to a moment.
+
+    `requests` by operation and status, `decisions` by verdict, `executions` by outcome, `tokens` by `prompt` and
+    `completion`, `model_errors` by code. `latencies` are how long requests took by operation, `durations` how long
+    executions took by outcome.
+    """
+
+    requests: Mapping[tuple[str, str], int]
+    decisions: Mapping[str, int]
+    executions: Mapping[str, int]
+    tokens: Mapping[str, int]
+    model_errors: Mapping[str, int]
+    latencies: Mapping[str, Histogram]
+    durations: Mapping[str, Histogram]
+    open_streams: int
+    uptime: float
+
+
 class Measurements:
-    """Counts from the moment it is made. `clock` gives seconds."""
+    """Counts from the moment it is made. `clock` gives seconds. Several threads may use it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -28,20 +81,75 @@ class Measurements:
         self._requests = 0
         self._answered = 0
         self._busy = 0.0  # seconds
+        self._open_streams = 0
+        self._by_status: Counter[tuple[str, str]] = Counter()
+        self._decisions: Counter[str] = Counter()
+        self._tokens: Counter[str] = Counter()
+        self._model_errors: Counter[str] = Counter()
+        self._latencies: defaultdict[str, _Times] = defaultdict(_Times)
+        self._durations: defaultdict[str, _Times] = defaultdict(_Times)
 
     @contextmanager
-    def request(self) -> Iterator[None]:
-        """Count a request, and how long it takes to answer."""
+    def request(self, operation: str) -> Iterator[None]:
+        """Count a request, how it ends, and how long it takes to answer."""
         with self._lock:
             self._requests += 1
         began = self._clock()
+        status = "cancelled"
         try:
             yield
+            status = "200"
+        except Exception as error:
+            status = str(getattr(error, "status_code", 503 if isinstance(error, StoreError) else 500))
+            raise
         finally:
             taken = elapsed(began, self._clock())
             with self._lock:
                 self._answered += 1
                 self._busy += taken
+                self._by_status[operation, status] += 1
+                self._latencies[operation].add(taken)
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Count a stream as open."""
+        with self._lock:
+            self._open_streams += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open_streams -= 1
+
+    def decided(self, verdict: str) -> None:
+        """Count a decision."""
+        with self._lock:
+            self._decisions[verdict] += 1
+
+    def executed(self, outcome: Outcome, model_error: str | None = None) -> None:
+        """Count an execution that has ended; `model_error` is the code of what failed at the model server."""
+        with self._lock:
+            self._durations[outcome.status].add(outcome.milliseconds / 1000)
+            self._tokens["prompt"] += outcome.input_tokens or 0
+            self._tokens["completion"] += outcome.output_tokens or 0
+            if model_error is not None:
+                self._model_errors[model_error] += 1
+
+    def counts(self) -> Counts:
+        """What was counted so far."""
+        with self._lock:
+            durations = {status: each.histogram() for status, each in self._durations.items()}
+            return Counts(
+                requests=dict(self._by_status),
+                decisions=dict(self._decisions),
+                executions={status: each.counts[-1] for status, each in durations.items()},
+                tokens=dict(self._tokens),
+                model_errors=dict(self._model_errors),
+                latencies={name: each.histogram() for name, each in self._latencies.items()},
+                durations=durations,
+                open_streams=self._open_streams,
+                uptime=self.uptime(),
+            )
 
     def uptime(self) -> float:
         """The seconds since all began."""

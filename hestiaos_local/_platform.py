@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, get_args
 from uuid import uuid4
 
+from hestiaos_local._constraints import check_constraints
 from hestiaos_local._executions import MAX_OUTPUT, TIMEOUT, Executions
 from hestiaos_local._flow import Await, Call, Caller, Disconnect, Emit, Flow, drive, drive_sync
 from hestiaos_local._idempotency import fingerprint, idempotent
@@ -93,9 +94,11 @@ class Platform:
         self.executor: Executor = EchoExecutor() if executor is None else executor
         self._retention = retention
         self._clock = clock
-        self._executions = Executions(self._policy, self._storage, agents, self._model, clock, new_id)
-        self._executed = count(1)
         self._measurements = Measurements(clock)
+        self._executions = Executions(
+            self._policy, self._storage, agents, self._model, clock, new_id, self._measurements
+        )
+        self._executed = count(1)
 
     @property
     def storage(self) -> str:
@@ -115,6 +118,11 @@ class Platform:
         self.close()
 
     @property
+    def measurements(self) -> Measurements:
+        """What it counts."""
+        return self._measurements
+
+    @property
     def echoes(self) -> bool:
         """Whether its executor is the echo, which waits for nothing."""
         return isinstance(self.executor, EchoExecutor)
@@ -129,7 +137,7 @@ class Platform:
 
         Raises the `StatusError` of a refusal.
         """
-        with self._measurements.request():
+        with self._measurements.request(call.operation):
             items = drive_sync(self._flow(call), self.executor)
             first = next(items)
             if call.operation == "run_stream":
@@ -154,7 +162,7 @@ class Platform:
         `caller` calls what may wait for the storage.
         """
         try:
-            with self._measurements.request():
+            with self._measurements.request(call.operation):
                 items = drive(self._flow(call), self.executor, caller)
                 result: Result | AsyncEvents = await first_of(items, stream=call.operation == "run_stream")
                 return result
@@ -166,7 +174,7 @@ class Platform:
         return drive(self._completion(work), self.executor, caller)
 
     def _completion(self, work: Work) -> Flow[None]:
-        with self._measurements.request():
+        with self._measurements.request("chat_completions"):
             yield from self._executions.complete(work)
         yield Call(self._prune)
 
@@ -223,6 +231,7 @@ class Platform:
         """What a flow comes to, executed once for an Idempotency-Key."""
         key = call.idempotency_key
         request = _check_text(call)
+        check_constraints(call.operation, call.arguments)
         if key is not None:
             lease = call.arguments.get("timeout_ms", TIMEOUT * 1000) / 1000 + _CRASHED
             flow = idempotent(self._storage, key, request, model, flow, self._clock, lease)

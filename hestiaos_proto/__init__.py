@@ -8,7 +8,7 @@ that has failed raises the same error again.
 from typing import TYPE_CHECKING
 
 from hestiaos_proto import json, operations
-from hestiaos_proto._body_schemas import FieldError
+from hestiaos_proto._body_schemas import BodySchema, FieldError, Param
 from hestiaos_proto._calls import (
     CallContext,
     CallFlow,
@@ -58,7 +58,7 @@ from hestiaos_proto._models import (
     TraceResponse,
 )
 from hestiaos_proto._redaction import Redactor
-from hestiaos_proto._routes import Route
+from hestiaos_proto._routes import ROUTES, Route
 from hestiaos_proto._sse import ServerSentEvent, SSEDecoder, encode_comment, encode_event
 from hestiaos_proto._stream import ORDER, RunStream, StreamState
 from hestiaos_proto._version import __version__
@@ -107,8 +107,8 @@ if TYPE_CHECKING:
         encode_response,
         encode_stream_event,
         error_events,
-        parse_request,
     )
+    from hestiaos_proto._server_requests import check_body, parse_body, parse_head, parse_request, too_large
     from hestiaos_proto._transports import AsyncTransport, Transport
 
 __all__ = [
@@ -116,6 +116,7 @@ __all__ = [
     "DEFAULT_BASE_URL",
     "MAX_BODY_SIZE",
     "ORDER",
+    "ROUTES",
     "SERVER_STATES",
     "STREAM_HEADERS",
     "AgentResult",
@@ -131,6 +132,7 @@ __all__ = [
     "AsyncSystem",
     "AsyncTransport",
     "AuthenticationFailed",
+    "BodySchema",
     "CallContext",
     "CallFlow",
     "CallInfo",
@@ -175,6 +177,7 @@ __all__ = [
     "NetworkOptions",
     "NotFound",
     "Operation",
+    "Param",
     "ProtocolError",
     "Proxy",
     "RandomSource",
@@ -215,6 +218,7 @@ __all__ = [
     "Wait",
     "__version__",
     "call_flow",
+    "check_body",
     "default_tls_context",
     "encode_comment",
     "encode_event",
@@ -226,9 +230,12 @@ __all__ = [
     "error_from_response",
     "json",
     "operations",
+    "parse_body",
+    "parse_head",
     "parse_request",
     "run_flow",
     "run_flow_async",
+    "too_large",
 ]
 
 if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other way
@@ -277,9 +284,10 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
             "encode_response",
             "encode_stream_event",
             "error_events",
-            "parse_request",
         }:
             from hestiaos_proto import _server_messages as home
+        elif name in {"check_body", "parse_body", "parse_head", "parse_request", "too_large"}:
+            from hestiaos_proto import _server_requests as home
         elif name in {"AsyncTransport", "Transport"}:
             from hestiaos_proto import _transports as home
         else:

@@ -94,6 +94,8 @@ def parse(layout: BodySchema, body: Any, place: list[str], problems: list[FieldE
     for key, inner in layout.items():
         if isinstance(inner, Param):
             value = body.get(key, inner.default)
+            if inner.kind is int and type(value) is float and value.is_integer():  # JSON writes 1 as 1.0 too
+                value = int(value)
             if value is _NEEDED:
                 problems.append(FieldError(loc=[*place, key], msg="the field is missing", type="missing"))
             elif not inner.accepts(value):

@@ -14,7 +14,7 @@ from hestiaos_proto._error_bodies import error_to_wire
 from hestiaos_proto._errors import LocalProtocolError, NotFound, RemoteProtocolError, ServerError, StatusError
 from hestiaos_proto._events import StreamEvent
 from hestiaos_proto._models import Model
-from hestiaos_proto._routes import ROUTES, resolve
+from hestiaos_proto._routes import ROUTES
 from hestiaos_proto._version import __version__
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "encode_response",
     "encode_stream_event",
     "error_events",
-    "parse_request",
 ]
 
 _SERVER = ("Server", f"hestiaos/{__version__}")
@@ -92,15 +91,6 @@ class ResponseHead:
 
     status: int
     headers: tuple[tuple[str, str], ...]
-
-
-def parse_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> ServerRequest:
-    """Parse a whole request."""
-    try:
-        operation, arguments = resolve(method, target, body)
-    except StatusError as refusal:
-        return ServerRequest("", {}, headers, refusal, method=method, target=target)
-    return ServerRequest(operation, arguments, headers, method=method, target=target)
 
 
 def encode_response(operation: str, result: Result | BaseException) -> EncodedResponse:

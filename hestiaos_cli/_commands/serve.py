@@ -23,6 +23,9 @@ __all__ = ["command"]
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
 @click.option("--store", type=click.Path(path_type=Path), help="The SQLite file to keep everything in; else memory.")
+@click.option("--keep-days", type=click.FloatRange(min=0), metavar="N", help="Keep what is younger; else all.")
+@click.option("--keep-count", type=click.IntRange(min=0), metavar="N", help="Keep the newest of each kind.")
+@click.option("--keep-bytes", type=click.IntRange(min=0), metavar="N", help="Keep so much of each kind.")
 @click.option("--model-url", metavar="URL", help="The OpenAI-compatible model server that does the work.")
 @click.option("--model", metavar="NAME", help="Its model for those who name none; else its first one.")
 @click.option("--model-key-env", metavar="VAR", help="The environment variable that holds its API key.")
@@ -38,6 +41,9 @@ def command(
     /,
     policy: Path | None,
     store: Path | None,
+    keep_days: float | None,
+    keep_count: int | None,
+    keep_bytes: int | None,
     model_url: str | None,
     model: str | None,
     model_key_env: str | None,
@@ -48,15 +54,16 @@ def command(
 
     Without --model-url, and models in its configuration, it echoes. Each request is logged on standard error, with
     governance's decision. Beyond this machine it is served only with --api-key (or $HESTIAOS_API_KEY), which every
-    request then needs. SIGINT (Ctrl-C) and SIGTERM end it: streams that run are told, the store is closed, the status
-    is 0. A second signal ends it at once.
+    request then needs. Of traces, sessions and results for repeats, of each, so much is kept as --keep-days,
+    --keep-count and --keep-bytes say. SIGINT (Ctrl-C) and SIGTERM end it: streams that run are told, the store is
+    closed, the status is 0. A second signal ends it at once.
     """
     import anyio
 
     from hestiaos_cli._local_platform import models_of, policy_of
     from hestiaos_cli._request_log import LoggingPlatform, json_line, text_line
     from hestiaos_cli._server import hide_argument, key_from_stdin
-    from hestiaos_local import Platform, Policy, Store
+    from hestiaos_local import Platform, Policy, Retention, Store
     from hestiaos_local import serve as serve_platform
 
     api_key = settings.api_key or os.environ.get("HESTIAOS_API_KEY") or None
@@ -66,7 +73,8 @@ def command(
         hide_argument(settings.api_key)
     rules = Policy.load(policy) if policy else policy_of(settings)
     models = models_of(settings, model_url, model, model_key_env)
-    arguments = {"policy": rules, "store": Store(store) if store else None, **models}
+    retention = Retention.of_days(keep_days, keep_count, keep_bytes)
+    arguments = {"policy": rules, "store": Store(store) if store else None, "retention": retention, **models}
     log = json_line if settings.json else text_line
     with Platform(**arguments) if quiet else LoggingPlatform(log, **arguments) as platform:
         options |= {"api_key": api_key, "on_listening": partial(_say_where, as_json=settings.json)}

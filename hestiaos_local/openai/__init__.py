@@ -1,7 +1,8 @@
 """The wire of OpenAI's chat completions, both sides of it. Pure: no I/O, no clock, no randomness.
 
 Towards a model server: requests out, `CompletionStream` and `completion_outputs` for what comes back. Towards a client
-of the front door: `parse_chat_completion` for its requests, `ChunkEncoder` and `encode_…` for what it is answered.
+of the front door: `parse_chat_completion` for its requests, `ChunkEncoder` and `encode_…` for what it is answered;
+`CHAT_REQUEST` and the other schemas describe them.
 """
 
 from hestiaos_local.openai._chat_completions import ChatCompletion, parse_chat_completion
@@ -9,6 +10,7 @@ from hestiaos_local.openai._completions import MAX_CHUNK_SIZE, CompletionStream,
 from hestiaos_local.openai._error_bodies import encode_error
 from hestiaos_local.openai._requests import ModelRequest, chat_request, model_names, models_request
 from hestiaos_local.openai._responses import ChunkEncoder, encode_completion, encode_models
+from hestiaos_local.openai._schemas import CHAT_COMPLETION, CHAT_REQUEST, ERROR, MODEL_LIST
 from hestiaos_local.openai._upstream_errors import (
     model_protocol_error,
     model_stream_cut,
@@ -18,7 +20,11 @@ from hestiaos_local.openai._upstream_errors import (
 )
 
 __all__ = [
+    "CHAT_COMPLETION",
+    "CHAT_REQUEST",
+    "ERROR",
     "MAX_CHUNK_SIZE",
+    "MODEL_LIST",
     "ChatCompletion",
     "ChunkEncoder",
     "CompletionStream",

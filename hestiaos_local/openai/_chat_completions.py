@@ -11,9 +11,9 @@ from hestiaos_local.execution import Message, Work
 from hestiaos_local.openai._error_bodies import shown_place
 from hestiaos_proto import FieldError, InvalidInput, json
 
-__all__ = ["ChatCompletion", "parse_chat_completion"]
+__all__ = ["ROLES", "ChatCompletion", "parse_chat_completion"]
 
-_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _MISSING = object()
 
 
@@ -107,8 +107,8 @@ class _Fields:
         return bool(self._of_kind(name, "true or false", lambda value: isinstance(value, bool)))
 
     def number(self, name: str) -> int | None:
-        """A whole number from 1 on, if there is one."""
-        value = self._of_kind(name, "a whole number", lambda value: type(value) is int)
+        """A whole number from 1 on, if there is one; it may be written `1.0`."""
+        value = self._of_kind(name, "a whole number", _is_whole)
         if value is not None and value < 1:
             raise self.invalid(name, f"must be 1 or more, not {value}")
         return None if value is None else int(value)
@@ -140,8 +140,8 @@ class _Fields:
 def _message(fields: _Fields) -> Message:
     """A message, as it came."""
     role = fields.text("role")
-    if role not in _ROLES:
-        raise fields.invalid("role", f"must be one of {', '.join(_ROLES)}, not {role[:40]!r}")
+    if role not in ROLES:
+        raise fields.invalid("role", f"must be one of {', '.join(ROLES)}, not {role[:40]!r}")
     fields.optional_text("name")
     if role == "tool":
         fields.text("tool_call_id")
@@ -178,6 +178,10 @@ def _tool(fields: _Fields) -> dict[str, Any]:
 def _invalid(message: str, place: Sequence[str] = ()) -> InvalidInput:
     problem = FieldError(loc=["body", *place], msg=message, type="value_error")
     return InvalidInput(message, None, [problem], status_code=400)
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and value.is_integer())
 
 
 def _kind(value: Any) -> str:

@@ -1,12 +1,16 @@
-"""Serves a platform on a TCP port, on asyncio or trio.
+"""Serves a platform on a TCP port, on asyncio or trio, or as an ASGI application.
 
 It carries the bytes of `ServerConnection`. A client that has gone, or lets the server wait, ends its own connection.
 """
 
+from hestiaos_local.serving._access import Access
+from hestiaos_local.serving._asgi import ASGIApplication
+from hestiaos_local.serving._environment import service_from_environment
 from hestiaos_local.serving._listeners import ServeError
 from hestiaos_local.serving._server import serve
+from hestiaos_local.serving._service import Service
 
-__all__ = ["ServeError", "serve"]
+__all__ = ["ASGIApplication", "Access", "ServeError", "Service", "serve", "service_from_environment"]
 
 
 def __dir__() -> list[str]:

@@ -9,19 +9,20 @@ from ipaddress import ip_address
 
 from attrs import field, frozen
 
+from hestiaos_local.serving._resources import OPEN_OPERATION, OPEN_RESOURCES
 from hestiaos_proto import AuthenticationFailed, EncodedResponse, ServerRequest, StatusError
 
-__all__ = ["Access", "Headers"]
+__all__ = ["NOT_LOCAL", "Access", "Headers"]
 
 Headers = tuple[tuple[str, str], ...]
 
 _ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)")
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]*))?")
 _PORTS = {"http": "80", "https": "443"}
-_WITHOUT_KEY = "health"
+
 _PREFLIGHT = "access-control-request-method"
 
-_NOT_LOCAL = "without an API key this server answers programs of this machine only, as localhost or by its address"
+NOT_LOCAL = "without an API key this server answers programs of this machine only, as localhost or by its address"
 _OTHER_ORIGIN = "this server does not answer web pages of this origin: allow it with --allow-origin"
 _MAX_AGE = "600"  # seconds for which a browser remembers what a preflight was told
 
@@ -43,10 +44,10 @@ def _normal_origin(origin: str) -> str:
 class Access:
     """Who may ask.
 
-    With an `api_key`, who has it; `health` is told to everyone. Without one, programs of this machine: a web page
-    whose name was made to resolve to loopback gives itself away by its Host, which is then neither an address nor
-    `localhost` nor `host`, the name that is served. A web page of another origin may ask only where `allow_origins`
-    names it, key or not (the Fetch standard, "CORS protocol").
+    With an `api_key`, who has it; `health` and the OpenAPI document are told to everyone. Without a key, programs of
+    this machine: a web page whose name was made to resolve to loopback gives itself away by its Host, which is then
+    neither an address nor `localhost` nor `host`, the name that is served. A web page of another origin may ask only
+    where `allow_origins` names it, key or not (the Fetch standard, "CORS protocol").
     """
 
     api_key: str | None = field(repr=False)
@@ -57,14 +58,15 @@ class Access:
         """What a request is refused or answered with by its head; `None` lets it in."""
         host = call.headers.get("host", "")
         if self.api_key is None and not self._is_local(host):
-            return StatusError(_NOT_LOCAL, status_code=421)
+            return StatusError(NOT_LOCAL, status_code=421)
         origin = call.headers.get("origin")
         if origin is not None:
             if not _is_same(origin, host) and not self._allows(origin):
                 return StatusError(_OTHER_ORIGIN, status_code=403, code="ORIGIN_NOT_ALLOWED")
             if call.method == "OPTIONS" and _PREFLIGHT in call.headers:
                 return _answer_preflight(call)
-        if self.api_key is None or call.operation == _WITHOUT_KEY or self.knows(call):
+        is_open = call.operation == OPEN_OPERATION or call.resource in OPEN_RESOURCES
+        if self.api_key is None or is_open or self.knows(call):
             return None
         return AuthenticationFailed()
 

@@ -5,25 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Generator
-from contextlib import suppress
 from math import inf
 
-from anyio import CancelScope, create_task_group
+from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
 from hestiaos_local._flow import Disconnect
-from hestiaos_local.serving._front_door import RESOURCES, refuse
-from hestiaos_local.serving._service import Service, ServiceResponse
+from hestiaos_local.serving._clients import respond_while_there
+from hestiaos_local.serving._resources import RESOURCES
+from hestiaos_local.serving._service import Service
 from hestiaos_local.serving._sockets import ClientSocket
 from hestiaos_local.serving._streams import EventSender
 from hestiaos_proto import (
     MAX_BODY_SIZE,
     Control,
-    EncodedResponse,
     RemoteProtocolError,
     ServerConnection,
     ServerRequest,
-    StatusError,
 )
 
 __all__ = ["IDLE", "ClientConnection"]
@@ -55,7 +53,7 @@ class ClientConnection:
         self.idle = True
         self._socket = sock
         self._service = service
-        self._connection = ServerConnection(clock=time.time, judge=self._judge, resources=RESOURCES)
+        self._connection = ServerConnection(clock=time.time, judge=service.judge, resources=RESOURCES)
         self._scope = CancelScope()
         self._sender: EventSender | None = None
         self._ended = False  # the client has sent all that it wants to
@@ -114,10 +112,7 @@ class ClientConnection:
 
     async def _answer(self, call: ServerRequest) -> None:
         headers = self._service.access.headers(call)
-        if self._service.may_take_long(call):
-            response = await self._respond_while_there(call)
-        else:
-            response = await self._service.respond(call)
+        response = await respond_while_there(self._service, call, self)
         if isinstance(response, Disconnect):
             raise ConnectionAbortedError(*response.args)
         if isinstance(response, (Generator, AsyncIterator)):
@@ -130,30 +125,6 @@ class ClientConnection:
                 self._sender = None
         else:
             await self.send(self._connection.send(response, headers))
-
-    def _judge(self, call: ServerRequest) -> StatusError | EncodedResponse | None:
-        refusal = self._service.access.judge(call)
-        return refuse(refusal) if call.resource is not None and isinstance(refusal, StatusError) else refusal
-
-    async def _respond_while_there(self, call: ServerRequest) -> ServiceResponse:
-        """The response to a call on which a model works. Raises `OSError` where the client goes meanwhile.
-
-        One that sends no more counts as gone: nothing can be written that would tell whether it still reads.
-        """
-        response: ServiceResponse = None
-        async with create_task_group() as tasks:
-            tasks.start_soon(self._watch, tasks.cancel_scope)
-            response = await self._service.respond(call)
-            tasks.cancel_scope.cancel()
-        if response is None:
-            raise ConnectionAbortedError("the client has gone")
-        return response
-
-    async def _watch(self, scope: CancelScope) -> None:
-        with suppress(OSError, RemoteProtocolError):
-            while not self._ended:
-                await self.receive()
-        scope.cancel()
 
     async def receive(self) -> int:
         """Read what arrives next. Returns how many bytes that were."""
@@ -173,7 +144,7 @@ class ClientConnection:
         await self._socket.send(data, self._moved)
         self.time_left = left
 
-    def send_now(self, data: bytes) -> None:
+    async def keep_alive(self, data: bytes) -> None:
         """Send what can be sent at once; the rest goes out before anything else."""
         self._socket.send_now(data)
 

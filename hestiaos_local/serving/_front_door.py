@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
@@ -19,6 +19,7 @@ from hestiaos_local.openai import (
     encode_models,
     parse_chat_completion,
 )
+from hestiaos_local.serving._resources import COMPLETIONS, MODELS
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import (
     STREAM_HEADERS,
@@ -30,13 +31,10 @@ from hestiaos_proto import (
     encode_response,
 )
 
-__all__ = ["RESOURCES", "CompletionPieces", "FrontDoor", "refuse"]
+__all__ = ["PATHS", "CompletionPieces", "FrontDoor", "refuse"]
 
-_COMPLETIONS = "/v1/chat/completions"
-_MODELS = "/v1/models"
-
-RESOURCES: Mapping[str, tuple[str, ...]] = {_COMPLETIONS: ("POST",), _MODELS: ("GET",)}
-"""Its paths, with their methods."""
+PATHS = frozenset({COMPLETIONS, MODELS})
+"""What it answers."""
 
 _TRACE_ID = "X-Hestia-Trace-Id"
 
@@ -86,7 +84,7 @@ class FrontDoor:
     async def respond(self, call: ServerRequest, caller: Caller) -> EncodedResponse | CompletionPieces | Disconnect:
         """The response to a request. A stream's begins with the first output, so that what fails before is told so."""
         try:
-            if call.resource == _MODELS:
+            if call.resource == MODELS:
                 return _whole(200, encode_models(await self._platform.models(), created=int(time.time())))
             return await self._complete(parse_chat_completion(call.body), caller)
         except Disconnect as error:

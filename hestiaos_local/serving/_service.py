@@ -14,9 +14,12 @@ from attrs import Factory, field, frozen
 from hestiaos_local._flow import Caller
 from hestiaos_local._platform import AsyncEvents, Events, Platform, unavailable
 from hestiaos_local.serving._access import Access
-from hestiaos_local.serving._front_door import CompletionPieces, FrontDoor
+from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, refuse
+from hestiaos_local.serving._metrics import encode_metrics
+from hestiaos_local.serving._openapi import openapi_document
+from hestiaos_local.serving._resources import METRICS, OPENAPI
 from hestiaos_local.storage import StoreError
-from hestiaos_proto import EncodedResponse, HealthResponse, Result, ServerRequest, encode_json
+from hestiaos_proto import EncodedResponse, HealthResponse, Result, ServerRequest, StatusError, encode_json
 
 __all__ = ["Service", "ServiceResponse"]
 
@@ -64,8 +67,12 @@ class Service:
         """The platform's response to a call that was let in, or what the call is refused with."""
         if call.response is not None:
             return call.response
-        if call.resource is not None:
+        if call.resource in PATHS:
             return await self.front_door.respond(call, self._caller(call))
+        if call.resource == OPENAPI:
+            return encode_json(openapi_document(protected=self.access.api_key is not None))
+        if call.resource == METRICS:
+            return encode_metrics(self.platform.measurements.counts())
         response: ServiceResponse
         if self._is_awaited(call):
             response = await self.platform.respond_async(call, self._caller(call))
@@ -80,9 +87,14 @@ class Service:
             return encode_json({"status": response.status, "version": response.version})
         return response
 
+    def judge(self, call: ServerRequest) -> StatusError | EncodedResponse | None:
+        """What a request is refused or answered with by its head, in the form that its client reads."""
+        refusal = self.access.judge(call)
+        return refuse(refusal) if call.resource in PATHS and isinstance(refusal, StatusError) else refusal
+
     def may_take_long(self, call: ServerRequest) -> bool:
         """Whether a model works on it: then it is given up where the client goes."""
-        return not self.platform.echoes and (call.operation in _EXECUTIONS or call.resource is not None)
+        return not self.platform.echoes and (call.operation in _EXECUTIONS or call.resource in PATHS)
 
     @property
     def pace(self) -> float:

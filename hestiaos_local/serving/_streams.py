@@ -12,11 +12,12 @@ from anyio.lowlevel import checkpoint
 
 from hestiaos_local._flow import Disconnect
 from hestiaos_local.serving._access import Headers
+from hestiaos_local.serving._clients import Client
 from hestiaos_local.serving._front_door import CompletionPieces
 from hestiaos_local.serving._service import Service
-from hestiaos_proto import Control, RemoteProtocolError, ServerConnection, ServerError, StreamEvent
+from hestiaos_proto import Control, RemoteProtocolError, ResponseHead, ServerError, StreamEvent
 
-__all__ = ["EventSender"]
+__all__ = ["Encoder", "EventSender"]
 
 _PIECE = 4096  # from this size on, in bytes, a piece of a stream is sent; 200 streams take turns in 50 ms
 
@@ -25,23 +26,15 @@ Events = Generator[StreamEvent, None, None] | AsyncIterator[Any]
 _log = logging.getLogger("hestiaos_local")
 
 
-class Client(Protocol):
-    """What a stream needs of its connection."""
+StreamItem = StreamEvent | BaseException | Control | ResponseHead | bytes
 
-    @property
-    def ended(self) -> bool:
-        """Whether the client sends no more; it may still read."""
+
+class Encoder(Protocol):
+    """Makes bytes of what is sent: `ServerConnection` does, with HTTP/1.1's framing."""
+
+    def send(self, item: StreamItem, headers: Headers = ()) -> bytes:
+        """As `ServerConnection.send`."""
         ...
-
-    async def receive(self) -> int:
-        """Read what arrives next, and keep it."""
-        ...
-
-    async def send(self, data: bytes) -> None:
-        """Send all of it."""
-
-    def send_now(self, data: bytes) -> None:
-        """Send what can be sent at once; the rest goes out before anything else."""
 
 
 class _ClientGone(Exception):
@@ -51,7 +44,7 @@ class _ClientGone(Exception):
 class EventSender:
     """Sends one stream; `headers` stand in the response's head beside its own."""
 
-    def __init__(self, client: Client, connection: ServerConnection, service: Service, headers: Headers) -> None:
+    def __init__(self, client: Client, connection: Encoder, service: Service, headers: Headers) -> None:
         self._client = client
         self._connection = connection
         self._service = service
@@ -71,7 +64,7 @@ class EventSender:
     async def send(self, events: Events) -> None:
         """Send the events up to `done`. Raises what ended the connection."""
         try:
-            with self._scope:
+            with self._scope, self._service.platform.measurements.stream():
                 if isinstance(events, Generator) and not self._service.pace:
                     await self._pump(events)
                 else:
@@ -106,7 +99,7 @@ class EventSender:
                         await self._client.receive()
                     await sleep_forever()
                 if not self._done and current_time() >= self._last_sent + self._service.heartbeat:
-                    self._client.send_now(self._connection.send(Control.HEARTBEAT, self._headers))
+                    await self._client.keep_alive(self._connection.send(Control.HEARTBEAT, self._headers))
                     self._last_sent = current_time()
         except (OSError, RemoteProtocolError) as error:
             self._fault = error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from attrs import field, frozen
 
@@ -20,6 +20,8 @@ __all__ = [
     "TraceRecord",
 ]
 
+
+_DAY = 24 * 3600.0  # seconds
 
 Message = Mapping[str, Any]
 """One message of a session, a JSON object in the form of OpenAI's chat completions."""
@@ -101,3 +103,9 @@ class Retention:
     max_age: float | None = None
     max_count: int | None = None
     max_bytes: int | None = None
+
+    @classmethod
+    def of_days(cls, days: float | None, count: int | None, size: int | None) -> Self | None:
+        """The retention with these limits, the first one in days; `None` where there is no limit."""
+        limits = (None if days is None else days * _DAY, count, size)
+        return None if limits == (None, None, None) else cls(*limits)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from hestiaos_proto._connection.request_bodies import ChunkedBody, PlainBody, TooLarge
 from hestiaos_proto._connection.request_heads import BadRequest, HeadReader, RequestHead
 from hestiaos_proto._errors import StatusError
-from hestiaos_proto._routes import Route, find_route, method_not_allowed, path_of
 from hestiaos_proto._server_messages import EncodedResponse, ServerRequest
+from hestiaos_proto._server_requests import Resources, check_body, parse_body, parse_head, too_large
 
-__all__ = ["Judge", "RequestReader", "Resources"]
+__all__ = ["Judge", "RequestReader"]
 
 Judge = Callable[[ServerRequest], "StatusError | EncodedResponse | None"]
 """Decides on a request by its head: refuses it, says how to answer it, or lets it in with `None`."""
-
-Resources = Mapping[str, Collection[str]]
-"""A server's own paths with their methods."""
 
 _SHORT = 64 * 1024  # up to here, in bytes, the body of a request that its head has refused is awaited and dropped
 
@@ -44,7 +41,6 @@ class RequestReader:
         self.last = False
         self.expects_continue = False
         self._head_reader = HeadReader()
-        self._route: Route[Any] | None = None
         self._request: ServerRequest | None = None  # by its head, while its body arrives
         self._body: PlainBody | ChunkedBody | None = None
 
@@ -67,11 +63,11 @@ class RequestReader:
                     raise BadRequest("it ends inside its head")
                 self.ended = True
             return None
-        request = self._resolve(head)
+        request = parse_head(head.method, head.target, head.headers, self._resources)
         decided = self._judge(request) if self._judge is not None else None
         if isinstance(decided, EncodedResponse):
             return self._decide(head, ServerRequest("", {}, head.headers, response=decided, **_own(head)))
-        if (refusal := decided or request.refusal or self._refuse_body(head)) is not None:
+        if (refusal := decided or request.refusal or check_body(head.headers, head.length, self._max_size)) is not None:
             return self._decide(head, ServerRequest("", {}, head.headers, refusal, **_own(head)))
         self.last = not head.keep_alive
         self.expects_continue = head.expects_continue
@@ -90,49 +86,18 @@ class RequestReader:
             self._refused_body = PlainBody(head.length or 0)
         return request
 
-    def _resolve(self, head: RequestHead) -> ServerRequest:
-        """What the head asks for, with the arguments of its path."""
-        path = path_of(head.target)
-        try:
-            if (methods := self._resources.get(path)) is not None:
-                if head.method not in methods and not (head.method == "HEAD" and "GET" in methods):
-                    raise method_not_allowed(path, head.method, methods)
-                return ServerRequest("", {}, head.headers, resource=path, **_own(head))
-            self._route, arguments = find_route(head.method, head.target)
-        except StatusError as refusal:
-            return ServerRequest("", {}, head.headers, refusal, **_own(head))
-        return ServerRequest(self._route.operation, arguments, head.headers, **_own(head))
-
-    def _refuse_body(self, head: RequestHead) -> StatusError | None:
-        if head.length is not None and head.length > self._max_size:
-            return self._too_large()
-        if head.length != 0 and head.headers.get("content-encoding", "identity").lower() != "identity":
-            return StatusError("the body has a content coding: send it without", status_code=415)
-        return None
-
     def _read_body(self, request: ServerRequest, body: PlainBody | ChunkedBody) -> ServerRequest | None:
         self.expects_continue = self.expects_continue and not self.buffer
         try:
             data = body.read(self.buffer)
         except TooLarge:
             self.last = True
-            return ServerRequest("", {}, request.headers, self._too_large(), **_own(request))
+            return ServerRequest("", {}, request.headers, too_large(self._max_size), **_own(request))
         if data is None:
             if self.closed:
                 raise BadRequest("it ends inside its body")
             return None
-        if self._route is None:
-            return ServerRequest("", {}, request.headers, resource=request.resource, body=data, **_own(request))
-        if self._route.body is None:
-            return request
-        try:
-            arguments = {**request.arguments, **self._route.decode(data)}
-        except StatusError as refusal:
-            return ServerRequest("", {}, request.headers, refusal, **_own(request))
-        return ServerRequest(request.operation, arguments, request.headers, **_own(request))
-
-    def _too_large(self) -> StatusError:
-        return StatusError(f"the body is larger than {self._max_size} bytes", status_code=413)
+        return parse_body(request, data)
 
 
 def _own(request: RequestHead | ServerRequest) -> dict[str, Any]:

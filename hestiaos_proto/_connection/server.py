@@ -7,7 +7,7 @@ from enum import Enum
 
 from hestiaos_proto._config import MAX_BODY_SIZE, MAX_HEAD_SIZE
 from hestiaos_proto._connection.request_heads import BadRequest
-from hestiaos_proto._connection.request_reader import Judge, RequestReader, Resources
+from hestiaos_proto._connection.request_reader import Judge, RequestReader
 from hestiaos_proto._connection.response_heads import CONTINUE, date_header, write_head
 from hestiaos_proto._connection.states import SERVER_STATES, ConnectionState
 from hestiaos_proto._errors import LocalProtocolError, RemoteProtocolError
@@ -24,6 +24,7 @@ from hestiaos_proto._server_messages import (
     encode_stream_event,
     error_events,
 )
+from hestiaos_proto._server_requests import Resources
 from hestiaos_proto._sse import encode_comment
 from hestiaos_proto._stream import KNOWN_TYPES
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -60,6 +61,16 @@ def test_every_problem_is_named_with_its_place() -> None:
         ("body.inner.flag", "must be a boolean, not a whole number", "value_error"),
         ("body.inner.deep.map", "must be an object or null, not a list", "value_error"),
     ]
+
+
+@pytest.mark.parametrize(("written", "told"), [("1.0", None), ("1e2", None), ("1.5", "a number with a fraction")])
+def test_a_whole_number_may_be_written_with_a_point(written: str, told: str | None) -> None:
+    problems: list[FieldError] = []
+    arguments = dict(parse({"n": Param("n", int)}, json.loads(f'{{"n": {written}}}'), ["body"], problems))
+    if told is None:
+        assert (type(arguments["n"]), problems) == (int, [])
+    else:
+        assert problems[0]["msg"] == f"must be a whole number, not {told}"
 
 
 @pytest.mark.parametrize("body", [[], "x", 1, None, True], ids=repr)

@@ -1,0 +1,55 @@
+"""What the platform asks of arguments beyond their types: its checks and its OpenAPI document are both made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hestiaos_proto import FieldError, InvalidInput
+
+__all__ = ["CONSTRAINTS", "EFFORTS", "check_constraints"]
+
+EFFORTS: Mapping[str | None, float] = {None: 1.0, "fast": 0.25, "balanced": 0.5, "deep": 1.0}
+"""The share of its budget that a run gets by its `mode_hint`."""
+
+_HINTS = [hint for hint in EFFORTS if hint is not None]
+_LONGEST = 10**12  # milliseconds, 31 years: seconds of a clock can be added to it
+
+Keywords = Mapping[str, Any]
+
+# A text with something beside the white space of `str.isspace`, of which `\s` means less in other languages.
+_FILLED: Keywords = {"pattern": r"[^\s\u001c-\u001f\u0085]"}
+_RUN: Mapping[str, Keywords] = {
+    "input": _FILLED,
+    "mode_hint": {"enum": [*_HINTS, None]},
+    "timeout_ms": {"minimum": 1, "maximum": _LONGEST},
+}
+
+CONSTRAINTS: Mapping[str, Mapping[str, Keywords]] = {
+    "run": _RUN,
+    "run_stream": _RUN,
+    "chat": {"message": _FILLED},
+    "run_agent": {"agent_id": _FILLED, "task": _FILLED},
+}
+"""The keywords of JSON Schema for an argument, by operation and argument."""
+
+_PLACES = {"mode_hint": ("context",), "timeout_ms": ("options",)}  # in the body, of those that are not at its top
+
+
+def check_constraints(operation: str, arguments: Mapping[str, Any]) -> None:
+    """Raise `InvalidInput` for the first argument that does not fit."""
+    for name, keywords in CONSTRAINTS.get(operation, {}).items():
+        if (why := _why_not(keywords, arguments[name])) is not None:
+            place = ["body", *_PLACES.get(name, ()), name]
+            message = f"{name} must {why}"
+            raise InvalidInput(message, None, [FieldError(loc=place, msg=message, type="value_error")])
+
+
+def _why_not(keywords: Keywords, value: Any) -> str | None:
+    if keywords is _FILLED:
+        return None if value.strip() else "not be empty"
+    if "enum" in keywords:
+        return None if value in keywords["enum"] else f"be {', '.join(_HINTS[:-1])} or {_HINTS[-1]}"
+    if value < keywords["minimum"]:
+        return f"be {keywords['minimum']} or more"
+    return None if value <= keywords["maximum"] else f"be {keywords['maximum']} or less"

@@ -1,0 +1,35 @@
+"""The platform as an ASGI application, for uvicorn, hypercorn and granian: `hestiaos_local.asgi:app`.
+
+`app` is opened when the server starts, as the environment says; `application` makes one of a platform of your own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from hestiaos_local._platform import Platform
+from hestiaos_local.serving import Access, ASGIApplication, Service, service_from_environment
+from hestiaos_proto import Config
+
+__all__ = ["app", "application"]
+
+
+def application(
+    platform: Platform,
+    *,
+    api_key: str | None = None,
+    token_delay: float = 0.02,
+    heartbeat: float = 15.0,
+    allow_origins: Collection[str] = (),
+) -> ASGIApplication:
+    """An application that serves `platform`, and closes it at its shutdown; the arguments are those of `serve`.
+
+    Without an `api_key` it answers clients of this machine only, wherever the server listens.
+    """
+    access = Access(Config(api_key=api_key).api_key, allow_origins=allow_origins)
+    service = Service(platform, access, token_delay, heartbeat)
+    return ASGIApplication(lambda: service)
+
+
+app = ASGIApplication(lambda: service_from_environment(os.environ))

@@ -1,0 +1,225 @@
+"""The served platform as an ASGI application (ASGI 3.0, "HTTP & WebSocket" 2.x and "Lifespan")."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, MutableMapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import quote
+
+from anyio import Lock
+
+from hestiaos_local.serving._access import NOT_LOCAL, Headers
+from hestiaos_local.serving._clients import respond_while_there
+from hestiaos_local.serving._resources import RESOURCES
+from hestiaos_local.serving._service import Service, ServiceResponse
+from hestiaos_local.serving._streams import EventSender
+from hestiaos_proto import (
+    MAX_BODY_SIZE,
+    STREAM_HEADERS,
+    Control,
+    EncodedResponse,
+    ResponseHead,
+    ServerRequest,
+    StatusError,
+    StreamEvent,
+    check_body,
+    encode_comment,
+    encode_response,
+    encode_stream_event,
+    error_events,
+    parse_body,
+    parse_head,
+    too_large,
+)
+
+__all__ = ["ASGIApplication"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_HEARTBEAT = encode_comment("heartbeat")
+
+_log = logging.getLogger("hestiaos_local")
+
+
+class ASGIApplication:
+    """Serves the platform of the `Service` that `open_service` makes: at startup, or at the first request.
+
+    It is closed at shutdown. The server frames the messages, names itself and bounds how long a client may take.
+    """
+
+    def __init__(self, open_service: Callable[[], Service]) -> None:
+        self._open = open_service
+        self._opened: Service | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await _Exchange(self._service(), scope, receive, send).serve()
+        else:
+            raise ValueError(f"HestiaOS speaks HTTP, not {scope['type']}")
+
+    def _service(self) -> Service:
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            self._service()
+        except Exception as error:  # the server logs the message, and ends
+            await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        service, self._opened = self._service(), None
+        service.platform.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Exchange:
+    """One request and its response: the client of its response."""
+
+    ended = False  # one that goes is told by an exception
+
+    def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+        self._service = service
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._sending = Lock()
+        self._encoder = _EventEncoder()
+        self._begun = False
+
+    async def serve(self) -> None:
+        """Answer the request."""
+        request = parse_head(self._scope["method"], _target(self._scope), _headers(self._scope), RESOURCES)
+        try:
+            response = await self._respond(request)
+            headers = self._service.access.headers(request)
+            if isinstance(response, (Generator, AsyncIterator)):
+                await EventSender(self, self._encoder, self._service, headers).send(response)
+            else:
+                if not isinstance(response, EncodedResponse):
+                    response = encode_response(request.operation, response)
+                await self._begin(response.status, (*response.headers, *headers))
+                await self._send_body(b"" if request.method == "HEAD" else response.body, more=False)
+        except OSError:  # the client has gone
+            pass
+
+    async def receive(self) -> int:
+        """Wait until the client has gone, as `OSError` tells."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionAbortedError("the client has gone")
+        return len(message.get("body", b""))
+
+    async def send(self, data: bytes) -> None:
+        """Send a piece of a stream, and its end where the encoder has reached it."""
+        async with self._sending:
+            if not self._begun:
+                await self._begin(self._encoder.head.status, self._encoder.head.headers)
+            await self._send_body(data, more=not self._encoder.ended)
+
+    async def keep_alive(self, data: bytes) -> None:
+        """Send it, unless something is being sent anyway."""
+        if not self._sending.locked():
+            await self.send(data)
+
+    async def _respond(self, request: ServerRequest) -> ServiceResponse:
+        if (decided := self._decide(request)) is not None:
+            return decided
+        body = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionAbortedError("the client has gone")
+            body += message.get("body", b"")
+            if len(body) > MAX_BODY_SIZE:
+                return too_large(MAX_BODY_SIZE)
+            if not message.get("more_body", False):
+                break
+        request = parse_body(request, bytes(body))
+        return request.refusal or await respond_while_there(self._service, request, self)
+
+    def _decide(self, request: ServerRequest) -> StatusError | EncodedResponse | None:
+        """What is answered by the head alone."""
+        if self._service.access.api_key is None and not _is_local(self._scope.get("client")):
+            return StatusError(NOT_LOCAL, status_code=421)
+        length = request.headers.get("content-length", "0" if _has_no_body(request) else "")
+        size = int(length) if length.isdecimal() else None
+        return self._service.judge(request) or request.refusal or check_body(request.headers, size, MAX_BODY_SIZE)
+
+    async def _begin(self, status: int, headers: Headers) -> None:
+        self._begun = True
+        encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers if name != "Server"]
+        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+
+    async def _send_body(self, data: bytes, *, more: bool) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+class _EventEncoder:
+    """Makes bytes of a stream's events, as `ServerConnection` does, without HTTP's framing."""
+
+    def __init__(self) -> None:
+        self.head = ResponseHead(200, STREAM_HEADERS)
+        self.ended = False
+        self._last: StreamEvent | None = None
+        self._headed = False
+
+    def send(self, item: object, headers: Headers = ()) -> bytes:
+        """As `ServerConnection.send`; what is said of the head is kept in `head`."""
+        if isinstance(item, ResponseHead):
+            self.head = item
+            item = None
+        if not self._headed:
+            self._headed = True
+            self.head = ResponseHead(self.head.status, (*self.head.headers, *headers))
+        if isinstance(item, StreamEvent):
+            return self._encode([item])
+        if isinstance(item, BaseException):
+            return self._encode(error_events(item, self._last))
+        if isinstance(item, bytes):
+            self.ended = not item
+            return item
+        return _HEARTBEAT if item is Control.HEARTBEAT else b""
+
+    def _encode(self, events: Iterable[StreamEvent]) -> bytes:
+        data = b""
+        for self._last in events:
+            data += encode_stream_event(self._last)
+            self.ended = self._last.type == "done"
+        return data
+
+
+def _target(scope: Scope) -> str:
+    path = scope.get("raw_path") or quote(scope["path"]).encode()
+    root = quote(scope.get("root_path", ""))
+    target: str = path.decode("latin-1").removeprefix(root)
+    return target + ("?" + scope["query_string"].decode("latin-1") if scope.get("query_string") else "")
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _has_no_body(request: ServerRequest) -> bool:
+    return "transfer-encoding" not in request.headers and request.method in ("GET", "HEAD", "DELETE")
+
+
+def _is_local(client: Any) -> bool:
+    """Whether a client is on this machine: at a Unix socket it has no address."""
+    try:
+        return not client or not client[0] or ip_address(client[0]).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,56 @@
+"""A client that waits for its response, and may go meanwhile."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Protocol
+
+from anyio import CancelScope, create_task_group
+
+from hestiaos_local.serving._service import Service, ServiceResponse
+from hestiaos_proto import RemoteProtocolError, ServerRequest
+
+__all__ = ["Client", "respond_while_there"]
+
+
+class Client(Protocol):
+    """What a response needs of its client. Each method raises `OSError` where it has gone."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client sends no more; it may still read."""
+        ...
+
+    async def receive(self) -> int:
+        """Read what arrives next, and keep it."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Send all of it."""
+
+    async def keep_alive(self, data: bytes) -> None:
+        """Send it without waiting, while another task may be sending."""
+
+
+async def respond_while_there(service: Service, call: ServerRequest, client: Client) -> ServiceResponse:
+    """The service's response. Raises `OSError` where a model works on it, and the client goes meanwhile.
+
+    One that sends no more counts as gone: nothing can be written that would tell whether it still reads.
+    """
+    if not service.may_take_long(call):
+        return await service.respond(call)
+    response: ServiceResponse = None
+    async with create_task_group() as tasks:
+        tasks.start_soon(_watch, client, tasks.cancel_scope)
+        response = await service.respond(call)
+        tasks.cancel_scope.cancel()
+    if response is None:
+        raise ConnectionAbortedError("the client has gone")
+    return response
+
+
+async def _watch(client: Client, scope: CancelScope) -> None:
+    with suppress(OSError, RemoteProtocolError):
+        while not client.ended:
+            await client.receive()
+    scope.cancel()

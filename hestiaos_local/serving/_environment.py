@@ -1,0 +1,77 @@
+"""The platform that a process is told to serve by its environment, as `hestiaos serve` is by its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hestiaos_local._platform import Platform
+from hestiaos_local._policy import Policy
+from hestiaos_local.serving._access import Access
+from hestiaos_local.serving._service import Service
+from hestiaos_local.storage import Retention, Store
+from hestiaos_proto import Config
+
+__all__ = ["service_from_environment"]
+
+T = TypeVar("T")
+
+
+def service_from_environment(environ: Mapping[str, str]) -> Service:
+    """Open what the variables `HESTIAOS_…` say; an empty one counts as not set.
+
+    `CONFIG` is the configuration file; `POLICY`, `STORE`, and `MODEL_URL` with `MODEL` and `MODEL_KEY` say what
+    `hestiaos serve` has options for, and so do `API_KEY`, `ALLOW_ORIGINS` (separated by spaces), `TOKEN_DELAY`,
+    `HEARTBEAT`, `KEEP_DAYS`, `KEEP_COUNT` and `KEEP_BYTES`. Raises `ValueError` for what cannot be, `PolicyError`,
+    `ConfigurationError` and `StoreError`.
+    """
+    variables = {name: value for name, value in environ.items() if value}
+    found = variables.get
+
+    def number(name: str, kind: Callable[[str], T]) -> T | None:
+        value = found(f"HESTIAOS_{name}")
+        try:
+            return None if value is None else kind(value)
+        except ValueError:
+            raise ValueError(f"HESTIAOS_{name} must be a number, not {value!r}") from None
+
+    models, policy, store = _models(variables)
+    retention = Retention.of_days(number("KEEP_DAYS", float), number("KEEP_COUNT", int), number("KEEP_BYTES", int))
+    access = Access(
+        Config(api_key=found("HESTIAOS_API_KEY")).api_key, allow_origins=found("HESTIAOS_ALLOW_ORIGINS", "").split()
+    )
+    policy, store = found("HESTIAOS_POLICY", policy), found("HESTIAOS_STORE", store)
+    platform = Platform(
+        policy=Policy.load(policy) if policy else None,
+        store=Store(store) if store else None,
+        retention=retention,
+        **models,
+    )
+    delay, heartbeat = number("TOKEN_DELAY", float), number("HEARTBEAT", float)
+    return Service(platform, access, 0.02 if delay is None else delay, 15.0 if heartbeat is None else heartbeat)
+
+
+def _models(variables: Mapping[str, str]) -> tuple[dict[str, Any], str | None, str | None]:
+    """The arguments of `Platform` for what does the work, and the policy and the store of the configuration file."""
+    from hestiaos_local.execution import Configuration, RelayExecutor
+
+    options: dict[str, Any] = {}
+    policy = store = None
+    if path := variables.get("HESTIAOS_CONFIG"):
+        configuration = Configuration.load(path, variables)
+        folder = Path(path).parent
+        policy, store = (
+            str(folder / Path(each).expanduser()) if each else None
+            for each in (configuration.policy, configuration.store)
+        )
+        options["agents"] = configuration.agents
+        if configuration.models:
+            options["executor"] = configuration.executor()
+    if url := variables.get("HESTIAOS_MODEL_URL"):
+        if "executor" in options:
+            raise ValueError(f"{path} has models: leave HESTIAOS_MODEL_URL out, or them")
+        options["executor"] = RelayExecutor(
+            url, model=variables.get("HESTIAOS_MODEL"), key=variables.get("HESTIAOS_MODEL_KEY")
+        )
+    return options, policy, store

@@ -1,0 +1,75 @@
+"""What a platform has counted, in Prometheus' text format, written by prometheus-client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from hestiaos_local._measurements import BUCKETS, Counts, Histogram
+from hestiaos_proto import EncodedResponse, ServerError, encode_json, encode_response
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+__all__ = ["encode_metrics"]
+
+_MISSING = "metrics are written by prometheus-client: pip install 'hestiaos[platform]'"
+
+
+def encode_metrics(counts: Counts) -> EncodedResponse:
+    """The response that tells them; a 501 where prometheus-client is not installed."""
+    if find_spec("prometheus_client") is None:
+        return encode_response("", ServerError(_MISSING, status_code=501, code="NOT_INSTALLED"))
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)  # of this response alone
+    registry.register(_Collector(counts))
+    body = generate_latest(registry)
+    server, _, _ = encode_json(None).headers
+    return EncodedResponse(
+        200, (server, ("Content-Type", CONTENT_TYPE_LATEST), ("Content-Length", str(len(body)))), body
+    )
+
+
+class _Collector:
+    """Gives counts as prometheus-client's metrics: its `Collector` protocol."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        counts = self._counts
+        requests = CounterMetricFamily(
+            "hestiaos_requests", "Requests that were answered.", labels=["operation", "status"]
+        )
+        for labels, count in counts.requests.items():
+            requests.add_metric(labels, count)
+        yield requests
+        for name, text, label, by in (
+            ("decisions", "Decisions of governance.", "decision", counts.decisions),
+            ("executions", "Executions that have ended.", "outcome", counts.executions),
+            ("tokens", "Tokens of executions.", "kind", counts.tokens),
+            ("model_errors", "Executions that failed at the model server.", "code", counts.model_errors),
+        ):
+            family = CounterMetricFamily(f"hestiaos_{name}", text, labels=[label])
+            for value, count in by.items():
+                family.add_metric([value], count)
+            yield family
+        yield _histogram("request_duration", "How long answers took.", "operation", counts.latencies)
+        yield _histogram("execution_duration", "How long executions took.", "outcome", counts.durations)
+        yield GaugeMetricFamily("hestiaos_open_streams", "Streams that are being sent.", counts.open_streams)
+        yield GaugeMetricFamily("hestiaos_uptime_seconds", "How long the platform has been there.", counts.uptime)
+
+
+def _histogram(name: str, text: str, label: str, by: Mapping[str, Histogram]) -> Metric:
+    from prometheus_client.core import HistogramMetricFamily
+
+    family = HistogramMetricFamily(f"hestiaos_{name}_seconds", text, labels=[label])
+    bounds = [*map(str, BUCKETS), "+Inf"]
+    for value, histogram in by.items():
+        family.add_metric([value], list(zip(bounds, histogram.counts, strict=True)), histogram.total)
+    return family

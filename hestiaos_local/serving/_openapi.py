@@ -1,0 +1,81 @@
+"""The OpenAPI 3.1 document of a served platform, made from the table of operations and the resources. Pure."""
+
+from __future__ import annotations
+
+from inspect import getdoc
+from typing import Any
+
+from hestiaos_local._constraints import CONSTRAINTS
+from hestiaos_local.serving._resources import EVENTS, OPEN_OPERATION, OPEN_RESOURCES, RESOURCES, content
+from hestiaos_local.serving._schemas import body_schema, model_schema, param_schema, result_schema
+from hestiaos_proto import ROUTES, ErrorResponse, Model, Route, __version__, operations
+
+__all__ = ["openapi_document"]
+
+_ERROR = content({"$ref": "#/components/schemas/ErrorResponse"})
+
+_KEY = "key"
+
+
+def openapi_document(*, protected: bool) -> dict[str, Any]:
+    """The document; `protected` says that a key is needed."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES.values():
+        described = _operation(route) | _open(route.operation == OPEN_OPERATION, protected)
+        for alias, path in enumerate((route.path, *route.aliases)):
+            name = f"{route.operation}_{alias}" if alias else route.operation
+            paths.setdefault(path, {})[route.method.lower()] = described | {"operationId": name}
+    for path, methods in RESOURCES.items():
+        for method, resource in methods.items():
+            responses = {"default": _failure("An error.")} | dict(resource["responses"])
+            described = {**resource, "responses": responses} | _open(path in OPEN_RESOURCES, protected)
+            paths.setdefault(path, {})[method.lower()] = described
+    models: set[type[Model]] = {ErrorResponse}
+    models |= {route.result for route in ROUTES.values() if issubclass(route.result, Model)}
+    components: dict[str, Any] = {
+        "schemas": {model.__name__: model_schema(model) for model in sorted(models, key=lambda each: each.__name__)}
+    }
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "HestiaOS", "version": __version__},
+        "paths": paths,
+        "components": components,
+    }
+    if protected:
+        components["securitySchemes"] = {_KEY: {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{_KEY: []}]
+    return document
+
+
+def _open(is_open: bool, protected: bool) -> dict[str, Any]:
+    return {"security": [{}, {_KEY: []}]} if is_open and protected else {}
+
+
+def _operation(route: Route[Any]) -> dict[str, Any]:
+    summary, _, details = (getdoc(getattr(operations, route.operation)) or "").partition("\n\n")
+    constraints = CONSTRAINTS.get(route.operation, {})
+    described: dict[str, Any] = {"summary": summary, "responses": _responses(route)}
+    if details:
+        described["description"] = details
+    if in_path := [param for param in route.params if f"{{{param.name}}}" in route.path]:
+        described["parameters"] = [
+            {"name": param.name, "in": "path", "required": True, "schema": param_schema(param, constraints)}
+            for param in in_path
+        ]
+    if route.body is not None:
+        described["requestBody"] = {"required": True} | content(body_schema(route.body, constraints))
+    return described
+
+
+def _responses(route: Route[Any]) -> dict[str, Any]:
+    done = EVENTS if route.streams else content(result_schema(route))
+    responses: dict[str, Any] = {"200": {"description": "Done.", **done}}
+    if not route.idempotent:
+        responses["403"] = _failure("Governance blocks it.")
+    if "{" in route.path:
+        responses["404"] = _failure("There is none.")
+    return responses | {"default": _failure("An error.")}
+
+
+def _failure(description: str) -> dict[str, Any]:
+    return {"description": description} | _ERROR
