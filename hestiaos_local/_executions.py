@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
+from hestiaos_local._answers import Answer
 from hestiaos_local._constraints import EFFORTS
 from hestiaos_local._flow import Begin, Call, Cancelled, Emit, Flow, Next
 from hestiaos_local._measurements import Measurements, elapsed
@@ -18,9 +19,7 @@ from hestiaos_local.execution import (
     Finish,
     Message,
     Output,
-    Text,
     ToolCall,
-    Usage,
     Work,
     history_window,
     message_text,
@@ -53,37 +52,6 @@ _HISTORY_TOKENS = 4096
 _HISTORY_MESSAGES = 100
 
 _log = logging.getLogger("hestiaos_local")
-
-
-@frozen
-class _Answer:
-    """What an executor has given so far."""
-
-    texts: list[str] = field(factory=list)
-    usage: list[Usage] = field(factory=list)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.texts)
-
-    def add(self, output: Output) -> None:
-        match output:
-            case Text(text):
-                self.texts.append(text)
-            case Usage():
-                self.usage.append(output)
-            case _:
-                pass
-
-    def outcome(self, status: Any, seconds: float, error: BaseException | None = None) -> Outcome:
-        usage = self.usage[0] if self.usage else None
-        return Outcome(
-            status,
-            seconds * 1000,
-            None if usage is None else usage.prompt_tokens,
-            None if usage is None else usage.completion_tokens,
-            error=None if error is None else getattr(error, "code", type(error).__name__),
-        )
 
 
 class Executions:
@@ -148,7 +116,7 @@ class Executions:
         session_id = session_id or self._new_id()
         window = history_window([*history, said], max_tokens=_HISTORY_TOKENS, max_messages=_HISTORY_MESSAGES)
 
-        def keep(answer: _Answer) -> None:
+        def keep(answer: Answer) -> None:
             reply = {"role": "assistant", "content": answer.text}
             self._storage.add_messages(session_id, [said, reply], now=began)
 
@@ -237,8 +205,8 @@ class Executions:
         work: Work,
         agent: Agent | None = None,
         each: Callable[[Output], object] | None = None,
-        keep: Callable[[_Answer], None] | None = None,
-    ) -> Flow[_Answer]:
+        keep: Callable[[Answer], None] | None = None,
+    ) -> Flow[Answer]:
         """Have the work done. How it ends is stored in the trace; `keep` stores what else is to be kept of the answer.
 
         What `each` makes of an output is emitted. What is executed cannot be taken back: where the storage then fails,
@@ -246,7 +214,7 @@ class Executions:
         is there.
         """
         began = self._clock()
-        answer = _Answer()
+        answer = Answer()
         work = evolve(work, trace_id=trace.trace_id)
         try:
             yield Begin(work if agent is None else agent.prepare(work))

@@ -11,8 +11,10 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from attrs import Factory, field, frozen
 
+from hestiaos_local._faults import unavailable
+from hestiaos_local._first import AsyncEvents, Events
 from hestiaos_local._flow import Caller
-from hestiaos_local._platform import AsyncEvents, Events, Platform, unavailable
+from hestiaos_local._platform import Platform
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, refuse
 from hestiaos_local.serving._metrics import encode_metrics
@@ -35,6 +37,7 @@ _LARGE = 16 * 1024
 
 _AT_ONCE = frozenset({"", "health", "system_config"})  # refusals among them: nothing of them waits
 _EXECUTIONS = frozenset({"run", "run_stream", "chat", "run_agent"})
+_CHECKING = frozenset({"system_status", "system_config"})  # they ask whether the model server answers
 _WATCHING = frozenset({"system_status", "system_metrics"})
 
 _log = logging.getLogger("hestiaos_local")
@@ -105,7 +108,7 @@ class Service:
         """Whether the event loop waits for what an executor waits for, and for the store at the end of a stream."""
         if call.operation == "run_stream":
             return self.platform.blocking
-        return not self.platform.echoes and call.operation in _EXECUTIONS | {"system_status"}
+        return not self.platform.echoes and call.operation in _EXECUTIONS | _CHECKING
 
     def _caller(self, call: ServerRequest) -> Caller:
         if self.platform.storage == "memory" and _size(call) <= _SMALL:

@@ -1,0 +1,26 @@
+"""What a client is told where a call fails, and what the log says then."""
+
+from __future__ import annotations
+
+import logging
+
+from hestiaos_local._flow import Disconnect
+from hestiaos_local.storage import StoreError
+from hestiaos_proto import ServerError, ServerRequest, StatusError
+
+__all__ = ["logged", "unavailable"]
+
+_log = logging.getLogger("hestiaos_local")
+
+
+def logged(call: ServerRequest, error: Exception | Disconnect) -> BaseException:
+    """The exception, for the client; the log says why where the server failed."""
+    if not isinstance(error, (StatusError, StoreError, Disconnect)):
+        _log.error("%s failed", call.operation, exc_info=error)
+    return error
+
+
+def unavailable(error: StoreError, message: str) -> ServerError:
+    """What a client is told of a store that cannot be used: nothing was executed, so that it may repeat the request."""
+    status = 500 if error.problem == "encrypted" else 503  # a repeat finds no key either
+    return ServerError(message, status_code=status, code="STORE_UNAVAILABLE", retry_after=error.retry_after)

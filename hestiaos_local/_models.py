@@ -1,0 +1,23 @@
+"""The models that an executor has."""
+
+from __future__ import annotations
+
+from inspect import iscoroutinefunction
+from typing import Any
+
+from hestiaos_local.execution import EchoExecutor, Executor
+
+__all__ = ["default_model", "list_models"]
+
+
+def default_model(executor: Executor) -> str:
+    """The name of the model that answers those who name none."""
+    return getattr(executor, "model", None) or EchoExecutor.model
+
+
+async def list_models(executor: Executor) -> list[str]:
+    """The names of the models that a work may ask for."""
+    listed: Any = getattr(executor, "models", None)
+    if iscoroutinefunction(listed):  # a model server has to be asked
+        listed = await listed()
+    return [default_model(executor)] if listed is None else list(listed)
