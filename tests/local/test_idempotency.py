@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -90,7 +90,8 @@ def test_a_lease_is_longer_than_the_timeout(store: Store, path: str, body: dict[
     result = Platform(store=store, executor=function_executor(work), clock=lambda: 100.0).respond(request(path, body))
     assert not isinstance(result, Exception)
     if path.endswith("stream"):
-        assert [event.type for event in result][-2:] == ["final", "done"]  # type: ignore[attr-defined]
+        assert isinstance(result, Generator)
+        assert [event.type for event in result][-2:] == ["final", "done"]
     assert worked == [timeout]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from tests.local.test_server_models import (
 from tests.support import wire
 from tests.support.peer import Peer
 from tests.support.ports import unused_url
-from tests.support.raw_client import RawClient, post
+from tests.support.raw_client import HEALTH, RawClient, post
 from tests.support.steps import Script, close, send
 
 KEY = "sk-4711"
@@ -174,3 +175,24 @@ def test_a_server_that_works_again_is_used_at_once(serve_platform: Callable[...,
         for expected in (503, 200):
             client.send(post("/api/v1/run", run()))
             assert client.response()[0] == expected
+
+
+@pytest.mark.parametrize("question", [STATUS, CONFIG], ids=["status", "configuration"])
+def test_a_model_server_that_thinks_holds_up_nobody(start: Callable[..., str], question: bytes) -> None:
+    go_on = threading.Event()
+    models: Script = [lambda connection: connection.wait_for(go_on), send(wire.ok({"data": []}))]
+    with (
+        Peer(models) as peer,
+        Platform(executor=RelayExecutor(f"{peer.url}/v1", model="tiny")) as platform,
+        ExitStack() as opened,
+    ):
+        url = start(platform=platform)
+        asking, other = (opened.enter_context(RawClient(url)) for _ in range(2))
+        asking.send(question)
+        peer.wait_for_requests(1)
+        other.send(HEALTH)
+        assert other.response()[0] == 200
+        go_on.set()
+        _, told = asking.response()
+    assert told.get("ollama", True)
+    assert told.get("model_error") is None
