@@ -33,7 +33,7 @@ class ScriptedExecutor:
         if reply.waits and _has_event_loop():
             raise self._script.fault(
                 f"the reply {reply} would block the event loop that waits for it: let the client reach the platform "
-                "by its url, or use AsyncClient"
+                "by its url, or await it"
             )
         time.sleep(reply.delay)
         for number, output in enumerate((*reply.outputs, None)):

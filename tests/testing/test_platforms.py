@@ -276,17 +276,38 @@ def test_the_end_of_a_with_block_checks() -> None:
         pass
 
 
-@pytest.mark.parametrize("kind", [AsyncioClient, TrioClient])
-@pytest.mark.parametrize("options", [{"delay": 0.001}, {"hold_after": 0}])
-def test_what_would_block_the_event_loop_that_waits_for_it(kind: Any, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", [AsyncClient, AsyncioClient, TrioClient])
+def test_an_event_loop_goes_on_while_a_reply_is_held(kind: Any) -> None:
+    results: list[str] = []
+
     async def main() -> None:
-        async with kind(transport=platform.transport) as client:
-            await client.run_async("hello")
+        async def ask(client: Any) -> None:
+            results.append((await client.run_async("hello")).result)
+
+        async with kind(transport=platform.transport) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, client)
+            await client.health_async()
+            reply.release()
+
+    with ScriptedPlatform() as platform:
+        reply = platform.say("a report", delay=0.001, hold_after=0)
+        anyio.run(main, backend="trio" if kind is TrioClient else "asyncio")
+    assert results == ["a report"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("options", [{"delay": 0.001}, {"hold_after": 0}])
+def test_what_would_block_the_event_loop_that_waits_for_it(backend: str, options: dict[str, Any]) -> None:
+    """A synchronous method does, in a coroutine."""
+
+    async def main() -> None:
+        with Client(transport=platform.transport) as client:
+            client.run("hello")
 
     platform = ScriptedPlatform()
     platform.say("a report", **options)
     with pytest.raises(ServerError, match="let the client reach the platform by its url"):
-        anyio.run(main, backend="trio" if kind is TrioClient else "asyncio")
+        anyio.run(main, backend=backend)
     with pytest.raises(AssertionError, match=r"say\('a report'\) would block the event loop"):
         platform.check()
 
