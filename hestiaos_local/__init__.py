@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from hestiaos_local._exchange import LocalExchange
 from hestiaos_local._platform import Platform
-from hestiaos_local._policy import Policy, PolicyError
 from hestiaos_local.execution import Agent, Executor, function_executor
+from hestiaos_local.governance import Policy, PolicyError
 from hestiaos_local.storage import Retention, Store, StoreError
 
 if TYPE_CHECKING:

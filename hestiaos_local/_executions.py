@@ -12,7 +12,6 @@ from hestiaos_local._answers import Answer
 from hestiaos_local._constraints import EFFORTS
 from hestiaos_local._flow import Begin, Call, Cancelled, Emit, Flow, Next
 from hestiaos_local._measurements import Measurements, elapsed
-from hestiaos_local._policy import Policy
 from hestiaos_local._streams import RunEvents, iso
 from hestiaos_local.execution import (
     Agent,
@@ -24,6 +23,7 @@ from hestiaos_local.execution import (
     history_window,
     message_text,
 )
+from hestiaos_local.governance import Policy
 from hestiaos_local.storage import Outcome, Storage, StoreError, TraceRecord
 from hestiaos_proto import (
     AgentResult,

@@ -9,8 +9,8 @@ from hestiaos_local._executions import MAX_OUTPUT
 from hestiaos_local._flow import Await, Call, Flow
 from hestiaos_local._measurements import Measurements
 from hestiaos_local._models import default_model
-from hestiaos_local._policy import Policy, Verdict
 from hestiaos_local.execution import Checkable, Executor
+from hestiaos_local.governance import DecisionName, Policy
 from hestiaos_local.storage import MAX_RESULTS, Storage, TraceRecord
 from hestiaos_proto import (
     MAX_BODY_SIZE,
@@ -83,7 +83,7 @@ class Operations:
         return {
             "stability_score": 1.0 - drift,
             "drift_score": drift,
-            "decisions": {verdict: every.get(verdict, 0) for verdict in get_args(Verdict)},
+            "decisions": {verdict: every.get(verdict, 0) for verdict in get_args(DecisionName)},
             "policy": self._policy.name,
         }
 

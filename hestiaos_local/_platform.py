@@ -20,9 +20,9 @@ from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local._measurements import Measurements
 from hestiaos_local._models import default_model, list_models
 from hestiaos_local._operations import Operations
-from hestiaos_local._policy import Policy
 from hestiaos_local._streams import RunEvents
 from hestiaos_local.execution import Agent, EchoExecutor, Executor, Work
+from hestiaos_local.governance import Policy
 from hestiaos_local.storage import Retention, Storage, Store, StoreError
 from hestiaos_proto import (
     AgentResult,

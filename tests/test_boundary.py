@@ -13,6 +13,7 @@ PACKAGES = [
     "hestiaos_httpx",
     "hestiaos_local",
     "hestiaos_local.execution",
+    "hestiaos_local.governance",
     "hestiaos_local.openai",
     "hestiaos_local.storage",
     "hestiaos_local.testing",

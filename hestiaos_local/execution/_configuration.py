@@ -32,9 +32,9 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from hestiaos_local._toml_tables import ConfigurationError, Table, TomlFile
 from hestiaos_local.execution._agents import Agent
 from hestiaos_local.execution._router import ModelRouter
-from hestiaos_local.execution._toml_tables import ConfigurationError, Table, TomlFile
 
 __all__ = ["Configuration", "ModelConfig"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hestiaos_local._platform import Platform
-from hestiaos_local._policy import Policy
+from hestiaos_local.governance import Policy
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._service import Service
 from hestiaos_local.storage import Retention, Store

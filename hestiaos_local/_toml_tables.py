@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from hestiaos_local.execution._toml_lines import KeyLines, Path
+from hestiaos_local._toml_lines import KeyLines, Path
 
 __all__ = ["ConfigurationError", "Table", "TomlFile"]
 
@@ -26,19 +26,25 @@ class ConfigurationError(ValueError):
 
 
 class TomlFile:
-    """The text of a file; `source` is what mistakes call it. Raises `ConfigurationError` for what is not TOML."""
+    """The text of a file; `source` is what mistakes call it.
 
-    def __init__(self, text: str, source: str) -> None:
+    Raises `error` for what is not TOML, with the line that says so.
+    """
+
+    def __init__(
+        self, text: str, source: str, error: Callable[[Iterable[str]], Exception] = ConfigurationError
+    ) -> None:
         self._source = source
+        self._error = error
         self._mistakes: list[tuple[int, str]] = []
         text = text.replace("\r\n", "\n")  # as TOML has it, and tomllib
         try:
             document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            place = _PLACE.search(str(error))
+        except tomllib.TOMLDecodeError as fault:
+            place = _PLACE.search(str(fault))
             line = int(place[1]) if place is not None and place[1] else text.count("\n") + 1
-            why = _PLACE.sub("", str(error))
-            raise ConfigurationError([f"{source}, line {line}: this is not TOML: {why}"]) from None
+            why = _PLACE.sub("", str(fault))
+            raise error([f"{source}, line {line}: this is not TOML: {why}"]) from None
         self._lines = KeyLines(text)
         self.root = Table(self, document, ())
 
@@ -46,10 +52,14 @@ class TomlFile:
         """Note a mistake."""
         self._mistakes.append((self._lines.line(path), f"{_shown(path)}{' ' if path else ''}{why}"))
 
+    def line(self, path: Path) -> int:
+        """The line of a key."""
+        return self._lines.line(path)
+
     def check(self) -> None:
-        """Raise `ConfigurationError` where there are mistakes, in the order of their lines."""
+        """Raise the error where there are mistakes, in the order of their lines."""
         if self._mistakes:
-            raise ConfigurationError(
+            raise self._error(
                 f"{self._source}, line {line}: {why}" for line, why in sorted(self._mistakes, key=lambda each: each[0])
             )
 
@@ -67,6 +77,10 @@ class Table:
         """Note a mistake in a key."""
         self._file.refuse((*self._path, key), why)
 
+    def refuse_all(self, why: str) -> None:
+        """Note a mistake in the table itself."""
+        self._file.refuse(self._path, why)
+
     def constant(self, key: str, expected: int) -> None:
         """A number that has to be there, and has to be this one."""
         value = self._take(key, needed=False)
@@ -81,9 +95,17 @@ class Table:
         self.refuse(key, "must not be empty" if isinstance(value, str) else f"must be a string, not {_kind(value)}")
         return None
 
-    def number(self, key: str) -> int | None:
-        """A whole number from 1 on; `None` where there is none."""
+    def string(self, key: str) -> str | None:
+        """A text that may be empty; `None` where there is none."""
         value = self._take(key, needed=False)
+        if value is None or isinstance(value, str):
+            return value
+        self.refuse(key, f"must be a string, not {_kind(value)}")
+        return None
+
+    def number(self, key: str, *, needed: bool = False) -> int | None:
+        """A whole number from 1 on; `None` where there is none."""
+        value = self._take(key, needed)
         if value is None or (type(value) is int and value >= 1):
             return value
         self.refuse(key, "must be 1 or more" if type(value) is int else f"must be a whole number, not {_kind(value)}")
@@ -98,6 +120,62 @@ class Table:
             return tuple(value)
         self.refuse(key, 'must be a list of strings: ["search"]')
         return None
+
+    def choice(self, key: str, choices: Collection[str], *, needed: bool = False) -> str | None:
+        """One of these texts; `None` where there is none."""
+        value = self._take(key, needed)
+        if value is None or (isinstance(value, str) and value in choices):
+            return value
+        self.refuse(key, f"must be {_listed([_quoted(each) for each in choices])}, not {_shown_value(value)}")
+        return None
+
+    def text_or_texts(self, key: str) -> tuple[str, ...]:
+        """A text, or a list of them, none of them empty; `()` where there is none."""
+        value = self._take(key, needed=False)
+        values = [value] if isinstance(value, str) else value
+        if value is None or (isinstance(values, list) and values and all(isinstance(e, str) and e for e in values)):
+            return tuple(values or ())
+        self.refuse(key, f"must be a string, or a list of strings, that is not empty, not {_shown_value(value)}")
+        return ()
+
+    def fraction(self, key: str) -> float | None:
+        """A number from 0 to 1; `None` where there is none."""
+        value = self._take(key, needed=False)
+        if value is None:
+            return None
+        if type(value) in (int, float) and 0 <= value <= 1:
+            return float(value)
+        self.refuse(key, f"must be a number from 0 to 1, not {_shown_value(value)}")
+        return None
+
+    def truth(self, key: str) -> bool:
+        """Whether something is so; false where that is not said."""
+        value = self._take(key, needed=False)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        self.refuse(key, f"must be true or false, not {_shown_value(value)}")
+        return False
+
+    def value(self, key: str) -> Any:
+        """Whatever is there; `None` where nothing is."""
+        return self._take(key, needed=False)
+
+    def table(self, key: str) -> Table | None:
+        """A table; `None` where there is none."""
+        value = self._take(key, needed=False)
+        if value is None or isinstance(value, dict):
+            return None if value is None else Table(self._file, value, (*self._path, key))
+        self.refuse(key, f"must be a table, not {_kind(value)}")
+        return None
+
+    def keys(self) -> tuple[str, ...]:
+        """The keys that are there, in their order."""
+        return tuple(self._values)
+
+    @property
+    def line(self) -> int:
+        """The line that the table begins at."""
+        return self._file.line(self._path)
 
     def tables(self, key: str) -> list[Table]:
         """The tables of an array."""
@@ -116,7 +194,8 @@ class Table:
                 self.refuse(key, f"is not known: write {_listed(self._known)}")
 
     def _take(self, key: str, needed: bool) -> Any:
-        self._known.append(key)
+        if key not in self._known:
+            self._known.append(key)
         if needed and key not in self._values:
             self._file.refuse(self._path, f"needs {key}, which is missing")
         return self._values.get(key)
@@ -124,6 +203,14 @@ class Table:
 
 def _shown(path: Path) -> str:
     return "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path).removeprefix(".")
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def _shown_value(value: Any) -> str:
+    return _quoted(value) if isinstance(value, str) and len(value) <= 40 and value.isprintable() else _kind(value)
 
 
 def _kind(value: Any) -> str:

@@ -1,0 +1,85 @@
+"""How a text is normalised before rules see it a second time (Unicode 15, UAX #15 and #44).
+
+Characters that cannot be seen are dropped (format characters, default ignorables, controls other than white space), and
+so is a backslash before a line break. A run of white space becomes a line break where it holds one, else a space. The
+rest is brought to NFKC.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+__all__ = ["BLANK", "BREAK", "BROKEN", "DROPPED", "normalized"]
+
+DROPPED = (
+    "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
+    "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""What is dropped, as the inside of a character class."""
+
+BREAK = "\n\r\x85\u2028\u2029"
+"""Line breaks, as the inside of a character class."""
+
+BLANK = "\t\x0b\x0c \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+"""Other white space, as the inside of a character class."""
+
+BROKEN = "\\\\\uff3c\ufe68"
+"""The backslashes that continue a line, as the inside of a character class."""
+
+_CHUNK = 256 * 1024  # characters; the interpreter's lock is free between two chunks
+_JOINT = re.compile("[0-9A-Za-z\u4e00-\u9fff](?=[0-9A-Za-z\u4e00-\u9fff])")  # nothing goes on over it
+
+_DROP = re.compile(f"[{DROPPED}]+")
+_CONTINUE = re.compile(f"(?:[{BROKEN}](?:\r\n|[{BREAK}]))+")
+_NUL = "\0"  # it stands for a continued line, so that what is around is not composed; all others are dropped by then
+_BLANKS = re.compile(f"\0[{BLANK}][{BLANK}\0]*|[{BLANK}][{BLANK}\0]+|[{BLANK.replace(' ', '')}]")
+_BREAKS = re.compile(f"[ \0][{BREAK}][{BREAK} \0]*|[{BREAK}][{BREAK} \0]+|[{BREAK[1:]}]")
+
+
+def normalized(text: str) -> str:
+    """The normal form of a text. The text itself, where it is that."""
+    if len(text) <= _CHUNK:
+        return _normalized(text)
+    return "".join(map(_normalized, _chunks(text)))
+
+
+def _chunks(text: str) -> Iterator[str]:
+    start = 0
+    while start < len(text):
+        joint = _JOINT.search(text, start + _CHUNK)
+        end = len(text) if joint is None else joint.end()
+        yield text[start:end]
+        start = end
+
+
+def _normalized(text: str) -> str:
+    if text.isascii():
+        return _normalized_ascii(text.encode()).decode()
+    text = _DROP.sub("", text)
+    text = _CONTINUE.sub(_NUL, text)
+    text = _BLANKS.sub(" ", text)
+    text = _BREAKS.sub("\n", text)
+    return unicodedata.normalize("NFKC", text).replace(_NUL, "")
+
+
+_ASCII_DROPPED = bytes([*range(0x09), *range(0x0E, 0x20), 0x7F])
+_ASCII_SPACES = bytes.maketrans(b"\t\x0b\x0c\r", b"   \n")
+_ASCII_CONTINUE = re.compile(rb"\\(?:\r\n|[\n\r])")
+_ASCII_BLANKS = re.compile(rb" [ ]+")
+_ASCII_BREAKS = re.compile(rb" ?\n[ \n]*")
+
+
+def _normalized_ascii(data: bytes) -> bytes:
+    """The same, several times as fast."""
+    data = data.translate(None, _ASCII_DROPPED)
+    if b"\\" in data:
+        data = _ASCII_CONTINUE.sub(b"", data)
+    data = data.translate(_ASCII_SPACES)
+    if b"  " in data:
+        data = _ASCII_BLANKS.sub(b" ", data)
+    if b" \n" in data or b"\n " in data or b"\n\n" in data:
+        data = _ASCII_BREAKS.sub(b"\n", data)
+    return data

@@ -1,0 +1,200 @@
+"""A policy: rules in order, what it says of facts, and how it is read from a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from pkgutil import get_data
+from typing import Any, Self
+
+from attrs import field, frozen
+
+from hestiaos_local.governance._engines import Engine, ReEngine, Searcher, re2_engine
+from hestiaos_local.governance._errors import PolicyError
+from hestiaos_local.governance._facts import Facts, texts_of
+from hestiaos_local.governance._rules import DecisionName, Limit, PolicyTest, Rule, RuleKind, Subject, Verdict
+from hestiaos_local.governance._version1 import read_version1
+from hestiaos_local.governance._version2 import read_version2, version_of
+
+__all__ = ["Decision", "Policy"]
+
+
+@frozen
+class Decision:
+    """What governance decided; `risk_score` goes from 0 to 1, `rule` is `None` where no rule matched."""
+
+    verdict: DecisionName
+    risk_score: float
+    reason: str
+    rule: str | None = None
+
+    @property
+    def violations(self) -> list[dict[str, Any]]:
+        """The rules that were violated, as the wire has them: empty for ALLOW."""
+        if self.verdict == "ALLOW":
+            return []
+        return [{"rule": self.rule, "decision": self.verdict, "risk_score": self.risk_score, "reason": self.reason}]
+
+
+@frozen
+class Policy:
+    """Rules in order, under a name; `hash` is the SHA-256 of the text that they were read from, in hexadecimal.
+
+    It has no state: the same policy always says the same of the same facts.
+    """
+
+    name: str
+    rules: tuple[Rule, ...] = field(repr=False)
+    version: int = 2
+    hash: str = ""
+    limits: tuple[Limit, ...] = field(default=(), repr=False)
+    tests: tuple[PolicyTest, ...] = field(default=(), repr=False)
+    engine: Engine = field(factory=ReEngine, eq=False, repr=False)
+    _searchers: dict[RuleKind, Searcher | None] = field(init=False, factory=dict, eq=False, repr=False)
+
+    def judge(self, facts: Facts) -> Verdict:
+        """What the first rule says that matches: of a tool's call where the facts name one, else of an execution."""
+        shadow = []
+        decided: Rule | None = None
+        for rule in self._matching(facts):
+            if rule.shadow:
+                shadow.append(rule.hit())
+            elif decided is None:
+                decided = rule
+        return self.verdict(decided, shadow=tuple(shadow))
+
+    def verdict(self, rule: Rule | None, **more: Any) -> Verdict:
+        """The verdict by this rule, or by none."""
+        if rule is None or rule.decision is None:
+            return Verdict(decision="ALLOW", policy=self.hash, **more)
+        return Verdict(
+            decision=rule.decision,
+            rule=rule.name,
+            reason=rule.reason,
+            risk=rule.risk,
+            policy=self.hash,
+            approval=rule.approval,
+            max_tokens=rule.max_tokens,
+            bucket=rule.bucket,
+            **more,
+        )
+
+    def decide(self, command_type: str, text: str) -> Decision:
+        """The decision on a command of this type (`"RUN"`) with this input."""
+        verdict = self.judge(Facts(command_type=command_type, texts=(text,)))
+        return Decision(verdict.decision, verdict.risk, verdict.reason, verdict.rule)
+
+    def _matching(self, facts: Facts) -> Iterator[Rule]:
+        """The rules that match, in order. Those that only redact are left out, but for those in shadow mode."""
+        kind: RuleKind = "input" if facts.tool is None else "tool"
+        if facts.tool is None:
+            subject = self._subject(facts.texts)
+        else:
+            subject = self._subject([facts.tool, *texts_of(facts.arguments)])
+        command_type = self._subject([facts.command_type])
+        searcher = self._searcher(kind)
+        something = searcher is not None and subject.has(searcher)
+        for rule in self.rules:
+            if (rule.redact is not None and not rule.shadow) or not rule.fits(facts):
+                continue
+            if kind in rule.on:
+                if rule.path is not None:
+                    matches = rule.matches_arguments(facts.arguments)
+                else:
+                    matches = (something or rule.searcher is None) and rule.matches(subject)
+                if matches:
+                    yield rule
+                    continue
+            if kind == "input" and "command" in rule.on and rule.matches_command(command_type):
+                yield rule
+
+    def _subject(self, texts: Any) -> Subject:
+        return Subject(["\n".join(texts)], plain=True) if self.version == 1 else Subject(texts)
+
+    def _searcher(self, kind: RuleKind) -> Searcher | None:
+        """What finds a match of any rule for this, which one search can say most texts to be without."""
+        if kind not in self._searchers:
+            rules = [rule for rule in self.rules if kind in rule.on and rule.searcher is not None]
+            sources = [source for rule in rules for source in rule.sources]
+            if self.version == 1 or isinstance(self.engine, ReEngine):  # `re` takes as long for all at once
+                self._searchers[kind] = _Any(tuple(rules)) if rules else None
+            else:
+                self._searchers[kind] = self.engine.compile(sources) if sources else None
+        return self._searchers[kind]
+
+    @classmethod
+    def default(cls) -> Self:
+        """The policy that comes with this package, `default_policy.toml`. It needs RE2 for speed only."""
+        data = get_data("hestiaos_local.governance", "default_policy.toml")  # importlib.resources takes 20 ms to import
+        assert data is not None, "the file is part of this package"
+        engine = re2_engine() or ReEngine()
+        return cls.parse(data.decode(), "default_policy.toml", engine=engine, run_tests=False)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a policy file. Raises `PolicyError` for all mistakes in it, and where it cannot be read."""
+        source = os.fspath(path)
+        try:
+            data = Path(path).read_bytes()
+        except FileNotFoundError:
+            raise PolicyError([f"{source}: there is no such file"]) from None
+        except (OSError, ValueError) as error:  # a ValueError for a path that no file can have
+            why = error.strerror if isinstance(error, OSError) else error
+            raise PolicyError([f"{source}: the file cannot be read: {why}"]) from None
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise PolicyError([f"{source}, line {line}: this is not UTF-8: save the file in that encoding"]) from None
+        return cls.parse(text, source)
+
+    @classmethod
+    def parse(cls, text: str, source: str, *, engine: Engine | None = None, run_tests: bool = True) -> Self:
+        """Read a policy's text; `source` is what a `PolicyError` calls it, and its name where it gives none.
+
+        `engine` judges the patterns of version 2; it is RE2 where none is given. The file's tests are run.
+        """
+        text = text.replace("\r\n", "\n")  # as TOML has it
+        digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        if version_of(text) != 2:
+            name, rules = read_version1(text, source)
+            return cls(name=name, rules=rules, version=1, hash=digest)
+        file = read_version2(text, source, engine or re2_engine())
+        policy = cls(
+            name=file.name,
+            rules=file.rules,
+            hash=digest,
+            limits=file.limits,
+            tests=file.tests,
+            engine=file.engine,
+        )
+        if run_tests and (failed := policy.run_tests()):
+            raise PolicyError(f"{source}, line {file.test_lines[index]}: {why}" for index, why in failed)
+        return policy
+
+    def run_tests(self) -> list[tuple[int, str]]:
+        """Run the tests of its file. The index of each that fails, and what came instead of what was expected."""
+        from hestiaos_local.governance._tests import outcome_of  # it needs the governor, which needs policies
+
+        failed = []
+        for index, test in enumerate(self.tests):
+            expect, rule = outcome_of(self, test)
+            if expect != test.expect or (test.rule is not None and rule != test.rule):
+                wanted = test.expect + (f" by {test.rule!r}" if test.rule is not None else "")
+                failed.append(
+                    (index, f"the test expects {wanted}, and gets {expect}" + (f" by {rule!r}" if rule else ""))
+                )
+        return failed
+
+
+class _Any:
+    """Finds what the searcher of one of these rules finds; whether there is a match is all that counts."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self._rules = rules
+
+    def search(self, text: str, start: int = 0) -> tuple[int, int] | None:
+        found = (rule.searcher.search(text, start) for rule in self._rules if rule.searcher is not None)
+        return next((span for span in found if span is not None), None)

@@ -1,0 +1,192 @@
+"""Reads one rule of version 2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from hestiaos_local._toml_tables import Table
+from hestiaos_local.governance._engines import Engine
+from hestiaos_local.governance._rules import DECISIONS, Bucket, Rule, RuleKind
+from hestiaos_local.governance._syntax import longest, parse, shortest
+
+__all__ = ["MAX_WINDOW", "read_parts", "read_rule", "seconds"]
+
+MAX_WINDOW = 4096
+"""The largest window, in characters: each piece of an output is searched together with what is held back."""
+
+_KINDS = get_args(RuleKind)
+_CONDITIONS = {"tools": "tool", "agents": "agent", "sessions": "session", "keys": "key", "models": "model"}
+_RISKS = {"BLOCK": 1.0, "THROTTLE": 0.5}
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def read_parts(table: Table | None) -> dict[str, str]:
+    """The patterns that others name as `(?&name)`, each with those before it put in."""
+    parts: dict[str, str] = {}
+    for name in table.keys() if table is not None else ():
+        assert table is not None, "there are keys"
+        parts[name] = _filled(table, name, table.text(name) or "", parts)
+    return parts
+
+
+_PART = re.compile(r"\\.|\(\?&([^)]*)\)", re.DOTALL)
+
+
+def _filled(table: Table, key: str, pattern: str, parts: Mapping[str, str]) -> str:
+    """A pattern with each `(?&name)` as the part of that name."""
+
+    def part(match: re.Match[str]) -> str:
+        if match[1] is None:  # an escape, of a parenthesis perhaps
+            return match[0]
+        if match[1] not in parts:
+            table.refuse(key, f"names {match[0]}, and [parts] has no {match[1]!r} (of its own, before it)")
+        return f"(?:{parts.get(match[1], '')})"
+
+    return _PART.sub(part, pattern)
+
+
+def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str]) -> Rule:
+    """A rule; its mistakes are noted in the table's file. `window` holds where it has none of its own.
+
+    `parts` are the patterns that its own may name.
+    """
+    name = table.text("name", needed=True) or ""
+    on = _kinds(table)
+    sources = tuple(_filled(table, "pattern", each, parts) for each in table.text_or_texts("pattern"))
+    conditions = {}
+    for key, fact in _CONDITIONS.items():
+        if (names := table.texts(key)) is not None:
+            conditions[fact] = frozenset(names)
+    if "tool" in conditions and on != {"tool"}:
+        table.refuse("tools", 'is for rules with on = "tool" only')
+    path = table.text("path")
+    if path is not None and on != {"tool"}:
+        table.refuse("path", 'is for rules with on = "tool" only')
+    decision, redact = _action(table, on)
+    if not sources and table.value("pattern") is None and ("output" in on or redact is not None):
+        table.refuse_all("needs pattern, which is missing")
+    risk, reason = table.fraction("risk"), table.text("reason")
+    max_tokens, bucket = table.number("max_tokens"), _bucket(table)
+    for key in ("max_tokens", "bucket"):
+        if table.value(key) is not None and decision != "THROTTLE":
+            table.refuse(key, 'is for decision = "THROTTLE" only')
+    approval = table.truth("approval")
+    if approval and decision != "BLOCK":
+        table.refuse("approval", 'is for decision = "BLOCK" only')
+    shadow = table.choice("mode", ("enforce", "shadow")) == "shadow"
+    hold = table.choice("hold", ("all",)) is not None
+    own_window = table.number("window")
+    for key in ("hold", "window"):
+        if table.value(key) is not None and "output" not in on:
+            table.refuse(key, 'is for rules with on = "output" only')
+    if own_window is not None and own_window > MAX_WINDOW:
+        table.refuse("window", f"must be {MAX_WINDOW} or less")
+    searchers = _compiled(table, engine, sources, on)
+    if searchers is not None and ("output" in on or redact is not None):
+        _check_lengths(table, sources, None if hold or "output" not in on else own_window or window)
+    table.close()
+    return Rule(
+        name=name,
+        on=frozenset(on),
+        sources=sources,
+        decision=decision,  # type: ignore[arg-type]  # one of them
+        redact=redact,
+        risk=_RISKS.get(decision or "", 0.0) if risk is None else risk,
+        reason=reason or f"the rule {name!r} says so",
+        conditions=conditions,
+        path=None if path is None else tuple(path.split(".")),
+        shadow=shadow,
+        approval=approval,
+        hold=hold,
+        max_tokens=max_tokens,
+        bucket=bucket,
+        searcher=searchers[0] if searchers else None,
+        whole=searchers[1] if searchers else None,
+    )
+
+
+def _kinds(table: Table) -> set[RuleKind]:
+    given = table.text_or_texts("on")
+    if not given and table.value("on") is None:
+        table.refuse_all("needs on, which is missing")
+    for kind in given:
+        if kind not in _KINDS:
+            table.refuse("on", f'must be "input", "output", "tool" or "command", or a list of them, not "{kind}"')
+    return {kind for kind in _KINDS if kind in given}
+
+
+def _action(table: Table, on: set[RuleKind]) -> tuple[str | None, str | None]:
+    """What it decides, or what it replaces a match with."""
+    decision, action = table.choice("decision", DECISIONS), table.choice("action", ("redact",))
+    replacement = table.string("replacement")
+    if (table.value("decision") is None) == (table.value("action") is None):
+        table.refuse_all('needs decision, or action = "redact", and not both')
+    if decision not in (None, "BLOCK") and "output" in on:
+        table.refuse("decision", 'must be "BLOCK" on output, or write action = "redact"')
+    if action is None:
+        if replacement is not None:
+            table.refuse("replacement", 'is for action = "redact" only')
+        return decision, None
+    if not on <= {"input", "output"}:
+        table.refuse("action", 'is for rules with on = "input" or "output" only')
+    return None, "[redacted]" if replacement is None else replacement
+
+
+def _bucket(table: Table) -> Bucket | None:
+    inner = table.table("bucket")
+    if inner is None:
+        return None
+    requests, per = inner.number("requests", needed=True), seconds(inner, "per", needed=True)
+    inner.close()
+    return Bucket(requests or 1, per or 1.0)
+
+
+def seconds(table: Table, key: str, *, needed: bool = False) -> float | None:
+    """A duration such as `"1m"`, in seconds; `None` where there is none."""
+    text = table.text(key, needed=needed)
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        table.refuse(key, f'must be a time such as "500ms", "30s", "1m", "12h" or "7d", not "{text}"')
+        return None
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _compiled(table: Table, engine: Engine, sources: tuple[str, ...], on: set[RuleKind]) -> tuple[Any, Any] | None:
+    for source in sources:
+        try:
+            engine.compile([source])
+            parse(source)
+        except ValueError as error:
+            table.refuse("pattern", f"is not a pattern of RE2: {error}: {source}")
+            return None
+    if not sources:
+        return None
+    try:
+        whole = engine.compile_whole("|".join(f"(?:{each})" for each in sources)) if "command" in on else None
+        if "output" in on:
+            engine.compile_beginnings(sources)
+        return engine.compile(sources), whole
+    except ValueError as error:
+        table.refuse("pattern", f"cannot be used: {error}")
+        return None
+
+
+def _check_lengths(table: Table, sources: tuple[str, ...], window: int | None) -> None:
+    """Refuse what matches nothing at all, and what may match more than the window."""
+    for source in sources:
+        node = parse(source)
+        if shortest(node) == 0:
+            table.refuse("pattern", f"must not match where there is nothing: {source}")
+        length = longest(node)
+        if window is not None and length > window:
+            told = "without end" if length > 1e9 else f"{int(length)} characters long"
+            table.refuse(
+                "pattern",
+                f"may match what is {told}, and the window is {window}: bound its repeats, as in {{1,64}}, "
+                f'or write hold = "all": {source}',
+            )

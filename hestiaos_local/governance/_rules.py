@@ -1,0 +1,155 @@
+"""What a policy is made of: rules, limits and tests; and what a verdict says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, get_args
+
+from attrs import field, frozen
+
+from hestiaos_local.governance._engines import Searcher
+from hestiaos_local.governance._facts import Facts, at_path, texts_of
+from hestiaos_local.governance._normal import normalized
+
+__all__ = [
+    "DECISIONS",
+    "Bucket",
+    "DecisionName",
+    "Limit",
+    "PolicyTest",
+    "Rule",
+    "RuleKind",
+    "ShadowHit",
+    "Subject",
+    "Verdict",
+]
+
+DecisionName = Literal["ALLOW", "THROTTLE", "BLOCK"]
+"""How a decision is called."""
+
+DECISIONS: Final[tuple[DecisionName, ...]] = get_args(DecisionName)
+"""The names of the decisions."""
+
+RuleKind = Literal["input", "output", "tool", "command"]
+"""What a rule looks at."""
+
+
+@frozen
+class Bucket:
+    """A token bucket: `requests` at once, and as many again, evenly, in `per` seconds."""
+
+    requests: int
+    per: float
+
+
+@frozen(kw_only=True)
+class Limit:
+    """How many requests and tokens each key, agent, session, or all together, may use in `window` seconds."""
+
+    name: str
+    per: Literal["key", "agent", "session", "all"]
+    window: float
+    requests: int | None = None
+    tokens: int | None = None
+
+
+@frozen
+class ShadowHit:
+    """What a rule in shadow mode would have done: `decision` is a decision's name, or `"redact"`."""
+
+    rule: str
+    decision: str
+    risk: float
+
+
+@frozen(kw_only=True)
+class Verdict:
+    """What a policy says of an execution, an output or a tool's call.
+
+    `rule` is `None` where none decided. `policy` is the SHA-256 of the policy, in hexadecimal. `approval` says that
+    somebody may approve what is blocked; `max_tokens` and `bucket` are those of a THROTTLE.
+    """
+
+    decision: DecisionName
+    rule: str | None = None
+    reason: str = "no rule matches"
+    risk: float = 0.0
+    shadow: tuple[ShadowHit, ...] = ()
+    policy: str = ""
+    approval: bool = False
+    max_tokens: int | None = None
+    bucket: Bucket | None = None
+
+
+class Subject:
+    """The texts that rules look at, each as it is and, but for a `plain` subject, normalised."""
+
+    def __init__(self, texts: Iterable[str], *, plain: bool = False) -> None:
+        views: dict[str, None] = {}
+        for text in texts:
+            views[text] = None
+            if not plain:
+                views[normalized(text)] = None
+        self._views = tuple(views)
+
+    def has(self, pattern: Searcher) -> bool:
+        """Whether the pattern matches somewhere."""
+        return any(pattern.search(view) is not None for view in self._views)
+
+
+@frozen(kw_only=True)
+class Rule:
+    """One rule: what it looks at, and what it does there.
+
+    `sources` are its patterns as they are written, of which one has to match; without any it matches whatever its
+    conditions fit. `redact` is what a match is replaced with by a rule that does not decide but redacts.
+    """
+
+    name: str
+    on: frozenset[RuleKind]
+    sources: tuple[str, ...] = ()
+    decision: DecisionName | None = None
+    redact: str | None = None
+    risk: float = 0.0
+    reason: str = ""
+    conditions: Mapping[str, frozenset[str]] = field(factory=dict)
+    path: tuple[str, ...] | None = None
+    shadow: bool = False
+    approval: bool = False
+    hold: bool = False
+    max_tokens: int | None = None
+    bucket: Bucket | None = None
+    searcher: Searcher | None = field(default=None, eq=False, repr=False)
+    whole: Searcher | None = field(default=None, eq=False, repr=False)
+
+    def fits(self, facts: Facts) -> bool:
+        """Whether its conditions hold: each names what may be, and what is not known fits none."""
+        return all(getattr(facts, name) in names for name, names in self.conditions.items())
+
+    def matches_command(self, command_type: Subject) -> bool:
+        """Whether its pattern is the whole kind of the command."""
+        return self.whole is None or command_type.has(self.whole)
+
+    def matches(self, subject: Subject) -> bool:
+        """Whether one of its patterns is somewhere in the texts."""
+        return self.searcher is None or subject.has(self.searcher)
+
+    def matches_arguments(self, arguments: Any) -> bool:
+        """Whether what stands at its path in a tool's arguments matches; what is not there does not."""
+        assert self.path is not None, "a rule without a path looks at all texts"
+        found = at_path(arguments, self.path)
+        return bool(found) and self.matches(Subject(text for value in found for text in texts_of(value)))
+
+    def hit(self) -> ShadowHit:
+        """What is noted of it in shadow mode."""
+        return ShadowHit(self.name, self.decision or "redact", self.risk)
+
+
+@frozen(kw_only=True)
+class PolicyTest:
+    """An example in a policy's file: facts, or an output under them, and what has to come of it."""
+
+    facts: Facts
+    output: str | None = None
+    expect: str
+    rule: str | None = None

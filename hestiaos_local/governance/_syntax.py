@@ -1,0 +1,181 @@
+"""Patterns in RE2's syntax, read into a tree, which tells how long a match may be and what a match begins with.
+
+RE2 itself is asked first whether a pattern is one, so that this reader may take what RE2 would refuse.
+See https://github.com/google/re2/wiki/Syntax.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from math import inf
+
+from attrs import frozen
+
+__all__ = ["Char", "Either", "Node", "Place", "Repeat", "Seq", "longest", "parse", "shortest"]
+
+
+@frozen
+class Char:
+    """Exactly one character: `source` is a literal, an escape or a class, `flags` those of `i` and `s` that are set."""
+
+    source: str
+    flags: str = ""
+
+
+@frozen
+class Place:
+    """A place between two characters: `\\b`, `\\B`, `\\A` or `\\z`, and `^` or `$` of a line."""
+
+    source: str
+
+
+@frozen
+class Seq:
+    """One after the other."""
+
+    nodes: tuple[Node, ...]
+
+
+@frozen
+class Either:
+    """One of these, the first that leads to a match."""
+
+    nodes: tuple[Node, ...]
+
+
+@frozen
+class Repeat:
+    """`least` to `most` times (`inf`), as often as possible or, `lazy`, as seldom."""
+
+    node: Node
+    least: int
+    most: float
+    lazy: bool
+
+
+Node = Char | Place | Seq | Either | Repeat
+
+_ESCAPE = r"\\(?:[pP](?:\{[^}]*\}|[^{])|x(?:\{[0-9A-Fa-f]+\}|[0-9A-Fa-f]{2})|[0-7]{1,3}|[^0-7])"
+_TOKEN = re.compile(
+    rf"""(?P<group>\((?:\?(?:P?<(?P<name>\w+)>|(?P<flags>[imsU]*(?:-[imsU]*)?)(?P<scope>[:)])))?)
+    | (?P<repeat>(?:[*+?] | \{{\d+(?:,\d*)?\}})\??)
+    | (?P<quoted>\\Q.*?(?:\\E|\Z))
+    | (?P<end>\\E)
+    | (?P<place>\\[bBAz] | [\^$])
+    | (?P<char>\[\^?\]?(?:\[:\^?\w+:\] | {_ESCAPE} | [^\]\\])*\] | {_ESCAPE} | [^()|])
+    | (?P<other>[)|])""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def parse(pattern: str) -> Node:
+    """The tree of a pattern. Raises `ValueError` for what cannot be read, `\\C` (one byte) among it."""
+    return _Parser(pattern).parse()
+
+
+class _Parser:
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._place = 0
+
+    def parse(self) -> Node:
+        node = self._either("")
+        if self._place < len(self._pattern):
+            raise ValueError("a closing parenthesis has no opening one")
+        return node
+
+    def _either(self, flags: str) -> Node:
+        """What stands up to the end of the group or pattern; the flags that are set inside go on to that end."""
+        branches: list[Node] = []
+        nodes: list[Node] = []
+        while (token := _TOKEN.match(self._pattern, self._place)) is not None and token[0] != ")":
+            self._place = token.end()
+            if token[0] == "|":
+                branches.append(_seq(nodes))
+                nodes = []
+            elif token["group"] is not None:
+                inner = _changed(flags, token["flags"] or "")
+                if token["scope"] == ")":
+                    flags = inner
+                else:
+                    nodes.append(self._group(inner))
+            elif token["repeat"] is not None:
+                if not nodes:
+                    raise ValueError(f"{token[0]} has nothing to repeat")
+                nodes[-1] = _repeat(nodes[-1], token[0], flags)
+            else:
+                nodes += _simple(token, flags)
+        branches.append(_seq(nodes))
+        return branches[0] if len(branches) == 1 else Either(tuple(branches))
+
+    def _group(self, flags: str) -> Node:
+        node = self._either(flags)
+        if not self._pattern.startswith(")", self._place):
+            raise ValueError("a parenthesis is not closed")
+        self._place += 1
+        return node
+
+
+def _simple(token: re.Match[str], flags: str) -> Iterator[Node]:
+    kept = "".join(flag for flag in "is" if flag in flags)
+    if token["quoted"] is not None:
+        for char in token[0][2:].removesuffix("\\E"):
+            yield Char(char, kept)
+    elif token["place"] is not None:
+        many = "m" in flags
+        yield Place({"^": "(?m:^)" if many else r"\A", "$": "(?m:$)" if many else r"\z"}.get(token[0], token[0]))
+    elif token["char"] is not None:
+        if token[0] == r"\C":
+            raise ValueError(r"\C is one byte, and a text has characters")
+        yield Char(token[0], kept)
+
+
+def _changed(flags: str, change: str) -> str:
+    on, _, off = change.partition("-")
+    return "".join(sorted(set(flags + on) - set(off)))
+
+
+def _repeat(node: Node, token: str, flags: str) -> Repeat:
+    lazy = token.endswith("?") and len(token) > 1
+    times = token[:-1] if lazy else token
+    if times[0] == "{":
+        low, comma, high = times[1:-1].partition(",")
+        least, most = int(low), float(high) if high else inf if comma else float(low)
+    else:
+        least, most = {"*": (0, inf), "+": (1, inf), "?": (0, 1.0)}[times]
+    return Repeat(node, least, most, lazy != ("U" in flags))
+
+
+def _seq(nodes: list[Node]) -> Node:
+    return nodes[0] if len(nodes) == 1 else Seq(tuple(nodes))
+
+
+def longest(node: Node) -> float:
+    """How many characters a match has at most: `inf` where there is no bound."""
+    match node:
+        case Char():
+            return 1
+        case Place():
+            return 0
+        case Seq(nodes):
+            return sum(map(longest, nodes))
+        case Either(nodes):
+            return max(map(longest, nodes))
+        case Repeat(inner, _, most, _):
+            return longest(inner) * most if longest(inner) and most else 0
+
+
+def shortest(node: Node) -> int:
+    """How many characters a match has at least."""
+    match node:
+        case Char():
+            return 1
+        case Place():
+            return 0
+        case Seq(nodes):
+            return sum(map(shortest, nodes))
+        case Either(nodes):
+            return min(map(shortest, nodes))
+        case Repeat(inner, least, _, _):
+            return shortest(inner) * least

@@ -1,0 +1,163 @@
+"""Policies of version 2, in RE2's syntax. All mistakes of a file are told at once, each with its line and key.
+
+```toml
+version = 2
+name = "team"
+window = 256                  # how many characters an output may be held back, if not given
+
+[parts]                       # patterns that others name
+flag = '-\\w*[rf]'
+
+[[rules]]
+name = "no-wiping"
+on = "tool"                   # input, output, tool, command; or a list of them
+tools = ["shell"]             # conditions, all optional: tools, agents, sessions, keys, models
+path = "command"              # which argument, such as "options.command"; every text in them, if not given
+pattern = '\\brm\\s+(?&flag)'   # or a list of patterns, of which one has to match
+decision = "BLOCK"            # BLOCK, THROTTLE or ALLOW; or action = "redact", on input and output
+risk = 0.95                   # from 0 to 1
+reason = "destroys files"
+approval = true               # somebody may approve what is blocked
+mode = "shadow"               # the rule decides nothing, and what it would have done is noted
+
+[[rules]]
+name = "slowly"
+on = "input"
+keys = ["intern"]
+decision = "THROTTLE"
+max_tokens = 256
+bucket = { requests = 10, per = "1m" }
+
+[[rules]]
+name = "card-numbers"
+on = ["input", "output"]
+pattern = '\\b(?:\\d{4} ){3}\\d{4}\\b'
+action = "redact"
+replacement = "[card]"        # "[redacted]", if not given
+hold = "all"                  # the whole output is held back, for a match that may be longer than the window
+
+[[limits]]
+name = "per key"
+per = "key"                   # key, agent, session, all
+requests = 60
+tokens = 100_000
+window = "1m"
+
+[[tests]]                     # one of input, output, tool (with arguments) and command; agent, session, key, model
+tool = "shell"
+arguments = { command = "rm -rf /" }
+expect = "BLOCK"              # ALLOW, THROTTLE, BLOCK or redact
+rule = "no-wiping"            # if it matters
+```
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from attrs import frozen
+
+from hestiaos_local._toml_tables import Table, TomlFile
+from hestiaos_local.governance._engines import INSTALL, Engine
+from hestiaos_local.governance._errors import PolicyError
+from hestiaos_local.governance._facts import Facts
+from hestiaos_local.governance._rule_tables import MAX_WINDOW, read_parts, read_rule, seconds
+from hestiaos_local.governance._rules import DECISIONS, Limit, PolicyTest, Rule
+
+__all__ = ["Version2", "read_version2", "version_of"]
+
+_WINDOW = 256
+
+
+@frozen
+class Version2:
+    """What a file of version 2 says; `test_lines` are the lines at which its tests begin."""
+
+    name: str
+    engine: Engine
+    rules: tuple[Rule, ...]
+    limits: tuple[Limit, ...]
+    tests: tuple[PolicyTest, ...]
+    test_lines: tuple[int, ...]
+
+
+def version_of(text: str) -> Any:
+    """The version that a text names; `None` where it is not TOML or names none."""
+    try:
+        return tomllib.loads(text).get("version")
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def read_version2(text: str, source: str, engine: Engine | None) -> Version2:
+    """Read a policy's text. Raises `PolicyError` for all mistakes in it, and where there is no engine."""
+    file = TomlFile(text, source, PolicyError)
+    root = file.root
+    root.constant("version", 2)
+    if engine is None:
+        root.refuse("version", f"2 needs RE2, which is not installed: {INSTALL}")
+        file.check()
+    assert engine is not None, "the check has raised"
+    name = root.text("name") or source
+    window = root.number("window") or _WINDOW
+    if window > MAX_WINDOW:
+        root.refuse("window", f"must be {MAX_WINDOW} or less")
+        window = _WINDOW
+    parts = read_parts(root.table("parts"))
+    rules = [read_rule(table, engine, window, parts) for table in root.tables("rules")]
+    _refuse_repeated(file, "rules", [rule.name for rule in rules])
+    limits = [_limit(table) for table in root.tables("limits")]
+    _refuse_repeated(file, "limits", [limit.name for limit in limits])
+    tables = root.tables("tests")
+    tests = [_test(table, {rule.name for rule in rules}) for table in tables]
+    root.close()
+    file.check()
+    return Version2(name, engine, tuple(rules), tuple(limits), tuple(tests), tuple(table.line for table in tables))
+
+
+def _refuse_repeated(file: TomlFile, key: str, names: list[str]) -> None:
+    for index, name in enumerate(names):
+        if name and name in names[:index]:
+            file.refuse((key, index, "name"), f"is {name!r} a second time")
+
+
+def _limit(table: Table) -> Limit:
+    name = table.text("name", needed=True) or ""
+    per = table.choice("per", ("key", "agent", "session", "all"), needed=True) or "all"
+    requests, tokens = table.number("requests"), table.number("tokens")
+    window = seconds(table, "window", needed=True) or 1.0
+    if table.value("requests") is None and table.value("tokens") is None:
+        table.refuse_all("needs requests or tokens")
+    table.close()
+    return Limit(name=name, per=per, window=window, requests=requests, tokens=tokens)  # type: ignore[arg-type]
+
+
+_EXPECTED = (*DECISIONS, "redact")
+
+
+def _test(table: Table, rules: set[str]) -> PolicyTest:
+    given = [key for key in ("input", "output", "tool") if table.value(key) is not None]
+    command = table.text("command")
+    if len(given) > 1 or not (given or command is not None):
+        table.refuse_all("needs one of input, output and tool, or a command")
+    texts = table.string("input"), table.string("output")
+    tool, arguments = table.text("tool"), table.value("arguments")
+    if arguments is not None and tool is None:
+        table.refuse("arguments", "are those of a tool, which is missing")
+    expect = table.choice("expect", _EXPECTED, needed=True) or "ALLOW"
+    rule = table.text("rule")
+    if rule is not None and rule not in rules:
+        table.refuse("rule", f"is {rule!r}, and no rule has that name")
+    facts = Facts(
+        command_type=command or "RUN",
+        texts=() if texts[0] is None else (texts[0],),
+        tool=tool,
+        arguments=arguments,
+        agent=table.text("agent"),
+        session=table.text("session"),
+        key=table.text("key"),
+        model=table.text("model"),
+    )
+    table.close()
+    return PolicyTest(facts=facts, output=texts[1], expect=expect, rule=rule)

@@ -1,0 +1,174 @@
+"""Writes the tree of a pattern as one of RE2 or of `re`, and the pattern of what its matches begin with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from math import inf
+
+from hestiaos_local.governance._syntax import Char, Either, Node, Place, Repeat, Seq
+
+__all__ = ["MOST", "beginning", "for_re", "for_re2"]
+
+MOST = 128
+"""How often `re` repeats at most what is more than a character: it would take too long with what it cannot match."""
+
+_LAST = 0x10FFFF
+_ESCAPE_SETS = {
+    "d": [(0x30, 0x39)],
+    "s": [(0x09, 0x0A), (0x0C, 0x0D), (0x20, 0x20)],  # without U+000B, as RE2 has it
+    "w": [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)],
+}
+_CONTROLS = {"a": 7, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
+_WORD = "[0-9A-Za-z_]"
+_PLACES = {
+    r"\z": r"\Z",
+    r"\b": f"(?:(?<!{_WORD})(?={_WORD})|(?<={_WORD})(?!{_WORD}))",
+    r"\B": f"(?:(?<!{_WORD})(?!{_WORD})|(?<={_WORD})(?={_WORD}))",
+}
+
+_Ranges = list[tuple[int, int]]
+
+
+def for_re2(node: Node) -> str:
+    """The pattern for RE2."""
+    return _written(node, plain=False)
+
+
+def for_re(node: Node) -> str:
+    """The pattern for `re` that matches what RE2's does, up to `MOST` repeats.
+
+    Raises `ValueError` for the classes that only RE2 has.
+    """
+    return _written(node, plain=True)
+
+
+def beginning(node: Node) -> Node:
+    """What matches whatever a match begins with and is not over with: a text's end that it matches may become a match.
+
+    It matches up to any place where one more character, or what a `\\b` would look at, is still to come.
+    """
+    match node:
+        case Char() | Place():
+            return Seq(())
+        case Either(nodes):
+            return Either(tuple(map(beginning, nodes)))
+        case Repeat(inner, _, most, _):
+            return Seq((Repeat(inner, 0, max(0.0, most - 1), False), beginning(inner)))
+        case Seq(nodes) if len(nodes) > 1:  # in halves, so that it is not nested as deep as a pattern is long
+            middle = len(nodes) // 2
+            first, last = nodes[:middle], nodes[middle:]
+            return Either((Seq((*first, beginning(Seq(last)))), beginning(Seq(first))))
+        case Seq(nodes):
+            return beginning(nodes[0]) if nodes else Seq(())
+
+
+def _written(node: Node, *, plain: bool) -> str:
+    match node:
+        case Char(source, flags):
+            if plain:
+                return _set_written(_char_set(source, flags))
+            return f"(?{flags}:{_literal(source)})" if flags else _literal(source)
+        case Place(source):
+            return _PLACES.get(source, source) if plain else source
+        case Seq(nodes):
+            return "".join(_written(each, plain=plain) for each in nodes)
+        case Either(nodes):
+            return f"(?:{'|'.join(_written(each, plain=plain) for each in nodes)})"
+        case Repeat(inner, least, most, lazy):
+            if plain and most == inf and not isinstance(inner, Char):
+                most = float(max(least, MOST))
+            most_written = "" if most == inf else int(most)
+            times = {(0, inf): "*", (1, inf): "+", (0, 1): "?"}.get((least, most), f"{{{least},{most_written}}}")
+            return f"(?:{_written(inner, plain=plain)}){times}{'?' if lazy else ''}"
+
+
+def _literal(source: str) -> str:
+    return "\\" + source if len(source) == 1 and source in r"\*+?{}[]()|^$" else source
+
+
+# What one character may be, for `re`, whose classes and folding of case are wider than RE2's.
+
+
+def _char_set(source: str, flags: str) -> _Ranges:
+    if source == ".":
+        return [(0, _LAST)] if "s" in flags else _negated([(0x0A, 0x0A)])
+    if source[0] != "[" or len(source) == 1:
+        return _item_set(source, flags)
+    inner = source[1:-1]
+    negated = inner.startswith("^")
+    ranges = list(_class_items(inner[negated:], flags))
+    return _negated(ranges) if negated else ranges
+
+
+_ITEM = re.compile(r"\[:\^?\w+:\]|\\(?:[pP](?:\{[^}]*\}|.)|x(?:\{\w+\}|\w\w)|[0-7]{1,3}|.)|.", re.DOTALL)
+
+
+def _class_items(inner: str, flags: str) -> Iterator[tuple[int, int]]:
+    items = _ITEM.findall(inner)
+    place = 0
+    while place < len(items):
+        if len(items) > place + 2 and items[place + 1] == "-":
+            [(low, _)], [(_, high)] = _item_set(items[place], ""), _item_set(items[place + 2], "")
+            yield from _folded([(low, high)], flags)
+            place += 3
+        else:
+            yield from _item_set(items[place], flags)
+            place += 1
+
+
+def _item_set(source: str, flags: str) -> _Ranges:
+    if len(source) == 1:
+        return _folded([(ord(source), ord(source))], flags)
+    kind = source[1]
+    if source[0] == "[" or kind in "pP":
+        raise ValueError(f"{source} needs RE2")
+    if kind.lower() in _ESCAPE_SETS:
+        ranges = _folded(_ESCAPE_SETS[kind.lower()], flags)
+        return ranges if kind.islower() else _negated(ranges)
+    if kind == "x":
+        code = int(source[2:].strip("{}"), 16)
+    elif kind in "01234567":
+        code = int(source[1:], 8)
+    else:
+        code = _CONTROLS.get(kind, ord(kind))
+    return _folded([(code, code)], flags)
+
+
+def _folded(ranges: _Ranges, flags: str) -> _Ranges:
+    """The same without regard to the case of ASCII letters, two of which have a third form."""
+    if "i" not in flags:
+        return ranges
+    folded = list(ranges)
+    for low, high in ranges:
+        for upper in range(0x41, 0x5B):
+            forms = [upper, upper + 0x20, *{0x4B: [0x212A], 0x53: [0x17F]}.get(upper, [])]
+            if any(low <= form <= high for form in forms):
+                folded += [(form, form) for form in forms]
+    return folded
+
+
+def _negated(ranges: Sequence[tuple[int, int]]) -> _Ranges:
+    result = []
+    start = 0
+    for low, high in sorted(ranges):
+        if low > start:
+            result.append((start, low - 1))
+        start = max(start, high + 1)
+    return [*result, (start, _LAST)] if start <= _LAST else result
+
+
+def _set_written(ranges: _Ranges) -> str:
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return re.escape(chr(ranges[0][0]))
+    return "[" + "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in _merged(ranges)) + "]"
+
+
+def _merged(ranges: _Ranges) -> _Ranges:
+    merged: _Ranges = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(high, merged[-1][1])
+        else:
+            merged.append((low, high))
+    return merged
