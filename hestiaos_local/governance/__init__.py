@@ -9,6 +9,15 @@ from __future__ import annotations
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, texts_of
 from hestiaos_local.governance._normal import normalized
+from hestiaos_local.governance._output import (
+    Blocked,
+    OutputEvent,
+    OutputGovernor,
+    Redaction,
+    ReleasedText,
+    ReleasedToolCall,
+    redact_input,
+)
 from hestiaos_local.governance._policy import Decision, Policy
 from hestiaos_local.governance._rules import (
     DECISIONS,
@@ -23,18 +32,25 @@ from hestiaos_local.governance._rules import (
 
 __all__ = [
     "DECISIONS",
+    "Blocked",
     "Bucket",
     "Decision",
     "DecisionName",
     "Facts",
     "Limit",
+    "OutputEvent",
+    "OutputGovernor",
     "Policy",
     "PolicyError",
     "PolicyTest",
+    "Redaction",
+    "ReleasedText",
+    "ReleasedToolCall",
     "Rule",
     "ShadowHit",
     "Verdict",
     "normalized",
+    "redact_input",
     "texts_of",
 ]
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from pkgutil import get_data
 from typing import Any, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from hestiaos_local.governance._engines import Engine, ReEngine, Searcher, re2_engine
 from hestiaos_local.governance._errors import PolicyError
-from hestiaos_local.governance._facts import Facts, texts_of
+from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
 from hestiaos_local.governance._rules import DecisionName, Limit, PolicyTest, Rule, RuleKind, Subject, Verdict
+from hestiaos_local.governance._scanner import RuleSet
 from hestiaos_local.governance._version1 import read_version1
 from hestiaos_local.governance._version2 import read_version2, version_of
 
@@ -53,6 +54,7 @@ class Policy:
     tests: tuple[PolicyTest, ...] = field(default=(), repr=False)
     engine: Engine = field(factory=ReEngine, eq=False, repr=False)
     _searchers: dict[RuleKind, Searcher | None] = field(init=False, factory=dict, eq=False, repr=False)
+    _rule_sets: dict[tuple[int, ...], RuleSet] = field(init=False, factory=dict, eq=False, repr=False)
 
     def judge(self, facts: Facts) -> Verdict:
         """What the first rule says that matches: of a tool's call where the facts name one, else of an execution."""
@@ -64,6 +66,17 @@ class Policy:
             elif decided is None:
                 decided = rule
         return self.verdict(decided, shadow=tuple(shadow))
+
+    def judge_tool_call(self, facts: Facts, name: str, arguments: str) -> Verdict:
+        """What it says of a tool's call in this execution; `arguments` is the JSON text that the model wrote."""
+        return self.judge(evolve(facts, tool=name, arguments=arguments_of(arguments)))
+
+    def rule_set(self, rules: tuple[Rule, ...]) -> RuleSet:
+        """Some of its rules for one search; made once."""
+        key = tuple(map(id, rules))
+        if key not in self._rule_sets:
+            self._rule_sets[key] = RuleSet(rules, self.engine)
+        return self._rule_sets[key]
 
     def verdict(self, rule: Rule | None, **more: Any) -> Verdict:
         """The verdict by this rule, or by none."""

@@ -1,0 +1,187 @@
+"""Normalises a text that comes in pieces, and knows which part of the text each part of the normal form comes from."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from enum import Enum, auto
+from functools import lru_cache
+
+from hestiaos_local.governance._normal import BLANK, BREAK, BROKEN, DROPPED
+
+__all__ = ["StreamNormalizer"]
+
+_PLAIN = re.compile(r"[!-\[\]-~]+(?: [!-\[\]-~]+)*")  # visible ASCII but for the backslash, and single spaces in it
+_CLASSES = re.compile(f"(?P<DROPPED>[{DROPPED}])|(?P<BLANK>[{BLANK}])|(?P<BREAK>[{BREAK}])|(?P<SLASH>[{BROKEN}])")
+
+
+class _Kind(Enum):
+    """What a character means to those before it."""
+
+    DROPPED = auto()
+    BLANK = auto()
+    BREAK = auto()
+    SLASH = auto()  # a line break may follow
+    MARK = auto()  # it may be composed with what stands before it
+    OTHER = auto()
+
+
+@lru_cache(maxsize=4096)
+def _kind(char: str) -> _Kind:
+    match = _CLASSES.match(char)
+    if match is not None and match.lastgroup is not None:
+        return _Kind[match.lastgroup]
+    if char.isascii():
+        return _Kind.OTHER
+    first = unicodedata.normalize("NFKD", char)[0]
+    # Vowels and final consonants of Hangul, and the vowel signs of Kirat Rai, are composed and are no marks.
+    if unicodedata.category(first)[0] == "M" or "\u1160" <= first <= "\u11ff" or 0x16D63 <= ord(first) <= 0x16D6A:
+        return _Kind.MARK
+    return _Kind.OTHER
+
+
+class StreamNormalizer:
+    """The same normal form as `normalized`, for every cutting of a text.
+
+    A *unit* is a piece of the text with its normal form: a character with the marks on it and what is dropped after it,
+    or a run of white space. The last unit is not known before the next one begins.
+    """
+
+    def __init__(self) -> None:
+        self.length = 0  # of the normal form that is known
+        self._received = 0
+        # Blocks of units; of an unchanged block each character is a unit of its own.
+        self._norms: list[int] = []  # where each begins in the normal form
+        self._raws: list[int] = []  # and in the text
+        self._ends: list[int] = []  # where each ends in the text
+        self._unchanged: list[bool] = []
+        # The last unit.
+        self._start = 0
+        self._chars: list[str] = []  # a character and its marks; empty in a run of white space
+        self._run = ""  # what the run becomes
+        self._slash = -1  # where a backslash stands that may continue the line
+        self._char = ""  # that backslash, or the newest white space
+        self._after_return = False  # whether a line feed belongs to the line break that was dropped
+        self._out: list[str] = []
+
+    def receive_text(self, text: str) -> str:
+        """Receive a piece of the text; what is newly known of the normal form."""
+        place, base = 0, self._received
+        self._received += len(text)
+        while place < len(text):
+            match = _PLAIN.match(text, place)
+            if match is None:
+                self._receive(text[place], base + place)
+                place += 1
+                continue
+            self._close(base + place)
+            end = match.end() - 1
+            self._add(text[place:end], base + place, base + end, unchanged=True)
+            self._start, self._chars = base + end, [text[end]]
+            place = end + 1
+        return self._known()
+
+    def end(self) -> str:
+        """What is known of the normal form with the end of the text."""
+        self._close(self._received)
+        return self._known()
+
+    def raw_start(self, place: int) -> int:
+        """Where the unit begins in the text that has this place of the normal form."""
+        if place >= self.length:
+            return self._start
+        block = bisect_right(self._norms, place) - 1
+        return self._raws[block] + (place - self._norms[block] if self._unchanged[block] else 0)
+
+    def raw_end(self, place: int) -> int:
+        """Where the unit ends in the text that has the character before this place of the normal form."""
+        block = bisect_right(self._norms, place - 1) - 1
+        return self._raws[block] + place - self._norms[block] if self._unchanged[block] else self._ends[block]
+
+    def norm_start(self, raw: int) -> int:
+        """The place in the normal form of the first unit that begins there in the text, or after it."""
+        block = bisect_right(self._raws, raw) - 1
+        if block < 0:
+            return self._norms[0] if self._norms else self.length
+        begin = self._norms[block]
+        end = self._norms[block + 1] if block + 1 < len(self._norms) else self.length
+        if self._unchanged[block]:
+            return min(begin + raw - self._raws[block], end)
+        return begin if self._raws[block] == raw else end
+
+    def is_unchanged_from(self, place: int) -> bool:
+        """Whether all that is known from the character before this place on is as it is in the text."""
+        if not self._unchanged:
+            return False
+        return self._unchanged[-1] and (self._norms[-1] < place or self._norms[-1] == self._raws[-1] == 0)
+
+    def forget(self, place: int) -> None:
+        """Forget the blocks that end before this place of the normal form."""
+        block = bisect_right(self._norms, place) - 1
+        if block > 0:
+            for each in (self._norms, self._raws, self._ends, self._unchanged):
+                del each[:block]
+
+    def _receive(self, char: str, place: int) -> None:
+        kind = _kind(char)
+        if kind is _Kind.DROPPED:
+            return
+        if self._slash >= 0 and kind is _Kind.BREAK:
+            self._slash, self._after_return = -1, char == "\r"
+            return
+        if self._slash >= 0:
+            self._close_slash(place)
+        if kind is _Kind.MARK and self._chars:
+            self._chars.append(char)
+        elif kind in (_Kind.OTHER, _Kind.MARK):
+            self._close(place)
+            self._start, self._chars = place, [char]
+        else:
+            if self._chars:
+                self._close(place)
+            self._white(kind, char, place)
+
+    def _white(self, kind: _Kind, char: str, place: int) -> None:
+        self._char = char
+        if kind is _Kind.SLASH:
+            self._slash = place
+        elif kind is _Kind.BREAK and not (self._after_return and char == "\n"):
+            self._run = "\n"
+        elif kind is _Kind.BLANK:
+            self._run = self._run or " "
+        self._after_return = False
+
+    def _close_slash(self, place: int) -> None:
+        """The backslash continues no line: it is a character, and the run before it is over."""
+        slash, self._slash = self._slash, -1
+        self._close(slash)
+        self._start, self._chars = slash, [self._char]
+
+    def _close(self, place: int) -> None:
+        """The last unit ends here."""
+        if self._slash >= 0:
+            self._close_slash(place)
+        norm = unicodedata.normalize("NFKC", "".join(self._chars)) if self._chars else self._run
+        first = self._chars[0] if self._chars else self._char
+        self._add(norm, self._start, place, unchanged=place - self._start == 1 and norm == first)
+        self._start, self._chars, self._run, self._after_return = place, [], "", False
+
+    def _add(self, norm: str, start: int, end: int, *, unchanged: bool) -> None:
+        if not norm:
+            return
+        self._out.append(norm)
+        goes_on = unchanged and self._unchanged and self._unchanged[-1] and self._ends[-1] == start
+        if goes_on:
+            self._ends[-1] = end
+        else:
+            self._norms.append(self.length)
+            self._raws.append(start)
+            self._ends.append(end)
+            self._unchanged.append(unchanged)
+        self.length += len(norm)
+
+    def _known(self) -> str:
+        out = "".join(self._out)
+        self._out.clear()
+        return out

@@ -1,0 +1,208 @@
+"""The output governor: what a model says goes through it, in whatever pieces, and what the policy allows comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from attrs import evolve, field, frozen
+
+from hestiaos_local._surrogates import SurrogateJoiner
+from hestiaos_local.governance._facts import Facts
+from hestiaos_local.governance._policy import Policy
+from hestiaos_local.governance._rules import Rule, ShadowHit, Verdict
+from hestiaos_local.governance._scanner import Decided, Scanner
+
+__all__ = [
+    "Blocked",
+    "OutputEvent",
+    "OutputGovernor",
+    "Redaction",
+    "ReleasedText",
+    "ReleasedToolCall",
+    "redact_input",
+]
+
+
+@frozen
+class ReleasedText:
+    """Text that may be handed on; what is redacted in it is replaced."""
+
+    text: str = field(repr=False)
+
+
+@frozen
+class ReleasedToolCall:
+    """A tool's call that may be handed on, as it came."""
+
+    id: str
+    name: str
+    arguments: str = field(repr=False)
+
+
+@frozen
+class Blocked:
+    """Nothing more is released; the verdict says why."""
+
+    verdict: Verdict
+
+
+OutputEvent = ReleasedText | ReleasedToolCall | Blocked
+"""What comes out of an output governor."""
+
+
+@frozen
+class Redaction:
+    """What was replaced, by which rule: places in the whole text as it was said, in characters."""
+
+    rule: str
+    start: int
+    end: int
+
+
+class OutputGovernor:
+    """Judges one output under a policy's rules for outputs and tool calls.
+
+    `receive_text` and `receive_tool_call` take what the model says, `end` its end, and `events` iterates over what may
+    be handed on now. For every cutting of a text, what is released, `verdict` and `redactions` are the same. No match of
+    a blocking rule is released, nor its beginning; a redacted match is replaced whole. A character is held back while it
+    may be part of a match, for at most the policy's window, in which what the normal form lacks does not count.
+    """
+
+    def __init__(self, policy: Policy, facts: Facts) -> None:
+        self._policy = policy
+        self._facts = facts
+        rules = [rule for rule in policy.rules if "output" in rule.on and rule.fits(facts)]
+        self._scanner = _scanner(policy, [rule for rule in rules if not rule.shadow])
+        self._shadow_scanner = _scanner(policy, [rule for rule in rules if rule.shadow])
+        self._joiner = SurrogateJoiner()
+        self._events: list[OutputEvent] = []
+        self._finished = False
+        self._hidden = 0  # up to where the text is replaced
+        self._shadow: dict[ShadowHit, None] = {}
+        self._verdict = policy.verdict(None)
+        self.redactions: list[Redaction] = []
+
+    @property
+    def verdict(self) -> Verdict:
+        """ALLOW as long as nothing is blocked; with what rules in shadow mode would have done."""
+        return evolve(self._verdict, shadow=tuple(self._shadow))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end was received, or the output is blocked. What is received after a block is dropped."""
+        return self._finished
+
+    def receive_text(self, text: str) -> None:
+        """Receive a piece of the text."""
+        if not self._finished and (text := self._joiner.send(text)):
+            self._receive_text(text)
+
+    def receive_tool_call(self, id: str, name: str, arguments: str) -> None:
+        """Receive a tool's call whose arguments, a JSON text, are complete."""
+        if self._finished:
+            return
+        verdict = self._policy.judge_tool_call(self._facts, name, arguments)
+        self._shadow.update(dict.fromkeys(verdict.shadow))
+        if verdict.decision == "BLOCK":
+            self._block(verdict)
+        else:
+            self._events.append(ReleasedToolCall(id, name, arguments))
+
+    def end(self) -> None:
+        """The output is over: what was held back is judged."""
+        if self._finished:
+            return
+        if rest := self._joiner.end():
+            self._receive_text(rest)
+        if self._scanner is not None:
+            self._scanner.end()
+            self._release(self._scanner.decided())
+        self._finish()
+
+    def events(self) -> Iterator[OutputEvent]:
+        """What may be handed on now."""
+        while self._events:
+            yield self._events.pop(0)
+
+    def _receive_text(self, text: str) -> None:
+        if self._scanner is None:
+            self._events.append(ReleasedText(text))
+            self._receive_shadow(text)
+        else:
+            self._scanner.receive_text(text)
+            self._release(self._scanner.decided())
+
+    def _receive_shadow(self, text: str) -> None:
+        """Have rules in shadow mode see what is decided: where that ends does not depend on the pieces."""
+        if self._shadow_scanner is not None:
+            self._shadow_scanner.receive_text(text)
+            self._note(self._shadow_scanner)
+
+    def _note(self, scanner: Scanner) -> None:
+        self._shadow.update((scanner.rules[match.rule].hit(), None) for match in scanner.decided().matches)
+
+    def _release(self, decided: Decided) -> None:
+        if not decided.text:
+            return
+        text, end, blocked = self._replaced(decided)
+        if text:
+            self._events.append(ReleasedText(text))
+        self._receive_shadow(decided.text[: end - decided.start])
+        if blocked is not None:
+            self._block(self._policy.verdict(blocked))
+
+    def _replaced(self, decided: Decided) -> tuple[str, int, Rule | None]:
+        """What is released of a piece, up to where, and the rule that blocks there."""
+        assert self._scanner is not None, "it has decided"
+        pieces: list[str] = []
+        place = decided.start
+
+        def copy(end: int) -> None:
+            nonlocal place
+            start = max(place, self._hidden)
+            if start < end:
+                pieces.append(decided.text[start - decided.start : end - decided.start])
+            place = max(place, end)
+
+        for match in decided.matches:
+            rule = self._scanner.rules[match.rule]
+            copy(match.start)
+            if rule.redact is None:
+                return "".join(pieces), match.start, rule
+            if match.start >= self._hidden:
+                pieces.append(rule.redact)
+            self._hidden = max(self._hidden, match.end)
+            self.redactions.append(Redaction(rule.name, match.start, match.end))
+        end = decided.start + len(decided.text)
+        copy(end)
+        return "".join(pieces), end, None
+
+    def _block(self, verdict: Verdict) -> None:
+        self._verdict = verdict
+        self._events.append(Blocked(verdict))
+        self._finish()
+
+    def _finish(self) -> None:
+        self._finished = True
+        if self._shadow_scanner is not None:
+            self._shadow_scanner.end()
+            self._note(self._shadow_scanner)
+
+
+def _scanner(policy: Policy, rules: Sequence[Rule]) -> Scanner | None:
+    return Scanner(policy.rule_set(tuple(rules))) if rules else None
+
+
+def redact_input(policy: Policy, facts: Facts, text: str) -> tuple[str, tuple[Redaction, ...]]:
+    """An input with what the policy's rules redact in inputs replaced."""
+    rules = [
+        evolve(rule, on=frozenset(["output"]), hold=True)
+        for rule in policy.rules
+        if "input" in rule.on and rule.redact is not None and not rule.shadow
+    ]
+    governor = OutputGovernor(evolve(policy, rules=tuple(rules)), facts)
+    governor.receive_text(text)
+    governor.end()
+    return "".join(each.text for each in governor.events() if isinstance(each, ReleasedText)), tuple(
+        governor.redactions
+    )

@@ -1,0 +1,158 @@
+"""Finds the matches of rules in a text that comes in pieces: the same ones for every cutting.
+
+A place of the text is *decided* when no match that begins at it or before it can still become another one with more
+text. That is so when no piece that begins there and goes up to the end of what is known is the beginning of a match.
+Both views of the text are looked at, and what is decided in one has to be decided in the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from attrs import frozen
+
+from hestiaos_local.governance._engines import Engine, Searcher
+from hestiaos_local.governance._mapping import StreamNormalizer
+from hestiaos_local.governance._rules import Rule
+
+__all__ = ["Decided", "Match", "RuleSet", "Scanner"]
+
+
+@frozen(order=True)
+class Match:
+    """Where a rule matches, in characters of the text; `rule` is its place among the rules."""
+
+    start: int
+    rule: int
+    end: int
+
+
+@frozen
+class Decided:
+    """A piece of the text of which all matches are known that begin in it; `start` is where it begins."""
+
+    text: str
+    start: int
+    matches: Sequence[Match]
+
+
+class RuleSet:
+    """Rules that look at a text together."""
+
+    def __init__(self, rules: Sequence[Rule], engine: Engine) -> None:
+        self.rules = tuple(rules)
+        self.hold = any(rule.hold for rule in rules)
+        sources = [source for rule in rules for source in rule.sources]
+        self.searchers = [rule.searcher for rule in rules if rule.searcher is not None]
+        self.any: Searcher = engine.compile(sources)
+        self.beginnings: Searcher | None = None if self.hold else engine.compile_beginnings(sources)
+
+
+class _View:
+    """What is kept of one form of the text: the part that is not decided, and the character before it."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self.text = ""
+        self.base = 0  # where the kept text begins
+        self.floor = 0  # the first place that is not decided
+        self.after: dict[int, int] = {}  # where a rule goes on that matched up to there
+
+    @property
+    def end(self) -> int:
+        """Where the text ends that is known."""
+        return self.base + len(self.text)
+
+    def frontier(self) -> int:
+        """The first place at which something begins that may become a match."""
+        if self._rules.beginnings is None:
+            return self.floor
+        span = self._rules.beginnings.search(self.text, self.floor - self.base)
+        return self.end if span is None else self.base + span[0]
+
+    def matches(self, frontier: int) -> Iterator[Match]:
+        """The matches that begin before this place: of a rule that redacts all, of another the first."""
+        first = self._rules.any.search(self.text, self.floor - self.base)
+        if first is None or self.base + first[0] >= frontier:
+            return
+        for index, searcher in enumerate(self._rules.searchers):
+            place = max(self.floor, self.after.get(index, 0))
+            while (span := searcher.search(self.text, place - self.base)) is not None:
+                start, end = self.base + span[0], self.base + span[1]
+                if start >= frontier:
+                    break
+                yield Match(start, index, end)
+                if self._rules.rules[index].redact is None:
+                    break
+                self.after[index] = place = end
+
+    def move(self, floor: int) -> None:
+        """Everything before this place is decided."""
+        self.floor = floor
+        if self.after:
+            self.after = {index: place for index, place in self.after.items() if place > floor}
+        keep = max(0, floor - 1) - self.base
+        if keep > 0:
+            self.text = self.text[keep:]
+            self.base += keep
+
+
+class Scanner:
+    """Receives a text, and says what is decided of it."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self.rules = rules.rules
+        self._hold = rules.hold
+        self._held: list[str] = []
+        self._ended = False
+        self._normalizer = StreamNormalizer()
+        self._raw = _View(rules)
+        self._norm = _View(rules)
+
+    def receive_text(self, text: str) -> None:
+        """Receive a piece of the text."""
+        if self._hold:
+            self._held.append(text)
+        else:
+            self._receive(text)
+
+    def end(self) -> None:
+        """The text is over."""
+        self._receive("".join(self._held))
+        self._held.clear()
+        self._norm.text += self._normalizer.end()
+        self._ended = True
+
+    def decided(self) -> Decided:
+        """What is newly decided. It depends on what was received, not on the pieces."""
+        raw, norm = self._raw, self._norm
+        same = self._normalizer.is_unchanged_from(norm.floor) and not raw.after and not norm.after
+        if same:  # what is known of the normal form is the text itself: one search does for both
+            shift = raw.floor - norm.floor
+            frontier = raw.end if self._ended else norm.frontier() + shift
+            matches = sorted(raw.matches(frontier))
+            norm.after = {index: place - shift for index, place in raw.after.items()}
+        else:
+            norm_frontier = norm.end if self._ended else norm.frontier()
+            if self._ended:
+                frontier = raw.end
+            else:
+                frontier = min(raw.frontier(), self._normalizer.raw_start(norm_frontier))
+            norm_frontier = norm.end if self._ended else self._normalizer.norm_start(frontier)
+            found = set(raw.matches(frontier))
+            found.update(map(self._in_text, norm.matches(norm_frontier)))
+            matches = sorted(found)
+        text = raw.text[raw.floor - raw.base : frontier - raw.base]
+        result = Decided(text, raw.floor, matches)
+        norm.move(norm.end if self._ended else self._normalizer.norm_start(frontier))
+        raw.move(frontier)
+        self._normalizer.forget(norm.base)
+        return result
+
+    def _receive(self, text: str) -> None:
+        self._raw.text += text
+        self._norm.text += self._normalizer.receive_text(text)
+
+    def _in_text(self, match: Match) -> Match:
+        """A match in the normal form, as a place in the text."""
+        return Match(self._normalizer.raw_start(match.start), match.rule, self._normalizer.raw_end(match.end))

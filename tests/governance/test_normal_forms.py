@@ -1,0 +1,84 @@
+"""The normal form of a text: the same whole and in pieces, and each part of it comes from a known part of the text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hestiaos_local.governance import _normal, normalized
+from hestiaos_local.governance._mapping import StreamNormalizer, _Kind, _kind
+from tests.governance.texts import CUTS, TEXTS, pieces
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("", ""),
+        ("as it is", "as it is"),
+        ("ｒｍ －ｒｆ", "rm -rf"),
+        ("r\u200bm\0 \xadx\ufe0f", "rm x"),
+        ("a  b\t\tc\x0bd", "a b c d"),
+        ("a \n\n b\r\nc\u2028d", "a\nb\nc\nd"),
+        ("a\u3000 \xa0b", "a b"),
+        ("r\\\nm \\\r\n  -rf", "rm -rf"),
+        ("\\\\\n\n", "\\\n"),
+        ("＼\nx", "x"),
+        ("e\u0301", "é"),
+        ("e\u200b\u0301", "é"),
+        ("e\\\n\u0301", "e\u0301"),
+        ("\u1100\u1161\u11a8", "각"),
+        ("\\x\\", "\\x\\"),
+    ],
+)
+def test_normal_forms(text: str, normal: str) -> None:
+    assert normalized(text) == normal
+
+
+@given(TEXTS, CUTS)
+def test_pieces_have_the_normal_form_of_the_whole(text: str, cuts: list[int]) -> None:
+    normalizer = StreamNormalizer()
+    parts = [normalizer.receive_text(piece) for piece in pieces(text, cuts)]
+    parts.append(normalizer.end())
+    normal = "".join(parts)
+    assert normal == normalized(text)
+    assert normalizer.length == len(normal)
+
+
+@given(TEXTS, CUTS, st.integers(0, 100), st.integers(1, 5))
+def test_a_part_of_the_normal_form_comes_from_its_part_of_the_text(
+    text: str, cuts: list[int], place: int, length: int
+) -> None:
+    normalizer = StreamNormalizer()
+    normal = "".join(map(normalizer.receive_text, pieces(text, cuts))) + normalizer.end()
+    start, end = place % (len(normal) + 1), min(len(normal), place % (len(normal) + 1) + length)
+    if start == end:
+        return
+    raw = text[normalizer.raw_start(start) : normalizer.raw_end(end)]
+    assert normal[start:end] in normalized(raw)
+    assert normalizer.norm_start(normalizer.raw_start(start)) <= start
+    if normalizer.is_unchanged_from(start):
+        assert raw == normal[start:end]
+
+
+def test_a_long_text_is_normalised_as_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "ab ｃｄ  e\u0301\\\n fg\u200bhi\r\n\r\nj中文字" * 20
+    whole = normalized(text)
+    monkeypatch.setattr(_normal, "_CHUNK", 7)
+    assert normalized(text) == whole
+
+
+def test_this_unicode_has_no_other_characters_to_drop_fold_or_compose() -> None:
+    """The classes are written out; another version of Unicode may need more."""
+    dropped, white = re.compile(f"[{_normal.DROPPED}]"), re.compile(f"[{_normal.BLANK}{_normal.BREAK}]")
+    for code in [*range(0xD800), *range(0xE000, 0x110000)]:
+        char = chr(code)
+        decomposed = unicodedata.normalize("NFKD", char)
+        assert dropped.match(char) or (unicodedata.category(char) != "Cf" and not dropped.search(decomposed)), hex(code)
+        assert white.match(char) or dropped.match(char) or not char.isspace(), hex(code)
+        parts = unicodedata.decomposition(char).split()
+        if len(parts) == 2 and parts[0][0] != "<" and unicodedata.normalize("NFC", decomposed) == char:
+            assert _kind(chr(int(parts[1], 16))) is _Kind.MARK, hex(code)

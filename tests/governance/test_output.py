@@ -1,0 +1,268 @@
+"""The output governor: for every cutting it releases what a judge of the whole text would.
+
+The judge of these properties finds all matches in the whole text and its normal form, and has no notion of pieces.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hestiaos_local.governance import (
+    Blocked,
+    Facts,
+    OutputGovernor,
+    Policy,
+    Redaction,
+    ReleasedText,
+    ReleasedToolCall,
+    Rule,
+    normalized,
+    redact_input,
+)
+from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine
+from hestiaos_local.governance._mapping import StreamNormalizer
+from hestiaos_local.governance._syntax import longest, parse, shortest
+from tests.governance.patterns import PATTERNS
+from tests.governance.texts import CUTS, TEXTS, pieces
+
+ENGINES: dict[str, Engine] = {"re2": Re2Engine(), "re": ReEngine()}
+TOLD = TEXTS | st.text("abcermk- \n", max_size=30)
+
+
+@frozen
+class Outcome:
+    released: str
+    blocked_by: str | None
+    redactions: tuple[Redaction, ...]
+    shadow: tuple[str, ...]
+
+
+def policy_of(rules: list[Rule], engine: Engine) -> Policy:
+    return Policy("generated", tuple(rules), engine=engine)
+
+
+def rule_of(name: str, pattern: str, engine: Engine, **how: Any) -> Rule:
+    on = frozenset(["output"])
+    return Rule(name=name, on=on, sources=(pattern,), searcher=engine.compile([pattern]), **how)  # type: ignore[arg-type]
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    engine = ENGINES[draw(st.sampled_from(["re2", "re2", "re"]))]
+    rules = []
+    for number, pattern in enumerate(draw(st.lists(PATTERNS.filter(lambda p: shortest(parse(p)) > 0), max_size=3))):
+        how = draw(st.sampled_from([{"decision": "BLOCK"}, {"redact": "[gone]"}, {"redact": ""}]))
+        shadow, hold = draw(st.integers(0, 4)) == 0, draw(st.integers(0, 9)) == 0
+        rules.append(rule_of(f"r{number}", pattern, engine, shadow=shadow, hold=hold, **how))
+    return policy_of(rules, engine)
+
+
+def governed(policy: Policy, parts: list[str]) -> Outcome:
+    governor = OutputGovernor(policy, Facts())
+    released = []
+    blocked = None
+    for part in [*parts, None]:
+        if part is None:
+            governor.end()
+        else:
+            governor.receive_text(part)
+        for event in governor.events():
+            assert blocked is None, "nothing comes after a block"
+            if isinstance(event, ReleasedText):
+                released.append(event.text)
+            else:
+                assert isinstance(event, Blocked)
+                blocked = event.verdict
+                assert governor.finished
+    verdict = governor.verdict
+    assert verdict.decision == ("ALLOW" if blocked is None else "BLOCK")
+    shadow = tuple(hit.rule for hit in verdict.shadow)
+    return Outcome("".join(released), None if blocked is None else blocked.rule, tuple(governor.redactions), shadow)
+
+
+def judged(policy: Policy, text: str) -> Outcome:
+    """What a judge of the whole text says."""
+    enforced = [rule for rule in policy.rules if not rule.shadow]
+    found = sorted({match for number, rule in enumerate(enforced) for match in spans(rule, number, text)})
+    end, blocked = len(text), None
+    redactions = []
+    hidden: list[tuple[int, int, str]] = []
+    for start, number, stop in found:
+        rule = enforced[number]
+        if rule.redact is None:
+            end, blocked = start, rule.name
+            break
+        redactions.append(Redaction(rule.name, start, stop))
+        if hidden and start < hidden[-1][1]:
+            hidden[-1] = hidden[-1][0], max(stop, hidden[-1][1]), hidden[-1][2]
+        else:
+            hidden.append((start, stop, rule.redact))
+    released, place = "", 0
+    for start, stop, replacement in hidden:
+        released += text[place:start] + replacement
+        place = stop
+    released += text[place:end]
+    shadow = [rule.name for rule in policy.rules if rule.shadow and spans(rule, 0, text[:end])]
+    return Outcome(released, blocked, tuple(redactions), tuple(shadow))
+
+
+def spans(rule: Rule, number: int, text: str) -> list[tuple[int, int, int]]:
+    """All matches in the text and in its normal form, as (start, number, end) in the text."""
+    assert rule.searcher is not None
+    normalizer = StreamNormalizer()
+    normal = normalizer.receive_text(text) + normalizer.end()
+    assert normal == normalized(text)
+    found = []
+    for view in (text, normal):
+        place = 0
+        while (span := rule.searcher.search(view, place)) is not None:
+            in_text = view is text
+            start, end = span if in_text else (normalizer.raw_start(span[0]), normalizer.raw_end(span[1]))
+            found.append((start, number, end))
+            place = span[1]
+            if rule.redact is None:
+                break
+    return found
+
+
+@given(policies(), TOLD, CUTS)
+def test_every_cutting_is_governed_as_the_whole_is_judged(policy: Policy, text: str, cuts: list[int]) -> None:
+    wanted = judged(policy, text)
+    for parts in (pieces(text, cuts), list(text), [text]):
+        outcome = governed(policy, parts)
+        assert (outcome.released, outcome.blocked_by) == (wanted.released, wanted.blocked_by)
+        assert outcome.redactions == wanted.redactions
+        assert sorted(outcome.shadow) == sorted(wanted.shadow)
+
+
+@given(policies(), TOLD, st.integers(0, 30))
+def test_what_is_released_depends_on_what_was_received_alone(policy: Policy, text: str, place: int) -> None:
+    first, second = OutputGovernor(policy, Facts()), OutputGovernor(policy, Facts())
+    first.receive_text(text[:place])
+    for char in text[:place]:
+        second.receive_text(char)
+    released = ["".join(e.text for e in each.events() if isinstance(e, ReleasedText)) for each in (first, second)]
+    assert released[0] == released[1]
+    assert first.verdict == second.verdict
+
+
+@given(PATTERNS.filter(lambda p: shortest(parse(p)) > 0), st.text("abcermk", max_size=40))
+def test_a_character_is_late_by_the_longest_match_at_most(pattern: str, text: str) -> None:
+    policy = policy_of([rule_of("r", pattern, ENGINES["re2"], redact="")], ENGINES["re2"])
+    governor = OutputGovernor(policy, Facts())
+    assert governor._scanner is not None
+    for count, char in enumerate(text, 1):
+        governor.receive_text(char)
+        assert governor._scanner._raw.floor >= count - longest(parse(pattern)) - 1
+
+
+POLICY = """
+version = 2
+[[rules]]
+name = "secret"
+on = "output"
+pattern = 'sk-[a-z]{4,8}'
+action = "redact"
+[[rules]]
+name = "wiping"
+on = ["output", "tool"]
+pattern = '(?i)\\brm -rf /'
+decision = "BLOCK"
+risk = 0.9
+reason = "no wiping"
+[[rules]]
+name = "seen"
+on = "output"
+pattern = 'odd'
+decision = "BLOCK"
+mode = "shadow"
+"""
+
+
+def released(governor: OutputGovernor) -> list[str]:
+    return [event.text for event in governor.events() if isinstance(event, ReleasedText)]
+
+
+def test_text_comes_as_soon_as_it_can_be_no_match() -> None:
+    governor = OutputGovernor(Policy.parse(POLICY, "p"), Facts())
+    governor.receive_text("Hello, world")
+    assert released(governor) == ["Hello, worl"]
+    governor.receive_text(". My key is sk-")
+    assert released(governor) == ["d. My key is "]
+    governor.receive_text("abcd")
+    assert released(governor) == []
+    governor.receive_text(" and")
+    assert released(governor) == ["[redacted] an"]
+    governor.end()
+    assert released(governor) == ["d"]
+    assert governor.redactions == [Redaction("secret", 24, 31)]
+    assert governor.verdict.decision == "ALLOW"
+
+
+def test_a_block_is_the_last_event() -> None:
+    governor = OutputGovernor(Policy.parse(POLICY, "p"), Facts())
+    for piece in ["it is odd: r", "\u200bm  -r", "f /", " and more"]:
+        governor.receive_text(piece)
+    *texts, blocked = governor.events()
+    assert texts == [ReleasedText("it is odd: ")]
+    assert isinstance(blocked, Blocked)
+    assert (blocked.verdict.rule, blocked.verdict.reason, blocked.verdict.risk) == ("wiping", "no wiping", 0.9)
+    assert governor.finished
+    assert [hit.rule for hit in governor.verdict.shadow] == ["seen"]
+    governor.receive_text("more")
+    governor.receive_tool_call("1", "shell", "{}")
+    governor.end()
+    assert list(governor.events()) == []
+
+
+def test_a_tool_call_is_judged_whole() -> None:
+    governor = OutputGovernor(Policy.parse(POLICY, "p"), Facts())
+    governor.receive_tool_call("1", "shell", '{"command": "ls"}')
+    governor.receive_tool_call("2", "shell", '{"command": "rm  \\u002drf /"}')
+    governor.receive_tool_call("3", "shell", '{"command": "ls"}')
+    first, blocked = governor.events()
+    assert first == ReleasedToolCall("1", "shell", '{"command": "ls"}')
+    assert isinstance(blocked, Blocked)
+    assert blocked.verdict.rule == "wiping"
+
+
+def test_the_halves_of_a_character_are_joined() -> None:
+    policy = Policy.parse(
+        'version = 2\n[[rules]]\nname = "r"\non = "output"\npattern = "rm x"\naction = "redact"\n', "p"
+    )
+    governor = OutputGovernor(policy, Facts())
+    for piece in ["\ud835", "\udc2b", "m x", "\ud800"]:  # 𝐫
+        governor.receive_text(piece)
+    governor.end()
+    assert "".join(released(governor)) == "[redacted]\ufffd"
+
+
+def test_a_policy_without_rules_for_outputs_releases_at_once() -> None:
+    governor = OutputGovernor(Policy.parse("version = 2", "p"), Facts())
+    governor.receive_text("a")
+    assert released(governor) == ["a"]
+    governor.receive_text("")
+    governor.end()
+    assert released(governor) == []
+
+
+def test_a_rule_with_conditions_holds_for_its_own() -> None:
+    policy = Policy.parse(POLICY.replace("action =", 'agents = ["a"]\naction ='), "p")
+    for agent, text in [("a", "[redacted]"), ("b", "sk-abcd")]:
+        governor = OutputGovernor(policy, Facts(agent=agent))
+        governor.receive_text("sk-abcd")
+        governor.end()
+        assert "".join(released(governor)) == text
+
+
+@pytest.mark.parametrize("text", ["a sk-abcd b", "a ｓk-abcd b", "a s\u200bk-abcd b"])
+def test_an_input_is_redacted(text: str) -> None:
+    policy = Policy.parse(POLICY.replace('on = "output"', 'on = ["input", "output"]', 1), "p")
+    result, [redaction] = redact_input(policy, Facts(), text)
+    assert (result, redaction.rule) == ("a [redacted] b", "secret")
+    assert redact_input(policy, Facts(), "nothing") == ("nothing", ())
