@@ -62,10 +62,11 @@ class Redaction:
 class OutputGovernor:
     """Judges one output under a policy's rules for outputs and tool calls.
 
-    `receive_text` and `receive_tool_call` take what the model says, `end` its end, and `events` iterates over what may
-    be handed on now. For every cutting of a text, what is released, `verdict` and `redactions` are the same. No match of
-    a blocking rule is released, nor its beginning; a redacted match is replaced whole. A character is held back while it
-    may be part of a match, for at most the policy's window, in which what the normal form lacks does not count.
+    `receive_text` and `receive_tool_call` take what the model says, `end` its end, and `events` iterates over what
+    may be handed on now. For every cutting of a text, what is released, `verdict` and `redactions` are the same. No
+    match of a blocking rule is released, nor its beginning; a redacted match is replaced whole. A character is held
+    back while it may be part of a match: for as many characters as a match may have, a policy's window at most, and one
+    more. What the normal form lacks does not count.
     """
 
     def __init__(self, policy: Policy, facts: Facts) -> None:

@@ -134,10 +134,7 @@ class Scanner:
             norm.after = {index: place - shift for index, place in raw.after.items()}
         else:
             norm_frontier = norm.end if self._ended else norm.frontier()
-            if self._ended:
-                frontier = raw.end
-            else:
-                frontier = min(raw.frontier(), self._normalizer.raw_start(norm_frontier))
+            frontier = raw.end if self._ended else min(raw.frontier(), self._normalizer.raw_start(norm_frontier))
             norm_frontier = norm.end if self._ended else self._normalizer.norm_start(frontier)
             found = set(raw.matches(frontier))
             found.update(map(self._in_text, norm.matches(norm_frontier)))

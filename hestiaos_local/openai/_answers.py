@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, cast, get_args
 
-from hestiaos_local.execution import Finish, FinishReason, Output, Text, Usage
 from hestiaos_local._surrogates import SurrogateJoiner
+from hestiaos_local.execution import Finish, FinishReason, Output, Text, Usage
 from hestiaos_local.openai._tool_calls import ToolCallGatherer
 from hestiaos_local.openai._upstream_errors import model_protocol_error, model_stream_cut, stated_error
 from hestiaos_proto import Redactor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hestiaos_local.execution import ToolCall
 from hestiaos_local._surrogates import encodable
+from hestiaos_local.execution import ToolCall
 from hestiaos_local.openai._upstream_errors import model_protocol_error
 from hestiaos_proto import json
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from hestiaos_local.governance._engines import Re2Engine, ReEngine
 from hestiaos_local.governance._syntax import longest, parse, shortest
-from tests.governance.patterns import PATTERNS
-from tests.governance.texts import TEXTS
+from tests.support.governed_texts import TEXTS
+from tests.support.re2_patterns import PATTERNS
 
 RE2, RE = Re2Engine(), ReEngine()
 

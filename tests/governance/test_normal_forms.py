@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hestiaos_local.governance import _normal, normalized
 from hestiaos_local.governance._mapping import StreamNormalizer, _Kind, _kind
-from tests.governance.texts import CUTS, TEXTS, pieces
+from tests.support.governed_texts import CUTS, TEXTS, pieces
 
 
 @pytest.mark.parametrize(

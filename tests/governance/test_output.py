@@ -27,8 +27,8 @@ from hestiaos_local.governance import (
 from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine
 from hestiaos_local.governance._mapping import StreamNormalizer
 from hestiaos_local.governance._syntax import longest, parse, shortest
-from tests.governance.patterns import PATTERNS
-from tests.governance.texts import CUTS, TEXTS, pieces
+from tests.support.governed_texts import CUTS, TEXTS, pieces
+from tests.support.re2_patterns import PATTERNS
 
 ENGINES: dict[str, Engine] = {"re2": Re2Engine(), "re": ReEngine()}
 TOLD = TEXTS | st.text("abcermk- \n", max_size=30)

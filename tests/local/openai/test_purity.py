@@ -13,7 +13,7 @@ ROOT = Path(hestiaos_local.openai.__file__).parent
 ALLOWED = {
     *("__future__", "attrs", "collections", "collections.abc", "math", "typing"),
     "email.utils",  # reads a date
-    *("hestiaos_proto", "hestiaos_local.execution", "hestiaos_local.openai"),
+    *("hestiaos_proto", "hestiaos_local._surrogates", "hestiaos_local.execution", "hestiaos_local.openai"),
 }
 
 

@@ -7,20 +7,10 @@ from hypothesis import strategies as st
 __all__ = ["PATTERNS"]
 
 _ATOMS = st.sampled_from(
-    ["a", "b", "c", "e", "é", "r", "m", " ", "-", "[ab]", "[^a]", "[a-c]", r"\w", r"\W", r"\d", r"\s", r"\S", ".", "k"]
-    + [
-        "(?i:k)",
-        "(?i:[a-s])",
-        r"(?i:\w)",
-        r"(?i:\W)",
-        r"(?i:[^\Wk])",
-        "(?s:.)",
-        r"\n",
-        "rm",
-        "sec",
-        "key=",
-        r"\x41",
-        r"\.",
+    [
+        *("a", "b", "c", "e", "é", "r", "m", "k", " ", "-", ".", "[ab]", "[^a]", "[a-c]", "rm", "sec", "key="),
+        *(r"\w", r"\W", r"\d", r"\s", r"\S", r"\n", r"\x41", r"\.", "(?s:.)"),
+        *("(?i:k)", "(?i:[a-s])", r"(?i:\w)", r"(?i:\W)", r"(?i:[^\Wk])"),
     ]
 )
 _PLACES = st.sampled_from([r"\b", r"\B", "^", "$", "(?m:^)", "(?m:$)"])

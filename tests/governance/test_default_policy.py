@@ -1,0 +1,119 @@
+"""The built-in policy: its own tests, the same with RE2 and with `re`, and for texts made of what it is about."""
+
+from __future__ import annotations
+
+from pkgutil import get_data
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hestiaos_local.governance import Facts, Policy
+from hestiaos_local.governance._engines import Re2Engine, ReEngine
+
+_DATA = get_data("hestiaos_local.governance", "default_policy.toml")
+assert _DATA is not None
+POLICIES = [Policy.parse(_DATA.decode(), "p", engine=engine, run_tests=False) for engine in (Re2Engine(), ReEngine())]
+
+_WORDS = [
+    *(
+        "rm",
+        "-rf",
+        "-r",
+        "-f",
+        "--force",
+        "/",
+        "/tmp",
+        "/tmp/x",
+        "~",
+        "$HOME",
+        "${HOME}",
+        "..",
+        "*",
+        '"',
+    ),
+    *(
+        "'",
+        ",",
+        "|",
+        ";",
+        "\n",
+        "dd",
+        "of=",
+        "/dev/sda",
+        "/dev//vda",
+        "/dev/null",
+        ">",
+        "mkfs.ext4",
+        "-F",
+    ),
+    *(
+        "drop",
+        "table",
+        "/**/",
+        "--",
+        "not",
+        "please",
+        "send",
+        "password",
+        "passwords",
+        "to",
+        "via",
+    ),
+    *(
+        "about",
+        "reset",
+        "the",
+        ".",
+        "/etc/",
+        "shadow",
+        "passwd",
+        "./",
+        "../",
+        ".ssh/id_rsa",
+        ".pub",
+    ),
+    *(
+        "bulk",
+        "delete",
+        "all",
+        "find",
+        "-delete",
+        "chmod",
+        "-R",
+        "\u017f",
+        "K",
+        "\u200b",
+        "\uff52",
+    ),
+]
+TEXTS = st.lists(st.sampled_from(_WORDS) | st.text(max_size=2), max_size=12).flatmap(
+    lambda words: st.sampled_from([" ".join(words), "".join(words)])
+)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=["re2", "re"])
+def test_its_own_tests_pass(policy: Policy) -> None:
+    assert len(policy.tests) > 100
+    assert policy.run_tests() == []
+
+
+@given(TEXTS)
+def test_both_engines_decide_the_same(text: str) -> None:
+    first, second = (policy.judge(Facts(command_type=text, texts=(text,))) for policy in POLICIES)
+    assert first == second
+
+
+@given(TEXTS, TEXTS)
+def test_both_engines_find_the_same_for_each_rule(text: str, start: str) -> None:
+    for rules in zip(*(policy.rules for policy in POLICIES), strict=True):
+        first, second = (rule.searcher for rule in rules)
+        assert first is not None
+        assert second is not None
+        assert first.search(text) == second.search(text)
+
+
+@pytest.mark.parametrize("text", ["rm ", "rm -r ", "rm -", "rm / ", "dd a=/dd ", "mkfs.", "drop/*", "send secrets "])
+def test_any_input_is_judged_in_time(text: str) -> None:
+    for policy, length in zip(POLICIES, (1_000_000, 20_000), strict=True):
+        assert policy.judge(Facts(texts=(text * (length // len(text)),))).decision in ("ALLOW", "BLOCK")
