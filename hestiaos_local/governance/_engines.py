@@ -43,6 +43,10 @@ class Engine(Protocol):
         """What matches a whole text only, without regard to case."""
         ...
 
+    def compile_first(self, patterns: Sequence[str]) -> Searcher:
+        """What finds the first place of either kind: a match, or what more text could make one."""
+        ...
+
     def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
         """What finds, at a text's end, the longest piece that more text could make a match of one of these.
 
@@ -76,6 +80,9 @@ class Re2Engine:
 
     def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
         return self._searcher(for_re2(_beginnings(patterns)))
+
+    def compile_first(self, patterns: Sequence[str]) -> Searcher:
+        return self._searcher(for_re2(_first(patterns)))
 
     def _searcher(self, pattern: str) -> Searcher:
         options = self._re2.Options()
@@ -131,6 +138,9 @@ class ReEngine:
     def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
         return _of(_beginnings(patterns))
 
+    def compile_first(self, patterns: Sequence[str]) -> Searcher:
+        return _of(_first(patterns))
+
 
 def _of(node: Node) -> Searcher:
     try:
@@ -141,6 +151,10 @@ def _of(node: Node) -> Searcher:
 
 def _beginnings(patterns: Sequence[str]) -> Node:
     return Seq((Either(tuple(beginning(parse(pattern)) for pattern in patterns)), Place(r"\z")))
+
+
+def _first(patterns: Sequence[str]) -> Node:
+    return Either((*map(parse, patterns), _beginnings(patterns)))
 
 
 _WINDOW = 64 * 1024  # at so many places of a text, in characters, a pattern is tried at once

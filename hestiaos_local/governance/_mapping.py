@@ -12,7 +12,12 @@ from hestiaos_local.governance._normal import BLANK, BREAK, BROKEN, DROPPED
 
 __all__ = ["StreamNormalizer"]
 
-_PLAIN = re.compile(r"[!-\[\]-~]+(?: [!-\[\]-~]+)*")  # visible ASCII but for the backslash, and single spaces in it
+# Characters that are their own normal form and stand alone: visible ASCII but for the backslash, and the letters of
+# much used scripts; with single spaces and line breaks between them, and, after a character, one before them.
+_LETTERS = "!-\\[\\]-~\xc0-\xff\u0410-\u044f\u3001\u3002\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
+_PLAIN = re.compile(f"[{_LETTERS}]+(?:[ \n][{_LETTERS}]+)*")
+_PLAIN_AFTER = re.compile(f"[ \n]?[{_LETTERS}]+(?:[ \n][{_LETTERS}]+)*")
+_VISIBLE = frozenset(map(chr, range(0x21, 0x7F))) - {"\\"}
 _CLASSES = re.compile(f"(?P<DROPPED>[{DROPPED}])|(?P<BLANK>[{BLANK}])|(?P<BREAK>[{BREAK}])|(?P<SLASH>[{BROKEN}])")
 
 
@@ -70,14 +75,19 @@ class StreamNormalizer:
         place, base = 0, self._received
         self._received += len(text)
         while place < len(text):
-            match = _PLAIN.match(text, place)
+            match = (_PLAIN_AFTER if self._chars else _PLAIN).match(text, place)
             if match is None:
                 self._receive(text[place], base + place)
                 place += 1
                 continue
-            self._close(base + place)
             end = match.end() - 1
-            self._add(text[place:end], base + place, base + end, unchanged=True)
+            before = text[place:end]
+            if len(self._chars) == 1 and self._start == base + place - 1 and self._chars[0] in _VISIBLE:
+                before = self._chars[0] + before  # one block, where it can be
+            else:
+                self._close(base + place)
+                self._start = base + place
+            self._add(before, self._start, base + end, unchanged=True)
             self._start, self._chars = base + end, [text[end]]
             place = end + 1
         return self._known()

@@ -155,6 +155,8 @@ class OutputGovernor:
     def _replaced(self, decided: Decided) -> tuple[str, int, Rule | None]:
         """What is released of a piece, up to where, and the rule that blocks there."""
         assert self._scanner is not None, "it has decided"
+        if not decided.matches and self._hidden <= decided.start:
+            return decided.text, decided.start + len(decided.text), None
         pieces: list[str] = []
         place = decided.start
 

@@ -46,6 +46,7 @@ class RuleSet:
         self.searchers = [rule.searcher for rule in rules if rule.searcher is not None]
         self.any: Searcher = engine.compile(sources)
         self.beginnings: Searcher | None = None if self.hold else engine.compile_beginnings(sources)
+        self.first: Searcher | None = None if self.hold else engine.compile_first(sources)
 
 
 class _View:
@@ -63,18 +64,21 @@ class _View:
         """Where the text ends that is known."""
         return self.base + len(self.text)
 
-    def frontier(self) -> int:
-        """The first place at which something begins that may become a match."""
-        if self._rules.beginnings is None:
-            return self.floor
-        span = self._rules.beginnings.search(self.text, self.floor - self.base)
-        return self.end if span is None else self.base + span[0]
+    def look(self) -> tuple[int, bool]:
+        """The first place at which something begins that may become a match, and whether one may begin before it."""
+        start = self.floor - self.base
+        if self._rules.beginnings is None or self._rules.first is None:
+            return self.floor, False
+        first = self._rules.first.search(self.text, start)
+        if first is None or first[0] == len(self.text):
+            return self.end, False
+        if self._rules.any.search(self.text, start) is None:
+            return self.base + first[0], False
+        span = self._rules.beginnings.search(self.text, start)
+        return (self.end if span is None else self.base + span[0]), True
 
     def matches(self, frontier: int) -> Iterator[Match]:
         """The matches that begin before this place: of a rule that redacts all, of another the first."""
-        first = self._rules.any.search(self.text, self.floor - self.base)
-        if first is None or self.base + first[0] >= frontier:
-            return
         for index, searcher in enumerate(self._rules.searchers):
             place = max(self.floor, self.after.get(index, 0))
             while (span := searcher.search(self.text, place - self.base)) is not None:
@@ -126,25 +130,36 @@ class Scanner:
     def decided(self) -> Decided:
         """What is newly decided. It depends on what was received, not on the pieces."""
         raw, norm = self._raw, self._norm
-        same = self._normalizer.is_unchanged_from(norm.floor) and not raw.after and not norm.after
-        if same:  # what is known of the normal form is the text itself: one search does for both
+        matches: Sequence[Match] = ()
+        if self._ended:
+            frontier, norm_frontier = raw.end, norm.end
+            matches = self._matches(frontier, norm_frontier)
+        elif self._normalizer.is_unchanged_from(norm.floor) and not (raw.after or norm.after):
+            # What is known of the normal form is the text itself: one search does for both.
+            norm_frontier, found = norm.look()
             shift = raw.floor - norm.floor
-            frontier = raw.end if self._ended else norm.frontier() + shift
-            matches = sorted(raw.matches(frontier))
-            norm.after = {index: place - shift for index, place in raw.after.items()}
+            frontier = norm_frontier + shift
+            if found:
+                matches = sorted(raw.matches(frontier))
+                norm.after = {index: place - shift for index, place in raw.after.items()}
         else:
-            norm_frontier = norm.end if self._ended else norm.frontier()
-            frontier = raw.end if self._ended else min(raw.frontier(), self._normalizer.raw_start(norm_frontier))
-            norm_frontier = norm.end if self._ended else self._normalizer.norm_start(frontier)
-            found = set(raw.matches(frontier))
-            found.update(map(self._in_text, norm.matches(norm_frontier)))
-            matches = sorted(found)
+            norm_frontier, norm_found = norm.look()
+            frontier, found = raw.look()
+            frontier = min(frontier, self._normalizer.raw_start(norm_frontier))
+            norm_frontier = self._normalizer.norm_start(frontier)
+            if found or norm_found:
+                matches = self._matches(frontier, norm_frontier)
         text = raw.text[raw.floor - raw.base : frontier - raw.base]
         result = Decided(text, raw.floor, matches)
-        norm.move(norm.end if self._ended else self._normalizer.norm_start(frontier))
-        raw.move(frontier)
-        self._normalizer.forget(norm.base)
+        if text:
+            raw.move(frontier)
+            norm.move(norm_frontier)
+            self._normalizer.forget(norm.base)
         return result
+
+    def _matches(self, frontier: int, norm_frontier: int) -> Sequence[Match]:
+        """What is found in either form of the text."""
+        return sorted({*self._raw.matches(frontier), *map(self._in_text, self._norm.matches(norm_frontier))})
 
     def _receive(self, text: str) -> None:
         self._raw.text += text
