@@ -13,6 +13,7 @@ pytest.register_assert_rewrite(
     "fuzz_client",
     "fuzz_completion",
     "fuzz_models",
+    "fuzz_output",
     "fuzz_response",
     "fuzz_run_stream",
     "fuzz_server",

@@ -21,7 +21,7 @@ __all__ = ["CORPUS", "TARGETS"]
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
-TARGETS = ("sse", "run_stream", "models", "client", "response", "server", "completion")
+TARGETS = ("sse", "run_stream", "models", "client", "response", "server", "completion", "output")
 
 _LONGEST = 100e-6  # seconds of processor time per byte, of all the ways together in which a target reads it
 _SHORT = 64  # bytes; what is shorter counts as so long
@@ -53,7 +53,7 @@ def fuzz(target: str, work: Path, options: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(
-        include=["hestiaos_proto", "hestiaos_local.openai"]
+        include=["hestiaos_proto", "hestiaos_local.openai", "hestiaos_local.governance"]
     ):  # the package loads its modules when they are needed
         check = load(target)
     found = work / target

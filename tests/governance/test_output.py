@@ -5,10 +5,7 @@ The judge of these properties finds all matches in the whole text and its normal
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,35 +17,16 @@ from hestiaos_local.governance import (
     Redaction,
     ReleasedText,
     ReleasedToolCall,
-    Rule,
-    normalized,
     redact_input,
 )
 from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine
-from hestiaos_local.governance._mapping import StreamNormalizer
 from hestiaos_local.governance._syntax import longest, parse, shortest
+from tests.support.governed_outputs import governed, judged, policy_of, rule_of
 from tests.support.governed_texts import CUTS, TEXTS, pieces
 from tests.support.re2_patterns import PATTERNS
 
 ENGINES: dict[str, Engine] = {"re2": Re2Engine(), "re": ReEngine()}
 TOLD = TEXTS | st.text("abcermk- \n", max_size=30)
-
-
-@frozen
-class Outcome:
-    released: str
-    blocked_by: str | None
-    redactions: tuple[Redaction, ...]
-    shadow: tuple[str, ...]
-
-
-def policy_of(rules: list[Rule], engine: Engine) -> Policy:
-    return Policy("generated", tuple(rules), engine=engine)
-
-
-def rule_of(name: str, pattern: str, engine: Engine, **how: Any) -> Rule:
-    on = frozenset(["output"])
-    return Rule(name=name, on=on, sources=(pattern,), searcher=engine.compile([pattern]), **how)  # type: ignore[arg-type]
 
 
 @st.composite
@@ -62,82 +40,11 @@ def policies(draw: st.DrawFn) -> Policy:
     return policy_of(rules, engine)
 
 
-def governed(policy: Policy, parts: list[str]) -> Outcome:
-    governor = OutputGovernor(policy, Facts())
-    released = []
-    blocked = None
-    for part in [*parts, None]:
-        if part is None:
-            governor.end()
-        else:
-            governor.receive_text(part)
-        for event in governor.events():
-            assert blocked is None, "nothing comes after a block"
-            if isinstance(event, ReleasedText):
-                released.append(event.text)
-            else:
-                assert isinstance(event, Blocked)
-                blocked = event.verdict
-                assert governor.finished
-    verdict = governor.verdict
-    assert verdict.decision == ("ALLOW" if blocked is None else "BLOCK")
-    shadow = tuple(hit.rule for hit in verdict.shadow)
-    return Outcome("".join(released), None if blocked is None else blocked.rule, tuple(governor.redactions), shadow)
-
-
-def judged(policy: Policy, text: str) -> Outcome:
-    """What a judge of the whole text says."""
-    enforced = [rule for rule in policy.rules if not rule.shadow]
-    found = sorted({match for number, rule in enumerate(enforced) for match in spans(rule, number, text)})
-    end, blocked = len(text), None
-    redactions = []
-    hidden: list[tuple[int, int, str]] = []
-    for start, number, stop in found:
-        rule = enforced[number]
-        if rule.redact is None:
-            end, blocked = start, rule.name
-            break
-        redactions.append(Redaction(rule.name, start, stop))
-        if hidden and start < hidden[-1][1]:
-            hidden[-1] = hidden[-1][0], max(stop, hidden[-1][1]), hidden[-1][2]
-        else:
-            hidden.append((start, stop, rule.redact))
-    released, place = "", 0
-    for start, stop, replacement in hidden:
-        released += text[place:start] + replacement
-        place = stop
-    released += text[place:end]
-    shadow = [rule.name for rule in policy.rules if rule.shadow and spans(rule, 0, text[:end])]
-    return Outcome(released, blocked, tuple(redactions), tuple(shadow))
-
-
-def spans(rule: Rule, number: int, text: str) -> list[tuple[int, int, int]]:
-    """All matches in the text and in its normal form, as (start, number, end) in the text."""
-    assert rule.searcher is not None
-    normalizer = StreamNormalizer()
-    normal = normalizer.receive_text(text) + normalizer.end()
-    assert normal == normalized(text)
-    found = []
-    for view in (text, normal):
-        place = 0
-        while (span := rule.searcher.search(view, place)) is not None:
-            in_text = view is text
-            start, end = span if in_text else (normalizer.raw_start(span[0]), normalizer.raw_end(span[1]))
-            found.append((start, number, end))
-            place = span[1]
-            if rule.redact is None:
-                break
-    return found
-
-
 @given(policies(), TOLD, CUTS)
 def test_every_cutting_is_governed_as_the_whole_is_judged(policy: Policy, text: str, cuts: list[int]) -> None:
     wanted = judged(policy, text)
     for parts in (pieces(text, cuts), list(text), [text]):
-        outcome = governed(policy, parts)
-        assert (outcome.released, outcome.blocked_by) == (wanted.released, wanted.blocked_by)
-        assert outcome.redactions == wanted.redactions
-        assert sorted(outcome.shadow) == sorted(wanted.shadow)
+        assert governed(policy, parts) == wanted
 
 
 @given(policies(), TOLD, st.integers(0, 30))
