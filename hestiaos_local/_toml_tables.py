@@ -37,6 +37,7 @@ class TomlFile:
         self._source = source
         self._error = error
         self._mistakes: list[tuple[int, str]] = []
+        self._lines: KeyLines | None = None
         text = text.replace("\r\n", "\n")  # as TOML has it, and tomllib
         try:
             document = tomllib.loads(text)
@@ -45,15 +46,17 @@ class TomlFile:
             line = int(place[1]) if place is not None and place[1] else text.count("\n") + 1
             why = _PLACE.sub("", str(fault))
             raise error([f"{source}, line {line}: this is not TOML: {why}"]) from None
-        self._lines = KeyLines(text)
+        self._text = text
         self.root = Table(self, document, ())
 
     def refuse(self, path: Path, why: str) -> None:
         """Note a mistake."""
-        self._mistakes.append((self._lines.line(path), f"{_shown(path)}{' ' if path else ''}{why}"))
+        self._mistakes.append((self.line(path), f"{_shown(path)}{' ' if path else ''}{why}"))
 
     def line(self, path: Path) -> int:
         """The line of a key."""
+        if self._lines is None:  # most files have no mistakes
+            self._lines = KeyLines(self._text)
         return self._lines.line(path)
 
     def check(self) -> None:

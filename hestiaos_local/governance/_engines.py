@@ -35,6 +35,10 @@ class Searcher(Protocol):
 class Engine(Protocol):
     """Makes searchers. Raises `ValueError` for what is not a pattern; the message says why."""
 
+    def check(self, pattern: str) -> None:
+        """Raise what is raised for a pattern that is not one by itself."""
+        ...
+
     def compile(self, patterns: Sequence[str]) -> Searcher:
         """What finds the first match of any of these."""
         ...
@@ -70,6 +74,9 @@ class Re2Engine:
 
     def __init__(self) -> None:
         self._re2: Any = import_module("re2")
+
+    def check(self, pattern: str) -> None:
+        self._searcher(pattern)
 
     def compile(self, patterns: Sequence[str]) -> Searcher:
         return self._searcher("|".join(f"(?:{pattern})" for pattern in patterns) if patterns[1:] else patterns[0])
@@ -128,6 +135,9 @@ def re2_engine() -> Engine | None:
 
 class ReEngine:
     """`re`, which is given patterns in RE2's syntax, so written that it matches what RE2 does."""
+
+    def check(self, pattern: str) -> None:
+        for_re(parse(pattern))
 
     def compile(self, patterns: Sequence[str]) -> Searcher:
         return _of(Either(tuple(parse(pattern) for pattern in patterns)))

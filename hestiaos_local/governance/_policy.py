@@ -184,7 +184,7 @@ class Policy:
             engine=file.engine,
         )
         if run_tests and (failed := policy.run_tests()):
-            raise PolicyError(f"{source}, line {file.test_lines[index]}: {why}" for index, why in failed)
+            raise PolicyError(f"{source}, line {file.test_line(index)}: {why}" for index, why in failed)
         return policy
 
     def run_tests(self) -> list[tuple[int, str]]:

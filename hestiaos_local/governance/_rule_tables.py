@@ -157,15 +157,15 @@ def seconds(table: Table, key: str, *, needed: bool = False) -> float | None:
 
 
 def _compiled(table: Table, engine: Engine, sources: tuple[str, ...], on: set[RuleKind]) -> tuple[Any, Any] | None:
+    if not sources:
+        return None
     for source in sources:
         try:
-            engine.compile([source])
+            engine.check(source)
             parse(source)
         except ValueError as error:
             table.refuse("pattern", f"is not a pattern of RE2: {error}: {source}")
             return None
-    if not sources:
-        return None
     try:
         whole = engine.compile_whole("|".join(f"(?:{each})" for each in sources)) if "command" in on else None
         if "output" in on:

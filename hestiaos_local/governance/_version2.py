@@ -54,6 +54,7 @@ rule = "no-wiping"            # if it matters
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
@@ -72,14 +73,14 @@ _WINDOW = 256
 
 @frozen
 class Version2:
-    """What a file of version 2 says; `test_lines` are the lines at which its tests begin."""
+    """What a file of version 2 says; `test_line` gives the line at which a test begins."""
 
     name: str
     engine: Engine
     rules: tuple[Rule, ...]
     limits: tuple[Limit, ...]
     tests: tuple[PolicyTest, ...]
-    test_lines: tuple[int, ...]
+    test_line: Callable[[int], int]
 
 
 def version_of(text: str) -> Any:
@@ -113,7 +114,7 @@ def read_version2(text: str, source: str, engine: Engine | None) -> Version2:
     tests = [_test(table, {rule.name for rule in rules}) for table in tables]
     root.close()
     file.check()
-    return Version2(name, engine, tuple(rules), tuple(limits), tuple(tests), tuple(table.line for table in tables))
+    return Version2(name, engine, tuple(rules), tuple(limits), tuple(tests), lambda index: tables[index].line)
 
 
 def _refuse_repeated(file: TomlFile, key: str, names: list[str]) -> None:

@@ -161,7 +161,14 @@ def _negated(ranges: Sequence[tuple[int, int]]) -> _Ranges:
 def _set_written(ranges: _Ranges) -> str:
     if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
         return re.escape(chr(ranges[0][0]))
-    return "[" + "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in _merged(ranges)) + "]"
+    merged = _merged(ranges)
+    if merged[-1][1] < _LAST or len(merged) == 1:
+        return f"[{_ranges_written(merged)}]"
+    return f"[^{_ranges_written(_negated(merged))}]"  # `re` takes long to compile a class with so many characters
+
+
+def _ranges_written(ranges: _Ranges) -> str:
+    return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges)
 
 
 def _merged(ranges: _Ranges) -> _Ranges:

@@ -15,13 +15,9 @@ from tests.support.governed_outputs import governed, judged, policy_of, rule_of
 __all__ = ["check"]
 
 _OWN = 0x20  # the text up to its first line break is a pattern
-_PATTERNS = (r"\bkey=\w{2,12}\b", "rm -rf /", r"(?i)se(?:cret|nd)s?", r"\d{2}[ -]\d{2}", r"(?m:^)#+ \w", r"\be\b|\W{3}")
-_HOW = (
-    {"decision": "BLOCK"},
-    {"redact": "[gone]"},
-    {"redact": "*", "hold": True},
-    {"decision": "BLOCK", "shadow": True},
-)
+_PATTERNS = (r"\bkey=\w{2,12}\b", "rm -rf /", r"(?i)se(?:cret|nd)s?", r"\d{2}[ -]\d{2}", r"(?m:^)#+ \w", r"\be\b")
+_BLOCK = {"decision": "BLOCK"}
+_HOW = (_BLOCK, {"redact": "[gone]"}, {"redact": "*", "hold": True}, {**_BLOCK, "shadow": True})
 
 
 def check(data: bytes) -> None:
@@ -48,8 +44,8 @@ def _is_usable(pattern: str) -> bool:
         return False
     try:
         node = parse(pattern)
-    except ValueError as error:
-        assert "byte" in str(error), "RE2 has it"
+    except ValueError:
+        assert "\\C" in pattern, "RE2 reads it"
         return False
     return 0 < shortest(node) <= longest(node) <= 64
 

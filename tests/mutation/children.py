@@ -31,6 +31,21 @@ from mutants import Mutant
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests" / "proto"
+GOVERNANCE = ROOT / "tests" / "governance"
+_GOVERNANCE = {  # the tests of the room for governance that a module's mutants are given to
+    "engines": ["test_engines.py", "test_version1.py"],
+    "facts": ["test_facts.py", "test_version2.py"],
+    "mapping": ["test_normal_forms.py", "test_output.py"],
+    "normal": ["test_normal_forms.py"],
+    "output": ["test_output.py"],
+    "policy": ["test_version2.py", "test_output.py"],
+    "rule_tables": ["test_version2.py"],
+    "rules": ["test_version2.py"],
+    "scanner": ["test_output.py"],
+    "syntax": ["test_engines.py"],
+    "version2": ["test_version2.py"],
+    "writing": ["test_engines.py", "test_default_policy.py"],
+}
 MEMORY = 4 * 1024**3
 """How much one mutant may take, in bytes: an endless loop may collect."""
 TO_BE_LOADED = 77
@@ -44,6 +59,8 @@ for name in ("h11", "hypothesis", "msgspec", "httpx", "anyio", "trio"):  # what 
 
 def tests_of(path: Path) -> list[Path]:
     """A module's own test files, or the folder of them; of a part of the connections', those that go through it."""
+    if path.parent.name == "governance":
+        return [GOVERNANCE / name for name in _GOVERNANCE.get(path.stem.removeprefix("_"), [])]
     folder = path.parent.name.removeprefix("_")
     stem = folder if path.stem == "__init__" else path.stem.removeprefix("_")
     names = [f"test_{stem}.py", f"test_{stem}_{folder}.py", f"{stem}_{folder}"]
@@ -78,7 +95,15 @@ def outcomes(path: Path, mutants: Sequence[Mutant], budget: float) -> list[str]:
 
 def _options(path: Path) -> list[str]:
     # The conftest above these tests serves the adapters' tests, and would load what they need.
-    options = ["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={ROOT}", f"--confcutdir={TESTS}", "--timeout=30"]
+    options = [
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--rootdir={ROOT}",
+        f"--confcutdir={tests_of(path)[0].parent}",
+        "--timeout=30",
+    ]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # pytest cannot rewrite what is loaded already
     return [*options, *map(str, tests_of(path))]
 

@@ -1,4 +1,5 @@
-"""Mutation testing of the core: one small fault at a time is put into a module, and the module's tests have to notice.
+"""Mutation testing of the core and of governance: one small fault at a time is put into a module, and its tests have
+to notice.
 
     python tests/mutation/run.py                     # every module
     python tests/mutation/run.py stream sse          # these
@@ -34,7 +35,8 @@ def main() -> int:
     parser.add_argument("--budget", type=float, default=inf, help="seconds of tests a mutant gets, the fastest first")
     arguments = parser.parse_args()
     known = json.loads(arguments.results.read_text()) if arguments.results and arguments.results.exists() else {}
-    paths = [path for path in sorted((ROOT / "hestiaos_proto").rglob("*.py")) if tests_of(path)]
+    files = [*(ROOT / "hestiaos_proto").rglob("*.py"), *(ROOT / "hestiaos_local" / "governance").glob("*.py")]
+    paths = [path for path in sorted(files) if tests_of(path)]
     if arguments.modules:
         paths = [path for path in paths if name_of(path) in arguments.modules]
     total: Counter[str] = Counter()
