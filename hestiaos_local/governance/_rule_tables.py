@@ -28,7 +28,7 @@ def read_parts(table: Table | None) -> dict[str, str]:
     parts: dict[str, str] = {}
     for name in table.keys() if table is not None else ():
         assert table is not None, "there are keys"
-        parts[name] = _filled(table, name, table.text(name) or "", parts)
+        parts[name] = "|".join(_filled(table, name, each, parts) for each in table.text_or_texts(name))
     return parts
 
 
