@@ -173,3 +173,61 @@ def test_an_input_is_redacted(text: str) -> None:
     result, [redaction] = redact_input(policy, Facts(), text)
     assert (result, redaction.rule) == ("a [redacted] b", "secret")
     assert redact_input(policy, Facts(), "nothing") == ("nothing", ())
+
+
+def test_what_comes_after_a_block_is_not_noted_either() -> None:
+    """In one piece with the block, or before it in another."""
+    policy = Policy.parse(POLICY, "p")
+    for pieces_of in (["well, rm -rf / odd "], ["well, ", "rm -rf / odd "], list("well, rm -rf / odd ")):
+        outcome = governed(policy, pieces_of)
+        assert (outcome.released, outcome.blocked_by, outcome.shadow) == ("well, ", "wiping", frozenset())
+
+
+def test_what_is_redacted_before_a_block_is_told() -> None:
+    policy = Policy.parse(POLICY, "p")
+    for pieces_of in (["sk-abcdefgh rm -rf / x"], ["sk-abcd", "efgh rm", " -rf / x"]):
+        outcome = governed(policy, pieces_of)
+        assert (outcome.released, outcome.blocked_by) == ("[redacted] ", "wiping")
+        assert outcome.redactions == (Redaction("secret", 0, 11),)
+
+
+def test_texts_are_in_no_repr() -> None:
+    assert "secret" not in repr([ReleasedText("secret"), ReleasedToolCall("1", "name", "secret")])
+
+
+def test_an_input_is_redacted_by_the_rules_for_it_alone() -> None:
+    policy = Policy.parse(
+        """
+        version = 2
+        [[rules]]
+        name = "numbers"
+        on = "input"
+        pattern = '\\d+'
+        action = "redact"
+        replacement = "#"
+        keys = ["team"]
+        [[rules]]
+        name = "blocked"
+        on = "input"
+        pattern = 'a'
+        decision = "BLOCK"
+        [[rules]]
+        name = "tried"
+        on = "input"
+        pattern = 'b'
+        action = "redact"
+        mode = "shadow"
+        [[rules]]
+        name = "elsewhere"
+        on = "output"
+        pattern = 'c'
+        action = "redact"
+        """,
+        "p",
+    )
+    text = "a b c " + "1" * 1000 + " d 2"
+    assert redact_input(policy, Facts(key="team"), text) == (
+        "a b c # d #",
+        (Redaction("numbers", 6, 1006), Redaction("numbers", 1009, 1010)),
+    )
+    assert redact_input(policy, Facts(key="other"), text) == (text, ())

@@ -35,7 +35,7 @@ GOVERNANCE = ROOT / "tests" / "governance"
 _GOVERNANCE = {  # the tests of the room for governance that a module's mutants are given to
     "engines": ["test_engines.py", "test_version1.py"],
     "facts": ["test_facts.py", "test_version2.py"],
-    "mapping": ["test_normal_forms.py", "test_output.py"],
+    "mapping": ["test_mapping.py", "test_normal_forms.py"],
     "normal": ["test_normal_forms.py"],
     "output": ["test_output.py"],
     "policy": ["test_version2.py", "test_output.py"],
