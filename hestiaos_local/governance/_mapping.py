@@ -141,7 +141,7 @@ class StreamNormalizer:
             self._slash, self._after_return = -1, char == "\r"
             return
         if self._slash >= 0:
-            self._close_slash(place)
+            self._close_slash()
         if kind is _Kind.MARK and self._chars:
             self._chars.append(char)
         elif kind in (_Kind.OTHER, _Kind.MARK):
@@ -162,7 +162,7 @@ class StreamNormalizer:
             self._run = self._run or " "
         self._after_return = False
 
-    def _close_slash(self, place: int) -> None:
+    def _close_slash(self) -> None:
         """The backslash continues no line: it is a character, and the run before it is over."""
         slash, self._slash = self._slash, -1
         self._close(slash)
@@ -171,7 +171,7 @@ class StreamNormalizer:
     def _close(self, place: int) -> None:
         """The last unit ends here."""
         if self._slash >= 0:
-            self._close_slash(place)
+            self._close_slash()
         norm = unicodedata.normalize("NFKC", "".join(self._chars)) if self._chars else self._run
         first = self._chars[0] if self._chars else self._char
         self._add(norm, self._start, place, unchanged=place - self._start == 1 and norm == first)
