@@ -23,7 +23,7 @@ from hestiaos_local.execution import (
     history_window,
     message_text,
 )
-from hestiaos_local.governance import Policy
+from hestiaos_local.governance import Facts, Policy, texts_of
 from hestiaos_local.storage import Outcome, Storage, StoreError, TraceRecord
 from hestiaos_proto import (
     AgentResult,
@@ -133,7 +133,8 @@ class Executions:
         """Have an agent process a task; where it is blocked, the result says so."""
         agent_id, task = arguments["agent_id"], arguments["task"]
         agent = self._agent(agent_id)
-        trace = yield Call(lambda: self._govern("AGENT", task))
+        config = texts_of(arguments["config"]) if arguments["config"] else ()
+        trace = yield Call(lambda: self._govern("AGENT", task, config=config))
         if trace.decision == "BLOCK":
             return AgentResult(
                 result=None, agent_id=agent_id, trace_id=trace.trace_id, status="BLOCKED", error=trace.reason
@@ -162,10 +163,10 @@ class Executions:
             raise NotFound(f"there is no agent {agent_id!r}: there are {', '.join(self._agents) or 'none'}")
         return agent
 
-    def _govern(self, command_type: str, text: str, effort: float = 1.0) -> TraceResponse:
-        """Decide on a command. The decision is stored as its trace."""
+    def _govern(self, command_type: str, text: str, effort: float = 1.0, config: tuple[str, ...] = ()) -> TraceResponse:
+        """Decide on a command, and on the texts of an agent's `config`. The decision is stored as its trace."""
         began = self._clock()
-        decision = self._policy.decide(command_type, text)
+        decision = self._policy.decide(command_type, text, *config)
         trace = TraceResponse(
             trace_id=self._new_id(),
             decision=decision.verdict,
@@ -220,6 +221,7 @@ class Executions:
             yield Begin(work if agent is None else agent.prepare(work))
             while (output := (yield Next())) is not None:
                 _check_allowed(output, agent, trace)
+                self._check_tool_call(output, trace)
                 answer.add(output)
                 if each is not None and (item := each(output)) is not None:
                     yield Emit(item)
@@ -240,6 +242,19 @@ class Executions:
             raise
         yield from self._finish(trace, answer.outcome("completed", elapsed(began, self._clock())))
         return answer
+
+    def _check_tool_call(self, output: Output, trace: TraceResponse) -> None:
+        """Judge a call of a tool by the policy: raises the `GovernanceBlock` of one that it blocks."""
+        if isinstance(output, ToolCall):
+            verdict = self._policy.judge_tool_call(Facts(), output.name, output.arguments)
+            if verdict.decision == "BLOCK":
+                details = {
+                    "rule": verdict.rule,
+                    "reason": verdict.reason,
+                    "risk_score": verdict.risk,
+                    "policy": trace.policy,
+                }
+                raise GovernanceBlock(trace.trace_id, message=verdict.reason, details=details)
 
     def _finish(self, trace: TraceResponse, outcome: Outcome) -> Flow[None]:
         from_model = outcome.error is not None and outcome.error.startswith("MODEL_")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from hestiaos_local._executions import MAX_OUTPUT
@@ -10,7 +10,7 @@ from hestiaos_local._flow import Await, Call, Flow
 from hestiaos_local._measurements import Measurements
 from hestiaos_local._models import default_model
 from hestiaos_local.execution import Checkable, Executor
-from hestiaos_local.governance import DecisionName, Policy
+from hestiaos_local.governance import DecisionName, Policy, texts_of
 from hestiaos_local.storage import MAX_RESULTS, Storage, TraceRecord
 from hestiaos_proto import (
     MAX_BODY_SIZE,
@@ -22,7 +22,6 @@ from hestiaos_proto import (
     SystemStatus,
     TraceResponse,
     __version__,
-    json,
 )
 
 __all__ = ["Operations"]
@@ -61,8 +60,8 @@ class Operations:
     # What is said of governance.
 
     def _explain(self, arguments: Arguments) -> dict[str, Any]:
-        command_type, text = arguments["command_type"], "\n".join(_texts(arguments["command_input"]))
-        decision = self._policy.decide(command_type, text)
+        command_type = arguments["command_type"]
+        decision = self._policy.decide(command_type, *texts_of(arguments["command_input"]))
         return {
             "command_type": command_type,
             "decision": decision.verdict,
@@ -173,20 +172,6 @@ _OPERATIONS: Mapping[str, Callable[[Operations, Arguments], Result]] = {
     "governance_status": Operations._governance_status,
     "governance_trace": Operations._governance_trace,
 }
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """The text of all values that a JSON value holds."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _texts(inner)
-    else:
-        yield json.dumps(value).decode()
 
 
 def _restricted(decisions: Mapping[str, int]) -> float:

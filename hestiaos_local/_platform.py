@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from hestiaos_local._constraints import check_constraints
+from hestiaos_local._enforced import check_enforced
 from hestiaos_local._executions import TIMEOUT, Executions
 from hestiaos_local._faults import logged
 from hestiaos_local._first import AsyncEvents, Events, first_of, first_of_sync
@@ -70,6 +71,7 @@ class Platform:
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         self._policy = Policy.default() if policy is None else policy
+        check_enforced(self._policy)
         self._storage: Storage = Store() if store is None else store
         self._executor: Executor = EchoExecutor() if executor is None else executor
         self._retention = retention

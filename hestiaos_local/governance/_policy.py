@@ -94,9 +94,9 @@ class Policy:
             **more,
         )
 
-    def decide(self, command_type: str, text: str) -> Decision:
-        """The decision on a command of this type (`"RUN"`) with this input."""
-        verdict = self.judge(Facts(command_type=command_type, texts=(text,)))
+    def decide(self, command_type: str, *texts: str) -> Decision:
+        """The decision on a command of this type (`"RUN"`) with these inputs."""
+        verdict = self.judge(Facts(command_type=command_type, texts=texts))
         return Decision(verdict.decision, verdict.risk, verdict.reason, verdict.rule)
 
     def _matching(self, facts: Facts) -> Iterator[Rule]:

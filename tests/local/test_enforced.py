@@ -1,0 +1,50 @@
+"""A policy whose parts the platform does not carry out is refused, with a line for each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from hestiaos import Client, GovernanceBlock
+from hestiaos_local import LocalTransport, Platform, Policy, PolicyError
+from hestiaos_local.execution import Output, ToolCall, Work, function_executor
+
+RULE = 'version = 2\nname = "p"\n[[rules]]\nname = "r"\nreason = "because"\nrisk = 0.5\n'
+ON_INPUT = RULE + 'on = "input"\npattern = "x"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (RULE + 'on = "output"\npattern = "x"\ndecision = "BLOCK"\n', "does not judge on 'output' yet"),
+        (ON_INPUT + 'decision = "BLOCK"\nagents = ["a"]\n', "does not know the agent of an execution yet"),
+        (ON_INPUT + 'action = "redact"\n', "does not redact yet"),
+        (ON_INPUT + 'decision = "THROTTLE"\nmax_tokens = 10\n', "does not lower the tokens"),
+        (ON_INPUT + 'decision = "BLOCK"\napproval = true\n', "does not take approvals yet"),
+        (ON_INPUT + 'decision = "BLOCK"\nmode = "shadow"\n', "in shadow mode"),
+        (
+            ON_INPUT + 'decision = "BLOCK"\n[[limits]]\nname = "l"\nper = "all"\nrequests = 1\nwindow = "1m"\n',
+            "the limit 'l': the platform does not keep limits yet",
+        ),
+    ],
+)
+def test_a_part_that_is_not_carried_out(text: str, said: str) -> None:
+    with pytest.raises(PolicyError, match=said):
+        Platform(policy=Policy.parse(text, "p.toml"))
+
+
+def test_rules_on_inputs_and_commands() -> None:
+    with Platform(policy=Policy.parse(ON_INPUT + 'decision = "BLOCK"\n', "p.toml")):
+        pass
+
+
+def test_a_call_of_a_tool_is_judged() -> None:
+    async def model(work: Work) -> AsyncIterator[Output]:
+        yield ToolCall("1", "shell", '{"command": "rm -rf /"}')
+
+    with Platform(executor=function_executor(model)) as platform, Client(transport=LocalTransport(platform)) as client:
+        with pytest.raises(GovernanceBlock) as caught:
+            client.run("tidy up")
+        assert caught.value.details["rule"] == "destructive-shell"
+        assert client.governance.trace(caught.value.trace_id)["outcome"] == "blocked"
