@@ -74,7 +74,7 @@ def thorough(session: nox.Session) -> None:
 
 @nox.session
 def timing(session: nox.Session) -> None:
-    """The tests that assert a wall-clock time: run them on a machine that does nothing else."""
+    """The tests that assert a wall-clock time: run them on an otherwise idle machine."""
     session.install("-e", ".[speed,test]")
     pytest(session, "-m", "timing")
 
@@ -181,7 +181,7 @@ def schemathesis(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmarks, on a machine that does nothing else; `-- --quick` runs each once."""
+    """The benchmarks, on an otherwise idle machine; `-- --quick` runs each once."""
     session.install("-e", ".[bench,speed]", "pip")  # by pip it fetches the published client
     session.run("python", "-m", "benchmarks", *session.posargs)
 

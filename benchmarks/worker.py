@@ -30,7 +30,7 @@ def _serve(open_work: Work) -> None:
 
 
 async def _serve_async(open_work: Work) -> None:
-    for line in sys.stdin:  # it blocks the event loop, which has nothing else to do
+    for line in sys.stdin:  # it blocks the event loop, which has no other work
         before = memory()[0]
         async with open_work(**json.loads(line)) as work:
             opened, started = _start()

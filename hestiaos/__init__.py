@@ -1,6 +1,6 @@
 """The HestiaOS SDK: `from hestiaos import AsyncClient, Client, StreamEvent, …`.
 
-Importing this package loads nothing else: each name is loaded at its first use, so that httpx is loaded with the
+Importing this package loads no other: each name is loaded at its first use, so that httpx is loaded with the
 clients only.
 """
 

@@ -58,7 +58,7 @@ LAYERS = {
     "hestiaos": frozenset({"hestiaos_proto", "hestiaos_httpx", "hestiaos_trio", "hestiaos_asyncio", "hestiaos_local"}),
     "hestiaos_cli": frozenset({"hestiaos_proto", "hestiaos_local", "hestiaos"}),
 }
-"""The packages of ours that each of them may import."""
+"""Our own packages that each of them may import."""
 
 
 def violations(root: Path) -> Iterator[str]:

@@ -27,7 +27,7 @@ _UNUSED = ("trio", "anyio", "httpx._main")
 def open_client(settings: Settings, *, retries: int = 0, connections: int | None = None) -> Client:
     """A client for the server, or with `--local` for the platform in this process.
 
-    By default it does not retry: who sits before a shell would rather hear of it now.
+    By default it does not retry: at a shell, an error at once is better than one after a wait.
     """
     server = server_of(settings)
     options: dict[str, Any] = {
@@ -62,7 +62,7 @@ def without_unused_imports() -> Iterator[None]:
     """Have httpx imported without what it imports where it is installed, and what is of no use here.
 
     With trio that is 100 ms at each start (encode/httpcore imports the backends of all event loops), with rich 60 ms
-    (encode/httpx imports its own command line). Whoever needs them later still can.
+    (encode/httpx imports its own command line). They can still be imported later.
     """
     absent = [name for name in _UNUSED if name not in sys.modules]
     for name in absent:

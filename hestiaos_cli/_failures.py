@@ -49,8 +49,8 @@ def report(error: Exception, settings: Settings, arguments: Sequence[str] = ()) 
         raise error
     status = failure.status if failure.status <= MISUSED or settings.distinct_statuses else FAILED
     if settings.json or not {"--json", "-j"}.isdisjoint(arguments):  # a mistake may have come before it was read
-        told = {"code": failure.code, "message": failure.message, "trace_id": failure.trace_id}
-        tell(json.dumps({"error": told | {"details": failure.details, "exit_status": status}}))
+        fields = {"code": failure.code, "message": failure.message, "trace_id": failure.trace_id}
+        tell(json.dumps({"error": fields | {"details": failure.details, "exit_status": status}}))
     else:
         tell(f"{paint('Error:', 'red', sys.stderr)} {one_line(failure.message)}")
     return status
@@ -63,7 +63,7 @@ def report_lost_output(failed: OutputFailed) -> int:
 
 
 def tell(line: str) -> None:
-    """A line on standard error. Where that cannot be written either there is nobody to tell: the exit status does."""
+    """A line on standard error. Where that cannot be written either, only the exit status tells of the failure."""
     try:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
@@ -77,7 +77,7 @@ def one_line(text: str) -> str:
 
 
 def failure_of(error: Exception, settings: Settings) -> Failure | None:
-    """What a user is told of an exception; `None` where it is a bug."""
+    """The message for an exception; `None` where it is a bug."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, click.ClickException):

@@ -42,21 +42,21 @@ _STATUSES = (
 def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
     """The failure that a `HestiaError` is: what failed, where, after how long, and what to do."""
     server = settings.server
-    told = str(error)
+    message = str(error)
     if isinstance(error, AuthenticationFailed):  # the server's own sentence may hold the key as a word
-        told = f"[{error.code}] the server asks for an API key"
+        message = f"[{error.code}] the server asks for an API key"
         if server is not None and server.key_source is not None:
-            told = f"[{error.code}] the server does not accept the API key of {server.key_source}"
-    if error.trace_id and error.trace_id not in told:
-        told += f" (trace {error.trace_id})"
-    if server is not None and not server.local and server.url not in told:
-        told += f", at {server.url}"
+            message = f"[{error.code}] the server does not accept the API key of {server.key_source}"
+    if error.trace_id and error.trace_id not in message:
+        message += f" (trace {error.trace_id})"
+    if server is not None and not server.local and server.url not in message:
+        message += f", at {server.url}"
     waited = time.monotonic() - settings.began
     if waited >= _LONG:
-        told += f", after {waited:.1f} s"
+        message += f", after {waited:.1f} s"
     hint = hint_of(error, server)
     return Failure(
-        f"{told}; {hint}" if hint else told,
+        f"{message}; {hint}" if hint else message,
         code=error.code,
         status=next((status for kind, status in _STATUSES if isinstance(error, kind)), FAILED),
         trace_id=error.trace_id,

@@ -21,7 +21,7 @@ _SILENCE = 1.0  # seconds without input after which it is said what is waited fo
 def read_text(settings: Settings, given: str | None, what: str, example: str) -> str:
     """The text that a command is to take: the argument, what comes through a pipe, or the one above the other.
 
-    `what` is what an error calls it. Raises `UsageError` where there is none: on a terminal nobody waits for input
+    `what` is what an error calls it. Raises `UsageError` where there is none: on a terminal it does not wait for input
     that was not announced.
     """
     if given is not None and given != "-":

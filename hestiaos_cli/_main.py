@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _die_of(number: signal.Signals) -> NoReturn:
-    """End the process as the signal does that nobody has caught."""
+    """End the process as an uncaught signal does."""
     signal.signal(number, signal.SIG_DFL)
     if os.name == "posix":
         os.kill(os.getpid(), number)

@@ -1,4 +1,4 @@
-"""What a command prints: the answer on standard output and nothing else, what else is worth knowing on standard error.
+"""What a command prints: the answer alone on standard output, everything else on standard error.
 
 To a terminal no control character of the answer is sent, to a pipe or a file every one.
 """
@@ -58,7 +58,7 @@ def print_text(text: str) -> None:
 
 
 def print_lines(*lines: str) -> None:
-    """Lines of ours, with colours; what others wrote in them was made visible."""
+    """Coloured lines of the command line's own; control characters in quoted text are visible already."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 

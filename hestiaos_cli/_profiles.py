@@ -104,7 +104,7 @@ class Profiles:
                 if os.name == "posix" and (mode := os.fstat(file.fileno()).st_mode & 0o077):
                     raise Failure(
                         f"{self.path} holds API keys and can be read by others (mode {mode | 0o600:o}): "
-                        f"chmod 600 '{self.path}', and change the keys if somebody may have read them"
+                        f"chmod 600 '{self.path}', and change the keys if others may have read them"
                     )
                 content = json.load(file)
         except FileNotFoundError:
@@ -118,7 +118,7 @@ class Profiles:
 
     def _write(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A new file in its place: whoever reads it sees the old one or the new one, and it is this user's alone.
+        # A new file in its place: a reader sees the old one or the new one, and only this user can read it.
         with NamedTemporaryFile("w", encoding="utf-8", dir=self.path.parent, delete=False) as file:
             try:
                 json.dump(self._content, file, indent=2)

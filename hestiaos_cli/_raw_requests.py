@@ -49,7 +49,7 @@ def open_http_client(settings: Settings) -> httpx.Client:
 
 @contextmanager
 def raw_errors(settings: Settings) -> Iterator[None]:
-    """Have httpx's exceptions told as the client tells its own."""
+    """Turn httpx's exceptions into those of the client."""
     server = settings.server
     assert server is not None, "a client was opened"
     try:

@@ -82,7 +82,7 @@ class LoggingPlatform(Platform):
 
 
 class _AwaitedEvents:
-    """The events of a stream on an event loop; `end` is told the facts when it has ended."""
+    """The events of a stream on an event loop; `end` is called with the facts when it has ended."""
 
     def __init__(self, events: Any, end: Callable[[dict[str, Any]], None]) -> None:
         self._events = events

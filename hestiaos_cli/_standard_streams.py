@@ -15,7 +15,7 @@ __all__ = ["OutputFailed", "drop_output", "flush_output", "prepare_standard_stre
 
 
 class OutputFailed(Exception):
-    """Standard output cannot be written to: the disk is full, it is closed, or nobody reads the pipe any more."""
+    """Standard output cannot be written to: the disk is full, it is closed, or the pipe's reader has gone."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__("it is closed" if error.errno == EBADF else error.strerror or str(error))

@@ -1,4 +1,4 @@
-"""What a terminal may be sent: colours, and never the control characters of somebody else's text."""
+"""What a terminal may be sent: colours, and never the control characters of quoted text."""
 
 from __future__ import annotations
 

@@ -27,11 +27,11 @@ _TELLING = 0.05  # seconds over which the server must have spread its events for
 class Step:
     """One step: its name, whether it works, how long it took, what was found, and what to do where it fails."""
 
-    def __init__(self, name: str, *, works: bool, seconds: float, told: str, hint: str = "") -> None:
+    def __init__(self, name: str, *, works: bool, seconds: float, detail: str, hint: str = "") -> None:
         self.name = name
         self.works = works
         self.seconds = seconds
-        self.told = told
+        self.detail = detail
         self.hint = hint
 
     def to_json(self) -> dict[str, Any]:
@@ -45,25 +45,25 @@ def walk(settings: Settings, client: Client) -> Iterator[Step]:
     for name, take in way.steps():
         began = time.monotonic()
         try:
-            told = take()
+            detail = take()
         except HestiaError as error:
             yield Step(
                 name,
                 works=False,
                 seconds=time.monotonic() - began,
-                told=str(error),
+                detail=str(error),
                 hint=hint_of(error, settings.server),
             )
             return
         except _Fails as error:
-            yield Step(name, works=False, seconds=time.monotonic() - began, told=str(error), hint=error.hint)
+            yield Step(name, works=False, seconds=time.monotonic() - began, detail=str(error), hint=error.hint)
             return
-        yield Step(name, works=True, seconds=time.monotonic() - began, told=told)
+        yield Step(name, works=True, seconds=time.monotonic() - began, detail=detail)
 
 
 class _Fails(Exception):
-    def __init__(self, told: str, hint: str = "") -> None:
-        super().__init__(told)
+    def __init__(self, detail: str, hint: str = "") -> None:
+        super().__init__(detail)
         self.hint = hint
 
 
@@ -170,16 +170,16 @@ class _Way:
                     sent += _seconds(event.timestamp)
         except GovernanceBlock:
             return "governance blocks the text that it is tried with"
-        told = f"{len(arrived)} events"
+        detail = f"{len(arrived)} events"
         spread = sent[-1] - sent[0] if len(sent) == len(arrived) else 0.0
         if spread < _TELLING:
-            return f"{told}; they were sent too fast to tell whether anything holds them back"
+            return f"{detail}; they were sent too fast to tell whether anything holds them back"
         if arrived[-1] - arrived[0] < spread / 2:
             raise _Fails(
-                f"{told}, sent over {spread:.1f} s, arrived within {arrived[-1] - arrived[0]:.1f} s: something buffers",
+                f"{detail}, sent over {spread:.1f} s, arrived in {arrived[-1] - arrived[0]:.1f} s: something buffers",
                 "have the reverse proxy pass streams on as they come (nginx: proxy_buffering off)",
             )
-        return f"{told}, as they were sent"
+        return f"{detail}, as they were sent"
 
 
 def _seconds(timestamp: str) -> list[float]:

@@ -8,7 +8,7 @@ __all__ = ["Limits"]
 
 
 class Limits(Protocol):
-    """How many connections are open and kept, and for how many seconds; `None` is no limit. `httpx.Limits` fits."""
+    """How many connections are open and kept, and for how many seconds; `None` means no limit. `httpx.Limits` fits."""
 
     @property
     def max_connections(self) -> int | None: ...

@@ -72,7 +72,7 @@ class Network:
         return NetworkStream(self, 0)
 
     def start_tls(self, context: ssl.SSLContext, hostname: str | None) -> Steps[NetworkStream]:
-        """Speak TLS from now on, inside of that which is spoken already."""
+        """Use TLS from now on, inside the TLS that is used already."""
         try:
             self.layers.append(TLS(context, hostname))
             layer = self.layers[-1]

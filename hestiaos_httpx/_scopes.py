@@ -98,7 +98,7 @@ class Scope:
 
     @classmethod
     def drop(cls, loop: Any, exchange: Exchange) -> bool:
-        """Close an exchange that nobody refers to any more, in its event loop; false where that has ended."""
+        """Close an exchange that is not referred to any more, in its event loop; false where that has ended."""
         run(exchange.close())
         return True
 

@@ -1,4 +1,4 @@
-"""How one execution goes, told apart from what it waits for.
+"""How one execution goes, apart from what it waits for.
 
 A flow is a generator of effects: what it yields is done for it, and it is sent what came of it. `drive` does so on an
 event loop, `drive_sync` without one. Both give the items that the flow emits.
@@ -62,7 +62,7 @@ class Next:
 
 @frozen
 class Emit:
-    """Hand `item` to whoever asked for the execution."""
+    """Hand `item` to the caller of the execution."""
 
     item: Any
 
@@ -82,7 +82,7 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 
 class Cancelled(BaseException):
-    """Thrown into a flow whose caller has gone. After it the flow may still yield `Call`, and nothing else."""
+    """Thrown into a flow whose caller has gone. After it the flow may still yield `Call`, and no other effect."""
 
 
 class Disconnect(BaseException):
@@ -96,7 +96,7 @@ class Disconnect(BaseException):
 
 
 async def drive(flow: Flow[object], executor: Executor, call: Caller) -> AsyncGenerator[Any, None]:
-    """What `flow` emits. Close it where it is left early: that cancels the work, and the flow is told so."""
+    """What `flow` emits. Close it where it is left early: that cancels the work, and the flow is sent `Cancelled`."""
     from anyio import CancelScope
 
     outputs: AsyncGenerator[Output, None] | None = None

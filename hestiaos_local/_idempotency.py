@@ -66,7 +66,7 @@ def idempotent(
 
 
 def _unless_it_fails(store: Callable[[], object], key: str, lease: float) -> Flow[None]:
-    """Have it stored what became of a claim. Without it the claim ends with its lease, and nobody loses a result."""
+    """Have the outcome of a claim stored. If that fails, the claim ends with its lease, and no result is lost."""
     try:
         yield Call(store)
     except Exception as error:  # a platform that was closed meanwhile, among others

@@ -127,7 +127,7 @@ class Platform:
     def respond(self, call: ServerRequest) -> Result | Events | BaseException:
         """As `answer`, for what carries the response to a client: an exception is returned instead of raised.
 
-        What is no refusal is logged, but for a `StoreError`, whose one line is left to be said where it helps.
+        An exception that is not a refusal is logged, except a `StoreError`, which the caller reports in one line.
         """
         try:
             return self.answer(call)

@@ -191,7 +191,7 @@ class Table:
         return [Table(self._file, each, (*self._path, key, index)) for index, each in enumerate(value)]
 
     def close(self) -> None:
-        """Note every key that nobody has asked for."""
+        """Note every key that was not asked for."""
         for key in self._values:
             if key not in self._known:
                 self.refuse(key, f"is not known: write {_listed(self._known)}")

@@ -214,7 +214,7 @@ def _attempts(
             if observer is not None:
                 observer.retry(error, pause)
         else:
-            if observer is not None and observer.hears("on_response"):
+            if observer is not None and observer.has_hook("on_response"):
                 observer.response(response.info)
             return result
         attempt += 1

@@ -39,5 +39,5 @@ def default_tls_context(
         return create(cafile=cafile, capath=capath)
     except OSError as error:  # an ssl.SSLError is one
         names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE") if environ.get(name)]
-        told = " and ".join(f"{name}={environ[name]}" for name in names) or "the system's certificates"
-        raise ValueError(f"no TLS context can be made with {told}: {error}") from error
+        source = " and ".join(f"{name}={environ[name]}" for name in names) or "the system's certificates"
+        raise ValueError(f"no TLS context can be made with {source}: {error}") from error

@@ -41,8 +41,8 @@ class _Client:
     """The arguments of a client. `_environ` and `_runtime` are what the core may not fetch for itself.
 
     A copy or an unpickled client has the same configuration and connections of its own. A pickle does not hold the API
-    key, only its SHA-256: whoever reads it must have the key in the environment, or have used it in the same process
-    or its parent. Otherwise it raises `ValueError`.
+    key, only its SHA-256: a process can read it that has the key in its environment, or has used it, or whose parent
+    has. Any other raises `ValueError`.
     """
 
     _environ: ClassVar[Mapping[str, str]]

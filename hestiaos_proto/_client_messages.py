@@ -117,12 +117,12 @@ class Response:
         """
         if quoted is None:
             quoted = not self.content_type.endswith("json")
-        told = f"{self.redactor.text(self.url) or 'the server'} answered with status {self.status}"
+        text = f"{self.redactor.text(self.url) or 'the server'} answered with status {self.status}"
         if not self._body:
-            return f"{told} and no body"
+            return f"{text} and no body"
         kind = self.redactor.text(self.headers.get("content-type", "")).partition(";")[0].strip()  # as it was sent
-        told += f" and {kind or 'no content type'}"
-        return f"{told} ({self.redactor.quote(self._body)})" if quoted else told
+        text += f" and {kind or 'no content type'}"
+        return f"{text} ({self.redactor.quote(self._body)})" if quoted else text
 
     def retry_after(self, now: float | None = None) -> float | None:
         """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3); `None` if it asks for none.

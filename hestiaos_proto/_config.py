@@ -222,7 +222,7 @@ class Config:
 
     @property
     def tls(self) -> bool:
-        """Whether the server is spoken to over TLS."""
+        """Whether the server is reached over TLS."""
         return self.base_url.startswith("https:")
 
     @property

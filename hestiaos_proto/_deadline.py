@@ -37,9 +37,9 @@ class Deadline:
         if self._end is not None and self._clock() >= self._end:
             raise self.expired_error()
 
-    def timeout_error(self, told: str) -> TimedOut:
-        """The exception for a wait that took too long, with the message `told` unless the deadline has passed."""
-        return self.expired_error() if self.left() == 0 else TimedOut(told)
+    def timeout_error(self, message: str) -> TimedOut:
+        """The exception for a wait that took too long, with the message `message` unless the deadline has passed."""
+        return self.expired_error() if self.left() == 0 else TimedOut(message)
 
     def expired_error(self) -> TimedOut:
         """The exception for a deadline that has passed."""

@@ -76,8 +76,8 @@ def _message(kind: type[StatusError], status: int, described: str | None, *, our
     redirect = ", a redirect, which is not followed: check the base URL" if 300 <= status < 400 else ""
     if described is None or (ours and status in _EXCEPTIONS):
         return None if status in _EXCEPTIONS else f"the server answered with status {status}{redirect}"
-    told = f"{kind.default_message}: {described}" if status in _EXCEPTIONS else described
-    return told + (redirect or ("" if ours else f"; {IS_IT_HESTIAOS}"))
+    message = f"{kind.default_message}: {described}" if status in _EXCEPTIONS else described
+    return message + (redirect or ("" if ours else f"; {IS_IT_HESTIAOS}"))
 
 
 def error_to_wire(error: StatusError) -> dict[str, Any]:
@@ -129,9 +129,9 @@ def _read(read: Any) -> dict[str, Any]:
 
 def _field_errors(items: list[Any]) -> str:
     """FastAPI's list of `{"loc", "msg", "type"}` as one line: `body.input: Field required; …`."""
-    told = [
+    texts = [
         f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if isinstance(item.get("loc"), list) else str(item["msg"])
         for item in items
         if isinstance(item, dict) and "msg" in item
     ]
-    return "; ".join(told)
+    return "; ".join(texts)

@@ -113,8 +113,8 @@ class StatusError(HestiaError):
         body: bytes = b"",
     ) -> None:
         self.status_code: int = self.default_status if status_code is None else status_code
-        told = self.default_message if message is None else message
-        super().__init__(code or self.default_code or f"HTTP_{self.status_code}", told, trace_id)
+        text = self.default_message if message is None else message
+        super().__init__(code or self.default_code or f"HTTP_{self.status_code}", text, trace_id)
         self.details: Any = details
         self.retry_after = retry_after
         self.body = body
@@ -143,9 +143,9 @@ class GovernanceBlock(StatusError):
     def __str__(self) -> str:
         details = self.details if isinstance(self.details, dict) else {}
         names = {"rule": "rule", "reason": "reason", "risk_score": "risk"}
-        told = [f"{shown} {details[name]}" for name, shown in names.items() if details.get(name) is not None]
-        told += [f"trace {self.trace_id}"] if self.trace_id else []
-        return f"{super().__str__()}{': ' if told else ''}{', '.join(told)}"
+        facts = [f"{shown} {details[name]}" for name, shown in names.items() if details.get(name) is not None]
+        facts += [f"trace {self.trace_id}"] if self.trace_id else []
+        return f"{super().__str__()}{': ' if facts else ''}{', '.join(facts)}"
 
 
 class InvalidInput(StatusError):

@@ -43,8 +43,8 @@ class EventStreamState:
         bounds = [seconds("timeout", timeout), seconds("deadline", options.get("deadline"))]
         deadline = min((bound for bound in bounds if bound is not None), default=None)
         self._flow, self._observer = context.begin(operation, {"timeout": None, **options, "deadline": deadline})
-        hears = self._observer is not None and self._observer.hears("on_stream_event")
-        self._event_observer = self._observer if hears else None
+        observed = self._observer is not None and self._observer.has_hook("on_stream_event")
+        self._event_observer = self._observer if observed else None
         self._base_url = context.config.base_url
         self._monotonic = context.runtime.monotonic
         self._response: Response | None = None

@@ -118,13 +118,13 @@ class CallObserver:
         self._began: float | None = None
         self._open = [True]
 
-    def hears(self, name: str) -> bool:
+    def has_hook(self, name: str) -> bool:
         """Whether any hook of this name is set."""
         return any(getattr(each, name) is not None for each in self._hooks)
 
     def request(self, request: Request, redactor: Redactor) -> None:
         """A request is about to be sent."""
-        if self.hears("on_request"):
+        if self.has_hook("on_request"):
             self._tell("on_request", RequestInfo.of(request, redactor))
 
     def response(self, response: ResponseInfo) -> None:

@@ -67,7 +67,7 @@ class LineDecoder:
     def blocks(self) -> Iterator[bytes | None]:
         """Complete lines that arrived together, with their ends; `None` if more data has to be received first.
 
-        For whoever can read several lines at once. They are `block.splitlines()`: for bytes that is the standard's
+        For callers that can read several lines at once. They are `block.splitlines()`: for bytes that is the standard's
         rule, while `str.splitlines` knows more line ends.
         """
         blocks = self._blocks

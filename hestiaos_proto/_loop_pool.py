@@ -248,7 +248,7 @@ def _nothing() -> None:
     pass
 
 
-def _unsent(send: Send, told: str) -> TimedOut:
-    error = send.deadline.timeout_error(told)
+def _unsent(send: Send, message: str) -> TimedOut:
+    error = send.deadline.timeout_error(message)
     error.request_sent = False
     return error

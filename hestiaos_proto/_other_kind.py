@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, NoReturn
 __all__ = ["CoroutinesOnly", "NotAsynchronous", "NotSynchronous", "NotSynchronousClient"]
 
 
-def _refuse(told: str) -> Callable[..., NoReturn]:
+def _refuse(advice: str) -> Callable[..., NoReturn]:
     def refuse(self: object, *args: object) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} {told}")
+        raise TypeError(f"{type(self).__name__} {advice}")
 
-    refuse.__doc__ = f"Raise `TypeError`: it {told}."
+    refuse.__doc__ = f"Raise `TypeError`: it {advice}."
     return refuse
 
 
 def _missing(owner: object, name: str, instead: str | None) -> AttributeError:
-    told = "" if instead is None else f": use {instead}"
-    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}{told}", name=name, obj=owner)
+    hint = "" if instead is None else f": use {instead}"
+    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=owner)
 
 
 class NotAsynchronous:

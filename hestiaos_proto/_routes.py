@@ -129,7 +129,7 @@ def resolve(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any]]
 def find_route(method: str, target: str) -> tuple[Route[Any], dict[str, Any]]:
     """The row for a method and a target, and the arguments in the path. HEAD is answered where GET is.
 
-    Raises `NotFound` for a path that is none of the table's, `StatusError` 405 for a method that the path has not,
+    Raises `NotFound` for a path that is not in the table, `StatusError` 405 for a method that the path does not have,
     `InvalidInput` for a path that is not UTF-8.
     """
     path = path_of(target)
@@ -201,10 +201,10 @@ def _json(read: Callable[[Any], T], *, quoted: bool | None = None) -> Callable[[
         try:
             return read(json.loads(response.body))
         except ValueError as error:
-            wrong, told = f"the response's body is not JSON ({error})", response.describe(quoted=quoted)
+            wrong, described = f"the response's body is not JSON ({error})", response.describe(quoted=quoted)
         except RemoteProtocolError as error:
-            wrong, told = error.message, response.describe(quoted=False)
-        raise RemoteProtocolError(f"{wrong}: {told}; {IS_IT_HESTIAOS}")
+            wrong, described = error.message, response.describe(quoted=False)
+        raise RemoteProtocolError(f"{wrong}: {described}; {IS_IT_HESTIAOS}")
 
     return read_response
 

@@ -59,9 +59,9 @@ def check_transport(transport: object) -> None:
     kind = transport if isinstance(transport, type) else type(transport)
     methods = (getattr(kind, "exchange", None), getattr(kind, "exchange_async", None))
     if transport is not None and (transport is kind or not any(map(callable, methods))):
-        told = f"the class {kind.__name__}" if transport is kind else f"{kind.__module__}.{kind.__name__}"
+        given = f"the class {kind.__name__}" if transport is kind else f"{kind.__module__}.{kind.__name__}"
         raise TypeError(
-            f"transport must be an object with a method exchange(request), as LocalTransport is, not {told}"
+            f"transport must be an object with a method exchange(request), as LocalTransport is, not {given}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What is public: the names in a package's `__all__`, and nothing else. The import contracts hold the rest."""
+"""What is public: the names in a package's `__all__`, and no others. The import contracts hold the rest."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def test_asyncio_server(own_server: str) -> None:
             client.secrets.get("unknown")
         with pytest.raises(NotFound, match="there is no system_status here"):
             client.system.status()
-        with client.run_stream("a report that nobody reads to its end") as stream:
+        with client.run_stream("a report that is not read to its end") as stream:
             assert next(stream).type == "start"
         assert client.run("again").result == "AGAIN"
 

@@ -59,7 +59,7 @@ async def leave(client: Any, name: str) -> None:
 
 
 async def drop(client: Any, name: str) -> None:
-    """The object is let go of, and its connection is to be closed by whoever finds that."""
+    """The object is dropped, and its connection is to be closed by the one that notices."""
     assert (await anext(client.run_stream(name))).type == "start"
 
 

@@ -20,7 +20,7 @@ _BLOCK = 64 * 1024  # bytes
 
 
 def lock(path: Path) -> FileIO:
-    """Open a file that nobody else may lock, for as long as it is open. Raises `Failure` where somebody has."""
+    """Open a file, locked for as long as it is open. Raises `Failure` where another process has locked it."""
     file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
     if os.name == "posix":
         import fcntl
@@ -73,7 +73,7 @@ def drop_torn_line(file: FileIO) -> None:
 
 
 def records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each line's offset and record. Raises `Failure` for a line that is none."""
+    """Each line's offset and record. Raises `Failure` for a line that is not a record."""
     offset = 0
     with path.open("rb") as file:
         for line in file:

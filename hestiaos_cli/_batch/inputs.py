@@ -20,7 +20,7 @@ class Item(NamedTuple):
     number: int
     text: str
     id: Any = None
-    options: dict[str, Any] = {}  # noqa: RUF012  # nobody changes it
+    options: dict[str, Any] = {}  # noqa: RUF012  # it is not changed
 
 
 def read_items(lines: Iterable[bytes], source: str) -> Iterator[Item]:

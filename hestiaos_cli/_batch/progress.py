@@ -13,7 +13,7 @@ _EVERY = 0.1  # seconds between two drawings
 
 
 class Progress:
-    """A bar with the rest of the time, on a terminal only. `total` is `None` where nobody knows."""
+    """A bar with the rest of the time, on a terminal only. `total` is `None` where it is not known."""
 
     def __init__(self, total: int | None) -> None:
         self._total = total

@@ -39,7 +39,7 @@ class _Outcome(NamedTuple):
 
 
 class Batch:
-    """Runs inputs through `client`. `on_result` is told of each result, once it is kept."""
+    """Runs inputs through `client`. `on_result` is called with each result, once it is kept."""
 
     def __init__(
         self, client: Client, results: Results, concurrency: int, on_result: Callable[[dict[str, Any]], None]

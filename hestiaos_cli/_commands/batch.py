@@ -72,7 +72,7 @@ def command(
             complete = batch.run(works, fail_fast=fail_fast)
             if complete:
                 results.complete()
-        except OutputFailed:  # nobody reads any more
+        except OutputFailed:  # the reader has gone
             raise
         except BaseException:
             _summarize(results.decisions, progress, as_json=False)
@@ -116,5 +116,7 @@ def _summarize(decisions: Counter[str], progress: Progress, *, as_json: bool) ->
     if as_json:
         print_json({"done": decisions.total(), "decisions": dict(decisions), "seconds": round(progress.seconds, 3)})
         return
-    told = ", ".join(f"{count:,} {name}" for name, count in sorted(decisions.items()))
-    tell(one_line(f"{decisions.total():,} inputs done in {duration(progress.seconds)}{': ' if told else ''}{told}"))
+    summary = ", ".join(f"{count:,} {name}" for name, count in sorted(decisions.items()))
+    tell(
+        one_line(f"{decisions.total():,} inputs done in {duration(progress.seconds)}{': ' if summary else ''}{summary}")
+    )

@@ -41,9 +41,11 @@ def command(settings: Settings) -> None:
     if settings.json:
         print_json({"works": failed is None, "steps": [step.to_json() for step in steps]})
     if failed is not None:
-        raise Failure(f"{failed.name}: {failed.told}{f'; {failed.hint}' if failed.hint else ''}", code="DOCTOR_FAILED")
+        raise Failure(
+            f"{failed.name}: {failed.detail}{f'; {failed.hint}' if failed.hint else ''}", code="DOCTOR_FAILED"
+        )
 
 
 def _print(step: Step) -> None:
     sign = paint("ok  ", "green", sys.stdout) if step.works else paint("FAIL", "red", sys.stdout)
-    print_lines(f"{sign}  {step.name:<8} {step.seconds * 1000:>7.1f} ms  {one_line(step.told)}")
+    print_lines(f"{sign}  {step.name:<8} {step.seconds * 1000:>7.1f} ms  {one_line(step.detail)}")

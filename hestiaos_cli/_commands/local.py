@@ -48,7 +48,7 @@ def _clear(settings: Settings, yes: bool) -> None:
         return
     if not yes:
         if cast("object", sys.stdin) is None or not sys.stdin.isatty():
-            raise click.UsageError("nobody can be asked here: add --yes")
+            raise click.UsageError("standard input is not a terminal, so that there is no one to ask: add --yes")
         tell(one_line(f"This deletes {path} with all traces, sessions and secrets. Type 'yes' to go on:"))
         if sys.stdin.readline().strip() != "yes":
             raise Failure("nothing was deleted")

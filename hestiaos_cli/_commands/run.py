@@ -36,7 +36,7 @@ def command(settings: Settings, /, text: str | None, stream: bool, explain: bool
     """Execute a text through the governance pipeline.
 
     TEXT is the argument or standard input; where both are given, the argument stands above what is piped in. The
-    result goes to standard output, and nothing else does.
+    result alone goes to standard output.
     """
     from hestiaos_cli._clients import open_client
 

@@ -22,7 +22,7 @@ __all__ = ["AsyncExecutor", "Checkable", "Executor", "SyncExecutor"]
 
 _THREADS = 64
 """How many synchronous executors may work at once in one event loop; the others wait. They are threads of their own,
-so that nothing else waits for one."""
+so that other work does not wait for one."""
 
 
 class Executor(Protocol):
@@ -130,7 +130,7 @@ class _Steps:
         with self._lock:
             output = next(self._outputs, None)
             self.over = output is None
-        if self._closing:  # after the lock was released: whoever found it taken has left the closing to us
+        if self._closing:  # after the lock was released: a caller that found it taken has left the closing to this one
             self.close()
         return output
 

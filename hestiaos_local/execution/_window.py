@@ -25,7 +25,7 @@ def history_window(messages: Sequence[Message], *, max_tokens: int, max_messages
     3. The newest turn is sent whatever its size, since it is what is asked.
 
     A message counts `estimate_tokens` of its text and tool calls and `MESSAGE_TOKENS`; those of 1. count too. A turn
-    that does not fit ends the window: nothing older is sent, so that there is no hole.
+    that does not fit ends the window: nothing older is sent, so that there is no gap.
     """
     opening = next((index for index, each in enumerate(messages) if each.get("role") not in _OPENING), len(messages))
     room, places = max_tokens - sum(map(_tokens, messages[:opening])), max_messages - opening

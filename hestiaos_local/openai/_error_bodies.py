@@ -33,19 +33,19 @@ def encode_error(error: StatusError) -> tuple[int, bytes]:
 
 
 def error_body(error: StatusError) -> dict[str, Any]:
-    """The body that tells an error; the trace id, and what is told of a block, with it."""
+    """The body of an error, with its trace id, and the details of a block."""
     kind = next((name for kind, name in _ERROR_TYPES if isinstance(error, kind)), "invalid_request_error")
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "message": error.message,
         "type": kind,
         "param": _param(error),
         "code": error.code.lower(),
     }
     if error.trace_id is not None:
-        told["trace_id"] = error.trace_id
+        body["trace_id"] = error.trace_id
     if isinstance(error, GovernanceBlock) and error.details is not None:
-        told["details"] = error.details
-    return {"error": told}
+        body["details"] = error.details
+    return {"error": body}
 
 
 def _param(error: StatusError) -> str | None:

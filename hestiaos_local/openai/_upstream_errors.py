@@ -1,4 +1,4 @@
-"""What goes wrong with a model server, as the exceptions that our own clients are told.
+"""What goes wrong with a model server, as the exceptions that our own clients raise.
 
 | the model server | our exception | code |
 | --- | --- | --- |
@@ -64,10 +64,10 @@ def upstream_error(status: int, headers: Mapping[str, str], body: bytes, redacto
         said = _message(json.loads(body))
     except ValueError:
         said = redactor.quote(body) if body.strip() else ""
-    told = f"status {status}{_said(said, redactor)}"
+    message = f"status {status}{_said(said, redactor)}"
     if 300 <= status < 400:
-        told += "; it is a redirect, which is not followed: check the URL of the model server"
-    return _mapped(status, told, _retry_after(headers))
+        message += "; it is a redirect, which is not followed: check the URL of the model server"
+    return _mapped(status, message, _retry_after(headers))
 
 
 def stated_error(value: Mapping[str, Any], redactor: Redactor, *, event: str = "message") -> StatusError | None:
@@ -82,22 +82,24 @@ def stated_error(value: Mapping[str, Any], redactor: Redactor, *, event: str = "
     return _mapped(_status(inner), f"an error in its answer{_said(_message(value), redactor)}", None)
 
 
-def _mapped(status: int, told: str, wait: float | None) -> StatusError:
+def _mapped(status: int, message: str, wait: float | None) -> StatusError:
     if status == 401:
         return ServerError(
-            f"the model server does not accept our key: {told}", status_code=502, code="MODEL_AUTHENTICATION_FAILED"
+            f"the model server does not accept our key: {message}", status_code=502, code="MODEL_AUTHENTICATION_FAILED"
         )
     if status == 404:
-        return NotFound(f"the model server does not know the model, or the path: {told}", code="MODEL_NOT_FOUND")
+        return NotFound(f"the model server does not know the model, or the path: {message}", code="MODEL_NOT_FOUND")
     if status in (400, 413, 422):
-        return InvalidInput(f"the model server refused the request: {told}")
+        return InvalidInput(f"the model server refused the request: {message}")
     if status == 429:
-        return RateLimited(f"the model server is asked too often: {told}", retry_after=wait, code="MODEL_RATE_LIMITED")
+        return RateLimited(
+            f"the model server is asked too often: {message}", retry_after=wait, code="MODEL_RATE_LIMITED"
+        )
     if status == 503:
         return ServerError(
-            f"the model server is not ready: {told}", status_code=503, retry_after=wait, code="MODEL_UNAVAILABLE"
+            f"the model server is not ready: {message}", status_code=503, retry_after=wait, code="MODEL_UNAVAILABLE"
         )
-    return ServerError(f"the model server failed: {told}", status_code=502, code="MODEL_FAILED")
+    return ServerError(f"the model server failed: {message}", status_code=502, code="MODEL_FAILED")
 
 
 def _message(value: Any) -> str:

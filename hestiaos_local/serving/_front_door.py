@@ -83,7 +83,7 @@ class FrontDoor:
         self._platform = platform
 
     async def respond(self, call: ServerRequest, caller: Caller) -> EncodedResponse | CompletionPieces | Disconnect:
-        """The response to a request. A stream's begins with the first output, so that what fails before is told so."""
+        """The response to a request. A stream begins with the first output: a failure before it has its own status."""
         try:
             if call.resource == MODELS:
                 return _whole(200, encode_models(await self._platform.models(), created=int(time.time())))
@@ -105,7 +105,7 @@ class FrontDoor:
                 return _whole(200, body, trace_id)
             first = await anext(items)
             encoder = ChunkEncoder(id=name, model=request.model, created=created, include_usage=request.include_usage)
-            opened.pop_all()  # whoever iterates over it closes it
+            opened.pop_all()  # it is closed by the one that iterates over it
             return CompletionPieces(items, first, encoder, trace_id)
 
 
@@ -127,7 +127,7 @@ def _whole(status: int, body: bytes, trace_id: str | None = None) -> EncodedResp
 
 
 def _status_error(error: Exception) -> StatusError:
-    """What a client is told; the log says why the server failed."""
+    """The error for the client; the log says why the server failed."""
     if isinstance(error, StoreError):
         _log.error("a completion failed: %s", error)
         return unavailable(error, "the server's store cannot be used now")

@@ -1,4 +1,4 @@
-"""A server from its start to its end: it accepts clients, ends those that let it wait, and stops when it is told to."""
+"""A server from its start to its end: it accepts clients, ends those that let it wait, and stops on a signal."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ async def serve(
 ) -> None:
     """Serve `platform` until cancelled, on asyncio or trio.
 
-    Port 0 takes a free one; `on_listening` is told the base URL as soon as clients can connect. `token_delay`, in
-    seconds, passes before each `token` event: a model's pace. A stream that has been silent for `heartbeat`, in
-    seconds too, gets a comment. With an `api_key`, every request but one for health must bear it. Web pages may ask
+    Port 0 takes a free one; `on_listening` is called with the base URL as soon as clients can connect. `token_delay`
+    seconds pass before each `token` event: a model's pace. A stream that has been silent for `heartbeat` seconds
+    gets a comment. With an `api_key`, every request but one for health must bear it. Web pages may ask
     only where their origin is the server's own or one of `allow_origins`, each like `https://example.com`.
 
     With `handle_signals`, which needs the main thread, SIGTERM and SIGINT end it: no client is accepted any more, what
@@ -147,7 +147,7 @@ class _Server:
         return True
 
     async def _make_room(self, error: OSError) -> None:
-        """Close what is idle, and wait: whoever still wants to connect stays in the queue of the system."""
+        """Close what is idle, and wait: a client that connects now stays in the queue of the system."""
         if not self._exhausted:
             self._exhausted = True
             _log.warning("no client can be accepted for now, the others are served: %s", error.strerror)

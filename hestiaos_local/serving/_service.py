@@ -137,5 +137,5 @@ async def _at_once(function: Callable[[], Any]) -> Any:
 
 
 def _size(call: ServerRequest) -> float:
-    """The size of a request's body in bytes, infinite where that is not told."""
+    """The size of a request's body in bytes, infinite where it is not given."""
     return inf if "transfer-encoding" in call.headers else int(call.headers.get("content-length", "0"))

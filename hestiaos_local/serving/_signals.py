@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first is told to the event loop, the second ends the process."""
+"""SIGTERM and SIGINT: the first goes to the event loop, the second ends the process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class StopSignals:
     """Handles the signals that stop a program, from `with` on. It needs the main thread.
 
-    The handlers are Python's own, so that the second signal is heeded even where the event loop does not turn any more,
+    The handlers are Python's own, so that the second signal works even where the event loop does not turn any more,
     and in the first process of a container too, for which the system's default is to ignore SIGTERM.
     """
 

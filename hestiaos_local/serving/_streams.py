@@ -38,7 +38,7 @@ class Encoder(Protocol):
 
 
 class _ClientGone(Exception):
-    """Nobody is there to send to."""
+    """The client has gone."""
 
 
 class EventSender:
@@ -57,7 +57,7 @@ class EventSender:
         self._unpaused = 0  # bytes sent since other tasks had their turn
 
     def stop(self) -> None:
-        """End the stream now: the client is told by `error` and `done`."""
+        """End the stream now: the client gets `error` and `done`."""
         self._stopped = True
         self._scope.cancel()
 
@@ -106,7 +106,7 @@ class EventSender:
             self._scope.cancel()
 
     async def _pump(self, events: Events) -> None:
-        """Send all events. Where making them fails, the client is told so, and the log says why."""
+        """Send all events. Where making them fails, the client gets an `error`, and the log says why."""
         try:
             if not isinstance(events, Generator):
                 await self._send_each(events)

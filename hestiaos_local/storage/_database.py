@@ -45,7 +45,7 @@ class Database:
         self._read_lock = self._write_lock if path is None else RLock()  # taken after the other where both are needed
         self._connections = Connections(self.name, self._file, busy_timeout)
         self._connections.open(create=True)
-        self._finalizer = weakref.finalize(self, self._connections.close)  # also where nobody closes it
+        self._finalizer = weakref.finalize(self, self._connections.close)  # also where it is not closed
         _databases.add(self)
 
     def close(self) -> None:

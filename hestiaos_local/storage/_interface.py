@@ -41,7 +41,7 @@ class Storage(Protocol):
     def claim(self, key: str, fingerprint: str, *, now: float, lease: float) -> Claim:
         """Claim a key for the request of this fingerprint, for `lease` seconds; what to do instead, if it was claimed.
 
-        A claim whose lease has run out is void: whoever made it has crashed.
+        A claim whose lease has run out is void: the process that made it has crashed.
         """
         ...
 

@@ -13,7 +13,7 @@ VERSION = 2
 _APPLICATION_ID = 0x48657374  # "Hest": says in the file's head whose it is
 
 _META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL)"
-# How much there is of each kind, and how often each decision was ever taken: so that nobody has to count.
+# How much there is of each kind, and how often each decision was ever taken: so that no query has to count.
 _KEPT = "CREATE TABLE kept (kind TEXT PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL)"
 _DECISIONS = "CREATE TABLE decisions (decision TEXT PRIMARY KEY, taken INTEGER NOT NULL)"
 _TRACES = """CREATE TABLE traces (
@@ -84,7 +84,7 @@ _FROM_VERSION_1 = (
     _SECRETS,
     "INSERT INTO secrets (key, provider, encrypted, value) SELECT key, provider, 0, value FROM secrets_1",
     "DROP TABLE secrets_1",
-    # Its fingerprints depended on the order of keys and are no more: a result is given to whatever comes with its key.
+    # Its fingerprints depended on the order of keys and are gone: a result is given to whatever comes with its key.
     "ALTER TABLE results RENAME TO results_1",
     _RESULTS,
     """INSERT INTO results (number, key, fingerprint, claimed_at, lease_until, size, result)

@@ -37,7 +37,7 @@ class Store:
     """The platform's memory: a SQLite file at `path`, which is created if it is missing, or `None`: no file.
 
     The file, and each directory made for it, is this user's alone. Threads, processes and both sides of a fork may use
-    it at once: readers wait for nobody, a writer for the others, `busy_timeout` seconds at most. With a `key`, by
+    it at once: readers do not wait, a writer waits for the others, `busy_timeout` seconds at most. With a `key`, by
     default that of `HESTIAOS_STORE_KEY`, secrets are encrypted in the file, those that are in it already too.
 
     Raises `StoreError` for a file that cannot be used, which is left as it is; every method does so where it cannot be

@@ -194,10 +194,10 @@ class ClientConnection:
     def _broken(self, error: h11.RemoteProtocolError) -> HestiaError:
         assert self._send is not None, "h11 only gets what arrives after a request"
         why = self._send.redactor.error(error)
-        told: HestiaError
+        fault: HestiaError
         if self._closed:
-            told = ConnectionLost("the server closed the connection before the end of its response")
+            fault = ConnectionLost("the server closed the connection before the end of its response")
         else:
-            told = RemoteProtocolError(f"the server broke HTTP/1.1: {why}")
-        told.__cause__ = error
-        return told
+            fault = RemoteProtocolError(f"the server broke HTTP/1.1: {why}")
+        fault.__cause__ = error
+        return fault

@@ -21,7 +21,7 @@ def write_head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
     """The bytes of a response's head. Raises `LocalProtocolError` for what no header can carry."""
     lines = [f"{name}: {value}\r\n" for name, value in headers]
     fields = "".join(lines)
-    # A line that somebody put into a value is as good as any other: there must be no more than there should be.
+    # A line break in a value would begin another header (response splitting).
     if fields.count("\n") != len(lines) or _FIELDS.fullmatch(fields) is None:
         raise LocalProtocolError("a header's name must be a token, and its value one line of latin-1 text")
     return f"HTTP/1.1 {status} \r\n{fields}\r\n".encode("latin-1")

@@ -94,7 +94,7 @@ def test_one_wake_up_hands_on_all_that_has_arrived() -> None:
 
 
 def test_no_warning_in_asyncio_debug_mode(caplog: pytest.LogCaptureFixture, contexts: Any) -> None:
-    """It looks for calls from other threads than the loop's, and for coroutines that nobody has awaited."""
+    """It looks for calls from other threads than the loop's, and for coroutines that were never awaited."""
     serving, trusting = contexts
     with Peer(answer=answer, tls=serving) as peer:
 

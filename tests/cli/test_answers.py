@@ -1,4 +1,4 @@
-"""Standard output is the answer and nothing else; what else is worth knowing is on standard error."""
+"""Standard output is the answer alone; everything else is on standard error."""
 
 from __future__ import annotations
 

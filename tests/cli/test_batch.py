@@ -32,7 +32,7 @@ def write_inputs(folder: Path, count: int) -> Path:
 
 
 def assert_complete(output: Path, count: int) -> None:
-    """Every input has its result, in order, and nothing of the batch is left behind."""
+    """Every input has its result, in order, and no other file of the batch is left."""
     found = records(output)
     assert [record["number"] for record in found] == list(range(1, count + 1))
     assert all(record["result"] == f"processed: text {record['number']}" for record in found)

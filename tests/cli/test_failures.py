@@ -61,7 +61,7 @@ def test_plain_http_where_tls_is_expected(server_url: str) -> None:
 
 @contextmanager
 def tls_server() -> Iterator[str]:
-    """A server whose certificate nobody has signed that is trusted. It ends each connection after the handshake."""
+    """A server whose certificate no trusted authority has signed. It ends each connection after the handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -27,7 +27,7 @@ def test_an_argument_stands_above_what_is_piped_in() -> None:
 
 
 def test_a_shell_loop_keeps_its_file(tmp_path: Path) -> None:
-    """What stands behind the line that the loop has read is the loop's."""
+    """What follows the line that the loop has read is left to the loop."""
     (tmp_path / "list").write_text("one\ntwo\n")
     done = shell(f'while read item; do hestiaos --local run "$item"; done < {tmp_path}/list')
     assert done.stdout == "processed: one\nprocessed: two\n"

@@ -19,7 +19,7 @@ from hestiaos_cli._terminal import visible
 
 @given(st.text())
 def test_nothing_visible_is_obeyed_by_a_terminal(text: str) -> None:
-    """No control character but newline and tab is left, and nothing else is changed."""
+    """No control character but newline and tab is left, and no other character is changed."""
     shown = visible(text)
     assert all(unicodedata.category(each) != "Cc" or each in "\n\t" for each in shown)
     assert "\u202e" not in shown
@@ -75,7 +75,7 @@ def test_progress_fits(done: int, total: int, columns: int) -> None:
 
 @given(st.binary(max_size=300))
 def test_only_whole_lines_are_left(data: bytes) -> None:
-    """What stands after the last newline is taken away, and nothing else."""
+    """Only what stands after the last newline is taken away."""
     from io import BytesIO
 
     file = BytesIO(data)

@@ -24,7 +24,7 @@ _results: dict[tuple[str, str], str] = {}
 
 @pytest.fixture(autouse=True)
 def leaves_nothing() -> Iterator[None]:
-    """No file descriptor and no thread is left behind. Tasks are counted by the session that has the event loop."""
+    """No file descriptor and no thread is left open. Tasks are counted by the session that has the event loop."""
     gc.collect()
     gc.freeze()  # the collections of this scenario need not look at what was there before it, which takes a while
     before = open_things()
@@ -34,7 +34,7 @@ def leaves_nothing() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_environment() -> Iterator[None]:
-    """Nothing of the proxies and certificates of whoever runs the tests."""
+    """Nothing of the proxies and certificates of the user who runs the tests."""
     with environment():
         yield
 

@@ -62,7 +62,7 @@ def test_wrong_timeouts_of_a_call(binding: type[Session], name: str) -> None:
 
 
 def new(binding: type[Session], url: str, **options: Any) -> Any:
-    """A client that nobody closes before its owner does."""
+    """A client that only its owner closes."""
     return (
         binding.new_client(url, **binding.options(options))
         if binding is HttpxSync

@@ -131,7 +131,7 @@ def test_a_call_of_the_other_kind(binding: type[Session], library: str) -> None:
 @fault(KIND, HTTPX)
 @libraries
 def test_given_clients_and_transports_of_the_right_kind(binding: type[Session], library: str) -> None:
-    """The request goes out by what was given, and nothing else."""
+    """The request goes out only by what was given."""
     lib = import_module(library)
     seen: list[str] = []
 
@@ -162,8 +162,8 @@ class Given:
         lib = import_module(library)
         prefix = "" if binding is HttpxSync else "Async"
         hooks = {} if hook is None else {"event_hooks": {"response": [hook]}}
-        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load the usual authorities takes long
-        self.http_client = getattr(lib, f"{prefix}Client")(verify=nobody, **hooks)
+        trusting_none = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load the usual authorities takes long
+        self.http_client = getattr(lib, f"{prefix}Client")(verify=trusting_none, **hooks)
         self.session = binding(url, http_client=self.http_client, **options)
 
     def __enter__(self) -> Given:

@@ -150,9 +150,9 @@ def test_a_socks_reply_in_pieces(binding: type[Session]) -> None:
 @fault(ROW, HTTPX)
 def test_no_proxy_at_its_address(binding: type[Session]) -> None:
     _, trusting = certificates()
-    nobody = unused_url()
+    unused = unused_url()
     for name, scheme in ("HTTP_PROXY", "http"), ("HTTPS_PROXY", "https"), ("ALL_PROXY", "http"):
-        for proxy in nobody, nobody.replace("http", "socks5"), "http://nonexistent.invalid:3128":
+        for proxy in unused, unused.replace("http", "socks5"), "http://nonexistent.invalid:3128":
             with environment({name: proxy}), binding(f"{scheme}://{HOST}", ssl_context=trusting) as session:
                 with pytest.raises(ConnectFailed) as failed:
                     session.call("run", "x")

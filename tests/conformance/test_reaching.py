@@ -191,7 +191,7 @@ def test_a_connection_that_is_refused_twice(binding: type[Session]) -> None:
 
 @contextmanager
 def refusing_twice(attempts: list[float]) -> Iterator[Peer]:
-    """A port that refuses two connections. Python tells of each connect before it is made, whoever makes it."""
+    """A port that refuses two connections. Python tells of each connect before it is made, by whichever library."""
     global _watching
     if not _watching:
         sys.addaudithook(watch_connects)  # there is no way to take it back

@@ -85,7 +85,7 @@ def test_headers_over_the_limit(binding: type[Session]) -> None:
 
 @fault(
     "garbage instead of HTTP; HTTP/0.9; header line without colon; headers over 64 KiB; conflicting Content-Length",
-    OWN_HTTP,  # httpx has one exception and one text for a close, whatever came before it that is no whole head
+    OWN_HTTP,  # httpx has one exception and one text for a close, whatever came before it that is not a whole head
 )
 def test_garbage_without_a_blank_line(binding: type[Session]) -> None:
     bad = [b"<html>hello</html>", b"SSH-2.0-OpenSSH_9.2\r\n", b"hello", b"\0"]

@@ -160,7 +160,7 @@ def test_a_stream_that_is_cut_off(binding: type[Session]) -> None:
         assert type(error.__cause__) is ConnectionLost
         assert error.__cause__.__cause__ is not None
         assert not isinstance(error.__cause__.__cause__, HestiaError)
-    # Behind `done` nothing is missing.
+    # After `done` nothing is missing.
     whole = events(*GOOD_EVENTS)
     check(binding, [([send(STREAM_HEAD + chunk(whole)), end], types_of(GOOD_EVENTS), None) for end in (close, reset)])
 

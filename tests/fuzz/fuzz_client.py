@@ -82,7 +82,7 @@ def _read(pieces: list[bytes], operation: Operation[Any], config: Config, *, mea
 
 
 def _collect(connection: ClientConnection, events: list[Any]) -> tuple[Any, ...] | None:
-    """Take the events there are, and give what is told of the fault behind them."""
+    """Take the events there are, and give what is told of the fault after them."""
     try:
         for event in connection.events():
             events.append(event)

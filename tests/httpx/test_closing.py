@@ -39,7 +39,7 @@ async def outcome(of: Awaitable[Any]) -> HestiaError | None:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait for what comes true in another thread, and nobody tells of."""
+    """Poll for what becomes true in another thread."""
     for _ in range(int(PATIENCE / 0.001)):
         if true():
             return

@@ -69,9 +69,9 @@ def test_past_the_deadline_the_deadline_is_the_error(error: httpx.HTTPError) -> 
 
 
 def test_what_h11_quotes_is_redacted_in_the_whole_chain() -> None:
-    behind = h11.RemoteProtocolError("illegal header line: bytearray(b'Bearer sk-4711')")
-    error = httpx.RemoteProtocolError(str(behind))
-    error.__cause__ = behind
+    cause = h11.RemoteProtocolError("illegal header line: bytearray(b'Bearer sk-4711')")
+    error = httpx.RemoteProtocolError(str(cause))
+    error.__cause__ = cause
     told = translate(error, sent(api_key="sk-4711"), httpx)
     assert "illegal header line" in told.message
     assert "4711" not in "".join(traceback.format_exception(told))

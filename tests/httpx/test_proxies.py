@@ -121,10 +121,10 @@ def test_an_https_proxy_to_an_https_server(use: Use) -> None:
 @pytest.mark.parametrize("kind", ["http", "https"])
 def test_an_https_proxy_that_is_not_trusted(use: Use, kind: str) -> None:
     serving, _ = certificates()
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting_none = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with Peer(tls=serving) as proxy, environment({f"{kind}_proxy": proxy.url}):
         with pytest.raises(ConnectFailed, match="certificate") as failed:
-            use(f"{kind}://{HOST}", verify=nobody)
+            use(f"{kind}://{HOST}", verify=trusting_none)
         assert proxy.authority in failed.value.message
         assert proxy.requests == []
 

@@ -1,4 +1,4 @@
-"""Streams on a real socket: how they end, whoever ends them, and that nothing is left behind."""
+"""Streams on a real socket: how they end, whichever side ends them, and that nothing is left open."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def silent_url(serve_platform: Callable[..., str]) -> str:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait for what comes true in another thread, and nobody tells of."""
+    """Poll for what becomes true in another thread."""
     end = time.monotonic() + SOON
     while not true():
         assert time.monotonic() < end, "it does not come true"

@@ -1,4 +1,4 @@
-"""What is no URL to httpx: one of ours that is too long, a host that is none, the Location of a redirect."""
+"""What httpx does not take for a URL: a request's that is too long, an invalid host, the Location of a redirect."""
 
 from __future__ import annotations
 

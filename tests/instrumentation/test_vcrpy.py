@@ -28,7 +28,7 @@ def test_a_call_and_a_stream(way: Way, tmp_path: Path) -> None:
         assert use(session) == ("r", GOOD_TYPES)
         assert len(recorded) == len(peer.requests) == 2
     assert KEY not in (tmp_path / "cassette.yaml").read_text()
-    with cassette(tmp_path) as played, way.open(peer.url) as session:  # where nobody answers any more
+    with cassette(tmp_path) as played, way.open(peer.url) as session:  # whose server has gone
         assert use(session) == ("r", GOOD_TYPES)
         assert played.play_count == 2
 

@@ -1,4 +1,4 @@
-"""Ctrl-C at every line of a call that the core carries out by itself: whoever observes it hears of its end."""
+"""Ctrl-C at every line of a call that the core carries out by itself: its observer is told of its end."""
 
 from __future__ import annotations
 

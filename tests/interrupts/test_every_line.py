@@ -39,7 +39,7 @@ some_and_every = pytest.mark.parametrize(
         pytest.param(1, id="every line", marks=[pytest.mark.thorough, pytest.mark.timeout(3600)]),
     ],
 )
-# What an interrupt leaves to the collector is closed by it, with a warning that nobody sees outside of tests.
+# What an interrupt leaves to the collector is closed by it, with a warning that is not shown outside of tests.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 

@@ -280,7 +280,7 @@ class TestInEventLoops:
 
 
 def test_a_stream_that_outlives_its_platform_is_cancelled(server_faults: list[str]) -> None:
-    """What becomes of it cannot be stored any more, and nothing else goes wrong."""
+    """Only its outcome cannot be stored any more."""
     with Platform() as platform:
         events = ask(platform, STREAM, "k", input="hi")
         assert next(events).type == "start"

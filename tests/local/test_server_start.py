@@ -136,6 +136,6 @@ def test_localhost_is_served_in_each_family(backend: str) -> None:
 
 def test_localhost_is_served_without_ipv6(backend: str) -> None:
     if subprocess.run([*WITHOUT_IPV6, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets nobody make a network of its own")
+        pytest.skip("this machine does not allow network namespaces")
     done = serve_localhost(backend, "127.0.0.1", prefix=WITHOUT_IPV6)
     assert (done.stdout, done.returncode) == ("200\n", 0), done.stderr

@@ -73,7 +73,7 @@ def test_a_signal_ends_streams_in_their_order_and_the_file_alone_holds_everythin
 ) -> None:
     """As the first process of a container too, where the system ignores a signal that has no handler."""
     if prefix and not can_unshare():
-        pytest.skip("this machine lets nobody make a namespace")
+        pytest.skip("this machine does not allow namespaces")
     file, copy = tmp_path / "store.db", tmp_path / "copy.db"
     options = ("--store", str(file), "--token-delay", "3600")
     with ServedProcess(*options, prefix=prefix) as server, contextlib.ExitStack() as opened:

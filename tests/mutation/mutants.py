@@ -161,7 +161,7 @@ def _says_nothing(node: cst.CSTNode) -> bool:
 
 
 def _diff(before: str, after: str) -> str:
-    """The lines that differ, without what is the same before and behind them."""
+    """The lines that differ, without what is the same before and after them."""
     old, new = before.splitlines(), after.splitlines()
     start = _alike(old, new)
     end = _alike(old[start:][::-1], new[start:][::-1])

@@ -230,7 +230,7 @@ class ClientMachine(RuleBasedStateMachine):
     @rule()
     def the_server_closes(self) -> None:
         if self.left and self._goes_up_to_the_end and not self._is_stream:
-            self.all_the_rest_arrives(b"")  # nobody can tell that such a body was cut
+            self.all_the_rest_arrives(b"")  # it cannot be told that such a body was cut
         self.connection.receive_data(b"")
         self.closed = True
         if not self.asking or self.fault is not None:
@@ -352,7 +352,7 @@ class ClientMachine(RuleBasedStateMachine):
         if self._is_here(self.script.wrong):
             return RemoteProtocolError
         done = any(event.type == "done" for event in self._arrived)
-        # Behind `done` nothing is missing, but what has begun there has to end.
+        # After `done` nothing is missing, but what has begun there has to end.
         begun = self.script.wrong is not None and b"{" in self.script.wire[self.script.events[-1][0] : self.at]
         if not self._has_ended or (done and not begun):
             return None

@@ -109,7 +109,7 @@ OUTPUTS = st.tuples(
 
 @given(OUTPUTS, CUTS)
 def test_what_is_encoded_is_decoded(outputs: list[Output], cuts: list[int]) -> None:
-    """A stream of ours, cut anyhow, and a whole completion of ours are read as the outputs that they were made of."""
+    """An encoded stream, cut anyhow, and an encoded completion are read as the outputs that they were made of."""
     encoder = ChunkEncoder(id="i", model="m", created=1, include_usage=True)
     data = encoder.start() + b"".join(map(encoder.send, outputs))
     assert read(cut(data, cuts)) == (outputs, None)

@@ -49,7 +49,7 @@ class Explored:
 
     def possible(self) -> list[Step]:
         steps = [(move, who) for who, phase in enumerate(self.phases) for move in MOVES[phase]]
-        # A waiting exchange asks when it is woken; one that vanished wakes nobody, so then it asks now and then.
+        # A waiting exchange asks when it is woken; one that vanished wakes none, so then it asks now and then.
         steps = [(move, who) for move, who in steps if move != "ask" or who in self.woken or self.vanished]
         steps += [("expire", each) for each in self.idle - self.expired]
         return steps if self.pool.closed else [*steps, ("close", 0)]

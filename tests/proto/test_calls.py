@@ -570,7 +570,7 @@ class TestWhatIsRaised:
 
 
 class TestStaleConnections:
-    """A kept connection that the server had closed for being idle is no failure of the server."""
+    """A kept connection that the server had closed for being idle is not a failure of the server."""
 
     @staticmethod
     def stale() -> ConnectionLost:
@@ -738,7 +738,7 @@ class TestTheErrorsResponse:
 
 
 class TestObserver:
-    """Whoever observes a call is told of each step as it is taken; test_hooks has the rest."""
+    """The observer of a call is told of each step as it is taken; test_hooks has the rest."""
 
     def test_a_call_with_every_kind_of_step(self, clock) -> None:
         stale, fault = ConnectionLost("closed"), ConnectFailed("refused")

@@ -154,7 +154,7 @@ def test_no_piece_is_over_64_kib_and_a_full_one_is_not_the_last() -> None:
 
 
 def test_nothing_that_can_be_had_is_held_back_at_the_end_of_a_full_piece() -> None:
-    """zlib may have taken all input and still owe output; whoever feeds it byte by byte must not wait for that."""
+    """zlib may have taken all input and still owe output, which must come even where the input comes byte by byte."""
     body = gzip.compress(bytes(64 * 1024 + 200), mtime=0)
     for cut in range(1, len(body)):
         unlimited = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(body[:cut])

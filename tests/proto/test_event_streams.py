@@ -113,7 +113,7 @@ def test_a_reader_that_waits_raises_when_the_stream_is_closed(outcome: bytes | B
     run(reader.aclose())
     with pytest.raises(LocalProtocolError, match="the stream is closed: start another") as told:
         next(steps)
-    assert told.value.__context__ is None  # whatever the closing did to the connection is nobody's concern
+    assert told.value.__context__ is None  # what the closing did to the connection is not shown
     with pytest.raises(LocalProtocolError, match="the stream is closed"):
         next(anext(reader).__await__())
 
@@ -465,7 +465,7 @@ class TestStates:
         assert repr(failed) == f"<{name} http://h failed, 0 events>"
 
     def test_a_stream_that_has_not_failed_goes_without_the_collector(self, kind: str) -> None:
-        """It is no cycle, so that its connection ends with the last reference."""
+        """It is not part of a cycle, so that its connection ends with the last reference."""
         gc.disable()
         try:
             streams = [READERS[kind](*PIECES, END) for _ in range(4)]

@@ -339,7 +339,7 @@ class TestWhatHooksMayBe:
 
 
 class TestWhoHears:
-    """Nothing is made for a call of which nobody hears."""
+    """A call without an observer makes no objects for one."""
 
     def test_without_hooks_and_a_log_there_is_no_observer(self) -> None:
         context = CallContext(Config(), runtime())
@@ -349,7 +349,7 @@ class TestWhoHears:
     @pytest.mark.parametrize("name", NAMES)
     def test_each_hook_alone(self, name: str) -> None:
         observer = CallObserver("health", (Hooks(), Hooks(**{name: print})), None, lambda: 0.0)
-        assert [each for each in NAMES if observer.hears(each)] == [name]
+        assert [each for each in NAMES if observer.has_hook(each)] == [name]
         told: list[Any] = []
         drive = Drive(operations.health(), status(503), OK, hooks=(Hooks(**{name: lambda *what: told.append(what)}),))
         assert drive.result.status == "ok"
@@ -474,8 +474,8 @@ class TestLog:
         drive = Drive(operations.health(), OK, logger=logger)
         assert lines == []
         assert drive.observer is not None
-        assert not drive.observer.hears("on_request")
-        assert not drive.observer.hears("on_response")
+        assert not drive.observer.has_hook("on_request")
+        assert not drive.observer.has_hook("on_response")
 
     def test_above_it_there_is_no_observer(self, log) -> None:
         logger, lines = log
@@ -512,7 +512,7 @@ class TestLog:
         logger, lines = log
         logger.setLevel(logging.DEBUG)
         observer = CallObserver("run_stream", (), logger, lambda: 0.0)
-        assert not observer.hears("on_stream_event")
+        assert not observer.has_hook("on_stream_event")
         observer.event(StreamEvent("token", {"text": "hunter2"}))
         assert lines == []
 
@@ -532,7 +532,7 @@ class TestLog:
 
 
 def test_errors_that_are_told_are_the_ones_that_are_raised() -> None:
-    """A hook may look at them as whoever called does: with their response, and what the body said."""
+    """A hook may look at them as the caller does: with their response, and what the body said."""
     errors: list[HestiaError] = []
     hooks = Hooks(on_retry=lambda call, error, wait: errors.append(error))
     drive = Drive(operations.health(), status(429, {"code": "SLOW"}, x_request_id="r-1"), hooks=(hooks,), retries=1)

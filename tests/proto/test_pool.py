@@ -15,7 +15,7 @@ from hestiaos_proto._pool import ConnectionPool, Lease
 
 
 def nothing() -> None:
-    """A wake that nobody waits for."""
+    """A wake function that does nothing."""
 
 
 def enqueued(pool: ConnectionPool[Any], wake: Callable[[], object] = nothing) -> Lease[Any]:

@@ -258,7 +258,7 @@ async def _count_tasks() -> int:
 async def _wait_for_tasks(count: int) -> None:
     """Wait until there are no more tasks than that: the close of a dropped stream is a task for a moment."""
     with anyio.fail_after(10):
-        while await _count_tasks() > count:  # noqa: ASYNC110  # such a task tells nobody of its end
+        while await _count_tasks() > count:  # noqa: ASYNC110  # there is no event to wait for
             await anyio.sleep(0.01)
 
 

@@ -42,7 +42,7 @@ class Fixed:
 
 
 def runtime(clock: Callable[[], float] = lambda: 0.0, chance: Any = None, logger: Any = None) -> Runtime:
-    """A clock that stands still, random numbers that are one half, and no log, where nothing else is given."""
+    """A clock that stands still, random numbers that are one half, and no log, unless others are given."""
     return Runtime(clock, lambda: NOW, Fixed(0.5) if chance is None else chance, logger)
 
 

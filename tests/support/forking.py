@@ -42,7 +42,7 @@ class Child:
                 self._told.write(traceback.format_exc(limit=-8, chain=False).encode())
                 self._told.flush()
             finally:
-                os._exit(code)  # nothing else of the tests may run in the child
+                os._exit(code)  # no other part of the tests may run in the child
 
     def wait(self) -> None:
         """Wait for its end. Raises `AssertionError` where it failed or hangs, with the place."""

@@ -73,7 +73,7 @@ def name_lookup() -> Iterator[Held]:
     look_up = socket.getaddrinfo
 
     def hang(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
-        if host not in (HOST, HOST.encode()) or flags & socket.AI_NUMERICHOST:  # by which nobody is asked
+        if host not in (HOST, HOST.encode()) or flags & socket.AI_NUMERICHOST:  # which are not looked up
             return look_up(host, port, family, type, proto, flags)
         arrived.set()
         freed.wait()

@@ -123,7 +123,7 @@ class Leftovers:
         self._tasks = _task_count(backend)
 
     async def check(self, what: str) -> None:
-        """Wait until nothing else is open: the server is in this process, and closes its end when it hears of it."""
+        """Wait until no other file is open: the server is in this process, and closes its end when it hears of it."""
         for _ in range(2000):
             left, tasks = open_things() - self._things, _task_count(self._backend) - self._tasks
             if not left and tasks <= 0:

@@ -1,4 +1,4 @@
-"""Ports at which nobody answers."""
+"""Ports at which no server answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def full_backlog() -> Iterator[str]:
-    """A URL to which every connect hangs: the listener accepts nobody, and its queue is full."""
+    """A URL to which every connect hangs: the listener does not accept, and its queue is full."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

@@ -15,7 +15,7 @@ Answer = Callable[[Request], Script]
 
 
 def tunneling(context: ssl.SSLContext, answer: Answer = good_answer) -> Answer:
-    """What a CONNECT proxy answers that is the server behind it at the same time, which answers so."""
+    """What a CONNECT proxy answers that is also the server at its other end, which answers so."""
 
     def answer_connect(request: Request) -> Script:
         return [send(TUNNEL), start_tls(context)] if request.method == "CONNECT" else answer(request)
@@ -53,4 +53,4 @@ NO_LOGIN = send(b"\x05\x00")
 LOGIN = send(b"\x05\x02")
 
 SOCKS: Script = [socks_greeting, NO_LOGIN, socks_request, socks_reply()]
-"""The opening of a SOCKS proxy that is the server behind it at the same time."""
+"""The opening of a SOCKS proxy that is also the server at its other end."""

@@ -127,14 +127,14 @@ class Session(ABC):
 
     @abstractmethod
     def close_client(self) -> None:
-        """Close the client and nothing else."""
+        """Close the client alone."""
 
     def close(self) -> None:
         self.close_client()
 
     @classmethod
     def options(cls, options: dict[str, Any]) -> dict[str, Any]:
-        """What every client is given where a scenario says nothing else."""
+        """What every client is given where a scenario does not say otherwise."""
         return {"api_key": KEY, "retries": 0, "timeout": 10.0} | options
 
     @classmethod

@@ -36,7 +36,7 @@ _FIELDS = [{"loc": ["body", "input"], "msg": "Field required", "type": "missing"
 
 @frozen
 class Refusal:
-    """A response that is no success, and the exception that it is."""
+    """A response that is not a success, and the exception that it is."""
 
     status: int
     raw: bytes

@@ -77,7 +77,7 @@ def test_a_claim_is_void_after_its_lease(storage: Storage) -> None:
     assert ask(storage, 129.5) == InProgress(0.5)
     second = claim(storage, now=130.0)
     assert second != first
-    # Whoever comes back after that has lost the key.
+    # A caller that comes back after that has lost the key.
     assert storage.finish("k", first, "late") is False
     storage.abandon("k", first)
     assert ask(storage, 131.0) == InProgress(1.0)

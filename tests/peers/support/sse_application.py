@@ -1,4 +1,4 @@
-"""A HestiaOS as somebody else would write it, of Starlette and sse-starlette; nothing of ours is imported.
+"""A HestiaOS server of Starlette and sse-starlette, which imports none of our own code.
 
 A stream whose input begins with `step` sends its next token only when the client has stored that token's number as
 the secret of the input's name. So a client that receives all of it received each event before the next one was made.

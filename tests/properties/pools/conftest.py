@@ -49,7 +49,7 @@ class NumberedServer:
                 pass
 
     def speak(self, number: int) -> None:
-        """Send what nobody asked for."""
+        """Send what was not asked for."""
         with self._changed, suppress(KeyError, OSError):
             self._sockets[number].sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
 

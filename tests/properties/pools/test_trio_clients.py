@@ -118,7 +118,7 @@ class Play:
         await self.cancel(0)
 
     async def end_idle(self, which: int) -> None:
-        """The server closes one that nobody uses."""
+        """The server closes an idle one."""
         if self.idle:
             number = sorted(self.idle)[which % len(self.idle)]
             self.server.end(number)
@@ -158,7 +158,7 @@ class Play:
             self.idle[user.number] = trio.current_time()
         elif user.state == "holds":
             self.holding.append(user)
-            self._never_again(user.number)  # whoever has it does not end its stream
+            self._never_again(user.number)  # its user does not end its stream
 
     async def end(self) -> None:
         """Every place has come back, and nothing stays open."""

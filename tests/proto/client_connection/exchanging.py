@@ -90,7 +90,7 @@ def fault_of(connection: ClientConnection) -> HestiaError:
 
 
 def parsed(data: bytes) -> tuple[str, str, dict[str, str], bytes]:
-    """Method, target, headers and body as an h11 server reads them, from one request and nothing else."""
+    """Method, target, headers and body as an h11 server reads them, from exactly one request."""
     server = h11.Connection(h11.SERVER)
     server.receive_data(data)
     request, body = server.next_event(), b""

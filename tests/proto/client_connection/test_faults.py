@@ -200,7 +200,7 @@ class TestNoHttp:
             "space before the colon",
             "status of two digits",
             "no status",
-            "101 that nobody asked for",
+            "101 without an upgrade",
             "two lengths",
             "negative length",
             "another transfer coding",

@@ -63,7 +63,7 @@ EXCHANGES: list[tuple[Operation[Any], dict[str, Any], object]] = [
 
 
 class Wire:
-    """A server's end and what it was asked, behind the two methods of a socket that the examples use."""
+    """A server's end with the two methods of a socket that the examples use, and what it was asked."""
 
     def __init__(self, answers: Iterable[object] = (), *, piece: int = 10**6) -> None:
         self.server = ServerConnection()
@@ -154,7 +154,7 @@ class TestPaired:
         assert not connection.reusable
 
 
-# As the design shows them to whoever brings an event loop; the README has them too.
+# As the design shows them to users with an event loop of their own; the README has them too.
 CLIENT_EXAMPLE = """
 from hestiaos_proto import ClientConnection, operations
 

@@ -1,4 +1,4 @@
-"""What a server's end makes of bytes that are no HTTP, and of calls in the wrong order."""
+"""What a server's end makes of bytes that are not HTTP, and of calls in the wrong order."""
 
 from __future__ import annotations
 
