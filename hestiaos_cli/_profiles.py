@@ -67,7 +67,7 @@ class Profiles:
         return self._profile(name)
 
     def use(self, name: str) -> None:
-        """Have a profile used from now on."""
+        """Use a profile from now on."""
         self._content["current"] = self.get(name).name
         self._write()
 

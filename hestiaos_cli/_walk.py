@@ -91,7 +91,7 @@ class _Way:
 
     @property
     def _peer(self) -> tuple[str, int]:
-        """Whom the connection is made to."""
+        """The proxy or the server to connect to."""
         proxy = self._server.proxy
         return self._config.address if proxy is None else (proxy.host, proxy.port)
 
@@ -157,7 +157,7 @@ class _Way:
     def _api_version(self) -> str:
         if self._version not in (None, _API_VERSION):
             raise _Fails(f"the server speaks {self._version}, this program {_API_VERSION}", "install the one that fits")
-        return f"{self._version or 'not told'}"
+        return f"{self._version or 'unknown'}"
 
     def _stream(self) -> str:
         """Whether events arrive as they were sent: each says when."""

@@ -71,7 +71,7 @@ Effect = Call | Await | Begin | Next | Emit
 Flow = Generator[Effect, Any, T]
 
 Caller = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Calls a function for an event loop: in a thread, where it may wait."""
+"""Calls a function in a thread, so that it may block."""
 
 
 async def in_thread(function: Callable[[], T]) -> T:
@@ -152,7 +152,7 @@ async def _cancel(flow: Flow[object], call: Caller) -> None:
 
 
 def drive_sync(flow: Flow[object], executor: Executor) -> Generator[Any, None, None]:
-    """The same for a caller without an event loop."""
+    """As `drive`, without an event loop."""
     outputs: Generator[Output, None, None] | None = None
     step = partial(flow.send, None)
     try:

@@ -1,4 +1,4 @@
-"""Who may ask a served platform: decided by the head of a request alone, before its body is read."""
+"""Access to a served platform, decided by the head of a request alone, before its body is read."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Access:
     allow_origins: frozenset[str] = field(default=frozenset(), converter=_origins)
 
     def judge(self, call: ServerRequest) -> StatusError | EncodedResponse | None:
-        """What a request is refused or answered with by its head; `None` lets it in."""
+        """The refusal of a request or the response to it, by its head; `None` if it may go on."""
         host = call.headers.get("host", "")
         if self.api_key is None and not self._is_local(host):
             return StatusError(NOT_LOCAL, status_code=421)
@@ -75,7 +75,7 @@ class Access:
         return self.api_key is None or hmac.compare_digest((call.key or "").encode(), self.api_key.encode())
 
     def headers(self, call: ServerRequest) -> Headers:
-        """What a response says to a web page of an allowed origin."""
+        """The headers of a response for a web page of an allowed origin."""
         origin = call.headers.get("origin")
         if origin is None:
             return (("Vary", "Origin"),) if self.allow_origins else ()

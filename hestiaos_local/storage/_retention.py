@@ -1,4 +1,4 @@
-"""What need not be kept any more: the oldest of each kind, as soon as there is too much of it."""
+"""Retention: deletes the oldest rows of each kind once there are more of them than are to be kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hestiaos_local.storage._records import Retention
 
 __all__ = ["Row", "count_kept", "prune_batch", "surplus"]
 
-_BATCH_ROWS = 500  # of what one transaction deletes, so that no other waits for it for long
+_BATCH_ROWS = 500  # that one transaction deletes, so that others do not wait for long
 _BATCH_BYTES = 16 * 1024**2
 
 # Of each kind, the oldest first: what it is deleted by, its time in seconds since 1970, its size.

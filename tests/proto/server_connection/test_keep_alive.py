@@ -14,6 +14,7 @@ from serving import (
 )
 
 from hestiaos_proto import (
+    ConnectionState,
     Control,
     LocalProtocolError,
     NotFound,
@@ -116,3 +117,19 @@ class TestContinue:
     def test_continue_that_is_sent_out_of_turn(self) -> None:
         with pytest.raises(LocalProtocolError, match="no client waits"):
             ServerConnection().send(Control.CONTINUE)
+
+
+def test_the_states_of_a_connection() -> None:
+    """The table as a whole is tried by `tests/properties/test_every_server_input.py`."""
+    connection, data = ServerConnection(), post()
+    seen = [repr(connection)]
+    for piece in data[:-1], data[-1:]:
+        connection.receive_data(piece)
+        list(connection.events())
+        seen.append(repr(connection))
+    connection.send(NotFound())
+    connection.receive_data(b"")
+    seen.append(repr(connection))
+    list(connection.events())
+    assert seen == [f"ServerConnection({name})" for name in ("IDLE", "BODY", "WAITING", "DONE")]
+    assert connection.state is ConnectionState.CLOSED
