@@ -193,7 +193,7 @@ class Platform:
         except Exception as error:
             if events.last is None:
                 raise
-            if not isinstance(error, StatusError):  # the client is told that the server failed, the log says why
+            if not isinstance(error, StatusError):  # the client gets a ServerError, the log says why
                 _log.exception("a stream failed")
             for event in error_events(error, events.last):
                 yield Emit(event)

@@ -48,8 +48,8 @@ class AsyncTransport(Protocol):
     ) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes] | AsyncIterator[bytes]]:
         """As `Transport.exchange`.
 
-        It is cancelled where the call ends early or times out, and so is the body. A body that is left while nobody
-        waits for it is closed by `aclose`, if it has that method.
+        It is cancelled where the call ends early or times out, and so is the body. A body that is left
+        between two pieces is closed by `aclose`, if it has that method.
         """
         ...
 
@@ -146,7 +146,7 @@ class TransportConnection:
             self._spawn(aclose)
 
     async def aclose(self) -> None:
-        """As `close`; a body that nobody waits for has ended then."""
+        """As `close`; a body that is not waited for has ended then."""
         if not self._cancels and (aclose := getattr(self._body, "aclose", None)) is not None:
             self._body = iter(())
             await aclose()

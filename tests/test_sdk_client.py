@@ -201,7 +201,7 @@ def test_8_the_stream_is_read_by_the_standard(peer: Callable[..., Peer]) -> None
     assert texts == ["several lines", "\u2028 and \u0085 are text"]
 
 
-def test_9_a_stream_that_ends_before_done_says_so(peer: Callable[..., Peer]) -> None:
+def test_9_a_stream_that_ends_before_done_raises(peer: Callable[..., Peer]) -> None:
     with Client(peer(stream(done=False)).url) as client, pytest.raises(StreamInterrupted):
         list(client.run_stream("x"))
 

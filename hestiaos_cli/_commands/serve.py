@@ -55,7 +55,7 @@ def command(
     Without --model-url, and models in its configuration, it echoes. Each request is logged on standard error, with
     governance's decision. Beyond this machine it is served only with --api-key (or $HESTIAOS_API_KEY), which every
     request then needs. Of traces, sessions and results for repeats, of each, so much is kept as --keep-days,
-    --keep-count and --keep-bytes say. SIGINT (Ctrl-C) and SIGTERM end it: streams that run are told, the store is
+    --keep-count and --keep-bytes say. SIGINT (Ctrl-C) and SIGTERM end it: streams that run get an error, the store is
     closed, the status is 0. A second signal ends it at once.
     """
     import anyio

@@ -69,7 +69,7 @@ def test_json_lines_from_a_pipe_into_a_pipe() -> None:
         (b'{"input": "a", "timeout_ms": true}\n', "timeout_ms must be a number"),
     ],
 )
-def test_inputs_that_cannot_be_read_are_told_before_any_is_run(lines: bytes, told: str, tmp_path: Path) -> None:
+def test_inputs_that_cannot_be_read_are_reported_before_any_is_run(lines: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(lines)
     done = invoke("--local", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"))
     assert done.status == 2
@@ -77,7 +77,7 @@ def test_inputs_that_cannot_be_read_are_told_before_any_is_run(lines: bytes, tol
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failed_input_is_told_and_run_again_when_asked(tmp_path: Path, server_url: str) -> None:
+def test_a_failed_input_is_reported_and_run_again_on_request(tmp_path: Path, server_url: str) -> None:
     (tmp_path / "in").write_text('{"input": "a"}\n{"input": " "}\n{"input": "c"}\n')
     arguments = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-u", server_url]
     done = invoke(*arguments)

@@ -210,7 +210,7 @@ def test_the_store_is_never_in_the_current_directory(
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can be somebody without a home")
-def test_nobody_without_a_home() -> None:
+def test_a_user_without_a_home() -> None:
     done = shell("env -u HOME setpriv --reuid 12345 --clear-groups $(command -v python3) -c '' && echo can")
     if done.stdout != "can\n":
         pytest.skip("this Python is root's alone")

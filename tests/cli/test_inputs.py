@@ -34,7 +34,7 @@ def test_a_shell_loop_keeps_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a silent pipe is told of where it can be waited for")
-def test_a_pipe_that_stays_silent_is_told_of() -> None:
+def test_a_note_about_a_pipe_that_stays_silent() -> None:
     with subprocess.Popen(
         [PROGRAM, "--local", "run", "x"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

@@ -86,7 +86,7 @@ def test_a_file_that_others_can_read_is_refused(server: str, home: Path) -> None
 
 
 @pytest.mark.parametrize("content", ["notes", "[]", '{"current": null, "profiles": {"a": {}}}', "[" * 100_000])
-def test_a_file_that_is_no_file_of_profiles(content: str, home: Path) -> None:
+def test_a_file_that_is_not_a_file_of_profiles(content: str, home: Path) -> None:
     profiles(home).parent.mkdir(parents=True)
     profiles(home).write_text(content)
     profiles(home).chmod(0o600)

@@ -53,7 +53,7 @@ def test_a_pipe_that_is_closed_ends_it_quietly() -> None:
     assert done.stderr == ""
 
 
-def test_a_pipe_that_nobody_reads() -> None:
+def test_a_pipe_without_a_reader() -> None:
     read, write = os.pipe()
     os.close(read)
     process = subprocess.run([PROGRAM, "--help"], stdout=write, stderr=subprocess.PIPE)

@@ -148,7 +148,7 @@ def test_a_policy_may_be_written_inline_and_without_name_or_rules() -> None:
         (("0.5", '"high"'), 17, "a number from 0 to 1, not 'high'"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(change: tuple[str, str], line: int, told: str) -> None:
+def test_a_mistake_is_reported_with_its_line(change: tuple[str, str], line: int, told: str) -> None:
     # The last place is changed: the second rule where both have the text, so that the first one's line is wrong.
     head, _, tail = GOOD.rpartition(change[0])
     with pytest.raises(PolicyError) as caught:
@@ -167,7 +167,7 @@ def test_a_mistake_is_told_with_its_line(change: tuple[str, str], line: int, tol
         ('version = 1\nname = """\n', 3, "not TOML"),
     ],
 )
-def test_a_mistake_outside_the_usual_form_is_told_with_its_line(text: str, line: int, told: str) -> None:
+def test_a_mistake_outside_the_usual_form_is_reported_with_its_line(text: str, line: int, told: str) -> None:
     with pytest.raises(PolicyError, match=rf"^p, line {line}: .*") as caught:
         Policy.parse(text, "p")
     assert told in str(caught.value)

@@ -78,7 +78,7 @@ def test_nothing_is_held_while_it_works(tmp_path: Path) -> None:
     ],
 )
 def test_a_lease_is_longer_than_the_timeout(store: Store, path: str, body: dict[str, Any], timeout: float) -> None:
-    """Nobody else can claim the key for as long as the execution may take; a crashed one is free a minute later."""
+    """No other caller can claim the key for as long as the execution may take; a crashed one is free a minute later."""
     worked: list[float | None] = []
 
     def work(work: Work) -> str:

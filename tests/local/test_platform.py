@@ -104,7 +104,7 @@ def test_a_lone_surrogate_is_refused(platform: Platform) -> None:
         platform.answer(parse_request("POST", "/api/v1/run", {}, b'{"input": "\\ud800"}'))
 
 
-def test_what_is_no_operation_is_refused(platform: Platform) -> None:
+def test_an_unknown_operation_is_refused(platform: Platform) -> None:
     with pytest.raises(NotFound, match="/api/v2/run"):
         platform.answer(parse_request("POST", "/api/v2/run", {}, b""))
     with pytest.raises(StatusError, match="allows GET, HEAD, not PUT"):
@@ -273,7 +273,7 @@ def test_health_and_system(ask: Callable[..., Any]) -> None:
     )
 
 
-def test_storage_that_does_not_answer_is_told(store: Store) -> None:
+def test_storage_that_does_not_answer_is_reported(store: Store) -> None:
     platform = Platform(store=store)
     platform.close()
     platform.close()
@@ -376,7 +376,7 @@ def test_respond_gives_what_was_raised(platform: Platform, server_faults: list[s
     assert "run failed" in server_faults.pop()
 
 
-def test_a_stream_that_fails_says_so(server_faults: list[str]) -> None:
+def test_a_stream_that_fails_ends_with_its_error(server_faults: list[str]) -> None:
     def fail(work: Work) -> Iterator[str]:
         yield "half "
         raise ZeroDivisionError

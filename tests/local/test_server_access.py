@@ -164,7 +164,7 @@ def test_without_the_key_no_body_is_waited_for(start: Callable[..., str], line: 
         assert client.at_end()
 
 
-def test_an_origin_that_is_none(start: Callable[..., str]) -> None:
+def test_an_origin_that_is_not_valid(start: Callable[..., str]) -> None:
     for wrong in ("app.example", "http://", "http://a/b", "*", "null", "ftp://a"):
         with pytest.raises(ValueError, match="an origin is a scheme, a host and perhaps a port"):
             start(allow_origins=[wrong])

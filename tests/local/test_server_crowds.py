@@ -128,7 +128,7 @@ def harm(kind: str, url: str, count: int) -> Iterator[None]:
         ("send_without_key", 20, ("--api-key", "key")),
     ],
 )
-def test_health_is_told_among_clients_that_mean_harm(kind: str, count: int, options: tuple[str, ...]) -> None:
+def test_health_is_answered_among_hostile_clients(kind: str, count: int, options: tuple[str, ...]) -> None:
     with ServedProcess("--token-delay", "0", *options) as server:
         alone = sorted(health(server.url) for _ in range(200))
         with harm(kind, server.url, count):

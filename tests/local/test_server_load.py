@@ -108,7 +108,7 @@ def test_a_store_that_cannot_be_written_is_a_503_and_one_line_in_the_log(
     assert line.startswith(f"run failed: {file} is locked by another program (database is locked): ")
 
 
-def test_a_server_without_a_free_file_descriptor_closes_what_is_idle_and_says_so_once(backend: str) -> None:
+def test_a_server_without_a_free_file_descriptor_closes_what_is_idle_and_logs_it_once(backend: str) -> None:
     code = """
 import logging, resource, sys, anyio
 from hestiaos_local import Platform, serve
@@ -153,7 +153,7 @@ class Recording(Platform):
         return super().respond(call)
 
 
-def test_all_who_wait_are_accepted_in_one_turn(start: Callable[..., str]) -> None:
+def test_all_waiting_clients_are_accepted_in_one_turn(start: Callable[..., str]) -> None:
     """One in a turn, each would wait for as many turns as there are others before it."""
     config = b"GET /api/system/config HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with Recording() as platform, contextlib.ExitStack() as clients:

@@ -60,7 +60,7 @@ def test_100_continue(start: Callable[..., str]) -> None:
         assert peer.response()[0] == 200
 
 
-def test_too_large_a_body_is_refused_and_the_client_hears_it(start: Callable[..., str]) -> None:
+def test_too_large_a_body_is_refused_and_the_client_gets_the_response(start: Callable[..., str]) -> None:
     url = start(api_key="k")
     with RawClient(url) as peer:  # this one sends all of it before it reads
         peer.send(post("/api/v1/run", b"x" * (20 * 1024**2), "Authorization: Bearer k"))

@@ -48,7 +48,7 @@ def test_the_hosts_that_are_served(platform: Platform, backend: str) -> None:
     serve_once(platform, backend, host="localhost", port=0)
 
 
-def test_the_url_is_told(start: Callable[..., str]) -> None:
+def test_the_url_is_reported(start: Callable[..., str]) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", start())
     url = start(host="localhost")
     assert re.fullmatch(r"http://localhost:\d+", url)

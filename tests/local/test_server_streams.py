@@ -14,7 +14,7 @@ from tests.support.raw_client import HEALTH, RUN, RawClient, post
 from tests.support.watched_platforms import Halting, Watched
 
 
-def test_a_request_that_comes_during_a_stream_is_answered_behind_it(start: Callable[..., str]) -> None:
+def test_a_request_that_comes_during_a_stream_is_answered_after_it(start: Callable[..., str]) -> None:
     with RawClient(start(token_delay=0.05)) as peer:
         peer.send(post("/api/v1/run/stream", RUN))
         assert peer.head()[0] == 200

@@ -296,7 +296,7 @@ class Waiting:
 
 
 class TestAwaited:
-    """A transport that waits holds up nobody else."""
+    """A transport that waits does not hold up other tasks."""
 
     def test_what_it_is_asked_and_may_answer(self, binding: Binding) -> None:
         async def pieces() -> AsyncIterator[bytes]:

@@ -222,7 +222,7 @@ class TestBackoff:
         drive = Drive(operations.health(), ConnectFailed("x"), retries=7, chance=Fixed(part))
         assert drive.waits == [part * longest for longest in self.LONGEST]
 
-    def test_each_wait_is_drawn_anew(self) -> None:
+    def test_each_wait_is_drawn_by_itself(self) -> None:
         drive = Drive(operations.health(), ConnectFailed("x"), retries=7, chance=random.Random(3))
         expected = random.Random(3)
         assert drive.waits == [expected.random() * longest for longest in self.LONGEST]

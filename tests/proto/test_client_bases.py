@@ -85,7 +85,7 @@ class TestArguments:
             kind(**arguments)
         assert KEY not in str(caught.value)
 
-    def test_hooks_hear_of_every_call(self, kind: Any) -> None:
+    def test_hooks_are_called_for_every_call(self, kind: Any) -> None:
         heard = Heard()
         finish(kind(hooks=heard.hooks).system.config_async())
         assert heard.names == ["request", "response", "end"]

@@ -234,7 +234,7 @@ class TestCost:
         ):
             decode_all(decoder, pieces[131_072 // step : 200_000 // step + 1])
 
-    def test_what_stands_for_something_begins_anew(self) -> None:
+    def test_a_member_with_output_restarts_the_count(self) -> None:
         empty, member = gzip.compress(b"", mtime=0), gzip.compress(b"a", mtime=0)
         data = (empty * 6000 + member) * 3
         assert decode("gzip", [data]) == b"aaa"

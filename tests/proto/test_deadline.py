@@ -47,7 +47,7 @@ def test_an_expired_deadline_gives_the_error_to_raise(clock) -> None:
     assert error.message == "the call took longer than its deadline of 90 s"
 
 
-def test_a_wait_that_was_too_long_is_told_as_it_was_or_as_the_deadline(clock) -> None:
+def test_the_error_for_a_wait_that_was_too_long(clock) -> None:
     deadline = Deadline(clock, 0.5)
     assert deadline.timeout_error("nothing came").message == "nothing came"
     clock.now += 0.5

@@ -179,7 +179,7 @@ class TestMask:
             assert spelling not in shown
         assert "***" in error.body.decode()
 
-    def test_escapes_that_no_encoder_of_ours_writes(self) -> None:
+    def test_escapes_that_our_encoder_does_not_write(self) -> None:
         body = b'{"message":"\\u0068unte\\u0072\\u0032"}'
         error = error_from_response(400, body, redactor=Redactor("hunter2"))
         assert error.message == "***"

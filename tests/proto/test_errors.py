@@ -146,7 +146,7 @@ def test_each_has_its_code(error: errors.HestiaError, code: str) -> None:
     assert error.code == code
 
 
-def test_only_what_cannot_have_reached_the_server_says_so() -> None:
+def test_request_sent_is_false_only_where_nothing_reached_the_server() -> None:
     assert not errors.ConnectFailed("x").request_sent
     assert errors.ConnectionLost("x").request_sent
     assert errors.TimedOut("x").request_sent

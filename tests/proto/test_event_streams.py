@@ -498,7 +498,7 @@ class TestHooks:
         del stream
         assert len(heard.told) == len(self.EVENTS)
 
-    def test_an_event_is_told_when_it_is_returned(self, kind: str) -> None:
+    def test_hooks_get_an_event_when_it_is_returned(self, kind: str) -> None:
         stream, heard = self.stream(kind, *PIECES, END)
         for number in range(1, 5):
             take(kind, stream)
@@ -583,7 +583,7 @@ class TestHooks:
         assert heard.names.count("end") == 1
         assert isinstance(fails(kind, streams[0]), LocalProtocolError)
 
-    def test_the_end_is_told_though_ending_the_connection_fails(self, kind: str) -> None:
+    def test_hooks_get_the_end_though_closing_the_connection_fails(self, kind: str) -> None:
         class Stuck(READERS[kind]):
             def _end(self) -> Any:
                 super()._end() if kind == "sync" else run(super()._end())

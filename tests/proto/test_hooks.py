@@ -78,7 +78,7 @@ class TestOrder:
         assert drive.waits == [0.25, 2.0]
         assert heard.ends == [None]
 
-    def test_a_stale_connection_is_told_as_a_repeat_without_a_wait(self) -> None:
+    def test_a_stale_connection_is_a_retry_without_a_wait(self) -> None:
         heard, stale = Heard(), ConnectionLost("closed")
         stale.stale = True
         Drive(operations.health(), stale, OK, retries=0, hooks=(heard.hooks,))
@@ -288,7 +288,7 @@ class TestHooksThatRaise:
         assert heard.ends == [error]
 
     @pytest.mark.parametrize("reply", [OK, status(500)], ids=["a result", "a refusal"])
-    def test_each_hears_of_the_end_whatever_another_raises(self, reply: Callable[[Send], Response]) -> None:
+    def test_each_gets_the_end_whatever_another_raises(self, reply: Callable[[Send], Response]) -> None:
         told: list[Any] = []
         hooks = (
             Heard("a ", told).hooks,
@@ -391,7 +391,7 @@ class TestSecrets:
         request, _ = self.told(operation(f"a {self.KEY} b"), status(404))
         assert request.url.endswith("/a%20***%20b")
 
-    def test_a_secret_is_told_with_neither_the_request_nor_the_response(self) -> None:
+    def test_a_secret_is_in_neither_the_request_nor_the_response(self) -> None:
         operation = operations.set_secret("name", "s3cr/t")
         request, response = self.told(
             operation, status(200, None, x_echo="s3cr/t s3cr%2Ft x"), headers={"X-A": "s3cr/t"}
@@ -424,7 +424,7 @@ class TestSecrets:
         call = CallInfo("health", state={"span": "hunter2"})
         assert repr(call) == "CallInfo(operation='health', attempt=0, seconds=0.0)"
 
-    def test_what_is_told_is_frozen(self) -> None:
+    def test_the_arguments_of_hooks_are_frozen(self) -> None:
         for told in (RequestInfo("GET", "http://h", {}, 0), ResponseInfo(200, {}), Hooks()):
             with pytest.raises(attrs.exceptions.FrozenInstanceError):
                 told.method = "x"
@@ -516,7 +516,7 @@ class TestLog:
         observer.event(StreamEvent("token", {"text": "hunter2"}))
         assert lines == []
 
-    def test_it_hears_of_the_end_though_a_hook_raises(self, log) -> None:
+    def test_the_end_is_logged_though_a_hook_raises(self, log) -> None:
         logger, lines = log
         logger.setLevel(logging.DEBUG)
 
@@ -531,7 +531,7 @@ class TestLog:
         assert lines[-1] == "DEBUG health: done after 0.000 s"
 
 
-def test_errors_that_are_told_are_the_ones_that_are_raised() -> None:
+def test_errors_that_hooks_get_are_the_ones_that_are_raised() -> None:
     """A hook may look at them as the caller does: with their response, and what the body said."""
     errors: list[HestiaError] = []
     hooks = Hooks(on_retry=lambda call, error, wait: errors.append(error))

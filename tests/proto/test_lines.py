@@ -73,7 +73,7 @@ def test_nothing_comes_after_the_end() -> None:
 
 
 @pytest.mark.parametrize("size", [2**24, 2**24 + 1], ids=["16 MiB", "a byte more"])
-def test_the_limit_is_16_mib_unless_told_otherwise(size: int) -> None:
+def test_the_default_limit_is_16_mib(size: int) -> None:
     lines = LineDecoder()
     lines.receive_data(bytes(size))
     if size > 2**24:
@@ -135,7 +135,7 @@ def test_a_line_may_be_as_long_as_the_limit_whatever_it_ends_with(line: bytes, e
         assert found == [b"1"]
 
 
-def test_a_bom_is_no_part_of_the_first_lines_length_and_is_of_any_other() -> None:
+def test_a_bom_does_not_count_for_the_first_line_and_does_for_any_other() -> None:
     bom = b"\xef\xbb\xbf"
     for data in (bom + b"abc", bom + b"abc\n"):
         lines = LineDecoder(3)

@@ -196,7 +196,7 @@ class TestRequest:
         assert operations.run_stream("x").request(Config()).headers["Accept"] == "text/event-stream"
 
     @pytest.mark.parametrize("name", ["User-Agent", "user-agent", "USER-AGENT"])
-    def test_a_header_of_the_config_replaces_ours_in_whatever_case(self, name: str) -> None:
+    def test_a_header_of_the_config_replaces_the_default_in_whatever_case(self, name: str) -> None:
         headers = operations.health().request(Config(headers={name: "mine", "X-More": "1"})).headers
         assert [value for key, value in headers.items() if key.lower() == "user-agent"] == ["mine"]
         assert headers["X-More"] == "1"

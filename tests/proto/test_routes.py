@@ -145,7 +145,7 @@ def test_a_path_parameter_is_one_segment_unescaped_once(method: str, operation: 
         "api/v1/run",
     ],
 )
-def test_a_path_that_is_none_of_the_tables_is_404(target: str) -> None:
+def test_a_path_that_is_not_in_the_table_is_404(target: str) -> None:
     for method in ("GET", "POST"):
         with pytest.raises(NotFound):
             resolve(method, target, RUN)

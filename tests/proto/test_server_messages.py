@@ -206,7 +206,7 @@ class TestHeaders:
             ("Retry-After", "2"),
         )
 
-    def test_a_wait_that_does_not_end_is_not_told(self) -> None:
+    def test_an_infinite_wait_is_left_out(self) -> None:
         assert "Retry-After" not in dict(encode_response("run", RateLimited(retry_after=float("inf"))).headers)
 
     def test_a_repr_shows_no_body(self) -> None:
@@ -235,7 +235,7 @@ class TestAsStatusError:
         assert (told.status_code, told.code, told.message) == (500, "INTERNAL_ERROR", "the server failed")
         assert told.trace_id is None
 
-    def test_a_request_that_broke_the_protocol_is_told_how(self) -> None:
+    def test_the_error_of_a_request_that_broke_the_protocol(self) -> None:
         told = as_status_error(RemoteProtocolError("too long"))
         assert (told.status_code, told.code, told.message) == (400, "BAD_REQUEST", "too long")
 

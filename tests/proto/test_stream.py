@@ -57,7 +57,7 @@ class TestEnd:
         assert fault.last_event == (events[-1] if events else None)
         assert fault.__cause__ is None
 
-    def test_wherever_a_good_stream_is_cut_off_its_whole_events_arrive_and_the_end_is_told(self) -> None:
+    def test_wherever_a_good_stream_is_cut_off_its_whole_events_arrive_before_the_error(self) -> None:
         ends = [i for i in range(len(GOOD)) if GOOD[i : i + 1] == b"}" and GOOD[i + 1 : i + 2] == b"\n"]
         for cut in range(len(GOOD)):
             events, fault = feed(RunStream(), [GOOD[:cut], b""])
@@ -72,7 +72,7 @@ class TestEnd:
     def test_without_strict_done_alone_is_enough(self) -> None:
         assert [event.type for event in whole(DONE + TOKEN, strict=False)] == ["done", "token"]
 
-    def test_a_payload_cut_after_done_is_told(self) -> None:
+    def test_a_payload_cut_after_done_is_an_error(self) -> None:
         delivered, fault = fault_of(GOOD + b'data: {"type":')
         assert delivered == 4
         assert "ends inside a payload after 'done'" in str(fault)

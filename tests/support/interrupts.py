@@ -13,7 +13,7 @@ from typing import Any
 _TESTS = str(Path(__file__).parents[1])
 
 # The machinery around the code under test. `logging` takes its global lock in a way that an interrupt can lose, which
-# nobody who uses it can mend, and swallows what is raised while it asks multiprocessing for the name of the process.
+# its users cannot mend, and swallows what is raised while it asks multiprocessing for the name of the process.
 _SKIPPED = (
     "importlib",
     "_pytest",

@@ -93,7 +93,7 @@ def test_a_key_is_not_shown() -> None:
     assert "4711" not in repr(parse(GOOD))
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     text = (
         GOOD.replace("version = 1", "version = 2")
         .replace('"http://localhost:11434/v1"', '"localhost:11434"')
@@ -142,7 +142,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         (('[[models]]\nname = "small"', '[models]\nname = "small"'), "this is not TOML: "),
     ],
 )
-def test_a_mistake_is_told_with_its_line(change: tuple[str, str], told: str) -> None:
+def test_a_mistake_is_reported_with_its_line(change: tuple[str, str], told: str) -> None:
     old, new = change
     assert GOOD.count(old) >= 1
     mistake, *further = mistakes(GOOD.replace(old, new, 1))
@@ -162,7 +162,7 @@ def test_a_mistake_is_told_with_its_line(change: tuple[str, str], told: str) -> 
         ('version = 1\n[agents]\nid = "a"', "h.toml, line 2: agents must be tables: begin each with [[agents]]"),
     ],
 )
-def test_a_mistake_in_another_form_is_told_with_its_line(text: str, told: str) -> None:
+def test_a_mistake_in_another_form_is_reported_with_its_line(text: str, told: str) -> None:
     (mistake,) = mistakes(text)
     assert mistake.startswith(told)
 

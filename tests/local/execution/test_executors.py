@@ -197,7 +197,7 @@ class TestFunctions:
             way.run(function_executor(lambda work: streamed(work)), say())
 
     @pytest.mark.parametrize("thing", [None, 7, "text"])
-    def test_what_cannot_be_called_is_no_executor(self, thing: Any) -> None:
+    def test_what_cannot_be_called_is_not_an_executor(self, thing: Any) -> None:
         with pytest.raises(TypeError, match="an executor must be callable"):
             function_executor(thing)
 

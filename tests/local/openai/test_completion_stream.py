@@ -118,7 +118,7 @@ def test_an_answer_with_tool_calls_finishes_for_them(said: str) -> None:
     assert outputs == [ToolCall("c1", "look", "{}"), Finish("tool_calls")]
 
 
-def test_an_answer_cut_at_its_limit_says_so_with_tool_calls_too() -> None:
+def test_an_answer_cut_at_its_limit_has_finish_reason_length_with_tool_calls_too() -> None:
     outputs, _ = read(done(chunk({"tool_calls": [call(0, "c1", "look", '{"a')]}, "length")))
     assert outputs == [ToolCall("c1", "look", '{"a'), Finish("length")]
 
@@ -231,7 +231,7 @@ class TestFaults:
             (chunk({"tool_calls": [call(0, name="a", arguments=7)]}), "neither a text nor an object"),
         ],
     )
-    def test_garbage_is_told_after_what_came_before(self, bad: Any, told: str) -> None:
+    def test_garbage_is_reported_after_what_came_before(self, bad: Any, told: str) -> None:
         outputs, error = read(stream(*HELLO[:2], bad, *HELLO))
         assert outputs == [Text("Hel")]
         assert error is not None
@@ -331,7 +331,7 @@ class TestErrorsInTheStream:
         assert read(done(value, *HELLO)) == read(done(*HELLO))
 
     @pytest.mark.parametrize("value", [{"error": 7}, {"error": [1]}, {"error": {"message": 7}}, {"error": {"a": "b"}}])
-    def test_one_of_another_form_is_told_without_words(self, value: dict[str, Any]) -> None:
+    def test_one_of_another_form_is_reported_without_a_quote(self, value: dict[str, Any]) -> None:
         _, error = read(stream(value))
         assert error is not None
         assert error.message == "the model server failed: an error in its answer"

@@ -27,7 +27,7 @@ def test_arguments_are_gathered_over_the_deltas_of_a_call() -> None:
     assert calls_of(*deltas) == [ToolCall("c1", "look", PARIS)]
 
 
-def test_calls_that_are_told_by_turns_are_kept_apart() -> None:
+def test_calls_that_arrive_by_turns_are_kept_apart() -> None:
     deltas = [call(0, "c1", "look", '{"city":'), call(1, "c2", "go", "{"), call(0, arguments='"Paris"}')]
     assert calls_of(*deltas, call(1, arguments="}")) == [ToolCall("c1", "look", PARIS), ToolCall("c2", "go", "{}")]
 
@@ -37,7 +37,7 @@ def test_a_delta_without_index_or_with_an_unknown_one_alone_continues_the_last_c
     assert calls_of(call(0, "c1", "look", '{"city":'), continued) == [ToolCall("c1", "look", PARIS)]
 
 
-def test_calls_without_index_are_told_apart_by_their_ids() -> None:
+def test_calls_without_index_are_kept_apart_by_their_ids() -> None:
     deltas = [call(None, "c1", "look", PARIS), call(None, "c2", "look", '{"city":'), call(None, "c2", None, '"Rome"}')]
     assert calls_of(*deltas) == [ToolCall("c1", "look", PARIS), ToolCall("c2", "look", ROME)]
 

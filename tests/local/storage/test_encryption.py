@@ -84,7 +84,7 @@ def test_without_its_key_a_store_tells_no_secret(file: Path, encrypted: Store, k
         assert store.delete_secret("k") is True
 
 
-def test_a_wrong_key_is_told(file: Path, encrypted: Store) -> None:
+def test_a_wrong_key_is_reported(file: Path, encrypted: Store) -> None:
     with closing(Store(file, key="wrong")) as store:
         told = f"the secrets in {file} are encrypted: HESTIAOS_STORE_KEY is not the key that they were encrypted with"
         assert failure(store) == told

@@ -123,7 +123,7 @@ def test_without_a_body_even_the_smallest_limit_holds() -> None:
     assert serve(ServerConnection(max_body_size=0), GET).operation == "health"
 
 
-def test_pipelined_data_is_counted_anew_for_each_call() -> None:
+def test_pipelined_data_is_counted_from_zero_for_each_call() -> None:
     connection, limit = ServerConnection(max_body_size=1000), MAX_HEAD_SIZE + 1000
     for _ in range(3):
         serve(connection, GET)
