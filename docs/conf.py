@@ -45,7 +45,10 @@ add_module_names = False
 # ours names but that no user makes.
 nitpick_ignore_regex = [
     ("py:class", r"hestiaos_\w+\.[\w.]+\.[A-Z]"),
-    ("py:class", r"hestiaos_\w+\.[\w.]*_executor\.Executor|Judge|Resources|hestiaos_local\.execution\._work\.Work"),
+    (
+        "py:class",
+        r"hestiaos_\w+\.[\w.]*_executor\.Executor|Judge|Resources|hestiaos_local\.(execution\._work\.Work|_platform\.AsyncEvents)",
+    ),
     (
         "py:.*",
         r"(collections|contextlib|ssl|threading|logging|typing|types|os|re|enum|abc|pathlib|httpx|anyio|attrs)\..*",

@@ -137,7 +137,7 @@ class ScriptedPlatform(Platform):
         return self._add(shown, _texts((after,)), "cut", to, times, operation=operation)
 
     def echo(self, *, to: To = None, times: int | None = None) -> Reply:
-        """Answer `processed: ` and the input, as a platform without a model does, by default any number of requests."""
+        """Answer `processed:` and the input, as a platform without a model does, by default any number of requests."""
         return self._add("echo()", (), "echo", to, times)
 
     # Where clients find it.
