@@ -211,8 +211,8 @@ class Executions:
         """Have the work done. How it ends is stored in the trace; `keep` stores what else is to be kept of the answer.
 
         What `each` makes of an output is emitted. What is executed cannot be taken back: where the storage then fails,
-        a `ServerError` says so which no client repeats, and an outcome that cannot be stored costs nobody a result that
-        is there.
+        a `ServerError` says so, after which clients do not repeat the request. A result that is there is given even if
+        it cannot be stored.
         """
         began = self._clock()
         answer = Answer()
@@ -274,11 +274,16 @@ def _check_allowed(output: Output, agent: Agent | None, trace: TraceResponse) ->
     if agent is None or not isinstance(output, ToolCall) or agent.allows(output.name):
         return
     reason = f"the agent {agent.id!r} may not call the tool {output.name!r}"
-    told = {"rule": "agent-tools", "reason": reason, "risk_score": 1.0, "policy": trace.policy}
-    raise GovernanceBlock(trace.trace_id, message=reason, details=told)
+    details = {"rule": "agent-tools", "reason": reason, "risk_score": 1.0, "policy": trace.policy}
+    raise GovernanceBlock(trace.trace_id, message=reason, details=details)
 
 
 def _block(trace: TraceResponse) -> GovernanceBlock:
     [violation] = trace.violations
-    told = {"rule": violation["rule"], "reason": trace.reason, "risk_score": trace.risk_score, "policy": trace.policy}
-    return GovernanceBlock(trace.trace_id, details=told)
+    details = {
+        "rule": violation["rule"],
+        "reason": trace.reason,
+        "risk_score": trace.risk_score,
+        "policy": trace.policy,
+    }
+    return GovernanceBlock(trace.trace_id, details=details)

@@ -24,7 +24,7 @@ _PREFLIGHT = "access-control-request-method"
 
 NOT_LOCAL = "without an API key this server answers programs of this machine only, as localhost or by its address"
 _OTHER_ORIGIN = "this server does not answer web pages of this origin: allow it with --allow-origin"
-_MAX_AGE = "600"  # seconds for which a browser remembers what a preflight was told
+_MAX_AGE = "600"  # seconds for which a browser remembers the response to a preflight
 
 
 def _origins(origins: Iterable[str]) -> frozenset[str]:
@@ -44,7 +44,7 @@ def _normal_origin(origin: str) -> str:
 class Access:
     """Who may ask.
 
-    With an `api_key`, who has it; `health` and the OpenAPI document are told to everyone. Without a key, programs of
+    With an `api_key`, who has it; `health` and the OpenAPI document need no key. Without a key, programs of
     this machine: a web page whose name was made to resolve to loopback gives itself away by its Host, which is then
     neither an address nor `localhost` nor `host`, the name that is served. A web page of another origin may ask only
     where `allow_origins` names it, key or not (the Fetch standard, "CORS protocol").

@@ -85,7 +85,7 @@ class ASGIApplication:
 class _Exchange:
     """One request and its response: the client of its response."""
 
-    ended = False  # one that goes is told by an exception
+    ended = False  # a client that goes away shows by an exception
 
     def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
         self._service = service

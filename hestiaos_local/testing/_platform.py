@@ -120,8 +120,8 @@ class ScriptedPlatform(Platform):
         """
         if not 400 <= status <= 599:
             raise ValueError(f"an error has a status from 400 to 599, not {status}")
-        told = {"message": message or f"the test said {status}", "code": code, "details": details}
-        body = json.dumps({key: value for key, value in told.items() if value is not None})
+        fields = {"message": message or f"the test said {status}", "code": code, "details": details}
+        body = json.dumps({key: value for key, value in fields.items() if value is not None})
 
         def make_error() -> StatusError:
             return error_from_response(status, body, retry_after=retry_after)
