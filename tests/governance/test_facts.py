@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 
-from hestiaos_local.governance import texts_of
+from hestiaos_local.governance import Facts, texts_of
+from hestiaos_local.governance._facts import arguments_of, at_path
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,61 @@ def test_a_deep_value_needs_no_deep_stack() -> None:
     for _ in range(100_000):
         value = [value]
     assert texts_of(value) == ("end",)
+
+
+def test_facts_that_are_not_given_are_not_known() -> None:
+    facts = Facts(texts=("secret",), arguments="secret")
+    assert (facts.command_type, Facts().texts) == ("", ())
+    assert [facts.tool, facts.agent, facts.session, facts.key, facts.model, Facts().arguments] == [None] * 6
+    assert "secret" not in repr(facts)
+
+
+@pytest.mark.parametrize(
+    ("written", "texts"),
+    [
+        ('{"a": 1, "a": 2}', {"1", "2", "a", "1 2", "a=1 a=2"}),
+        ('"x"', {"x"}),
+        ("[1.50, null]", {"1.5", "null", "1.5 null"}),
+        ("not JSON", {"not JSON"}),
+    ],
+)
+def test_arguments_as_they_are_written(written: str, texts: set[str]) -> None:
+    assert set(texts_of(arguments_of(written))) == texts
+
+
+def test_what_is_not_json_is_given_twice_where_it_has_escapes() -> None:
+    assert arguments_of("{x") == "{x"
+    assert arguments_of(r"{\u0078") == [r"{\u0078", "{x"]
+    [_, plain] = arguments_of(r"""\u004A\u004b\n\t\r\b\f\/\"\\x""")
+    assert plain == 'JK\n\t\r\b\f/"\\x'
+
+
+ARGUMENTS = {"run": [{"command": "a"}, {"command": ["b", "c"], "1": "d"}], "0": "e", "deep": {"run": "f"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("0", ("e",)),
+        ("deep.run", ("f",)),
+        ("run.command", ("a", ["b", "c"])),
+        ("run.0.command", ("a",)),
+        ("run.1.command.0", ("b",)),
+        ("run.2.command", ()),
+        ("run.1.1", ("d",)),
+        ("run.9999999999999999999999", ()),
+        ("run.\u0661.command", ()),
+        ("command", ()),
+        ("0.x", ()),
+    ],
+)
+def test_what_stands_at_a_path(path: str, found: tuple[Any, ...]) -> None:
+    assert at_path(ARGUMENTS, path.split(".")) == found
+
+
+def test_arguments_that_are_not_an_object_are_meant_whole() -> None:
+    assert at_path(["a", "b"], ["x"]) == (["a", "b"],)
+
+
+def test_what_json_lacks_has_a_text_too() -> None:
+    assert texts_of({"at": date(2026, 1, 2)}) == texts_of({"at": '"2026-01-02"'})

@@ -244,6 +244,7 @@ GONE: dict[str, Any] = {"redact": "[gone]"}
     [
         ([(r"\w{3}", GONE)], "abcde fgh"),  # what a match has used is not used again
         ([(r"\w{3}", GONE)], "ａbcde  fgh"),
+        ([(r"\w{3}", GONE)], "x  bcdefg hi  jklmno ｐqrstu"),
         ([("bb", GONE), (r"b-{1,3}x", GONE)], "abbb--x bbbb"),
         ([("key=[a-z]{2,4}", GONE)], "ａ  bc key=ab, rest key=abcdef"),
         ([("key=[a-z]{2,4}", GONE)], "x\u200b key=ab\u200b, ke\xady=ab plain key=cd and so on"),

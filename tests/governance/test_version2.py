@@ -231,6 +231,14 @@ def test_the_arguments_of_a_tool_as_a_model_wrote_them(arguments: str, blocked: 
     assert (verdict.decision == "BLOCK") == blocked
 
 
+def test_a_rule_that_redacts_in_shadow_mode_is_noted() -> None:
+    text = RULE.replace('decision = "BLOCK"', 'action = "redact"\nmode = "shadow"')
+    verdict = Policy.parse(text, "p").judge(Facts(texts=("x",)))
+    assert (verdict.decision, verdict.shadow) == ("ALLOW", (ShadowHit("r", "redact", 0.0),))
+    verdict = Policy.parse(text.replace('mode = "shadow"', ""), "p").judge(Facts(texts=("x",)))
+    assert (verdict.decision, verdict.reason, verdict.risk, verdict.shadow) == ("ALLOW", "no rule matches", 0.0, ())
+
+
 def test_a_policy_of_version_1_sees_the_texts_as_they_are() -> None:
     policy = Policy.parse(
         RULE.replace("2", "1", 1).replace('"x"', '"a\\nb"') + 'risk = 1\nreason = "no"\n',
