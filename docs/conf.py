@@ -47,7 +47,7 @@ nitpick_ignore_regex = [
     ("py:class", r"hestiaos_\w+\.[\w.]+\.[A-Z]"),
     (
         "py:class",
-        r"hestiaos_\w+\.[\w.]*_executor\.Executor|Judge|Resources|hestiaos_local\.(execution\._work\.Work|_\w+\.AsyncEvents)",
+        r"hestiaos_\w+\.[\w.]*_executor\.Executor|Judge|Resources|hestiaos_local\.(\w+\._\w+\.\w+|_\w+\.AsyncEvents)",
     ),
     (
         "py:.*",
