@@ -32,4 +32,4 @@ def application(
     return ASGIApplication(lambda: service)
 
 
-app = ASGIApplication(lambda: service_from_environment(os.environ))
+app: ASGIApplication = ASGIApplication(lambda: service_from_environment(os.environ))

@@ -40,10 +40,10 @@ class RuleSet:
     """Rules that look at a text together."""
 
     def __init__(self, rules: Sequence[Rule], engine: Engine) -> None:
-        self.rules = tuple(rules)
-        self.hold = any(rule.hold for rule in rules)
+        self.rules: tuple[Rule, ...] = tuple(rules)
+        self.hold: bool = any(rule.hold for rule in rules)
         sources = [source for rule in rules for source in rule.sources]
-        self.searchers = [rule.searcher for rule in rules if rule.searcher is not None]
+        self.searchers: list[Searcher] = [rule.searcher for rule in rules if rule.searcher is not None]
         self.any: Searcher = engine.compile(sources)
         self.beginnings: Searcher | None = None if self.hold else engine.compile_beginnings(sources)
         self.first: Searcher | None = None if self.hold else engine.compile_first(sources)
