@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import socket
 import ssl
 import traceback
 from collections.abc import Callable
@@ -213,7 +214,17 @@ def test_paths(binding: type[Session]) -> None:
 
 
 @fault(URLS)
-def test_spellings_of_an_authority(binding: type[Session]) -> None:
+def test_spellings_of_an_authority(binding: type[Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are looked up without a name server, which may answer late."""
+    look_up = socket.getaddrinfo
+
+    def look_up_here(host: Any, *arguments: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name in ("local_host", "a..b", "-a"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up("localhost" if name == "localhost." else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
     with Peer(answer=answer_anywhere) as peer:
         port = peer.authority.partition(":")[2]
         for authority in (
