@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from attrs import frozen
@@ -77,7 +77,9 @@ class Measurements:
         self._clock = clock
         self._began = clock()
         self._cpu_began = time.process_time()
-        self._lock = Lock()
+        self._lock = (
+            RLock()
+        )  # an interrupt may leave it taken on CPython 3.13: not so that its own thread waits for ever
         self._requests = 0
         self._answered = 0
         self._busy = 0.0  # seconds
