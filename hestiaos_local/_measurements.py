@@ -77,9 +77,8 @@ class Measurements:
         self._clock = clock
         self._began = clock()
         self._cpu_began = time.process_time()
-        self._lock = (
-            RLock()
-        )  # an interrupt may leave it taken on CPython 3.13: not so that its own thread waits for ever
+        # An interrupt may leave it taken on CPython 3.13: its own thread does not wait for ever then.
+        self._lock = RLock()
         self._requests = 0
         self._answered = 0
         self._busy = 0.0  # seconds
