@@ -7,7 +7,6 @@ event loop, `drive_sync` without one. Both give the items that the flow emits.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -95,20 +94,50 @@ class Disconnect(BaseException):
         super().__init__("the platform ends the connection without a response")
 
 
+class _Steps:
+    """The effects of a flow, one after the other: each after the first is what the flow makes of an answer."""
+
+    def __init__(self, flow: Flow[object]) -> None:
+        self._flow = flow
+        self._step: Callable[[], Effect] | None = partial(flow.send, None)
+
+    def next(self) -> Effect | None:
+        """The next effect; `None` at the end. Raises what the flow raises."""
+        step, self._step = self._step, None
+        assert step is not None, "an effect is answered before the next"
+        try:
+            return step()
+        except StopIteration:
+            return None
+        finally:
+            del step  # it may hold an exception, whose traceback holds this frame
+
+    def answer(self, value: object) -> None:
+        """What came of the effect."""
+        self._step = partial(self._flow.send, value)
+
+    def fail(self, error: BaseException) -> None:
+        """What was raised instead."""
+        self._step = partial(self._flow.throw, error)
+
+    def next_call(self) -> Call | None:
+        """The next effect of a flow that is cancelled; `None` at its end."""
+        try:
+            effect = self.next()
+        except Cancelled:
+            return None
+        assert effect is None or isinstance(effect, Call), "a flow that is cancelled may only call"
+        return effect
+
+
 async def drive(flow: Flow[object], executor: Executor, call: Caller) -> AsyncGenerator[Any, None]:
     """What `flow` emits. Close it where it is left early: that cancels the work, and the flow is sent `Cancelled`."""
     from anyio import CancelScope
 
     outputs: AsyncGenerator[Output, None] | None = None
-    step = partial(flow.send, None)
+    steps = _Steps(flow)
     try:
-        while True:
-            try:
-                effect = step()
-            except StopIteration:
-                return
-            finally:
-                del step  # it may hold an exception, whose traceback holds this frame
+        while (effect := steps.next()) is not None:
             answer: Any = None
             try:
                 match effect:
@@ -124,45 +153,36 @@ async def drive(flow: Flow[object], executor: Executor, call: Caller) -> AsyncGe
                     case Begin(work):
                         outputs = run_executor(executor, work)
             except Exception as error:
-                step = partial(flow.throw, error)
+                steps.fail(error)
             except BaseException:  # the caller has gone: first the work ends, then it is stored that it did
                 with CancelScope(shield=True):
                     if outputs is not None:
                         await outputs.aclose()
-                    await _cancel(flow, call)
+                    await _cancel(steps, call)
                 raise
             else:
-                step = partial(flow.send, answer)
+                steps.answer(answer)
     finally:
         if outputs is not None:
             with CancelScope(shield=True):
                 await outputs.aclose()
 
 
-async def _cancel(flow: Flow[object], call: Caller) -> None:
-    step = partial(flow.throw, Cancelled())
-    with suppress(Cancelled, StopIteration):
-        while True:
-            effect = step()
-            assert isinstance(effect, Call), "a flow that is cancelled may only call"
-            try:
-                step = partial(flow.send, await call(effect.function))
-            except Exception as error:
-                step = partial(flow.throw, error)
+async def _cancel(steps: _Steps, call: Caller) -> None:
+    steps.fail(Cancelled())
+    while (effect := steps.next_call()) is not None:
+        try:
+            steps.answer(await call(effect.function))
+        except Exception as error:
+            steps.fail(error)
 
 
 def drive_sync(flow: Flow[object], executor: Executor) -> Generator[Any, None, None]:
     """As `drive`, without an event loop."""
     outputs: Generator[Output, None, None] | None = None
-    step = partial(flow.send, None)
+    steps = _Steps(flow)
     try:
-        while True:
-            try:
-                effect = step()
-            except StopIteration:
-                return
-            finally:
-                del step
+        while (effect := steps.next()) is not None:
             answer: Any = None
             try:
                 match effect:
@@ -178,29 +198,26 @@ def drive_sync(flow: Flow[object], executor: Executor) -> Generator[Any, None, N
                     case Begin(work):
                         outputs = run_executor_sync(executor, work)
             except Exception as error:
-                step = partial(flow.throw, error)
+                steps.fail(error)
             except BaseException:
                 if outputs is not None:
                     outputs.close()
-                _cancel_sync(flow)
+                _cancel_sync(steps)
                 raise
             else:
-                step = partial(flow.send, answer)
+                steps.answer(answer)
     finally:
         if outputs is not None:
             outputs.close()
 
 
-def _cancel_sync(flow: Flow[object]) -> None:
-    step = partial(flow.throw, Cancelled())
-    with suppress(Cancelled, StopIteration):
-        while True:
-            effect = step()
-            assert isinstance(effect, Call), "a flow that is cancelled may only call"
-            try:
-                step = partial(flow.send, effect.function())
-            except Exception as error:
-                step = partial(flow.throw, error)
+def _cancel_sync(steps: _Steps) -> None:
+    steps.fail(Cancelled())
+    while (effect := steps.next_call()) is not None:
+        try:
+            steps.answer(effect.function())
+        except Exception as error:
+            steps.fail(error)
 
 
 def _await(function: Callable[[], Awaitable[Any]]) -> Any:

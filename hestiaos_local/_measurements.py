@@ -77,7 +77,8 @@ class Measurements:
         self._clock = clock
         self._began = clock()
         self._cpu_began = time.process_time()
-        # An interrupt may leave it taken on CPython 3.13: its own thread does not wait for ever then.
+        # Re-entrant: what a tracer raises on the line that leaves the `with` keeps it taken. A signal cannot: CPython
+        # handles it after calls and jumps only.
         self._lock = RLock()
         self._requests = 0
         self._answered = 0
