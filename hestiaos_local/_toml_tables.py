@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -9,7 +11,7 @@ from typing import Any
 
 from hestiaos_local._toml_lines import KeyLines, Path
 
-__all__ = ["ConfigurationError", "Table", "TomlFile"]
+__all__ = ["ConfigurationError", "Table", "TomlFile", "read_text"]
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -23,6 +25,23 @@ class ConfigurationError(ValueError):
 
     def __reduce__(self) -> tuple[type[ConfigurationError], tuple[tuple[str, ...]]]:
         return type(self), (self.mistakes,)
+
+
+def read_text(path: str | os.PathLike[str], error: Callable[[Iterable[str]], Exception] = ConfigurationError) -> str:
+    """The text of a file. Raises `error` where it cannot be read, or is not UTF-8."""
+    source = os.fspath(path)
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except FileNotFoundError:
+        raise error([f"{source}: there is no such file"]) from None
+    except (OSError, ValueError) as fault:  # a ValueError for a path that no file can have
+        why = fault.strerror if isinstance(fault, OSError) else fault
+        raise error([f"{source}: the file cannot be read: {why}"]) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = data.count(b"\n", 0, fault.start) + 1
+        raise error([f"{source}, line {line}: this is not UTF-8: save the file in that encoding"]) from None
 
 
 class TomlFile:

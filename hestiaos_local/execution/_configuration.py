@@ -26,13 +26,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from hestiaos_local._toml_tables import ConfigurationError, Table, TomlFile
+from hestiaos_local._toml_tables import Table, TomlFile, read_text
 from hestiaos_local.execution._agents import Agent
 from hestiaos_local.execution._router import ModelRouter
 
@@ -62,18 +61,7 @@ class Configuration:
     @classmethod
     def load(cls, path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Self:
         """Read a file. Raises `ConfigurationError` for all mistakes in it at once, and where it cannot be read."""
-        source = os.fspath(path)
-        try:
-            data = Path(path).read_bytes()
-        except (OSError, ValueError) as error:  # a ValueError for a path that no file can have
-            why = error.strerror if isinstance(error, OSError) else error
-            raise ConfigurationError([f"{source}: the file cannot be read: {why}"]) from None
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise ConfigurationError([f"{source}, line {line}: this is not UTF-8: save the file so"]) from None
-        return cls.parse(text, source, environ)
+        return cls.parse(read_text(path), os.fspath(path), environ)
 
     @classmethod
     def parse(cls, text: str, source: str, environ: Mapping[str, str]) -> Self:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 from pkgutil import get_data
 from typing import Any, Self
 
 from attrs import evolve, field, frozen
 
+from hestiaos_local._toml_tables import read_text
 from hestiaos_local.governance._engines import Engine, ReEngine, Searcher, re2_engine
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
@@ -148,20 +148,7 @@ class Policy:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a policy file. Raises `PolicyError` for all mistakes in it, and where it cannot be read."""
-        source = os.fspath(path)
-        try:
-            data = Path(path).read_bytes()
-        except FileNotFoundError:
-            raise PolicyError([f"{source}: there is no such file"]) from None
-        except (OSError, ValueError) as error:  # a ValueError for a path that no file can have
-            why = error.strerror if isinstance(error, OSError) else error
-            raise PolicyError([f"{source}: the file cannot be read: {why}"]) from None
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise PolicyError([f"{source}, line {line}: this is not UTF-8: save the file in that encoding"]) from None
-        return cls.parse(text, source)
+        return cls.parse(read_text(path, PolicyError), os.fspath(path))
 
     @classmethod
     def parse(cls, text: str, source: str, *, engine: Engine | None = None, run_tests: bool = True) -> Self:

@@ -187,7 +187,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     binary = tmp_path / "latin.toml"
     binary.write_bytes(b'version = 1\nname = "caf\xe9"\n')
     for path, told in [
-        (tmp_path / "none.toml", "the file cannot be read: No such file or directory"),
+        (tmp_path / "none.toml", "there is no such file"),
         (tmp_path, "the file cannot be read: Is a directory"),
         (Path("a\0b"), "the file cannot be read: embedded null byte"),
     ]:
