@@ -108,7 +108,7 @@ class Exchange:
         return data is not None
 
     def _carry(self, function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
-        """Call a function of httpx. An end by the caller or by the deadline is told as such."""
+        """Call a function of httpx. An end by the caller or by the deadline is raised as such."""
         try:
             return (yield from self._call(function, *arguments))
         except OSError:

@@ -1,4 +1,4 @@
-"""Policies of version 2, in RE2's syntax. All mistakes of a file are told at once, each with its line and key.
+"""Policies of version 2, in RE2's syntax. All mistakes of a file are reported at once, each with its line and key.
 
 ```toml
 version = 2
