@@ -85,7 +85,7 @@ class Executions:
         agent = self._agent(arguments["agent_id"])
         trace = yield Call(lambda: self._govern("RUN", text, EFFORTS[mode_hint]))
         if trace.decision == "BLOCK":
-            return _block(trace)
+            return _decided_block(trace)
         if events is not None:
             yield from self._start(trace, events)
         work = Work(messages=[_user(text)], timeout=arguments["timeout_ms"] / 1000)
@@ -112,7 +112,7 @@ class Executions:
 
         trace, history = yield Call(decide)
         if trace.decision == "BLOCK":
-            return _block(trace)
+            return _decided_block(trace)
         session_id = session_id or self._new_id()
         window = history_window([*history, said], max_tokens=_HISTORY_TOKENS, max_messages=_HISTORY_MESSAGES)
 
@@ -143,7 +143,7 @@ class Executions:
             answer = yield from self._execute(trace, Work(messages=[_user(task)], timeout=TIMEOUT), agent)
         except GovernanceBlock as block:
             return AgentResult(
-                result=None, agent_id=agent_id, trace_id=trace.trace_id, status="BLOCKED", error=block.message
+                result=None, agent_id=agent_id, trace_id=trace.trace_id, status="BLOCKED", error=block.details["reason"]
             )
         return AgentResult(result=answer.text, agent_id=agent_id, trace_id=trace.trace_id, status="COMPLETED")
 
@@ -153,7 +153,7 @@ class Executions:
         trace = yield Call(lambda: self._govern("CHAT", text))
         yield Emit(trace)
         if trace.decision == "BLOCK":
-            raise _block(trace)
+            raise _decided_block(trace)
         yield from self._execute(trace, evolve(work, timeout=work.timeout or TIMEOUT), each=lambda output: output)
 
     def _agent(self, agent_id: str | None) -> Agent | None:
@@ -220,8 +220,8 @@ class Executions:
         try:
             yield Begin(work if agent is None else agent.prepare(work))
             while (output := (yield Next())) is not None:
-                _check_allowed(output, agent, trace)
-                self._check_tool_call(output, trace)
+                if isinstance(output, ToolCall):
+                    self._check_tool_call(output, agent, trace)
                 answer.add(output)
                 if each is not None and (item := each(output)) is not None:
                     yield Emit(item)
@@ -243,18 +243,14 @@ class Executions:
         yield from self._finish(trace, answer.outcome("completed", elapsed(began, self._clock())))
         return answer
 
-    def _check_tool_call(self, output: Output, trace: TraceResponse) -> None:
-        """Judge a call of a tool by the policy: raises the `GovernanceBlock` of one that it blocks."""
-        if isinstance(output, ToolCall):
-            verdict = self._policy.judge_tool_call(Facts(), output.name, output.arguments)
-            if verdict.decision == "BLOCK":
-                details = {
-                    "rule": verdict.rule,
-                    "reason": verdict.reason,
-                    "risk_score": verdict.risk,
-                    "policy": trace.policy,
-                }
-                raise GovernanceBlock(trace.trace_id, message=verdict.reason, details=details)
+    def _check_tool_call(self, call: ToolCall, agent: Agent | None, trace: TraceResponse) -> None:
+        """Raise the `GovernanceBlock` of a tool that the agent, or the policy, does not allow to be called."""
+        if agent is not None and not agent.allows(call.name):
+            reason = f"the agent {agent.id!r} may not call the tool {call.name!r}"
+            raise _block(trace, "agent-tools", reason, 1.0)
+        verdict = self._policy.judge_tool_call(Facts(), call.name, call.arguments)
+        if verdict.decision == "BLOCK":
+            raise _block(trace, verdict.rule, verdict.reason, verdict.risk)
 
     def _finish(self, trace: TraceResponse, outcome: Outcome) -> Flow[None]:
         from_model = outcome.error is not None and outcome.error.startswith("MODEL_")
@@ -269,21 +265,12 @@ def _user(text: str) -> Message:
     return {"role": "user", "content": text}
 
 
-def _check_allowed(output: Output, agent: Agent | None, trace: TraceResponse) -> None:
-    """A model may call a tool that it was not offered: its agent may not."""
-    if agent is None or not isinstance(output, ToolCall) or agent.allows(output.name):
-        return
-    reason = f"the agent {agent.id!r} may not call the tool {output.name!r}"
-    details = {"rule": "agent-tools", "reason": reason, "risk_score": 1.0, "policy": trace.policy}
-    raise GovernanceBlock(trace.trace_id, message=reason, details=details)
-
-
-def _block(trace: TraceResponse) -> GovernanceBlock:
+def _decided_block(trace: TraceResponse) -> GovernanceBlock:
+    """The block that the decision on the input is."""
     [violation] = trace.violations
-    details = {
-        "rule": violation["rule"],
-        "reason": trace.reason,
-        "risk_score": trace.risk_score,
-        "policy": trace.policy,
-    }
+    return _block(trace, violation["rule"], trace.reason, trace.risk_score)
+
+
+def _block(trace: TraceResponse, rule: str | None, reason: str | None, risk: float | None) -> GovernanceBlock:
+    details = {"rule": rule, "reason": reason, "risk_score": risk, "policy": trace.policy}
     return GovernanceBlock(trace.trace_id, details=details)
