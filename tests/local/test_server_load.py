@@ -188,6 +188,7 @@ def test_clients_without_the_key_hold_no_memory_by_their_bodies() -> None:
         for client in clients:
             client.send(head + body[: 1024**2])
         for client in clients:
-            client.send(body[1024**2 :])
             assert client.response()[0] == 401
+            with contextlib.suppress(ConnectionError):  # the server reads on for a moment only
+                client.send(body[1024**2 :])
         assert most(server) - before < len(body)
