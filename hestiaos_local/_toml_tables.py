@@ -59,14 +59,14 @@ class TomlFile:
         self._lines: KeyLines | None = None
         text = text.replace("\r\n", "\n")  # as TOML has it, and tomllib
         try:
-            document = tomllib.loads(text)
+            self.document: Mapping[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as fault:
             place = _PLACE.search(str(fault))
             line = int(place[1]) if place is not None and place[1] else text.count("\n") + 1
             why = _PLACE.sub("", str(fault))
             raise error([f"{source}, line {line}: this is not TOML: {why}"]) from None
         self._text = text
-        self.root = Table(self, document, ())
+        self.root = Table(self, self.document, ())
 
     def refuse(self, path: Path, why: str) -> None:
         """Note a mistake."""

@@ -10,14 +10,14 @@ from typing import Any, Self
 
 from attrs import evolve, field, frozen
 
-from hestiaos_local._toml_tables import read_text
+from hestiaos_local._toml_tables import TomlFile, read_text
 from hestiaos_local.governance._engines import Engine, ReEngine, Searcher, re2_engine
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
 from hestiaos_local.governance._rules import DecisionName, Limit, PolicyTest, Rule, RuleKind, Subject, Verdict
 from hestiaos_local.governance._scanner import RuleSet
 from hestiaos_local.governance._version1 import read_version1
-from hestiaos_local.governance._version2 import read_version2, version_of
+from hestiaos_local.governance._version2 import read_version2
 
 __all__ = ["Decision", "Policy"]
 
@@ -138,12 +138,15 @@ class Policy:
         return self._searchers[kind]
 
     @classmethod
-    def default(cls) -> Self:
-        """The policy that comes with this package, `default_policy.toml`. It needs RE2 for speed only."""
+    def default(cls, *, tests: bool = False) -> Self:
+        """The policy that comes with this package, `default_policy.toml`. It needs RE2 for speed only.
+
+        With `tests`, its own are read and run as well.
+        """
         data = get_data("hestiaos_local.governance", "default_policy.toml")  # importlib.resources takes 20 ms to import
         assert data is not None, "the file is part of this package"
         engine = re2_engine() or ReEngine()
-        return cls.parse(data.decode(), "default_policy.toml", engine=engine, run_tests=False)
+        return cls.parse(data.decode(), "default_policy.toml", engine=engine, tests=tests)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -151,17 +154,21 @@ class Policy:
         return cls.parse(read_text(path, PolicyError), os.fspath(path))
 
     @classmethod
-    def parse(cls, text: str, source: str, *, engine: Engine | None = None, run_tests: bool = True) -> Self:
+    def parse(cls, text: str, source: str, *, engine: Engine | None = None, tests: bool = True) -> Self:
         """Read a policy's text; `source` is what a `PolicyError` calls it, and its name where it gives none.
 
-        `engine` judges the patterns of version 2; it is RE2 where none is given. The file's tests are run.
+        `engine` judges the patterns of version 2; it is RE2 where none is given. The file's tests are run; without
+        `tests` nothing from the first one on is read, which takes as long as the rules.
         """
         text = text.replace("\r\n", "\n")  # as TOML has it
         digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        if version_of(text) != 2:
-            name, rules = read_version1(text, source)
+        if not tests:
+            text = text.partition("\n[[tests]]\n")[0]
+        read = TomlFile(text, source, PolicyError)
+        if read.document.get("version") != 2:
+            name, rules = read_version1(read.document, text, source)
             return cls(name=name, rules=rules, version=1, hash=digest)
-        file = read_version2(text, source, engine or re2_engine())
+        file = read_version2(read, source, engine or re2_engine())
         policy = cls(
             name=file.name,
             rules=file.rules,
@@ -170,7 +177,7 @@ class Policy:
             tests=file.tests,
             engine=file.engine,
         )
-        if run_tests and (failed := policy.run_tests()):
+        if failed := policy.run_tests():
             raise PolicyError(f"{source}, line {file.test_line(index)}: {why}" for index, why in failed)
         return policy
 

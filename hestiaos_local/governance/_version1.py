@@ -18,7 +18,6 @@ The first rule that matches decides; what no rule matches is allowed.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Set
 from typing import Any, NoReturn
 
@@ -29,13 +28,12 @@ from hestiaos_local.governance._rules import DECISIONS, Rule
 __all__ = ["read_version1"]
 
 
-def read_version1(text: str, source: str) -> tuple[str, tuple[Rule, ...]]:
-    """The name and the rules of a policy. Raises `PolicyError` for the first mistake in it."""
-    return _Reader(text, source).read()
+def read_version1(document: Mapping[str, Any], text: str, source: str) -> tuple[str, tuple[Rule, ...]]:
+    """The name and the rules of a policy's text, and what it reads. Raises `PolicyError` for the first mistake."""
+    return _Reader(text, source).read(document)
 
 
 _RULES_HEADER = re.compile(r"""\s*\[\[\s*["']?rules["']?\s*\]\]""")
-_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _TOP_KEYS = ("version", "name", "rules")
 _RULE_KEYS = ("name", "on", "pattern", "decision", "risk", "reason")
 
@@ -50,14 +48,8 @@ class _Reader:
         headers = [number for number, line in enumerate(self._lines, 1) if _RULES_HEADER.match(line)]
         self._sections = [1, *headers, len(self._lines) + 1]  # where the document, each rule and what follows begin
 
-    def read(self) -> tuple[str, tuple[Rule, ...]]:
+    def read(self, document: Mapping[str, Any]) -> tuple[str, tuple[Rule, ...]]:
         """The policy's name and rules."""
-        try:
-            document = tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
-            place = _TOML_PLACE.search(str(error))
-            line = int(place[1]) if place is not None and place[1] else len(self._lines)
-            self._refuse(line, f"{_TOML_PLACE.sub('', str(error))}: this is not TOML")
         self._check_keys(document, _TOP_KEYS, {"version"}, "a policy", None)
         if type(document["version"]) is not int or document["version"] != 1:
             self._refuse(self._line("version"), f"version {document['version']!r} is not known: write version = 1 or 2")

@@ -53,20 +53,17 @@ rule = "no-wiping"            # if it matters
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
-from typing import Any
 
 from attrs import frozen
 
 from hestiaos_local._toml_tables import Table, TomlFile
 from hestiaos_local.governance._engines import INSTALL, Engine
-from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts
 from hestiaos_local.governance._rule_tables import MAX_WINDOW, read_parts, read_rule, seconds
 from hestiaos_local.governance._rules import DECISIONS, Limit, PolicyTest, Rule
 
-__all__ = ["Version2", "read_version2", "version_of"]
+__all__ = ["Version2", "read_version2"]
 
 _WINDOW = 256
 
@@ -83,17 +80,8 @@ class Version2:
     test_line: Callable[[int], int]
 
 
-def version_of(text: str) -> Any:
-    """The version that a text names; `None` where it is not TOML or names none."""
-    try:
-        return tomllib.loads(text).get("version")
-    except tomllib.TOMLDecodeError:
-        return None
-
-
-def read_version2(text: str, source: str, engine: Engine | None) -> Version2:
-    """Read a policy's text. Raises `PolicyError` for all mistakes in it, and where there is no engine."""
-    file = TomlFile(text, source, PolicyError)
+def read_version2(file: TomlFile, source: str, engine: Engine | None) -> Version2:
+    """Read a policy. Raises `PolicyError` for all mistakes in it, and where there is no engine."""
     root = file.root
     root.constant("version", 2)
     if engine is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hestiaos_local._toml_tables import TomlFile
 from hestiaos_local.governance import Bucket, Facts, Limit, Policy, PolicyError, ShadowHit
 from hestiaos_local.governance import _version2 as documented
 
@@ -125,7 +126,7 @@ def test_every_failing_test_is_told(tmp_path: Path) -> None:
 
 def test_without_re2_the_command_that_installs_it_is_told() -> None:
     with pytest.raises(PolicyError) as caught:
-        documented.read_version2("version = 2\n\nname = 'x'", "p", None)
+        documented.read_version2(TomlFile("version = 2\n\nname = 'x'", "p", PolicyError), "p", None)
     assert caught.value.mistakes == (
         "p, line 1: version 2 needs RE2, which is not installed: pip install 'hestiaos[platform]'",
     )
