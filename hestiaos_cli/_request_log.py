@@ -27,29 +27,31 @@ class LoggingPlatform(Platform):
         super().__init__(**arguments)
         self._log = log
 
-    def respond(self, call: ServerRequest) -> Result | Generator[StreamEvent, None, None] | BaseException:
+    def respond(
+        self, call: ServerRequest, *, key: str | None = None
+    ) -> Result | Generator[StreamEvent, None, None] | BaseException:
         """As `Platform.respond`."""
         began = time.monotonic()
-        response = super().respond(call)
+        response = super().respond(call, key=key)
         if isinstance(response, Generator):
             return self._streamed(call, response, began)
         self._tell(call.operation, began, _facts(response))
         return response
 
-    async def respond_async(self, call: ServerRequest, caller: Any) -> Any:
+    async def respond_async(self, call: ServerRequest, caller: Any, *, key: str | None = None) -> Any:
         """As `Platform.respond_async`."""
         began = time.monotonic()
-        response = await super().respond_async(call, caller)
+        response = await super().respond_async(call, caller, key=key)
         if isinstance(response, AsyncIterator):
             return _AwaitedEvents(response, lambda facts: self._tell(call.operation, began, facts))
         self._tell(call.operation, began, _facts(response))
         return response
 
-    async def complete(self, work: Any, caller: Any) -> AsyncGenerator[Any, None]:
+    async def complete(self, work: Any, caller: Any, *, key: str | None = None) -> AsyncGenerator[Any, None]:
         """As `Platform.complete`."""
         began = time.monotonic()
         facts: dict[str, Any] = {"status": 200, "outcome": "cut"}
-        items = super().complete(work, caller)
+        items = super().complete(work, caller, key=key)
         try:
             async for item in items:
                 if isinstance(item, TraceResponse):

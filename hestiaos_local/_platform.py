@@ -17,6 +17,7 @@ from hestiaos_local._executions import TIMEOUT, Executions
 from hestiaos_local._faults import logged
 from hestiaos_local._first import AsyncEvents, Events, first_of, first_of_sync
 from hestiaos_local._flow import Call, Caller, Disconnect, Emit, Flow, drive, drive_sync
+from hestiaos_local._governing import Governor
 from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local._measurements import Measurements
 from hestiaos_local._models import default_model, list_models
@@ -78,7 +79,8 @@ class Platform:
         self._clock = clock
         self._measurements = Measurements(clock)
         model = partial(default_model, self._executor)
-        self._executions = Executions(self._policy, self._storage, agents, model, clock, new_id, self._measurements)
+        governor = Governor(self._policy, self._storage, clock, new_id, self._measurements)
+        self._executions = Executions(governor, self._storage, agents, model, clock, new_id)
         self._operations = Operations(self._policy, self._storage, self._executor, self._measurements, clock)
         self._executed = count(1)
 
@@ -114,78 +116,81 @@ class Platform:
         """Whether an execution may wait for something: an event loop then asks by `respond_async`."""
         return self._storage.blocking or not self.echoes
 
-    def answer(self, call: ServerRequest) -> Result | Events:
+    def answer(self, call: ServerRequest, *, key: str | None = None) -> Result | Events:
         """The call's result; a stream's is the generator of its `StreamEvent`s, which nothing refuses any more.
 
-        Raises the `StatusError` of a refusal.
+        `key` is the name of the API key that asks. Raises the `StatusError` of a refusal.
         """
         with self._measurements.request(call.operation):
-            items = drive_sync(self._flow(call), self._executor)
+            items = drive_sync(self._flow(call, key), self._executor)
             result: Result | Events = first_of_sync(items, stream=call.operation == "run_stream")
             return result
 
-    def respond(self, call: ServerRequest) -> Result | Events | BaseException:
+    def respond(self, call: ServerRequest, *, key: str | None = None) -> Result | Events | BaseException:
         """As `answer`, for what carries the response to a client: an exception is returned instead of raised.
 
         An exception that is not a refusal is logged, except a `StoreError`, which the caller reports in one line.
         """
         try:
-            return self.answer(call)
+            return self.answer(call, key=key)
         except (Exception, Disconnect) as error:
             return logged(call, error)
 
-    async def respond_async(self, call: ServerRequest, caller: Caller) -> Result | AsyncEvents | BaseException:
+    async def respond_async(
+        self, call: ServerRequest, caller: Caller, *, key: str | None = None
+    ) -> Result | AsyncEvents | BaseException:
         """As `respond`, on an event loop; a stream is an asynchronous iterator, which has to be closed by `aclose`.
 
         `caller` calls what may wait for the storage.
         """
         try:
             with self._measurements.request(call.operation):
-                items = drive(self._flow(call), self._executor, caller)
+                items = drive(self._flow(call, key), self._executor, caller)
                 result: Result | AsyncEvents = await first_of(items, stream=call.operation == "run_stream")
                 return result
         except (Exception, Disconnect) as error:
             return logged(call, error)
 
-    def complete(self, work: Work, caller: Caller) -> AsyncGenerator[Any, None]:
+    def complete(self, work: Work, caller: Caller, *, key: str | None = None) -> AsyncGenerator[Any, None]:
         """The trace and the outputs of a work that came by OpenAI's API. Raises the `StatusError` of a refusal."""
-        return drive(self._completion(work), self._executor, caller)
+        return drive(self._completion(work, key), self._executor, caller)
 
-    def _completion(self, work: Work) -> Flow[None]:
+    def _completion(self, work: Work, key: str | None) -> Flow[None]:
         with self._measurements.request("chat_completions"):
-            yield from self._executions.complete(work)
+            yield from self._executions.complete(work, key=key)
         yield Call(self._prune)
 
     async def models(self) -> list[str]:
         """The names of the models that a work may ask for."""
         return await list_models(self._executor)
 
-    def _flow(self, call: ServerRequest) -> Flow[None]:
+    def _flow(self, call: ServerRequest, key: str | None) -> Flow[None]:
         """What is done for a call. The first item that it emits is the result, or the first of a stream's events."""
         if call.refusal is not None:
             raise call.refusal
         if call.operation == "run_stream":
-            return self._stream(call)
+            return self._stream(call, key)
         if call.operation in _EXECUTIONS:
-            return self._execution(call)
+            return self._execution(call, key)
         return self._operation(call)
 
     def _operation(self, call: ServerRequest) -> Flow[None]:
         _check_text(call)
         yield Emit((yield from self._operations.answer(call.operation, call.arguments)))
 
-    def _execution(self, call: ServerRequest) -> Flow[None]:
+    def _execution(self, call: ServerRequest, key: str | None) -> Flow[None]:
         model, execute = _EXECUTIONS[call.operation]
-        result = yield from self._once(call, model, execute(self._executions, call.arguments))
+        result = yield from self._once(call, model, execute(self._executions, call.arguments, key=key))
         if isinstance(result, GovernanceBlock):
             raise result
         yield Emit(result)
 
-    def _stream(self, call: ServerRequest) -> Flow[None]:
+    def _stream(self, call: ServerRequest, key: str | None) -> Flow[None]:
         """The events of a run. What refuses it is raised before the first; what fails then is said by the last."""
         events = RunEvents(self._clock)
         try:
-            result = yield from self._once(call, RunResponse, self._executions.run(call.arguments, events))
+            flow = self._executions.run(call.arguments, key=key, events=events)
+            result = yield from self._once(call, RunResponse, flow)
             if isinstance(result, GovernanceBlock):
                 raise result
             for event in events.end(result):
@@ -219,7 +224,7 @@ class Platform:
                 _log.error("what is too old was not deleted: %s", error)
 
 
-_EXECUTIONS: Mapping[str, tuple[type[Model], Callable[[Executions, Arguments], Flow[Any]]]] = {
+_EXECUTIONS: Mapping[str, tuple[type[Model], Callable[..., Flow[Any]]]] = {
     "run": (RunResponse, Executions.run),
     "chat": (ChatResponse, Executions.chat),
     "run_agent": (AgentResult, Executions.run_agent),

@@ -189,18 +189,18 @@ class ScriptedPlatform(Platform):
 
     # How it answers.
 
-    def _flow(self, call: ServerRequest) -> Flow[None]:
+    def _flow(self, call: ServerRequest, key: str | None) -> Flow[None]:
         if call.operation:
             text = next((call.arguments[name] for name in _INPUTS if name in call.arguments), "")
             request = ReceivedRequest(call.operation, text, call.arguments, call.headers)
             if (blocking := self._receive(request)) is not None:
-                return blocking._flow(call)
-        return super()._flow(call)
+                return blocking._flow(call, key)
+        return super()._flow(call, key)
 
-    def _completion(self, work: Work) -> Flow[None]:
+    def _completion(self, work: Work, key: str | None) -> Flow[None]:
         arguments = {name: getattr(work, name) for name in ("model", "messages", "tools", "options", "max_tokens")}
         blocking = self._receive(ReceivedRequest("complete", last_user_text(work.messages), arguments))
-        yield from super()._completion(work) if blocking is None else blocking._completion(work)
+        yield from super()._completion(work, key) if blocking is None else blocking._completion(work, key)
 
     def _receive(self, request: ReceivedRequest) -> Platform | None:
         """Refuse a request, where that is the reply; the platform that does so where it is to be blocked."""

@@ -18,7 +18,6 @@ ON_INPUT = RULE + 'on = "input"\npattern = "x"\n'
     ("text", "said"),
     [
         (RULE + 'on = "output"\npattern = "x"\ndecision = "BLOCK"\n', "does not judge on 'output' yet"),
-        (ON_INPUT + 'decision = "BLOCK"\nagents = ["a"]\n', "does not know the agent of an execution yet"),
         (ON_INPUT + 'action = "redact"\n', "does not redact yet"),
         (ON_INPUT + 'decision = "THROTTLE"\nmax_tokens = 10\n', "does not lower the tokens"),
         (ON_INPUT + 'decision = "BLOCK"\napproval = true\n', "does not take approvals yet"),

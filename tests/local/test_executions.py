@@ -208,6 +208,7 @@ def test_an_agent_may_not_call_another_tool(make: Callable[..., Platform], store
     platform = make(recorder.executor, agents={"a": Agent(id="a", tools=frozenset(["search"]))})
     result = ask(platform, "/api/agents/run", agent_id="a", task="t")
     assert (result.status, result.error) == ("BLOCKED", "the agent 'a' may not call the tool 'shell'")
+    assert result.extra == {"rule": "agent-tools", "reason": result.error, "risk_score": 1.0, "policy": "default"}
     assert (blocked := outcome(store)) is not None
     assert blocked.status == "blocked"
 

@@ -169,7 +169,13 @@ def test_traces(ask: Callable[..., Any]) -> None:
         timestamp="1970-01-01T00:16:40.500+00:00",
     )
     assert ask(operations.trace("id-1")) == trace
-    command = {"command_id": "id-1", "command_type": "RUN", "input": THROTTLED}
+    command = {
+        "command_id": "id-1",
+        "command_type": "RUN",
+        "input": THROTTLED,
+        "model": "hestia-local",
+        "policy_hash": Policy.default().hash,
+    }
     assert ask(operations.governance_trace("id-1")) == trace.to_wire() | command | {"outcome": "completed"}
 
 

@@ -145,12 +145,12 @@ class Recording(Platform):
         self.began = threading.Event()
         self.go_on = threading.Event()
 
-    def respond(self, call: Any) -> object:
+    def respond(self, call: Any, *, key: str | None = None) -> object:
         if call.operation == "governance_status":
             self.began.set()
             assert self.go_on.wait(20)
         self.order.append(call.operation)
-        return super().respond(call)
+        return super().respond(call, key=key)
 
 
 def test_all_waiting_clients_are_accepted_in_one_turn(start: Callable[..., str]) -> None:

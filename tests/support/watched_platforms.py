@@ -19,8 +19,8 @@ class Watched(Platform):
         super().__init__()
         self.stream_ended = threading.Event()
 
-    def respond(self, call: Any) -> object:
-        response = super().respond(call)
+    def respond(self, call: Any, *, key: str | None = None) -> object:
+        response = super().respond(call, key=key)
         return self._watch(response) if isinstance(response, Iterator) else response
 
     def _watch(self, events: Iterator[StreamEvent]) -> Iterator[StreamEvent]:
@@ -37,8 +37,8 @@ class Halting(Platform):
         super().__init__()
         self.go_on = threading.Event()
 
-    def respond(self, call: Any) -> object:
-        response = super().respond(call)
+    def respond(self, call: Any, *, key: str | None = None) -> object:
+        response = super().respond(call, key=key)
         return self._halt(response) if isinstance(response, Iterator) else response
 
     def _halt(self, events: Iterator[StreamEvent]) -> Iterator[StreamEvent]:
@@ -55,8 +55,8 @@ class Occupied(Platform):
         self.began = threading.Event()
         self.go_on = threading.Event()
 
-    def respond(self, call: Any) -> object:
+    def respond(self, call: Any, *, key: str | None = None) -> object:
         if call.operation == "run":
             self.began.set()
             assert self.go_on.wait(20)
-        return super().respond(call)
+        return super().respond(call, key=key)
