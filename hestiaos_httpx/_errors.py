@@ -29,13 +29,13 @@ def translate(error: Exception, send: Send, http: Any, *, peer: str | None = Non
     """
     for each in _chain(error):
         send.redactor.error(each)  # h11 quotes wrong lines, which may contain the key
-    told = _translate(error, send, http, peer)
-    if isinstance(told, TimedOut) or (isinstance(told, TransportError) and send.deadline.left() == 0):
-        request_sent = told.request_sent
-        told = send.deadline.timeout_error(told.message)
-        told.request_sent = request_sent
-    told.__cause__ = error
-    return told
+    translated = _translate(error, send, http, peer)
+    if isinstance(translated, TimedOut) or (isinstance(translated, TransportError) and send.deadline.left() == 0):
+        request_sent = translated.request_sent
+        translated = send.deadline.timeout_error(translated.message)
+        translated.request_sent = request_sent
+    translated.__cause__ = error
+    return translated
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -47,7 +47,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _reason(error: BaseException) -> str:
     """The message of the first in the chain that has one: trio's exceptions for a failed TLS handshake have none."""
-    return next((said for each in _chain(error) if (said := str(each))), type(error).__name__)
+    return next((message for each in _chain(error) if (message := str(each))), type(error).__name__)
 
 
 def _translate(error: Exception, send: Send, http: Any, peer: str | None) -> HestiaError:

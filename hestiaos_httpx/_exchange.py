@@ -35,6 +35,7 @@ class Exchange:
         # Our own connections look at the scope themselves, wherever they wait.
         self._call = self.scope.bounded_call if http.pool is None else self.scope.call
         self._raw: Any = None  # httpx's response
+        self._response: Response | None = None  # the core's
         self._pieces: Any = None
         self._whole = False  # the response has been read to its end
         self._unclaimed = {None: True}
@@ -51,9 +52,9 @@ class Exchange:
         Raises `HestiaError` if none comes.
         """
         try:
-            response = yield from self._receive_head()
+            self._response = response = yield from self._receive_head()
             if response.stream is None:
-                while not response.complete and (yield from self.receive(response)):
+                while not response.complete and (yield from self.receive(self._send.read_timeout)):
                     pass
                 yield from self.close()
             return response
@@ -76,7 +77,7 @@ class Exchange:
         except library.http.HTTPStatusError as error:  # a hook of the given client raised it
             self._raw = raw = error.response
         except library.errors as error:
-            raise self._told(error) from error
+            raise self._translated(error) from error
         headers: Iterable[tuple[bytes, bytes]] = raw.headers.raw
         pieces: Any = raw.stream
         if self.http.pool is None and raw.is_stream_consumed:  # by a hook of the given client, or it came whole
@@ -89,8 +90,14 @@ class Exchange:
             self._pieces = aiter(pieces) if hasattr(pieces, "__aiter__") else library.body(*pieces)
         return self._send.response(raw.status_code, headers)
 
-    def receive(self, response: Response) -> Steps[bool]:
-        """Pass one more piece of the body to the core, or the fault that came instead; false at the end."""
+    def receive(self, timeout: float) -> Steps[bool]:
+        """Pass one more piece of the body to the core, or the fault that came instead; false at the end.
+
+        The piece may take `timeout` seconds.
+        """
+        response = self._response
+        assert response is not None, "a body is received after its head"
+        self.scope.read_timeout = timeout
         if not self.http.is_ours():
             raise LocalProtocolError("the stream belongs to the process before the fork: start another in this")
         try:
@@ -100,7 +107,7 @@ class Exchange:
             response.connection_lost(error)
             return False
         except self.http.library.errors as error:
-            response.connection_lost(self._told(error))
+            response.connection_lost(self._translated(error))
             return False
         self._whole = data is None
         if data != b"":  # the core takes b"" as the end, but a transport may give it earlier, as httpx's own mock does
@@ -125,7 +132,7 @@ class Exchange:
         what = "while the call waited for a connection" if waited else "during the call"
         return LocalProtocolError(f"the client was closed {what}")
 
-    def _told(self, error: Exception) -> HestiaError:
+    def _translated(self, error: Exception) -> HestiaError:
         """The exception that a caller sees."""
         if self.http.closed:
             return self._closed()
@@ -134,10 +141,10 @@ class Exchange:
             # A mock, or a tracer, may raise before anything is connected.
             connecting = connection.network.begun and not connection.network.established
             peer = pool.route.peer if connecting else None
-        told = translate(error, self._send, self.http.library.http, peer=peer)
-        if isinstance(told, ConnectionLost) and connection is not None:
-            told.stale = connection.served and not connection.network.received
-        return told
+        translated = translate(error, self._send, self.http.library.http, peer=peer)
+        if isinstance(translated, ConnectionLost) and connection is not None:
+            translated.stale = connection.served and not connection.network.received
+        return translated
 
     def close(self) -> Steps[None]:
         """Release the connection, or close it if the response was not read to its end. It cannot be cancelled.

@@ -111,11 +111,9 @@ class EventStream(EventStreamBase):
         return run(exchange.begin())
 
     def _read(self, machine: RunStream, timeout: float) -> None:
-        exchange, response = self._current, self._response
+        exchange = self._current
         assert exchange is not None, "the stream has arrived in an exchange"
-        assert response is not None, "and with a response"
-        exchange.scope.read_timeout = timeout
-        self._over = not run(exchange.receive(response))
+        self._over = not run(exchange.receive(timeout))
 
     def _sleep(self, seconds: float) -> None:
         sleep(seconds, lambda: self._cancelled or self._http_clients.closed)
@@ -163,11 +161,9 @@ class AsyncEventStream(AsyncEventStreamBase):
         return response
 
     async def _read(self, machine: RunStream, timeout: float) -> None:  # noqa: ASYNC109  # the network times it
-        exchange, response = self._current, self._response
+        exchange = self._current
         assert exchange is not None, "the stream has arrived in an exchange"
-        assert response is not None, "and with a response"
-        exchange.scope.read_timeout = timeout
-        self._over = not await exchange.scope.run(exchange.receive(response))
+        self._over = not await exchange.scope.run(exchange.receive(timeout))
 
     async def _sleep(self, seconds: float) -> None:
         from anyio import sleep

@@ -71,8 +71,8 @@ def library_of(given: Any, name: str, kind: str) -> Library:
         if http is not None and isinstance(given, getattr(http, kind)):
             return _LIBRARIES.setdefault(module, Library(http))
     kind_of = given if isinstance(given, type) else type(given)
-    told = f"{'the class ' if kind_of is given else ''}{kind_of.__module__}.{kind_of.__qualname__}"
-    raise TypeError(f"{name} must be a {kind} of httpx or httpx2, not {told}")
+    description = f"{'the class ' if kind_of is given else ''}{kind_of.__module__}.{kind_of.__qualname__}"
+    raise TypeError(f"{name} must be a {kind} of httpx or httpx2, not {description}")
 
 
 def is_patched(owner: type, method: str) -> bool:

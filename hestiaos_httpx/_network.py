@@ -67,7 +67,7 @@ class Network:
         try:
             self.socket = yield from connect(self.scope, host, port, self._connected_by)
         except (OSError, ValueError, RuntimeError) as error:  # an invalid host name; no thread can be started
-            raise self._told("Connect", error) from error
+            raise self._error("Connect", error) from error
         self._end_handshakes(0)
         return NetworkStream(self, 0)
 
@@ -78,7 +78,7 @@ class Network:
             layer = self.layers[-1]
             yield from self._through(len(self.layers), layer.object.do_handshake, self._connected_by)
         except (OSError, ValueError) as error:  # an invalid host name
-            raise self._told("Connect", error) from error
+            raise self._error("Connect", error) from error
         self._end_handshakes(1 + self._in_socks)
         return NetworkStream(self, len(self.layers))
 
@@ -112,7 +112,7 @@ class Network:
             until = time.monotonic() + self.scope.read_timeout if self.established else self._connected_by
             data = yield from self._read(level, max_bytes, until)
         except OSError as error:
-            raise self._told("Read", error) from error
+            raise self._error("Read", error) from error
         self.received = self.received or (self.established and bool(data))
         return data
 
@@ -125,7 +125,7 @@ class Network:
             until = self._connected_by if timeout is None or not self.established else time.monotonic() + timeout
             yield from self._write(level, data, until)
         except OSError as error:
-            raise self._told("Write", error) from error
+            raise self._error("Write", error) from error
 
     def _end_handshakes(self, count: int) -> None:
         self._handshakes -= count
@@ -173,10 +173,12 @@ class Network:
             raise OSError("the connection is closed")
         return self.socket
 
-    def _told(self, doing: str, error: Exception) -> Exception:
-        kind = "Timeout" if isinstance(error, TimeoutError) else "Error"
-        told: Exception = getattr(core(), doing + kind)(str(error))
-        return told
+    @staticmethod
+    def _error(doing: str, cause: Exception) -> Exception:
+        """The exception of httpcore for what failed while it connected, read or wrote."""
+        kind = "Timeout" if isinstance(cause, TimeoutError) else "Error"
+        error: Exception = getattr(core(), doing + kind)(str(cause))
+        return error
 
     def close(self) -> None:
         """Close the socket at once, without ending TLS; a task that waits for it closes it itself."""

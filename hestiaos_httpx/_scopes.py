@@ -138,14 +138,14 @@ class Scope:
     def look_up(self, host: bytes, port: int, until: float) -> Steps[list[Address]]:
         """The addresses of a host."""
         # In a thread of its own, since the lookup cannot be interrupted. Ctrl-C could leave the lock of a Future taken.
-        answer: SimpleQueue[list[Address] | Exception] = SimpleQueue()
-        _thread.start_new_thread(_look_up, (host, port, answer))
+        outcome: SimpleQueue[tuple[list[Address], Exception | None]] = SimpleQueue()
+        _thread.start_new_thread(_look_up, (host, port, outcome))
         while True:
             with suppress(Empty):
-                found = answer.get(timeout=self._slice(until))
-                if isinstance(found, Exception):
-                    raise found
-                return found
+                addresses, failure = outcome.get(timeout=self._slice(until))
+                if failure is not None:
+                    raise failure
+                return addresses
         yield
 
     def event(self) -> tuple[Callable[[], object], Callable[[float], Steps[object]]]:
@@ -160,11 +160,11 @@ class Scope:
         yield
 
 
-def _look_up(host: bytes, port: int, answer: SimpleQueue[list[Address] | Exception]) -> None:
+def _look_up(host: bytes, port: int, outcome: SimpleQueue[tuple[list[Address], Exception | None]]) -> None:
     try:
-        answer.put([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+        outcome.put(([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)], None))
     except Exception as error:  # raised by the thread that waits
-        answer.put(error)
+        outcome.put(([], error))
 
 
 def sleep(seconds: float, is_over: Callable[[], bool]) -> None:
