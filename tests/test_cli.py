@@ -171,7 +171,7 @@ def test_an_empty_input(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("-u", "example.com:8000", "health"), "http://"),
         (("-u", "ftp://localhost", "health"), "http://"),
@@ -182,9 +182,9 @@ def test_an_empty_input(home: Path) -> None:
         (("--local", "-u", "http://localhost:1", "health"), "--base-url"),
     ],
 )
-def test_a_wrong_command_line_is_one_line(home: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_a_wrong_command_line_is_one_line(home: Path, arguments: tuple[str, ...], message: str) -> None:
     line = failure(invoke(*arguments), status=2)
-    assert told in line
+    assert message in line
     assert "hunter2" not in line
 
 
@@ -317,9 +317,9 @@ def test_a_proxy_that_cannot_be_used(home: Path, monkeypatch: pytest.MonkeyPatch
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ALL_PROXY", proxy)
-    told = failure(invoke("health", "-u", "http://192.0.2.1:8000"), status)
-    assert "hunter2" not in told
-    assert "ALL_PROXY" in told or "socks5://127.0.0.1:1" in told
+    message = failure(invoke("health", "-u", "http://192.0.2.1:8000"), status)
+    assert "hunter2" not in message
+    assert "ALL_PROXY" in message or "socks5://127.0.0.1:1" in message
     assert invoke("--local", "health").status == 0
 
 

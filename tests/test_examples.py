@@ -101,8 +101,8 @@ def own_server() -> Iterator[str]:
             assert server.poll() is None
         finally:
             server.terminate()
-            told = server.stderr.read()
-    assert told == ""
+            stderr = server.stderr.read()
+    assert stderr == ""
 
 
 def test_asyncio_server(own_server: str) -> None:

@@ -1,4 +1,4 @@
-"""Who uses a stream or a client in the way of the other kind is told what to write instead."""
+"""A stream or a client that is used in the way of the other kind says what to write instead."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ asynchronous = pytest.mark.parametrize("new", ASYNCHRONOUS.values(), ids=ASYNCHR
 loops = pytest.mark.parametrize("new", LOOPS.values(), ids=LOOPS)
 
 
-def told(use: Callable[[], Any], kind: type[Exception] = TypeError) -> str:
+def message_of(use: Callable[[], Any], kind: type[Exception] = TypeError) -> str:
     with pytest.raises(kind) as caught:
         use()
     return str(caught.value)
@@ -44,12 +44,12 @@ def test_a_synchronous_stream_used_as_an_asynchronous_one() -> None:
     async def asked() -> None:
         await anext(stream)
 
-    assert "`for event in client.run_stream(…)`, without `await`" in told(lambda: asyncio.run(awaited()))
-    assert "EventStream is synchronous: write `for`" in told(lambda: asyncio.run(iterated()))
-    assert "write `for`" in told(lambda: asyncio.run(asked()))
-    assert "EventStream is synchronous: write `with`" in told(lambda: asyncio.run(entered()))
-    assert told(lambda: stream.aclose, AttributeError).endswith("has no attribute 'aclose': use `close()`")
-    assert told(lambda: stream.nothing, AttributeError) == "'EventStream' object has no attribute 'nothing'"
+    assert "`for event in client.run_stream(…)`, without `await`" in message_of(lambda: asyncio.run(awaited()))
+    assert "EventStream is synchronous: write `for`" in message_of(lambda: asyncio.run(iterated()))
+    assert "write `for`" in message_of(lambda: asyncio.run(asked()))
+    assert "EventStream is synchronous: write `with`" in message_of(lambda: asyncio.run(entered()))
+    assert message_of(lambda: stream.aclose, AttributeError).endswith("has no attribute 'aclose': use `close()`")
+    assert message_of(lambda: stream.nothing, AttributeError) == "'EventStream' object has no attribute 'nothing'"
 
 
 @asynchronous
@@ -59,14 +59,16 @@ def test_an_asynchronous_stream_used_as_a_synchronous_one(new: Callable[[], Any]
     async def awaited() -> None:
         await stream
 
-    assert "`async for event in client.run_stream(…)`, without `await`" in told(lambda: asyncio.run(awaited()))
+    assert "`async for event in client.run_stream(…)`, without `await`" in message_of(lambda: asyncio.run(awaited()))
     for use in list, next, iter:
-        assert "EventStream is asynchronous: write `async for`" in told(lambda use=use: use(stream))
+        assert "EventStream is asynchronous: write `async for`" in message_of(lambda use=use: use(stream))
     with pytest.raises(TypeError, match="EventStream is asynchronous: write `async with`"), stream:
         pass
     for name in "close", "cancel":
-        assert told(lambda name=name: getattr(stream, name), AttributeError).endswith("use `await stream.aclose()`")
-    assert told(lambda: stream.nothing, AttributeError).endswith("object has no attribute 'nothing'")
+        assert message_of(lambda name=name: getattr(stream, name), AttributeError).endswith(
+            "use `await stream.aclose()`"
+        )
+    assert message_of(lambda: stream.nothing, AttributeError).endswith("object has no attribute 'nothing'")
 
 
 @loops
@@ -74,11 +76,13 @@ def test_an_asynchronous_client_used_as_a_synchronous_one(new: Callable[[], Any]
     client = new()
     with pytest.raises(TypeError, match=f"{type(client).__name__} is asynchronous: write `async with`"), client:
         pass
-    assert "use `await client.aclose()`" in told(client.close)
+    assert "use `await client.aclose()`" in message_of(client.close)
     for name in "run", "health", "trace":
-        assert f"`await …{name}_async(…)`, or Client" in told(lambda name=name: getattr(client, name), AttributeError)
-    assert "use `await …status_async(…)`" in told(lambda: client.system.status, AttributeError)
-    assert told(lambda: client.nothing, AttributeError).endswith("object has no attribute 'nothing'")
+        assert f"`await …{name}_async(…)`, or Client" in message_of(
+            lambda name=name: getattr(client, name), AttributeError
+        )
+    assert "use `await …status_async(…)`" in message_of(lambda: client.system.status, AttributeError)
+    assert message_of(lambda: client.nothing, AttributeError).endswith("object has no attribute 'nothing'")
 
 
 def test_an_error_without_trio_says_how_to_install_it() -> None:

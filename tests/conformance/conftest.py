@@ -86,8 +86,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if mark is not None and (report.when == "call" or report.outcome != "passed"):
         cell = mark.args[0], item.callspec.params["binding"].name
         worst = ["pass", "skip", "FAIL"]
-        told = {"passed": "pass", "skipped": "skip", "failed": "FAIL"}[report.outcome]
-        _results[cell] = max(told, _results.get(cell, "pass"), key=worst.index)
+        outcome = {"passed": "pass", "skipped": "skip", "failed": "FAIL"}[report.outcome]
+        _results[cell] = max(outcome, _results.get(cell, "pass"), key=worst.index)
     return report
 
 

@@ -33,7 +33,7 @@ NO_NUMBER = [b'{"a": NaN}', b'{"a": Infinity}', b'{"a": -Infinity}', b'{"a": 1e9
 def test_bad_bodies(binding: type[Session]) -> None:
     deep = [b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000]
     nested = to_json(RUN)[:-1] + b',"x":' + deep[0] + b"}"
-    for told, bodies in (
+    for message, bodies in (
         ("no body", [b""]),
         ("not JSON", NOT_JSON + NO_NUMBER),
         ("object", NO_OBJECT),
@@ -41,7 +41,7 @@ def test_bad_bodies(binding: type[Session]) -> None:
     ):
         for operation, args in ("run", ["x"]), ("explain", ["WRITE"]), ("get_secret", ["key"]):
             scripts = [[send(response(200, body))] for body in bodies]
-            expect(binding, scripts, RemoteProtocolError, told, operation=operation, args=args)
+            expect(binding, scripts, RemoteProtocolError, message, operation=operation, args=args)
     for status in 204, 200:
         expect(binding, [[send(response(status))]], RemoteProtocolError, "no body")
 
@@ -96,11 +96,11 @@ def test_unknown_fields(binding: type[Session]) -> None:
 
 @fault("body over the limit (default 16 MiB)")
 def test_body_over_the_limit(binding: type[Session]) -> None:
-    told = f"larger than {LIMIT} bytes"
+    message = f"larger than {LIMIT} bytes"
     endless = response(200, b"", length=1 << 40)
     with memory_stays_bounded(6 * LIMIT):
-        expect(binding, [[send(endless), flood(b" " * 65536, most=1 << 28)]], RemoteProtocolError, told)
-        expect(binding, [[send(CHUNKED_HEAD), flood(chunk(b" " * 65536), most=1 << 28)]], RemoteProtocolError, told)
+        expect(binding, [[send(endless), flood(b" " * 65536, most=1 << 28)]], RemoteProtocolError, message)
+        expect(binding, [[send(CHUNKED_HEAD), flood(chunk(b" " * 65536), most=1 << 28)]], RemoteProtocolError, message)
     largest = to_json(RUN).ljust(LIMIT)
     with Peer([send(response(200, largest))]) as peer, binding(peer.url) as session:
         assert session.call("run", "x").result == "r"

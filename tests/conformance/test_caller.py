@@ -73,7 +73,7 @@ def test_a_stream_that_is_left_early_in_process(binding: type[Session]) -> None:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Ctrl-C is heard, also where a shell has started the tests in the background and turned it off."""
+    """Ctrl-C is handled, also where a shell has started the tests in the background and turned it off."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

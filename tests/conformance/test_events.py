@@ -94,8 +94,8 @@ def test_wrong_order(binding: type[Session]) -> None:
         (script, types_of(values[:good]), RemoteProtocolError)
         for script, (values, good, _) in zip(scripts, wrong, strict=True)
     ]
-    for error, (_, _, told) in zip(check(binding, broken), wrong, strict=True):
-        assert f"where {told}" in str(error)
+    for error, (_, _, message) in zip(check(binding, broken), wrong, strict=True):
+        assert f"where {message}" in str(error)
     lenient = [(script, types_of(values), None) for script, (values, _, _) in zip(scripts, wrong, strict=True)]
     check(binding, lenient, strict=False)
 

@@ -97,8 +97,8 @@ def test_a_client_where_no_thread_can_be_started(binding: type[Session], host: s
     with Peer() as peer, binding(peer.url.replace("127.0.0.1", host), deadline=20.0) as session:
         for ask in (lambda: session.call("run", "x")), (lambda: session.stream("x", timeout=20.0).read()):
             with no_threads():
-                told = outcome(ask)
-            assert told is None or (host == "localhost" and "thread" in told)
+                message = outcome(ask)
+            assert message is None or (host == "localhost" and "thread" in message)
             ask()
         assert session.call("run", "x").result in ("r", "processed: x")
 
@@ -121,7 +121,7 @@ def late():
     try:
         print(client.run("x").result, [event.type for event in client.run_stream("x", timeout=10)][-1])
     except HestiaError as error:
-        print("told:", error)
+        print("failed:", error)
 
 def after_a_while():
     time.sleep(0.3)

@@ -37,11 +37,11 @@ SOON = 5.0  # seconds; much longer than the timeouts here, and much shorter than
 @fault(ROW, HTTPX)
 @pytest.mark.parametrize("place", PROXY.values(), ids=PROXY)
 def test_silent_and_slow(binding: type[Session], place: Place) -> None:
-    for options, told in ({"timeout": 0.3}, None), ({"timeout": 30.0, "deadline": 0.3}, "0.3 s"):
+    for options, message in ({"timeout": 0.3}, None), ({"timeout": 30.0, "deadline": 0.3}, "0.3 s"):
         for ask in call, read:
             with place() as held, environment(held.environ), binding(held.url, **options, **held.options) as session:
                 begun = time.monotonic()
-                with pytest.raises(TimedOut, match=told) as late:
+                with pytest.raises(TimedOut, match=message) as late:
                     ask(session)
                 assert time.monotonic() - begun < SOON
                 assert not late.value.request_sent
@@ -140,10 +140,10 @@ def test_a_socks_reply_in_pieces(binding: type[Session]) -> None:
             try:
                 assert session.call("run", "x").result == "r"
             except ConnectFailed as error:
-                told = str(error)
+                text = str(error)
             else:
-                told = peer.authority
-            assert peer.authority in told
+                text = peer.authority
+            assert peer.authority in text
             assert session.call("run", "x").result == "r"
 
 

@@ -103,17 +103,17 @@ def test_tls(binding: type[Session], authority: trustme.CA) -> None:
         assert_no_tls(session, "(?i)wrong.version.number|record layer|http.request")
 
 
-def assert_no_tls(session: Session, told: str) -> None:
-    with pytest.raises(ConnectFailed, match=told) as failed:
+def assert_no_tls(session: Session, message: str) -> None:
+    with pytest.raises(ConnectFailed, match=message) as failed:
         session.call("run", "x")
     assert_foreign_cause(failed.value)
-    with pytest.raises(ConnectFailed, match=told):
+    with pytest.raises(ConnectFailed, match=message):
         session.stream("x").next()
 
 
 @fault("base URL empty, without scheme, `ftp://`, with credentials, with a query", BINDINGS)
 def test_wrong_base_url(binding: type[Session]) -> None:
-    for url, told in (
+    for url, message in (
         ("", "empty"),
         ("localhost:8000", "http://"),
         ("//localhost", "http://"),
@@ -123,7 +123,7 @@ def test_wrong_base_url(binding: type[Session]) -> None:
         ("http://localhost?q=1", "query"),
         ("http://localhost/?", "query"),
     ):
-        with pytest.raises(ValueError, match=told) as wrong:
+        with pytest.raises(ValueError, match=message) as wrong:
             binding(url)
         assert "0815" not in str(wrong.value)
 

@@ -119,18 +119,18 @@ def read(session: Session) -> None:
 @fault(ROW)
 def test_a_refusal_that_could_be_read_in_part(binding: type[Session]) -> None:
     """A documented body that arrived whole before the fault tells its message, a part of one its first KiB."""
-    told = to_json({"message": "told", "trace_id": "t-1"})
+    body = to_json({"message": "told", "trace_id": "t-1"})
     whole: list[Script] = [
-        cut([close], data=told)(503),
-        cut([reset], data=told)(503),
-        chunked(b"ffff\r\n", data=told)(503),
-        chunked(data=told)(503),
+        cut([close], data=body)(503),
+        cut([reset], data=body)(503),
+        chunked(b"ffff\r\n", data=body)(503),
+        chunked(data=body)(503),
     ]
     for script in whole:
         with Peer(script) as peer, binding(peer.url) as session:
             with pytest.raises(ServerError) as refused:
                 session.call("run", "x")
-            assert refused.value.body == told
+            assert refused.value.body == body
             assert (refused.value.message, refused.value.trace_id) == ("told", "t-1")
     for script in cut([close])(503), chunked(b"ffff\r\nmore")(503), coded("gzip", ZIPPED[:-6] + b"xxxxxx")(503):
         with Peer(script) as peer, binding(peer.url) as session:

@@ -61,10 +61,10 @@ def test_a_response_that_is_not_a_stream(binding: type[Session]) -> None:
         ),
         ([send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")], [], RemoteProtocolError),
     ]
-    for error, told in zip(
+    for error, message in zip(
         check(binding, cases), ('{"result":"r"', "<html>the page of ***", "<html>", "x"), strict=True
     ):
-        assert told in str(error)
+        assert message in str(error)
 
 
 @fault("`text/event-stream; charset=windows-1252`")

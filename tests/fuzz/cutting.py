@@ -65,10 +65,10 @@ def expected(error: HestiaError) -> HestiaError:
 
 def discreet(error: HestiaError) -> HestiaError:
     """An expected exception that does not name the key, which the other side may have repeated."""
-    told = [str(error), repr(error)]
+    texts = [str(error), repr(error)]
     if isinstance(error, StatusError):
-        told += [repr(error.details), repr(error.body)]
-    assert not any(KEY in text for text in told), "the exception names the key"
+        texts += [repr(error.details), repr(error.body)]
+    assert not any(KEY in text for text in texts), "the exception names the key"
     return expected(error)
 
 

@@ -71,7 +71,7 @@ def _read(pieces: list[bytes], operation: Operation[Any], config: Config, *, mea
     try:
         result = connection.result(operation)
     except HestiaError as error:
-        refused: tuple[Any, ...] | None = _told(discreet(error))
+        refused: tuple[Any, ...] | None = _described(discreet(error))
     else:
         if isinstance(result, RunStream):
             return events, fault, result.text, result.final
@@ -82,16 +82,16 @@ def _read(pieces: list[bytes], operation: Operation[Any], config: Config, *, mea
 
 
 def _collect(connection: ClientConnection, events: list[Any]) -> tuple[Any, ...] | None:
-    """Take the events there are, and give what is told of the fault after them."""
+    """Take the events there are, and give the errors after them."""
     try:
         for event in connection.events():
             events.append(event)
     except HestiaError as error:
-        return _told(discreet(error))
+        return _described(discreet(error))
     return None
 
 
-def _told(error: HestiaError) -> tuple[Any, ...]:
+def _described(error: HestiaError) -> tuple[Any, ...]:
     """What does not depend on where h11 was when it saw that something is wrong."""
     if isinstance(error, StatusError):
         return type(error), vars(error)

@@ -75,8 +75,8 @@ def _stays(machine: CompletionStream, fault: StatusError) -> None:
 
 
 def _discreet(error: StatusError) -> StatusError:
-    told = (str(error), repr(error), repr(error.details), repr(error.body))
-    assert not any(KEY in text for text in told), "the exception names the key"
+    texts = (str(error), repr(error), repr(error.details), repr(error.body))
+    assert not any(KEY in text for text in texts), "the exception names the key"
     return error
 
 

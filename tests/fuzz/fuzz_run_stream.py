@@ -60,8 +60,8 @@ def _read(pieces: list[bytes], options: int, *, measured: bool = False) -> _Read
     assert machine.finished or error is None
     assert machine.events_received == len(events)
     assert machine.last_event == (events[-1] if events else None)
-    told = [event.data.get("text") for event in events if event.type in ("token", "delta")]
-    text = "".join(part for part in told if isinstance(part, str))
+    parts = [event.data.get("text") for event in events if event.type in ("token", "delta")]
+    text = "".join(part for part in parts if isinstance(part, str))
     try:
         kept = machine.text
     except LocalProtocolError:

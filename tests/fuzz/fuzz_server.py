@@ -76,11 +76,11 @@ def _served(pieces: list[bytes], options: int, *, measured: bool = False) -> Ite
         connection.receive_data(piece)
         try:
             for call in connection.events():
-                told = call.operation, repr(call.arguments), call.headers, call.key, call.idempotency_key
+                request = call.operation, repr(call.arguments), call.headers, call.key, call.idempotency_key
                 if call.refusal is None:
                     assert _PARAMETERS[call.operation] <= set(call.arguments)
                     assert ROUTES[call.operation].body is None or held(list(call.arguments.values())) <= size
-                yield *told, call.refusal and vars(call.refusal), b"".join(_answers(connection, call, options))
+                yield *request, call.refusal and vars(call.refusal), b"".join(_answers(connection, call, options))
         except RemoteProtocolError as error:
             reply = connection.send(expected(error))
             assert connection.must_close

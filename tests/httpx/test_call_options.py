@@ -1,4 +1,4 @@
-"""What a call may be given for itself alone, as it goes over the wire, and what its hooks are told."""
+"""What a call may be given for itself alone, as it goes over the wire, and what its hooks are given."""
 
 from __future__ import annotations
 
@@ -77,17 +77,17 @@ def test_timeout_and_deadline_of_a_call(run: Run, options: dict[str, Any]) -> No
 def test_hooks_of_the_client_and_of_the_call(run: Run) -> None:
     def recorder(who: str) -> Hooks:
         return Hooks(
-            on_request=lambda call, request: told.append(f"{who} request {call.attempt} {request.method}"),
-            on_response=lambda call, answer: told.append(f"{who} response {answer.status}"),
-            on_retry=lambda call, error, pause: told.append(f"{who} retry {type(error).__name__}"),
-            on_call_end=lambda call, error: told.append(f"{who} end {error}"),
+            on_request=lambda call, request: calls.append(f"{who} request {call.attempt} {request.method}"),
+            on_response=lambda call, answer: calls.append(f"{who} response {answer.status}"),
+            on_retry=lambda call, error, pause: calls.append(f"{who} retry {type(error).__name__}"),
+            on_call_end=lambda call, error: calls.append(f"{who} end {error}"),
         )
 
-    told: list[str] = []
+    calls: list[str] = []
     with Peer([BUSY]) as peer, AsyncClient(peer.url, hooks=recorder("client")) as client:
         run(client, "x", hooks=recorder("call"))
     each = ["request 0 POST", "response 503", "retry ServerError", "request 1 POST", "response 200", "end None"]
-    assert told == [f"{who} {what}" for what in each for who in ("client", "call")]
+    assert calls == [f"{who} {what}" for what in each for who in ("client", "call")]
 
 
 @RUNS
@@ -102,15 +102,15 @@ def test_a_hook_that_raises_ends_the_call(run: Run) -> None:
 
 
 def test_options_of_a_stream() -> None:
-    told: list[str] = []
+    calls: list[str] = []
     hooks = Hooks(
-        on_stream_event=lambda call, event: told.append(event.type),
-        on_call_end=lambda call, error: told.append(f"end {error}"),
+        on_stream_event=lambda call, event: calls.append(event.type),
+        on_call_end=lambda call, error: calls.append(f"end {error}"),
     )
     with Peer([BUSY], [send(GOOD_STREAM)]) as peer, Client(peer.url) as client:
         stream = client.run_stream("x", headers={"X-A": "1"}, idempotency_key="mine", hooks=hooks, retries=1)
         types = [event.type for event in stream]
-        assert told == [*types, "end None"]
+        assert calls == [*types, "end None"]
         sent = [(request.headers["x-a"], request.headers["idempotency-key"]) for request in peer.requests]
         assert sent == [("1", "mine")] * 2
 

@@ -292,7 +292,7 @@ def test_what_is_not_http_is_a_protocol_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"base_url": ""}, "empty"),
         ({"base_url": "localhost:8000"}, "http://"),
@@ -308,9 +308,9 @@ def test_what_is_not_http_is_a_protocol_error() -> None:
 )
 @CLIENTS
 def test_a_wrong_argument_is_refused_by_the_constructor(
-    kind: type[Client | AsyncClient], arguments: dict[str, Any], told: str
+    kind: type[Client | AsyncClient], arguments: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told) as wrong:
+    with pytest.raises(ValueError, match=message) as wrong:
         kind(**arguments)
     assert "hunter2" not in str(wrong.value)
 
@@ -327,12 +327,12 @@ def test_the_environment_stands_in_for_what_is_not_given(server_url: str, monkey
 @BACKENDS
 def test_calls_that_wait_for_a_connection_raise_when_the_client_is_closed(server_url: str, backend: str) -> None:
     async def main() -> None:
-        told: list[str] = []
+        messages: list[str] = []
 
         async def wait() -> None:
             with pytest.raises(LocalProtocolError) as caught:
                 await client.health_async()
-            told.append(caught.value.message)
+            messages.append(caught.value.message)
 
         client = AsyncClient(server_url, limits=httpx.Limits(max_connections=1))
         stream = client.run_stream("a")
@@ -342,7 +342,7 @@ def test_calls_that_wait_for_a_connection_raise_when_the_client_is_closed(server
                 tasks.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
             await client.aclose()
-        assert told == ["the client was closed while the call waited for a connection"] * 3
+        assert messages == ["the client was closed while the call waited for a connection"] * 3
 
     anyio.run(main, backend=backend)
 

@@ -65,7 +65,7 @@ def test_closing_ends_everything_that_is_open(kind: type[Client | AsyncClient], 
     with Peer() as peer, ExitStack() as stack:
         client = kind(peer.url, retries=0, timeout=30.0)
         portals = [stack.enter_context(start_blocking_portal(backend)) for backend in ("asyncio", "trio")]
-        told: list[Future[Any] | threading.Thread] = []
+        readers: list[Future[Any] | threading.Thread] = []
 
         async def read(stream: Any) -> None:
             with pytest.raises(LocalProtocolError, match=CLOSED):
@@ -81,7 +81,7 @@ def test_closing_ends_everything_that_is_open(kind: type[Client | AsyncClient], 
                     events = client.run_stream("x")
                     assert portal.call(anext, events).type == "start"
                     if reads:
-                        told.append(portal.start_task_soon(read, events))
+                        readers.append(portal.start_task_soon(read, events))
                     else:
                         stack.callback(portal.call, read, events)
         else:
@@ -94,12 +94,12 @@ def test_closing_ends_everything_that_is_open(kind: type[Client | AsyncClient], 
                         next(stream)
 
                 if reads:
-                    told.append(threading.Thread(target=read_here))
-                    told[-1].start()
+                    readers.append(threading.Thread(target=read_here))
+                    readers[-1].start()
                 else:
                     stack.callback(read_here)
         closer(client)
-        for each in told:
+        for each in readers:
             each.join(PATIENCE) if isinstance(each, threading.Thread) else each.result(PATIENCE)
         peer.wait_until_left(peer.connections)
         with pytest.raises(LocalProtocolError, match="the client is closed: make a new one"):

@@ -1,4 +1,4 @@
-"""Closing a client or a stream while others read from it, wait for it, or are about to: all of them are told."""
+"""Closing a client or a stream while others read from it, wait for it, or are about to: each of them gets an error."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ def waits(thread: threading.Thread, *names: str) -> bool:
 @BACKENDS
 def test_a_client_is_closed_while_its_streams_are_read(backend: str) -> None:
     async def main(peer: Peer) -> None:
-        told: list[HestiaError | None] = []
+        errors: list[HestiaError | None] = []
         client = AsyncClient(peer.url, retries=0, timeout=30.0)
 
         async def read(index: int) -> None:
             stream = client.run_stream("x")
             assert (await anext(stream)).type == "start"
             begun[index].set()
-            told.append(await outcome(anext(stream)))
+            errors.append(await outcome(anext(stream)))
 
         async def run() -> None:
-            told.append(await outcome(client.run_async("x")))
+            errors.append(await outcome(client.run_async("x")))
 
         begun = [anyio.Event(), anyio.Event()]
         with anyio.fail_after(PATIENCE):
@@ -80,7 +80,7 @@ def test_a_client_is_closed_while_its_streams_are_read(backend: str) -> None:
                 await anyio.wait_all_tasks_blocked()
                 await client.aclose()
             await anyio.to_thread.run_sync(peer.wait_until_left, 4)
-        assert [(type(error), error and error.message) for error in told] == [(LocalProtocolError, CLOSED)] * 3
+        assert [(type(error), error and error.message) for error in errors] == [(LocalProtocolError, CLOSED)] * 3
 
     with Peer([BEGUN, silence], [BEGUN, silence], [HALF, silence]) as peer:
         anyio.run(main, peer, backend=backend)
@@ -110,14 +110,14 @@ def test_a_cancellation_does_not_end_the_closing() -> None:
 )
 def test_a_stream_is_closed_by_another_task(script: list[Any], backend: str) -> None:
     async def main(peer: Peer) -> None:
-        told: list[HestiaError | None] = []
+        errors: list[HestiaError | None] = []
 
         async def read() -> None:
             async def all_of_it() -> None:
                 async for _ in stream:
                     pass
 
-            told.append(await outcome(all_of_it()))
+            errors.append(await outcome(all_of_it()))
 
         async with AsyncClient(peer.url, limits=httpx.Limits(max_connections=1)) as client:
             stream = client.run_stream("x")
@@ -127,7 +127,7 @@ def test_a_stream_is_closed_by_another_task(script: list[Any], backend: str) -> 
                     await anyio.to_thread.run_sync(peer.wait_for_requests, 1)
                     await anyio.wait_all_tasks_blocked()
                     await stream.aclose()
-            assert [str(error) for error in told] == [
+            assert [str(error) for error in errors] == [
                 "[LOCAL_PROTOCOL_ERROR] the stream is closed: start another with run_stream"
             ]
             assert len(peer.requests) == 1
@@ -165,12 +165,12 @@ def test_threads_raise_when_their_client_is_closed() -> None:
         assert next(stream).type == "start"
         reading = [readers.submit(next, stream), readers.submit(client.run, "x"), readers.submit(client.run, "x")]
         peer.wait_for_requests(places)
-        told: list[str] = []
+        messages: list[str] = []
 
         def wait() -> None:
             with pytest.raises(LocalProtocolError) as caught:
                 client.health()
-            told.append(caught.value.message)
+            messages.append(caught.value.message)
 
         waiting = [threading.Thread(target=wait) for _ in range(2)]
         for thread in waiting:
@@ -181,18 +181,18 @@ def test_threads_raise_when_their_client_is_closed() -> None:
         assert [(type(error), error.message) for error in errors] == [(LocalProtocolError, CLOSED)] * places
         for thread in waiting:
             thread.join(PATIENCE)
-        assert told == ["the client was closed while the call waited for a connection"] * 2
+        assert messages == ["the client was closed while the call waited for a connection"] * 2
         peer.wait_until_left(places)
 
 
 def test_a_stream_that_waits_for_its_retry_raises_when_its_client_is_closed() -> None:
     with Peer([send(response(503, b"", "Retry-After: 1"))]) as peer, Client(peer.url) as client:
-        told: list[str] = []
+        messages: list[str] = []
 
         def read() -> None:
             with pytest.raises(LocalProtocolError) as caught:
                 next(client.run_stream("x"))
-            told.append(caught.value.message)
+            messages.append(caught.value.message)
 
         reader = threading.Thread(target=read)
         reader.start()
@@ -200,7 +200,7 @@ def test_a_stream_that_waits_for_its_retry_raises_when_its_client_is_closed() ->
         until(lambda: waits(reader, "sleep"))
         client.close()
         reader.join(PATIENCE)
-        assert told == ["the client is closed: make a new one"]
+        assert messages == ["the client is closed: make a new one"]
         assert len(peer.requests) == 1
 
 

@@ -51,10 +51,10 @@ def sent(deadline: Deadline | None = None, **config: str) -> Send:
 def test_httpx_errors_become_the_errors_of_the_table(
     error: Exception, kind: type[HestiaError], words: str, reached: bool | None
 ) -> None:
-    told = translate(error, sent(), httpx)
-    assert (type(told), told.__cause__) == (kind, error)
-    assert words in told.message
-    assert getattr(told, "request_sent", None) is reached
+    translated = translate(error, sent(), httpx)
+    assert (type(translated), translated.__cause__) == (kind, error)
+    assert words in translated.message
+    assert getattr(translated, "request_sent", None) is reached
 
 
 @pytest.mark.parametrize("error", [httpx.ReadTimeout(""), httpx.ConnectTimeout(""), httpx.ReadError("reset")])
@@ -62,16 +62,16 @@ def test_past_the_deadline_the_deadline_is_the_error(error: httpx.HTTPError) -> 
     now = [0.0]
     send = sent(Deadline(lambda: now[0], 0.5))
     now[0] = 1.0
-    told = translate(error, send, httpx)
-    assert isinstance(told, TransportError)
-    assert told.message == "the call took longer than its deadline of 0.5 s"
-    assert told.request_sent is not isinstance(error, httpx.ConnectTimeout)
+    translated = translate(error, send, httpx)
+    assert isinstance(translated, TransportError)
+    assert translated.message == "the call took longer than its deadline of 0.5 s"
+    assert translated.request_sent is not isinstance(error, httpx.ConnectTimeout)
 
 
 def test_what_h11_quotes_is_redacted_in_the_whole_chain() -> None:
     cause = h11.RemoteProtocolError("illegal header line: bytearray(b'Bearer sk-4711')")
     error = httpx.RemoteProtocolError(str(cause))
     error.__cause__ = cause
-    told = translate(error, sent(api_key="sk-4711"), httpx)
-    assert "illegal header line" in told.message
-    assert "4711" not in "".join(traceback.format_exception(told))
+    translated = translate(error, sent(api_key="sk-4711"), httpx)
+    assert "illegal header line" in translated.message
+    assert "4711" not in "".join(traceback.format_exception(translated))

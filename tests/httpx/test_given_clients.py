@@ -193,13 +193,13 @@ def test_a_task_raises_at_once_when_its_client_is_closed(kind: str, backend: str
             else {"transport": http.AsyncHTTPTransport()}
         )
         client = AsyncClient(peer.url, retries=0, **given)
-        told: list[str] = []
+        messages: list[str] = []
 
         async def read() -> None:
             with pytest.raises(LocalProtocolError) as caught:
                 async for _ in client.run_stream("x"):
                     pass
-            told.append(caught.value.message)
+            messages.append(caught.value.message)
 
         with anyio.fail_after(SOON):
             async with anyio.create_task_group() as tasks:
@@ -207,7 +207,7 @@ def test_a_task_raises_at_once_when_its_client_is_closed(kind: str, backend: str
                 await anyio.to_thread.run_sync(peer.wait_for_requests, 1)
                 await anyio.wait_all_tasks_blocked()
                 await client.aclose()
-        assert told == ["the client was closed during the call"]
+        assert messages == ["the client was closed during the call"]
         await anyio.to_thread.run_sync(peer.wait_until_left, 1)
         if kind == "http_client":
             assert not given[kind].is_closed

@@ -139,9 +139,9 @@ def test_a_server_that_is_not_trusted_through_a_trusted_proxy(use: Use) -> None:
 
 
 @USES
-@pytest.mark.parametrize(("login", "told"), [("u:p", "u:p"), ("u%40h:p%C3%A4%3A%2F", "u@h:pä:/"), ("u", "u:")])
-def test_a_password_of_a_proxy(use: Use, login: str, told: str) -> None:
+@pytest.mark.parametrize(("login", "credentials"), [("u:p", "u:p"), ("u%40h:p%C3%A4%3A%2F", "u@h:pä:/"), ("u", "u:")])
+def test_a_password_of_a_proxy(use: Use, login: str, credentials: str) -> None:
     with Peer() as proxy, environment({"HTTP_PROXY": f"http://{login}@{proxy.authority}"}):
         assert use(f"http://{HOST}") == ("r", "a")
-        expected = f"Basic {base64.b64encode(told.encode()).decode()}"
+        expected = f"Basic {base64.b64encode(credentials.encode()).decode()}"
         assert [request.headers["proxy-authorization"] for request in proxy.requests] == [expected] * 2

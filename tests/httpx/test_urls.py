@@ -29,11 +29,11 @@ LED_NOWHERE = RemoteProtocolError if NAME == "httpx" else (RemoteProtocolError, 
 KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
 
 
-def told_of(kind: str, *operations: tuple[str, ...], **arguments: Any) -> list[HestiaError | None]:
+def errors_of(kind: str, *operations: tuple[str, ...], **arguments: Any) -> list[HestiaError | None]:
     """What comes of each of these calls of one client."""
 
     async def each_of(client: AsyncClient) -> list[HestiaError | None]:
-        told: list[HestiaError | None] = []
+        errors: list[HestiaError | None] = []
         for name, *rest in operations:
             try:
                 if kind == "sync":
@@ -41,10 +41,10 @@ def told_of(kind: str, *operations: tuple[str, ...], **arguments: Any) -> list[H
                 else:
                     await getattr(client.secrets, f"{name}_async")(*rest)
             except HestiaError as error:
-                told.append(error)
+                errors.append(error)
             else:
-                told.append(None)
-        return told
+                errors.append(None)
+        return errors
 
     async def main() -> list[HestiaError | None]:
         async with AsyncClient(**arguments) as client:
@@ -57,7 +57,7 @@ def told_of(kind: str, *operations: tuple[str, ...], **arguments: Any) -> list[H
 def test_a_url_that_is_too_long(kind: str) -> None:
     with Peer() as peer:
         calls = [("get", "k" * 70000), ("get", "k" * 70000), ("get", "k")]
-        *refused, served = told_of(kind, *calls, base_url=peer.url, retries=0, timeout=5, limits=ONE)
+        *refused, served = errors_of(kind, *calls, base_url=peer.url, retries=0, timeout=5, limits=ONE)
     for error in refused:
         assert isinstance(error, LocalProtocolError)
         assert isinstance(error.__cause__, httpx.InvalidURL)
@@ -69,7 +69,7 @@ def test_a_url_that_is_too_long(kind: str) -> None:
 @pytest.mark.parametrize("url", NO_HOSTS)
 def test_a_host_that_is_not_valid(kind: str, url: str) -> None:
     calls = [("get", "k"), ("get", "k")]
-    for error in told_of(kind, *calls, base_url=url, retries=0, timeout=5, limits=ONE):
+    for error in errors_of(kind, *calls, base_url=url, retries=0, timeout=5, limits=ONE):
         assert isinstance(error, ConnectFailed)
         assert error.message.startswith(f"cannot connect to {url}: ")
         assert not error.request_sent
@@ -80,7 +80,7 @@ def test_a_host_that_is_not_valid(kind: str, url: str) -> None:
 def test_a_redirect_is_an_error_wherever_it_leads(kind: str, location: bytes) -> None:
     answer = send(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")
     with Peer([answer]) as peer:
-        redirected, served = told_of(kind, ("set", "k", "v"), ("get", "k"), base_url=peer.url, retries=0, limits=ONE)
+        redirected, served = errors_of(kind, ("set", "k", "v"), ("get", "k"), base_url=peer.url, retries=0, limits=ONE)
     assert type(redirected) is StatusError
     assert redirected.status_code == 302
     assert redirected.message.endswith(", a redirect, which is not followed: check the base URL")

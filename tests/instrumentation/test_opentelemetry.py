@@ -41,7 +41,7 @@ def provider(exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
 
 
 def test_a_call_and_a_stream(way: Way, provider: TracerProvider, exporter: InMemorySpanExporter) -> None:
-    """A span each, below the caller's own; the server is told of it."""
+    """A span each, below the caller's own; the server gets its id."""
     span_of_caller = provider.get_tracer("test").start_as_current_span("caller")
     with Peer() as peer, way.open(peer.url) as session, span_of_caller as caller:
         assert use(session) == ("r", GOOD_TYPES)
@@ -50,8 +50,8 @@ def test_a_call_and_a_stream(way: Way, provider: TracerProvider, exporter: InMem
         assert span.attributes["http.url"] == f"{peer.url}/api/v1/{path}"
         assert span.attributes["http.status_code"] == 200
         assert span.parent == caller.get_span_context()
-        told = request.headers["traceparent"].split("-")
-        assert told[1:3] == [f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}"]
+        parent = request.headers["traceparent"].split("-")
+        assert parent[1:3] == [f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}"]
     assert KEY not in "".join(each.to_json() for each in (call, stream))
 
 

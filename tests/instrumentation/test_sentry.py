@@ -45,7 +45,7 @@ def sent() -> Iterator[list[dict[str, Any]]]:
 
 
 def test_a_call_and_a_stream(way: Way, sent: list[dict[str, Any]]) -> None:
-    """A span each, below the caller's transaction; the server is told of it."""
+    """A span each, below the caller's transaction; the server gets its id."""
     with Peer() as peer, way.open(peer.url) as session, sentry_sdk.start_transaction(name="caller") as caller:
         assert use(session) == ("r", GOOD_TYPES)
     (transaction,) = sent

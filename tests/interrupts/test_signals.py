@@ -90,11 +90,11 @@ class Signals:
             self.raised = True
             raise KeyboardInterrupt
 
-    def _note_unraisable(self, told: Any) -> None:
+    def _note_unraisable(self, unraisable: Any) -> None:
         if not isinstance(
-            told.exc_value, KeyboardInterrupt
+            unraisable.exc_value, KeyboardInterrupt
         ):  # that one came in a finalizer, where nothing can be raised
-            self.unraisable.append(told.exc_value)
+            self.unraisable.append(unraisable.exc_value)
 
 
 @pytest.mark.parametrize(

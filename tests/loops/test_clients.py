@@ -341,9 +341,9 @@ def test_a_client_names_its_event_loop_in_its_errors(binding: Binding, server_ur
     async def stream() -> None:
         await anext(client.run_stream("x"))
 
-    told = f"works under {binding.name} only: for {binding.foreign} there is {binding.counterpart}"
+    message = f"works under {binding.name} only: for {binding.foreign} there is {binding.counterpart}"
     for main in (client.health_async, stream, client.aclose):
-        with pytest.raises(LocalProtocolError, match=told):
+        with pytest.raises(LocalProtocolError, match=message):
             binding.run_foreign(main)
 
 
@@ -531,7 +531,7 @@ def test_a_large_upload_and_a_large_response(binding: Binding, server_url: str) 
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "told"),
+    ("options", "error", "message"),
     [
         ({"max_connections": 0}, ValueError, "max_connections must be 1 or more, not 0"),
         ({"max_connections": "5"}, TypeError, "max_connections must be a whole number, not str"),
@@ -541,6 +541,6 @@ def test_a_large_upload_and_a_large_response(binding: Binding, server_url: str) 
         ({"timeout": -1}, ValueError, "timeout"),
     ],
 )
-def test_wrong_arguments(binding: Binding, options: dict[str, Any], error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_wrong_arguments(binding: Binding, options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         binding.client(**options)

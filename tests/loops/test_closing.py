@@ -1,4 +1,4 @@
-"""Who closes a client or its stream while others wait: nothing more is sent, and they are told at once which it was."""
+"""A client or its stream is closed while others wait: nothing more is sent, and each gets an error that names it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def begin(stream: SocketStream, number: int) -> None:
 
 @asynccontextmanager
 async def a_reader(stream: AnyStream) -> AsyncIterator[None]:
-    """A task that waits for an event, and is told that the stream is closed."""
+    """A task that waits for an event, and gets the error of a closed stream."""
 
     async def read() -> None:
         for _ in range(2):
@@ -54,7 +54,7 @@ async def a_reader(stream: AnyStream) -> AsyncIterator[None]:
             yield
 
 
-async def told(call: Callable[[], Any], match: str) -> None:
+async def expect_closed(call: Callable[[], Any], match: str) -> None:
     with pytest.raises(LocalProtocolError, match=match):
         await call()
 
@@ -66,7 +66,7 @@ def test_calls_that_wait_for_a_connection_raise_when_the_client_is_closed(bindin
         assert (await anext(stream)).type == "start"
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
-                tasks.start_soon(told, lambda: client.run_async("a"), WAITED)
+                tasks.start_soon(expect_closed, lambda: client.run_async("a"), WAITED)
             await anyio.wait_all_tasks_blocked()
             await client.aclose()
 
@@ -80,13 +80,13 @@ def test_calls_under_way_raise_when_the_client_is_closed(binding: Binding) -> No
         left = client.run_stream("a")
         assert (await anext(stream)).type == (await anext(left)).type == "start"
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(told, stream.__anext__, "closed during the call")
+            tasks.start_soon(expect_closed, stream.__anext__, "closed during the call")
             peer.handle = silent
-            tasks.start_soon(told, lambda: client.run_async("a"), "closed during the call")
+            tasks.start_soon(expect_closed, lambda: client.run_async("a"), "closed during the call")
             await until(lambda: peer.connections == 3)
             await anyio.wait_all_tasks_blocked()
             await client.aclose()
-        await told(left.__anext__, "closed during the call")  # it was not being read
+        await expect_closed(left.__anext__, "closed during the call")  # it was not being read
 
     with_peer(binding, begin, main)
 
@@ -107,7 +107,7 @@ def test_a_tls_handshake_ends_when_its_client_or_stream_is_closed(
         async with binding.client(url, ssl_context=trusting, timeout=3600.0) as client:
             stream = client.run_stream("a")
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(told, stream.__anext__, WAITED if who == "client" else STREAM_CLOSED)
+                tasks.start_soon(expect_closed, stream.__anext__, WAITED if who == "client" else STREAM_CLOSED)
                 await until(lambda: peer.connections == 1)
                 await anyio.wait_all_tasks_blocked()
                 with anyio.fail_after(1):
@@ -132,18 +132,18 @@ def test_a_stream_may_be_closed_while_it_waits_for_an_event(binding: Binding) ->
 
 
 def test_a_stream_may_be_closed_before_its_head_has_come(binding: Binding) -> None:
-    heard = anyio.Event()
+    received = anyio.Event()
 
     async def hear(stream: SocketStream, number: int) -> None:
         await request(stream)
-        heard.set()
+        received.set()
         assert await request(stream) == b""
 
     async def main(peer: Peer) -> None:
         async with binding.client(peer.url) as client:
             stream = client.run_stream("a")
             async with a_reader(stream):
-                await heard.wait()
+                await received.wait()
                 await stream.aclose()
 
     assert with_peer(binding, hear, main).connections == 1
@@ -195,6 +195,6 @@ def test_a_stream_may_be_closed_twice_and_after_its_client(binding: Binding) -> 
         await client.aclose()
         await stream.aclose()
         await stream.aclose()
-        await told(stream.__anext__, STREAM_CLOSED)
+        await expect_closed(stream.__anext__, STREAM_CLOSED)
 
     with_peer(binding, begin, main)

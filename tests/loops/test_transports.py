@@ -203,12 +203,12 @@ def test_a_deadline_holds_for_an_endless_body(binding: Binding) -> None:
 
 
 def test_hooks_and_options_are_as_over_a_network(binding: Binding, platform: Platform) -> None:
-    heard: list[str] = []
+    notes: list[str] = []
     hooks = Hooks(
-        on_request=lambda call, request: heard.append(f"{call.operation} {request.method}"),
-        on_response=lambda call, response: heard.append(f"{response.status}"),
-        on_stream_event=lambda call, event: heard.append(event.type),
-        on_call_end=lambda call, error: heard.append(f"end {error}"),
+        on_request=lambda call, request: notes.append(f"{call.operation} {request.method}"),
+        on_response=lambda call, response: notes.append(f"{response.status}"),
+        on_stream_event=lambda call, event: notes.append(event.type),
+        on_call_end=lambda call, error: notes.append(f"end {error}"),
     )
 
     async def main() -> None:
@@ -217,8 +217,8 @@ def test_hooks_and_options_are_as_over_a_network(binding: Binding, platform: Pla
             [_ async for _ in client.run_stream("a", headers={"X-Test": "1"}, retries=0)]
 
     binding.run(main)
-    assert heard[:3] == ["health GET", "200", "end None"]
-    assert heard[3:] == ["run_stream POST", "200", "start", "token", "token", "final", "done", "end None"]
+    assert notes[:3] == ["health GET", "200", "end None"]
+    assert notes[3:] == ["run_stream POST", "200", "start", "token", "token", "final", "done", "end None"]
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ class Waiting:
     """An asynchronous body: a beginning, and nothing more until it is ended. It tells how it ended."""
 
     def __init__(self, beginning: bytes = event(START)) -> None:
-        self.told: list[str] = []
+        self.errors: list[str] = []
         self.reached = anyio.Event()
         self.ended = anyio.Event()
         self._beginning = beginning
@@ -289,7 +289,7 @@ class Waiting:
             self.reached.set()
             await anyio.sleep_forever()
         except BaseException as error:
-            self.told.append(type(error).__name__)
+            self.errors.append(type(error).__name__)
             raise
         finally:
             self.ended.set()
@@ -416,8 +416,8 @@ class TestAwaited:
 
         binding.run(main)
         waited = how not in {"aclose", "drop", "close the client"}
-        assert len(body.told) == 1
-        assert (body.told[0] != "GeneratorExit") == waited
+        assert len(body.errors) == 1
+        assert (body.errors[0] != "GeneratorExit") == waited
 
     def test_a_run_that_is_left_is_cancelled_in_its_platform(self, binding: Binding) -> None:
         ended: list[bool] = []

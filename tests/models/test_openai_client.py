@@ -139,7 +139,7 @@ def test_a_token_is_there_while_the_next_ones_are_made(client: Any, llama: Llama
 
 @pytest.fixture
 def stepping() -> Iterator[tuple[ServedProcess, Steps]]:
-    """A served platform before a model server that sends the next token when it is told to."""
+    """A served platform before a model server that sends the next token when the test lets it."""
     steps = Steps()
     with Peer(steps.script()) as peer, ServedProcess("--model-url", f"{peer.url}/v1", "--model", "tiny") as server:
         yield server, steps

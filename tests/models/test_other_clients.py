@@ -70,16 +70,16 @@ def test_the_published_client(served: ServedProcess, published: str, tmp_path: P
     command = [published, "-I", str(script), served.url, "key"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    told, mode, kinds = done.stdout.splitlines()
-    told = json.loads(told)
-    assert told["run"]
-    assert (told["trace"], told["blocked"], told["secret"]) == ("completed", True, "value")
-    assert [(session, model) for _, session, model in told["chats"]] == [("s", "small")] * 2
-    assert all(text for text, _, _ in told["chats"])
-    assert told["agent"][0] == "COMPLETED"
-    assert told["status"] == ["OK", True]
-    assert told["requests"] > 5
-    (start, _), *tokens, (final, result), (done_, _) = told["events"]
+    report, mode, kinds = done.stdout.splitlines()
+    report = json.loads(report)
+    assert report["run"]
+    assert (report["trace"], report["blocked"], report["secret"]) == ("completed", True, "value")
+    assert [(session, model) for _, session, model in report["chats"]] == [("s", "small")] * 2
+    assert all(text for text, _, _ in report["chats"])
+    assert report["agent"][0] == "COMPLETED"
+    assert report["status"] == ["OK", True]
+    assert report["requests"] > 5
+    (start, _), *tokens, (final, result), (done_, _) = report["events"]
     assert (start, final, done_) == ("start", "final", "done")
     assert {kind for kind, _ in tokens} == {"token"}
     assert "".join(data["text"] for _, data in tokens) == result["result"]

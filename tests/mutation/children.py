@@ -87,10 +87,10 @@ def outcomes(path: Path, mutants: Sequence[Mutant], budget: float) -> list[str]:
                 code = int(pytest.main(_options(path), plugins=[_Plugin(path, mutants, budget, Path(file.name))]))
             finally:
                 os._exit(code)  # every child ends here: the parent's buffers and exit handlers are not its own
-        told: list[str] = [] if status else json.loads(Path(file.name).read_text())
-    if not told or told.pop() != "survived":
+        results: list[str] = [] if status else json.loads(Path(file.name).read_text())
+    if not results or results.pop() != "survived":
         raise RuntimeError(f"the tests of {path.stem} do not pass as they are")
-    return told
+    return results
 
 
 def _options(path: Path) -> list[str]:

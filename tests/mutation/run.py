@@ -43,10 +43,10 @@ def main() -> int:
     for path in paths:
         count = run_module(path, known, arguments.budget)
         total += count
-        print(f"{name_of(path):14} {told(count)}", flush=True)
+        print(f"{name_of(path):14} {summary(count)}", flush=True)
         if arguments.results:
             arguments.results.write_text(json.dumps(known))
-    print(f"{'in all':14} {told(total)}")
+    print(f"{'in all':14} {summary(total)}")
     return 0 if score(total) >= GOAL else 1
 
 
@@ -69,7 +69,7 @@ def score(count: Counter[str]) -> float:
     return 1 - count["survived"] / max(1, count.total())
 
 
-def told(count: Counter[str]) -> str:
+def summary(count: Counter[str]) -> str:
     return (
         f"{count.total():5} mutants {count['survived']:4} survived {count['timeout']:4} timed out {score(count):7.1%}"
     )

@@ -205,9 +205,9 @@ def test_a_redirect_is_told_and_not_followed(nginx: StartNginx, server_url: str,
 
     async def scenario(client: FacedClient) -> None:
         for refused in (client.call("run", "a"), client.call("health"), client.stream("a").next()):
-            with pytest.raises(StatusError, match="redirect") as told:
+            with pytest.raises(StatusError, match="redirect") as caught:
                 await refused
-            assert told.value.status_code == status
+            assert caught.value.status_code == status
 
     face.run(scenario, proxy.url)
 

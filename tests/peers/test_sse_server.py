@@ -130,5 +130,5 @@ def test_the_command_line(sse_server: SSEServer) -> None:
     streamed = command_line("-u", sse_server.url, "run", "--stream", "a")
     assert "processed: ä \u2028end" in streamed.stdout, streamed.stderr
     refused = command_line("-u", sse_server.url, "run", "invalid")
-    told = f"Error: [INVALID_INPUT] body.input: Field required, at {sse_server.url}\n"
-    assert (refused.returncode, refused.stderr) == (1, told)
+    message = f"Error: [INVALID_INPUT] body.input: Field required, at {sse_server.url}\n"
+    assert (refused.returncode, refused.stderr) == (1, message)

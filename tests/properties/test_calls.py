@@ -27,7 +27,7 @@ from hestiaos_proto import (
     call_flow,
     operations,
 )
-from tests.support.flows import Heard, runtime, status
+from tests.support.flows import HookRecorder, runtime, status
 from tests.support.scripted_streams import END, PIECES, Step, SyncReader, context
 
 OPERATIONS: list[Operation[Any]] = [
@@ -113,16 +113,16 @@ def test_repeats_of_a_call_are_bounded_and_safe(
                 assert not any(map(begun, answered))
             sends.append(step)
             keys.add(step.request.headers.get("Idempotency-Key"))
-            told = replies[len(sends) - 1]
-            answered.append(told)
+            reply = replies[len(sends) - 1]
+            answered.append(reply)
             stale += (
-                isinstance(told, ConnectionLost) and told.stale and stale == 0 and operation.name not in STARTS_WORK
+                isinstance(reply, ConnectionLost) and reply.stale and stale == 0 and operation.name not in STARTS_WORK
             )
-            if isinstance(told, tuple):
-                headers = [] if told[1] is None else [(b"retry-after", told[1])]
-                step = steps.send(Response(told[0], headers))
+            if isinstance(reply, tuple):
+                headers = [] if reply[1] is None else [(b"retry-after", reply[1])]
+                step = steps.send(Response(reply[0], headers))
             else:
-                step = steps.throw(told)
+                step = steps.throw(reply)
     except (HestiaError, StopIteration):
         pass
     assert 1 <= len(sends) <= retries + 1 + stale
@@ -143,10 +143,10 @@ LEFT = st.sampled_from(["close", "drop", "interrupt"])
 """How a call is left before its end."""
 
 
-def letters(heard: Heard) -> str:
-    """What was told, by the first letters; a response is `s` and a repeat `t`."""
+def letters(recorder: HookRecorder) -> str:
+    """The hooks that were called, by their first letters; a response is `s` and a repeat `t`."""
     return "".join(
-        {"request": "q", "response": "s", "retry": "t", "event": "v", "end": "e"}[name] for name in heard.names
+        {"request": "q", "response": "s", "retry": "t", "event": "v", "end": "e"}[name] for name in recorder.names
     )
 
 
@@ -162,8 +162,8 @@ def test_hooks_are_called_from_the_first_request_of_a_call_to_its_end(
 ) -> None:
     """For each attempt a request and at most one response, a repeat between two of them, and at last one end, with the
     error that is raised, after however many steps the call is left."""
-    heard, interrupt = Heard(), KeyboardInterrupt()
-    flow, _ = CallContext(Config(retries=retries), runtime(), (heard.hooks,)).begin(operation, {})
+    recorder, interrupt = HookRecorder(), KeyboardInterrupt()
+    flow, _ = CallContext(Config(retries=retries), runtime(), (recorder.hooks,)).begin(operation, {})
     raised: BaseException | None = None
     try:
         step = next(flow)
@@ -175,13 +175,13 @@ def test_hooks_are_called_from_the_first_request_of_a_call_to_its_end(
             if isinstance(step, Wait):
                 step = flow.send(None)
                 continue
-            told = replies.pop(0)
-            if isinstance(told, tuple):
+            reply = replies.pop(0)
+            if isinstance(reply, tuple):
                 step = flow.send(
-                    status(told[0], {}, **({} if told[1] is None else {"retry_after": told[1].decode()}))(step)
+                    status(reply[0], {}, **({} if reply[1] is None else {"retry_after": reply[1].decode()}))(step)
                 )
             else:
-                step = flow.throw(told)
+                step = flow.throw(reply)
     except StopIteration:
         pass
     except (HestiaError, KeyboardInterrupt) as error:
@@ -190,10 +190,12 @@ def test_hooks_are_called_from_the_first_request_of_a_call_to_its_end(
         if left == "close":
             flow.close()
         del flow
-    assert re.fullmatch("(qs?t)*(qs?)?e", letters(heard))
-    (end,) = heard.ends
+    assert re.fullmatch("(qs?t)*(qs?)?e", letters(recorder))
+    (end,) = recorder.ends
     assert end is raised or isinstance(end, GeneratorExit)
-    assert [told[1] for told in heard.told if told[0] == "request"] == list(range(heard.names.count("request")))
+    assert [reply[1] for reply in recorder.notes if reply[0] == "request"] == list(
+        range(recorder.names.count("request"))
+    )
 
 
 @given(
@@ -206,8 +208,10 @@ def test_hooks_are_called_from_the_first_request_of_a_stream_to_its_end(
     heads: list[int], pieces: list[int], taken: int, left: str
 ) -> None:
     """As a call, and each event that was handed out after the last response, wherever the stream is cut or left."""
-    heard = Heard()
-    stream = SyncReader(*map(step_of, heads), *([*PIECES, END][each] for each in pieces), context=context(heard.hooks))
+    recorder = HookRecorder()
+    stream = SyncReader(
+        *map(step_of, heads), *([*PIECES, END][each] for each in pieces), context=context(recorder.hooks)
+    )
     out: list[StreamEvent] = []
     raised: HestiaError | None = None
     try:
@@ -217,9 +221,9 @@ def test_hooks_are_called_from_the_first_request_of_a_stream_to_its_end(
     if left == "close":
         stream.close()
     # The traceback of an error that is kept keeps the stream.
-    heard.told[:] = [what[:1] if what[0] == "retry" else what for what in heard.told]
+    recorder.notes[:] = [what[:1] if what[0] == "retry" else what for what in recorder.notes]
     del stream
-    told = letters(heard)
-    assert re.fullmatch("(qs?t)*(qs?v*)?e", told)
-    assert heard.ends == [raised]
-    assert told.count("v") >= len(out)  # those before an error are told, and lost by `extend`
+    written = letters(recorder)
+    assert re.fullmatch("(qs?t)*(qs?v*)?e", written)
+    assert recorder.ends == [raised]
+    assert written.count("v") >= len(out)  # those before an error reach the hooks, and are lost by `extend`

@@ -192,7 +192,7 @@ class ClientMachine(RuleBasedStateMachine):
         self.whole = False  # this one was
         self.closed = False
         self.fault: type[HestiaError] | None = None
-        self.told: HestiaError | None = None  # the fault itself, where it was handed in
+        self.handed_in: HestiaError | None = None  # the fault itself, where it was handed in
         self.answers = 0
         self.delivered = 0
         self.raised: HestiaError | None = None  # by the stream
@@ -230,7 +230,7 @@ class ClientMachine(RuleBasedStateMachine):
     @rule()
     def the_server_closes(self) -> None:
         if self.left and self._goes_up_to_the_end and not self._is_stream:
-            self.all_the_rest_arrives(b"")  # it cannot be told that such a body was cut
+            self.all_the_rest_arrives(b"")  # nothing shows that such a body was cut
         self.connection.receive_data(b"")
         self.closed = True
         if not self.asking or self.fault is not None:
@@ -256,11 +256,11 @@ class ClientMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.server_timeout <= 0)
     @rule(kind=FAULTS)
     def the_connection_is_lost(self, kind: type[HestiaError]) -> None:
-        error = kind("as it was told")
+        error = kind("as it was handed in")
         self.connection.connection_lost(error)
         if self.fault is None:
             self._fail(kind)
-            self.told = error
+            self.handed_in = error
 
     def _receive(self, data: bytes) -> None:
         self.server_timeout -= 1
@@ -324,7 +324,7 @@ class ClientMachine(RuleBasedStateMachine):
             assert self.is_finished
             assert isinstance(self._outcome, type)
             assert type(error) is self._outcome
-            assert self.whole or self._is_refusal or self.told in (None, error)
+            assert self.whole or self._is_refusal or self.handed_in in (None, error)
             if isinstance(error, ConnectionLost):
                 assert error.stale == (self.served and self.at == 0)
             return
@@ -444,7 +444,7 @@ class ClientMachine(RuleBasedStateMachine):
         if self.fault is not None and not self.whole and not self._is_stream and not self._is_refusal:
             with pytest.raises(self.fault) as caught:
                 _ = self.connection.response
-            assert self.told in (None, caught.value)
+            assert self.handed_in in (None, caught.value)
             return
         response = self.connection.response
         if self._head_is_here:

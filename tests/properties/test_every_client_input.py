@@ -185,8 +185,8 @@ def looks(connection: ClientConnection) -> dict[str, str]:
 
 def expected(state: str, seen: dict[str, str]) -> dict[str, str]:
     state = state.rstrip("!")
-    told = {"state": state.partition("_")[0], **STATES[state]}
-    return {name: seen[name] if said == "*" else said for name, said in told.items()}
+    values = {"state": state.partition("_")[0], **STATES[state]}
+    return {name: seen[name] if said == "*" else said for name, said in values.items()}
 
 
 def test_no_pair_is_missing() -> None:

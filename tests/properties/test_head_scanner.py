@@ -86,8 +86,8 @@ class Reading:
     @property
     def known(self) -> tuple[Any, ...]:
         # h11 quotes as much of what is there instead as it has.
-        told = [_BROKEN if str(event).startswith("malformed chunk footer") else event for event in self.events]
-        return told, self.body
+        events = [_BROKEN if str(event).startswith("malformed chunk footer") else event for event in self.events]
+        return events, self.body
 
 
 class Bypassing(Reading):

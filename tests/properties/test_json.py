@@ -59,10 +59,10 @@ def test_a_refusal_is_a_value_error_that_quotes_nothing(data: bytes) -> None:
     try:
         json.loads(data + b'"4711-secret"')
     except ValueError as error:
-        told = str(error)
+        message = str(error)
     else:
-        told = ""
-    assert "4711" not in told
+        message = ""
+    assert "4711" not in message
 
 
 MEMBERS = st.dictionaries(

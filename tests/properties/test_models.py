@@ -102,8 +102,8 @@ def test_every_mutation_is_read_or_named(model: type[Model], data: st.DataObject
     try:
         read = model.from_wire(body)
     except RemoteProtocolError as error:
-        told: str | None = error.message
+        message: str | None = error.message
     else:
-        told = None
+        message = None
         assert attrs.asdict(read) is not None
-    assert told is None or repr(name) in told
+    assert message is None or repr(name) in message

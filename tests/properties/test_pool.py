@@ -1,7 +1,7 @@
 """Every interleaving of what four exchanges, the server and the user can do to a pool of two places.
 
-After each step: no more leases are admitted than there are places, the first in the queue are admitted and have been
-told, no connection is held twice or handed out after it was given up, and none is forgotten.
+After each step: no more leases are admitted than there are places, the first in the queue are admitted and woken,
+no connection is held twice or handed out after it was given up, and none is forgotten.
 """
 
 from __future__ import annotations

@@ -297,8 +297,8 @@ class ServerMachine(RuleBasedStateMachine):
         if self.order:
             self._judge_stream(body)
         elif method != "HEAD":
-            told = json.loads(body)
-            assert status != 200 or told == RESULTS[self.request.operation].to_wire()  # type: ignore[union-attr]  # set
+            answer = json.loads(body)
+            assert status != 200 or answer == RESULTS[self.request.operation].to_wire()  # type: ignore[union-attr]  # set
         assert self.connection.must_close == last
         self.closing = last
         self.answered = True

@@ -63,14 +63,14 @@ def test_every_problem_is_named_with_its_place() -> None:
     ]
 
 
-@pytest.mark.parametrize(("written", "told"), [("1.0", None), ("1e2", None), ("1.5", "a number with a fraction")])
-def test_a_whole_number_may_be_written_with_a_point(written: str, told: str | None) -> None:
+@pytest.mark.parametrize(("written", "message"), [("1.0", None), ("1e2", None), ("1.5", "a number with a fraction")])
+def test_a_whole_number_may_be_written_with_a_point(written: str, message: str | None) -> None:
     problems: list[FieldError] = []
     arguments = dict(parse({"n": Param("n", int)}, json.loads(f'{{"n": {written}}}'), ["body"], problems))
-    if told is None:
+    if message is None:
         assert (type(arguments["n"]), problems) == (int, [])
     else:
-        assert problems[0]["msg"] == f"must be a whole number, not {told}"
+        assert problems[0]["msg"] == f"must be a whole number, not {message}"
 
 
 @pytest.mark.parametrize("body", [[], "x", 1, None, True], ids=repr)
@@ -87,7 +87,7 @@ def test_an_inner_object_that_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arg", "value", "told"),
+    ("arg", "value", "message"),
     [
         (Param("a", str), "", None),
         (Param("a", str), 1, "must be a str, not int"),
@@ -107,9 +107,9 @@ def test_an_inner_object_that_is_none() -> None:
     ],
     ids=repr,
 )
-def test_values_that_a_param_refuses(arg: Param, value: object, told: str | None) -> None:
-    assert arg.accepts(value) == (told is None)
-    assert told is None or arg.refusal(value) == told
+def test_values_that_a_param_refuses(arg: Param, value: object, message: str | None) -> None:
+    assert arg.accepts(value) == (message is None)
+    assert message is None or arg.refusal(value) == message
 
 
 def test_an_argument_is_not_a_secret_and_may_be_empty_unless_it_says_so() -> None:

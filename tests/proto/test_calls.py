@@ -53,7 +53,7 @@ from tests.support.flows import (
     RUN_RESULT,
     Drive,
     Fixed,
-    Heard,
+    HookRecorder,
     Reply,
     runtime,
     status,
@@ -664,7 +664,7 @@ class TestOptions:
         assert (repr(context.config), context.config.headers) == (before, {})
 
     @pytest.mark.parametrize(
-        ("options", "error", "told"),
+        ("options", "error", "message"),
         [
             ({"timeout": 0}, ValueError, "timeout must be a number of seconds greater than 0"),
             ({"timeout": "5"}, TypeError, "timeout must be a number of seconds, not str"),
@@ -684,12 +684,12 @@ class TestOptions:
         ],
         ids=str,
     )
-    def test_what_is_wrong_is_said_at_the_call(self, options: Any, error: type[Exception], told: str) -> None:
-        heard = Heard()
-        with pytest.raises(error, match=told) as caught:
-            CallContext(Config(), runtime(), (heard.hooks,)).begin(operations.health(), options)
+    def test_what_is_wrong_is_said_at_the_call(self, options: Any, error: type[Exception], message: str) -> None:
+        recorder = HookRecorder()
+        with pytest.raises(error, match=message) as caught:
+            CallContext(Config(), runtime(), (recorder.hooks,)).begin(operations.health(), options)
         assert "hunter2" not in str(caught.value)
-        assert heard.told == []
+        assert recorder.notes == []
 
 
 class TestTheErrorsResponse:
@@ -732,23 +732,23 @@ class TestTheErrorsResponse:
         assert error is not None
         assert error.response is not None
         assert error.response.headers["x-echo"] == ("Bearer ***; ***" if code != 200 else "Bearer ***; 4711")
-        told = pickle.dumps(error)
-        assert b"hunter2" not in told
-        assert code == 200 or b"4711" not in told
+        pickled = pickle.dumps(error)
+        assert b"hunter2" not in pickled
+        assert code == 200 or b"4711" not in pickled
 
 
 class TestObserver:
-    """The observer of a call is told of each step as it is taken; test_hooks has the rest."""
+    """The observer of a call notes each step as it is taken; test_hooks has the rest."""
 
     def test_a_call_with_every_kind_of_step(self, clock) -> None:
         stale, fault = ConnectionLost("closed"), ConnectFailed("refused")
         stale.stale = True
-        heard = Heard()
+        recorder = HookRecorder()
         replies = [stale, status(503, retry_after="2"), fault, status(200, HEALTH_RESULT, x_request_id="r-1")]
-        drive = Drive(operations.health(), *replies, clock=clock, hooks=(heard.hooks,), api_key="hunter2")
-        (refusal,) = [error for what, error, *_ in heard.told if what == "retry" and isinstance(error, StatusError)]
+        drive = Drive(operations.health(), *replies, clock=clock, hooks=(recorder.hooks,), api_key="hunter2")
+        (refusal,) = [error for what, error, *_ in recorder.notes if what == "retry" and isinstance(error, StatusError)]
         requests = [RequestInfo.of(send.request, send.redactor) for send in drive.sends]
-        assert heard.told == [
+        assert recorder.notes == [
             ("request", 0, requests[0]),
             ("retry", stale, 0.0),
             ("request", 1, requests[1]),
@@ -762,18 +762,18 @@ class TestObserver:
         ]
         assert requests[0].headers["Authorization"] == "Bearer ***"
         assert drive.result.status == "ok"
-        assert (heard.calls[0].operation, heard.calls[0].seconds) == ("health", 2.5)
+        assert (recorder.calls[0].operation, recorder.calls[0].seconds) == ("health", 2.5)
 
     def test_the_end_of_a_call_that_fails(self) -> None:
-        heard = Heard()
-        drive = Drive(operations.run("x"), status(500), hooks=(heard.hooks,))
+        recorder = HookRecorder()
+        drive = Drive(operations.run("x"), status(500), hooks=(recorder.hooks,))
         assert drive.error is not None
-        assert heard.ends == [drive.error]
+        assert recorder.ends == [drive.error]
 
     def test_a_streams_end_is_not_the_flows_to_tell(self) -> None:
-        heard = Heard()
-        assert isinstance(Drive(operations.run_stream("x"), stream_head, hooks=(heard.hooks,)).result, RunStream)
-        assert heard.names == ["request", "response"]
+        recorder = HookRecorder()
+        assert isinstance(Drive(operations.run_stream("x"), stream_head, hooks=(recorder.hooks,)).result, RunStream)
+        assert recorder.names == ["request", "response"]
 
     def test_there_is_one_for_hooks_or_for_a_log(self) -> None:
         class Log:
@@ -837,6 +837,6 @@ class TestSendsResponse:
             list(response.stream.events())
 
     def test_its_repr_shows_no_config(self) -> None:
-        told = repr(self.send(operations.health(), base_url="http://h"))
-        assert "onfig" not in told
-        assert "hunter2" not in told
+        text = repr(self.send(operations.health(), base_url="http://h"))
+        assert "onfig" not in text
+        assert "hunter2" not in text

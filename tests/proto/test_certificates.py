@@ -41,7 +41,7 @@ def test_authorities_that_the_environment_names(environ: dict[str, str], made: t
 
 
 @pytest.mark.parametrize(
-    ("directory", "told"),
+    ("directory", "message"),
     [
         ("/missing", "SSL_CERT_DIR names '/missing', which cannot be read: No such file or directory"),
         ("/certs:/missing", "SSL_CERT_DIR names '/missing'"),
@@ -50,13 +50,13 @@ def test_authorities_that_the_environment_names(environ: dict[str, str], made: t
         ("/certs:", "SSL_CERT_DIR names ''"),
     ],
 )
-def test_directories_that_cannot_be_used(directory: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_directories_that_cannot_be_used(directory: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         make({"SSL_CERT_DIR": directory})
 
 
 @pytest.mark.parametrize(
-    ("environ", "told"),
+    ("environ", "message"),
     [
         ({"SSL_CERT_FILE": "/file"}, "no TLS context can be made with SSL_CERT_FILE=/file: no such thing"),
         ({"SSLKEYLOGFILE": "/keys"}, "with SSLKEYLOGFILE=/keys: no such thing"),
@@ -64,7 +64,7 @@ def test_directories_that_cannot_be_used(directory: str, told: str) -> None:
         ({}, "with the system's certificates: no such thing"),
     ],
 )
-def test_files_that_the_tls_library_refuses(environ: dict[str, str], told: str) -> None:
-    with pytest.raises(ValueError, match=told) as wrong:
+def test_files_that_the_tls_library_refuses(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as wrong:
         make(environ, OSError("no such thing"))
     assert isinstance(wrong.value.__cause__, OSError)

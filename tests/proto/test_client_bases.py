@@ -16,7 +16,7 @@ import pytest
 
 from hestiaos_proto import AsyncStreams, Hooks, Operation, RunStream, StreamOptions, operations
 from hestiaos_proto._api_keys import key_digest
-from tests.support.flows import HEALTH_RESULT, Heard
+from tests.support.flows import HEALTH_RESULT, HookRecorder
 from tests.support.least_clients import AsyncClient, Client, Executor
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ class TestArguments:
         )
 
     @pytest.mark.parametrize(
-        ("arguments", "error", "told"),
+        ("arguments", "error", "message"),
         [
             ({"base_url": "ftp://h"}, ValueError, "must begin with http:// or https://"),
             ({"api_key": f"{KEY}\n"}, ValueError, "the API key contains"),
@@ -80,15 +80,17 @@ class TestArguments:
         ],
         ids=str,
     )
-    def test_what_is_wrong_is_said_at_once(self, kind: Any, arguments: Any, error: type[Exception], told: str) -> None:
-        with pytest.raises(error, match=told) as caught:
+    def test_what_is_wrong_is_said_at_once(
+        self, kind: Any, arguments: Any, error: type[Exception], message: str
+    ) -> None:
+        with pytest.raises(error, match=message) as caught:
             kind(**arguments)
         assert KEY not in str(caught.value)
 
     def test_hooks_are_called_for_every_call(self, kind: Any) -> None:
-        heard = Heard()
-        finish(kind(hooks=heard.hooks).system.config_async())
-        assert heard.names == ["request", "response", "end"]
+        recorder = HookRecorder()
+        finish(kind(hooks=recorder.hooks).system.config_async())
+        assert recorder.names == ["request", "response", "end"]
 
 
 class TestNamespaces:
@@ -203,8 +205,8 @@ class TestCopies:
     )
     def test_what_cannot_travel_is_named(self, kind: Any, duplicate: Any, argument: str, value: Any) -> None:
         client = kind(**{argument: value})
-        told = rf"^a client with {argument}={type(value).__name__}\(…\) cannot be copied or pickled: make a new one$"
-        with pytest.raises(TypeError, match=told) as caught:
+        message = rf"^a client with {argument}={type(value).__name__}\(…\) cannot be copied or pickled: make a new one$"
+        with pytest.raises(TypeError, match=message) as caught:
             duplicate(client)
         assert caught.value.__cause__ is not None
 

@@ -251,7 +251,7 @@ class TestDescription:
         return response.describe(quoted=quoted)
 
     @pytest.mark.parametrize(
-        ("kind", "body", "told"),
+        ("kind", "body", "message"),
         [
             (b"text/html; charset=utf-8", b"<html>", " and text/html ('<html>')"),
             (b"Text/HTML", b"x" * 1000, f" and Text/HTML ('{'x' * 80}'…)"),
@@ -262,16 +262,16 @@ class TestDescription:
             (b"text/html", b"", " and no body"),
         ],
     )
-    def test_what_is_not_json_is_quoted(self, kind: bytes | None, body: bytes, told: str) -> None:
-        assert self.described(kind, body) == f"http://h/a answered with status 502{told}"
+    def test_what_is_not_json_is_quoted(self, kind: bytes | None, body: bytes, message: str) -> None:
+        assert self.described(kind, body) == f"http://h/a answered with status 502{message}"
 
     def test_what_may_be_a_secret_is_not_quoted(self) -> None:
-        told = self.described(b"text/plain", b"4711", quoted=False)
-        assert told == "http://h/a answered with status 502 and text/plain"
+        description = self.described(b"text/plain", b"4711", quoted=False)
+        assert description == "http://h/a answered with status 502 and text/plain"
 
     def test_json_that_cannot_be_a_secret_is_quoted(self) -> None:
-        told = self.described(b"application/json", b"{}", quoted=True)
-        assert told == "http://h/a answered with status 502 and application/json ('{}')"
+        description = self.described(b"application/json", b"{}", quoted=True)
+        assert description == "http://h/a answered with status 502 and application/json ('{}')"
 
     def test_the_url_is_redacted_and_may_be_unknown(self) -> None:
         assert self.described(None, b"", "http://h/hunter2") == "http://h/*** answered with status 502 and no body"

@@ -57,7 +57,7 @@ def test_base_urls(url: str, origin: str, root: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("", "is empty: give one like http://localhost:8000"),
         ("localhost:8000", "must begin with http:// or https://"),
@@ -96,10 +96,10 @@ def test_base_urls(url: str, origin: str, root: str) -> None:
     ],
     ids=ascii,
 )
-def test_base_urls_that_are_refused(url: str, told: str) -> None:
+def test_base_urls_that_are_refused(url: str, message: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as caught:
         Config(base_url=url)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -137,10 +137,10 @@ def test_the_repr_shows_neither_the_key_nor_the_headers() -> None:
     "value", [0, -1, -0.5, float("nan"), float("inf"), -float("inf"), 10**9, 10**400, -(10**400), 10**5000], ids=type
 )
 def test_a_duration_is_within_bounds(name: str, value: float) -> None:
-    told = f"^{name} must be a number of seconds greater than 0 and below 10\\*\\*9$"
-    with pytest.raises(ValueError, match=told):
+    message = f"^{name} must be a number of seconds greater than 0 and below 10\\*\\*9$"
+    with pytest.raises(ValueError, match=message):
         Config(**{name: value})
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         Config().for_call(**{name: value})
     for valid in (1, 10**9 - 1, 0.001):
         assert getattr(Config(**{name: valid}), name) == valid
@@ -149,10 +149,10 @@ def test_a_duration_is_within_bounds(name: str, value: float) -> None:
 @pytest.mark.parametrize("name", ["timeout", "deadline"])
 @pytest.mark.parametrize("value", ["5", b"5", True, [5], 5j], ids=repr)
 def test_a_duration_is_a_number(name: str, value: Any) -> None:
-    told = f"^{name} must be a number of seconds, not {type(value).__name__}$"
-    with pytest.raises(TypeError, match=told):
+    message = f"^{name} must be a number of seconds, not {type(value).__name__}$"
+    with pytest.raises(TypeError, match=message):
         Config(**{name: value})
-    with pytest.raises(TypeError, match=told):
+    with pytest.raises(TypeError, match=message):
         Config().for_call(**{name: value})
 
 
@@ -216,8 +216,8 @@ def test_headers_are_a_mapping(value: Any) -> None:
 @pytest.mark.parametrize("headers", [{"X-A": b"hunter2"}, {b"X-A": "hunter2"}, {"X-A": None}, {1: "1"}], ids=str)
 def test_headers_are_of_str(headers: Any) -> None:
     [[name, value]] = headers.items()
-    told = f"^headers must be a mapping of str to str, not of {type_name(name)} to {type_name(value)}$"
-    with pytest.raises(TypeError, match=told):
+    message = f"^headers must be a mapping of str to str, not of {type_name(name)} to {type_name(value)}$"
+    with pytest.raises(TypeError, match=message):
         Config(headers=headers)
 
 

@@ -231,9 +231,9 @@ class TestToWire:
     def test_what_is_written_is_read_back(self, error: StatusError) -> None:
         body: dict[str, Any] = error_to_wire(error)
         again = error_from_response(error.status_code, json.dumps(body).encode())
-        told = ("status_code", "code", "message", "trace_id", "details")
+        names = ("status_code", "code", "message", "trace_id", "details")
         assert type(again) is type(error)
-        assert {name: getattr(again, name) for name in told} == {name: getattr(error, name) for name in told}
+        assert {name: getattr(again, name) for name in names} == {name: getattr(error, name) for name in names}
 
     def test_it_is_the_documented_form(self) -> None:
         body = error_to_wire(GovernanceBlock("t-1"))
@@ -253,9 +253,9 @@ class TestToWire:
     ("status", "redirect"), [(299, False), (300, True), (301, True), (399, True), (400, False), (418, False)]
 )
 def test_a_redirect_is_called_one(status: int, redirect: bool) -> None:
-    told = f"the server answered with status {status}"
-    told += ", a redirect, which is not followed: check the base URL" if redirect else ""
-    assert error_from_response(status, b"").message == told
+    message = f"the server answered with status {status}"
+    message += ", a redirect, which is not followed: check the base URL" if redirect else ""
+    assert error_from_response(status, b"").message == message
 
 
 def test_a_body_that_cannot_be_masked_is_not_kept() -> None:

@@ -75,12 +75,12 @@ def test_a_duplicate_is_the_same_in_all_that_it_holds(example, duplicate) -> Non
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda error: type(error).__name__)
 def test_a_duplicate_has_its_response_too(example: errors.HestiaError) -> None:
     assert example.response is None
-    told = copy.copy(example)
-    told.response = proto.ResponseInfo(503, {"x-request-id": "r-1"})
-    for twin in (pickle.loads(pickle.dumps(told)), copy.copy(told), copy.deepcopy(told)):
-        assert twin.response == told.response
+    first = copy.copy(example)
+    first.response = proto.ResponseInfo(503, {"x-request-id": "r-1"})
+    for twin in (pickle.loads(pickle.dumps(first)), copy.copy(first), copy.deepcopy(first)):
+        assert twin.response == first.response
         assert twin.response.request_id == "r-1"
-        assert vars(twin) == vars(told)
+        assert vars(twin) == vars(first)
     assert example.response is None
 
 

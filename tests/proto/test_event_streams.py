@@ -27,7 +27,7 @@ from hestiaos_proto import (
     StreamInterrupted,
     TimedOut,
 )
-from tests.support.flows import Heard
+from tests.support.flows import HookRecorder
 from tests.support.scripted_streams import END, PIECES, Reader, Step, SyncReader, context
 
 
@@ -97,12 +97,12 @@ def test_a_second_reader_is_refused_while_a_fault_ends_the_connection() -> None:
         async def _end(self) -> None:
             with pytest.raises(HestiaError) as second:
                 await anext(self)
-            told.append(second.value)
+            errors.append(second.value)
 
-    told: list[HestiaError] = []
+    errors: list[HestiaError] = []
     with pytest.raises(ConnectionLost):
         next(anext(Nosy(ConnectionLost("gone"))).__await__())
-    assert ["is being read already" in error.message for error in told] == [True]
+    assert ["is being read already" in error.message for error in errors] == [True]
 
 
 @pytest.mark.parametrize("outcome", [PIECES[0], b"", ConnectionLost("gone")])
@@ -111,9 +111,9 @@ def test_a_reader_that_waits_raises_when_the_stream_is_closed(outcome: bytes | B
     steps = anext(reader).__await__()
     next(steps)
     run(reader.aclose())
-    with pytest.raises(LocalProtocolError, match="the stream is closed: start another") as told:
+    with pytest.raises(LocalProtocolError, match="the stream is closed: start another") as caught:
         next(steps)
-    assert told.value.__context__ is None  # what the closing did to the connection is not shown
+    assert caught.value.__context__ is None  # what the closing did to the connection is not shown
     with pytest.raises(LocalProtocolError, match="the stream is closed"):
         next(anext(reader).__await__())
 
@@ -193,11 +193,11 @@ class TestSync:
         assert next(Nosy(*PIECES)) == StreamEvent("start")
 
     @pytest.mark.parametrize(
-        ("outcome", "told"),
+        ("outcome", "message"),
         [(PIECES[0], "is being read already"), (ConnectionLost("gone"), "gone"), (KeyboardInterrupt(), "closed")],
     )
     def test_a_second_thread_is_refused_also_where_the_first_is_done_by_then(
-        self, outcome: bytes | BaseException, told: str
+        self, outcome: bytes | BaseException, message: str
     ) -> None:
         reads, refused = threading.Event(), threading.Event()
 
@@ -220,7 +220,7 @@ class TestSync:
         first = threading.Thread(target=read)
         first.start()
         assert reads.wait(10)
-        with pytest.raises(HestiaError, match=told):
+        with pytest.raises(HestiaError, match=message):
             next(reader)
 
     def test_leaving_the_block_ends_the_connection(self) -> None:
@@ -352,7 +352,7 @@ class TestOptions:
         assert [send.request.headers["Idempotency-Key"] for send in stream.sends] == ["k"] * 3
 
     @pytest.mark.parametrize(
-        ("options", "error", "told"),
+        ("options", "error", "message"),
         [
             ({"bogus": 1}, TypeError, r"run_stream\(\) got an unexpected keyword argument 'bogus'"),
             ({"retries": -1}, ValueError, "retries must be 0 or more"),
@@ -362,8 +362,8 @@ class TestOptions:
         ],
         ids=str,
     )
-    def test_a_wrong_one_is_refused_at_the_call(self, kind: str, options: Any, error: Any, told: str) -> None:
-        with pytest.raises(error, match=told):
+    def test_a_wrong_one_is_refused_at_the_call(self, kind: str, options: Any, error: Any, message: str) -> None:
+        with pytest.raises(error, match=message):
             READERS[kind](**options)
 
 
@@ -439,10 +439,10 @@ class TestStates:
     def test_it_is_complete_once_the_response_has_ended_after_done(self, kind: str) -> None:
         """Then its connection can be used again."""
         stream = READERS[kind](*PIECES, END)
-        told = [stream._is_complete()]
+        complete = [stream._is_complete()]
         while take(kind, stream) is not None:
-            told.append(stream._is_complete())
-        assert told == [False] * 5
+            complete.append(stream._is_complete())
+        assert complete == [False] * 5
         assert stream._is_complete()
         cut = READERS[kind](*PIECES)
         for _ in range(3):
@@ -483,104 +483,104 @@ class TestStates:
 class TestHooks:
     EVENTS = ("request", "response", "event", "event", "event", "event", "end")
 
-    def stream(self, kind: str, *script: Step, **options: Any) -> tuple[Any, Heard]:
-        heard = Heard()
-        return READERS[kind](*script, context=context(heard.hooks), **options), heard
+    def stream(self, kind: str, *script: Step, **options: Any) -> tuple[Any, HookRecorder]:
+        recorder = HookRecorder()
+        return READERS[kind](*script, context=context(recorder.hooks), **options), recorder
 
     def test_a_stream_to_its_end(self, kind: str) -> None:
-        stream, heard = self.stream(kind, *PIECES, END)
+        stream, recorder = self.stream(kind, *PIECES, END)
         take_all(kind, stream)
-        assert heard.names == [*self.EVENTS]
-        assert [told[1] for told in heard.told if told[0] == "event"] == ["start", "token", "final", "done"]
-        assert heard.ends == [None]
+        assert recorder.names == [*self.EVENTS]
+        assert [note[1] for note in recorder.notes if note[0] == "event"] == ["start", "token", "final", "done"]
+        assert recorder.ends == [None]
         take_all(kind, stream)
         close(kind, stream)
         del stream
-        assert len(heard.told) == len(self.EVENTS)
+        assert len(recorder.notes) == len(self.EVENTS)
 
     def test_hooks_get_an_event_when_it_is_returned(self, kind: str) -> None:
-        stream, heard = self.stream(kind, *PIECES, END)
+        stream, recorder = self.stream(kind, *PIECES, END)
         for number in range(1, 5):
             take(kind, stream)
-            assert heard.names.count("event") == number
+            assert recorder.names.count("event") == number
 
     def test_repeats_before_the_head(self, kind: str) -> None:
-        stream, heard = self.stream(kind, 503, ConnectFailed("x"), *PIECES, END)
+        stream, recorder = self.stream(kind, 503, ConnectFailed("x"), *PIECES, END)
         take_all(kind, stream)
-        assert heard.names == ["request", "response", "retry", "request", "retry", *self.EVENTS]
+        assert recorder.names == ["request", "response", "retry", "request", "retry", *self.EVENTS]
 
     @pytest.mark.parametrize("taken", [1, 2, 3, 4])
     def test_a_stream_that_is_closed_early(self, kind: str, taken: int) -> None:
-        stream, heard = self.stream(kind, *PIECES, END)
+        stream, recorder = self.stream(kind, *PIECES, END)
         for _ in range(taken):
             take(kind, stream)
         close(kind, stream)
         close(kind, stream)
-        assert heard.names == ["request", "response", *["event"] * taken, "end"]
-        assert heard.ends == [None]
+        assert recorder.names == ["request", "response", *["event"] * taken, "end"]
+        assert recorder.ends == [None]
 
     @pytest.mark.parametrize("taken", [1, 4])
     def test_a_stream_that_is_dropped(self, kind: str, taken: int) -> None:
-        stream, heard = self.stream(kind, *PIECES, END)
+        stream, recorder = self.stream(kind, *PIECES, END)
         for _ in range(taken):
             take(kind, stream)
         del stream
-        assert heard.names == ["request", "response", *["event"] * taken, "end"]
-        assert heard.ends == [None]
+        assert recorder.names == ["request", "response", *["event"] * taken, "end"]
+        assert recorder.ends == [None]
 
     def test_a_stream_of_which_nothing_was_asked(self, kind: str) -> None:
         for leave in (close, lambda kind, stream: None):
-            stream, heard = self.stream(kind, *PIECES)
+            stream, recorder = self.stream(kind, *PIECES)
             leave(kind, stream)
             assert (stream.sends, stream.ends) == ([], 1 if leave is close else 0)
             del stream
-            assert heard.told == [("end", None)]
+            assert recorder.notes == [("end", None)]
 
     def test_a_stream_that_fails(self, kind: str) -> None:
-        stream, heard = self.stream(kind, PIECES[0])
+        stream, recorder = self.stream(kind, PIECES[0])
         take(kind, stream)
         take(kind, stream)
         error = fails(kind, stream)
         assert fails(kind, stream) is error
-        assert heard.names == ["request", "response", "event", "event", "end"]
-        assert heard.ends == [error]
+        assert recorder.names == ["request", "response", "event", "event", "end"]
+        assert recorder.ends == [error]
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt(), TimedOut("x"), ZeroDivisionError()], ids=repr)
     @pytest.mark.parametrize("before", [[], [PIECES[0]]], ids=["at the head", "in the middle"])
     def test_what_a_read_raises(self, kind: str, before: list[Step], error: BaseException) -> None:
-        stream, heard = self.stream(kind, *before, error)
+        stream, recorder = self.stream(kind, *before, error)
         for _ in range(2 * len(before)):
             take(kind, stream)
         assert fails(kind, stream) is error
-        assert heard.ends == [error]
-        assert heard.names[-1] == "end"
+        assert recorder.ends == [error]
+        assert recorder.names[-1] == "end"
 
     def test_a_refusal(self, kind: str) -> None:
-        stream, heard = self.stream(kind, 500)
+        stream, recorder = self.stream(kind, 500)
         error = fails(kind, stream)
         assert isinstance(error, ServerError)
-        assert heard.names == ["request", "response", "end"]
-        assert heard.ends == [error]
+        assert recorder.names == ["request", "response", "end"]
+        assert recorder.ends == [error]
 
     @pytest.mark.parametrize("error", [ZeroDivisionError(), KeyboardInterrupt(), ConnectionLost("x")], ids=repr)
     def test_a_hook_that_raises_ends_the_stream(self, kind: str, error: BaseException) -> None:
         def on_stream_event(call: CallInfo, event: StreamEvent) -> None:
             raise error
 
-        stream, heard = self.stream(kind, *PIECES, END, hooks=Hooks(on_stream_event=on_stream_event))
+        stream, recorder = self.stream(kind, *PIECES, END, hooks=Hooks(on_stream_event=on_stream_event))
         assert fails(kind, stream) is error
-        assert (stream.ends, heard.ends) == (1, [error])
-        assert heard.names == ["request", "response", "event", "end"]
+        assert (stream.ends, recorder.ends) == (1, [error])
+        assert recorder.names == ["request", "response", "event", "end"]
 
     def test_a_hook_that_closes_the_stream(self, kind: str) -> None:
         streams: list[Any] = []
-        heard = Heard()
+        recorder = HookRecorder()
         closing = Hooks(on_stream_event=lambda call, event: close(kind, streams[0]))
-        streams.append(READERS[kind](*PIECES, END, context=context(closing, heard.hooks)))
+        streams.append(READERS[kind](*PIECES, END, context=context(closing, recorder.hooks)))
         assert take(kind, streams[0]) == StreamEvent("start")
-        assert heard.names[:2] == ["request", "response"]
-        assert heard.ends == [None]
-        assert heard.names.count("end") == 1
+        assert recorder.names[:2] == ["request", "response"]
+        assert recorder.ends == [None]
+        assert recorder.names.count("end") == 1
         assert isinstance(fails(kind, streams[0]), LocalProtocolError)
 
     def test_hooks_get_the_end_though_closing_the_connection_fails(self, kind: str) -> None:
@@ -589,60 +589,62 @@ class TestHooks:
                 super()._end() if kind == "sync" else run(super()._end())
                 raise ZeroDivisionError
 
-        heard = Heard()
-        stream = Stuck(*PIECES, context=context(heard.hooks))
+        recorder = HookRecorder()
+        stream = Stuck(*PIECES, context=context(recorder.hooks))
         take(kind, stream)
         with pytest.raises(ZeroDivisionError):
             stream.close() if kind == "sync" else next(stream.aclose().__await__())
-        assert heard.ends == [None]
+        assert recorder.ends == [None]
         stream._end = lambda: None  # so that dropping it does not raise, too
 
     def test_the_calls_hooks_come_after_the_clients(self, kind: str) -> None:
-        told: list[Any] = []
-        stream = READERS[kind](*PIECES, END, context=context(Heard("a ", told).hooks), hooks=Heard("b ", told).hooks)
+        notes: list[Any] = []
+        stream = READERS[kind](
+            *PIECES, END, context=context(HookRecorder("a ", notes).hooks), hooks=HookRecorder("b ", notes).hooks
+        )
         take_all(kind, stream)
-        assert [what for what, *_ in told] == [f"{who} {what}" for what in self.EVENTS for who in "ab"]
+        assert [what for what, *_ in notes] == [f"{who} {what}" for what in self.EVENTS for who in "ab"]
 
 
 class TestHooksOfTheSync:
     @pytest.mark.parametrize("script", [[None], [PIECES[0], None]], ids=["before the head", "in the middle"])
     def test_a_cancelled_stream_has_ended_without_an_error(self, script: list[Step]) -> None:
-        heard = Heard()
-        stream = SyncReader(*script, context=context(heard.hooks))
+        recorder = HookRecorder()
+        stream = SyncReader(*script, context=context(recorder.hooks))
         assert len(list(stream)) == 2 * (len(script) - 1)
-        assert heard.ends == [None]
-        assert heard.names[-1] == "end"
+        assert recorder.ends == [None]
+        assert recorder.names[-1] == "end"
 
 
 class TestHooksOfTheAsync:
     @pytest.mark.parametrize("script", [[None], [PIECES[0], None]], ids=["before the head", "in the middle"])
     def test_a_stream_that_another_task_closes(self, script: list[Step]) -> None:
-        heard = Heard()
-        stream = Reader(*script, PIECES[1], context=context(heard.hooks))
+        recorder = HookRecorder()
+        stream = Reader(*script, PIECES[1], context=context(recorder.hooks))
         for _ in range(2 * (len(script) - 1)):
             run(anext(stream))
         steps = anext(stream).__await__()
         next(steps)
         run(stream.aclose())
-        assert heard.ends == [None]
+        assert recorder.ends == [None]
         with pytest.raises(LocalProtocolError, match="the stream is closed"):
             next(steps)
-        assert heard.names.count("end") == 1
+        assert recorder.names.count("end") == 1
 
     def test_a_cancelled_reader(self) -> None:
-        heard, stopped = Heard(), KeyboardInterrupt()
-        stream = Reader(None, context=context(heard.hooks))
+        recorder, stopped = HookRecorder(), KeyboardInterrupt()
+        stream = Reader(None, context=context(recorder.hooks))
         steps = anext(stream).__await__()
         next(steps)
         with pytest.raises(KeyboardInterrupt):
             steps.throw(stopped)
-        assert heard.names == ["request", "end"]
-        assert heard.ends == [stopped]
+        assert recorder.names == ["request", "end"]
+        assert recorder.ends == [stopped]
 
     def test_a_reader_that_is_dropped_with_its_stream(self) -> None:
-        heard = Heard()
-        steps = anext(Reader(None, context=context(heard.hooks))).__await__()
+        recorder = HookRecorder()
+        steps = anext(Reader(None, context=context(recorder.hooks))).__await__()
         next(steps)
         del steps
-        assert heard.names == ["request", "end"]
-        assert [type(error) for error in heard.ends] == [GeneratorExit]
+        assert recorder.names == ["request", "end"]
+        assert [type(error) for error in recorder.ends] == [GeneratorExit]

@@ -45,7 +45,7 @@ class TestFromWire:
         assert event.to_wire() == FULL | {"type": "news", "seq": 1}
 
     @pytest.mark.parametrize(
-        ("changed", "told"),
+        ("changed", "message"),
         [
             ({"type": 1}, "the event: the field 'type' must be a string, not a number"),
             ({"type": True}, "the event: the field 'type' must be a string, not a boolean"),
@@ -57,10 +57,10 @@ class TestFromWire:
         ],
         ids=str,
     )
-    def test_a_wrong_field_is_named(self, changed: dict[str, Any], told: str) -> None:
+    def test_a_wrong_field_is_named(self, changed: dict[str, Any], message: str) -> None:
         with pytest.raises(RemoteProtocolError) as caught:
             StreamEvent.from_wire(FULL | changed)
-        assert caught.value.message == told
+        assert caught.value.message == message
 
     def test_a_missing_type_is_named(self) -> None:
         with pytest.raises(RemoteProtocolError, match="the event: the field 'type' is missing"):
@@ -252,8 +252,8 @@ class TestStrictPath:
     def test_a_wrong_field_is_named_and_the_payload_quoted(self) -> None:
         with pytest.raises(RemoteProtocolError) as caught:
             parse_event(b'{"type":1,"x":"sk-4711"}', Redactor("sk-4711"))
-        told = """the event: the field 'type' must be a string, not a number: '{"type":1,"x":"***"}'"""
-        assert caught.value.message == told
+        message = """the event: the field 'type' must be a string, not a number: '{"type":1,"x":"***"}'"""
+        assert caught.value.message == message
 
     @pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b"[" * 200 + b"]" * 200], ids=repr)
     def test_what_is_not_json_is_a_value_error(self, payload: bytes) -> None:

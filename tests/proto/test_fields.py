@@ -1,4 +1,4 @@
-"""What is told of a field that is missing or wrong: its name and the kinds, never its value."""
+"""The errors for a field that is missing or wrong: they have its name and the kinds, never its value."""
 
 from __future__ import annotations
 

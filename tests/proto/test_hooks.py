@@ -1,4 +1,4 @@
-"""What hooks and a log are told of a call: all of it, in its order, the end once, and no secret."""
+"""What hooks and a log are given of a call: all of it, in its order, the end once, and no secret."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from hestiaos_proto import (
 )
 from hestiaos_proto._deadline import Deadline
 from hestiaos_proto.operations import Operation
-from tests.support.flows import HEALTH_RESULT, RUN_RESULT, Drive, Heard, runtime, status, stream_head
+from tests.support.flows import HEALTH_RESULT, RUN_RESULT, Drive, HookRecorder, runtime, status, stream_head
 
 NAMES = [each.name for each in attrs.fields(Hooks)]
 OK = status(200, HEALTH_RESULT)
@@ -62,44 +62,44 @@ def send_of(flow: Any) -> Send:
 
 class TestOrder:
     def test_a_call(self) -> None:
-        heard = Heard()
-        Drive(operations.run("x"), status(200, RUN_RESULT), hooks=(heard.hooks,))
-        assert heard.names == ["request", "response", "end"]
-        assert heard.told[1:] == [("response", 200), ("end", None)]
+        recorder = HookRecorder()
+        Drive(operations.run("x"), status(200, RUN_RESULT), hooks=(recorder.hooks,))
+        assert recorder.names == ["request", "response", "end"]
+        assert recorder.notes[1:] == [("response", 200), ("end", None)]
 
     def test_a_call_with_repeats(self) -> None:
-        heard, fault = Heard(), ConnectFailed("refused")
-        drive = Drive(operations.health(), fault, status(503, retry_after="2"), OK, hooks=(heard.hooks,))
-        retries = [told for told in heard.told if told[0] == "retry"]
-        assert heard.names == ["request", "retry", "request", "response", "retry", "request", "response", "end"]
+        recorder, fault = HookRecorder(), ConnectFailed("refused")
+        drive = Drive(operations.health(), fault, status(503, retry_after="2"), OK, hooks=(recorder.hooks,))
+        retries = [note for note in recorder.notes if note[0] == "retry"]
+        assert recorder.names == ["request", "retry", "request", "response", "retry", "request", "response", "end"]
         assert retries[0] == ("retry", fault, 0.25)
         assert (type(retries[1][1]), retries[1][2]) == (ServerError, 2.0)
-        assert [told[1] for told in heard.told if told[0] == "request"] == [0, 1, 2]
+        assert [note[1] for note in recorder.notes if note[0] == "request"] == [0, 1, 2]
         assert drive.waits == [0.25, 2.0]
-        assert heard.ends == [None]
+        assert recorder.ends == [None]
 
     def test_a_stale_connection_is_a_retry_without_a_wait(self) -> None:
-        heard, stale = Heard(), ConnectionLost("closed")
+        recorder, stale = HookRecorder(), ConnectionLost("closed")
         stale.stale = True
-        Drive(operations.health(), stale, OK, retries=0, hooks=(heard.hooks,))
-        assert heard.names == ["request", "retry", "request", "response", "end"]
-        assert heard.told[1] == ("retry", stale, 0.0)
-        assert heard.told[2][1] == 1
+        Drive(operations.health(), stale, OK, retries=0, hooks=(recorder.hooks,))
+        assert recorder.names == ["request", "retry", "request", "response", "end"]
+        assert recorder.notes[1] == ("retry", stale, 0.0)
+        assert recorder.notes[2][1] == 1
 
     def test_a_refusal(self) -> None:
-        heard = Heard()
-        drive = Drive(operations.run("x"), status(403), hooks=(heard.hooks,))
+        recorder = HookRecorder()
+        drive = Drive(operations.run("x"), status(403), hooks=(recorder.hooks,))
         assert isinstance(drive.error, GovernanceBlock)
-        assert heard.told[1:] == [("response", 403), ("end", drive.error)]
+        assert recorder.notes[1:] == [("response", 403), ("end", drive.error)]
 
     def test_a_response_that_does_not_fit(self) -> None:
-        heard = Heard()
-        drive = Drive(operations.health(), status(200, []), hooks=(heard.hooks,))
+        recorder = HookRecorder()
+        drive = Drive(operations.health(), status(200, []), hooks=(recorder.hooks,))
         assert isinstance(drive.error, RemoteProtocolError)
-        assert heard.told[1:] == [("response", 200), ("end", drive.error)]
+        assert recorder.notes[1:] == [("response", 200), ("end", drive.error)]
 
     def test_a_response_whose_body_is_cut(self) -> None:
-        heard = Heard()
+        recorder = HookRecorder()
 
         def cut(send: Send) -> Response:
             response = send.response(200, [])
@@ -107,43 +107,48 @@ class TestOrder:
             response.connection_lost(ConnectionLost("reset"))
             raise AssertionError("the response is not whole")
 
-        flow = begin(heard.hooks, retries=1)
+        flow = begin(recorder.hooks, retries=1)
         with pytest.raises(ConnectionLost) as caught:
             run_flow(flow, cut, lambda seconds: None)
-        assert heard.names == ["request", "response", "retry", "request", "response", "end"]
-        assert heard.ends == [caught.value]
+        assert recorder.names == ["request", "response", "retry", "request", "response", "end"]
+        assert recorder.ends == [caught.value]
 
     def test_no_response_at_all(self) -> None:
-        heard, fault = Heard(), TimedOut("x")
-        Drive(operations.run("x"), fault, hooks=(heard.hooks,))
-        assert heard.names == ["request", "end"]
-        assert heard.ends == [fault]
+        recorder, fault = HookRecorder(), TimedOut("x")
+        Drive(operations.run("x"), fault, hooks=(recorder.hooks,))
+        assert recorder.names == ["request", "end"]
+        assert recorder.ends == [fault]
 
     def test_a_deadline_that_passes_in_a_wait(self, clock) -> None:
-        heard = Heard()
-        flow, _ = CallContext(Config(deadline=1.0), runtime(clock), (heard.hooks,)).begin(operations.health(), {})
+        recorder = HookRecorder()
+        flow, _ = CallContext(Config(deadline=1.0), runtime(clock), (recorder.hooks,)).begin(operations.health(), {})
         next(flow)
         assert isinstance(flow.throw(ConnectFailed("x")), Wait)
         clock.now += 5
         with pytest.raises(TimedOut) as caught:
             flow.send(None)
-        assert heard.names == ["request", "retry", "end"]
-        assert heard.ends == [caught.value]
+        assert recorder.names == ["request", "retry", "end"]
+        assert recorder.ends == [caught.value]
 
     def test_the_hooks_of_a_call_come_after_the_clients(self) -> None:
-        told: list[Any] = []
-        Drive(operations.health(), OK, hooks=(Heard("a ", told).hooks,), options={"hooks": Heard("b ", told).hooks})
-        assert [what for what, *_ in told] == [
+        notes: list[Any] = []
+        Drive(
+            operations.health(),
+            OK,
+            hooks=(HookRecorder("a ", notes).hooks,),
+            options={"hooks": HookRecorder("b ", notes).hooks},
+        )
+        assert [what for what, *_ in notes] == [
             f"{who} {what}" for what in ("request", "response", "end") for who in "ab"
         ]
 
     def test_one_object_stands_for_the_call_and_another_for_the_next(self) -> None:
-        heard = Heard()
+        recorder = HookRecorder()
         for _ in range(2):
-            Drive(operations.health(), status(503), OK, hooks=(heard.hooks,))
-        first, second = set(heard.calls[:6]), set(heard.calls[6:])
+            Drive(operations.health(), status(503), OK, hooks=(recorder.hooks,))
+        first, second = set(recorder.calls[:6]), set(recorder.calls[6:])
         assert (len(first), len(second), len(first & second)) == (1, 1, 0)
-        assert heard.calls[0].operation == "health"
+        assert recorder.calls[0].operation == "health"
 
     def test_state_is_the_hooks_own(self) -> None:
         spans: list[str] = []
@@ -183,58 +188,58 @@ class TestOrder:
 
 
 class TestEnd:
-    """However a call ends, the end is told once."""
+    """However a call ends, `on_call_end` is called once."""
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt(), Stopped(), Broken(), ConnectFailed("x")], ids=repr)
     @pytest.mark.parametrize("where", ["send", "wait"])
     def test_the_end_has_the_exception_that_is_thrown_into_the_flow(self, where: str, error: BaseException) -> None:
-        heard = Heard()
-        flow = begin(heard.hooks, retries=1 if where == "wait" else 0)
+        recorder = HookRecorder()
+        flow = begin(recorder.hooks, retries=1 if where == "wait" else 0)
         next(flow)
         if where == "wait":
             assert isinstance(flow.throw(TimedOut("x")), Wait)
         with pytest.raises(type(error)):
             flow.throw(error)
-        assert heard.ends == [error]
-        assert heard.names[-1] == "end"
+        assert recorder.ends == [error]
+        assert recorder.names[-1] == "end"
 
     @pytest.mark.parametrize("where", ["send", "wait"])
     def test_the_end_of_a_flow_that_is_closed_or_dropped(self, where: str) -> None:
         for leave in (lambda flow: flow.close(), lambda flow: None):
-            heard = Heard()
-            flow = begin(heard.hooks)
+            recorder = HookRecorder()
+            flow = begin(recorder.hooks)
             next(flow)
             if where == "wait":
                 flow.throw(TimedOut("x"))
             leave(flow)
             del flow
-            assert [type(error) for error in heard.ends] == [GeneratorExit]
+            assert [type(error) for error in recorder.ends] == [GeneratorExit]
 
     def test_no_hook_is_called_for_a_flow_that_never_ran(self) -> None:
-        heard = Heard()
-        begin(heard.hooks).close()
-        assert heard.told == []
+        recorder = HookRecorder()
+        begin(recorder.hooks).close()
+        assert recorder.notes == []
 
     def test_the_end_of_a_stream_is_reported_by_its_reader(self) -> None:
-        heard = Heard()
-        flow = begin(heard.hooks, operations.run_stream("x"))
+        recorder = HookRecorder()
+        flow = begin(recorder.hooks, operations.run_stream("x"))
         with pytest.raises(StopIteration):
             flow.send(stream_head(send_of(flow)))
-        assert heard.names == ["request", "response"]
-        flow = begin(heard.hooks, operations.run_stream("x"))
+        assert recorder.names == ["request", "response"]
+        flow = begin(recorder.hooks, operations.run_stream("x"))
         next(flow)
         with pytest.raises(ConnectionLost):
             flow.throw(ConnectionLost("x"))
-        assert heard.names == ["request", "response", "request"]
+        assert recorder.names == ["request", "response", "request"]
 
     def test_no_hook_is_called_after_the_end(self) -> None:
-        heard = Heard()
-        observer = CallObserver("run_stream", (heard.hooks,), None, lambda: 0.0)
+        recorder = HookRecorder()
+        observer = CallObserver("run_stream", (recorder.hooks,), None, lambda: 0.0)
         observer.event(StreamEvent("start"))
         observer.end(None)
         observer.event(StreamEvent("done"))
         observer.end(ConnectionLost("x"))
-        assert heard.told == [("event", "start"), ("end", None)]
+        assert recorder.notes == [("event", "start"), ("end", None)]
 
     def test_a_hook_that_ends_the_call_again(self) -> None:
         def on_call_end(call: CallInfo, error: BaseException | None) -> None:
@@ -252,56 +257,56 @@ class TestHooksThatRaise:
 
     @staticmethod
     def hooks(name: str, error: BaseException) -> Hooks:
-        def hook(*told: object) -> None:
+        def hook(*arguments: object) -> None:
             raise error
 
         return Hooks(**{name: hook})
 
     @pytest.mark.parametrize("error", [Broken(), KeyboardInterrupt(), TimedOut("x"), RateLimited()], ids=repr)
     @pytest.mark.parametrize(
-        ("name", "told"),
+        ("name", "expected"),
         [
             ("on_request", ["end"]),
             ("on_response", ["request", "end"]),
             ("on_retry", ["request", "response", "end"]),
         ],
     )
-    def test_the_call_is_not_repeated(self, name: str, told: list[str], error: BaseException) -> None:
-        heard = Heard()
-        flow, _ = CallContext(Config(), runtime(), (self.hooks(name, error), heard.hooks)).begin(
+    def test_the_call_is_not_repeated(self, name: str, expected: list[str], error: BaseException) -> None:
+        recorder = HookRecorder()
+        flow, _ = CallContext(Config(), runtime(), (self.hooks(name, error), recorder.hooks)).begin(
             operations.health(), {}
         )
         with pytest.raises(type(error)) as caught:
             run_flow(flow, status(503), lambda seconds: None)
         assert caught.value is error
-        assert heard.names == told
-        assert heard.ends == [error]
+        assert recorder.names == expected
+        assert recorder.ends == [error]
 
     def test_a_good_response_is_lost_with_it(self) -> None:
-        heard, error = Heard(), Broken()
-        flow, _ = CallContext(Config(), runtime(), (self.hooks("on_response", error), heard.hooks)).begin(
+        recorder, error = HookRecorder(), Broken()
+        flow, _ = CallContext(Config(), runtime(), (self.hooks("on_response", error), recorder.hooks)).begin(
             operations.health(), {}
         )
         with pytest.raises(Broken):
             run_flow(flow, OK, lambda seconds: None)
-        assert heard.names == ["request", "end"]
-        assert heard.ends == [error]
+        assert recorder.names == ["request", "end"]
+        assert recorder.ends == [error]
 
     @pytest.mark.parametrize("reply", [OK, status(500)], ids=["a result", "a refusal"])
     def test_each_gets_the_end_whatever_another_raises(self, reply: Callable[[Send], Response]) -> None:
-        told: list[Any] = []
+        notes: list[Any] = []
         hooks = (
-            Heard("a ", told).hooks,
+            HookRecorder("a ", notes).hooks,
             self.hooks("on_call_end", Broken("first")),
-            Heard("b ", told).hooks,
+            HookRecorder("b ", notes).hooks,
             self.hooks("on_call_end", Broken("second")),
-            Heard("c ", told).hooks,
+            HookRecorder("c ", notes).hooks,
         )
         flow, _ = CallContext(Config(), runtime(), hooks).begin(operations.run("x"), {})
         with pytest.raises(Broken, match="second") as caught:
             run_flow(flow, reply, lambda seconds: None)
         assert repr(caught.value.__context__) == "Broken('first')"
-        ends = [(what, error) for what, *_, error in told if what.endswith("end")]
+        ends = [(what, error) for what, *_, error in notes if what.endswith("end")]
         assert [what for what, _ in ends] == ["a end", "b end", "c end"]
         assert len({id(error) for _, error in ends}) == 1
 
@@ -315,16 +320,16 @@ class TestWhatHooksMayBe:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_a_coroutine_function_is_refused(self, name: str) -> None:
-        async def hook(*told: object) -> None: ...
+        async def hook(*arguments: object) -> None: ...
 
         class Tracer:
-            async def hook(self, *told: object) -> None: ...
+            async def hook(self, *arguments: object) -> None: ...
 
         for each in (hook, Tracer().hook):
             with pytest.raises(TypeError, match=f"^{name} must be a plain function, not a coroutine function$"):
                 Hooks(**{name: each})
 
-    @pytest.mark.parametrize("value", [print, Heard, [].append, lambda *told: None], ids=repr)
+    @pytest.mark.parametrize("value", [print, HookRecorder, [].append, lambda *arguments: None], ids=repr)
     def test_every_other_callable(self, value: Any) -> None:
         assert all(getattr(Hooks(**{name: value}), name) is value for name in NAMES)
 
@@ -350,36 +355,36 @@ class TestWhoHears:
     def test_each_hook_alone(self, name: str) -> None:
         observer = CallObserver("health", (Hooks(), Hooks(**{name: print})), None, lambda: 0.0)
         assert [each for each in NAMES if observer.has_hook(each)] == [name]
-        told: list[Any] = []
-        drive = Drive(operations.health(), status(503), OK, hooks=(Hooks(**{name: lambda *what: told.append(what)}),))
+        notes: list[Any] = []
+        drive = Drive(operations.health(), status(503), OK, hooks=(Hooks(**{name: lambda *what: notes.append(what)}),))
         assert drive.result.status == "ok"
         assert (
-            len(told)
+            len(notes)
             == {"on_request": 2, "on_response": 2, "on_retry": 1, "on_stream_event": 0, "on_call_end": 1}[name]
         )
 
     def test_the_hooks_among_a_flows_own_options_are_the_observers(self) -> None:
-        heard = Heard()
-        next(call_flow(operations.health(), Config(), runtime(), options={"hooks": heard.hooks}))
-        assert heard.told == []
+        recorder = HookRecorder()
+        next(call_flow(operations.health(), Config(), runtime(), options={"hooks": recorder.hooks}))
+        assert recorder.notes == []
 
 
 class TestSecrets:
-    """Neither the key nor a secret of the request is told, wherever the server repeats it."""
+    """Neither the key nor a secret of the request reaches a hook, wherever the server repeats it."""
 
     KEY = "k/ey-4711"  # with a character that a URL escapes
 
-    def told(self, operation: Operation[Any], reply: Callable[[Send], Response], **config: Any) -> list[Any]:
-        told: list[Any] = []
+    def given(self, operation: Operation[Any], reply: Callable[[Send], Response], **config: Any) -> list[Any]:
+        given: list[Any] = []
         hooks = Hooks(
-            on_request=lambda call, request: told.append(request),
-            on_response=lambda call, response: told.append(response),
+            on_request=lambda call, request: given.append(request),
+            on_response=lambda call, response: given.append(response),
         )
         Drive(operation, reply, api_key=self.KEY, hooks=(hooks,), **config)
-        return told
+        return given
 
     def test_the_key_in_a_request(self) -> None:
-        request, _ = self.told(operations.run("x"), status(200, RUN_RESULT), headers={"X-Mine": f"a {self.KEY} b"})
+        request, _ = self.given(operations.run("x"), status(200, RUN_RESULT), headers={"X-Mine": f"a {self.KEY} b"})
         assert request.headers["Authorization"] == "Bearer ***"
         assert request.headers["X-Mine"] == "a *** b"
         assert request.headers["Accept"] == "application/json"
@@ -388,12 +393,12 @@ class TestSecrets:
 
     @pytest.mark.parametrize("operation", [operations.trace, operations.get_secret, operations.delete_secret])
     def test_the_key_in_a_path(self, operation: Callable[[str], Operation[Any]]) -> None:
-        request, _ = self.told(operation(f"a {self.KEY} b"), status(404))
+        request, _ = self.given(operation(f"a {self.KEY} b"), status(404))
         assert request.url.endswith("/a%20***%20b")
 
     def test_a_secret_is_in_neither_the_request_nor_the_response(self) -> None:
         operation = operations.set_secret("name", "s3cr/t")
-        request, response = self.told(
+        request, response = self.given(
             operation, status(200, None, x_echo="s3cr/t s3cr%2Ft x"), headers={"X-A": "s3cr/t"}
         )
         assert request.headers["X-A"] == "***"
@@ -405,7 +410,7 @@ class TestSecrets:
             "location": "/?key=" + self.KEY.replace("/", "%2F"),
             "x_request_id": self.KEY,
         }
-        _, response = self.told(operations.health(), status(401, None, **{self.KEY.replace("/", "_"): "x"}, **echo))
+        _, response = self.given(operations.health(), status(401, None, **{self.KEY.replace("/", "_"): "x"}, **echo))
         assert response.headers["x-echo"] == "Bearer ***"
         assert response.headers["location"] == "/?key=***"
         assert response.request_id == "***"
@@ -425,9 +430,9 @@ class TestSecrets:
         assert repr(call) == "CallInfo(operation='health', attempt=0, seconds=0.0)"
 
     def test_the_arguments_of_hooks_are_frozen(self) -> None:
-        for told in (RequestInfo("GET", "http://h", {}, 0), ResponseInfo(200, {}), Hooks()):
+        for value in (RequestInfo("GET", "http://h", {}, 0), ResponseInfo(200, {}), Hooks()):
             with pytest.raises(attrs.exceptions.FrozenInstanceError):
-                told.method = "x"
+                value.method = "x"
 
     def test_a_response_without_a_request_id(self) -> None:
         assert ResponseInfo(200, {}).request_id is None
@@ -464,11 +469,11 @@ class TestLog:
         logger, lines = log
         logger.setLevel(logging.INFO)
         Drive(operations.run("x"), status(503, retry_after="1"), status(500), logger=logger)
-        told = "http://localhost:8000/api/v1/run answered with status"
+        message = "http://localhost:8000/api/v1/run answered with status"
         asked = " and application/json; is this a HestiaOS server?"
         assert lines == [
-            f"INFO run: repeated in 1.000 s, after [HTTP_503] {told} 503{asked} (the server asks to wait 1 s)",
-            f"INFO run: failed after 0.000 s: [HTTP_500] {told} 500{asked}",
+            f"INFO run: repeated in 1.000 s, after [HTTP_503] {message} 503{asked} (the server asks to wait 1 s)",
+            f"INFO run: failed after 0.000 s: [HTTP_500] {message} 500{asked}",
         ]
         lines.clear()
         drive = Drive(operations.health(), OK, logger=logger)
@@ -481,10 +486,10 @@ class TestLog:
         logger, lines = log
         logger.setLevel(logging.WARNING)
         assert Drive(operations.health(), status(500), logger=logger).observer is None
-        heard = Heard()
-        Drive(operations.health(), status(503), OK, logger=logger, hooks=(heard.hooks,))
+        recorder = HookRecorder()
+        Drive(operations.health(), status(503), OK, logger=logger, hooks=(recorder.hooks,))
         assert lines == []
-        assert heard.names == ["request", "response", "retry", "request", "response", "end"]
+        assert recorder.names == ["request", "response", "retry", "request", "response", "end"]
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt("hunter2"), Stopped("hunter2"), Broken("hunter2")], ids=repr)
     def test_an_unknown_exception_is_logged_by_its_name_only(self, log, error: BaseException) -> None:

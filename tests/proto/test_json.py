@@ -336,7 +336,7 @@ class TestBrackets:
 
 class TestMessages:
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "message"),
         [
             (b"[1e400]", "a number is too large for a double"),
             (b"[NaN]", "NaN is not JSON"),
@@ -344,8 +344,8 @@ class TestMessages:
         ],
         ids=["1e400", "NaN", "-Infinity"],
     )
-    def test_a_number_that_is_not_valid(self, text: bytes, told: str) -> None:
-        with pytest.raises(ValueError, match=f"^{told}$"):
+    def test_a_number_that_is_not_valid(self, text: bytes, message: str) -> None:
+        with pytest.raises(ValueError, match=f"^{message}$"):
             json.loads(text)
 
     def test_a_lone_surrogate_is_named(self) -> None:

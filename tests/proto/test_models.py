@@ -142,13 +142,13 @@ def test_a_field_of_the_wrong_type_is_named_and_its_value_not_quoted(
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [([], "a list"), ("x", "a string"), (None, "null"), (1, "a number"), (1.5, "a number"), (True, "a boolean")],
     ids=repr,
 )
 @MODELS
-def test_a_body_that_is_not_an_object(model, wire, needed, body: object, told: str) -> None:
-    with pytest.raises(RemoteProtocolError, match=f"{model.__name__} must be an object, not {told}"):
+def test_a_body_that_is_not_an_object(model, wire, needed, body: object, message: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=f"{model.__name__} must be an object, not {message}"):
         model.from_wire(body)
 
 
@@ -287,7 +287,7 @@ class TestStreamEvent:
         assert StreamEvent.from_wire({"type": "done", "trace_id": None, "timestamp": None}) == StreamEvent("done")
 
     @pytest.mark.parametrize(
-        ("wire", "told"),
+        ("wire", "message"),
         [
             ({}, "'type' is missing"),
             ({"type": 1}, "'type' must be a string, not a number"),
@@ -299,10 +299,10 @@ class TestStreamEvent:
         ],
         ids=str,
     )
-    def test_wrong_fields_are_named(self, wire: dict[str, Any], told: str) -> None:
+    def test_wrong_fields_are_named(self, wire: dict[str, Any], message: str) -> None:
         with pytest.raises(RemoteProtocolError) as caught:
             StreamEvent.from_wire(wire)
-        assert told in str(caught.value)
+        assert message in str(caught.value)
 
     def test_frozen_and_pickled(self) -> None:
         event = StreamEvent("token", {"text": "a"}, "t", "2025", extra={"seq": 1})
@@ -325,10 +325,10 @@ def test_what_a_server_may_leave_out_is_none_where_a_model_is_built_by_hand(mode
 
 @MODELS
 def test_a_repr_has_its_fields_and_nothing_more(model: type[Model], wire: dict[str, Any], needed: set[str]) -> None:
-    told = repr(model.from_wire(wire | {"new_field": "hidden"} if model is not SystemMetrics else wire))
-    assert told.startswith(f"{model.__name__}(")
-    assert "extra" not in told
-    assert "hidden" not in told
+    text = repr(model.from_wire(wire | {"new_field": "hidden"} if model is not SystemMetrics else wire))
+    assert text.startswith(f"{model.__name__}(")
+    assert "extra" not in text
+    assert "hidden" not in text
 
 
 def test_a_wrong_field_is_called_by_its_kind() -> None:

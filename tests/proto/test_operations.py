@@ -208,7 +208,7 @@ class TestRequest:
 
 class TestRefused:
     @pytest.mark.parametrize(
-        ("make", "told"),
+        ("make", "message"),
         [
             (lambda: operations.run(4711), "run: input must be a str, not int"),
             (lambda: operations.run(b"4711"), "run: input must be a str, not bytes"),
@@ -229,10 +229,12 @@ class TestRefused:
         ],
         ids=lambda value: value if isinstance(value, str) else None,
     )  # fmt: skip
-    def test_the_wrong_kind_is_a_type_error_or_value_error_that_names_the_argument_only(self, make, told: str) -> None:
+    def test_the_wrong_kind_is_a_type_error_or_value_error_that_names_the_argument_only(
+        self, make, message: str
+    ) -> None:
         with pytest.raises((TypeError, ValueError)) as caught:
             make()
-        assert str(caught.value) == told
+        assert str(caught.value) == message
 
     @pytest.mark.parametrize(
         "make",
@@ -326,7 +328,7 @@ class TestRead:
 
     @pytest.mark.parametrize("operation", [row[0] for row in list(RESULTS.values())], ids=RESULTS)
     @pytest.mark.parametrize(
-        ("body", "told"),
+        ("body", "message"),
         [
             (b"", "JSON was expected: the server answered with status 200 and no body"),
             (b"<html>", "not JSON"),
@@ -338,13 +340,13 @@ class TestRead:
         ],
         ids=["empty", "html", "list", "null", "NaN", "not UTF-8", "deep"],
     )
-    def test_a_body_that_does_not_fit(self, operation: Operation[Any], body: bytes, told: str) -> None:
+    def test_a_body_that_does_not_fit(self, operation: Operation[Any], body: bytes, message: str) -> None:
         if operation.name in ("set_secret", "delete_secret"):  # any body, ignored
             assert operation.read(response(200, body)) is None
             return
         with pytest.raises(RemoteProtocolError) as caught:
             operation.read(response(200, body))
-        assert told in str(caught.value)
+        assert message in str(caught.value)
 
     def test_204_where_a_body_is_needed(self) -> None:
         with pytest.raises(RemoteProtocolError, match="status 204 and no body"):
@@ -383,9 +385,9 @@ class TestRead:
         reply.receive_data(json.dumps(body).encode())
         with pytest.raises(StatusError) as caught:
             operation.read(reply)
-        told = f"{caught.value!r} {caught.value} {vars(caught.value)}"
-        assert "hunter2" not in told
-        assert "key-4711" not in told
+        text = f"{caught.value!r} {caught.value} {vars(caught.value)}"
+        assert "hunter2" not in text
+        assert "key-4711" not in text
         assert caught.value.message == "bad *** ***"
 
     def test_retry_after_is_kept(self) -> None:

@@ -24,7 +24,7 @@ def test_a_method_of_the_other_kind(kind: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "told"),
+    ("owner", "name", "message"),
     [
         (NotAsynchronous(), "aclose", ": use `close()`"),
         (NotAsynchronous(), "other", ""),
@@ -34,10 +34,10 @@ def test_a_method_of_the_other_kind(kind: Any, name: str) -> None:
         (type("Own", (CoroutinesOnly,), {"run_async": None})(), "run", ": use `await …run_async(…)`, or Client"),
     ],
 )
-def test_a_name_of_the_other_kind(owner: Any, name: str, told: str) -> None:
+def test_a_name_of_the_other_kind(owner: Any, name: str, message: str) -> None:
     with pytest.raises(AttributeError) as caught:
         getattr(owner, name)
-    assert str(caught.value) == f"'{type(owner).__name__}' object has no attribute '{name}'{told}"
+    assert str(caught.value) == f"'{type(owner).__name__}' object has no attribute '{name}'{message}"
     assert (caught.value.name, caught.value.obj) == (name, owner)
 
 

@@ -130,7 +130,7 @@ def test_a_last_line_without_end_counts_as_a_line(cuts, last: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "told"),
+    ("payload", "message"),
     [
         (b"nonsense", "is not a JSON object"),
         (b"[1]", "is not a JSON object"),
@@ -154,11 +154,11 @@ def test_a_last_line_without_end_counts_as_a_line(cuts, last: bytes) -> None:
     ],
     ids=lambda value: value[:40].decode() if isinstance(value, bytes) else None,
 )
-def test_a_wrong_payload_is_named_and_its_start_quoted(payload: bytes, told: str) -> None:
+def test_a_wrong_payload_is_named_and_its_start_quoted(payload: bytes, message: str) -> None:
     delivered, fault = fault_of(START + frames(payload) + FINAL + DONE)
     assert delivered == 1
     assert type(fault) is RemoteProtocolError
-    assert told in fault.message
+    assert message in fault.message
     assert repr(payload[:80].decode())[1:-1] in fault.message
     assert len(fault.message) < 400
 

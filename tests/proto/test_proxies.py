@@ -108,7 +108,7 @@ def test_hosts_that_are_not_excepted(no_proxy: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("socks://p", "its scheme must be one of http, https, socks5, socks5h, not 'socks'"),
         ("ftp://p", "its scheme must be one of http, https, socks5, socks5h, not 'ftp'"),
@@ -124,8 +124,8 @@ def test_hosts_that_are_not_excepted(no_proxy: str, url: str) -> None:
     ],
 )
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_proxies_that_cannot_be_used(variable: str, url: str, told: str) -> None:
-    with pytest.raises(ValueError, match=f"the proxy of {variable} cannot be used: {told}") as wrong:
+def test_proxies_that_cannot_be_used(variable: str, url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"the proxy of {variable} cannot be used: {message}") as wrong:
         find({variable: url})
     assert "pw" not in str(wrong.value)
     assert wrong.value.__cause__ is None

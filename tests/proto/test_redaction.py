@@ -33,11 +33,11 @@ def test_names_and_nested_values_are_masked() -> None:
 
 @pytest.mark.parametrize("key", ["n", "no", "4711", "e", "status"[:5]])
 def test_a_key_that_is_too_short_to_be_one_is_not_masked_inside_words(key: str) -> None:
-    told = f"no connection: status 47110, {key}e, e{key} and {key}_ are not {key}, {key}-1 or ({key})"
-    expected = re.sub(rf"\b{key}\b", "***", told)
+    message = f"no connection: status 47110, {key}e, e{key} and {key}_ are not {key}, {key}-1 or ({key})"
+    expected = re.sub(rf"\b{key}\b", "***", message)
     assert expected.count("***") >= 3
-    assert Redactor(key).text(told) == expected
-    assert Redactor(key).data(told.encode()) == expected.encode()
+    assert Redactor(key).text(message) == expected
+    assert Redactor(key).data(message.encode()) == expected.encode()
     assert Redactor(key, "connection").text("no connection") == re.sub(rf"\b{key}\b", "***", "no ***")
 
 

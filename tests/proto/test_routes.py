@@ -322,9 +322,9 @@ def test_the_arguments_of_the_path_are_strings_that_are_not_empty(name: str) -> 
 @pytest.mark.parametrize("name", NEEDED)
 def test_optional_and_required_arguments(name: str) -> None:
     route = ROUTES[name]
-    told = route.decode(json.dumps(NEEDED[name]).encode())
-    assert {key: told[key] for key in DEFAULTS[name]} == DEFAULTS[name]
-    assert {key: type(told[key]) for key in DEFAULTS[name]} == {k: type(v) for k, v in DEFAULTS[name].items()}
+    arguments = route.decode(json.dumps(NEEDED[name]).encode())
+    assert {key: arguments[key] for key in DEFAULTS[name]} == DEFAULTS[name]
+    assert {key: type(arguments[key]) for key in DEFAULTS[name]} == {k: type(v) for k, v in DEFAULTS[name].items()}
     for key in NEEDED[name]:
         with pytest.raises(InvalidInput) as caught:
             route.decode(json.dumps({k: v for k, v in NEEDED[name].items() if k != key}).encode())
@@ -411,7 +411,7 @@ def test_a_404_is_not_a_trace() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         (b"", r"JSON was expected: the server answered with status 202 and no body; is this a HestiaOS server\?$"),
         (
@@ -424,8 +424,8 @@ def test_a_404_is_not_a_trace() -> None:
         ),
     ],
 )
-def test_what_is_not_the_json_that_was_expected(body: bytes, told: str) -> None:
-    with pytest.raises(RemoteProtocolError, match=told):
+def test_what_is_not_the_json_that_was_expected(body: bytes, message: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=message):
         read("health", body, 202)
 
 

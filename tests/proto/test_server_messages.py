@@ -222,8 +222,8 @@ class TestAsStatusError:
         assert as_status_error(error) is error
 
     def test_a_success_is_not_a_failure(self) -> None:
-        told = as_status_error(StatusError("x", "t-1", status_code=399))
-        assert (type(told), told.message, told.code, told.trace_id) == (
+        error = as_status_error(StatusError("x", "t-1", status_code=399))
+        assert (type(error), error.message, error.code, error.trace_id) == (
             ServerError,
             "the server failed",
             "INTERNAL_ERROR",
@@ -231,13 +231,13 @@ class TestAsStatusError:
         )
 
     def test_any_other_exception_has_no_trace(self) -> None:
-        told = as_status_error(ValueError("hunter2"))
-        assert (told.status_code, told.code, told.message) == (500, "INTERNAL_ERROR", "the server failed")
-        assert told.trace_id is None
+        error = as_status_error(ValueError("hunter2"))
+        assert (error.status_code, error.code, error.message) == (500, "INTERNAL_ERROR", "the server failed")
+        assert error.trace_id is None
 
     def test_the_error_of_a_request_that_broke_the_protocol(self) -> None:
-        told = as_status_error(RemoteProtocolError("too long"))
-        assert (told.status_code, told.code, told.message) == (400, "BAD_REQUEST", "too long")
+        error = as_status_error(RemoteProtocolError("too long"))
+        assert (error.status_code, error.code, error.message) == (400, "BAD_REQUEST", "too long")
 
 
 def test_a_stream_that_fails_before_its_first_event() -> None:
@@ -253,18 +253,18 @@ def test_an_empty_idempotency_key_is_none(value: str, key: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "result", "told"),
+    ("operation", "result", "message"),
     [
         ("run", {"a": 1}, "run is answered with a RunResponse, not with a dict"),
         ("get_secret", None, "get_secret is answered with a str, not with a NoneType"),
     ],
 )
-def test_the_result_of_another_operation_is_refused(operation: str, result: object, told: str) -> None:
+def test_the_result_of_another_operation_is_refused(operation: str, result: object, message: str) -> None:
     with pytest.raises(LocalProtocolError) as caught:
         encode_response(operation, result)
-    assert caught.value.message == told
+    assert caught.value.message == message
 
 
-@pytest.mark.parametrize(("status", "told"), [(399, 500), (400, 400), (599, 599), (600, 500)])
-def test_which_statuses_are_those_of_errors(status: int, told: int) -> None:
-    assert as_status_error(StatusError("x", status_code=status)).status_code == told
+@pytest.mark.parametrize(("status", "expected"), [(399, 500), (400, 400), (599, 599), (600, 500)])
+def test_which_statuses_are_those_of_errors(status: int, expected: int) -> None:
+    assert as_status_error(StatusError("x", status_code=status)).status_code == expected

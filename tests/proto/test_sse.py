@@ -233,8 +233,8 @@ class TestEncoding:
     )
     def test_what_is_encoded_is_decoded(self, data: str) -> None:
         assert decode([encode_event(data)]) == [E(data)]
-        told = encode_event(data, event=" é: ", id=" 1:😀", retry=5)
-        assert decode([told]) == [E(data, " é: ", " 1:😀", 5)]
+        encoded = encode_event(data, event=" é: ", id=" 1:😀", retry=5)
+        assert decode([encoded]) == [E(data, " é: ", " 1:😀", 5)]
 
     @pytest.mark.parametrize("data", ["a\r\nb", "a\rb", "a\nb"], ids=repr)
     def test_every_line_end_arrives_as_lf(self, data: str) -> None:

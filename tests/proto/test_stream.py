@@ -27,7 +27,7 @@ class TestEnd:
     """`done`, and every other end."""
 
     @pytest.mark.parametrize(
-        ("data", "count", "told"),
+        ("data", "count", "message"),
         [
             (b"", 0, "where start was expected"),
             (b": heartbeat\n\n", 0, "where start was expected"),
@@ -47,11 +47,11 @@ class TestEnd:
         ],
         ids=lambda value: value.decode("latin-1") if isinstance(value, bytes) else None,
     )
-    def test_ended_before_done(self, data: bytes, count: int, told: str) -> None:
+    def test_ended_before_done(self, data: bytes, count: int, message: str) -> None:
         stream = RunStream()
         events, fault = feed(stream, [data, b""])
         assert isinstance(fault, StreamInterrupted)
-        assert told in fault.message
+        assert message in fault.message
         assert f"after {count} events" in fault.message
         assert fault.events_received == stream.events_received == len(events) == count
         assert fault.last_event == (events[-1] if events else None)

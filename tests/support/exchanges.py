@@ -9,14 +9,14 @@ from hestiaos_proto import ClientConnection, Config, HestiaError, Operation, Run
 __all__ = ["result_of", "watch"]
 
 
-def told(error: BaseException | None) -> list[object]:
+def description(error: BaseException | None) -> list[object]:
     """What is said of an error, its causes included."""
     if error is None:
         return []
     text = str(error)
     if "malformed chunk footer" in text:  # h11's words for it quote what is there
         text = text.partition("malformed chunk footer")[0] + "a chunk does not end where its size says"
-    return [type(error), text, *told(error.__cause__)]
+    return [type(error), text, *description(error.__cause__)]
 
 
 def result_of(connection: ClientConnection) -> Any:
@@ -31,16 +31,16 @@ def look(connection: ClientConnection) -> list[object]:
     try:
         seen += connection.events()
     except HestiaError as error:
-        seen += told(error)
+        seen += description(error)
     try:
         result = result_of(connection)
         seen.append([result.text, result.final] if isinstance(result, RunStream) else result)
     except HestiaError as error:
-        seen += told(error)
+        seen += description(error)
     try:
         response = connection.response
     except HestiaError as error:
-        seen += told(error)
+        seen += description(error)
     else:
         if response is not None:
             seen += [response.status, response.headers, response.body if connection.finished else None]

@@ -37,7 +37,7 @@ def expect(
     binding: type[Session],
     scripts: Sequence[Script],
     kind: type[HestiaError],
-    told: str | None = None,
+    message: str | None = None,
     *,
     operation: str = "run",
     args: Sequence[str] = ("x",),
@@ -50,8 +50,8 @@ def expect(
                 session.call(operation, *args)
             error = raised.value
             assert type(error) is kind, f"answer {count}: {error!r}"
-            if told is not None:
-                assert told in str(error), f"answer {count}"
+            if message is not None:
+                assert message in str(error), f"answer {count}"
             if isinstance(error, TransportError):
                 assert error.request_sent
                 assert not isinstance(error.__cause__, HestiaError)

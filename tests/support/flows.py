@@ -105,11 +105,11 @@ class Drive:
         return [send.request.headers.get(name) for send in self.sends]
 
 
-class Heard:
-    """Hooks that note what they are told, under a name where there are several."""
+class HookRecorder:
+    """Hooks that note their calls, under a name where there are several."""
 
-    def __init__(self, name: str = "", told: list[tuple[Any, ...]] | None = None) -> None:
-        self.told: list[tuple[Any, ...]] = [] if told is None else told
+    def __init__(self, name: str = "", notes: list[tuple[Any, ...]] | None = None) -> None:
+        self.notes: list[tuple[Any, ...]] = [] if notes is None else notes
         self.calls: list[Any] = []
         self._name = name
         self.hooks = Hooks(
@@ -122,14 +122,14 @@ class Heard:
 
     @property
     def names(self) -> list[str]:
-        """What was told, without what it was about."""
-        return [what for what, *_ in self.told]
+        """The names of the hooks that were called."""
+        return [what for what, *_ in self.notes]
 
     @property
     def ends(self) -> list[BaseException | None]:
-        """What the call was told to end with, each time."""
-        return [what[-1] for what in self.told if what[0] == f"{self._name}end"]
+        """The errors that `on_call_end` was given."""
+        return [what[-1] for what in self.notes if what[0] == f"{self._name}end"]
 
     def _note(self, call: Any, what: str, *rest: Any) -> None:
         self.calls.append(call)
-        self.told.append((self._name + what, *rest))
+        self.notes.append((self._name + what, *rest))

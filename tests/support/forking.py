@@ -58,9 +58,9 @@ class Child:
                 break
         with self._told as file:
             file.seek(0)
-            told = file.read().decode().partition("_pytest")[0]  # what called the test is the same for all
-        assert not hangs, f"the child hangs:\n{told}"
-        assert over[1] == 0, f"the child failed:\n{told}"
+            stacks = file.read().decode().partition("_pytest")[0]  # what called the test is the same for all
+        assert not hangs, f"the child hangs:\n{stacks}"
+        assert over[1] == 0, f"the child failed:\n{stacks}"
 
 
 def run_in_child(work: Callable[[], object]) -> None:

@@ -78,11 +78,11 @@ class Interrupt:
                 raise self.error
         return self._step
 
-    def _note_unraisable(self, told: Any) -> None:
-        if told.exc_value is self.error:
+    def _note_unraisable(self, unraisable: Any) -> None:
+        if unraisable.exc_value is self.error:
             self.unraisable = True
         else:
-            self.unraisable_others.append(told.exc_value)
+            self.unraisable_others.append(unraisable.exc_value)
 
 
 def _places(frame: FrameType | None, most: int = 4) -> Iterator[str]:

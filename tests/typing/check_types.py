@@ -33,7 +33,7 @@ PACKAGES = (
 GOAL = 0.95
 
 PYTHON = sys.executable
-# `pyright --verifytypes` looks at the Python of the PATH, whichever it is told.
+# `pyright --verifytypes` looks at the Python of the PATH, whatever it is given.
 ENVIRONMENT = {**os.environ, "PATH": os.pathsep.join([str(Path(PYTHON).parent), os.environ["PATH"]])}
 CHECKERS: Mapping[str, list[str]] = {
     "mypy": [PYTHON, "-m", "mypy", "--strict", "--no-pretty", "--hide-error-context", "--no-error-summary", *FILES],

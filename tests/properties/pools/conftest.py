@@ -29,11 +29,11 @@ class NumberedServer:
         self._thread.start()
 
     def has_ended(self, number: int) -> bool:
-        """Whether the client ends a connection; that it does may take a moment to be heard of here."""
+        """Whether the client ends a connection; this side may notice it a moment later."""
         return self._comes_true(lambda: number not in self._sockets)
 
     def has_at_most(self, count: int) -> bool:
-        """Whether no more connections than that are open, once all is heard of."""
+        """Whether no more connections than that are open, once this side has noticed every end."""
         return self._comes_true(lambda: len(self._sockets) <= count)
 
     def _comes_true(self, what: Callable[[], bool]) -> bool:
@@ -41,7 +41,7 @@ class NumberedServer:
             return self._changed.wait_for(what, PATIENCE)
 
     def end(self, number: int) -> None:
-        """Close a connection, as a server does with one that was idle for long; the client's side has heard of it."""
+        """Close a connection, as a server does with one that was idle for long; the client's side has noticed it."""
         with self._changed, suppress(KeyError, OSError):  # it may be closed already
             sock = self._sockets[number]
             sock.shutdown(socket.SHUT_RDWR)

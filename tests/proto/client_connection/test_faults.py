@@ -244,7 +244,7 @@ def test_a_connection_that_is_lost_before_anything_was_sent_is_not_stale() -> No
 
 
 @pytest.mark.parametrize(
-    ("pieces", "told"),
+    ("pieces", "message"),
     [
         ([b"SSH-2.0-OpenSSH"], "the server does not speak HTTP/1.1"),
         ([b"HTTP/1.1 200 OK\r\nX\r\n\r\n"], "the server broke HTTP/1.1: illegal header line"),
@@ -256,6 +256,6 @@ def test_a_connection_that_is_lost_before_anything_was_sent_is_not_stale() -> No
     ],
     ids=["no HTTP", "a line without colon", "cut", "a head that is too large"],
 )
-def test_the_error_for_what_is_not_a_response(pieces: list[bytes], told: str) -> None:
+def test_the_error_for_what_is_not_a_response(pieces: list[bytes], message: str) -> None:
     _, fault = fails(asked(), *pieces)
-    assert fault.message.startswith(told)
+    assert fault.message.startswith(message)

@@ -93,13 +93,13 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(HEAL
 def test_a_connection_that_ends_inside_a_body_is_an_error(data: bytes) -> None:
     """`b""` ends the connection where it is received and a body where it is handed on; a cut must not become an end."""
     for cut in range(data.index(b"\r\n\r\n") + 4, len(data)):
-        told = []
+        errors = []
         for headers in ({}, {"Connection": "keep-alive"}):
             connection = asked(headers=headers)
             _, error = fails(connection, data[:cut], b"")
             assert type(error) is ConnectionLost
-            told.append(str(error.__cause__))
-        assert told[0] == told[1]
+            errors.append(str(error.__cause__))
+        assert errors[0] == errors[1]
 
 
 def test_h11_reads_a_head_that_comes_in_pieces() -> None:

@@ -205,7 +205,7 @@ class TestCompression:
         assert connection.reusable
 
     @pytest.mark.parametrize(
-        ("body", "coding", "told"),
+        ("body", "coding", "message"),
         [
             (b"nonsense", "gzip", "damaged"),
             (gzip.compress(HEALTH_BODY)[:-3], "gzip", "inside its compressed data"),
@@ -213,11 +213,11 @@ class TestCompression:
         ],
         ids=["damaged", "cut", "not asked for"],
     )
-    def test_a_content_coding_that_cannot_be_decoded(self, body: bytes, coding: str, told: str) -> None:
+    def test_a_content_coding_that_cannot_be_decoded(self, body: bytes, coding: str, message: str) -> None:
         connection = asked()
         _, error = fails(connection, response(body, f"Content-Encoding: {coding}"))
         assert type(error) is RemoteProtocolError
-        assert told in error.message
+        assert message in error.message
         assert connection.finished
         assert not connection.reusable
 

@@ -123,7 +123,7 @@ def test_the_last_answer_says_that_it_is_as_the_standard_spells_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "result", "told"),
+    ("data", "result", "message"),
     [
         (post(), {"a": 1}, "run is answered with a RunResponse, not with a dict"),
         (post(), None, "run is answered with a RunResponse, not with a NoneType"),
@@ -135,11 +135,11 @@ def test_the_last_answer_says_that_it_is_as_the_standard_spells_it() -> None:
     ],
 )
 def test_the_result_of_another_operation_is_refused_and_the_call_can_be_answered(
-    data: bytes, result: object, told: str
+    data: bytes, result: object, message: str
 ) -> None:
     connection = ServerConnection()
     serve(connection, data)
-    with pytest.raises(LocalProtocolError, match=told):
+    with pytest.raises(LocalProtocolError, match=message):
         connection.send(result)
     assert connection.send(NotFound()).startswith(b"HTTP/1.1 404 ")
 
