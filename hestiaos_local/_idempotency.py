@@ -8,8 +8,9 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from hestiaos_local._flow import Call, Cancelled, Flow
+from hestiaos_local.governance import canonical_json
 from hestiaos_local.storage import Claimed, Conflict, Finished, Storage
-from hestiaos_proto import GovernanceBlock, InvalidInput, Model, StatusError, json
+from hestiaos_proto import GovernanceBlock, InvalidInput, Model, StatusError
 
 __all__ = ["fingerprint", "idempotent"]
 
@@ -23,7 +24,7 @@ def fingerprint(operation: str, arguments: Mapping[str, Any]) -> str:
 
     Raises `ValueError` for what JSON and UTF-8 cannot say: JSON can escape a lone surrogate.
     """
-    return sha256(json.dumps([operation, _sorted(arguments)])).hexdigest()
+    return sha256(canonical_json([operation, arguments])).hexdigest()
 
 
 def idempotent(
@@ -71,14 +72,6 @@ def _unless_it_fails(store: Callable[[], object], key: str, lease: float) -> Flo
         yield Call(store)
     except Exception as error:  # a platform that was closed meanwhile, among others
         _log.error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, lease, error)
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(each) for each in value]
-    return value
 
 
 def _to_json(result: Model | GovernanceBlock) -> Any:

@@ -1,11 +1,35 @@
 """Governance: what a policy says of inputs, outputs and tool calls. Pure: no clock, no randomness, no lock.
 
 `Policy.load` reads a file, `Policy.judge` says what it decides on `Facts`, and an `OutputGovernor` releases what a
-model says as the policy allows, in whatever pieces it comes.
+model says as the policy allows, in whatever pieces it comes. `charges_for` and `admit` are what its limits come to, and
+a `LogVerifier` checks the log of what was decided.
 """
 
 from __future__ import annotations
 
+from hestiaos_local.governance._admission import (
+    DEFAULT_OUTPUT_TOKENS,
+    Charge,
+    Counter,
+    CounterUse,
+    Exhausted,
+    Reservation,
+    TokenPlan,
+    admit,
+    charges_for,
+    plan_tokens,
+)
+from hestiaos_local.governance._approvals import call_hash
+from hestiaos_local.governance._chain import (
+    START,
+    Head,
+    LogEntry,
+    LogFault,
+    LogPage,
+    LogVerifier,
+    canonical_json,
+    entry_hash,
+)
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, texts_of
 from hestiaos_local.governance._normal import normalized
@@ -32,12 +56,23 @@ from hestiaos_local.governance._rules import (
 
 __all__ = [
     "DECISIONS",
+    "DEFAULT_OUTPUT_TOKENS",
+    "START",
     "Blocked",
     "Bucket",
+    "Charge",
+    "Counter",
+    "CounterUse",
     "Decision",
     "DecisionName",
+    "Exhausted",
     "Facts",
+    "Head",
     "Limit",
+    "LogEntry",
+    "LogFault",
+    "LogPage",
+    "LogVerifier",
     "OutputEvent",
     "OutputGovernor",
     "Policy",
@@ -46,10 +81,18 @@ __all__ = [
     "Redaction",
     "ReleasedText",
     "ReleasedToolCall",
+    "Reservation",
     "Rule",
     "ShadowHit",
+    "TokenPlan",
     "Verdict",
+    "admit",
+    "call_hash",
+    "canonical_json",
+    "charges_for",
+    "entry_hash",
     "normalized",
+    "plan_tokens",
     "redact_input",
     "texts_of",
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from hestiaos_local.storage._audit import LogReport, export_log, read_log, verify_log
 from hestiaos_local.storage._errors import StoreError, StoreProblem
 from hestiaos_local.storage._interface import Storage
 from hestiaos_local.storage._records import (
+    Approval,
+    ApprovalStatus,
     Claim,
     Claimed,
     Conflict,
@@ -16,15 +19,19 @@ from hestiaos_local.storage._records import (
     Session,
     TraceRecord,
 )
-from hestiaos_local.storage._store import MAX_RESULTS, Store
+from hestiaos_local.storage._results import MAX_RESULTS
+from hestiaos_local.storage._store import Store
 
 __all__ = [
     "MAX_RESULTS",
+    "Approval",
+    "ApprovalStatus",
     "Claim",
     "Claimed",
     "Conflict",
     "Finished",
     "InProgress",
+    "LogReport",
     "Message",
     "Outcome",
     "Retention",
@@ -34,6 +41,9 @@ __all__ = [
     "StoreError",
     "StoreProblem",
     "TraceRecord",
+    "export_log",
+    "read_log",
+    "verify_log",
 ]
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from hestiaos_local.storage._records import Claim, Message, Outcome, Retention, Session, TraceRecord
+from hestiaos_local.governance import Charge, CounterUse, Exhausted, Limit, LogPage, Reservation
+from hestiaos_local.storage._records import (
+    Approval,
+    ApprovalStatus,
+    Claim,
+    Message,
+    Outcome,
+    Retention,
+    Session,
+    TraceRecord,
+)
 
 __all__ = ["Storage"]
 
@@ -53,7 +63,27 @@ class Storage(Protocol):
         """Free a claimed key: its request has no result."""
         ...
 
-    # Traces, in two phases.
+    # Admission.
+
+    def reserve(self, charges: Sequence[Charge], *, now: float) -> Reservation | Exhausted:
+        """Charge a call before it is executed: all of it, or, where a limit has no room, nothing.
+
+        However many threads and processes reserve at once, no limit is overrun.
+        """
+        ...
+
+    def settle(self, reservation: Reservation, *, tokens: int) -> None:
+        """Charge the tokens that a call used in place of those reserved, once it is over.
+
+        Without it, as after a crash, what is reserved counts until it leaves the limit's window.
+        """
+        ...
+
+    def usage(self, limits: Sequence[Limit], *, now: float) -> list[CounterUse]:
+        """What is used of each limit, by each key, agent or session of which something counts now."""
+        ...
+
+    # Traces, in two phases, each a record of the decision log.
 
     def add_trace(self, trace: TraceRecord) -> None:
         """Keep what was decided. It outlives a crash of the process and of the machine."""
@@ -67,12 +97,42 @@ class Storage(Protocol):
         """One trace."""
         ...
 
-    def traces(self, *, limit: int = 100, decision: str | None = None) -> list[TraceRecord]:
-        """The newest traces, the newest first: of all, or of one decision."""
+    def traces(self, *, limit: int = 100, decision: str | None = None, before: str | None = None) -> list[TraceRecord]:
+        """The newest traces, the newest first: of all, or of one decision.
+
+        `before` is the id of a trace, for the page that comes after the one that it ended; where that trace is not
+        kept any more, there is none.
+        """
         ...
 
     def decisions(self, newest: int | None = None) -> dict[str, int]:
         """How often each decision was taken: ever, or in the newest so many traces."""
+        ...
+
+    def log(self, *, after: int = 0, limit: int = 1000) -> LogPage:
+        """A page of the decision log: its first entries after the one of this number."""
+        ...
+
+    # Approvals.
+
+    def add_approval(self, approval: Approval, *, now: float) -> Approval:
+        """Ask for an approval. Returns it, or the one that was asked for the same call and was not used or expired."""
+        ...
+
+    def approval(self, approval_id: str, *, now: float) -> Approval | None:
+        """One approval."""
+        ...
+
+    def approvals(self, *, now: float, status: ApprovalStatus | None = None, limit: int = 100) -> list[Approval]:
+        """The newest approvals, the newest first: of all, or of one status."""
+        ...
+
+    def decide_approval(self, approval_id: str, approve: bool, *, by: str, now: float) -> bool:
+        """Approve or deny. False where it is not pending: decided, expired, or not known."""
+        ...
+
+    def use_approval(self, call_hash: str, *, now: float) -> Approval | None:
+        """Use the approval of this call, which one caller of all can, once; `None` where there is none."""
         ...
 
     # Sessions.

@@ -8,6 +8,8 @@ from typing import Any, Literal, Self
 from attrs import field, frozen
 
 __all__ = [
+    "Approval",
+    "ApprovalStatus",
     "Claim",
     "Claimed",
     "Conflict",
@@ -53,6 +55,28 @@ class TraceRecord:
     outcome: Outcome | None = None
 
 
+ApprovalStatus = Literal["pending", "approved", "denied", "used", "expired"]
+"""What became of an approval that was asked for."""
+
+
+@frozen(kw_only=True)
+class Approval:
+    """What somebody has to approve before a blocked call passes, once, before it expires.
+
+    `call_hash` tells the call from any other. Times are in seconds since 1970. `facts` is what there is to say of the
+    call, as JSON; `decided_by` is the name of the key of who approved or denied it.
+    """
+
+    id: str
+    call_hash: str
+    created_at: float
+    expires_at: float
+    facts: Mapping[str, Any] = field(factory=dict)
+    status: ApprovalStatus = "pending"
+    decided_by: str | None = None
+    decided_at: float | None = None
+
+
 @frozen
 class Session:
     """A session as a list shows it. `last_used` is in seconds since 1970, `messages` counts them."""
@@ -94,7 +118,7 @@ Claim = Claimed | InProgress | Finished | Conflict
 
 @frozen
 class Retention:
-    """How much is kept of each kind: of traces, of sessions and of results for repeats.
+    """How much is kept of each kind: of traces, of sessions, of results for repeats and of approvals.
 
     `max_age` is in seconds, for a session since its last message; `max_count` counts them; `max_bytes` is the length of
     what they hold, as JSON. `None` sets no limit. The oldest go first. Secrets are kept until they are deleted.

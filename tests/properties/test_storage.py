@@ -22,6 +22,7 @@ from hestiaos_local.storage import (
     Retention,
     Session,
     Storage,
+    verify_log,
 )
 from tests.support.storages import STORAGES, trace
 
@@ -187,6 +188,10 @@ class StorageMachine(RuleBasedStateMachine):
                 {"text": known["text"]},
             )
             assert found.outcome == known.get("outcome")
+        assert [each.trace_id for each in storage.traces(limit=5)] == list(self.traces)[:-6:-1]
+        report = verify_log(storage)
+        assert report.ok
+        assert report.count >= len(self.traces)
         for session_id, (last_used, messages) in self.sessions.items():
             assert storage.session(session_id) == Session(session_id, last_used, len(messages))
             assert storage.messages(session_id) == messages

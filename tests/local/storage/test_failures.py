@@ -111,10 +111,10 @@ def test_a_damaged_file(file: Path, store: Store) -> None:
 
 def test_text_that_is_not_utf8(file: Path, store: Store) -> None:
     with closing(sqlite3.connect(file)) as db:
-        db.execute("UPDATE traces SET decision = CAST(x'ff' AS TEXT)")
+        db.execute("UPDATE log SET record = CAST(x'ff' AS TEXT)")
         db.commit()
     error = failure(lambda: store.trace("before"))
-    assert str(error).startswith(f"{file} cannot be used (Could not decode to UTF-8 column 'decision'")
+    assert str(error).startswith(f"{file} cannot be used (Could not decode to UTF-8 column 'record'")
     assert store.decisions() == {"ALLOW": 1}
 
 

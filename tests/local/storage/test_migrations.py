@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local import Platform
-from hestiaos_local.storage import Finished, Outcome, Retention, Session, Store
+from hestiaos_local.storage import (
+    Finished,
+    InProgress,
+    Outcome,
+    Retention,
+    Session,
+    Store,
+    TraceRecord,
+    verify_log,
+)
 from hestiaos_proto import ServerRequest
 from tests.support.storages import python
 
@@ -45,6 +54,40 @@ INSERT INTO secrets VALUES ('k', 'value', 'vault'), ('n', 'v' || char(0) || 'w',
 INSERT INTO results VALUES (7, 'key', 'a hash', '{"result":{"n":1}}');
 """
 
+# What version 2 wrote: a run, a blocked one, one that was never finished.
+VERSION_2 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE kept (kind TEXT PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE TABLE decisions (decision TEXT PRIMARY KEY, taken INTEGER NOT NULL);
+CREATE TABLE traces (
+    number INTEGER PRIMARY KEY, trace_id TEXT NOT NULL UNIQUE, decision TEXT NOT NULL, decided_at REAL NOT NULL,
+    size INTEGER NOT NULL, facts TEXT NOT NULL, outcome TEXT);
+CREATE TABLE sessions (
+    session_id TEXT PRIMARY KEY, last_used REAL NOT NULL, messages INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE INDEX sessions_by_use ON sessions (last_used, session_id);
+CREATE TABLE messages (
+    number INTEGER PRIMARY KEY, session_id TEXT NOT NULL, message TEXT NOT NULL);
+CREATE INDEX messages_by_session ON messages (session_id);
+CREATE TABLE secrets (
+    key TEXT PRIMARY KEY, provider TEXT NOT NULL, encrypted INTEGER NOT NULL, value BLOB NOT NULL);
+CREATE TABLE results (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, fingerprint TEXT, claimed_at REAL NOT NULL,
+    lease_until REAL NOT NULL, size INTEGER NOT NULL, result TEXT);
+PRAGMA application_id = 0x48657374;
+PRAGMA user_version = 2;
+
+INSERT INTO traces VALUES
+    (3, 'a', 'ALLOW', 100.5, 17, '{"text":"é x"}', '{"status":"completed","milliseconds":2.5,"output":"y"}'),
+    (4, 'b', 'BLOCK', 101.0, 12, '{"text":"z"}', '{"status":"blocked","milliseconds":0.0}'),
+    (6, 'c', 'ALLOW', 102.0, 12, '{"text":"w"}', NULL);
+INSERT INTO decisions VALUES ('ALLOW', 7), ('BLOCK', 1);
+INSERT INTO sessions VALUES ('s', 100.0, 1, 29);
+INSERT INTO messages VALUES (1, 's', '{"role":"user","content":"x"}');
+INSERT INTO secrets VALUES ('k', 'vault', 0, 'value');
+INSERT INTO results VALUES (7, 'key', 'f', 100.0, 700.0, 1, '1'), (8, 'claimed', 'f', 100.0, 700.0, 0, NULL);
+INSERT INTO kept VALUES ('traces', 3, 110), ('sessions', 1, 29), ('results', 1, 1);
+"""
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -71,6 +114,33 @@ def test_a_file_of_version_1(file: Path) -> None:
         assert store.claim("key", "another hash", now=0.0, lease=1.0) == Finished({"result": {"n": 1}})
 
 
+@pytest.fixture
+def file_2(tmp_path: Path) -> Path:
+    file = tmp_path / "store 2.db"
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(VERSION_2)
+    return file
+
+
+def test_a_file_of_version_2(file_2: Path) -> None:
+    with closing(Store(file_2)) as store:
+        first = TraceRecord("a", "ALLOW", 100.5, {"text": "é x"}, Outcome("completed", 2.5, output="y"))
+        blocked = TraceRecord("b", "BLOCK", 101.0, {"text": "z"}, Outcome("blocked"))
+        unfinished = TraceRecord("c", "ALLOW", 102.0, {"text": "w"})
+        assert store.traces() == [unfinished, blocked, first]
+        assert store.decisions() == {"ALLOW": 7, "BLOCK": 1}
+        report = verify_log(store)
+        assert (report.ok, report.first, report.count) == (True, 1, 5)
+        assert store.finish_trace("c", Outcome("failed")) is True
+        assert store.session("s") == Session("s", 100.0, 1)
+        assert store.secret("k") == "value"
+        assert store.claim("key", "f", now=200.0, lease=1.0) == Finished(1)
+        assert store.claim("claimed", "f", now=200.0, lease=1.0) == InProgress(100.0)
+        assert store.prune(Retention(max_count=0), now=200.0) == 5
+    with closing(sqlite3.connect(file_2)) as db:
+        assert db.execute("SELECT count, bytes FROM kept").fetchall() == [(0, 0)] * 4
+
+
 def test_the_platform_reads_traces_of_version_1(file: Path) -> None:
     with Platform(store=Store(file)) as platform:
         trace = platform.answer(ServerRequest("governance_trace", {"command_id": "a"}, {}))
@@ -78,22 +148,21 @@ def test_the_platform_reads_traces_of_version_1(file: Path) -> None:
         assert (trace["input"], trace["policy"], trace["outcome"]) == ("é x", "default", "completed")
 
 
-def test_a_migrated_file_is_as_a_new_one(file: Path, tmp_path: Path) -> None:
-    Store(file).close()
-    Store(tmp_path / "new.db").close()
+def test_a_migrated_file_is_as_a_new_one(file: Path, file_2: Path, tmp_path: Path) -> None:
     schemas = []
-    for each in (file, tmp_path / "new.db"):
+    for each in (tmp_path / "new.db", file, file_2):
+        Store(each).close()
         with closing(sqlite3.connect(each)) as db:
             schema = db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name").fetchall()
             schemas.append((schema, db.execute("PRAGMA user_version").fetchone()))
-    assert schemas[0] == schemas[1]
+    assert schemas == [schemas[0]] * 3
 
 
 def test_what_was_migrated_counts_for_retention(file: Path) -> None:
     with closing(Store(file)) as store:
         assert store.prune(Retention(max_count=0), now=0.0) == 7
         with closing(sqlite3.connect(file)) as db:
-            assert db.execute("SELECT count, bytes FROM kept").fetchall() == [(0, 0)] * 3
+            assert db.execute("SELECT count, bytes FROM kept").fetchall() == [(0, 0)] * 4
 
 
 def test_a_trace_without_a_time_is_not_old(file: Path) -> None:

@@ -153,6 +153,22 @@ def test_the_newest_traces(storage: Storage) -> None:
     assert storage.traces(decision="ALLOW")[0].outcome == Outcome("completed")
 
 
+def test_traces_in_pages(storage: Storage) -> None:
+    for number, decision in enumerate(["BLOCK", "ALLOW", "BLOCK", "ALLOW", "BLOCK"]):
+        storage.add_trace(trace(str(number), decision))
+
+    def pages(decision: str | None) -> list[str]:
+        told, before = [], None
+        while page := storage.traces(limit=2, decision=decision, before=before):
+            told.append("".join(each.trace_id for each in page))
+            before = page[-1].trace_id
+        return told
+
+    assert pages(None) == ["43", "21", "0"]
+    assert pages("BLOCK") == ["42", "0"]
+    assert storage.traces(before="unknown") == []
+
+
 def test_a_session(storage: Storage) -> None:
     assert storage.messages("s") == []
     assert storage.session("s") is None

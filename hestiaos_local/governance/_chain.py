@@ -1,0 +1,148 @@
+"""The hash chain of the decision log: each entry's hash is made of the hash before it and its own text. Pure.
+
+    hash = SHA-256(hash of the entry before + the record as canonical JSON)
+
+The first entry follows 32 zero bytes. An entry that is changed, missing, inserted or out of its place does not fit to
+its neighbours. What that cannot show: entries missing at the end, where the noted head was set back too, and a log that
+was written anew from some entry on. Both show only against a head that was kept elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from attrs import frozen
+
+from hestiaos_proto import json
+
+__all__ = ["START", "Head", "LogEntry", "LogFault", "LogPage", "LogVerifier", "canonical_json", "entry_hash"]
+
+
+@frozen
+class Head:
+    """A place in the log: the number of an entry, and its hash."""
+
+    number: int
+    hash: bytes
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash.hex()}"
+
+
+START: Final = Head(0, bytes(32))
+"""The place before the first entry."""
+
+
+@frozen
+class LogEntry:
+    """One entry: its number, from 1 on, its record as canonical JSON, and its hash."""
+
+    number: int
+    record: bytes
+    hash: bytes
+
+
+@frozen
+class LogPage:
+    """Some entries in their order, as they were at one moment.
+
+    `anchor` is the last entry that retention has deleted, `head` the last that was written, as noted beside the log.
+    """
+
+    anchor: Head
+    head: Head
+    entries: tuple[LogEntry, ...]
+
+
+@frozen
+class LogFault:
+    """What is wrong with the log, and at the entry of which `number`."""
+
+    number: int
+    what: str
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value: keys sorted, no spaces, UTF-8. Raises `ValueError` for what JSON cannot say."""
+    return json.dumps(_sorted(value))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [_sorted(each) for each in value]
+    return value
+
+
+def entry_hash(previous: bytes, record: bytes) -> bytes:
+    """The hash of an entry whose record is this, after an entry of the hash `previous`."""
+    return sha256(previous + record).digest()
+
+
+class LogVerifier:
+    """Checks a log: `receive` is given its pages in their order, `end` says that there are no more.
+
+    Both give what is wrong, in order. After a fault the log is checked on, so that each place is reported once. Entries
+    may be written, and the oldest deleted by retention, between two pages.
+
+    `known` is a head that was kept elsewhere: the log has to hold it still, unless retention has deleted it.
+    """
+
+    def __init__(self, known: Head | None = None) -> None:
+        self._known = known
+        self._last: Head | None = None  # the hash of the last entry is what the next one has to follow
+        self._head = START
+        self.first: int | None = None
+        """The number of the first entry; `None` where there is none."""
+        self.count = 0
+        """How many entries there were."""
+
+    @property
+    def last(self) -> Head:
+        """The last place that was checked: what to keep elsewhere, once all is checked."""
+        return self._last or START
+
+    def receive(self, page: LogPage) -> Iterator[LogFault]:
+        """Check the next page."""
+        self._head = page.head
+        if self._last is None or page.anchor.number > self._last.number:
+            self._last = page.anchor
+            yield from self._compare(page.anchor)
+        for entry in page.entries:
+            self.first = self.first or entry.number
+            self.count += 1
+            yield from self._check(entry, self._last)
+            self._last = Head(entry.number, entry.hash)
+            yield from self._compare(self._last)
+
+    def end(self) -> Iterator[LogFault]:
+        """Check that the log ends where it should."""
+        last = self.last
+        if last.number < self._head.number:
+            yield LogFault(last.number + 1, f"{_entries(last.number + 1, self._head.number)} missing at the end")
+        elif last.number > self._head.number:
+            yield LogFault(self._head.number + 1, f"{_entries(self._head.number + 1, last.number)} added at the end")
+        elif last.hash != self._head.hash:
+            yield LogFault(last.number, "the hash noted for the end of the log is another one")
+        if self._known is not None and self._known.number > max(last.number, self._head.number):
+            yield LogFault(last.number + 1, f"the log ends before the entry {self._known.number}, which was known")
+
+    @staticmethod
+    def _check(entry: LogEntry, last: Head) -> Iterator[LogFault]:
+        if entry.number > last.number + 1:  # what it followed is not known
+            yield LogFault(last.number + 1, f"{_entries(last.number + 1, entry.number - 1)} missing")
+        elif entry.number <= last.number:
+            yield LogFault(entry.number, f"it follows the entry {last.number}")
+        elif entry_hash(last.hash, entry.record) != entry.hash:
+            yield LogFault(entry.number, "it was changed, or does not follow the entry before it")
+
+    def _compare(self, place: Head) -> Iterator[LogFault]:
+        if self._known is not None and place.number == self._known.number and place.hash != self._known.hash:
+            yield LogFault(place.number, "its hash is not the one that was known")
+
+
+def _entries(first: int, last: int) -> str:
+    return f"the entry {first} is" if first == last else f"the entries {first} to {last} are"

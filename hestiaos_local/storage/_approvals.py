@@ -1,0 +1,108 @@
+"""The approvals of a store: each lets one call pass, once."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from hestiaos_local.storage._database import Database
+from hestiaos_local.storage._records import Approval, ApprovalStatus
+from hestiaos_local.storage._retention import count_kept
+from hestiaos_proto import json
+
+__all__ = ["Approvals"]
+
+# One that has expired says so, whatever became of it before, unless it was denied or used.
+_SELECT = (
+    "SELECT id, call_hash, created_at, expires_at, facts, "
+    "CASE WHEN status IN ('pending', 'approved') AND expires_at <= :now THEN 'expired' ELSE status END AS shown, "
+    "decided_by, decided_at FROM approvals"
+)
+
+
+class Approvals:
+    """Keeps them in `database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, approval: Approval, now: float) -> Approval:
+        """Ask for one. The one that was asked for the same call before, where it has not been used or expired."""
+        facts = json.dumps(dict(approval.facts)).decode()
+        size = len(facts.encode())
+        with self._database.write() as db:
+            row = db.execute(
+                f"{_SELECT} WHERE call_hash = :call_hash AND status != 'used' AND expires_at > :now "
+                "ORDER BY number DESC LIMIT 1",
+                {"call_hash": approval.call_hash, "now": now},
+            ).fetchone()
+            if row is not None:
+                return _approval(*row)
+            db.execute(
+                "INSERT INTO approvals (id, call_hash, created_at, expires_at, facts, status, size) "
+                "VALUES (?, ?, ?, ?, ?, 'pending', ?)",
+                (approval.id, approval.call_hash, approval.created_at, approval.expires_at, facts, size),
+            )
+            count_kept(db, "approvals", 1, size)
+        return evolve(approval, status="pending", decided_by=None, decided_at=None)
+
+    def get(self, approval_id: str, now: float) -> Approval | None:
+        """One of them."""
+        with self._database.read() as db:
+            row = db.execute(f"{_SELECT} WHERE id = :id", {"id": approval_id, "now": now}).fetchone()
+        return None if row is None else _approval(*row)
+
+    def newest(self, now: float, status: ApprovalStatus | None, limit: int) -> list[Approval]:
+        """The newest, the newest first: of all, or of a status."""
+        with self._database.read() as db:
+            rows = db.execute(
+                f"{_SELECT} WHERE :status IS NULL OR shown = :status ORDER BY number DESC LIMIT :limit",
+                {"now": now, "status": status, "limit": max(0, limit)},
+            ).fetchall()
+        return [_approval(*row) for row in rows]
+
+    def decide(self, approval_id: str, approve: bool, by: str, now: float) -> bool:
+        """Approve or deny one. False where it is not pending."""
+        with self._database.write() as db:
+            return (
+                db.execute(
+                    "UPDATE approvals SET status = ?, decided_by = ?, decided_at = ? "
+                    "WHERE id = ? AND status = 'pending' AND expires_at > ?",
+                    ("approved" if approve else "denied", by, now, approval_id, now),
+                ).rowcount
+                == 1
+            )
+
+    def use(self, call_hash: str, now: float) -> Approval | None:
+        """Use the one of this call, which can be done once; `None` where none is approved."""
+        with self._database.write() as db:
+            number = db.execute(
+                "SELECT number FROM approvals WHERE call_hash = ? AND status = 'approved' AND expires_at > ? LIMIT 1",
+                (call_hash, now),
+            ).fetchone()
+            if number is None:
+                return None
+            db.execute("UPDATE approvals SET status = 'used' WHERE number = ?", number)
+            row = db.execute(f"{_SELECT} WHERE number = :number", {"number": number[0], "now": now}).fetchone()
+        return _approval(*row)
+
+
+def _approval(
+    approval_id: str,
+    call_hash: str,
+    created_at: float,
+    expires_at: float,
+    facts: str,
+    status: ApprovalStatus,
+    decided_by: str | None,
+    decided_at: float | None,
+) -> Approval:
+    return Approval(
+        id=approval_id,
+        call_hash=call_hash,
+        created_at=created_at,
+        expires_at=expires_at,
+        facts=json.loads(facts.encode()),
+        status=status,
+        decided_by=decided_by,
+        decided_at=decided_at,
+    )

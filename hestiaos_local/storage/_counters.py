@@ -1,0 +1,75 @@
+"""The counters of a store: what is used of a policy's limits."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from hestiaos_local.governance import Charge, Counter, CounterUse, Exhausted, Limit, Reservation, admit
+from hestiaos_local.storage._database import Database
+from hestiaos_proto import json
+
+__all__ = ["Counters"]
+
+_SHOWN = 1000  # counters of one limit
+
+
+class Counters:
+    """Keeps them in `database`. A power cut may take the last changes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reserve(self, charges: Sequence[Charge], now: float) -> Reservation | Exhausted:
+        """Charge all of it, or nothing."""
+        with self._database.write(durable=False) as db:
+            admitted = admit(charges, [_read(db, charge) for charge in charges], now)
+            if isinstance(admitted, Exhausted):
+                return admitted
+            reservation, counters = admitted
+            for charge, counter in zip(charges, counters, strict=True):
+                _write(db, charge, counter)
+        return reservation
+
+    def settle(self, reservation: Reservation, tokens: int) -> None:
+        """Charge what was used in place of what was reserved."""
+        with self._database.write(durable=False) as db:
+            for charge, place in zip(reservation.charges, reservation.places, strict=True):
+                if charge.counts_tokens and charge.tokens != tokens:
+                    counter = _read(db, charge)
+                    _write(db, charge, counter.settle(charge.tokens, tokens, place))
+
+    def usage(self, limits: Sequence[Limit], now: float) -> list[CounterUse]:
+        """What is used of each limit, by whom."""
+        used = []
+        with self._database.read() as db:
+            for limit in limits:
+                rows = db.execute(
+                    "SELECT subject, state FROM counters WHERE name = ? AND per = ? AND until > ? "
+                    "ORDER BY subject LIMIT ?",
+                    (limit.name, limit.per, now, _SHOWN),
+                ).fetchall()
+                for subject, state in rows:
+                    charge = Charge(name=limit.name, per=limit.per, subject=subject, limit=limit)
+                    used.append(charge.use(charge.counter(json.loads(state.encode())), now))
+        return used
+
+    def delete_unused(self, now: float) -> None:
+        """Delete those of which nothing counts any more."""
+        with self._database.write(durable=False) as db:
+            db.execute("DELETE FROM counters WHERE until <= ?", (now,))
+
+
+def _read(db: sqlite3.Connection, charge: Charge) -> Counter:
+    row = db.execute(
+        "SELECT state FROM counters WHERE name = ? AND per = ? AND subject = ?",
+        (charge.name, charge.per, charge.subject),
+    ).fetchone()
+    return charge.counter(None if row is None else json.loads(row[0].encode()))
+
+
+def _write(db: sqlite3.Connection, charge: Charge, counter: Counter) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO counters (name, per, subject, until, state) VALUES (?, ?, ?, ?, ?)",
+        (charge.name, charge.per, charge.subject, counter.until, json.dumps(counter.to_json()).decode()),
+    )

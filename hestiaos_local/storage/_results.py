@@ -1,0 +1,69 @@
+"""The results of a store: one execution for one Idempotency-Key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hestiaos_local.storage._database import Database
+from hestiaos_local.storage._records import Claim, Claimed, Conflict, Finished, InProgress, Retention
+from hestiaos_local.storage._retention import count_kept, prune_batch
+from hestiaos_proto import json
+
+__all__ = ["MAX_RESULTS", "Results"]
+
+MAX_RESULTS = 1000
+"""How many results are kept for requests that come again."""
+
+_NEWEST_RESULTS = Retention(max_count=MAX_RESULTS)
+
+
+class Results:
+    """Keeps them in `database`. A power cut may take the last of them, which matter for moments."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(self, key: str, fingerprint: str, now: float, lease: float) -> Claim:
+        """Claim a key, or say what is known of it."""
+        with self._database.write(durable=False) as db:
+            row = db.execute(
+                "SELECT fingerprint, claimed_at, lease_until, result FROM results WHERE key = ?", (key,)
+            ).fetchone()
+            if row is None or (row[3] is None and row[2] <= now):
+                token = db.execute(
+                    "INSERT OR REPLACE INTO results (key, fingerprint, claimed_at, lease_until, size) "
+                    "VALUES (?, ?, ?, ?, 0)",
+                    (key, fingerprint, now, now + lease),
+                ).lastrowid
+                assert token is not None, "a row was inserted"
+                return Claimed(token)
+        claimed_fingerprint, claimed_at, lease_until, result = row
+        if claimed_fingerprint not in (None, fingerprint):  # `None` is that of a result of the file's version 1
+            return Conflict()
+        if result is None:
+            return InProgress(min(max(1.0, now - claimed_at), lease_until - now))
+        return Finished(json.loads(result.encode()))
+
+    def finish(self, key: str, token: int, result: Any) -> bool:
+        """Keep the result of a claim. False where that is void and another took its place."""
+        text = json.dumps(result).decode()
+        size = len(text.encode())
+        with self._database.write(durable=False) as db:
+            changed = db.execute(
+                "UPDATE results SET result = ?, size = ? WHERE key = ? AND number = ? AND result IS NULL",
+                (text, size, key, token),
+            ).rowcount
+            if changed:
+                count_kept(db, "results", 1, size)
+                prune_batch(db, "results", _NEWEST_RESULTS, 0.0)
+        return changed == 1
+
+    def abandon(self, key: str, token: int) -> None:
+        """Free the key of a claim."""
+        with self._database.write(durable=False) as db:
+            db.execute("DELETE FROM results WHERE key = ? AND number = ? AND result IS NULL", (key, token))
+
+    def delete_void(self, now: float) -> None:
+        """Delete the claims of processes that crashed."""
+        with self._database.write(durable=False) as db:
+            db.execute("DELETE FROM results WHERE result IS NULL AND lease_until <= ?", (now,))

@@ -1,0 +1,82 @@
+"""The tables of this version."""
+
+from __future__ import annotations
+
+__all__ = [
+    "APPROVALS",
+    "APPROVALS_BY_CALL",
+    "CHAIN",
+    "CHAIN_START",
+    "COUNTERS",
+    "CREATE",
+    "DECISIONS",
+    "KEPT",
+    "LOG",
+    "MESSAGES",
+    "MESSAGES_BY_SESSION",
+    "META",
+    "RESULTS",
+    "SECRETS",
+    "SESSIONS",
+    "SESSIONS_BY_USE",
+    "TRACES",
+    "VERSION",
+]
+
+VERSION = 3
+
+META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL)"
+# How much there is of each kind, and how often each decision was ever taken: so that no query has to count.
+KEPT = "CREATE TABLE kept (kind TEXT PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL)"
+DECISIONS = "CREATE TABLE decisions (decision TEXT PRIMARY KEY, taken INTEGER NOT NULL)"
+# Append-only: of each trace the record of its decision, and later that of its outcome, which has no `decided_at`.
+LOG = """CREATE TABLE log (
+    number INTEGER PRIMARY KEY, decided_at REAL, size INTEGER NOT NULL, hash BLOB NOT NULL, record TEXT NOT NULL)"""
+# Two places in the log: the last entry that was deleted (`anchor`), the last that was written (`head`).
+CHAIN = "CREATE TABLE chain (name TEXT PRIMARY KEY, number INTEGER NOT NULL, hash BLOB NOT NULL)"
+CHAIN_START = "INSERT INTO chain (name, number, hash) VALUES ('anchor', 0, zeroblob(32)), ('head', 0, zeroblob(32))"
+# Where in the log each trace's two records are; the first has the trace's number.
+TRACES = """CREATE TABLE traces (
+    number INTEGER PRIMARY KEY, trace_id TEXT NOT NULL UNIQUE, decision TEXT NOT NULL, finished INTEGER)"""
+COUNTERS = """CREATE TABLE counters (
+    name TEXT NOT NULL, per TEXT NOT NULL, subject TEXT NOT NULL, until REAL NOT NULL, state TEXT NOT NULL,
+    PRIMARY KEY (name, per, subject))"""
+APPROVALS = """CREATE TABLE approvals (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, call_hash TEXT NOT NULL, created_at REAL NOT NULL,
+    expires_at REAL NOT NULL, status TEXT NOT NULL, decided_by TEXT, decided_at REAL, size INTEGER NOT NULL,
+    facts TEXT NOT NULL)"""
+APPROVALS_BY_CALL = "CREATE INDEX approvals_by_call ON approvals (call_hash)"
+SESSIONS = """CREATE TABLE sessions (
+    session_id TEXT PRIMARY KEY, last_used REAL NOT NULL, messages INTEGER NOT NULL, size INTEGER NOT NULL)"""
+SESSIONS_BY_USE = "CREATE INDEX sessions_by_use ON sessions (last_used, session_id)"
+MESSAGES = """CREATE TABLE messages (
+    number INTEGER PRIMARY KEY, session_id TEXT NOT NULL, message TEXT NOT NULL)"""
+MESSAGES_BY_SESSION = "CREATE INDEX messages_by_session ON messages (session_id)"
+SECRETS = """CREATE TABLE secrets (
+    key TEXT PRIMARY KEY, provider TEXT NOT NULL, encrypted INTEGER NOT NULL, value BLOB NOT NULL)"""
+# A claim has no result yet. A number is never used again, so that it proves whose claim it is.
+RESULTS = """CREATE TABLE results (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, fingerprint TEXT, claimed_at REAL NOT NULL,
+    lease_until REAL NOT NULL, size INTEGER NOT NULL, result TEXT)"""
+
+CREATE = (
+    META,
+    KEPT,
+    DECISIONS,
+    LOG,
+    CHAIN,
+    CHAIN_START,
+    TRACES,
+    COUNTERS,
+    APPROVALS,
+    APPROVALS_BY_CALL,
+    SESSIONS,
+    SESSIONS_BY_USE,
+    MESSAGES,
+    MESSAGES_BY_SESSION,
+    SECRETS,
+    RESULTS,
+    "INSERT INTO kept (kind, count, bytes) "
+    "VALUES ('traces', 0, 0), ('sessions', 0, 0), ('results', 0, 0), ('approvals', 0, 0)",
+)
+"""The statements that make them in an empty database."""

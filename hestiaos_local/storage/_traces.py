@@ -1,0 +1,96 @@
+"""The traces of a store: the decision log, and where in it each trace is."""
+
+from __future__ import annotations
+
+from hestiaos_local.governance import START, Head, LogEntry, LogPage
+from hestiaos_local.storage._database import Database
+from hestiaos_local.storage._errors import StoreError
+from hestiaos_local.storage._log import append_decided, append_finished
+from hestiaos_local.storage._records import Outcome, TraceRecord
+from hestiaos_proto import json
+
+__all__ = ["Traces"]
+
+_SELECT = (
+    "SELECT decided.record, finished.record FROM traces JOIN log AS decided USING (number) "
+    "LEFT JOIN log AS finished ON finished.number = traces.finished"
+)
+
+_BEFORE = "traces.number < (SELECT number FROM traces WHERE trace_id = :before)"
+# One statement, so that it is one state of the log. Whatever was put into it can be read as bytes.
+_SELECT_PAGE = (
+    "SELECT name, CAST(number AS INTEGER), CAST(hash AS BLOB), NULL FROM chain UNION ALL SELECT * FROM "
+    "(SELECT NULL, number, CAST(hash AS BLOB), CAST(record AS BLOB) FROM log WHERE number > ? ORDER BY number LIMIT ?)"
+)
+
+
+class Traces:
+    """Keeps them in `database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, trace: TraceRecord) -> None:
+        """Keep what was decided, and the outcome where there is one already."""
+        with self._database.write() as db:
+            append_decided(db, trace)
+            if trace.outcome is not None:
+                append_finished(db, trace.trace_id, trace.outcome)
+            db.execute(
+                "INSERT INTO decisions (decision, taken) VALUES (?, 1) "
+                "ON CONFLICT (decision) DO UPDATE SET taken = taken + 1",
+                (trace.decision,),
+            )
+
+    def finish(self, trace_id: str, outcome: Outcome) -> bool:
+        """Keep the outcome. False where there is one already, or the trace is not kept any more."""
+        with self._database.write(durable=False) as db:
+            return append_finished(db, trace_id, outcome)
+
+    def get(self, trace_id: str) -> TraceRecord | None:
+        """One trace."""
+        with self._database.read() as db:
+            row = db.execute(f"{_SELECT} WHERE trace_id = ?", (trace_id,)).fetchone()
+        return None if row is None else self._trace(*row)
+
+    def newest(self, limit: int, decision: str | None, before: str | None) -> list[TraceRecord]:
+        """The newest, the newest first: of one decision, from before a trace."""
+        with self._database.read() as db:
+            rows = db.execute(
+                f"{_SELECT} WHERE (:decision IS NULL OR decision = :decision) AND (:before IS NULL OR {_BEFORE}) "
+                "ORDER BY traces.number DESC LIMIT :limit",
+                {"limit": max(0, limit), "decision": decision, "before": before},
+            ).fetchall()
+        return [self._trace(*row) for row in rows]
+
+    def decisions(self, newest: int | None) -> dict[str, int]:
+        """How often each decision was taken: ever, or in the newest so many."""
+        with self._database.read() as db:
+            if newest is None:
+                return dict(db.execute("SELECT decision, taken FROM decisions").fetchall())
+            return dict(
+                db.execute(
+                    "SELECT decision, count(*) FROM (SELECT decision FROM traces ORDER BY number DESC LIMIT ?) "
+                    "GROUP BY decision",
+                    (max(0, newest),),
+                ).fetchall()
+            )
+
+    def page(self, after: int, limit: int) -> LogPage:
+        """A page of the log: the first so many entries after this number."""
+        with self._database.read() as db:
+            rows = db.execute(_SELECT_PAGE, (after, limit)).fetchall()
+        places = {name: Head(number, digest) for name, number, digest, _ in rows if name is not None}
+        entries = [LogEntry(number, record, digest) for name, number, digest, record in rows if name is None]
+        return LogPage(places.get("anchor", START), places.get("head", START), tuple(entries))
+
+    def _trace(self, decided: str, finished: str | None) -> TraceRecord:
+        try:
+            record = json.loads(decided.encode())
+            outcome = None if finished is None else Outcome(**json.loads(finished.encode())["outcome"])
+            return TraceRecord(record["trace_id"], record["decision"], record["decided_at"], record["facts"], outcome)
+        except (KeyError, TypeError, ValueError) as error:  # somebody has changed it
+            raise StoreError(
+                f"a record of the decision log in {self._database.name} is damaged ({error!r}): verify the log",
+                problem="damaged",
+            ) from None

@@ -1,0 +1,128 @@
+"""Limits are charged in one transaction: all that a call takes, or nothing, however many ask at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from math import inf
+
+import pytest
+
+from hestiaos_local.governance import Bucket, Charge, CounterUse, Exhausted, Limit, Reservation
+from hestiaos_local.storage import Retention, Storage
+
+PER_KEY = Limit(name="per key", per="key", window=60.0, requests=3, tokens=100)
+ALL = Limit(name="all", per="all", window=60.0, requests=5)
+
+
+def charges(key: str = "a", tokens: int = 0) -> list[Charge]:
+    return [
+        Charge(name="per key", per="key", subject=key, limit=PER_KEY, tokens=tokens),
+        Charge(name="all", per="all", subject="", limit=ALL),
+    ]
+
+
+def reserve(storage: Storage, key: str = "a", tokens: int = 0, now: float = 100.0) -> Reservation:
+    reservation = storage.reserve(charges(key, tokens), now=now)
+    assert isinstance(reservation, Reservation)
+    return reservation
+
+
+def used(storage: Storage, now: float = 100.0) -> dict[tuple[str, str], tuple[int, int]]:
+    return {(use.limit, use.subject): (use.requests, use.tokens) for use in storage.usage([PER_KEY, ALL], now=now)}
+
+
+def test_each_limit_is_charged(storage: Storage) -> None:
+    reservation = reserve(storage, tokens=40)
+    assert reservation.used == (
+        CounterUse("per key", "key", "a", 60.0, 1, 3, 40, 100),
+        CounterUse("all", "all", "", 60.0, 1, 5, 0, None),
+    )
+    reserve(storage, "b", tokens=7)
+    assert used(storage) == {("per key", "a"): (1, 40), ("per key", "b"): (1, 7), ("all", ""): (2, 0)}
+
+
+def test_a_limit_without_room_charges_none(storage: Storage) -> None:
+    for _ in range(3):
+        reserve(storage)
+    before = used(storage)
+    exhausted = storage.reserve(charges(), now=130.0)
+    assert isinstance(exhausted, Exhausted)
+    assert (exhausted.limit, exhausted.retry_after) == ("per key", 31.0)
+    assert [use.requests for use in exhausted.used] == [3, 3]
+    assert used(storage) == before
+    reserve(storage, "b")
+    reserve(storage, "b")
+    exhausted = storage.reserve(charges("c"), now=100.0)
+    assert isinstance(exhausted, Exhausted)
+    assert exhausted.limit == "all"
+
+
+def test_tokens_that_were_not_used_are_free_again(storage: Storage) -> None:
+    first = reserve(storage, tokens=100)
+    assert isinstance(storage.reserve(charges(tokens=1), now=100.0), Exhausted)
+    storage.settle(first, tokens=30)
+    assert used(storage)["per key", "a"] == (1, 30)
+    storage.settle(reserve(storage, tokens=70), tokens=70)
+    assert isinstance(storage.reserve(charges(tokens=1), now=100.0), Exhausted)
+
+
+def test_tokens_beyond_what_was_reserved_count(storage: Storage) -> None:
+    storage.settle(reserve(storage, tokens=10), tokens=150)
+    assert used(storage)["per key", "a"] == (1, 150)
+    assert isinstance(storage.reserve(charges(), now=100.0), Exhausted)
+
+
+def test_a_reservation_that_is_never_settled_runs_out(storage: Storage) -> None:
+    reserve(storage, tokens=100)
+    exhausted = storage.reserve(charges(tokens=1), now=150.0)
+    assert isinstance(exhausted, Exhausted)
+    reserve(storage, tokens=100, now=150.0 + exhausted.retry_after)
+
+
+def test_a_call_that_is_settled_after_its_window_changes_nothing(storage: Storage) -> None:
+    first = reserve(storage, tokens=100)
+    reserve(storage, tokens=60, now=200.0)
+    storage.settle(first, tokens=1)
+    assert used(storage, now=200.0)["per key", "a"] == (1, 60)
+
+
+def test_a_call_of_more_than_the_limit_never_has_room(storage: Storage) -> None:
+    exhausted = storage.reserve(charges(tokens=101), now=100.0)
+    assert isinstance(exhausted, Exhausted)
+    assert exhausted.retry_after == inf
+
+
+def test_a_bucket(storage: Storage) -> None:
+    bucket = Charge(name="slow", per="rule", subject="", limit=Bucket(2, 8.0))
+    admitted = [isinstance(storage.reserve([bucket], now=100.0), Reservation) for _ in range(3)]
+    assert admitted == [True, True, False]
+    exhausted = storage.reserve([bucket], now=101.0)
+    assert exhausted == Exhausted("slow", 3.0, (CounterUse("slow", "rule", "", 8.0, 2, 2),))
+    assert isinstance(storage.reserve([bucket], now=104.0), Reservation)
+
+
+def test_without_charges_there_is_room(storage: Storage) -> None:
+    assert storage.reserve([], now=100.0) == Reservation()
+
+
+def test_another_window_begins_anew(storage: Storage) -> None:
+    reserve(storage)
+    longer = Limit(name="all", per="all", window=3600.0, requests=1)
+    charge = Charge(name="all", per="all", subject="", limit=longer)
+    assert isinstance(storage.reserve([charge], now=100.0), Reservation)
+
+
+def test_of_many_threads_as_many_are_admitted_as_there_is_room(storage: Storage) -> None:
+    limit = Limit(name="all", per="all", window=60.0, requests=50, tokens=10_000)
+    charge = Charge(name="all", per="all", subject="", limit=limit, tokens=10)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: storage.reserve([charge], now=100.0), range(100)))
+    assert sum(isinstance(answer, Reservation) for answer in answers) == 50
+
+
+@pytest.mark.parametrize("retention", [Retention(), Retention(max_count=0)])
+def test_counters_that_still_count_are_not_pruned(storage: Storage, retention: Retention) -> None:
+    reserve(storage, "a")
+    reserve(storage, "b", now=150.0)
+    assert storage.prune(retention, now=161.0) == 0
+    assert used(storage, now=150.0) == {("per key", "b"): (1, 0), ("all", ""): (2, 0)}
