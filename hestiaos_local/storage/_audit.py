@@ -67,7 +67,7 @@ def read_log(storage: Storage, *, after: int = 0) -> Iterator[LogEntry]:
 
 
 def export_log(storage: Storage, *, after: int = 0) -> Iterator[bytes]:
-    """The entries after the number `after` as lines of JSON: `number`, `previous`, `hash`, and `record` as it is stored.
+    """The entries after the number `after` as lines of JSON: `number`, `previous`, `hash`, `record` as it is stored.
 
     `previous` is the hash before it in hexadecimal, `null` where that entry is missing. Whoever writes `record` as
     canonical JSON can check the lines without this package.

@@ -216,7 +216,7 @@ def test_a_record_that_cannot_be_read(tmp_path: Path, record: str) -> None:
     with closing(Store(file)) as store, closing(sqlite3.connect(file, isolation_level=None)) as db:
         fill(store, 2)
         db.execute("UPDATE log SET record = ? WHERE number = 1", (record,))
-        with pytest.raises(StoreError, match="is damaged .*: verify the log") as caught:
+        with pytest.raises(StoreError, match=r"is damaged .*: verify the log") as caught:
             store.trace("t0")
         assert caught.value.problem == "damaged"
         assert faults(store) == [(1, CHANGED)]
