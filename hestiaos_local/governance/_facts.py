@@ -51,22 +51,38 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def texts_of(value: Any) -> tuple[str, ...]:
-    """Every text in a JSON value, keys included, and how they read as the words of one command.
+    """Every text in a JSON value, keys included, and how they read as the words of one command and as paths.
 
-    That is all values in their order, and once more with the keys: `{"dd": {"of": "x"}}` reads `dd of=x`.
+    The words are all values in their order, and twice more with the keys: `{"dd": {"of": "x"}}` reads `dd of=x` and
+    `dd of x`. The paths are the values one below the other: `{"folder": "/etc", "file": "shadow"}` reads `/etc/shadow`.
     """
     if isinstance(value, str):
         return (value,)
     keys: list[str] = []
     values: list[str] = []
-    words: list[str] = []
+    members: list[list[str]] = []
     for key, leaf in _walked(value):
         if leaf is not None:
             values.append(leaf)
         if key is not None:
             keys.append(key)
-        words.append("=".join(filter(None, [key, leaf])))
-    return tuple(dict.fromkeys([*values, *keys, " ".join(values), " ".join(words)]))
+        members.append([text for text in (key, leaf) if text])
+    words = [" ".join(values), *(" ".join(map(between.join, members)) for between in "= ")]
+    return tuple(dict.fromkeys([*values, *keys, *words, *_paths(values)]))
+
+
+def _paths(values: Sequence[str]) -> Iterator[str]:
+    """The paths that values may be parts of: all of them in their order, and each below each that is a folder."""
+    names = [value for value in values if _NAME.fullmatch(value)][:_MOST_NAMES]
+    if len(names) > 1:
+        yield "/".join(names)
+    for folder in names:
+        if "/" in folder:
+            yield "\n".join(f"{folder}/{name}" for name in names)
+
+
+_NAME = re.compile(r"\S{1,255}")
+_MOST_NAMES = 32  # the paths are as many as their square
 
 
 def _walked(value: Any) -> Iterator[tuple[str | None, str | None]]:

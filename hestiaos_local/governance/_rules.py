@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from hestiaos_local.governance._engines import Searcher
 from hestiaos_local.governance._facts import Facts, at_path, texts_of
-from hestiaos_local.governance._normal import normalized
+from hestiaos_local.governance._views import views_of
 
 __all__ = [
     "DECISIONS",
@@ -82,15 +82,11 @@ class Verdict:
 
 
 class Subject:
-    """The texts that rules look at, each as it is and, but for a `plain` subject, normalised."""
+    """The texts that rules look at, each in all its forms, or, for a `plain` subject, as it is."""
 
     def __init__(self, texts: Iterable[str], *, plain: bool = False) -> None:
-        views: dict[str, None] = {}
-        for text in texts:
-            views[text] = None
-            if not plain:
-                views[normalized(text)] = None
-        self._views = tuple(views)
+        views = texts if plain else (view for text in texts for view in views_of(text))
+        self._views = tuple(dict.fromkeys(views))
 
     def has(self, pattern: Searcher) -> bool:
         """Whether the pattern matches somewhere."""

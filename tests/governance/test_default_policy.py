@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pkgutil import get_data
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hestiaos_local.governance import Facts, Policy
 from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine
-
-_DATA = get_data("hestiaos_local.governance", "default_policy.toml")
-assert _DATA is not None
-_TEXT = _DATA.decode()
-POLICIES = [Policy.parse(_TEXT, "p", engine=engine, tests=False) for engine in (Re2Engine(), ReEngine())]
+from tests.support.builtin_policies import POLICIES, TEXT
 
 _WORDS = [
     *(
@@ -95,7 +89,7 @@ TEXTS = st.lists(st.sampled_from(_WORDS) | st.text(max_size=2), max_size=12).fla
 
 @pytest.mark.parametrize("engine", [Re2Engine(), ReEngine()], ids=["re2", "re"])
 def test_its_own_tests_pass(engine: Engine) -> None:
-    assert len(Policy.parse(_TEXT, "p", engine=engine).tests) > 100
+    assert len(Policy.parse(TEXT, "p", engine=engine).tests) > 100
 
 
 def test_without_its_tests_it_is_the_same_policy() -> None:

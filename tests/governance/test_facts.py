@@ -16,17 +16,33 @@ from hestiaos_local.governance._facts import arguments_of, at_path
     [
         ("x", ("x",)),
         ({}, ("",)),
+        ({"a": "b c"}, ("b c", "a", "a=b c", "a b c")),
         (
             {"cmd": "dd", "args": ["if=x", "of=y"]},
-            ("dd", "if=x", "of=y", "cmd", "args", "dd if=x of=y", "cmd=dd args if=x of=y"),
+            (
+                *("dd", "if=x", "of=y", "cmd", "args"),
+                *("dd if=x of=y", "cmd=dd args if=x of=y", "cmd dd args if=x of=y", "dd/if=x/of=y"),
+            ),
         ),
-        ({"dd": {"if": "x", "of": "y"}}, ("x", "y", "dd", "if", "of", "x y", "dd if=x of=y")),
-        (["rm", 1, None, True, 0.5], ("rm", "1", "null", "true", "0.5", "rm 1 null true 0.5")),
+        (
+            {"dd": {"if": "x", "of": "y z"}},
+            ("x", "y z", "dd", "if", "of", "x y z", "dd if=x of=y z", "dd if x of y z"),
+        ),
+        (["rm", 1, None, True, 0.5], ("rm", "1", "null", "true", "0.5", "rm 1 null true 0.5", "rm/1/null/true/0.5")),
         ({"a": []}, ("a", "")),
+        (["x", "/y"], ("x", "/y", "x /y", "x//y", "/y/x\n/y//y")),
     ],
 )
 def test_texts(value: Any, texts: tuple[str, ...]) -> None:
     assert set(texts_of(value)) == set(texts)
+
+
+def test_only_short_values_without_spaces_are_parts_of_paths_and_not_too_many() -> None:
+    short = [f"/{number}" for number in range(40)]
+    texts = texts_of(["a b", "c" * 256, *short])
+    assert "/".join(short[:32]) in texts
+    assert "\n".join(f"{short[31]}/{each}" for each in short[:32]) in texts
+    assert not any(text.startswith("/32/") for text in texts)
 
 
 def test_a_deep_value_needs_no_deep_stack() -> None:
@@ -46,9 +62,9 @@ def test_facts_that_are_not_given_are_not_known() -> None:
 @pytest.mark.parametrize(
     ("written", "texts"),
     [
-        ('{"a": 1, "a": 2}', {"1", "2", "a", "1 2", "a=1 a=2"}),
+        ('{"a": 1, "a": 2}', {"1", "2", "a", "1 2", "a=1 a=2", "a 1 a 2", "1/2"}),
         ('"x"', {"x"}),
-        ("[1.50, null]", {"1.5", "null", "1.5 null"}),
+        ("[1.50, null]", {"1.5", "null", "1.5 null", "1.5/null"}),
         ("not JSON", {"not JSON"}),
     ],
 )

@@ -1,0 +1,63 @@
+"""The forms of a text that the rules of version 2 look at; a match in any of them counts.
+
+They are the text as it is, its normal form, and, where it holds percent-escapes (RFC 3986, section 2.1) or a path that
+goes up again, that form with the escapes decoded and the paths resolved: `rm%20-rf%20/tmp/..` reads `rm -rf /`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hestiaos_local.governance._normal import normalized
+
+__all__ = ["views_of"]
+
+_ESCAPES = re.compile("%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")  # `re` looks for the % alone first
+_MOST_DECODINGS = 3  # of what was escaped more than once
+_WORD = re.compile(r"""[^\s"',;|&<>()`]+""")
+
+
+def views_of(text: str) -> Iterator[str]:
+    """The forms of a text. Two of them may be equal."""
+    yield text
+    normal = normalized(text)
+    yield normal
+    if "%" in normal or "/.." in normal:
+        yield _resolved(_decoded(normal))
+
+
+def _decoded(text: str) -> str:
+    for _ in range(_MOST_DECODINGS):
+        decoded = _ESCAPES.sub(_characters, text)
+        if decoded == text:
+            break
+        text = normalized(decoded)
+    return text
+
+
+def _characters(escapes: re.Match[str]) -> str:
+    return bytes.fromhex(escapes[0].replace("%", "")).decode("utf-8", "replace")
+
+
+def _resolved(text: str) -> str:
+    return _WORD.sub(_resolved_path, text) if "/.." in text else text
+
+
+def _resolved_path(word: re.Match[str]) -> str:
+    """A path without the `..` that can be resolved without the file system (RFC 3986, section 5.2.4)."""
+    if "/.." not in word[0]:
+        return word[0]
+    base, *names = word[0].split("/")
+    rooted = base == "" or base[-1] in "=:"  # nothing is above the root, also in of=/dev/sda
+    path = [base]
+    for name in names:
+        if name != "..":
+            path += [name] if name not in ("", ".") else []
+        elif len(path) > 1 and path[-1] != "..":
+            path.pop()
+        elif path[0] not in (".", "..") and path[0][:1] not in "~$" and not rooted:
+            path = ["."]
+        elif not rooted:
+            path.append("..")
+    return "/".join(path) if len(path) > 1 or not rooted else f"{base}/"

@@ -1,0 +1,89 @@
+"""The forms of a text that rules look at: escapes are decoded and paths resolved, and nothing else changes."""
+
+from __future__ import annotations
+
+import posixpath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hestiaos_local.governance._normal import normalized
+from hestiaos_local.governance._views import views_of
+from tests.support.governed_texts import TEXTS
+
+
+def last_view(text: str) -> str:
+    return [*views_of(text)][-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "decoded"),
+    [
+        ("drop%20table", "drop table"),
+        ("a%2fb%2FC%c3%A9", "a/b/Cé"),
+        ("%E2%80%8Brm%09%20 -rf", "rm -rf"),  # what is decoded is normalised, too
+        ("%2520%252520x", " x"),
+        ("%25252520", "%20"),  # three times is enough
+        ("%ff%41", "\ufffdA"),
+        ("100% of %zz and %4", "100% of %zz and %4"),
+        ("a+b", "a+b"),
+        ("%2e%2e/x%2f..", ".."),
+    ],
+)
+def test_escapes(text: str, decoded: str) -> None:
+    assert last_view(text) == decoded
+
+
+@pytest.mark.parametrize(
+    ("path", "resolved"),
+    [
+        ("/tmp/a/../b", "/tmp/b"),
+        ("/tmp/a/../..", "/"),
+        ("/..", "/"),
+        ("/../x", "/x"),
+        ("//a//./b/..", "/a"),
+        ("/a/b/../../../../c", "/c"),
+        ("a/..", "."),
+        ("a/../b", "./b"),
+        ("a/../../b", "./../b"),
+        ("./a/../..", "./.."),
+        ("../a/../..", "../.."),
+        ("../../a/..", "../.."),
+        ("~/x/..", "~"),
+        ("~/x/../../y", "~/../y"),
+        ("~bob/..", "~bob/.."),
+        ("$HOME/x/../..", "$HOME/.."),
+        ("${HOME}/..", "${HOME}/.."),
+        ("of=/dev/shm/../sda", "of=/dev/sda"),
+        ("of=/..", "of=/"),
+        ("host:/a/../..", "host:/"),
+        ("https://example.com/a/../b", "https:/example.com/b"),
+        ("/a/...", "/a/..."),
+        ("/a/..b/c", "/a/..b/c"),
+        ("/a/..b/c/..", "/a/..b"),
+        ("a..b", "a..b"),
+        ("'/a/..' \"/b/../c\";(/d/../e)", "'/' \"/c\";(/e)"),
+        ("/a/.. /b/../c\n/d/./e", "/ /c\n/d/./e"),
+    ],
+)
+def test_paths(path: str, resolved: str) -> None:
+    assert last_view(path) == resolved
+
+
+@given(st.lists(st.sampled_from(["a", "b", "..", "...", ".c"]), min_size=1, max_size=8))
+def test_a_path_from_the_root_is_resolved_as_posix_does(names: list[str]) -> None:
+    path = "/" + "/".join(names)
+    assert last_view(path) == posixpath.normpath(path)
+
+
+@given(TEXTS)
+def test_there_is_a_third_form_only_where_there_is_an_escape_or_a_path_that_goes_up(text: str) -> None:
+    raw, normal, *more = views_of(text)
+    assert (raw, normal) == (text, normalized(text))
+    assert bool(more) == ("%" in normal or "/.." in normal)
+
+
+@given(TEXTS)
+def test_a_text_without_escapes_and_such_paths_stays_as_it_is(text: str) -> None:
+    assert last_view(f"{text}% /...") == normalized(f"{text}% /...")
