@@ -30,6 +30,7 @@ COMMANDS = {
     },
     "Set up": {
         "serve": "Serve the embedded platform over HTTP.",
+        "keys": "Make and revoke the API keys of a served platform.",
         "secrets": "Keep secrets on the server.",
         "login": "Keep a server and its key as a profile.",
         "logout": "Forget a profile and its key.",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["failure_of_call", "hint_of", "is_json"]
 
 _LONG = 1.0  # seconds from which on it is worth saying how long it took
+_ROLE_MISSING = "ROLE_MISSING"  # the code of a key that is known, and is not for this
 _DOCTOR = "'hestiaos doctor' walks the way there step by step"
 
 _STATUSES = (
@@ -47,6 +48,10 @@ def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
         message = f"[{error.code}] the server asks for an API key"
         if server is not None and server.key_source is not None:
             message = f"[{error.code}] the server does not accept the API key of {server.key_source}"
+            if error.code == _ROLE_MISSING:
+                message = (
+                    f"[{error.code}] the API key of {server.key_source} does not have {_role(error)} that this needs"
+                )
     if error.trace_id and error.trace_id not in message:
         message += f" (trace {error.trace_id})"
     if server is not None and not server.local and server.url not in message:
@@ -76,6 +81,8 @@ def hint_of(error: HestiaError, server: Server | None) -> str:
     if isinstance(error, TimedOut):
         return f"give it more time with --timeout SECONDS, or see where it hangs: {_DOCTOR}"
     if isinstance(error, AuthenticationFailed):
+        if error.code == _ROLE_MISSING:
+            return "use a key that has it: whoever runs the server makes one with 'hestiaos keys new'"
         return server.key_hint
     if isinstance(error, RateLimited):
         return "--retries N waits for you"
@@ -84,6 +91,11 @@ def hint_of(error: HestiaError, server: Server | None) -> str:
     if isinstance(error, RemoteProtocolError) or (isinstance(error, StatusError) and not is_json(error)):
         return f"its URL comes from {server.url_source}; {_DOCTOR}"
     return ""
+
+
+def _role(error: StatusError) -> str:
+    role = error.details.get("role") if isinstance(error.details, dict) else None
+    return f"the role '{role}'" if isinstance(role, str) and role.isalpha() else "the role"
 
 
 def _of_connect(error: ConnectFailed, server: Server) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Step", "walk"]
 
 _API_VERSION = "v1"
+_ROLE_MISSING = "ROLE_MISSING"
 _TEXT = "hestiaos doctor checks whether this stream comes word by word"
 _TELLING = 0.05  # seconds over which the server must have spread its events for their arrival to tell anything
 
@@ -150,8 +151,13 @@ class _Way:
         return f"HestiaOS {health.version}, status {health.status}"
 
     def _key(self) -> str:
-        self._client.system.status()
         source = self._server.key_source
+        try:
+            self._client.system.status()
+        except AuthenticationFailed as error:
+            if error.code != _ROLE_MISSING:
+                raise
+            return f"that of {source} is accepted; it does not have the role to read"
         return "none is needed" if source is None else f"that of {source} is accepted, or none is needed"
 
     def _api_version(self) -> str:
@@ -170,6 +176,10 @@ class _Way:
                     sent += _seconds(event.timestamp)
         except GovernanceBlock:
             return "governance blocks the text that it is tried with"
+        except AuthenticationFailed as error:
+            if error.code != _ROLE_MISSING:
+                raise
+            return "not tried: the key does not have the role to run"
         detail = f"{len(arrived)} events"
         spread = sent[-1] - sent[0] if len(sent) == len(arrived) else 0.0
         if spread < _TELLING:

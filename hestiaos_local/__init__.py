@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hestiaos_local._exchange import LocalExchange
+from hestiaos_local._key_files import add_key, remove_key
+from hestiaos_local._keys import Key, Keys
 from hestiaos_local._platform import Platform
 from hestiaos_local.execution import Agent, Executor, function_executor
 from hestiaos_local.governance import Policy, PolicyError
@@ -23,6 +25,8 @@ __all__ = [
     "Configuration",
     "ConfigurationError",
     "Executor",
+    "Key",
+    "Keys",
     "LocalExchange",
     "LocalTransport",
     "Platform",
@@ -33,7 +37,9 @@ __all__ = [
     "ServeError",
     "Store",
     "StoreError",
+    "add_key",
     "function_executor",
+    "remove_key",
     "serve",
 ]
 

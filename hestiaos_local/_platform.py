@@ -71,18 +71,26 @@ class Platform:
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
-        self._policy = Policy.default() if policy is None else policy
-        check_enforced(self._policy)
+        self._agents = agents
+        self._new_id = new_id
         self._storage: Storage = Store() if store is None else store
         self._executor: Executor = EchoExecutor() if executor is None else executor
         self._retention = retention
         self._clock = clock
         self._measurements = Measurements(clock)
-        model = partial(default_model, self._executor)
-        governor = Governor(self._policy, self._storage, clock, new_id, self._measurements)
-        self._executions = Executions(governor, self._storage, agents, model, clock, new_id)
-        self._operations = Operations(self._policy, self._storage, self._executor, self._measurements, clock)
         self._executed = count(1)
+        self.reload(Policy.default() if policy is None else policy)
+
+    def reload(self, policy: Policy) -> None:
+        """Decide by this policy from now on; what is under way goes on with the one that it began with.
+
+        Raises `PolicyError`, and then nothing has changed.
+        """
+        check_enforced(policy)
+        model = partial(default_model, self._executor)
+        governor = Governor(policy, self._storage, self._clock, self._new_id, self._measurements)
+        self._executions = Executions(governor, self._storage, self._agents, model, self._clock, self._new_id)
+        self._operations = Operations(policy, self._storage, self._executor, self._measurements, self._clock)
 
     @property
     def storage(self) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from hestiaos_local._toml_lines import KeyLines, Path
 
 __all__ = ["ConfigurationError", "Table", "TomlFile", "read_text"]
+
+C = TypeVar("C", bound=str)
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -27,11 +28,22 @@ class ConfigurationError(ValueError):
         return type(self), (self.mistakes,)
 
 
-def read_text(path: str | os.PathLike[str], error: Callable[[Iterable[str]], Exception] = ConfigurationError) -> str:
-    """The text of a file. Raises `error` where it cannot be read, or is not UTF-8."""
+def read_text(
+    path: str | os.PathLike[str],
+    error: Callable[[Iterable[str]], Exception] = ConfigurationError,
+    *,
+    check: Callable[[os.stat_result], str | None] = lambda status: None,
+) -> str:
+    """The text of a file. `check` says why a file with this status may not be used.
+
+    Raises `error` then, and where the file cannot be read, or is not UTF-8.
+    """
     source = os.fspath(path)
     try:
-        data = pathlib.Path(path).read_bytes()
+        with open(path, "rb") as file:
+            if (mistake := check(os.fstat(file.fileno()))) is not None:
+                raise error([f"{source}: {mistake}"])
+            data = file.read()
     except FileNotFoundError:
         raise error([f"{source}: there is no such file"]) from None
     except (OSError, ValueError) as fault:  # a ValueError for a path that no file can have
@@ -150,6 +162,17 @@ class Table:
             return value
         self.refuse(key, f"must be {_listed([_quoted(each) for each in choices])}, not {_shown_value(value)}")
         return None
+
+    def choices(self, key: str, choices: Collection[C], *, needed: bool = False) -> tuple[C, ...]:
+        """A list of some of these texts, in their order; `()` where there is none."""
+        value = self._take(key, needed)
+        if value is None:
+            return ()
+        if isinstance(value, list) and value and all(isinstance(each, str) and each in choices for each in value):
+            return tuple(each for each in choices if each in value)
+        listed = _listed([_quoted(each) for each in choices])
+        self.refuse(key, f"must be a list that is not empty, of {listed}")
+        return ()
 
     def text_or_texts(self, key: str) -> tuple[str, ...]:
         """A text, or a list of them, none of them empty; `()` where there is none."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
+from hestiaos_local._keys import Keys, accepted_keys
 from hestiaos_local._platform import Platform
 from hestiaos_local.serving import Access, ASGIApplication, Service, service_from_environment
-from hestiaos_proto import Config
 
 __all__ = ["app", "application"]
 
@@ -19,15 +19,16 @@ def application(
     platform: Platform,
     *,
     api_key: str | None = None,
+    keys: Keys | None = None,
     token_delay: float = 0.02,
     heartbeat: float = 15.0,
     allow_origins: Collection[str] = (),
 ) -> ASGIApplication:
     """An application that serves `platform`, and closes it at its shutdown; the arguments are those of `serve`.
 
-    Without an `api_key` it answers clients of this machine only, wherever the server listens.
+    Without an `api_key` or `keys` it answers clients of this machine only, wherever the server listens.
     """
-    access = Access(Config(api_key=api_key).api_key, allow_origins=allow_origins)
+    access = Access(accepted_keys(api_key, keys), allow_origins=allow_origins)
     service = Service(platform, access, token_delay, heartbeat)
     return ASGIApplication(lambda: service)
 

@@ -23,6 +23,7 @@ __all__ = ["command"]
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
 @click.option("--store", type=click.Path(path_type=Path), help="The SQLite file to keep everything in; else memory.")
+@click.option("--keys", type=click.Path(path_type=Path), help="A file of API keys; see 'hestiaos keys'.")
 @click.option("--keep-days", type=click.FloatRange(min=0), metavar="N", help="Keep what is younger; else all.")
 @click.option("--keep-count", type=click.IntRange(min=0), metavar="N", help="Keep the newest of each kind.")
 @click.option("--keep-bytes", type=click.IntRange(min=0), metavar="N", help="Keep so much of each kind.")
@@ -41,6 +42,7 @@ def command(
     /,
     policy: Path | None,
     store: Path | None,
+    keys: Path | None,
     keep_days: float | None,
     keep_count: int | None,
     keep_bytes: int | None,
@@ -54,30 +56,35 @@ def command(
 
     Without --model-url, and models in its configuration, it echoes. Each request is logged on standard error, with
     governance's decision. Beyond this machine it is served only with --api-key (or $HESTIAOS_API_KEY), which every
-    request then needs. Of traces, sessions and results for repeats, of each, so much is kept as --keep-days,
-    --keep-count and --keep-bytes say. SIGINT (Ctrl-C) and SIGTERM end it: streams that run get an error, the store is
-    closed, the status is 0. A second signal ends it at once.
+    request then needs, or with --keys, a file of keys each of which may do what its roles say. Of traces, sessions and
+    results for repeats, of each, so much is kept as --keep-days, --keep-count and --keep-bytes say. SIGINT (Ctrl-C) and
+    SIGTERM end it: streams that run get an error, the store is closed, the status is 0. A second signal ends it at
+    once. SIGHUP has it read the policy and the keys anew; with a mistake in one of them it goes on with what it has.
     """
     import anyio
 
-    from hestiaos_cli._local_platform import models_of, policy_of
+    from hestiaos_cli._local_platform import models_of
     from hestiaos_cli._request_log import LoggingPlatform, json_line, text_line
+    from hestiaos_cli._served_files import ServedFiles
     from hestiaos_cli._server import hide_argument, key_from_stdin
-    from hestiaos_local import Platform, Policy, Retention, Store
+    from hestiaos_local import Platform, Retention, Store
     from hestiaos_local import serve as serve_platform
 
-    api_key = settings.api_key or os.environ.get("HESTIAOS_API_KEY") or None
+    if keys is not None and settings.api_key is not None:
+        raise click.UsageError("--keys and --api-key both say who may ask: leave one of them out")
+    api_key = settings.api_key or (None if keys else os.environ.get("HESTIAOS_API_KEY")) or None
     if settings.api_key == "-":
         api_key = key_from_stdin(settings)
     elif settings.api_key:
         hide_argument(settings.api_key)
-    rules = Policy.load(policy) if policy else policy_of(settings)
+    files = ServedFiles(settings, policy, keys)
     models = models_of(settings, model_url, model, model_key_env)
     retention = Retention.of_days(keep_days, keep_count, keep_bytes)
-    arguments = {"policy": rules, "store": Store(store) if store else None, "retention": retention, **models}
+    arguments = {"policy": files.policy, "store": Store(store) if store else None, "retention": retention, **models}
     log = json_line if settings.json else text_line
     with Platform(**arguments) if quiet else LoggingPlatform(log, **arguments) as platform:
-        options |= {"api_key": api_key, "on_listening": partial(_say_where, as_json=settings.json)}
+        options |= {"api_key": api_key, "keys": files.keys, "reload": partial(files.reload, platform)}
+        options["on_listening"] = partial(_say_where, as_json=settings.json)
         anyio.run(partial(serve_platform, platform, handle_signals=True, **options))
     if not settings.json:
         tell("stopped")

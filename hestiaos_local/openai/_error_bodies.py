@@ -20,7 +20,6 @@ __all__ = ["encode_error", "error_body", "shown_place"]
 
 _ERROR_TYPES: tuple[tuple[type[StatusError], str], ...] = (
     (AuthenticationFailed, "authentication_error"),
-    (GovernanceBlock, "permission_error"),
     (RateLimited, "rate_limit_error"),
     (ServerError, "server_error"),
 )
@@ -35,6 +34,8 @@ def encode_error(error: StatusError) -> tuple[int, bytes]:
 def error_body(error: StatusError) -> dict[str, Any]:
     """The body of an error, with its trace id, and the details of a block."""
     kind = next((name for kind, name in _ERROR_TYPES if isinstance(error, kind)), "invalid_request_error")
+    if error.status_code == 403:
+        kind = "permission_error"
     body: dict[str, Any] = {
         "message": error.message,
         "type": kind,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 
 from attrs import field, frozen
 
-from hestiaos_local.serving._resources import OPEN_OPERATION, OPEN_RESOURCES
+from hestiaos_local._keys import Key, Keys
+from hestiaos_local.serving._resources import COMPLETIONS, MODELS, OPEN_OPERATION, OPEN_RESOURCES
+from hestiaos_local.serving._roles import roles_for
 from hestiaos_proto import AuthenticationFailed, EncodedResponse, ServerRequest, StatusError
 
 __all__ = ["NOT_LOCAL", "Access", "Headers"]
@@ -44,20 +45,20 @@ def _normal_origin(origin: str) -> str:
 class Access:
     """Who may ask.
 
-    With an `api_key`, who has it; `health` and the OpenAPI document need no key. Without a key, programs of
-    this machine: a web page whose name was made to resolve to loopback gives itself away by its Host, which is then
-    neither an address nor `localhost` nor `host`, the name that is served. A web page of another origin may ask only
-    where `allow_origins` names it, key or not (the Fetch standard, "CORS protocol").
+    With `keys`, who has one of them with the role for it; `health` and the OpenAPI document need none. Without,
+    programs of this machine: a web page whose name was made to resolve to loopback gives itself away by its Host,
+    which is then neither an address nor `localhost` nor `host`, the name that is served. A web page of another origin
+    may ask only where `allow_origins` names it, key or not (the Fetch standard, "CORS protocol").
     """
 
-    api_key: str | None = field(repr=False)
+    keys: Keys | None = field(repr=False)
     host: str = "localhost"
     allow_origins: frozenset[str] = field(default=frozenset(), converter=_origins)
 
     def judge(self, call: ServerRequest) -> StatusError | EncodedResponse | None:
         """The refusal of a request or the response to it, by its head; `None` if it may go on."""
         host = call.headers.get("host", "")
-        if self.api_key is None and not self._is_local(host):
+        if self.keys is None and not self._is_local(host):
             return StatusError(NOT_LOCAL, status_code=421)
         origin = call.headers.get("origin")
         if origin is not None:
@@ -65,14 +66,19 @@ class Access:
                 return StatusError(_OTHER_ORIGIN, status_code=403, code="ORIGIN_NOT_ALLOWED")
             if call.method == "OPTIONS" and _PREFLIGHT in call.headers:
                 return _answer_preflight(call)
-        is_open = call.operation == OPEN_OPERATION or call.resource in OPEN_RESOURCES
-        if self.api_key is None or is_open or self.knows(call):
-            return None
-        return AuthenticationFailed()
+        found = self.authorize(call)
+        return found if isinstance(found, StatusError) else None
 
-    def knows(self, call: ServerRequest) -> bool:
-        """Whether a request may be told everything: it has the key, or none is needed."""
-        return self.api_key is None or hmac.compare_digest((call.key or "").encode(), self.api_key.encode())
+    def authorize(self, call: ServerRequest) -> Key | StatusError | None:
+        """The key of a request, or the refusal of one that has none for it; `None` where none is needed nor there."""
+        if self.keys is None:
+            return None
+        key = None if call.key is None else self.keys.find(call.key)
+        if call.operation == OPEN_OPERATION or call.resource in OPEN_RESOURCES:
+            return key
+        if key is None:
+            return AuthenticationFailed()
+        return _check_role(key, call) or key
 
     def headers(self, call: ServerRequest) -> Headers:
         """The headers of a response for a web page of an allowed origin."""
@@ -96,6 +102,22 @@ class Access:
             return False
         name = match[1].removesuffix(".")
         return name in ("localhost", self.host.lower().removesuffix(".")) or _is_address(name.strip("[]"))
+
+
+def _check_role(key: Key, call: ServerRequest) -> StatusError | None:
+    """The refusal of a key without the role for a request.
+
+    It is a 401 (RFC 9110, section 15.5.2: "authorization has been refused for those credentials"), since a 403 of this
+    wire says that governance has blocked. OpenAI's clients know a 403 for what it is.
+    """
+    roles = roles_for(call)
+    if any(map(key.may, roles)) or call.refusal is not None:
+        return None
+    role = roles[0]
+    status = 403 if call.resource in (COMPLETIONS, MODELS) else 401
+    message = f"the API key {key.name!r} does not have the role {role!r}, which this needs"
+    kind = AuthenticationFailed if status == 401 else StatusError
+    return kind(message, None, {"role": role}, status_code=status, code="ROLE_MISSING")
 
 
 def _is_same(origin: str, host: str) -> bool:

@@ -149,7 +149,7 @@ class _Exchange:
 
     def _decide(self, request: ServerRequest) -> StatusError | EncodedResponse | None:
         """What is answered by the head alone."""
-        if self._service.access.api_key is None and not _is_local(self._scope.get("client")):
+        if self._service.access.keys is None and not _is_local(self._scope.get("client")):
             return StatusError(NOT_LOCAL, status_code=421)
         length = request.headers.get("content-length", "0" if _has_no_body(request) else "")
         size = int(length) if length.isdecimal() else None

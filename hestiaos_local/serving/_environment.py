@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hestiaos_local._keys import Keys, accepted_keys
 from hestiaos_local._platform import Platform
 from hestiaos_local.governance import Policy
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._service import Service
 from hestiaos_local.storage import Retention, Store
-from hestiaos_proto import Config
 
 __all__ = ["service_from_environment"]
 
@@ -22,9 +22,9 @@ def service_from_environment(environ: Mapping[str, str]) -> Service:
     """Open what the variables `HESTIAOS_…` say; an empty one counts as not set.
 
     `CONFIG` is the configuration file; `POLICY`, `STORE`, and `MODEL_URL` with `MODEL` and `MODEL_KEY` say what
-    `hestiaos serve` has options for, and so do `API_KEY`, `ALLOW_ORIGINS` (separated by spaces), `TOKEN_DELAY`,
-    `HEARTBEAT`, `KEEP_DAYS`, `KEEP_COUNT` and `KEEP_BYTES`. Raises `ValueError` for what cannot be, `PolicyError`,
-    `ConfigurationError` and `StoreError`.
+    `hestiaos serve` has options for, and so do `KEYS` or `API_KEY`, `ALLOW_ORIGINS` (separated by spaces),
+    `TOKEN_DELAY`, `HEARTBEAT`, `KEEP_DAYS`, `KEEP_COUNT` and `KEEP_BYTES`. Raises `ValueError` for what cannot be,
+    `PolicyError`, `ConfigurationError` and `StoreError`.
     """
     variables = {name: value for name, value in environ.items() if value}
     found = variables.get
@@ -38,9 +38,7 @@ def service_from_environment(environ: Mapping[str, str]) -> Service:
 
     models, policy, store = _models(variables)
     retention = Retention.of_days(number("KEEP_DAYS", float), number("KEEP_COUNT", int), number("KEEP_BYTES", int))
-    access = Access(
-        Config(api_key=found("HESTIAOS_API_KEY")).api_key, allow_origins=found("HESTIAOS_ALLOW_ORIGINS", "").split()
-    )
+    access = Access(_keys(variables), allow_origins=found("HESTIAOS_ALLOW_ORIGINS", "").split())
     policy, store = found("HESTIAOS_POLICY", policy), found("HESTIAOS_STORE", store)
     platform = Platform(
         policy=Policy.load(policy) if policy else None,
@@ -50,6 +48,13 @@ def service_from_environment(environ: Mapping[str, str]) -> Service:
     )
     delay, heartbeat = number("TOKEN_DELAY", float), number("HEARTBEAT", float)
     return Service(platform, access, 0.02 if delay is None else delay, 15.0 if heartbeat is None else heartbeat)
+
+
+def _keys(variables: Mapping[str, str]) -> Keys | None:
+    api_key, file = variables.get("HESTIAOS_API_KEY"), variables.get("HESTIAOS_KEYS")
+    if api_key and file:
+        raise ValueError("HESTIAOS_KEYS and HESTIAOS_API_KEY both say who may ask: set one of them")
+    return Keys.load(file) if file else accepted_keys(api_key)
 
 
 def _models(variables: Mapping[str, str]) -> tuple[dict[str, Any], str | None, str | None]:

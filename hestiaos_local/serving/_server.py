@@ -8,18 +8,18 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 
-from anyio import Event, create_task_group, move_on_after, sleep, sleep_forever, wait_readable
+from anyio import Event, create_task_group, move_on_after, sleep, sleep_forever, to_thread, wait_readable
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
+from hestiaos_local._keys import Keys, accepted_keys
 from hestiaos_local._platform import Platform
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._connection import IDLE, ClientConnection
 from hestiaos_local.serving._listeners import base_url, listen
 from hestiaos_local.serving._service import Service
-from hestiaos_local.serving._signals import StopSignals
+from hestiaos_local.serving._signals import Signals
 from hestiaos_local.serving._sockets import ClientSocket
-from hestiaos_proto import Config
 
 __all__ = ["serve"]
 
@@ -41,59 +41,75 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     api_key: str | None = None,
+    keys: Keys | None = None,
     token_delay: float = 0.02,
     heartbeat: float = 15.0,
     on_listening: Callable[[str], None] | None = None,
     allow_origins: Collection[str] = (),
     handle_signals: bool = False,
+    reload: Callable[[], object] | None = None,
 ) -> None:
     """Serve `platform` until cancelled, on asyncio or trio.
 
     Port 0 takes a free one; `on_listening` is called with the base URL as soon as clients can connect. `token_delay`
     seconds pass before each `token` event: a model's pace. A stream that has been silent for `heartbeat` seconds
-    gets a comment. With an `api_key`, every request but one for health must bear it. Web pages may ask
-    only where their origin is the server's own or one of `allow_origins`, each like `https://example.com`.
+    gets a comment. With an `api_key`, every request but one for health must bear it; with `keys`, one of these that has
+    the role for it. Web pages may ask only where their origin is the server's own or one of `allow_origins`, each like
+    `https://example.com`.
 
     With `handle_signals`, which needs the main thread, SIGTERM and SIGINT end it: no client is accepted any more, what
     is executed is finished, open streams get `error` and `done`, and it returns. A second signal ends the process.
+    SIGHUP has `reload` called in a thread, which may give the platform another policy (`Platform.reload`) and replace
+    the `keys`; where it raises, the log says so, and nothing ends. Where SIGHUP means that the server's terminal is
+    gone, it stops.
 
     Raises `ValueError` for an argument that cannot be, one of them a host beyond loopback without an API key, and
     `ServeError`, which is an `OSError`, where the address cannot be listened on.
     """
-    access = Access(Config(api_key=api_key).api_key, host, allow_origins)
+    access = Access(accepted_keys(api_key, keys), host, allow_origins)
     service = Service(platform, access, token_delay, heartbeat)
     with ExitStack() as opened:
-        signals = opened.enter_context(StopSignals()) if handle_signals else None
-        listeners = await listen(host, port, protected=access.api_key is not None)
+        signals = opened.enter_context(Signals(reload=reload is not None)) if handle_signals else None
+        listeners = await listen(host, port, protected=access.keys is not None)
         for listener in listeners:
             opened.enter_context(listener)
         if on_listening is not None:
             on_listening(base_url(host, listeners))
-        await _Server(service).run(listeners, signals)
+        await _Server(service, reload).run(listeners, signals)
 
 
 class _Server:
     """The clients that are served, and what is done with all of them."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, reload: Callable[[], object] | None) -> None:
         self._service = service
+        self._reload = reload
         self._clients: set[ClientConnection] = set()
         self._exhausted = False  # no client can be accepted for now
         self._empty: Event | None = None  # set when a server that stops has no client left
 
-    async def run(self, listeners: list[socket.socket], signals: StopSignals | None) -> None:
+    async def run(self, listeners: list[socket.socket], signals: Signals | None) -> None:
         """Serve until a signal comes, or for ever."""
         async with create_task_group() as tasks:
             tasks.start_soon(self._look_after)
             async with create_task_group() as accepting:
                 for listener in listeners:
                     accepting.start_soon(self._accept, listener, tasks)
-                await (sleep_forever() if signals is None else signals.wait())
+                await (sleep_forever() if signals is None else self._heed(signals))
                 accepting.cancel_scope.cancel()
             for listener in listeners:
                 listener.close()
             await self._stop()
             tasks.cancel_scope.cancel()
+
+    async def _heed(self, signals: Signals) -> None:
+        """Reload as often as a signal says so, and return when one says to stop."""
+        while not await signals.wait():
+            assert self._reload is not None, "else there is no such signal"
+            try:
+                await to_thread.run_sync(self._reload)
+            except Exception:
+                _log.exception("nothing was reloaded")
 
     async def _stop(self) -> None:
         """Let the clients that are being answered have their answers."""

@@ -70,10 +70,14 @@ class Service:
         """The platform's response to a call that was let in, or what the call is refused with."""
         if call.response is not None:
             return call.response
+        # A key may have been revoked since the head was judged.
+        key = None if call.refusal is not None else self.access.authorize(call)
+        if isinstance(key, StatusError):
+            return self._refusal(call, key)
         if call.resource in PATHS:
             return await self.front_door.respond(call, self._caller(call))
         if call.resource == OPENAPI:
-            return encode_json(openapi_document(protected=self.access.api_key is not None))
+            return encode_json(openapi_document(protected=self.access.keys is not None))
         if call.resource == METRICS:
             return encode_metrics(self.platform.measurements.counts())
         response: ServiceResponse
@@ -86,14 +90,17 @@ class Service:
         if isinstance(response, StoreError):
             _log.error("%s failed: %s", call.operation, response)
             return unavailable(response, "the server's store cannot be used now")
-        if isinstance(response, HealthResponse) and not self.access.knows(call):
+        if isinstance(response, HealthResponse) and key is None and self.access.keys is not None:
             return encode_json({"status": response.status, "version": response.version})
         return response
 
     def judge(self, call: ServerRequest) -> StatusError | EncodedResponse | None:
         """What a request is refused or answered with by its head, in the form that its client reads."""
         refusal = self.access.judge(call)
-        return refuse(refusal) if call.resource in PATHS and isinstance(refusal, StatusError) else refusal
+        return self._refusal(call, refusal) if isinstance(refusal, StatusError) else refusal
+
+    def _refusal(self, call: ServerRequest, error: StatusError) -> StatusError | EncodedResponse:
+        return refuse(error) if call.resource in PATHS else error
 
     def may_take_long(self, call: ServerRequest) -> bool:
         """Whether a model works on it: then it is given up where the client goes."""

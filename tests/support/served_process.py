@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,9 +25,12 @@ class ServedProcess:
         assert self._process.stderr is not None
         self._log = self._process.stderr
         self.pid = self._process.pid
-        line = self._log.readline()
-        assert "is served at " in line, line + self._log.read()
-        self.url = line.partition("is served at ")[2].partition(";")[0]
+        line = self.log_line()
+        if line.startswith("{"):  # with --json
+            self.url = json.loads(line)["url"]
+        else:
+            assert "is served at " in line, line + self._log.read()
+            self.url = line.partition("is served at ")[2].partition(";")[0]
         if prefix:  # the prefix has forked
             self.pid = int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text())
 
@@ -41,6 +45,10 @@ class ServedProcess:
     def send_signal(self, number: signal.Signals) -> None:
         """Send the server a signal."""
         os.kill(self.pid, number)
+
+    def log_line(self) -> str:
+        """The next line that it logs."""
+        return self._log.readline()
 
     def end(self) -> tuple[int, str]:
         """Wait for its end: the exit status, and what it has logged since it was started."""

@@ -47,7 +47,13 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self._master)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a person closes its window."""
+        master, self._master = self._master, -1
+        if master >= 0:
+            os.close(master)
 
     def type(self, text: str) -> None:
         """Type `text`; `"\\x03"` is Ctrl-C, `"\\x04"` Ctrl-D."""

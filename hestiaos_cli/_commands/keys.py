@@ -1,0 +1,91 @@
+"""`hestiaos keys`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hestiaos_cli._command import Group
+from hestiaos_cli._command import command as make_command
+from hestiaos_cli._failures import one_line, tell
+from hestiaos_cli._options import OUTPUT
+from hestiaos_cli._output import print_fields
+from hestiaos_cli._settings import Settings
+
+__all__ = ["command"]
+
+_ROLES = ("run", "read", "approve", "admin")
+
+_file = click.option(
+    "--keys", "file", type=click.Path(path_type=Path), metavar="FILE", help="The key file; else the user's own."
+)
+
+
+@click.group("keys", cls=Group, takes=OUTPUT)
+def command() -> None:
+    """Make and revoke the API keys of a served platform.
+
+    'hestiaos serve --keys FILE' lets in who has a key of the file, for what the key's roles say: run (runs, chats,
+    agents, completions), read (traces, governance, the system), approve (approvals), admin (everything). The file has
+    a hash of each key, from which nobody finds the key. A server reads it anew at SIGHUP.
+    """
+
+
+@make_command("new", takes=OUTPUT)
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--role", "roles", type=click.Choice(_ROLES), multiple=True, help="What it is for; else run and read. Repeatable."
+)
+@_file
+@click.pass_obj
+def _new(settings: Settings, name: str, roles: tuple[Any, ...], file: Path | None) -> None:
+    """Make a key, and print it this once."""
+    from hestiaos_local import add_key
+
+    path = _path(file)
+    roles = roles or ("run", "read")
+    key = add_key(path, name, roles)
+    print_fields(settings, {"name": name, "key": key, "roles": [*roles], "file": str(path)}, answer=key)
+    tell(one_line(f"kept in {path} without the key itself: this is the only time that it is shown"))
+
+
+@make_command("list", takes=OUTPUT)
+@_file
+@click.pass_obj
+def _list(settings: Settings, file: Path | None) -> None:
+    """List the keys' names and roles."""
+    from hestiaos_cli._lists import print_list
+    from hestiaos_local import Keys
+
+    path = _path(file)
+    keys = Keys.load(path) if file is not None or path.exists() else Keys()
+    rows = [{"name": key.name, "roles": [*key.roles], "sha256": key.sha256} for key in keys]
+    print_list(settings, rows, "name", "roles", empty=f"there are no keys in {path}")
+
+
+@make_command("revoke", takes=OUTPUT)
+@click.argument("name", metavar="NAME")
+@_file
+@click.pass_obj
+def _revoke(settings: Settings, name: str, file: Path | None) -> None:
+    """Take a key out of the file."""
+    from hestiaos_local import remove_key
+
+    path = _path(file)
+    remove_key(path, name)
+    tell(one_line(f"the key {name} is out of {path}: a server that runs lets it in until SIGHUP"))
+
+
+def _path(file: Path | None) -> Path:
+    """The key file that is named, or the user's."""
+    if file is not None:
+        return file
+    from hestiaos_cli._places import config_directory
+
+    return config_directory() / "keys.toml"
+
+
+for each in (_new, _list, _revoke):
+    command.add_command(each)

@@ -1,0 +1,104 @@
+"""Adds keys to a key file and takes them away; the rest of its text stays as it is, comments too."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Collection
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from hestiaos_local._keys import ROLES, Key, Keys, Role, hash_key, why_not_a_name
+from hestiaos_local._toml_lines import KeyLines
+from hestiaos_local._toml_tables import ConfigurationError
+from hestiaos_proto import json
+
+__all__ = ["add_key", "remove_key"]
+
+_PREFIX = "hestia_"  # by which scanners for secrets know it
+_RANDOM = 32  # bytes
+_BY_HAND = "{}: it does not have its keys as [[keys]] tables: change it by hand"
+
+
+def add_key(path: Path, name: str, roles: Collection[Role]) -> str:
+    """Make a key, and add its hash to the file, which is made where there is none. Returns the key.
+
+    Raises `ConfigurationError` for a file with mistakes and for a name that is there already, and `OSError`.
+    """
+    if (mistake := why_not_a_name(name)) is not None:
+        raise ConfigurationError([f"the name of a key {mistake}"])
+    api_key = _PREFIX + secrets.token_urlsafe(_RANDOM)
+    there = path.exists()
+    keys = [*Keys.load(path)] if there else []
+    if any(key.name == name for key in keys):
+        raise ConfigurationError([f"{path}: there is a key {name!r} already: revoke it first, or choose another name"])
+    key = Key(name, hash_key(api_key), tuple(role for role in ROLES if role in roles))
+    before = _read(path) if there else "version = 1\n"
+    added = ("" if before.endswith("\n") else "\n") + _table(key)
+    _check(path, before + added, [*keys, key])
+    if there:
+        with open(path, "a", encoding="utf-8", newline="") as file:  # another that adds a key does not lose its own
+            file.write(added)
+    else:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(before + added)
+    return api_key
+
+
+def remove_key(path: Path, name: str) -> None:
+    """Take a key out of the file. Raises `ConfigurationError` where that cannot be done, and `OSError`."""
+    keys = [*Keys.load(path)]
+    index = next((index for index, key in enumerate(keys) if key.name == name), None)
+    if index is None:
+        known = ", ".join(key.name for key in keys) or "none"
+        raise ConfigurationError([f"{path}: there is no key {name!r}: there are {known}"])
+    text = _read(path)
+    lines = text.split("\n")
+    where = KeyLines(text.replace("\r\n", "\n"))
+    first = where.line(("keys", index)) - 1
+    end = where.line(("keys", index + 1)) - 1 if index + 1 < len(keys) else len(lines)
+    while end > first + 1 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
+        end -= 1  # what stands above the next table is said of that
+    if not lines[first].lstrip().startswith("[["):
+        raise ConfigurationError([_BY_HAND.format(path)])
+    if first > 0 and not lines[first - 1].strip():
+        first -= 1
+    left = "\n".join(lines[:first] + lines[end:])
+    _check(path, left, [key for key in keys if key.name != name])
+    _replace(path.resolve(), left)
+
+
+def _table(key: Key) -> str:
+    roles = ", ".join(f'"{role}"' for role in key.roles)
+    name = json.dumps(key.name).decode()  # every JSON string is a TOML string
+    return f'\n[[keys]]\nname = {name}\nsha256 = "{key.sha256}"\nroles = [{roles}]\n'
+
+
+def _check(path: Path, text: str, expected: list[Key]) -> None:
+    """Raise `ConfigurationError` where a new text would not say what it should, as with keys in an inline array."""
+    try:
+        said = [*Keys.parse(text, str(path))]
+    except ConfigurationError:
+        said = []
+    if said != expected:
+        raise ConfigurationError([_BY_HAND.format(path)])
+
+
+def _read(path: Path) -> str:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return file.read()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a new file in its place: a reader sees the old one or the new one."""
+    mode = path.stat().st_mode & 0o777
+    with NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        new = Path(file.name)
+    try:
+        new.write_text(text, encoding="utf-8", newline="")
+        new.chmod(mode)
+        new.replace(path)
+    except BaseException:
+        new.unlink()
+        raise

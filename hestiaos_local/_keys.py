@@ -1,0 +1,161 @@
+"""API keys by name, each with its roles, and the file that holds them.
+
+The file has the SHA-256 of each key, not the key: keys are random, so that nobody finds one from its hash.
+
+```toml
+version = 1
+
+[[keys]]
+name = "ci"
+sha256 = "…"                 # of the key, in hexadecimal; `hestiaos keys new` writes it
+roles = ["run", "read"]
+```
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from hmac import compare_digest
+from stat import S_IMODE
+from typing import Literal, Self, get_args
+
+from attrs import field, frozen
+
+from hestiaos_local._toml_tables import Table, TomlFile, read_text
+from hestiaos_proto import Config
+
+__all__ = ["ROLES", "Key", "Keys", "Role", "accepted_keys", "hash_key", "why_not_a_name"]
+
+Role = Literal["run", "read", "approve", "admin"]
+"""What a key is for; `admin` may do everything."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
+
+_DEFAULT = "default"  # the name of a key that was given without one
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_MOST_NAME = 64  # characters
+
+
+@frozen
+class Key:
+    """An API key: its name, the SHA-256 of it in hexadecimal, and what it is for."""
+
+    name: str
+    sha256: str = field(repr=False)
+    roles: tuple[Role, ...]
+
+    def may(self, role: Role) -> bool:
+        """Whether it has the role."""
+        return role in self.roles or "admin" in self.roles
+
+
+class Keys:
+    """The keys that a server accepts. Several threads may use them, while another replaces them."""
+
+    def __init__(self, keys: Iterable[Key] = ()) -> None:
+        self._keys = tuple(keys)
+
+    def __repr__(self) -> str:
+        return f"Keys({list(self._keys)})"
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def find(self, api_key: str) -> Key | None:
+        """The key that this is; `None` if it is unknown. How long that takes does not tell which it resembles."""
+        given = hash_key(api_key)
+        found = None
+        for key in self._keys:
+            if compare_digest(key.sha256, given):
+                found = key
+        return found
+
+    def replace(self, keys: Iterable[Key]) -> None:
+        """Accept these from now on, and no others."""
+        self._keys = tuple(keys)
+
+    @classmethod
+    def of(cls, api_key: str) -> Self:
+        """One key, named `default`, that may do everything. Raises `ValueError` for one that no header can carry."""
+        Config(api_key=api_key)
+        return cls([Key(_DEFAULT, hash_key(api_key), ROLES)])
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a file.
+
+        Raises `ConfigurationError` for all mistakes in it at once, and where it cannot be read or others can write it.
+        """
+        return cls.parse(read_text(path, check=_why_not_trusted), os.fspath(path))
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> Self:
+        """Read a file's text; `source` is what mistakes call it."""
+        file = TomlFile(text, source)
+        file.root.constant("version", 1)
+        keys: list[Key] = []
+        for table in file.root.tables("keys"):
+            key = _key(table)
+            if key.name and any(key.name == other.name for other in keys):
+                table.refuse("name", f"is {key.name!r} a second time")
+            if key.sha256 and any(key.sha256 == other.sha256 for other in keys):
+                table.refuse("sha256", "is that of another key: 'hestiaos keys new' makes one of its own")
+            keys.append(key)
+        file.root.close()
+        file.check()
+        return cls(keys)
+
+
+def accepted_keys(api_key: str | None, keys: Keys | None = None) -> Keys | None:
+    """The keys that are accepted where one is given or several; `None` where no key is needed."""
+    if api_key and keys is not None:
+        raise ValueError("api_key and keys both say who may ask: give one of them")
+    return Keys.of(api_key) if api_key else keys
+
+
+def hash_key(api_key: str) -> str:
+    """What a file has of a key."""
+    return sha256(api_key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def why_not_a_name(name: str) -> str | None:
+    """What is wrong with a key's name; `None` where nothing is."""
+    if name.strip() and name.isprintable() and len(name) <= _MOST_NAME:
+        return None
+    return f"must be one line of 1 to {_MOST_NAME} characters"
+
+
+def _key(table: Table) -> Key:
+    name = table.text("name", needed=True) or ""
+    if name and (mistake := why_not_a_name(name)) is not None:
+        table.refuse("name", mistake)
+    digest = (table.text("sha256", needed=True) or "").lower()
+    if digest and not _HASH.fullmatch(digest):  # it is not quoted: it may be the key itself
+        table.refuse(
+            "sha256", "must be the SHA-256 of the key, 64 hexadecimal digits, as 'hestiaos keys new' writes it"
+        )
+    elif digest == hash_key(""):
+        table.refuse("sha256", "is that of an empty key")
+    roles = table.choices("roles", ROLES, needed=True)
+    table.close()
+    return Key(name, digest, roles)
+
+
+def _why_not_trusted(status: os.stat_result) -> str | None:
+    """Why a file may not say who is let in: whoever can write it, could let themselves in."""
+    if sys.platform == "win32":
+        return None
+    if status.st_uid not in (0, os.geteuid()):
+        return "it belongs to another user, who could add keys: let this user own it"
+    mode = S_IMODE(status.st_mode)
+    if mode & 0o022:
+        return f"it can be written by others (mode {mode:o}), who could add keys: chmod go-w it"
+    return None

@@ -1,0 +1,28 @@
+"""The roles of which an API key needs one, for each operation of the wire and each of the server's own paths. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hestiaos_local._keys import Role
+from hestiaos_local.serving._resources import COMPLETIONS, METRICS, MODELS
+from hestiaos_proto import ServerRequest
+
+__all__ = ["roles_for"]
+
+_ROLES: Mapping[str, tuple[Role, ...]] = {
+    **dict.fromkeys(("run", "run_stream", "chat", "run_agent", COMPLETIONS), ("run",)),
+    **dict.fromkeys(("trace", "list_traces", "governance_trace", "governance_status", "explain", "judge"), ("read",)),
+    **dict.fromkeys(("system_status", "system_config", "system_metrics", METRICS, MODELS, "get_limits"), ("read",)),
+    **dict.fromkeys(("list_agents", "list_sessions", "get_session"), ("read",)),
+    "list_approvals": ("read", "approve"),
+    "decide_approval": ("approve",),
+}
+
+
+def roles_for(call: ServerRequest) -> tuple[Role, ...]:
+    """Each of these roles is enough, and `admin` always is.
+
+    It alone is for what the table does not name, so that nothing which is added is open by mistake.
+    """
+    return _ROLES.get(call.operation or call.resource or "", ("admin",))

@@ -1,0 +1,84 @@
+"""`hestiaos keys`, and what the command line says of a key that has not the role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hestiaos_local import Key, Keys
+from hestiaos_local._keys import hash_key
+from tests.support.command_line import invoke
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def test_a_key_from_its_making_to_its_end(home: Path) -> None:
+    file = home / ".config/hestiaos/keys.toml"
+    made = invoke("keys", "new", "ci", "--role", "read")
+    assert made.status == 0
+    assert made.stderr == f"kept in {file} without the key itself: this is the only time that it is shown\n"
+    key = made.stdout.strip()
+    assert Keys.load(file).find(key) == Key("ci", hash_key(key), ("read",))
+    assert invoke("keys", "new", "app", "--json").json.keys() == {"name", "key", "roles", "file"}
+    assert invoke("keys", "list").stdout == "ci   read\napp  run, read\n"
+    assert invoke("keys", "list", "-q", "sha256").stdout.splitlines()[0] == hash_key(key)
+    assert invoke("keys", "revoke", "ci").status == 0
+    assert invoke("keys", "list", "-q", "name").stdout == "app\n"
+
+
+def test_without_a_file() -> None:
+    assert invoke("keys", "list").stdout == ""
+    assert "there is no such file" in invoke("keys", "list", "--keys", "none.toml").error
+    assert "there is no such file" in invoke("keys", "revoke", "ci").error
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "team.toml"
+    for name in ("a", "b"):
+        assert invoke("keys", "new", name, "--keys", str(file), "--role", "approve", "--role", "run").status == 0
+    assert invoke("keys", "list", "--keys", str(file)).stdout == "a  run, approve\nb  run, approve\n"
+    ended = invoke("keys", "new", "a", "--keys", str(file))
+    assert ended.status == 2
+    assert "there is a key 'a' already" in ended.error
+
+
+def test_a_role_that_is_none() -> None:
+    ended = invoke("keys", "new", "a", "--role", "write")
+    assert ended.status == 2
+    assert "'write' is not one of 'run', 'read', 'approve', 'admin'" in ended.error
+
+
+def test_keys_and_one_key(tmp_path: Path) -> None:
+    ended = invoke("serve", "--keys", str(tmp_path / "k.toml"), "-k", "key")
+    assert ended.status == 2
+    assert "--keys and --api-key both say who may ask" in ended.error
+
+
+def test_keys_with_mistakes(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text("version = 1\n[[keys]]\nname = 1\n")
+    ended = invoke("serve", "--keys", str(file))
+    assert ended.status == 2
+    assert f"{file}, line 3: keys[0].name must be a string" in ended.error
+
+
+@pytest.fixture
+def url(serve_platform: Callable[..., str]) -> str:
+    return serve_platform(keys=Keys([Key("ci", hash_key("run"), ("run",))]))
+
+
+def test_a_key_without_the_role(url: str) -> None:
+    ended = invoke("secrets", "get", "a", "-u", url, "-k", "run", "--exit-codes")
+    assert ended.status == 4
+    assert ended.error == (
+        f"[ROLE_MISSING] the API key of --api-key does not have the role 'admin' that this needs, at {url}; "
+        "use a key that has it: whoever runs the server makes one with 'hestiaos keys new'"
+    )
+
+
+def test_the_doctor_knows_roles(url: str) -> None:
+    ended = invoke("doctor", "-u", url, "-k", "run")
+    assert ended.status == 0
+    assert "that of --api-key is accepted; it does not have the role to read" in ended.stdout

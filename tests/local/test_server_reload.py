@@ -1,0 +1,169 @@
+"""A server that reads its policy and its keys anew at SIGHUP: real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hestiaos_local import Platform, Policy, add_key, remove_key
+from hestiaos_proto import GovernanceBlock, ServerRequest
+from tests.support.command_line import PROGRAM
+from tests.support.raw_client import RUN, RawClient, post
+from tests.support.served_process import ServedProcess
+
+if sys.platform == "win32":
+    pytest.skip("Windows has no SIGHUP", allow_module_level=True)
+
+from tests.support.terminals import Terminal
+
+POLICY = """version = 2
+name = "{name}"
+[[rules]]
+name = "word"
+on = "input"
+pattern = "{pattern}"
+decision = "BLOCK"
+risk = 0.5
+reason = "as the test wants it"
+"""
+
+
+def policy(name: str, pattern: str) -> str:
+    return POLICY.format(name=name, pattern=pattern)
+
+
+def run(text: str) -> ServerRequest:
+    arguments = {"input": text, "session_id": None, "agent_id": None, "mode_hint": None, "timeout_ms": 1000}
+    return ServerRequest("run", {**arguments, "stream": False}, {})
+
+
+def test_a_platform_decides_by_its_new_policy(platform: Platform) -> None:
+    assert platform.answer(run("a word"))
+    platform.reload(Policy.parse(policy("new", "word"), "p.toml"))
+    with pytest.raises(GovernanceBlock):
+        platform.answer(run("a word"))
+    config = platform.answer(ServerRequest("system_config", {}, {}))
+    assert isinstance(config, dict)
+    assert config["policy"] == "new"
+
+
+class Files:
+    """A policy and keys in files, and a process that is served with them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.policy, self.keys = folder / "policy.toml", folder / "keys.toml"
+        self.policy.write_text(policy("first", "word"))
+        self.key = add_key(self.keys, "first", ["run"])
+
+    def serve(self, *options: str) -> ServedProcess:
+        return ServedProcess("--policy", str(self.policy), "--keys", str(self.keys), *options)
+
+    def ask(self, server: ServedProcess, text: str, key: str | None = None) -> int:
+        headers = {"Authorization": f"Bearer {key or self.key}"}
+        return httpx.post(f"{server.url}/api/v1/run", json={"input": text}, headers=headers).status_code
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def reloaded(server: ServedProcess, lines: int = 1) -> list[str]:
+    """Have the server read its files anew; what it says of that."""
+    server.send_signal(signal.SIGHUP)
+    return [server.log_line().rstrip("\n") for _ in range(lines)]
+
+
+def test_new_files_are_gone_by_at_once(files: Files) -> None:
+    with files.serve() as server:
+        assert [files.ask(server, text) for text in ("a word", "a thing")] == [403, 200]
+        files.policy.write_text(text := policy("second", "thing"))
+        second = add_key(files.keys, "second", ["run"])
+        assert files.ask(server, "a thing", second) == 401
+        digest = sha256(text.encode()).hexdigest()[:12]
+        assert reloaded(server) == [f"reloaded: policy second ({digest}), 2 API keys"]
+        assert [files.ask(server, "a word"), files.ask(server, "a thing", second)] == [200, 403]
+        remove_key(files.keys, "first")
+        assert reloaded(server) == [f"reloaded: policy second ({digest}), 1 API key"]
+        assert [files.ask(server, "a word"), files.ask(server, "a word", second)] == [401, 200]
+        server.send_signal(signal.SIGTERM)
+        assert server.end() == (0, "stopped\n")
+
+
+def test_with_a_mistake_in_one_file_both_stay(files: Files) -> None:
+    with files.serve() as server:
+        second = add_key(files.keys, "second", ["run"])
+        files.policy.write_text(policy("second", "(").replace("0.5", "5"))
+        pattern, risk = reloaded(server, 2)
+        assert pattern.startswith(f"not reloaded: {files.policy}, line 6: rules[0].pattern ")
+        assert risk.startswith(f"not reloaded: {files.policy}, line 8: rules[0].risk must be a number from 0 to 1")
+        assert [files.ask(server, "a word"), files.ask(server, "a thing", second)] == [403, 401]
+        files.policy.write_text(policy("second", "thing"))
+        files.keys.write_text("version = 1\nkey = 1\n")
+        assert reloaded(server) == [f"not reloaded: {files.keys}, line 2: key is not known: write version or keys"]
+        files.keys.unlink()
+        assert reloaded(server) == [f"not reloaded: {files.keys}: there is no such file"]
+        assert [files.ask(server, "a word"), files.ask(server, "a thing")] == [403, 200]
+        server.send_signal(signal.SIGTERM)
+        assert server.end() == (0, "stopped\n")
+
+
+def test_in_json(files: Files) -> None:
+    with ServedProcess("--json", "--policy", str(files.policy)) as server:
+        files.policy.write_text(text := policy("second", "thing"))
+        told = {"reloaded": True, "policy": "second", "policy_hash": sha256(text.encode()).hexdigest(), "keys": None}
+        assert list(map(json.loads, reloaded(server))) == [told]
+        files.policy.unlink()
+        told = {"reloaded": False, "mistake": f"{files.policy}: there is no such file"}
+        assert list(map(json.loads, reloaded(server))) == [told]
+
+
+def test_a_stream_that_runs_goes_on(files: Files) -> None:
+    with files.serve("--token-delay", "0.2") as server, RawClient(server.url) as client:
+        client.send(post("/api/v1/run/stream", RUN, f"Authorization: Bearer {files.key}"))
+        assert client.head()[0] == 200
+        assert b'"start"' in client.chunk()
+        files.policy.write_text(policy("second", "report"))
+        assert reloaded(server)[0].startswith("reloaded: policy second")
+        events = b"".join(iter(client.chunk, b""))
+        assert b'"type":"final"' in events
+        assert b'"type":"error"' not in events
+        assert files.ask(server, "create a report") == 403
+
+
+def test_a_server_whose_terminal_goes_away_stops(files: Files) -> None:
+    with Terminal([str(PROGRAM), "serve", "--port", "0"], env=os.environ) as terminal:
+        terminal.expect("is served at ")
+        url = terminal.expect(";")
+        terminal.process.send_signal(signal.SIGHUP)
+        terminal.expect("reloaded: policy default")
+        assert httpx.get(f"{url}/health").status_code == 200
+        terminal.hang_up()
+        assert terminal.process.wait(20) == 0
+
+
+@pytest.fixture
+def hangups_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups_ignored")
+def test_under_nohup_it_goes_on(files: Files) -> None:
+    with Terminal([str(PROGRAM), "serve", "--port", "0"], env=os.environ) as terminal:
+        terminal.expect("is served at ")
+        url = terminal.expect(";")
+        terminal.hang_up()
+        terminal.process.send_signal(signal.SIGHUP)
+        assert httpx.get(f"{url}/health").status_code == 200
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.process.wait(20) == 0
