@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         serve,
     )
     from hestiaos_proto import (
+        AgentInfo,
         AgentResult,
+        Approval,
         AuthenticationFailed,
         CallInfo,
         ChatResponse,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         ResponseInfo,
         RunResponse,
         ServerError,
+        SessionInfo,
         StatusError,
         StreamEvent,
         StreamEventType,
@@ -63,7 +66,9 @@ if TYPE_CHECKING:
     from hestiaos_trio import TrioClient, TrioEventStream
 
 __all__ = [
+    "AgentInfo",
     "AgentResult",
+    "Approval",
     "AsyncClient",
     "AsyncEventStream",
     "AsyncioClient",
@@ -98,6 +103,7 @@ __all__ = [
     "RunResponse",
     "ServeError",
     "ServerError",
+    "SessionInfo",
     "StatusError",
     "Store",
     "StoreError",
@@ -131,6 +137,7 @@ _HOMES = {
     ),
     "hestiaos_proto._events": ("StreamEvent", "StreamEventType"),
     "hestiaos_proto._hooks": ("CallInfo", "Hooks", "RequestInfo", "ResponseInfo"),
+    "hestiaos_proto._listed_models": ("AgentInfo", "Approval", "SessionInfo"),
     "hestiaos_proto._models": (
         "AgentResult",
         "ChatResponse",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hestiaos_proto import FieldError, InvalidInput
+from hestiaos_local.governance import DECISIONS
+from hestiaos_proto import ROUTES, FieldError, InvalidInput
 
-__all__ = ["CONSTRAINTS", "EFFORTS", "check_constraints"]
+__all__ = ["BODIES", "CONSTRAINTS", "EFFORTS", "check_constraints"]
 
 EFFORTS: Mapping[str | None, float] = {None: 1.0, "fast": 0.25, "balanced": 0.5, "deep": 1.0}
 """The share of its budget that a run gets by its `mode_hint`."""
@@ -25,13 +26,30 @@ _RUN: Mapping[str, Keywords] = {
     "timeout_ms": {"minimum": 1, "maximum": _LONGEST},
 }
 
+_LIMIT: Keywords = {"minimum": 1, "maximum": 1000}
+
 CONSTRAINTS: Mapping[str, Mapping[str, Keywords]] = {
     "run": _RUN,
     "run_stream": _RUN,
     "chat": {"message": _FILLED},
     "run_agent": {"agent_id": _FILLED, "task": _FILLED},
+    "list_traces": {"limit": _LIMIT, "decision": {"enum": list(DECISIONS)}},
+    "list_sessions": {"limit": _LIMIT},
+    "get_session": {"last": {"minimum": 0, "maximum": 10**12}},
+    "list_approvals": {"limit": _LIMIT, "status": {"enum": ["pending", "approved", "denied", "used", "expired"]}},
+    "export_audit": {"limit": _LIMIT, "after": {"minimum": 0, "maximum": 10**12}},
 }
 """The keywords of JSON Schema for an argument, by operation and argument."""
+
+_ONE_SUBJECT: Keywords = {
+    "oneOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("input", "output", "tool")],
+    "anyOf": [
+        {"required": ["tool"], "properties": {"tool": {"type": "string"}}},
+        {"properties": {"arguments": {"type": "null"}}},
+    ],
+}
+BODIES: Mapping[str, Keywords] = {"judge": _ONE_SUBJECT}
+"""The keywords for a body as a whole, by operation, which checks that itself."""
 
 _PLACES = {"mode_hint": ("context",), "timeout_ms": ("options",)}  # in the body, of those that are not at its top
 
@@ -39,8 +57,10 @@ _PLACES = {"mode_hint": ("context",), "timeout_ms": ("options",)}  # in the body
 def check_constraints(operation: str, arguments: Mapping[str, Any]) -> None:
     """Raise `InvalidInput` for the first argument that does not fit."""
     for name, keywords in CONSTRAINTS.get(operation, {}).items():
-        if (why := _why_not(keywords, arguments[name])) is not None:
-            place = ["body", *_PLACES.get(name, ()), name]
+        value = arguments[name]
+        if value is not None and (why := _why_not(keywords, value)) is not None:
+            in_query = any(param.name == name for param in ROUTES[operation].query)
+            place = ["query", name] if in_query else ["body", *_PLACES.get(name, ()), name]
             message = f"{name} must {why}"
             raise InvalidInput(message, None, [FieldError(loc=place, msg=message, type="value_error")])
 
@@ -49,7 +69,8 @@ def _why_not(keywords: Keywords, value: Any) -> str | None:
     if keywords is _FILLED:
         return None if value.strip() else "not be empty"
     if "enum" in keywords:
-        return None if value in keywords["enum"] else f"be {', '.join(_HINTS[:-1])} or {_HINTS[-1]}"
+        *first, last = [each for each in keywords["enum"] if each is not None]
+        return None if value in keywords["enum"] else f"be {', '.join(first)} or {last}"
     if value < keywords["minimum"]:
         return f"be {keywords['minimum']} or more"
     return None if value <= keywords["maximum"] else f"be {keywords['maximum']} or less"

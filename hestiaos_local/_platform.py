@@ -21,10 +21,10 @@ from hestiaos_local._governing import Governor
 from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local._measurements import Measurements
 from hestiaos_local._models import default_model, list_models
-from hestiaos_local._operations import Operations
 from hestiaos_local._streams import RunEvents
 from hestiaos_local.execution import Agent, EchoExecutor, Executor, Work
 from hestiaos_local.governance import Policy
+from hestiaos_local.operations import Operations
 from hestiaos_local.storage import Retention, Storage, Store, StoreError
 from hestiaos_proto import (
     AgentResult,
@@ -79,6 +79,9 @@ class Platform:
         self._clock = clock
         self._measurements = Measurements(clock)
         self._executed = count(1)
+        self._operations = Operations(
+            lambda: self._policy, self._storage, self._executor, agents, self._measurements, clock
+        )
         self.reload(Policy.default() if policy is None else policy)
 
     def reload(self, policy: Policy) -> None:
@@ -90,7 +93,7 @@ class Platform:
         model = partial(default_model, self._executor)
         governor = Governor(policy, self._storage, self._clock, self._new_id, self._measurements)
         self._executions = Executions(governor, self._storage, self._agents, model, self._clock, self._new_id)
-        self._operations = Operations(policy, self._storage, self._executor, self._measurements, self._clock)
+        self._policy = policy
 
     @property
     def storage(self) -> str:
@@ -184,6 +187,7 @@ class Platform:
 
     def _operation(self, call: ServerRequest) -> Flow[None]:
         _check_text(call)
+        check_constraints(call.operation, call.arguments)
         yield Emit((yield from self._operations.answer(call.operation, call.arguments)))
 
     def _execution(self, call: ServerRequest, key: str | None) -> Flow[None]:

@@ -46,6 +46,7 @@ from hestiaos_proto._errors import (
 )
 from hestiaos_proto._events import StreamEvent, StreamEventType
 from hestiaos_proto._hooks import CallInfo, CallObserver, Hooks, Logger, RequestInfo, ResponseInfo
+from hestiaos_proto._listed_models import AgentInfo, Approval, SessionInfo
 from hestiaos_proto._models import (
     AgentResult,
     ChatResponse,
@@ -81,17 +82,16 @@ if TYPE_CHECKING:
     from hestiaos_proto._event_streams import AsyncEventStreamBase, EventStreamBase
     from hestiaos_proto._executors import AsyncExecutor, Executor
     from hestiaos_proto._fork_guard import ForkGuard
+    from hestiaos_proto._governance import AsyncGovernance, Governance
     from hestiaos_proto._loop_client import LoopClient, LoopEventStream, LoopExecutor
     from hestiaos_proto._loop_pool import LoopConnection, LoopPool, NetworkOptions
     from hestiaos_proto._namespaces import (
         Agents,
         AsyncAgents,
         AsyncChat,
-        AsyncGovernance,
         AsyncSecrets,
         AsyncSystem,
         Chat,
-        Governance,
         Secrets,
         System,
     )
@@ -119,8 +119,10 @@ __all__ = [
     "ROUTES",
     "SERVER_STATES",
     "STREAM_HEADERS",
+    "AgentInfo",
     "AgentResult",
     "Agents",
+    "Approval",
     "AsyncAgents",
     "AsyncChat",
     "AsyncClientBase",
@@ -202,6 +204,7 @@ __all__ = [
     "ServerItem",
     "ServerRequest",
     "ServerSentEvent",
+    "SessionInfo",
     "StatusError",
     "StreamEvent",
     "StreamEventType",
@@ -242,55 +245,10 @@ if not TYPE_CHECKING:  # pragma: no branch  # only type checkers go the other wa
 
     def __getattr__(name: str) -> object:
         """Load what only servers and bindings need, and h11, at the first use (PEP 562)."""
-        if name == "default_tls_context":
-            from hestiaos_proto import _certificates as home
-        elif name in {"AsyncClientBase", "AsyncStreams", "ClientBase"}:
-            from hestiaos_proto import _client_bases as home
-        elif name in {
-            "CLIENT_STATES",
-            "SERVER_STATES",
-            "ChunkDecoder",
-            "ClientConnection",
-            "ConnectionState",
-            "Control",
-            "HeadScanner",
-            "ServerConnection",
-            "ServerItem",
-        }:
-            from hestiaos_proto import _connection as home
-        elif name in {"AsyncEventStreamBase", "EventStreamBase"}:
-            from hestiaos_proto import _event_streams as home
-        elif name == "ForkGuard":
-            from hestiaos_proto import _fork_guard as home
-        elif name in {"AsyncExecutor", "Executor"}:
-            from hestiaos_proto import _executors as home
-        elif name in {"LoopClient", "LoopEventStream", "LoopExecutor"}:
-            from hestiaos_proto import _loop_client as home
-        elif name in {"LoopConnection", "LoopPool", "NetworkOptions"}:
-            from hestiaos_proto import _loop_pool as home
-        elif name in {"ConnectionPool", "Lease"}:
-            from hestiaos_proto import _pool as home
-        elif name in {"Proxy", "environment_proxy"}:
-            from hestiaos_proto import _proxies as home
-        elif name.removeprefix("Async") in {"Agents", "Chat", "Governance", "Secrets", "System"}:
-            from hestiaos_proto import _namespaces as home
-        elif name in {
-            "EncodedResponse",
-            "ResponseHead",
-            "Result",
-            "STREAM_HEADERS",
-            "ServerRequest",
-            "encode_json",
-            "encode_response",
-            "encode_stream_event",
-            "error_events",
-        }:
-            from hestiaos_proto import _server_messages as home
-        elif name in {"check_body", "parse_body", "parse_head", "parse_request", "too_large"}:
-            from hestiaos_proto import _server_requests as home
-        elif name in {"AsyncTransport", "Transport"}:
-            from hestiaos_proto import _transports as home
-        else:
+        from hestiaos_proto._late_names import home_of
+
+        home = home_of(name)
+        if home is None:
             raise AttributeError(f"module 'hestiaos_proto' has no attribute {name!r}")
         return getattr(home, name)
 

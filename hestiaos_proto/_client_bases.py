@@ -13,16 +13,15 @@ from hestiaos_proto._calls import CallContext, Runtime
 from hestiaos_proto._config import Config
 from hestiaos_proto._event_streams import AsyncEventStreamBase
 from hestiaos_proto._executors import AsyncExecutor, Executor
+from hestiaos_proto._governance import AsyncGovernance, Governance
 from hestiaos_proto._hooks import hooks_of
 from hestiaos_proto._namespaces import (
     Agents,
     AsyncAgents,
     AsyncChat,
-    AsyncGovernance,
     AsyncSecrets,
     AsyncSystem,
     Chat,
-    Governance,
     Secrets,
     System,
 )

@@ -19,7 +19,7 @@ from hestiaos_proto._errors import (
 )
 from hestiaos_proto._redaction import Redactor
 
-__all__ = ["error_from_response", "error_to_wire"]
+__all__ = ["error_from_response", "error_to_wire", "lacks_operation", "unknown_operation"]
 
 _EXCEPTIONS: Mapping[int, type[StatusError]] = {
     401: AuthenticationFailed,
@@ -68,6 +68,25 @@ def error_from_response(
         code=said.get("code") if status in _OWN_CODE or status not in _EXCEPTIONS else None,
         retry_after=retry_after,
         body=body[:_BODY_KEPT],
+    )
+
+
+def lacks_operation(body: bytes) -> bool:
+    """Whether a 404 is of a server that does not have the operation.
+
+    One that has it says `NOT_FOUND` of what is not there, in the documented form.
+    """
+    return _read(_parsed(body)).get("code") != NotFound.default_code
+
+
+def unknown_operation(name: str, since: str, described: str, error: StatusError) -> NotFound:
+    """The exception for such a 404, instead of `error`; `since` is the version that the operation came with."""
+    return NotFound(
+        f"the server does not have the operation {name}, which came with version {since}: {described}",
+        error.trace_id,
+        error.details,
+        code="UNKNOWN_OPERATION",
+        body=error.body,
     )
 
 

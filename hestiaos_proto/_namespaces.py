@@ -1,4 +1,4 @@
-"""The namespaces of a client (`chat`, `agents`, `system`, `secrets`, `governance`), over an abstract executor."""
+"""The namespaces `chat`, `agents`, `system` and `secrets` of a client, over an abstract executor."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import Any, Unpack
 from hestiaos_proto import operations
 from hestiaos_proto._calls import CallOptions
 from hestiaos_proto._executors import AsyncNamespace, Namespace, documented_as
+from hestiaos_proto._listed_models import AgentInfo, SessionInfo
 from hestiaos_proto._models import AgentResult, ChatResponse, SystemMetrics, SystemStatus
 
 __all__ = [
     "Agents",
     "AsyncAgents",
     "AsyncChat",
-    "AsyncGovernance",
     "AsyncSecrets",
     "AsyncSystem",
     "Chat",
-    "Governance",
     "Secrets",
     "System",
 ]
+
+# In a class with a method `list` the built-in type has to be called otherwise.
+AgentList = list[AgentInfo]
+KeyList = list[str]
 
 
 class AsyncChat(AsyncNamespace):
@@ -32,6 +35,25 @@ class AsyncChat(AsyncNamespace):
         """Send a message. Without `session_id` the server begins a session, whose id is in the result."""
         return await self._execute_async(operations.chat(message, session_id=session_id), options)
 
+    async def sessions_async(
+        self, limit: int = 100, before: str | None = None, **options: Unpack[CallOptions]
+    ) -> list[SessionInfo]:
+        """List the sessions, last used first, without their messages.
+
+        With `before`, the id of a session, those that come after it.
+        """
+        return await self._execute_async(operations.list_sessions(limit=limit, before=before), options)
+
+    async def session_async(
+        self, session_id: str, last: int | None = None, **options: Unpack[CallOptions]
+    ) -> SessionInfo:
+        """Fetch a session with its messages: all, or the `last` so many. Raises `NotFound` if there is none."""
+        return await self._execute_async(operations.get_session(session_id, last=last), options)
+
+    async def delete_session_async(self, session_id: str, **options: Unpack[CallOptions]) -> None:
+        """Delete a session and its messages. Raises `NotFound` if there is none."""
+        return await self._execute_async(operations.delete_session(session_id), options)
+
 
 class Chat(Namespace, AsyncChat):
     """Chat completion: methods of both kinds."""
@@ -39,6 +61,20 @@ class Chat(Namespace, AsyncChat):
     @documented_as(AsyncChat.run_async)
     def run(self, message: str, session_id: str | None = None, **options: Unpack[CallOptions]) -> ChatResponse:
         return self._execute(operations.chat(message, session_id=session_id), options)
+
+    @documented_as(AsyncChat.sessions_async)
+    def sessions(
+        self, limit: int = 100, before: str | None = None, **options: Unpack[CallOptions]
+    ) -> list[SessionInfo]:
+        return self._execute(operations.list_sessions(limit=limit, before=before), options)
+
+    @documented_as(AsyncChat.session_async)
+    def session(self, session_id: str, last: int | None = None, **options: Unpack[CallOptions]) -> SessionInfo:
+        return self._execute(operations.get_session(session_id, last=last), options)
+
+    @documented_as(AsyncChat.delete_session_async)
+    def delete_session(self, session_id: str, **options: Unpack[CallOptions]) -> None:
+        return self._execute(operations.delete_session(session_id), options)
 
 
 class AsyncAgents(AsyncNamespace):
@@ -54,6 +90,10 @@ class AsyncAgents(AsyncNamespace):
         """
         return await self._execute_async(operations.run_agent(agent_id, task, config=config), options)
 
+    async def list_async(self, **options: Unpack[CallOptions]) -> AgentList:
+        """List the agents that the server has. Without any configured, every name is one."""
+        return await self._execute_async(operations.list_agents(), options)
+
 
 class Agents(Namespace, AsyncAgents):
     """Agents: methods of both kinds."""
@@ -63,6 +103,10 @@ class Agents(Namespace, AsyncAgents):
         self, agent_id: str, task: str, config: dict[str, Any] | None = None, **options: Unpack[CallOptions]
     ) -> AgentResult:
         return self._execute(operations.run_agent(agent_id, task, config=config), options)
+
+    @documented_as(AsyncAgents.list_async)
+    def list(self, **options: Unpack[CallOptions]) -> AgentList:
+        return self._execute(operations.list_agents(), options)
 
 
 class AsyncSystem(AsyncNamespace):
@@ -112,6 +156,10 @@ class AsyncSecrets(AsyncNamespace):
         """Delete a secret. Raises `NotFound` if there is none."""
         return await self._execute_async(operations.delete_secret(key), options)
 
+    async def list_async(self, **options: Unpack[CallOptions]) -> KeyList:
+        """List the keys of the secrets, without their values."""
+        return await self._execute_async(operations.list_secrets(), options)
+
 
 class Secrets(Namespace, AsyncSecrets):
     """The server's secrets: methods of both kinds."""
@@ -128,43 +176,6 @@ class Secrets(Namespace, AsyncSecrets):
     def delete(self, key: str, **options: Unpack[CallOptions]) -> None:
         return self._execute(operations.delete_secret(key), options)
 
-
-class AsyncGovernance(AsyncNamespace):
-    """Governance: coroutines."""
-
-    async def explain_async(
-        self, command_type: str, command_input: dict[str, Any] | None = None, **options: Unpack[CallOptions]
-    ) -> dict[str, Any]:
-        """Ask how governance would decide on a command, and why.
-
-        `command_type` is the kind of command (`"RUN"`, `"WRITE"`), `command_input` what it is to do:
-        `explain("RUN", {"input": "rm -rf /"})`. Raises `ValueError` without an input where the type is not in
-        capitals.
-        """
-        return await self._execute_async(operations.explain(command_type, command_input), options)
-
-    async def status_async(self, **options: Unpack[CallOptions]) -> dict[str, Any]:
-        """Fetch governance's drift and stability scores."""
-        return await self._execute_async(operations.governance_status(), options)
-
-    async def trace_async(self, command_id: str, **options: Unpack[CallOptions]) -> dict[str, Any] | None:
-        """Fetch the trace of a command, `None` if there is none. Every other failure is raised."""
-        return await self._execute_async(operations.governance_trace(command_id), options)
-
-
-class Governance(Namespace, AsyncGovernance):
-    """Governance: methods of both kinds."""
-
-    @documented_as(AsyncGovernance.explain_async)
-    def explain(
-        self, command_type: str, command_input: dict[str, Any] | None = None, **options: Unpack[CallOptions]
-    ) -> dict[str, Any]:
-        return self._execute(operations.explain(command_type, command_input), options)
-
-    @documented_as(AsyncGovernance.status_async)
-    def status(self, **options: Unpack[CallOptions]) -> dict[str, Any]:
-        return self._execute(operations.governance_status(), options)
-
-    @documented_as(AsyncGovernance.trace_async)
-    def trace(self, command_id: str, **options: Unpack[CallOptions]) -> dict[str, Any] | None:
-        return self._execute(operations.governance_trace(command_id), options)
+    @documented_as(AsyncSecrets.list_async)
+    def list(self, **options: Unpack[CallOptions]) -> KeyList:
+        return self._execute(operations.list_secrets(), options)

@@ -32,8 +32,8 @@ __all__ = [
 
 _SERVER = ("Server", f"hestiaos/{__version__}")
 
-Result = Model | dict[str, Any] | str | None
-"""The result of an operation that is not a stream: a model, an object, the value of a secret, or nothing."""
+Result = Model | dict[str, Any] | list[Any] | str | None
+"""The result of an operation that is not a stream: a model, an object, a list, the value of a secret, or nothing."""
 
 STREAM_HEADERS = (
     _SERVER,

@@ -15,6 +15,7 @@ PACKAGES = [
     "hestiaos_local.execution",
     "hestiaos_local.governance",
     "hestiaos_local.openai",
+    "hestiaos_local.operations",
     "hestiaos_local.storage",
     "hestiaos_local.testing",
     "hestiaos_proto",

@@ -31,6 +31,7 @@ from hestiaos_local.governance._chain import (
     entry_hash,
 )
 from hestiaos_local.governance._errors import PolicyError
+from hestiaos_local.governance._explanations import Explanation, explain
 from hestiaos_local.governance._facts import Facts, texts_of
 from hestiaos_local.governance._normal import normalized
 from hestiaos_local.governance._output import (
@@ -66,6 +67,7 @@ __all__ = [
     "Decision",
     "DecisionName",
     "Exhausted",
+    "Explanation",
     "Facts",
     "Head",
     "Limit",
@@ -91,6 +93,7 @@ __all__ = [
     "canonical_json",
     "charges_for",
     "entry_hash",
+    "explain",
     "normalized",
     "plan_tokens",
     "redact_input",

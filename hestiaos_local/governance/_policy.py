@@ -50,6 +50,7 @@ class Policy:
     rules: tuple[Rule, ...] = field(repr=False)
     version: int = 2
     hash: str = ""
+    text: str = field(default="", eq=False, repr=False)
     limits: tuple[Limit, ...] = field(default=(), repr=False)
     tests: tuple[PolicyTest, ...] = field(default=(), repr=False)
     engine: Engine = field(factory=ReEngine, eq=False, repr=False)
@@ -160,34 +161,42 @@ class Policy:
         `engine` judges the patterns of version 2; it is RE2 where none is given. The file's tests are run; without
         `tests` nothing from the first one on is read, which takes as long as the rules.
         """
+        policy, failures = cls.parse_and_test(text, source, engine=engine, tests=tests)
+        if failures:
+            raise PolicyError(failures)
+        return policy
+
+    @classmethod
+    def parse_and_test(
+        cls, text: str, source: str, *, engine: Engine | None = None, tests: bool = True
+    ) -> tuple[Self, tuple[str, ...]]:
+        """As `parse`, for who wants to know more: the policy, and a line for each of its tests that fails."""
         text = text.replace("\r\n", "\n")  # as TOML has it
         digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        if not tests:
-            text = text.partition("\n[[tests]]\n")[0]
-        read = TomlFile(text, source, PolicyError)
+        known = text if tests else text.partition("\n[[tests]]\n")[0]
+        read = TomlFile(known, source, PolicyError)
         if read.document.get("version") != 2:
-            name, rules = read_version1(read.document, text, source)
-            return cls(name=name, rules=rules, version=1, hash=digest)
+            name, rules = read_version1(read.document, known, source)
+            return cls(name=name, rules=rules, version=1, hash=digest, text=text), ()
         file = read_version2(read, source, engine or re2_engine())
         policy = cls(
             name=file.name,
             rules=file.rules,
             hash=digest,
+            text=text,
             limits=file.limits,
             tests=file.tests,
             engine=file.engine,
         )
-        if failed := policy.run_tests():
-            raise PolicyError(f"{source}, line {file.test_line(index)}: {why}" for index, why in failed)
-        return policy
+        return policy, tuple(f"{source}, line {file.test_line(index)}: {why}" for index, why in policy.run_tests())
 
     def run_tests(self) -> list[tuple[int, str]]:
         """Run the tests of its file. The index of each that fails, and what came instead of what was expected."""
-        from hestiaos_local.governance._tests import outcome_of  # it needs the governor, which needs policies
+        from hestiaos_local.governance._explanations import explain  # it needs the governor, which needs policies
 
         failed = []
         for index, test in enumerate(self.tests):
-            expect, rule = outcome_of(self, test)
+            expect, rule = explain(self, test.facts, test.output).outcome
             if expect != test.expect or (test.rule is not None and rule != test.rule):
                 wanted = test.expect + (f" by {test.rule!r}" if test.rule is not None else "")
                 failed.append(

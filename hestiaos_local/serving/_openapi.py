@@ -5,9 +5,9 @@ from __future__ import annotations
 from inspect import getdoc
 from typing import Any
 
-from hestiaos_local._constraints import CONSTRAINTS
+from hestiaos_local._constraints import BODIES, CONSTRAINTS
 from hestiaos_local.serving._resources import EVENTS, OPEN_OPERATION, OPEN_RESOURCES, RESOURCES, content
-from hestiaos_local.serving._schemas import body_schema, model_schema, param_schema, result_schema
+from hestiaos_local.serving._schemas import body_schema, model_schema, param_schema, query_schema, result_schema
 from hestiaos_proto import ROUTES, ErrorResponse, Model, Route, __version__, operations
 
 __all__ = ["openapi_document"]
@@ -31,7 +31,10 @@ def openapi_document(*, protected: bool) -> dict[str, Any]:
             described = {**resource, "responses": responses} | _open(path in OPEN_RESOURCES, protected)
             paths.setdefault(path, {})[method.lower()] = described
     models: set[type[Model]] = {ErrorResponse}
-    models |= {route.result for route in ROUTES.values() if issubclass(route.result, Model)}
+    for route in ROUTES.values():
+        kind = route.result if route.listed is None else route.listed[1]
+        if issubclass(kind, Model):
+            models.add(kind)
     components: dict[str, Any] = {
         "schemas": {model.__name__: model_schema(model) for model in sorted(models, key=lambda each: each.__name__)}
     }
@@ -57,13 +60,19 @@ def _operation(route: Route[Any]) -> dict[str, Any]:
     described: dict[str, Any] = {"summary": summary, "responses": _responses(route)}
     if details:
         described["description"] = details
-    if in_path := [param for param in route.params if f"{{{param.name}}}" in route.path]:
-        described["parameters"] = [
-            {"name": param.name, "in": "path", "required": True, "schema": param_schema(param, constraints)}
-            for param in in_path
-        ]
+    parameters = [
+        {"name": param.name, "in": "path", "required": True, "schema": param_schema(param, constraints)}
+        for param in route.params
+        if f"{{{param.name}}}" in route.path
+    ]
+    parameters += [
+        {"name": param.name, "in": "query", "schema": query_schema(param, constraints)} for param in route.query
+    ]
+    if parameters:
+        described["parameters"] = parameters
     if route.body is not None:
-        described["requestBody"] = {"required": True} | content(body_schema(route.body, constraints))
+        schema = {**body_schema(route.body, constraints), **BODIES.get(route.operation, {})}
+        described["requestBody"] = {"required": True} | content(schema)
     return described
 
 

@@ -10,7 +10,7 @@ import attrs
 
 from hestiaos_proto import BodySchema, Model, Param, Route, SystemMetrics
 
-__all__ = ["Schema", "body_schema", "model_schema", "param_schema", "result_schema"]
+__all__ = ["Schema", "body_schema", "model_schema", "param_schema", "query_schema", "result_schema"]
 
 Schema = dict[str, Any]
 Constraints = Mapping[str, Mapping[str, Any]]
@@ -47,10 +47,20 @@ def param_schema(param: Param, constraints: Constraints) -> Schema:
     return schema | dict(constraints.get(param.name, {}))
 
 
+def query_schema(param: Param, constraints: Constraints) -> Schema:
+    """The schema of an argument in the query, where nothing is null: what has no value is left out."""
+    schema = {"type": _TYPES[param.kind]} | dict(constraints.get(param.name, {}))
+    return schema if param.default is None else schema | {"default": param.default}
+
+
 def result_schema(route: Route[Any]) -> Schema:
     """The schema of a successful response's JSON. That of a model is a reference."""
+    if route.listed is not None:
+        name, kind = route.listed
+        items = _reference(kind) if issubclass(kind, Model) else {"type": "string"}
+        return _object({name: {"type": "array", "items": items}}, [name])
     if issubclass(route.result, Model):
-        return {"$ref": f"#/components/schemas/{route.result.__name__}"}
+        return _reference(route.result)
     if route.result is dict:
         return {"type": "object"}
     written = route.write("")  # what it makes of a string, or of a result that says nothing
@@ -78,6 +88,10 @@ def type_schema(hint: Any) -> Schema:
     if origin is list and get_args(hint) != (Any,):
         return {"type": "array", "items": type_schema(get_args(hint)[0])}
     return {"type": _TYPES[dict if issubclass(origin, Mapping) else origin]}
+
+
+def _reference(model: type[Model]) -> Schema:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
 def _object(properties: dict[str, Any], required: list[str]) -> Schema:

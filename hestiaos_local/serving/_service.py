@@ -38,6 +38,7 @@ _LARGE = 16 * 1024
 _AT_ONCE = frozenset({"", "health", "system_config"})  # refusals among them: nothing of them waits
 _EXECUTIONS = frozenset({"run", "run_stream", "chat", "run_agent"})
 _CHECKING = frozenset({"system_status", "system_config"})  # they ask whether the model server answers
+_COMPUTING = frozenset({"test_policy", "verify_audit"})  # for as long as the policy or the log takes
 _WATCHING = frozenset({"system_status", "system_metrics"})
 
 _log = logging.getLogger("hestiaos_local")
@@ -125,7 +126,8 @@ class Service:
     def _threads_for(self, call: ServerRequest) -> CapacityLimiter:
         if call.operation in _WATCHING:
             return self.watch_threads
-        return self.threads if _size(call) <= _LARGE else self.large_threads
+        computes = _size(call) > _LARGE or call.operation in _COMPUTING
+        return self.large_threads if computes else self.threads
 
     def _is_quick(self, call: ServerRequest) -> bool:
         """Whether the event loop works on a call itself: a thread costs 60 to 90 µs, a fifth of a small call's whole.
@@ -136,7 +138,7 @@ class Service:
         if call.operation in _AT_ONCE:
             return True
         idle = self.threads.borrowed_tokens == self.large_threads.borrowed_tokens == 0
-        return self.platform.storage == "memory" and idle and _size(call) <= _SMALL
+        return self.platform.storage == "memory" and idle and _size(call) <= _SMALL and call.operation not in _COMPUTING
 
 
 async def _at_once(function: Callable[[], Any]) -> Any:

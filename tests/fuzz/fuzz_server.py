@@ -9,7 +9,9 @@ from typing import Any
 from cutting import Way, choose, expected, held, whole
 
 from hestiaos_proto import (
+    AgentInfo,
     AgentResult,
+    Approval,
     ChatResponse,
     Control,
     GovernanceBlock,
@@ -18,6 +20,7 @@ from hestiaos_proto import (
     RunResponse,
     ServerConnection,
     ServerRequest,
+    SessionInfo,
     StreamEvent,
     SystemMetrics,
     SystemStatus,
@@ -48,6 +51,20 @@ _RESULTS: dict[str, Any] = {
     "explain": {},
     "governance_status": {},
     "governance_trace": {"command_id": "c"},
+    "list_traces": [TraceResponse("t", "ALLOW", [], 1.0)],
+    "list_agents": [AgentInfo("a")],
+    "list_secrets": ["k"],
+    "list_sessions": [SessionInfo("s", "now", 1)],
+    "get_session": SessionInfo("s", "now", 0, []),
+    "delete_session": None,
+    "list_approvals": [],
+    "decide_approval": Approval("a", "approved", "now", "then"),
+    "get_policy": {},
+    "judge": {},
+    "test_policy": {},
+    "get_limits": {},
+    "export_audit": {"records": []},
+    "verify_audit": {},
 }
 _PARAMETERS = {name: set(signature(getattr(operations, name)).parameters) for name in ROUTES}
 _STREAM: tuple[object, ...] = (

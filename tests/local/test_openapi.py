@@ -44,6 +44,50 @@ def test_its_answers_are_those_of_the_platform(start: Callable[..., str]) -> Non
     assert set(answered) == set(resolved["properties"])
 
 
+def test_arguments_of_a_query_and_lists(start: Callable[..., str]) -> None:
+    found = document(start())
+    listed = found["paths"]["/api/v1/traces"]["get"]
+    assert listed["parameters"] == [
+        {
+            "name": "limit",
+            "in": "query",
+            "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+        },
+        {"name": "decision", "in": "query", "schema": {"type": "string", "enum": ["ALLOW", "THROTTLE", "BLOCK"]}},
+        {"name": "before", "in": "query", "schema": {"type": "string"}},
+    ]
+    assert listed["responses"]["200"]["content"]["application/json"]["schema"] == {
+        "type": "object",
+        "properties": {"traces": {"type": "array", "items": {"$ref": "#/components/schemas/TraceResponse"}}},
+        "required": ["traces"],
+    }
+    keys = found["paths"]["/api/v1/secrets"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert keys["properties"] == {"keys": {"type": "array", "items": {"type": "string"}}}
+    assert "AgentInfo" in found["components"]["schemas"]
+
+
+@pytest.mark.parametrize(
+    ("body", "accepted"),
+    [
+        ({"input": "x"}, True),
+        ({"input": "x", "output": None, "tool": None, "arguments": None}, True),
+        ({"tool": "t", "arguments": {}}, True),
+        ({"input": "x", "arguments": {}}, False),
+        ({"input": "x", "output": "x"}, False),
+        ({"tool": None, "arguments": {}}, False),
+        ({}, False),
+    ],
+    ids=json.dumps,
+)
+def test_the_schema_of_what_is_judged_accepts_what_is_accepted(
+    start: Callable[..., str], body: dict[str, Any], accepted: bool
+) -> None:
+    url = start()
+    schema = document(url)["paths"]["/api/v1/policy/judge"]["post"]["requestBody"]["content"]["application/json"]
+    assert Draft202012Validator(schema["schema"]).is_valid(body) == accepted
+    assert (httpx.post(f"{url}/api/v1/policy/judge", json=body).status_code == 200) == accepted
+
+
 USER = {"role": "user", "content": "hi"}
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hestiaos_proto import (
+    AgentInfo,
     AgentResult,
+    Approval,
     ChatResponse,
     ClientConnection,
     HealthResponse,
@@ -17,6 +19,7 @@ from hestiaos_proto import (
     Operation,
     RunResponse,
     ServerConnection,
+    SessionInfo,
     StatusError,
     StreamEvent,
     SystemMetrics,
@@ -53,7 +56,23 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "key": FILLED,
     "trace_id": FILLED,
     "command_id": FILLED,
+    "approval_id": FILLED,
+    "limit": st.integers(-(10**17), 10**17),
+    "after": st.integers(-(10**17), 10**17),
+    "last": st.none() | st.integers(0, 10**17),
+    "decision": MAYBE_TEXT,
+    "before": MAYBE_TEXT,
+    "status": MAYBE_TEXT,
+    "approve": st.booleans(),
+    "output": MAYBE_TEXT,
+    "tool": MAYBE_TEXT,
+    "arguments": st.none() | OBJECTS,
+    "agent": MAYBE_TEXT,
+    "session": MAYBE_TEXT,
+    "model": MAYBE_TEXT,
+    "text": TEXT,
 }
+FILLED_IN_PATHS = {"get_session", "delete_session"}  # whose session's id must not be empty
 RESULTS: dict[str, st.SearchStrategy[Any]] = {
     "run": st.builds(RunResponse, TEXT, TEXT, MAYBE_TEXT, TEXT, NUMBERS, NUMBERS),
     "health": st.builds(HealthResponse, TEXT, TEXT, NUMBERS, MAYBE_TEXT),
@@ -71,15 +90,32 @@ RESULTS: dict[str, st.SearchStrategy[Any]] = {
     "explain": OBJECTS,
     "governance_status": OBJECTS,
     "governance_trace": st.none() | OBJECTS,
+    "list_traces": st.lists(st.builds(TraceResponse, TEXT, TEXT, st.just([]), NUMBERS), max_size=3),
+    "list_agents": st.lists(
+        st.builds(AgentInfo, TEXT, MAYBE_TEXT, MAYBE_TEXT, st.none() | st.lists(TEXT, max_size=2)), max_size=3
+    ),
+    "list_secrets": st.lists(TEXT, max_size=3),
+    "list_sessions": st.lists(st.builds(SessionInfo, TEXT, TEXT, st.integers(0, 9)), max_size=3),
+    "get_session": st.builds(SessionInfo, TEXT, TEXT, st.integers(0, 9), st.lists(OBJECTS, max_size=2)),
+    "delete_session": st.none(),
+    "list_approvals": st.lists(st.builds(Approval, TEXT, TEXT, TEXT, TEXT, MAYBE_TEXT), max_size=3),
+    "decide_approval": st.builds(Approval, TEXT, TEXT, TEXT, TEXT, by=MAYBE_TEXT),
+    "get_policy": OBJECTS,
+    "judge": OBJECTS,
+    "test_policy": OBJECTS,
+    "get_limits": OBJECTS,
+    "export_audit": OBJECTS,
+    "verify_audit": OBJECTS,
 }
 CUTS = st.lists(st.integers(1, 400), max_size=12)
 
 
 def calls_of(name: str) -> st.SearchStrategy[Operation[Any]]:
     function = getattr(operations, name)
-    return st.fixed_dictionaries({each: ARGUMENTS[each] for each in inspect.signature(function).parameters}).map(
-        lambda arguments: function(**arguments)
-    )
+    strategies = {each: ARGUMENTS[each] for each in inspect.signature(function).parameters}
+    if name in FILLED_IN_PATHS:
+        strategies["session_id"] = FILLED
+    return st.fixed_dictionaries(strategies).map(lambda arguments: function(**arguments))
 
 
 def deliver(data: bytes, cuts: list[int], machine: ClientConnection | ServerConnection) -> list[Any]:

@@ -10,12 +10,15 @@ import attrs
 import pytest
 
 from hestiaos_proto import (
+    AgentInfo,
     AgentResult,
+    Approval,
     ChatResponse,
     ErrorResponse,
     HealthResponse,
     RemoteProtocolError,
     RunResponse,
+    SessionInfo,
     StreamEvent,
     SystemMetrics,
     SystemStatus,
@@ -90,6 +93,33 @@ WIRE: list[tuple[type[Model], dict[str, Any], set[str]]] = [
             "uptime_seconds": 0.5,
         },
         {"status", "version", "uptime_seconds"},
+    ),
+    (
+        AgentInfo,
+        {"agent_id": "a", "model": "m", "system": "be kind", "tools": ["x"], "max_tokens": 5, "timeout_ms": 1000},
+        {"agent_id"},
+    ),
+    (
+        SessionInfo,
+        {"session_id": "s", "last_used": "2026-01-01T00:00:00Z", "message_count": 1, "messages": [{"role": "user"}]},
+        {"session_id", "last_used", "message_count"},
+    ),
+    (
+        Approval,
+        {
+            "approval_id": "a",
+            "status": "approved",
+            "created": "2026-01-01T00:00:00Z",
+            "expires": "2026-01-02T00:00:00Z",
+            "trace_id": "t",
+            "operation": "run",
+            "rule": "r",
+            "reason": "why",
+            "risk_score": 0.5,
+            "summary": "rm -rf /",
+            "by": "me",
+        },
+        {"approval_id", "status", "created", "expires"},
     ),
     (SystemMetrics, FLAT, set(list(FLAT)[:5])),
 ]

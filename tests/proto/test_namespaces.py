@@ -7,12 +7,23 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto import CallOptions, Hooks, _namespaces, operations
+from hestiaos_proto import CallOptions, Hooks, _governance, _namespaces, operations
 from hestiaos_proto._runs import AsyncRuns, Runs
 from hestiaos_proto.operations import Operation
 
-CLASSES: dict[str, Any] = {**vars(_namespaces), "Runs": Runs, "AsyncRuns": AsyncRuns}
+CLASSES: dict[str, Any] = {**vars(_namespaces), **vars(_governance), "Runs": Runs, "AsyncRuns": AsyncRuns}
 RUN_OF_ALL = operations.run("hi", session_id="s", agent_id="a", mode_hint="deep", timeout_ms=5, stream=True)
+JUDGED: dict[str, Any] = {
+    "input": "i",
+    "output": "o",
+    "tool": "t",
+    "arguments": {"k": 1},
+    "command_type": "CHAT",
+    "agent": "a",
+    "session": "s",
+    "key": "k",
+    "model": "m",
+}
 
 # Each method, its arguments, and the operation that it makes.
 METHODS: list[tuple[str, str, tuple[Any, ...], dict[str, Any], Operation[Any]]] = [
@@ -45,6 +56,27 @@ METHODS: list[tuple[str, str, tuple[Any, ...], dict[str, Any], Operation[Any]]] 
     ("Governance", "explain", ("WRITE",), {}, operations.explain("WRITE")),
     ("Governance", "status", (), {}, operations.governance_status()),
     ("Governance", "trace", ("c",), {}, operations.governance_trace("c")),
+    ("Chat", "sessions", (), {}, operations.list_sessions()),
+    ("Chat", "sessions", (5, "s"), {}, operations.list_sessions(limit=5, before="s")),
+    ("Chat", "session", ("s",), {}, operations.get_session("s")),
+    ("Chat", "session", ("s", 2), {}, operations.get_session("s", last=2)),
+    ("Chat", "delete_session", ("s",), {}, operations.delete_session("s")),
+    ("Agents", "list", (), {}, operations.list_agents()),
+    ("Secrets", "list", (), {}, operations.list_secrets()),
+    ("Governance", "traces", (), {}, operations.list_traces()),
+    ("Governance", "traces", (5, "BLOCK", "t"), {}, operations.list_traces(limit=5, decision="BLOCK", before="t")),
+    ("Governance", "approvals", (), {}, operations.list_approvals()),
+    ("Governance", "approvals", ("pending", 5), {}, operations.list_approvals(limit=5, status="pending")),
+    ("Governance", "approve", ("a",), {}, operations.decide_approval("a", True)),
+    ("Governance", "deny", ("a",), {}, operations.decide_approval("a", False)),
+    ("Governance", "policy", (), {}, operations.get_policy()),
+    ("Governance", "judge", (), {}, operations.judge()),
+    ("Governance", "judge", (), JUDGED, operations.judge(**JUDGED)),
+    ("Governance", "test_policy", ("version = 2",), {}, operations.test_policy("version = 2")),
+    ("Governance", "limits", (), {}, operations.get_limits()),
+    ("Governance", "export_audit", (), {}, operations.export_audit()),
+    ("Governance", "export_audit", (7, 5), {}, operations.export_audit(after=7, limit=5)),
+    ("Governance", "verify_audit", (), {}, operations.verify_audit()),
 ]
 OPTIONS: CallOptions = {
     "timeout": 1.0,

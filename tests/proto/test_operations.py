@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from hestiaos_proto import (
+    AgentInfo,
     AgentResult,
+    Approval,
     ChatResponse,
     Config,
     HealthResponse,
@@ -22,6 +24,7 @@ from hestiaos_proto import (
     RunResponse,
     RunStream,
     ServerError,
+    SessionInfo,
     StatusError,
     SystemMetrics,
     SystemStatus,
@@ -33,6 +36,17 @@ from hestiaos_proto import (
 from hestiaos_proto._routes import ROUTES, resolve
 from hestiaos_proto.operations import Operation
 
+NOT_JUDGED = {
+    "input": None,
+    "output": None,
+    "tool": None,
+    "arguments": None,
+    "command_type": "RUN",
+    "agent": None,
+    "session": None,
+    "key": None,
+    "model": None,
+}
 SENT: dict[str, tuple[Operation[Any], str, str, object]] = {
     "run": (
         operations.run("x"),
@@ -98,6 +112,71 @@ SENT: dict[str, tuple[Operation[Any], str, str, object]] = {
     ),
     "governance_status": (operations.governance_status(), "GET", "/api/governance/stability", None),
     "governance_trace": (operations.governance_trace("c"), "GET", "/api/governance/trace/c", None),
+    "list_traces": (operations.list_traces(), "GET", "/api/v1/traces?limit=100", None),
+    "list_traces, everything": (
+        operations.list_traces(limit=5, decision="BLOCK", before="t-1"),
+        "GET",
+        "/api/v1/traces?limit=5&decision=BLOCK&before=t-1",
+        None,
+    ),
+    "list_agents": (operations.list_agents(), "GET", "/api/v1/agents", None),
+    "list_secrets": (operations.list_secrets(), "GET", "/api/v1/secrets", None),
+    "list_sessions": (operations.list_sessions(), "GET", "/api/v1/sessions?limit=100", None),
+    "list_sessions, everything": (
+        operations.list_sessions(limit=5, before="s"),
+        "GET",
+        "/api/v1/sessions?limit=5&before=s",
+        None,
+    ),
+    "get_session": (operations.get_session("s"), "GET", "/api/v1/sessions/s", None),
+    "get_session, everything": (operations.get_session("s", last=2), "GET", "/api/v1/sessions/s?last=2", None),
+    "delete_session": (operations.delete_session("s"), "DELETE", "/api/v1/sessions/s", None),
+    "list_approvals": (operations.list_approvals(), "GET", "/api/v1/approvals?limit=100", None),
+    "list_approvals, everything": (
+        operations.list_approvals(limit=5, status="pending"),
+        "GET",
+        "/api/v1/approvals?limit=5&status=pending",
+        None,
+    ),
+    "decide_approval": (operations.decide_approval("a", True), "POST", "/api/v1/approvals/a", {"approve": True}),
+    "get_policy": (operations.get_policy(), "GET", "/api/v1/policy", None),
+    "judge": (operations.judge(), "POST", "/api/v1/policy/judge", NOT_JUDGED),
+    "judge, everything": (
+        operations.judge(
+            input="i",
+            output="o",
+            tool="t",
+            arguments={"k": 1},
+            command_type="CHAT",
+            agent="a",
+            session="s",
+            key="k",
+            model="m",
+        ),
+        "POST",
+        "/api/v1/policy/judge",
+        {
+            "input": "i",
+            "output": "o",
+            "tool": "t",
+            "arguments": {"k": 1},
+            "command_type": "CHAT",
+            "agent": "a",
+            "session": "s",
+            "key": "k",
+            "model": "m",
+        },
+    ),
+    "test_policy": (operations.test_policy("version = 2"), "POST", "/api/v1/policy/test", {"text": "version = 2"}),
+    "get_limits": (operations.get_limits(), "GET", "/api/v1/limits", None),
+    "export_audit": (operations.export_audit(), "GET", "/api/v1/audit?limit=100&after=0", None),
+    "export_audit, everything": (
+        operations.export_audit(after=7, limit=5),
+        "GET",
+        "/api/v1/audit?limit=5&after=7",
+        None,
+    ),
+    "verify_audit": (operations.verify_audit(), "GET", "/api/v1/audit/verification", None),
 }
 
 KEYS = [
@@ -159,6 +238,8 @@ class TestRequest:
             operations.get_secret,
             operations.delete_secret,
             operations.governance_trace,
+            operations.get_session,
+            operations.delete_session,
         ):
             operation = make(key)
             request = operation.request(Config())
@@ -167,6 +248,19 @@ class TestRequest:
             assert request.target.isascii()
             assert last not in (".", "..")
             assert not set(last) & set("?#/ \n")
+
+    @pytest.mark.parametrize("key", KEYS, ids=ascii)
+    def test_unusual_arguments_of_a_query(self, key: str) -> None:
+        for operation in (
+            operations.list_traces(decision=key, before=key),
+            operations.list_sessions(before=key),
+            operations.list_approvals(status=key),
+        ):
+            request = operation.request(Config())
+            assert resolve(request.method, request.target, b"") == (operation.name, operation.arguments)
+            assert request.target.isascii()
+            assert request.target.count("?") == 1
+            assert not set(request.target) & set("# \n+")
 
     @pytest.mark.parametrize("text", ["", "\0", "é😀\u2028", '"\\', "x" * 1_000_000], ids=lambda text: ascii(text[:9]))
     def test_unusual_texts_in_bodies(self, text: str) -> None:
@@ -177,6 +271,8 @@ class TestRequest:
             operations.run_agent(text, text, config={text: text}),
             operations.set_secret("k", text, provider=text),
             operations.explain(text, {text: text}),
+            operations.judge(input=text, tool=text, arguments={text: text}, key=text),
+            operations.test_policy(text),
         ):
             request = operation.request(Config())
             assert resolve(request.method, request.target, request.body) == (operation.name, operation.arguments)
@@ -226,6 +322,12 @@ class TestRefused:
             (lambda: operations.get_secret(None), "get_secret: key must be a str, not None"),
             (lambda: operations.explain("x", []), "explain: command_input must be a dict, not list"),
             (lambda: operations.explain("x", ""), "explain: command_input must be a dict, not str"),
+            (lambda: operations.list_traces(limit=None), "list_traces: limit must be an int, not None"),
+            (lambda: operations.list_traces(before=4711), "list_traces: before must be a str or None, not int"),
+            (lambda: operations.get_session("s", last="4711"), "get_session: last must be an int or None, not str"),
+            (lambda: operations.decide_approval("a", 1), "decide_approval: approve must be a bool, not int"),
+            (lambda: operations.judge(arguments=[]), "judge: arguments must be a dict or None, not list"),
+            (lambda: operations.test_policy(b"4711"), "test_policy: text must be a str, not bytes"),
         ],
         ids=lambda value: value if isinstance(value, str) else None,
     )  # fmt: skip
@@ -244,8 +346,10 @@ class TestRefused:
             lambda: operations.set_secret("", "4711"),
             lambda: operations.delete_secret(""),
             lambda: operations.governance_trace(""),
+            lambda: operations.get_session(""),
+            lambda: operations.delete_session(""),
+            lambda: operations.decide_approval("", True),
         ],
-        ids=["trace", "get_secret", "set_secret", "delete_secret", "governance_trace"],
     )
     def test_an_empty_key_is_a_value_error(self, make) -> None:
         with pytest.raises(ValueError, match="must not be empty"):
@@ -314,6 +418,23 @@ RESULTS: dict[str, tuple[Operation[Any], object]] = {
     "governance_trace": (operations.governance_trace("c"), {"id": "c"}),
     "governance_trace, none": (operations.governance_trace("c"), None),
 }
+ADDED_RESULTS: dict[str, tuple[Operation[Any], object]] = {
+    "list_traces": (operations.list_traces(), [TraceResponse("t", "ALLOW", [], 1), TraceResponse("u", "BLOCK", [], 2)]),
+    "list_agents": (operations.list_agents(), [AgentInfo("a", "m", "be kind", ["shell"], 5, 1000), AgentInfo("b")]),
+    "list_secrets": (operations.list_secrets(), ["é", "k"]),
+    "list_sessions": (operations.list_sessions(), [SessionInfo("s", "2026-01-01T00:00:00Z", 2)]),
+    "get_session": (operations.get_session("s"), SessionInfo("s", "2026-01-01T00:00:00Z", 1, [{"role": "user"}])),
+    "delete_session": (operations.delete_session("s"), None),
+    "list_approvals": (operations.list_approvals(), []),
+    "decide_approval": (operations.decide_approval("a", True), Approval("a", "approved", "now", "then", by="me")),
+    "get_policy": (operations.get_policy(), {"name": "n"}),
+    "judge": (operations.judge(input="x"), {"decision": "ALLOW"}),
+    "test_policy": (operations.test_policy("x"), {"mistakes": []}),
+    "get_limits": (operations.get_limits(), {"limits": []}),
+    "export_audit": (operations.export_audit(), {"records": [], "next": None}),
+    "verify_audit": (operations.verify_audit(), {"intact": True}),
+}
+RESULTS |= ADDED_RESULTS
 
 
 class TestRead:
@@ -341,7 +462,7 @@ class TestRead:
         ids=["empty", "html", "list", "null", "NaN", "not UTF-8", "deep"],
     )
     def test_a_body_that_does_not_fit(self, operation: Operation[Any], body: bytes, message: str) -> None:
-        if operation.name in ("set_secret", "delete_secret"):  # any body, ignored
+        if operation.name in ("set_secret", "delete_secret", "delete_session"):  # any body, ignored
             assert operation.read(response(200, body)) is None
             return
         with pytest.raises(RemoteProtocolError) as caught:
@@ -369,9 +490,52 @@ class TestRead:
 
     def test_404_is_none_for_governance_trace_and_not_found_for_everything_else(self) -> None:
         assert operations.governance_trace("c").read(response(404, b"<html>")) is None
-        for operation, _ in list(RESULTS.values())[:-2]:
-            with pytest.raises(NotFound):
-                operation.read(response(404, b""))
+        for operation, _ in RESULTS.values():
+            if operation.name != "governance_trace":
+                with pytest.raises(NotFound):
+                    operation.read(response(404, b""))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"<html>",
+            b'{"detail": "Not Found"}',
+            b'{"code": "UNKNOWN_OPERATION", "message": "there is no /api/v1/x", "trace_id": null}',
+            b'{"code": "GONE"}',
+            b"[]",
+        ],
+        ids=["empty", "html", "FastAPI", "ours", "another code", "list"],
+    )
+    @pytest.mark.parametrize("operation", [row[0] for row in ADDED_RESULTS.values()], ids=ADDED_RESULTS)
+    def test_a_server_that_does_not_have_an_operation(self, operation: Operation[Any], body: bytes) -> None:
+        with pytest.raises(NotFound) as caught:
+            operation.read(response(404, body))
+        assert (caught.value.code, caught.value.status_code) == ("UNKNOWN_OPERATION", 404)
+        told = (
+            f"the server does not have the operation {operation.name}, which came with version 1.1: the server answered"
+        )
+        assert caught.value.message.startswith(told)
+        assert caught.value.body == body
+
+    @pytest.mark.parametrize("operation", [row[0] for row in ADDED_RESULTS.values()], ids=ADDED_RESULTS)
+    def test_a_server_that_has_an_operation_and_not_what_it_is_about(self, operation: Operation[Any]) -> None:
+        body = b'{"error": "Not Found", "code": "NOT_FOUND", "message": "there is no session", "trace_id": "t"}'
+        with pytest.raises(NotFound, match=r"^\[NOT_FOUND\] there is no session$") as caught:
+            operation.read(response(404, body))
+        assert caught.value.trace_id == "t"
+
+    def test_an_operation_of_1_0_that_is_not_found(self) -> None:
+        with pytest.raises(NotFound, match=r"^\[NOT_FOUND\] Resource not found") as caught:
+            operations.trace("t").read(response(404, b'{"detail": "Not Found"}'))
+        assert caught.value.code == "NOT_FOUND"
+
+    def test_a_server_without_an_operation_that_echoes_the_key(self) -> None:
+        reply = Response(404, [], redactor=operations.list_traces().redactor(Config(api_key="key-4711")))
+        reply.receive_data(b'{"message": "key-4711", "details": "key-4711"}')
+        with pytest.raises(NotFound) as caught:
+            operations.list_traces().read(reply)
+        assert "key-4711" not in f"{caught.value!r} {caught.value} {vars(caught.value)}"
 
     def test_every_other_failure_of_governance_trace_is_raised(self) -> None:
         with pytest.raises(ServerError):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from types import NoneType
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 import pytest
 
 from hestiaos_proto import (
+    AgentInfo,
     AgentResult,
+    Approval,
     ChatResponse,
     HealthResponse,
     InvalidInput,
@@ -19,6 +22,7 @@ from hestiaos_proto import (
     Response,
     RunResponse,
     RunStream,
+    SessionInfo,
     StatusError,
     SystemMetrics,
     SystemStatus,
@@ -44,13 +48,35 @@ PATHS = {
     "/api/governance/explain": "POST",
     "/api/governance/stability": "GET",
     "/api/governance/trace/c": "GET",
+    "/api/v1/traces": "GET",
+    "/api/v1/agents": "GET",
+    "/api/v1/secrets": "GET",
+    "/api/v1/sessions": "GET",
+    "/api/v1/approvals": "GET",
+    "/api/v1/approvals/a": "POST",
+    "/api/v1/policy": "GET",
+    "/api/v1/policy/judge": "POST",
+    "/api/v1/policy/test": "POST",
+    "/api/v1/limits": "GET",
+    "/api/v1/audit": "GET",
+    "/api/v1/audit/verification": "GET",
 }
 
 
 def test_the_table_has_every_operation_once() -> None:
-    assert len(ROUTES) == 15
+    assert len(ROUTES) == 29
     assert all(name == route.operation for name, route in ROUTES.items())
-    assert len({(route.method, route.path) for route in ROUTES.values()}) == 15
+    assert len({(route.method, route.path) for route in ROUTES.values()}) == 29
+
+
+def test_what_came_after_1_0_has_paths_of_its_own() -> None:
+    """So that a server of 1.0 answers them with 404."""
+    of_1_0 = {route.path for route in ROUTES.values() if route.since == "1.0"}
+    added = {route.path for route in ROUTES.values() if route.since == "1.1"}
+    assert (len(of_1_0), len(added), of_1_0 & added) == (14, 13, set())
+    assert all(path.startswith("/api/v1/") for path in added)
+    for path in added:
+        assert not any(route.match(path.split("/")) for route in ROUTES.values() if route.path in of_1_0)
 
 
 def test_what_starts_work_is_not_idempotent_and_everything_else_is() -> None:
@@ -240,6 +266,17 @@ RUN_ARGUMENTS = {
     "timeout_ms": 5,
     "stream": True,
 }
+JUDGED = {
+    "input": "i",
+    "output": None,
+    "tool": "t",
+    "arguments": {"k": [1]},
+    "command_type": "RUN",
+    "agent": "a",
+    "session": "s",
+    "key": "k",
+    "model": "m",
+}
 # Each operation with arguments, and what it is on the wire.
 WIRE: dict[str, tuple[dict[str, Any], str, str, Any]] = {
     "run": (RUN_ARGUMENTS, "POST", "/api/v1/run", RUN_BODY),
@@ -272,6 +309,25 @@ WIRE: dict[str, tuple[dict[str, Any], str, str, Any]] = {
     ),
     "governance_status": ({}, "GET", "/api/governance/stability", None),
     "governance_trace": ({"command_id": "."}, "GET", "/api/governance/trace/%2E", None),
+    "list_traces": (
+        {"limit": 7, "decision": "BLOCK", "before": "t/1&?"},
+        "GET",
+        "/api/v1/traces?limit=7&decision=BLOCK&before=t%2F1%26%3F",
+        None,
+    ),
+    "list_agents": ({}, "GET", "/api/v1/agents", None),
+    "list_secrets": ({}, "GET", "/api/v1/secrets", None),
+    "list_sessions": ({"limit": 7, "before": None}, "GET", "/api/v1/sessions?limit=7", None),
+    "get_session": ({"session_id": "s/1", "last": None}, "GET", "/api/v1/sessions/s%2F1", None),
+    "delete_session": ({"session_id": "s"}, "DELETE", "/api/v1/sessions/s", None),
+    "list_approvals": ({"limit": 7, "status": "+ é"}, "GET", "/api/v1/approvals?limit=7&status=%2B%20%C3%A9", None),
+    "decide_approval": ({"approval_id": "a", "approve": False}, "POST", "/api/v1/approvals/a", {"approve": False}),
+    "get_policy": ({}, "GET", "/api/v1/policy", None),
+    "judge": (JUDGED, "POST", "/api/v1/policy/judge", JUDGED),
+    "test_policy": ({"text": "version = 2"}, "POST", "/api/v1/policy/test", {"text": "version = 2"}),
+    "get_limits": ({}, "GET", "/api/v1/limits", None),
+    "export_audit": ({"limit": 7, "after": -1}, "GET", "/api/v1/audit?limit=7&after=-1", None),
+    "verify_audit": ({}, "GET", "/api/v1/audit/verification", None),
 }
 NEEDED: dict[str, dict[str, Any]] = {
     "run": {"input": "i"},
@@ -280,6 +336,9 @@ NEEDED: dict[str, dict[str, Any]] = {
     "run_agent": {"agent_id": "a", "task": "t"},
     "set_secret": {"credential_ref": "k", "secret": "v"},
     "explain": {"command_type": "c", "command_input": {}},
+    "decide_approval": {"approve": True},
+    "judge": {},
+    "test_policy": {"text": "t"},
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
     "run": {"session_id": None, "agent_id": None, "mode_hint": None, "timeout_ms": 30_000, "stream": False},
@@ -288,6 +347,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "run_agent": {"config": None},
     "set_secret": {"provider": "custom"},
     "explain": {},
+    "decide_approval": {},
+    "judge": dict.fromkeys(JUDGED) | {"command_type": "RUN"},
+    "test_policy": {},
 }
 wire = pytest.mark.parametrize("name", ROUTES)
 
@@ -301,6 +363,38 @@ def test_requests_are_encoded_and_resolved(name: str) -> None:
     assert (route.method, sent_path) == (method, path)
     assert (json.loads(sent_body) if sent_body else None) == body
     assert resolve(method, path, sent_body) == (name, arguments)
+
+
+@pytest.mark.parametrize(
+    ("query", "arguments"),
+    [
+        ("", {"limit": 100, "decision": None, "before": None}),
+        ("?", {"limit": 100, "decision": None, "before": None}),
+        ("?&&other=1&limit=5&", {"limit": 5, "decision": None, "before": None}),
+        ("?limit=5&limit=0006", {"limit": 6, "decision": None, "before": None}),
+        ("?limit=-999999999999999999&decision=&before", {"limit": -(10**18) + 1, "decision": "", "before": ""}),
+        ("?before=a+b%2B%26%3D=?/&Limit=5", {"limit": 100, "decision": None, "before": "a b+&==?/"}),
+    ],
+)
+def test_a_query(query: str, arguments: dict[str, Any]) -> None:
+    assert resolve("GET", f"/api/v1/traces{query}", b"") == ("list_traces", arguments)
+    assert resolve("HEAD", f"http://h/api/v1/traces{query}", b"") == ("list_traces", arguments)
+
+
+def test_422_names_each_argument_of_a_query_that_is_wrong() -> None:
+    for wrong in ("", "x", "1.0", "1e2", "%31x", " 1", "٣", "1" * 19, "--1", "null"):
+        with pytest.raises(InvalidInput) as caught:
+            resolve("GET", f"/api/v1/traces?limit={quote(wrong, safe='')}&before=%FF", b"")
+        assert caught.value.details == [
+            {"loc": ["query", "limit"], "msg": "must be a whole number", "type": "value_error"},
+            {"loc": ["query", "before"], "msg": "is not UTF-8", "type": "value_error"},
+        ]
+    assert caught.value.message == "query.limit: must be a whole number; query.before: is not UTF-8"
+
+
+def test_a_surrogate_in_a_query_cannot_be_sent_and_its_place_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^before: a lone surrogate at position 2 cannot be sent as UTF-8$"):
+        ROUTES["list_traces"].encode({"limit": 1, "decision": None, "before": "ab\ud800"})
 
 
 def test_only_the_dot_segments_are_escaped() -> None:
@@ -354,6 +448,9 @@ def test_only_the_value_of_a_secret_is_one() -> None:
         ("set_secret", "key"),
         ("delete_secret", "key"),
         ("governance_trace", "command_id"),
+        ("get_session", "session_id"),
+        ("delete_session", "session_id"),
+        ("decide_approval", "approval_id"),
     }
 
 
@@ -372,6 +469,13 @@ MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
     "run_agent": (AgentResult("o", "a"), {"output": "o", "agent_id": "a"}),
     "system_status": (SystemStatus("ok", "1", 2), {"status": "ok", "version": "1", "uptime_seconds": 2}),
     "system_metrics": (SystemMetrics({"x": 1}), {"metrics": {"x": 1}}),
+    "get_session": (SessionInfo("s", "now", 0, []), {"session_id": "s", "message_count": 0, "messages": []}),
+    "decide_approval": (Approval("a", "denied", "now", "then"), {"approval_id": "a", "status": "denied"}),
+    "list_traces": ([TraceResponse("t", "ALLOW", [], 1)], {}),
+    "list_agents": ([AgentInfo("a", tools=["x"]), AgentInfo("b")], {}),
+    "list_sessions": ([], {"sessions": []}),
+    "list_approvals": ([Approval("a", "pending", "now", "then", risk_score=1)], {}),
+    "list_secrets": (["a", "b"], {"keys": ["a", "b"]}),
 }
 
 
@@ -383,7 +487,7 @@ def test_a_model_is_written_and_read(name: str) -> None:
     assert read(name, json.dumps(written).encode()) == model
 
 
-@pytest.mark.parametrize("name", ["system_config", "explain", "governance_status", "governance_trace"])
+@pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.result is dict and not route.streams])
 def test_an_object_is_handed_on(name: str) -> None:
     body = {"a": [1, None]}
     assert ROUTES[name].write(body) is body
@@ -392,7 +496,18 @@ def test_an_object_is_handed_on(name: str) -> None:
         read(name, b"[]")
 
 
-@pytest.mark.parametrize("name", ["set_secret", "delete_secret"])
+@pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.listed is not None])
+def test_a_list_that_is_none(name: str) -> None:
+    field, kind = ROUTES[name].listed or ("", str)
+    for body in ({}, {field: None}, {field: {}}, {field: "ab"}):
+        with pytest.raises(RemoteProtocolError, match=f"the response's field '{field}' must be a list: the server"):
+            read(name, json.dumps(body).encode())
+    told = "must be a list of strings" if kind is str else f"{kind.__name__} must be an object, not a number"
+    with pytest.raises(RemoteProtocolError, match=told):
+        read(name, json.dumps({field: [1]}).encode())
+
+
+@pytest.mark.parametrize("name", ["set_secret", "delete_secret", "delete_session"])
 def test_an_operation_without_result(name: str) -> None:
     assert ROUTES[name].write(None) == {}
     assert read(name, b"whatever") is None
@@ -453,8 +568,9 @@ def test_a_surrogate_cannot_be_sent_and_its_place_is_named() -> None:
 
 
 def test_refused_requests_name_their_reason() -> None:
-    with pytest.raises(NotFound, match=r"there is no /x$"):
+    with pytest.raises(NotFound, match=r"there is no /x$") as missing:
         resolve("GET", "/x?y", b"")
+    assert missing.value.code == "UNKNOWN_OPERATION"
     with pytest.raises(StatusError) as caught:
         resolve("PUT", "/api/secrets/k", b"")
     assert (caught.value.status_code, caught.value.code) == (405, "METHOD_NOT_ALLOWED")
@@ -495,7 +611,7 @@ class TestRoute:
         assert route.decode(b"whatever") == {}
         assert route.encode({"a": "1", "b": "/"}) == ("/x/1/%2F", b"")
 
-    @pytest.mark.parametrize("name", ["read", "write", "idempotent", "absent", "streams"])
+    @pytest.mark.parametrize("name", ["read", "write", "idempotent", "absent", "streams", "query", "listed", "since"])
     def test_arguments_of_a_route_that_are_keyword_only(self, name: str) -> None:
         fields = {field.name: field for field in attrs.fields(Route)}
         assert fields[name].kw_only
@@ -527,6 +643,14 @@ def test_what_each_operation_is_answered_with() -> None:
         "get_secret": str,
         "set_secret": NoneType,
         "delete_secret": NoneType,
+        "list_traces": list,
+        "list_agents": list,
+        "list_secrets": list,
+        "list_sessions": list,
+        "get_session": SessionInfo,
+        "delete_session": NoneType,
+        "list_approvals": list,
+        "decide_approval": Approval,
     }
     assert {name: route.result for name, route in ROUTES.items()} == dict.fromkeys(ROUTES, dict) | models
 

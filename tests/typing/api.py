@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, assert_type
 
 from hestiaos import (
+    AgentInfo,
     AgentResult,
+    Approval,
     AsyncClient,
     AsyncioClient,
     AsyncioEventStream,
@@ -21,6 +23,7 @@ from hestiaos import (
     RequestInfo,
     ResponseInfo,
     RunResponse,
+    SessionInfo,
     StreamEvent,
     StreamEventType,
     SystemMetrics,
@@ -75,6 +78,21 @@ def the_client(platform: Platform) -> None:
         assert_type(client.governance.explain("WRITE", {"path": "/x"}), dict[str, Any])
         assert_type(client.governance.status(), dict[str, Any])
         assert_type(client.governance.trace("c"), dict[str, Any] | None)
+        assert_type(client.governance.traces(limit=5, decision="BLOCK"), list[TraceResponse])
+        assert_type(client.governance.approvals("pending"), list[Approval])
+        assert_type(client.governance.approve("a"), Approval)
+        assert_type(client.governance.deny("a"), Approval)
+        assert_type(client.governance.policy(), dict[str, Any])
+        assert_type(client.governance.judge(tool="shell", arguments={}, timeout=5), dict[str, Any])
+        assert_type(client.governance.test_policy("version = 2"), dict[str, Any])
+        assert_type(client.governance.limits(), dict[str, Any])
+        assert_type(client.governance.export_audit(after=5), dict[str, Any])
+        assert_type(client.governance.verify_audit(timeout=900), dict[str, Any])
+        assert_type(client.agents.list(), list[AgentInfo])
+        assert_type(client.secrets.list(), list[str])
+        assert_type(client.chat.sessions(), list[SessionInfo])
+        assert_type(client.chat.session("s", last=2), SessionInfo)
+        client.chat.delete_session("s")
         with client.run_stream("x") as stream:
             for event in stream:
                 assert_type(event, StreamEvent)
@@ -100,6 +118,11 @@ async def the_asynchronous_client() -> None:
         assert_type(await client.governance.explain_async("WRITE"), dict[str, Any])
         assert_type(await client.governance.status_async(), dict[str, Any])
         assert_type(await client.governance.trace_async("c"), dict[str, Any] | None)
+        assert_type(await client.governance.traces_async(before="t"), list[TraceResponse])
+        assert_type(await client.governance.approve_async("a"), Approval)
+        assert_type(await client.agents.list_async(), list[AgentInfo])
+        assert_type(await client.secrets.list_async(), list[str])
+        assert_type(await client.chat.session_async("s"), SessionInfo)
         await client.secrets.set_async("k", "v", provider="custom")
         await client.secrets.delete_async("k")
         async with client.run_stream("x") as stream:
@@ -210,6 +233,20 @@ def the_operations() -> None:
     assert_type(operations.explain("WRITE"), Operation[dict[str, Any]])
     assert_type(operations.governance_status(), Operation[dict[str, Any]])
     assert_type(operations.governance_trace("c"), Operation[dict[str, Any] | None])
+    assert_type(operations.list_traces(limit=5, decision="BLOCK"), Operation[list[TraceResponse]])
+    assert_type(operations.list_agents(), Operation[list[AgentInfo]])
+    assert_type(operations.list_secrets(), Operation[list[str]])
+    assert_type(operations.list_sessions(before="s"), Operation[list[SessionInfo]])
+    assert_type(operations.get_session("s", last=2), Operation[SessionInfo])
+    assert_type(operations.delete_session("s"), Operation[None])
+    assert_type(operations.list_approvals(status="pending"), Operation[list[Approval]])
+    assert_type(operations.decide_approval("a", True), Operation[Approval])
+    assert_type(operations.get_policy(), Operation[dict[str, Any]])
+    assert_type(operations.judge(tool="shell", arguments={}), Operation[dict[str, Any]])
+    assert_type(operations.test_policy("version = 2"), Operation[dict[str, Any]])
+    assert_type(operations.get_limits(), Operation[dict[str, Any]])
+    assert_type(operations.export_audit(after=5), Operation[dict[str, Any]])
+    assert_type(operations.verify_audit(), Operation[dict[str, Any]])
 
 
 def the_machines(data: bytes) -> None:

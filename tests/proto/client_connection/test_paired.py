@@ -14,7 +14,9 @@ from exchanging import (
 )
 
 from hestiaos_proto import (
+    AgentInfo,
     AgentResult,
+    Approval,
     AuthenticationFailed,
     ChatResponse,
     ClientConnection,
@@ -26,6 +28,7 @@ from hestiaos_proto import (
     RunResponse,
     ServerConnection,
     ServerError,
+    SessionInfo,
     StatusError,
     SystemMetrics,
     SystemStatus,
@@ -58,6 +61,24 @@ EXCHANGES: list[tuple[Operation[Any], dict[str, Any], object]] = [
     (operations.governance_status(), {}, {"drift": 0.1}),
     (operations.governance_trace("c"), {"command_id": "c"}, {"id": "c"}),
     (operations.governance_trace("none"), {"command_id": "none"}, None),
+    (
+        operations.list_traces(limit=5, before="t/1&é"),
+        {"limit": 5, "decision": None, "before": "t/1&é"},
+        [TraceResponse("t", "ALLOW", [], 1.5), TRACE],
+    ),
+    (operations.list_secrets(), {}, ["k", "é"]),
+    (operations.get_session("s", last=2), {"session_id": "s", "last": 2}, SessionInfo("s", "now", 0, [])),
+    (operations.list_agents(), {}, [AgentInfo("a", tools=["x"]), AgentInfo("b")]),
+    (operations.list_sessions(before="s"), {"limit": 100, "before": "s"}, []),
+    (operations.delete_session("s"), {"session_id": "s"}, None),
+    (operations.list_approvals(status="pending"), {"status": "pending"}, [Approval("a", "pending", "x", "y")]),
+    (operations.get_policy(), {}, {"text": "version = 2"}),
+    (operations.judge(tool="t", arguments={"k": 1}), {"tool": "t", "arguments": {"k": 1}}, {"decision": "ALLOW"}),
+    (operations.test_policy("x"), {"text": "x"}, {"mistakes": ["y"]}),
+    (operations.get_limits(), {}, {"limits": []}),
+    (operations.export_audit(after=3), {"after": 3, "limit": 100}, {"records": [], "next": None}),
+    (operations.verify_audit(), {}, {"intact": True}),
+    (operations.decide_approval("a", True), {"approval_id": "a", "approve": True}, Approval("a", "used", "x", "y")),
     (operations.run_stream("x", timeout_ms=5), {"input": "x", "timeout_ms": 5, "stream": True}, EVENTS),
 ]
 
@@ -87,7 +108,7 @@ class Wire:
 
 
 class TestPaired:
-    def test_all_fifteen_operations_are_here(self) -> None:
+    def test_all_operations_are_here(self) -> None:
         assert {operation.name for operation, _, _ in EXCHANGES} == set(operations.__all__) - {"ModeHint", "Operation"}
 
     @pytest.mark.parametrize("piece", [1, 7, 10**6])

@@ -1,0 +1,57 @@
+"""All operations that only answer, by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hestiaos_local._flow import Call, Flow
+from hestiaos_local._measurements import Measurements
+from hestiaos_local.execution import Agent, Executor
+from hestiaos_local.governance import Policy
+from hestiaos_local.operations._agents import agent_operations
+from hestiaos_local.operations._answers import Answers, Arguments
+from hestiaos_local.operations._policies import policy_operations
+from hestiaos_local.operations._secrets import secret_operations
+from hestiaos_local.operations._sessions import session_operations
+from hestiaos_local.operations._system import system_config, system_operations, system_status
+from hestiaos_local.operations._traces import trace_operations
+from hestiaos_local.storage import Storage
+from hestiaos_proto import NotFound
+
+__all__ = ["Operations"]
+
+
+class Operations:
+    """Answers from what a platform keeps and counts. `policy` gives the one that decides at the time."""
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        storage: Storage,
+        executor: Executor,
+        agents: Mapping[str, Agent] | None,
+        measurements: Measurements,
+        clock: Callable[[], float],
+    ) -> None:
+        self._answers: Answers = {
+            **system_operations(storage, measurements, clock),
+            **trace_operations(storage, policy),
+            **policy_operations(policy),
+            **agent_operations(agents),
+            **session_operations(storage),
+            **secret_operations(storage),
+        }
+        self._flows: Mapping[str, Callable[[], Flow[Any]]] = {
+            "system_status": lambda: system_status(storage, executor, measurements),
+            "system_config": lambda: system_config(storage, executor, policy),
+        }
+
+    def answer(self, operation: str, arguments: Arguments) -> Flow[Any]:
+        """The result of an operation. Raises `StatusError`: `NotFound` of one that is not answered here."""
+        if operation in self._flows:
+            return (yield from self._flows[operation]())
+        if operation not in self._answers:
+            raise NotFound(f"there is no operation {operation!r} here", code="UNKNOWN_OPERATION")
+        answer = self._answers[operation]
+        return (yield Call(lambda: answer(arguments)))

@@ -1,0 +1,100 @@
+"""The policy: what it is, what it says of something and why, and whether another text would be one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hestiaos_local.governance import Explanation, Facts, Policy, PolicyError, explain, normalized, texts_of
+from hestiaos_local.operations._answers import Answers, Arguments
+from hestiaos_proto import FieldError, InvalidInput
+
+__all__ = ["policy_operations"]
+
+_SUBJECTS = ("input", "output", "tool")
+
+
+def policy_operations(policy: Callable[[], Policy]) -> Answers:
+    """The operations on the policy that decides at the time."""
+
+    def explain_command(arguments: Arguments) -> dict[str, Any]:
+        current, command_type = policy(), arguments["command_type"]
+        decision = current.decide(command_type, *texts_of(arguments["command_input"]))
+        return {
+            "command_type": command_type,
+            "decision": decision.verdict,
+            "reason": decision.reason,
+            "risk_score": decision.risk_score,
+            "policy": current.name,
+            "violations": decision.violations,
+        }
+
+    def get_policy(arguments: Arguments) -> dict[str, Any]:
+        current = policy()
+        return {"name": current.name, "version": current.version, "hash": current.hash, "text": current.text}
+
+    def judge(arguments: Arguments) -> dict[str, Any]:
+        current, output = policy(), arguments["output"]
+        facts = _facts(arguments)
+        return _explained(current, explain(current, facts, output), facts, output)
+
+    return {
+        "explain": explain_command,
+        "get_policy": get_policy,
+        "judge": judge,
+        "test_policy": lambda arguments: _tested(arguments["text"]),
+    }
+
+
+def _facts(arguments: Arguments) -> Facts:
+    """What is to be judged. Raises `InvalidInput` where that is not one thing."""
+    given = [name for name in _SUBJECTS if arguments[name] is not None]
+    if len(given) != 1:
+        raise _refuse(_SUBJECTS[0], f"give one of input, output and tool, not {' and '.join(given) or 'none'}")
+    if arguments["arguments"] is not None and arguments["tool"] is None:
+        raise _refuse("arguments", "arguments are those of a tool: name it")
+    return Facts(
+        command_type=arguments["command_type"],
+        texts=() if arguments["input"] is None else (arguments["input"],),
+        tool=arguments["tool"],
+        arguments=arguments["arguments"],
+        agent=arguments["agent"],
+        session=arguments["session"],
+        key=arguments["key"],
+        model=arguments["model"],
+    )
+
+
+def _refuse(name: str, message: str) -> InvalidInput:
+    return InvalidInput(message, None, [FieldError(loc=["body", name], msg=message, type="value_error")])
+
+
+def _explained(policy: Policy, explanation: Explanation, facts: Facts, output: str | None) -> dict[str, Any]:
+    verdict = explanation.verdict
+    texts = [output] if output is not None else list(facts.texts or texts_of(facts.arguments))
+    return {
+        "decision": verdict.decision,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "risk_score": verdict.risk,
+        "policy": policy.name,
+        "policy_hash": policy.hash,
+        "approval": verdict.approval,
+        "redactions": [{"rule": each.rule, "start": each.start, "end": each.end} for each in explanation.redactions],
+        "shadow": [{"rule": each.rule, "decision": each.decision, "risk_score": each.risk} for each in verdict.shadow],
+        "normal_form": [] if policy.version == 1 else [normalized(text) for text in texts],
+    }
+
+
+def _tested(text: str) -> dict[str, Any]:
+    try:
+        policy, failures = Policy.parse_and_test(text, "policy")
+    except PolicyError as error:
+        return {"name": None, "hash": None, "tests": 0, "mistakes": list(error.mistakes), "failures": []}
+    return {
+        "name": policy.name,
+        "hash": policy.hash,
+        "tests": len(policy.tests),
+        "mistakes": [],
+        "failures": list(failures),
+    }

@@ -1,0 +1,79 @@
+"""What was decided: one trace, the newest, and how steady the decisions are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import dropwhile
+from typing import Any, get_args
+
+from hestiaos_local.governance import DecisionName, Policy
+from hestiaos_local.operations._answers import Answers, Arguments
+from hestiaos_local.storage import Storage, TraceRecord
+from hestiaos_proto import NotFound, TraceResponse
+
+__all__ = ["trace_operations"]
+
+_RECENT = 100  # executions that are compared with all, to see whether governance drifts
+_MAX_INPUT = 1000  # characters of an input in a list, whose response would have no bound otherwise
+
+
+def trace_operations(storage: Storage, policy: Callable[[], Policy]) -> Answers:
+    """The operations on the traces of a storage."""
+
+    def trace(arguments: Arguments) -> TraceResponse:
+        return TraceResponse.from_wire(_found(storage, arguments["trace_id"]).facts["trace"])
+
+    def governance_trace(arguments: Arguments) -> dict[str, Any]:
+        return _described(_found(storage, arguments["command_id"]))
+
+    def list_traces(arguments: Arguments) -> list[TraceResponse]:
+        limit, before = arguments["limit"], arguments["before"]
+        found = storage.traces(limit=limit if before is None else 2**31, decision=arguments["decision"])
+        if before is not None:
+            found = list(dropwhile(lambda each: each.trace_id != before, found))[1 : limit + 1]
+        return [TraceResponse.from_wire(_shortened(_described(each))) for each in found]
+
+    def governance_status(arguments: Arguments) -> dict[str, Any]:
+        """How steady the decisions are.
+
+        `drift_score`, from 0 to 1, is how far the share of executions that were not simply allowed differs between
+        the newest 100 and all; `stability_score` is 1 less that.
+        """
+        every, recent = storage.decisions(), storage.decisions(_RECENT)
+        drift = abs(_restricted(recent) - _restricted(every))
+        return {
+            "stability_score": 1.0 - drift,
+            "drift_score": drift,
+            "decisions": {verdict: every.get(verdict, 0) for verdict in get_args(DecisionName)},
+            "policy": policy().name,
+        }
+
+    return {
+        "trace": trace,
+        "governance_trace": governance_trace,
+        "list_traces": list_traces,
+        "governance_status": governance_status,
+    }
+
+
+def _found(storage: Storage, trace_id: str) -> TraceRecord:
+    if (found := storage.trace(trace_id)) is None:
+        raise NotFound(f"there is no trace {trace_id!r}")
+    return found
+
+
+def _described(record: TraceRecord) -> dict[str, Any]:
+    """All that is known of an execution: its trace, what was commanded, and, once it is over, how it ended."""
+    ended = {} if record.outcome is None else {"outcome": record.outcome.status}
+    return {**record.facts["trace"], **record.facts["command"], **ended}
+
+
+def _shortened(described: dict[str, Any]) -> dict[str, Any]:
+    text = described["input"]
+    return described if len(text) <= _MAX_INPUT else described | {"input": f"{text[:_MAX_INPUT]}…"}
+
+
+def _restricted(decisions: Mapping[str, int]) -> float:
+    """The share of decisions other than ALLOW."""
+    total = sum(decisions.values())
+    return 1 - decisions.get("ALLOW", 0) / total if total else 0.0

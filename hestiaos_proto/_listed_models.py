@@ -1,0 +1,57 @@
+"""The models of the operations that came after 1.0: what is listed, and what is decided on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from hestiaos_proto._models import Model
+
+__all__ = ["AgentInfo", "Approval", "SessionInfo"]
+
+
+@frozen
+class AgentInfo(Model):
+    """An agent that the server has: what it is told, what answers for it, and what it may use.
+
+    `tools` names those that it may call; `None` means any. `timeout_ms` is in milliseconds.
+    """
+
+    agent_id: str
+    model: str | None = None
+    system: str | None = None
+    tools: list[str] | None = None
+    max_tokens: int | None = None
+    timeout_ms: int | None = None
+
+
+@frozen
+class SessionInfo(Model):
+    """A session; `last_used` is ISO 8601. Its `messages` are there where one session was asked for."""
+
+    session_id: str
+    last_used: str
+    message_count: int
+    messages: list[dict[str, Any]] | None = None
+
+
+@frozen
+class Approval(Model):
+    """A call that governance has blocked, and that somebody may approve.
+
+    `status` is one of pending, approved, denied, used and expired. An approved call passes once, before it `expires`;
+    both times are ISO 8601. `by` is the name of the API key that decided.
+    """
+
+    approval_id: str
+    status: str
+    created: str
+    expires: str
+    trace_id: str | None = None
+    operation: str | None = None
+    rule: str | None = None
+    reason: str | None = None
+    risk_score: float | None = None
+    summary: str | None = None
+    by: str | None = None

@@ -1,0 +1,90 @@
+"""One call: what is sent, and how its response is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from attrs import field, frozen
+
+from hestiaos_proto._client_messages import Request, Response
+from hestiaos_proto._config import Config, check_idempotency_key
+from hestiaos_proto._error_bodies import error_from_response, lacks_operation, unknown_operation
+from hestiaos_proto._redaction import Redactor
+from hestiaos_proto._routes import ROUTES, Route
+
+__all__ = ["Operation", "make_operation"]
+
+T = TypeVar("T")
+
+_LONGEST_SERVER_TIMEOUT_MS = 10**9  # 11 days; a socket's timeout cannot be as long as an int can
+
+
+@frozen
+class Operation(Generic[T]):
+    """One call, whose result is a `T`; `server_timeout` is how long the server may take, in seconds.
+
+    Its `repr` does not show the arguments, which may be secrets.
+    """
+
+    name: str
+    route: Route[T] = field(repr=False)
+    arguments: Mapping[str, Any] = field(repr=False)
+    path: str = field(repr=False)
+    body: bytes = field(repr=False)
+    server_timeout: float = field(default=0.0, repr=False)
+
+    def request(self, config: Config, idempotency_key: str | None = None) -> Request:
+        """The request to send. Raises as `check_idempotency_key` does."""
+        headers = dict(config.common_headers)
+        if "accept" not in config.given_headers:
+            headers["Accept"] = "text/event-stream" if self.route.streams else "application/json"
+        if self.route.body is not None:
+            headers["Content-Type"] = "application/json"
+        if idempotency_key is not None:
+            check_idempotency_key(idempotency_key)
+            headers["Idempotency-Key"] = idempotency_key
+        return Request(self.route.method, config.origin, config.root_path + self.path, headers, self.body)
+
+    def redactor(self, config: Config) -> Redactor:
+        """The redactor for the key and for those arguments that are secrets."""
+        secrets = self.route.secrets
+        return Redactor(config.api_key, *(self.arguments[name] for name in secrets)) if secrets else config.redactor
+
+    def read(self, response: Response, *, retry_after: float | None = None) -> T:
+        """The result of a whole response, or of a stream whose head has arrived.
+
+        Raises the `StatusError` of a status other than 2xx, `RemoteProtocolError` for a body that does not fit. Of an
+        operation that came after 1.0, and that the server does not have, the `NotFound` has the code
+        `UNKNOWN_OPERATION`.
+        """
+        if 200 <= response.status < 300 or (response.status == 404 and self.route.absent):
+            return self.route.read(response)
+        described = response.describe()
+        error = error_from_response(
+            response.status,
+            response.body,
+            retry_after=retry_after,
+            redactor=response.redactor,
+            described=described,
+        )
+        if response.status == 404 and self.route.since != "1.0" and lacks_operation(response.body):
+            error = unknown_operation(self.name, self.route.since, described, error)
+        raise error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The route holds functions, which do not pickle; it is the same in every process.
+        return _unpickle, (self.name, self.arguments, self.path, self.body, self.server_timeout)
+
+
+def _unpickle(name: str, *rest: Any) -> Operation[Any]:
+    return Operation(name, ROUTES[name], *rest)
+
+
+def make_operation(name: str, *, server_timeout_ms: int | None = None, **arguments: Any) -> Operation[Any]:
+    """An operation of the table. Raises as `Route.check` and `Route.encode` do."""
+    route = ROUTES[name]
+    route.check(arguments)
+    path, body = route.encode(arguments)
+    server_timeout = min(max(server_timeout_ms or 0, 0), _LONGEST_SERVER_TIMEOUT_MS) / 1000
+    return Operation(name, route, arguments, path, body, server_timeout)

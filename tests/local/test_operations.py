@@ -1,0 +1,240 @@
+"""The operations that came after 1.0, through the requests that a client sends for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from hestiaos_local import Agent, Platform, Policy
+from hestiaos_local.operations._policies import policy_operations
+from hestiaos_proto import (
+    AgentInfo,
+    Config,
+    GovernanceBlock,
+    InvalidInput,
+    NotFound,
+    Operation,
+    ServerRequest,
+    SessionInfo,
+    TraceResponse,
+    operations,
+    parse_request,
+)
+
+BLOCKED = "rm -rf /"
+POLICY = """\
+version = 2
+name = "team"
+
+[[rules]]
+name = "no-wiping"
+on = ["input", "tool"]
+pattern = '\\brm\\s+-\\w*[rf]'
+decision = "BLOCK"
+reason = "destroys files"
+
+[[rules]]
+name = "keys"
+on = ["input", "output"]
+pattern = 'sk-[a-z]{4}'
+action = "redact"
+mode = "shadow"
+"""
+ENFORCED = """
+[[rules]]
+name = "pins"
+on = "output"
+pattern = 'PIN'
+action = "redact"
+"""
+
+
+def call(operation: Operation[Any]) -> ServerRequest:
+    request = operation.request(Config())
+    return parse_request(request.method, request.target, {}, request.body)
+
+
+def asking(platform: Platform) -> Callable[[Operation[Any]], Any]:
+    return lambda operation: platform.answer(call(operation))
+
+
+@pytest.fixture
+def ask() -> Iterator[Callable[[Operation[Any]], Any]]:
+    """Asks a platform with ids that are counted, at a time that stands still."""
+    ids = count(1)
+    with Platform(clock=lambda: 1000.0, new_id=lambda: f"id-{next(ids)}") as platform:
+        yield asking(platform)
+
+
+def refused(ask: Callable[[Operation[Any]], Any], operation: Operation[Any]) -> tuple[list[str], str]:
+    with pytest.raises(InvalidInput) as caught:
+        ask(operation)
+    [problem] = caught.value.details
+    assert problem["msg"] == caught.value.message
+    return problem["loc"], caught.value.message
+
+
+class TestTraces:
+    def test_the_newest_are_listed_first_page_by_page(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        for number in range(5):
+            ask(operations.run(f"x{number}"))
+        with pytest.raises(GovernanceBlock):
+            ask(operations.run(BLOCKED))
+        newest, *others = ask(operations.list_traces())
+        assert isinstance(newest, TraceResponse)
+        assert (newest.trace_id, newest.decision) == ("id-6", "BLOCK")
+        assert newest.extra["input"] == BLOCKED
+        assert newest.extra["outcome"] == "blocked"
+        assert [each.trace_id for each in others] == ["id-5", "id-4", "id-3", "id-2", "id-1"]
+        page = ask(operations.list_traces(limit=2))
+        assert [each.trace_id for each in page] == ["id-6", "id-5"]
+        page = ask(operations.list_traces(limit=2, before="id-5"))
+        assert [each.trace_id for each in page] == ["id-4", "id-3"]
+        assert ask(operations.list_traces(before="id-1")) == []
+        assert ask(operations.list_traces(decision="BLOCK")) == [newest]
+        assert ask(operations.list_traces(decision="THROTTLE")) == []
+
+    def test_one_is_what_the_list_says_of_it(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        ask(operations.chat("hello", session_id="s"))
+        [listed] = ask(operations.list_traces())
+        assert listed.to_wire() == ask(operations.governance_trace("id-1"))
+
+    def test_long_inputs_are_cut(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        for length in (1000, 1001):
+            ask(operations.run("é" * length))
+        cut, whole = ask(operations.list_traces())
+        assert cut.extra["input"] == "é" * 1000 + "…"
+        assert whole.extra["input"] == "é" * 1000
+
+    @pytest.mark.parametrize(
+        ("operation", "name", "told"),
+        [
+            (operations.list_traces(limit=0), "limit", "limit must be 1 or more"),
+            (operations.list_traces(limit=1001), "limit", "limit must be 1000 or less"),
+            (operations.list_traces(decision="block"), "decision", "decision must be ALLOW, THROTTLE or BLOCK"),
+            (operations.list_sessions(limit=-1), "limit", "limit must be 1 or more"),
+            (operations.get_session("s", last=-1), "last", "last must be 0 or more"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else None,
+    )
+    def test_arguments_that_do_not_fit(
+        self, ask: Callable[[Operation[Any]], Any], operation: Operation[Any], name: str, told: str
+    ) -> None:
+        assert refused(ask, operation) == (["query", name], told)
+
+
+class TestSessions:
+    def test_they_are_listed_read_and_deleted(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        for session_id in ("a", "b", "a"):
+            ask(operations.chat("hello", session_id=session_id))
+        time = "1970-01-01T00:16:40.000+00:00"
+        a, b = SessionInfo("a", time, 4), SessionInfo("b", time, 2)
+        assert ask(operations.list_sessions()) == [b, a]  # used at the same time
+        assert ask(operations.list_sessions(limit=1)) == [b]
+        assert ask(operations.list_sessions(before="b")) == [a]
+        messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "processed: hello"}]
+        assert ask(operations.get_session("a")) == SessionInfo("a", time, 4, messages * 2)
+        assert ask(operations.get_session("a", last=1)).messages == messages[1:]
+        assert ask(operations.get_session("a", last=0)).messages == []
+        assert ask(operations.delete_session("a")) is None
+        assert ask(operations.list_sessions()) == [b]
+
+    @pytest.mark.parametrize(
+        "operation",
+        [
+            operations.get_session("no/such"),
+            operations.delete_session("no/such"),
+            operations.list_sessions(before="no/such"),
+        ],
+        ids=lambda operation: operation.name,
+    )
+    def test_one_that_is_not_there(self, ask: Callable[[Operation[Any]], Any], operation: Operation[Any]) -> None:
+        with pytest.raises(NotFound) as caught:
+            ask(operation)
+        assert (caught.value.code, caught.value.message) == ("NOT_FOUND", "there is no session 'no/such'")
+
+
+def test_agents(ask: Callable[[Operation[Any]], Any]) -> None:
+    assert ask(operations.list_agents()) == []
+    agent = Agent(id="a", system="be kind", model="m", tools=frozenset({"b", "a"}), max_tokens=5, timeout=1.5)
+    with Platform(agents={"a": agent, "b": Agent(id="b")}) as platform:
+        listed = asking(platform)(operations.list_agents())
+    assert listed == [AgentInfo("a", "m", "be kind", ["a", "b"], 5, 1500), AgentInfo("b")]
+
+
+def test_the_keys_of_secrets(ask: Callable[[Operation[Any]], Any]) -> None:
+    assert ask(operations.list_secrets()) == []
+    for key in ("b", "a/b"):
+        ask(operations.set_secret(key, "hush"))
+    assert ask(operations.list_secrets()) == ["a/b", "b"]
+
+
+class TestPolicy:
+    def test_it_is_shown(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        shown = ask(operations.get_policy())
+        assert (shown["name"], shown["version"]) == ("default", 2)
+        assert Policy.parse(shown["text"], "again").hash == shown["hash"] == Policy.default().hash
+
+    def test_it_judges_and_says_why(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        told = ask(operations.judge(input="rm\u200b  -rf /"))
+        assert (told["decision"], told["rule"], told["risk_score"]) == ("BLOCK", "destructive-shell", 1.0)
+        assert told["reason"] == "the input deletes files beyond recovery"
+        assert told["normal_form"] == ["rm -rf /"]
+        assert (told["redactions"], told["shadow"], told["approval"]) == ([], [], False)
+        assert told["policy_hash"] == Policy.default().hash
+        assert ask(operations.judge(input="x", command_type="WIPE"))["decision"] == "BLOCK"
+        assert ask(operations.governance_status())["decisions"]["BLOCK"] == 0  # nothing is kept of it
+
+    @pytest.mark.parametrize(
+        ("operation", "place", "told"),
+        [
+            (operations.judge(), "input", "give one of input, output and tool, not none"),
+            (operations.judge(input="", tool="t"), "input", "give one of input, output and tool, not input and tool"),
+            (operations.judge(input="x", arguments={}), "arguments", "arguments are those of a tool: name it"),
+        ],
+    )
+    def test_what_is_not_one_thing_is_not_judged(
+        self, ask: Callable[[Operation[Any]], Any], operation: Operation[Any], place: str, told: str
+    ) -> None:
+        assert refused(ask, operation) == (["body", place], told)
+
+    def test_what_it_redacts_and_what_rules_in_shadow_mode_would_do(self) -> None:
+        pytest.importorskip("re2")
+        policy = Policy.parse(POLICY + ENFORCED, "team.toml")
+        judge = policy_operations(lambda: policy)["judge"]
+        told: Any = judge(operations.judge(output="the key sk-abcd and a PIN").arguments)
+        assert told["redactions"] == [{"rule": "pins", "start": 22, "end": 25}]
+        assert told["shadow"] == [{"rule": "keys", "decision": "redact", "risk_score": 0.0}]
+        assert (told["decision"], told["rule"], told["policy"]) == ("ALLOW", None, "team")
+        told = judge(operations.judge(tool="shell", arguments={"command": ["rm -f x"]}).arguments)
+        assert (told["decision"], told["rule"], told["approval"]) == ("BLOCK", "no-wiping", False)
+        assert "rm -f x" in told["normal_form"]
+
+    def test_the_text_of_another_one_is_tested(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        pytest.importorskip("re2")
+        tests = '[[tests]]\ninput = "rm -rf /"\nexpect = "BLOCK"\n[[tests]]\ninput = "ls"\nexpect = "BLOCK"\n'
+        told = ask(operations.test_policy(POLICY + tests))
+        assert told == {
+            "name": "team",
+            "hash": told["hash"],
+            "tests": 2,
+            "mistakes": [],
+            "failures": ["policy, line 20: the test expects BLOCK, and gets ALLOW"],
+        }
+        assert ask(operations.test_policy(POLICY))["failures"] == []
+        assert ask(operations.get_policy())["name"] == "default"  # the one that decides stays
+
+    def test_all_mistakes_of_a_text_are_told_with_their_lines(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        pytest.importorskip("re2")
+        told = ask(operations.test_policy(POLICY.replace('"BLOCK"', '"STOP"').replace('"redact"', '"hide"')))
+        assert (told["name"], told["tests"], told["failures"]) == (None, 0, [])
+        assert [line.partition(":")[0] for line in told["mistakes"]] == ["policy, line 8", "policy, line 15"]
+
+
+def test_an_operation_that_the_platform_does_not_have(platform: Platform) -> None:
+    with pytest.raises(NotFound, match="there is no operation 'nothing' here") as caught:
+        platform.answer(ServerRequest("nothing", {}, {}))
+    assert caught.value.code == "UNKNOWN_OPERATION"
