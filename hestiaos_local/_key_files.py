@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -28,6 +29,36 @@ def add_key(path: Path, name: str, roles: Collection[Role]) -> str:
     if (mistake := why_not_a_name(name)) is not None:
         raise ConfigurationError([f"the name of a key {mistake}"])
     api_key = _PREFIX + secrets.token_urlsafe(_RANDOM)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(path.resolve().parent):
+        _add_key(path, name, roles, api_key)
+    return api_key
+
+
+def remove_key(path: Path, name: str) -> None:
+    """Take a key out of the file. Raises `ConfigurationError` where that cannot be done, and `OSError`."""
+    Keys.load(path)  # it has to be there
+    with _locked(path.resolve().parent):
+        _remove_key(path, name)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Let one change of the key files in a directory at a time. Windows has no such lock: there two may meet."""
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _add_key(path: Path, name: str, roles: Collection[Role], api_key: str) -> None:
     there = path.exists()
     keys = [*Keys.load(path)] if there else []
     if any(key.name == name for key in keys):
@@ -37,17 +68,14 @@ def add_key(path: Path, name: str, roles: Collection[Role]) -> str:
     added = ("" if before.endswith("\n") else "\n") + _table(key)
     _check(path, before + added, [*keys, key])
     if there:
-        with open(path, "a", encoding="utf-8", newline="") as file:  # another that adds a key does not lose its own
+        with open(path, "a", encoding="utf-8", newline="") as file:
             file.write(added)
     else:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(before + added)
-    return api_key
 
 
-def remove_key(path: Path, name: str) -> None:
-    """Take a key out of the file. Raises `ConfigurationError` where that cannot be done, and `OSError`."""
+def _remove_key(path: Path, name: str) -> None:
     keys = [*Keys.load(path)]
     index = next((index for index, key in enumerate(keys) if key.name == name), None)
     if index is None:
