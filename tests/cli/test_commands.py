@@ -64,7 +64,7 @@ def test_any_request(where: list[str]) -> None:
     assert "< 200" in done.stderr
     missing = invoke("api", "GET", "/api/v1/nothing", *where)
     assert missing.status == 1
-    assert json.loads(missing.stdout)["code"] == "NOT_FOUND"
+    assert json.loads(missing.stdout)["code"] == "UNKNOWN_OPERATION"
     piped = invoke("api", "POST", "/api/v1/run/stream", "-d", "-", *where, stdin=b'{"input": "x"}')
     assert 'data: {"type":"done"' in piped.stdout
 
