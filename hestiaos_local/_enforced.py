@@ -10,11 +10,7 @@ __all__ = ["check_enforced"]
 
 
 def check_enforced(policy: Policy) -> None:
-    """Raise `PolicyError` with a line for each part of `policy` that the platform does not carry out yet.
-
-    It judges inputs, kinds of command and calls of tools. `hestiaos_local.governance` judges outputs as well, for
-    programs that call it themselves.
-    """
+    """Raise `PolicyError` with a line for each part of `policy` that the platform does not carry out yet."""
     mistakes = [f"the rule {rule.name!r}: {part}" for rule in policy.rules for part in _parts(rule)]
     mistakes += [f"the limit {limit.name!r}: the platform does not keep limits yet" for limit in policy.limits]
     if mistakes:
@@ -22,13 +18,7 @@ def check_enforced(policy: Policy) -> None:
 
 
 def _parts(rule: Rule) -> Iterator[str]:
-    if "output" in rule.on:
-        yield "the platform does not judge on 'output' yet, only on 'input', 'command' and 'tool'"
-    if rule.redact is not None:
-        yield "the platform does not redact yet: block instead"
-    if rule.bucket is not None or rule.max_tokens is not None:
-        yield "the platform does not lower the tokens or the pace of what it throttles yet"
+    if rule.bucket is not None:
+        yield "the platform does not slow down what it throttles yet"
     if rule.approval:
         yield "the platform does not take approvals yet"
-    if rule.shadow:
-        yield "the platform does not note what a rule in shadow mode would have decided yet"

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from attrs import evolve
 
 from hestiaos_local._answers import Answer
-from hestiaos_local._flow import Begin, Call, Cancelled, Emit, Flow, Next
+from hestiaos_local._flow import Begin, Call, Cancelled, Emit, Flow, Next, Stop
+from hestiaos_local._governed_outputs import GovernedOutputs
 from hestiaos_local._governing import Governed, Governor
 from hestiaos_local._measurements import elapsed
-from hestiaos_local.execution import Agent, Finish, Output, ToolCall, Work
-from hestiaos_local.governance import Verdict
+from hestiaos_local._records import Findings, Status
+from hestiaos_local.execution import Agent, Output, OutputCounter, Work
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import GovernanceBlock, ServerError, StatusError
 
@@ -33,46 +34,58 @@ def execute(
 ) -> Flow[Answer]:
     """Have the work done. How it ends is stored in the trace; `keep` stores what else is to be kept of the answer.
 
-    What `each` makes of an output is emitted. What is executed cannot be taken back: where the storage then fails,
-    a `ServerError` says so, after which clients do not repeat the request. A result that is there is given even if it
-    cannot be stored.
+    What `each` makes of an output that may be handed on is emitted. What is executed cannot be taken back: where the
+    storage then fails, a `ServerError` says so, after which clients do not repeat the request. A result that is there
+    is given even if it cannot be stored. Raises the `GovernanceBlock` of an output that is blocked, and of a tool's
+    call: the work is cancelled first.
     """
     began = clock()
-    answer = Answer()
     trace_id = governed.trace.trace_id
-    work = evolve(work, trace_id=trace_id)
+    work = _prepared(work, governed, agent)
+    outputs = GovernedOutputs(governed, agent)
+    counter = OutputCounter(work)
+    answer = Answer()
     try:
-        yield Begin(work if agent is None else agent.prepare(work))
-        while (output := (yield Next())) is not None:
-            if isinstance(output, ToolCall):
-                _check_tool_call(output, agent, governed)
-            answer.add(output)
-            if each is not None and (item := each(output)) is not None:
-                yield Emit(item)
-            if isinstance(output, Finish):
-                break
+        yield Begin(work)
+        while not counter.finished and (output := (yield Next())) is not None:
+            counter.send(output)
+            for allowed in (yield from outputs.receive(output)):
+                answer.add(allowed)
+                if each is not None and (item := each(allowed)) is not None:
+                    yield Emit(item)
         if keep is not None:
             yield Call(lambda: keep(answer))
     except (Exception, Cancelled) as error:
-        status = "cancelled" if isinstance(error, Cancelled) else "failed"
         if isinstance(error, GovernanceBlock):
-            status = "blocked"
-        yield from governor.finish(governed, answer.outcome(status, elapsed(began, clock()), error))
+            yield Stop()  # before its end is stored, which takes time
+        if outputs.begun and answer.used is None:
+            answer.add(counter.end()[0])
+        findings = Findings(outputs.shadow, outputs.redactions, error if isinstance(error, GovernanceBlock) else None)
+        yield from governor.finish(
+            governed, _status(error), seconds=elapsed(began, clock()), answer=answer, findings=findings, error=error
+        )
         if isinstance(error, StoreError):
             _log.error("%s was executed, but not stored: %s", trace_id, error)
             raise ServerError("executed, but not stored", trace_id, code="INTERNAL_ERROR") from error
         if isinstance(error, StatusError) and error.trace_id is None:
             error.trace_id = trace_id
         raise
-    yield from governor.finish(governed, answer.outcome("completed", elapsed(began, clock())))
+    findings = Findings(outputs.shadow, outputs.redactions)
+    seconds = elapsed(began, clock())
+    yield from governor.finish(governed, "completed", seconds=seconds, answer=answer, findings=findings)
     return answer
 
 
-def _check_tool_call(call: ToolCall, agent: Agent | None, governed: Governed) -> None:
-    """Raise the `GovernanceBlock` of a tool that the agent, or the policy, does not allow to be called."""
-    if agent is not None and not agent.allows(call.name):
-        reason = f"the agent {agent.id!r} may not call the tool {call.name!r}"
-        raise governed.block_by(Verdict(decision="BLOCK", rule="agent-tools", reason=reason, risk=1.0))
-    verdict = governed.policy.judge_tool_call(governed.facts, call.name, call.arguments)
-    if verdict.decision == "BLOCK":
-        raise governed.block_by(verdict)
+def _prepared(work: Work, governed: Governed, agent: Agent | None) -> Work:
+    """The work as its agent does it, within what the policy allows."""
+    work = evolve(work, trace_id=governed.trace.trace_id)
+    if agent is not None:
+        work = agent.prepare(work)
+    limits = [limit for limit in (work.max_tokens, governed.verdict.max_tokens) if limit is not None]
+    return evolve(work, max_tokens=min(limits, default=None))
+
+
+def _status(error: BaseException) -> Status:
+    if isinstance(error, Cancelled):
+        return "cancelled"
+    return "blocked" if isinstance(error, GovernanceBlock) else "failed"

@@ -16,7 +16,7 @@ from hestiaos_local._measurements import elapsed
 from hestiaos_local._streams import RunEvents
 from hestiaos_local.execution import Agent, Message, Output, Work, history_window, message_text
 from hestiaos_local.governance import Facts, texts_of
-from hestiaos_local.storage import Outcome, Storage
+from hestiaos_local.storage import Storage
 from hestiaos_proto import AgentResult, ChatResponse, GovernanceBlock, NotFound, RunResponse
 
 __all__ = ["MAX_OUTPUT", "TIMEOUT", "Executions"]
@@ -71,13 +71,16 @@ class Executions:
             key=key,
             model=self._model_of(agent),
         )
-        governed: Governed = yield Call(lambda: self._governor.decide(facts, effort=effort))
+        governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(text)], effort=effort))
         if (block := governed.block) is not None:
             return block
         if events is not None:
             yield from self._start(governed, events)
-        work = Work(messages=[_user(text)], timeout=arguments["timeout_ms"] / 1000)
-        answer = yield from self._execute(governed, work, agent, None if events is None else events.output)
+        work = Work(messages=governed.messages, timeout=arguments["timeout_ms"] / 1000)
+        try:
+            answer = yield from self._execute(governed, work, agent, None if events is None else events.output)
+        except GovernanceBlock as blocked:
+            return blocked
         trace, result = governed.trace, answer.text
         return RunResponse(
             result=result,
@@ -94,24 +97,26 @@ class Executions:
         trace_id = self._new_id()
         session_id = asked or self._new_id()
         began = self._clock()
-        said = _user(message)
         facts = Facts(command_type="CHAT", texts=(message,), session=session_id, key=key, model=self._model_of(None))
 
-        def decide() -> tuple[Governed, list[Message]]:
-            last = self._storage.messages(session_id, last=_HISTORY_MESSAGES - 1) if asked else []
-            return self._governor.decide(facts, trace_id=trace_id), last
+        def decide() -> Governed:
+            history = self._storage.messages(session_id, last=_HISTORY_MESSAGES - 1) if asked else []
+            return self._governor.decide(facts, [*history, _user(message)], trace_id=trace_id)
 
-        governed: Governed
-        governed, history = yield Call(decide)
+        governed: Governed = yield Call(decide)
         if (block := governed.block) is not None:
             return block
-        window = history_window([*history, said], max_tokens=_HISTORY_TOKENS, max_messages=_HISTORY_MESSAGES)
+        window = history_window(governed.messages, max_tokens=_HISTORY_TOKENS, max_messages=_HISTORY_MESSAGES)
 
         def keep(answer: Answer) -> None:
-            reply = {"role": "assistant", "content": answer.text}
-            self._storage.add_messages(session_id, [said, reply], now=began)
+            redactor = self._governor.record_redactor(facts)
+            reply = {"role": "assistant", "content": redactor.text(answer.text)}
+            self._storage.add_messages(session_id, [_user(redactor.text(message)), reply], now=began)
 
-        answer = yield from self._execute(governed, Work(messages=window, timeout=TIMEOUT), keep=keep)
+        try:
+            answer = yield from self._execute(governed, Work(messages=window, timeout=TIMEOUT), keep=keep)
+        except GovernanceBlock as blocked:
+            return blocked
         return ChatResponse(
             result=answer.text,
             session_id=session_id,
@@ -126,11 +131,11 @@ class Executions:
         agent = self._agent(agent_id)
         config = texts_of(arguments["config"]) if arguments["config"] else ()
         facts = Facts(command_type="AGENT", texts=(task, *config), agent=agent_id, key=key, model=self._model_of(agent))
-        governed: Governed = yield Call(lambda: self._governor.decide(facts))
+        governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(task)]))
         if (block := governed.block) is not None:
             return _blocked(agent_id, block)
         try:
-            answer = yield from self._execute(governed, Work(messages=[_user(task)], timeout=TIMEOUT), agent)
+            answer = yield from self._execute(governed, Work(messages=governed.messages, timeout=TIMEOUT), agent)
         except GovernanceBlock as raised:
             return _blocked(agent_id, raised)
         trace_id = governed.trace.trace_id
@@ -140,11 +145,12 @@ class Executions:
         """Do the work of a client that speaks OpenAI's API: the trace is emitted, then each output."""
         texts = tuple(map(message_text, work.messages))
         facts = Facts(command_type="CHAT", texts=texts, key=key, model=self._model_of(None, work.model))
-        governed: Governed = yield Call(lambda: self._governor.decide(facts))
+        governed: Governed = yield Call(lambda: self._governor.decide(facts, work.messages))
         yield Emit(governed.trace)
         if (block := governed.block) is not None:
             raise block
-        yield from self._execute(governed, evolve(work, timeout=work.timeout or TIMEOUT), each=lambda output: output)
+        work = evolve(work, messages=governed.messages, timeout=work.timeout or TIMEOUT)
+        yield from self._execute(governed, work, each=lambda output: output)
 
     def _agent(self, agent_id: str | None) -> Agent | None:
         if agent_id is None or self._agents is None:
@@ -162,7 +168,7 @@ class Executions:
         try:
             yield Emit(events.start(governed.trace))
         except Cancelled:
-            yield from self._governor.finish(governed, Outcome("cancelled"))
+            yield from self._governor.finish(governed, "cancelled")
             raise
 
     def _execute(

@@ -25,6 +25,7 @@ __all__ = [
     "Emit",
     "Flow",
     "Next",
+    "Stop",
     "drive",
     "drive_sync",
     "in_thread",
@@ -60,13 +61,18 @@ class Next:
 
 
 @frozen
+class Stop:
+    """Cancel the work: the executor is closed, and with it the request to a model server."""
+
+
+@frozen
 class Emit:
     """Hand `item` to the caller of the execution."""
 
     item: Any
 
 
-Effect = Call | Await | Begin | Next | Emit
+Effect = Call | Await | Begin | Next | Stop | Emit
 Flow = Generator[Effect, Any, T]
 
 Caller = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -152,6 +158,10 @@ async def drive(flow: Flow[object], executor: Executor, call: Caller) -> AsyncGe
                         answer = await wait()
                     case Begin(work):
                         outputs = run_executor(executor, work)
+                    case Stop():
+                        assert outputs is not None, "a flow begins before it stops"
+                        with CancelScope(shield=True):
+                            await outputs.aclose()
             except Exception as error:
                 steps.fail(error)
             except BaseException:  # the caller has gone: first the work ends, then it is stored that it did
@@ -197,6 +207,9 @@ def drive_sync(flow: Flow[object], executor: Executor) -> Generator[Any, None, N
                         answer = _await(wait)
                     case Begin(work):
                         outputs = run_executor_sync(executor, work)
+                    case Stop():
+                        assert outputs is not None, "a flow begins before it stops"
+                        outputs.close()
             except Exception as error:
                 steps.fail(error)
             except BaseException:

@@ -1,17 +1,29 @@
-"""What comes before an execution: facts, the verdict on them, and the trace that says so; and how the trace ends."""
+"""What comes before an execution, its facts, the verdict and the trace that says so; and how the trace ends."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
+from hestiaos_local._answers import Answer
 from hestiaos_local._flow import Call, Flow
+from hestiaos_local._hidden_values import HiddenValues
 from hestiaos_local._measurements import Measurements, elapsed
+from hestiaos_local._messages import redact_messages
+from hestiaos_local._records import Findings, Keep, Status, command_record, outcome_record, violations
 from hestiaos_local._streams import iso
-from hestiaos_local.governance import Facts, Policy, Verdict
+from hestiaos_local.execution import Message
+from hestiaos_local.governance import (
+    Facts,
+    Policy,
+    RecordRedactor,
+    Redaction,
+    ShadowHit,
+    Verdict,
+    input_redactor,
+)
 from hestiaos_local.storage import Outcome, Storage, TraceRecord
 from hestiaos_proto import GovernanceBlock, TraceResponse
 
@@ -25,12 +37,16 @@ _log = logging.getLogger("hestiaos_local")
 
 @frozen
 class Governed:
-    """An execution that was decided on: its trace, what was known of it, and the policy that it is under."""
+    """An execution that was decided on: its trace, what was known of it, and the policy that it is under.
+
+    `messages` are what its model may be sent.
+    """
 
     trace: TraceResponse
     facts: Facts
     verdict: Verdict
     policy: Policy
+    messages: Sequence[Message] = field(repr=False)
 
     @property
     def block(self) -> GovernanceBlock | None:
@@ -49,34 +65,43 @@ class Governed:
 
 
 class Governor:
-    """Decides on executions by its `policy`, and stores each decision as a trace.
+    """Decides on executions by its `policy`, and stores each decision as a trace, and how it ended.
 
-    Raises `StoreError` where that cannot be stored; then nothing may be executed.
+    `keep` is what the traces have of inputs and outputs, `hidden` what is never written.
     """
 
     def __init__(
         self,
         policy: Policy,
         storage: Storage,
+        hidden: HiddenValues,
+        keep: Keep,
         clock: Callable[[], float],
         new_id: Callable[[], str],
         measurements: Measurements,
     ) -> None:
         self.policy: Policy = policy
         self._storage = storage
+        self._hidden = hidden
+        self._keep: Keep = keep
         self._clock = clock
         self._new_id = new_id
         self._measurements = measurements
 
-    def decide(self, facts: Facts, *, effort: float = 1.0, trace_id: str | None = None) -> Governed:
-        """Decide on an execution. It may wait for the storage."""
+    def decide(
+        self, facts: Facts, messages: Sequence[Message], *, effort: float = 1.0, trace_id: str | None = None
+    ) -> Governed:
+        """Decide on an execution whose model is to be sent these messages. It may wait for the storage.
+
+        Raises `StoreError` where the decision cannot be stored; then nothing may be executed.
+        """
         began = self._clock()
         policy = self.policy
         verdict = policy.judge(facts)
         trace = TraceResponse(
             trace_id=trace_id or self._new_id(),
             decision=verdict.decision,
-            violations=_violations(verdict),
+            violations=violations(verdict),
             latency_ms=elapsed(began, self._clock()) * 1000,
             reason=verdict.reason,
             risk_score=verdict.risk,
@@ -85,55 +110,58 @@ class Governor:
             budget=BUDGETS[verdict.decision] * effort,
             timestamp=iso(began),
         )
+        messages, redactions = redact_messages(messages, input_redactor(policy, facts))
+        governed = Governed(trace, facts, verdict, policy, messages)
+        redactor = self.record_redactor(facts)
+        command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
         self._storage.add_trace(
             TraceRecord(
                 trace_id=trace.trace_id,
                 decision=trace.decision,
                 decided_at=began,
-                facts={"trace": trace.to_wire(), "command": _command(trace.trace_id, facts, verdict)},
+                facts={"trace": trace.to_wire(), "command": command},
                 outcome=Outcome("blocked") if verdict.decision == "BLOCK" else None,
             )
         )
         self._measurements.decided(verdict.decision)
-        return Governed(trace, facts, verdict, policy)
+        self._count(verdict.rule, verdict.decision, redactions, verdict.shadow)
+        return governed
 
-    def finish(self, governed: Governed, outcome: Outcome) -> Flow[None]:
-        """Store how an execution has ended."""
+    def record_redactor(self, facts: Facts) -> RecordRedactor:
+        """What replaces in all that is written of an execution. It may wait for the storage."""
+        return RecordRedactor(self.policy, facts, self._hidden.redactor())
+
+    def finish(
+        self,
+        governed: Governed,
+        status: Status,
+        *,
+        seconds: float = 0.0,
+        answer: Answer | None = None,
+        findings: Findings | None = None,
+        error: BaseException | None = None,
+    ) -> Flow[None]:
+        """Store how an execution has ended, after so many seconds, and what its caller was given."""
         trace_id = governed.trace.trace_id
-        from_model = outcome.error is not None and outcome.error.startswith("MODEL_")
-        self._measurements.executed(outcome, outcome.error if from_model else None)
+        given, found = answer or Answer(), findings or Findings()
+        code = None if error is None else getattr(error, "code", type(error).__name__)
+        model_error = code if code is not None and code.startswith("MODEL_") else None
+        self._measurements.executed(status, seconds, given.used, model_error)
+        self._count(found.rule, "BLOCK", found.redactions, found.shadow)
+
+        def store() -> None:
+            redactor = self.record_redactor(governed.facts)
+            outcome = outcome_record(status, seconds * 1000, given, found, redactor, self._keep, code)
+            self._storage.finish_trace(trace_id, outcome)
+
         try:
-            yield Call(lambda: self._storage.finish_trace(trace_id, outcome))
-        except Exception as error:  # a platform that was closed meanwhile, among others
-            _log.error("the outcome of %s (%s) is not in its trace: %s", trace_id, outcome.status, error)
+            yield Call(store)
+        except Exception as failure:  # a platform that was closed meanwhile, among others
+            _log.error("the outcome of %s (%s) is not in its trace: %s", trace_id, status, failure)
 
-
-def _violations(verdict: Verdict) -> list[dict[str, Any]]:
-    """The rules that were violated, as the wire has them: empty for ALLOW."""
-    if verdict.decision == "ALLOW":
-        return []
-    return [
-        {
-            "rule": verdict.rule,
-            "decision": verdict.decision,
-            "risk_score": verdict.risk,
-            "reason": verdict.reason,
-        }
-    ]
-
-
-def _command(trace_id: str, facts: Facts, verdict: Verdict) -> dict[str, Any]:
-    """What was commanded, and under which policy. What is not known is left out."""
-    known = {
-        "session_id": facts.session,
-        "agent_id": facts.agent,
-        "key": facts.key,
-        "model": facts.model,
-        "policy_hash": verdict.policy or None,
-    }
-    return {
-        "command_id": trace_id,
-        "command_type": facts.command_type,
-        "input": "\n".join(facts.texts),
-        **{name: value for name, value in known.items() if value is not None},
-    }
+    def _count(
+        self, rule: str | None, decision: str, redactions: Iterable[Redaction], shadow: Iterable[ShadowHit]
+    ) -> None:
+        rules = [] if rule is None else [(rule, decision)]
+        rules += [(each.rule, "redact") for each in redactions]
+        self._measurements.matched(rules, [(hit.rule, hit.decision) for hit in shadow])

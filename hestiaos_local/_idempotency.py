@@ -35,8 +35,10 @@ def idempotent(
     flow: Flow[M | GovernanceBlock],
     clock: Callable[[], float],
     lease: float,
+    kept: Callable[[M], M],
 ) -> Flow[M | GovernanceBlock]:
-    """What `flow` comes to at the first request with this key; it is stored, and given to each that repeats it.
+    """What `flow` comes to at the first request with this key; it is stored as `kept` makes it, and given to each that
+    repeats it.
 
     No transaction is open while it works. Where it raises or is cancelled, the key is free again; where its process
     crashes, after `lease` seconds, which are more than its timeout. Where it cannot be interrupted and works on after
@@ -62,7 +64,7 @@ def idempotent(
     except (Exception, Cancelled):  # a flow that is collected with its event loop closed cannot store anything
         yield from _unless_it_fails(lambda: storage.abandon(key, claim.token), key, lease)
         raise
-    yield from _unless_it_fails(lambda: storage.finish(key, claim.token, _to_json(result)), key, lease)
+    yield from _unless_it_fails(lambda: storage.finish(key, claim.token, _to_json(result, kept)), key, lease)
     return result
 
 
@@ -74,10 +76,10 @@ def _unless_it_fails(store: Callable[[], object], key: str, lease: float) -> Flo
         _log.error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, lease, error)
 
 
-def _to_json(result: Model | GovernanceBlock) -> Any:
+def _to_json(result: M | GovernanceBlock, kept: Callable[[M], M]) -> Any:
     if isinstance(result, GovernanceBlock):
         return {"blocked": result.trace_id, "details": result.details}
-    return {"result": result.to_wire()}
+    return {"result": kept(result).to_wire()}
 
 
 def _from_json(model: type[M], stored: Any) -> M | GovernanceBlock:

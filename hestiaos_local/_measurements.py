@@ -6,7 +6,7 @@ import os
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
 from threading import RLock
@@ -14,7 +14,8 @@ from typing import Any
 
 from attrs import frozen
 
-from hestiaos_local.storage import Outcome, StoreError
+from hestiaos_local.execution import Usage
+from hestiaos_local.storage import StoreError
 
 __all__ = ["BUCKETS", "Counts", "Histogram", "Measurements", "elapsed"]
 
@@ -54,13 +55,16 @@ class _Times:
 class Counts:
     """What was counted up to a moment.
 
-    `requests` by operation and status, `decisions` by verdict, `executions` by outcome, `tokens` by `prompt` and
+    `requests` by operation and status, `decisions` by verdict, `rules` that matched by name and what they did,
+    `shadow_hits` by name and what the rule would have done, `executions` by outcome, `tokens` by `prompt` and
     `completion`, `model_errors` by code. `latencies` are how long requests took by operation, `durations` how long
     executions took by outcome.
     """
 
     requests: Mapping[tuple[str, str], int]
     decisions: Mapping[str, int]
+    rules: Mapping[tuple[str, str], int]
+    shadow_hits: Mapping[tuple[str, str], int]
     executions: Mapping[str, int]
     tokens: Mapping[str, int]
     model_errors: Mapping[str, int]
@@ -86,6 +90,8 @@ class Measurements:
         self._open_streams = 0
         self._by_status: Counter[tuple[str, str]] = Counter()
         self._decisions: Counter[str] = Counter()
+        self._rules: Counter[tuple[str, str]] = Counter()
+        self._shadow_hits: Counter[tuple[str, str]] = Counter()
         self._tokens: Counter[str] = Counter()
         self._model_errors: Counter[str] = Counter()
         self._latencies: defaultdict[str, _Times] = defaultdict(_Times)
@@ -128,12 +134,18 @@ class Measurements:
         with self._lock:
             self._decisions[verdict] += 1
 
-    def executed(self, outcome: Outcome, model_error: str | None = None) -> None:
+    def matched(self, rules: Iterable[tuple[str, str]], shadow_hits: Iterable[tuple[str, str]]) -> None:
+        """Count rules that have matched, each with what it did, and in shadow mode, with what it would have done."""
+        with self._lock:
+            self._rules.update(rules)
+            self._shadow_hits.update(shadow_hits)
+
+    def executed(self, status: str, seconds: float, usage: Usage | None, model_error: str | None = None) -> None:
         """Count an execution that has ended; `model_error` is the code of what failed at the model server."""
         with self._lock:
-            self._durations[outcome.status].add(outcome.milliseconds / 1000)
-            self._tokens["prompt"] += outcome.input_tokens or 0
-            self._tokens["completion"] += outcome.output_tokens or 0
+            self._durations[status].add(seconds)
+            self._tokens["prompt"] += 0 if usage is None else usage.prompt_tokens
+            self._tokens["completion"] += 0 if usage is None else usage.completion_tokens
             if model_error is not None:
                 self._model_errors[model_error] += 1
 
@@ -144,6 +156,8 @@ class Measurements:
             return Counts(
                 requests=dict(self._by_status),
                 decisions=dict(self._decisions),
+                rules=dict(self._rules),
+                shadow_hits=dict(self._shadow_hits),
                 executions={status: each.counts[-1] for status, each in durations.items()},
                 tokens=dict(self._tokens),
                 model_errors=dict(self._model_errors),

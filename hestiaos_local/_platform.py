@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import partial
 from itertools import count
 from types import TracebackType
@@ -18,12 +18,14 @@ from hestiaos_local._faults import logged
 from hestiaos_local._first import AsyncEvents, Events, first_of, first_of_sync
 from hestiaos_local._flow import Call, Caller, Disconnect, Emit, Flow, drive, drive_sync
 from hestiaos_local._governing import Governor
+from hestiaos_local._hidden_values import HiddenValues
 from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local._measurements import Measurements
 from hestiaos_local._models import default_model, list_models
+from hestiaos_local._records import Keep, kept_result
 from hestiaos_local._streams import RunEvents
 from hestiaos_local.execution import Agent, EchoExecutor, Executor, Work
-from hestiaos_local.governance import Policy
+from hestiaos_local.governance import Facts, Policy
 from hestiaos_local.operations import Operations
 from hestiaos_local.storage import Retention, Storage, Store, StoreError
 from hestiaos_proto import (
@@ -56,8 +58,9 @@ class Platform:
 
     `policy` is the default policy where none is given, `store` one in memory; without a `retention` all is kept.
     `executor` carries out what is allowed: by default it is the echo, for development. `agents` are those that there
-    are; without them any may be named. `clock` gives seconds since 1970, and `new_id` a new id for a trace or a
-    session. Several threads may use it. Closing it closes its store.
+    are; without them any may be named. Traces keep the texts of inputs and outputs, or with `keep="hash"` only their
+    SHA-256. `hidden_values`, such as API keys, are never written, nor are the values of secrets. `clock` gives seconds
+    since 1970, and `new_id` a new id for a trace or a session. Several threads may use it. Closing it closes its store.
     """
 
     def __init__(
@@ -68,21 +71,26 @@ class Platform:
         executor: Executor | None = None,
         agents: Mapping[str, Agent] | None = None,
         retention: Retention | None = None,
+        keep: Keep = "text",
+        hidden_values: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
-        self._agents = agents
-        self._new_id = new_id
+        policy = Policy.default() if policy is None else policy
+        check_enforced(policy)
         self._storage: Storage = Store() if store is None else store
         self._executor: Executor = EchoExecutor() if executor is None else executor
         self._retention = retention
         self._clock = clock
         self._measurements = Measurements(clock)
-        self._executed = count(1)
+        model = partial(default_model, self._executor)
+        hidden = HiddenValues(self._storage, hidden_values)
+        self._governor = Governor(policy, self._storage, hidden, keep, clock, new_id, self._measurements)
+        self._executions = Executions(self._governor, self._storage, agents, model, clock, new_id)
         self._operations = Operations(
-            lambda: self._policy, self._storage, self._executor, agents, self._measurements, clock
+            lambda: self._governor.policy, self._storage, self._executor, agents, self._measurements, clock
         )
-        self.reload(Policy.default() if policy is None else policy)
+        self._executed = count(1)
 
     def reload(self, policy: Policy) -> None:
         """Decide by this policy from now on; what is under way goes on with the one that it began with.
@@ -90,10 +98,7 @@ class Platform:
         Raises `PolicyError`, and then nothing has changed.
         """
         check_enforced(policy)
-        model = partial(default_model, self._executor)
-        governor = Governor(policy, self._storage, self._clock, self._new_id, self._measurements)
-        self._executions = Executions(governor, self._storage, self._agents, model, self._clock, self._new_id)
-        self._policy = policy
+        self._governor.policy = policy
 
     @property
     def storage(self) -> str:
@@ -222,10 +227,15 @@ class Platform:
         check_constraints(call.operation, call.arguments)
         if key is not None:
             lease = call.arguments.get("timeout_ms", TIMEOUT * 1000) / 1000 + _CRASHED
-            flow = idempotent(self._storage, key, request, model, flow, self._clock, lease)
+            flow = idempotent(self._storage, key, request, model, flow, self._clock, lease, self._kept(call))
         result = yield from flow
         yield Call(self._prune)
         return result
+
+    def _kept(self, call: ServerRequest) -> Callable[[M], M]:
+        """What makes of a call's result what may be kept of it."""
+        facts = Facts(agent=call.arguments.get("agent_id"), session=call.arguments.get("session_id"))
+        return lambda result: kept_result(result, self._governor.record_redactor(facts))
 
     def _prune(self) -> None:
         """Keep to the retention, after every so many executions."""

@@ -41,9 +41,15 @@ from hestiaos_local.governance._output import (
     Redaction,
     ReleasedText,
     ReleasedToolCall,
-    redact_input,
 )
 from hestiaos_local.governance._policy import Decision, Policy
+from hestiaos_local.governance._redaction import (
+    RecordRedactor,
+    TextRedactor,
+    input_redactor,
+    redact_input,
+    secret_redactor,
+)
 from hestiaos_local.governance._rules import (
     DECISIONS,
     Bucket,
@@ -80,12 +86,14 @@ __all__ = [
     "Policy",
     "PolicyError",
     "PolicyTest",
+    "RecordRedactor",
     "Redaction",
     "ReleasedText",
     "ReleasedToolCall",
     "Reservation",
     "Rule",
     "ShadowHit",
+    "TextRedactor",
     "TokenPlan",
     "Verdict",
     "admit",
@@ -94,9 +102,11 @@ __all__ = [
     "charges_for",
     "entry_hash",
     "explain",
+    "input_redactor",
     "normalized",
     "plan_tokens",
     "redact_input",
+    "secret_redactor",
     "texts_of",
 ]
 

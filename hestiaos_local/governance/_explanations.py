@@ -5,8 +5,9 @@ from __future__ import annotations
 from attrs import frozen
 
 from hestiaos_local.governance._facts import Facts
-from hestiaos_local.governance._output import OutputGovernor, Redaction, redact_input
+from hestiaos_local.governance._output import OutputGovernor, Redaction
 from hestiaos_local.governance._policy import Policy
+from hestiaos_local.governance._redaction import redact_input
 from hestiaos_local.governance._rules import Verdict
 
 __all__ = ["Explanation", "explain"]

@@ -19,7 +19,6 @@ __all__ = [
     "Redaction",
     "ReleasedText",
     "ReleasedToolCall",
-    "redact_input",
 ]
 
 
@@ -194,18 +193,3 @@ class OutputGovernor:
 
 def _scanner(policy: Policy, rules: Sequence[Rule]) -> Scanner | None:
     return Scanner(policy.rule_set(tuple(rules))) if rules else None
-
-
-def redact_input(policy: Policy, facts: Facts, text: str) -> tuple[str, tuple[Redaction, ...]]:
-    """An input with what the policy's rules redact in inputs replaced."""
-    rules = [
-        evolve(rule, on=frozenset(["output"]), hold=True)
-        for rule in policy.rules
-        if "input" in rule.on and rule.redact is not None and not rule.shadow
-    ]
-    governor = OutputGovernor(evolve(policy, rules=tuple(rules)), facts)
-    governor.receive_text(text)
-    governor.end()
-    return "".join(each.text for each in governor.events() if isinstance(each, ReleasedText)), tuple(
-        governor.redactions
-    )

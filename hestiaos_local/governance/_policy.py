@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from hashlib import sha256
 from pkgutil import get_data
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, frozen
 
@@ -18,6 +18,9 @@ from hestiaos_local.governance._rules import DecisionName, Limit, PolicyTest, Ru
 from hestiaos_local.governance._scanner import RuleSet
 from hestiaos_local.governance._version1 import read_version1
 from hestiaos_local.governance._version2 import read_version2
+
+if TYPE_CHECKING:
+    from hestiaos_local.governance._redaction import TextRedactor
 
 __all__ = ["Decision", "Policy"]
 
@@ -56,6 +59,7 @@ class Policy:
     engine: Engine = field(factory=ReEngine, eq=False, repr=False)
     _searchers: dict[RuleKind, Searcher | None] = field(init=False, factory=dict, eq=False, repr=False)
     _rule_sets: dict[tuple[int, ...], RuleSet] = field(init=False, factory=dict, eq=False, repr=False)
+    _redactors: dict[tuple[int, ...], TextRedactor] = field(init=False, factory=dict, eq=False, repr=False)
 
     def judge(self, facts: Facts) -> Verdict:
         """What the first rule says that matches: of a tool's call where the facts name one, else of an execution."""
@@ -78,6 +82,15 @@ class Policy:
         if key not in self._rule_sets:
             self._rule_sets[key] = RuleSet(rules, self.engine)
         return self._rule_sets[key]
+
+    def redactor(self, rules: tuple[Rule, ...]) -> TextRedactor:
+        """What replaces what some of its rules match; made once."""
+        from hestiaos_local.governance._redaction import TextRedactor  # it needs the governor, which needs policies
+
+        key = tuple(map(id, rules))
+        if key not in self._redactors:
+            self._redactors[key] = TextRedactor(rules, self.engine)
+        return self._redactors[key]
 
     def verdict(self, rule: Rule | None, **more: Any) -> Verdict:
         """The verdict by this rule, or by none."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import dropwhile
 from typing import Any, get_args
 
+from hestiaos_local._records import described, trace_response
 from hestiaos_local.governance import DecisionName, Policy
 from hestiaos_local.operations._answers import Answers, Arguments
 from hestiaos_local.storage import Storage, TraceRecord
@@ -14,24 +15,24 @@ from hestiaos_proto import NotFound, TraceResponse
 __all__ = ["trace_operations"]
 
 _RECENT = 100  # executions that are compared with all, to see whether governance drifts
-_MAX_INPUT = 1000  # characters of an input in a list, whose response would have no bound otherwise
+_MAX_TEXT = 1000  # characters of an input or output in a list, whose response would have no bound otherwise
 
 
 def trace_operations(storage: Storage, policy: Callable[[], Policy]) -> Answers:
     """The operations on the traces of a storage."""
 
     def trace(arguments: Arguments) -> TraceResponse:
-        return TraceResponse.from_wire(_found(storage, arguments["trace_id"]).facts["trace"])
+        return trace_response(_found(storage, arguments["trace_id"]))
 
     def governance_trace(arguments: Arguments) -> dict[str, Any]:
-        return _described(_found(storage, arguments["command_id"]))
+        return described(_found(storage, arguments["command_id"]))
 
     def list_traces(arguments: Arguments) -> list[TraceResponse]:
         limit, before = arguments["limit"], arguments["before"]
         found = storage.traces(limit=limit if before is None else 2**31, decision=arguments["decision"])
         if before is not None:
             found = list(dropwhile(lambda each: each.trace_id != before, found))[1 : limit + 1]
-        return [TraceResponse.from_wire(_shortened(_described(each))) for each in found]
+        return [TraceResponse.from_wire(_shortened(described(each))) for each in found]
 
     def governance_status(arguments: Arguments) -> dict[str, Any]:
         """How steady the decisions are.
@@ -62,15 +63,9 @@ def _found(storage: Storage, trace_id: str) -> TraceRecord:
     return found
 
 
-def _described(record: TraceRecord) -> dict[str, Any]:
-    """All that is known of an execution: its trace, what was commanded, and, once it is over, how it ended."""
-    ended = {} if record.outcome is None else {"outcome": record.outcome.status}
-    return {**record.facts["trace"], **record.facts["command"], **ended}
-
-
-def _shortened(described: dict[str, Any]) -> dict[str, Any]:
-    text = described["input"]
-    return described if len(text) <= _MAX_INPUT else described | {"input": f"{text[:_MAX_INPUT]}…"}
+def _shortened(trace: dict[str, Any]) -> dict[str, Any]:
+    texts = {name: trace[name] for name in ("input", "output") if len(trace.get(name) or "") > _MAX_TEXT}
+    return trace | {name: f"{text[:_MAX_TEXT]}…" for name, text in texts.items()}
 
 
 def _restricted(decisions: Mapping[str, int]) -> float:

@@ -43,12 +43,15 @@ class _Collector:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         counts = self._counts
-        requests = CounterMetricFamily(
-            "hestiaos_requests", "Requests that were answered.", labels=["operation", "status"]
-        )
-        for labels, count in counts.requests.items():
-            requests.add_metric(labels, count)
-        yield requests
+        for name, text, pair, by_pair in (
+            ("requests", "Requests that were answered.", ["operation", "status"], counts.requests),
+            ("rule_matches", "What rules have done.", ["rule", "decision"], counts.rules),
+            ("shadow_hits", "What rules in shadow mode would have done.", ["rule", "decision"], counts.shadow_hits),
+        ):
+            family = CounterMetricFamily(f"hestiaos_{name}", text, labels=pair)
+            for labels, count in by_pair.items():
+                family.add_metric(labels, count)
+            yield family
         for name, text, label, by in (
             ("decisions", "Decisions of governance.", "decision", counts.decisions),
             ("executions", "Executions that have ended.", "outcome", counts.executions),

@@ -175,6 +175,10 @@ class Storage(Protocol):
         """Delete a secret. False where there was none."""
         ...
 
+    def secret_values(self) -> list[str]:
+        """The values of all secrets: what must not be written anywhere else."""
+        ...
+
     def secret_names(self) -> list[str]:
         """The keys of all secrets, sorted."""
         ...

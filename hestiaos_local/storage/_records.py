@@ -31,7 +31,10 @@ Message = Mapping[str, Any]
 
 @frozen
 class Outcome:
-    """How an execution ended. `milliseconds` is its time, the tokens are those of the model, `None` where unknown."""
+    """How an execution ended. `milliseconds` is its time, the tokens are those of the model, `None` where unknown.
+
+    `findings` is what governance has found in the outputs, as JSON.
+    """
 
     status: Literal["completed", "blocked", "failed", "cancelled"]
     milliseconds: float = 0.0
@@ -39,6 +42,7 @@ class Outcome:
     output_tokens: int | None = None
     output: str | None = None
     error: str | None = None
+    findings: Mapping[str, Any] | None = None
 
 
 @frozen

@@ -141,6 +141,9 @@ class Store:
     def delete_secret(self, key: str) -> bool:
         return self._vault.delete(key)
 
+    def secret_values(self) -> list[str]:
+        return self._vault.values()
+
     def secret_names(self) -> list[str]:
         return self._vault.names()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 from hestiaos_local.storage._cipher import Cipher, WrongKeyError, is_available
 from hestiaos_local.storage._database import Database
@@ -41,9 +42,23 @@ class Vault:
         with self._database.read() as db:
             row = db.execute("SELECT encrypted, value FROM secrets WHERE key = ?", (name,)).fetchone()
             header = _meta(db, _HEADER)
-        if row is None:
-            return None
-        encrypted, value = row
+        return None if row is None else self._decrypted(name, row[0], row[1], header)
+
+    def values(self) -> list[str]:
+        """The values of all secrets, but of those that are damaged: they are no secret that anybody could get."""
+        with self._database.read() as db:
+            rows = db.execute("SELECT key, encrypted, value FROM secrets").fetchall()
+            header = _meta(db, _HEADER) if rows else None
+        values = []
+        for name, encrypted, value in rows:
+            try:
+                values.append(self._decrypted(name, encrypted, value, header))
+            except StoreError as error:
+                if error.problem != "damaged":
+                    raise
+        return values
+
+    def _decrypted(self, name: str, encrypted: bool, value: Any, header: bytes | None) -> str:
         if not encrypted:
             return str(value)
         cipher = self._cipher(header)

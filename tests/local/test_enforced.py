@@ -17,11 +17,11 @@ ON_INPUT = RULE + 'on = "input"\npattern = "x"\n'
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (RULE + 'on = "output"\npattern = "x"\ndecision = "BLOCK"\n', "does not judge on 'output' yet"),
-        (ON_INPUT + 'action = "redact"\n', "does not redact yet"),
-        (ON_INPUT + 'decision = "THROTTLE"\nmax_tokens = 10\n', "does not lower the tokens"),
+        (
+            ON_INPUT + 'decision = "THROTTLE"\nbucket = { requests = 1, per = "1m" }\n',
+            "does not slow down what it throttles yet",
+        ),
         (ON_INPUT + 'decision = "BLOCK"\napproval = true\n', "does not take approvals yet"),
-        (ON_INPUT + 'decision = "BLOCK"\nmode = "shadow"\n', "in shadow mode"),
         (
             ON_INPUT + 'decision = "BLOCK"\n[[limits]]\nname = "l"\nper = "all"\nrequests = 1\nwindow = "1m"\n',
             "the limit 'l': the platform does not keep limits yet",

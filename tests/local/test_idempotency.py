@@ -42,7 +42,8 @@ def once(store: Store, work: Callable[[], Any], key: str = "k", now: float = 100
         yield  # it waits for nothing
 
     def whole() -> Flow[None]:
-        yield Emit((yield from idempotent(store, key, "f", RunResponse, flow(), lambda: now, 60.0)))
+        once = idempotent(store, key, "f", RunResponse, flow(), lambda: now, 60.0, lambda result: result)
+        yield Emit((yield from once))
 
     [result] = drive_sync(whole(), EchoExecutor())
     return result

@@ -176,7 +176,14 @@ def test_traces(ask: Callable[..., Any]) -> None:
         "model": "hestia-local",
         "policy_hash": Policy.default().hash,
     }
-    assert ask(operations.governance_trace("id-1")) == trace.to_wire() | command | {"outcome": "completed"}
+    ended = {
+        "outcome": "completed",
+        "output": "processed: bulk update",
+        "milliseconds": 250.0,
+        "input_tokens": 2,
+        "output_tokens": 3,
+    }
+    assert ask(operations.governance_trace("id-1")) == trace.to_wire() | command | ended
 
 
 def test_every_kind_of_execution_leaves_a_trace(ask: Callable[..., Any]) -> None:

@@ -1,0 +1,43 @@
+"""The values that are never written: those of stored secrets, and the keys that the platform is given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from hestiaos_local.governance import TextRedactor, secret_redactor
+from hestiaos_local.storage import Storage, StoreError
+
+__all__ = ["HiddenValues"]
+
+_log = logging.getLogger("hestiaos_local")
+
+
+class HiddenValues:
+    """Reads the secrets of `storage` anew each time, since other processes set some too; `keys` are never written
+    either."""
+
+    def __init__(self, storage: Storage, keys: Iterable[str] = ()) -> None:
+        self._storage = storage
+        self._keys = frozenset(keys)
+        self._made: tuple[frozenset[str], TextRedactor] | None = None
+        self._told = False
+
+    def redactor(self) -> TextRedactor:
+        """What replaces them, and what looks like an API key. It may wait for the storage."""
+        values = self._keys.union(self._secrets())
+        if self._made is None or self._made[0] != values:
+            self._made = values, secret_redactor(values)
+        return self._made[1]
+
+    def _secrets(self) -> Iterable[str]:
+        """Nobody can get a secret from this platform that it cannot read itself."""
+        try:
+            return self._storage.secret_values()
+        except StoreError as error:
+            if error.problem != "encrypted":
+                raise
+            if not self._told:
+                _log.warning("traces may hold values of stored secrets, which cannot be read: %s", error)
+                self._told = True
+            return ()

@@ -1,0 +1,200 @@
+"""What is written of an execution: its facts and its outcome as JSON, and how they are read again. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Literal, TypeVar
+
+from attrs import evolve, frozen
+
+from hestiaos_local._answers import Answer
+from hestiaos_local.governance import Facts, RecordRedactor, Redaction, ShadowHit, Verdict
+from hestiaos_local.storage import Outcome, TraceRecord
+from hestiaos_proto import AgentResult, ChatResponse, GovernanceBlock, Model, RunResponse, TraceResponse
+
+__all__ = [
+    "Findings",
+    "Keep",
+    "Status",
+    "command_record",
+    "described",
+    "kept_result",
+    "outcome_record",
+    "trace_response",
+    "violations",
+]
+
+Keep = Literal["text", "hash"]
+"""What a trace keeps of inputs and outputs: the texts, or only their SHA-256."""
+
+M = TypeVar("M", bound=Model)
+
+Status = Literal["completed", "blocked", "failed", "cancelled"]
+"""How an execution has ended."""
+
+_DECIDED = "decided"  # the outcome of an execution that is under way, or whose process has ended in its midst
+
+
+@frozen
+class Findings:
+    """What governance has found in an execution's outputs."""
+
+    shadow: tuple[ShadowHit, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
+    block: GovernanceBlock | None = None
+
+    @property
+    def blocked_by(self) -> dict[str, Any] | None:
+        """The rule that has blocked them, its reason and its risk."""
+        if self.block is None:
+            return None
+        details = self.block.details if isinstance(self.block.details, dict) else {}
+        return {name: details.get(name) for name in ("rule", "reason", "risk_score")}
+
+    @property
+    def rule(self) -> str | None:
+        """The name of that rule."""
+        return None if self.blocked_by is None else self.blocked_by["rule"]
+
+
+def violations(verdict: Verdict) -> list[dict[str, Any]]:
+    """The rules that were violated, as the wire has them: empty for ALLOW."""
+    if verdict.decision == "ALLOW":
+        return []
+    return [_violation(verdict.decision, verdict.rule, verdict.reason, verdict.risk)]
+
+
+def _violation(decision: str, rule: Any, reason: Any, risk: Any) -> dict[str, Any]:
+    return {"rule": rule, "decision": decision, "risk_score": risk, "reason": reason}
+
+
+def command_record(
+    trace_id: str,
+    facts: Facts,
+    verdict: Verdict,
+    redactions: Iterable[Redaction],
+    redactor: RecordRedactor,
+    keep: Keep,
+) -> dict[str, Any]:
+    """What was commanded, under which policy, and what it says. What there is nothing of is left out."""
+    texts = [redactor.text(text) for text in facts.texts]
+    return {
+        "command_id": trace_id,
+        "command_type": facts.command_type,
+        **({"texts": texts} if keep == "text" else {"texts_sha256": list(map(_hash, texts))}),
+        **_filled(
+            {
+                "replaced": texts != list(facts.texts),  # then a verdict on what is written may be another
+                "agent_id": facts.agent and redactor.name(facts.agent),
+                "session_id": facts.session and redactor.name(facts.session),
+                "key": facts.key,
+                "model": facts.model and redactor.name(facts.model),
+                "policy_hash": verdict.policy,
+                "redactions": _counted(redactions),
+                "shadow": _shadow(verdict.shadow),
+            }
+        ),
+    }
+
+
+def outcome_record(
+    status: Status,
+    milliseconds: float,
+    answer: Answer,
+    findings: Findings,
+    redactor: RecordRedactor,
+    keep: Keep,
+    error: str | None = None,
+) -> Outcome:
+    """How an execution has ended, and what its caller was given; `error` is the code of what went wrong."""
+    output = redactor.text(answer.text)
+    calls = [{"name": call.name, "arguments": redactor.text(call.arguments)} for call in answer.tool_calls]
+    if keep == "hash":
+        calls = [{"name": call["name"], "arguments_sha256": _hash(call["arguments"])} for call in calls]
+    found = {
+        "output_sha256": _hash(output) if keep == "hash" else None,
+        "tool_calls": calls,
+        "blocked_by": findings.blocked_by,
+        "redactions": _counted(findings.redactions),
+        "shadow": _shadow(findings.shadow),
+    }
+    usage = answer.used
+    return Outcome(
+        status,
+        milliseconds,
+        None if usage is None else usage.prompt_tokens,
+        None if usage is None else usage.completion_tokens,
+        output=output if keep == "text" else None,
+        error=error,
+        findings=_filled(found) or None,
+    )
+
+
+def trace_response(record: TraceRecord) -> TraceResponse:
+    """A trace as the wire has it; `outcome` is among what it has beside its fields."""
+    trace = TraceResponse.from_wire(record.facts["trace"])
+    outcome = record.outcome
+    found = {} if outcome is None or outcome.findings is None else outcome.findings
+    blocked = found.get("blocked_by")
+    more = [] if blocked is None else [_violation("BLOCK", blocked["rule"], blocked["reason"], blocked["risk_score"])]
+    return evolve(
+        trace,
+        violations=[*trace.violations, *more],
+        extra=dict(trace.extra) | {"outcome": _DECIDED if outcome is None else outcome.status},
+    )
+
+
+def described(record: TraceRecord) -> dict[str, Any]:
+    """All that is known of an execution: its trace, what was commanded, and, once it is over, how it has ended."""
+    command = dict(record.facts["command"])
+    if (texts := command.pop("texts", None)) is not None:
+        command["input"] = "\n".join(texts)
+    outcome = record.outcome
+    if outcome is None:
+        ended: dict[str, Any] = {}
+    else:
+        found = dict(outcome.findings or {})
+        ended = _filled(
+            {
+                "milliseconds": outcome.milliseconds,
+                "input_tokens": outcome.input_tokens,
+                "output_tokens": outcome.output_tokens,
+                "output": outcome.output,
+                "error": outcome.error,
+                "output_redactions": found.pop("redactions", None),
+                "output_shadow": found.pop("shadow", None),
+                **found,
+            }
+        )
+    return {**trace_response(record).to_wire(), **command, **ended}
+
+
+def kept_result(result: M, redactor: RecordRedactor) -> M:
+    """A result of an execution as it may be kept for a request that comes again."""
+    if isinstance(result, RunResponse):
+        text = redactor.text(result.result)
+        return evolve(result, result=text, output=result.output and text)
+    if isinstance(result, ChatResponse):
+        return evolve(result, result=redactor.text(result.result))
+    if isinstance(result, AgentResult) and result.result is not None:
+        return evolve(result, result=redactor.text(result.result))
+    return result
+
+
+def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is not known, and what there is nothing of."""
+    return {name: value for name, value in values.items() if value or type(value) in (int, float)}
+
+
+def _counted(redactions: Iterable[Redaction]) -> dict[str, int]:
+    return dict(Counter(each.rule for each in redactions))
+
+
+def _shadow(hits: Iterable[ShadowHit]) -> list[dict[str, Any]]:
+    return [{"rule": hit.rule, "decision": hit.decision, "risk_score": hit.risk} for hit in hits]
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

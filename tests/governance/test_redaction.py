@@ -1,0 +1,108 @@
+"""What is replaced before something is written: values of secrets, what looks like a key, what rules redact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import quote
+
+import pytest
+
+from hestiaos_local import Policy
+from hestiaos_local.governance import Facts, RecordRedactor, input_redactor, secret_redactor
+
+KEYS = [
+    "sk-proj-0123456789abcdef",
+    "sk-ant-api03-abcdefghij_KLMNOP-0123",
+    "ghp_0123456789abcdefghijklmnopqrstuvwxyz",
+    "github_pat_11ABCDEFG0123456789_abcdef",
+    "xoxb-1234567890-abcdef",
+    "AKIAIOSFODNN7EXAMPLE",
+    "AIzaSyA-0123456789abcdefghijklmnopqrstu",
+    "hf_abcdefghijklmnopqrstuvwxyz012345",
+    "glpat-0123456789abcdefghij",
+    "sk_live_0123456789abcdef",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
+    "Bearer 0123456789abcdef0123",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEow+/=\n-----END RSA PRIVATE KEY-----",
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_looks_like_a_key(key: str) -> None:
+    redactor = secret_redactor([])
+    text, [redaction] = redactor.redact(f"it is {key} and no other")
+    assert text == "it is [key] and no other"
+    assert redaction.rule == "key"
+
+
+@pytest.mark.parametrize(
+    "text", ["ask-me-anything-about-this", "a sk-short", "the bearer of good news", "eyJ.eyJ.x", "AKIA", "task-force"]
+)
+def test_what_does_not(text: str) -> None:
+    assert secret_redactor([]).redact(text) == (text, ())
+
+
+SECRETS = ["hunter2-and-more", "a.b*c+d?e", "two words\nand a line", 'quo"ted\\', "schlüssel", "#-~&"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("spell", [str, json.dumps, partial(json.dumps, ensure_ascii=False), partial(quote, safe="")])
+def test_a_secret_in_the_midst_of_a_text(secret: str, spell: Callable[[str], str]) -> None:
+    text, [redaction] = secret_redactor(["other-secret", secret]).redact(f"say: {spell(secret)}!")
+    assert text.replace('"', "") == "say: [secret]!"
+    assert redaction.rule == "secret"
+
+
+def test_a_secret_that_is_hidden_by_characters_that_cannot_be_seen() -> None:
+    assert secret_redactor(["hunter2-and-more"]).redact("hunter2\u200b-and-more")[0] == "[secret]"
+
+
+def test_a_short_secret_is_replaced_as_a_word_only() -> None:
+    assert secret_redactor(["1234"]).redact("pin 1234, not 912345")[0] == "pin [secret], not 912345"
+
+
+def test_of_two_secrets_the_longer_is_replaced() -> None:
+    redactor = secret_redactor(["abcdefgh", "abcdefghijkl", ""])
+    assert redactor.redact("abcdefghijkl abcdefgh")[0] == "[secret] [secret]"
+
+
+POLICY = Policy.parse(
+    """
+version = 2
+name = "p"
+[[rules]]
+name = "digits"
+on = "output"
+pattern = '[0-9]{3}'
+action = "redact"
+replacement = ""
+[[rules]]
+name = "of-one-key"
+on = "input"
+pattern = 'blue'
+action = "redact"
+keys = ["k"]
+[[rules]]
+name = "tried-out"
+on = "input"
+pattern = 'green'
+action = "redact"
+mode = "shadow"
+""",
+    "p.toml",
+)
+
+
+def test_a_record_is_without_secrets_and_what_rules_redact() -> None:
+    """A secret goes first, so that no rule leaves a part of it, and none comes about by what is left out."""
+    redactor = RecordRedactor(POLICY, Facts(key="k"), secret_redactor(["ab123cd-secret", "new-secret"]))
+    assert redactor.text("ab123cd-secret, 456, blue green, new-123secret") == "[secret], , [redacted] green, [secret]"
+    assert redactor.name("blue-456-new-secret") == "blue-456-[secret]"
+
+
+def test_rules_whose_conditions_do_not_hold() -> None:
+    assert RecordRedactor(POLICY, Facts(), secret_redactor([])).text("blue") == "blue"
+    assert input_redactor(POLICY, Facts(key="k")).redact("blue 123")[0] == "[redacted] 123"
+    assert input_redactor(POLICY, Facts()).redact("blue 123") == ("blue 123", ())
