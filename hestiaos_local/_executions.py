@@ -13,8 +13,9 @@ from hestiaos_local._executing import execute
 from hestiaos_local._flow import Call, Cancelled, Emit, Flow
 from hestiaos_local._governing import BUDGETS, Governed, Governor
 from hestiaos_local._measurements import elapsed
+from hestiaos_local._models import default_model, find_model
 from hestiaos_local._streams import RunEvents
-from hestiaos_local.execution import Agent, Message, Output, Work, history_window, message_text
+from hestiaos_local.execution import Agent, Executor, Message, Output, Work, history_window, message_text
 from hestiaos_local.governance import Facts, texts_of
 from hestiaos_local.storage import Storage
 from hestiaos_proto import AgentResult, ChatResponse, GovernanceBlock, NotFound, RunResponse
@@ -36,24 +37,23 @@ _HISTORY_MESSAGES = 100
 class Executions:
     """Executes as `governor` decides. A blocked run or chat gives the exception that says so, for it is a result too.
 
-    `agents` are those that there are; `None` where any may be named. `model` tells the name of the one that answers.
-    `key` is everywhere the name of the API key that asks. Raises `StoreError` where a decision cannot be stored; then
-    nothing was executed.
+    `agents` are those that there are; `None` where any may be named. `key` is everywhere the name of the API key that
+    asks. Raises `StoreError` where a decision cannot be stored; then nothing was executed.
     """
 
     def __init__(
         self,
         governor: Governor,
         storage: Storage,
+        executor: Executor,
         agents: Mapping[str, Agent] | None,
-        model: Callable[[], str],
         clock: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
         self._governor = governor
         self._storage = storage
         self._agents = agents
-        self._model = model
+        self._executor = executor
         self._clock = clock
         self._new_id = new_id
 
@@ -69,7 +69,7 @@ class Executions:
             agent=agent_id,
             session=arguments["session_id"],
             key=key,
-            model=self._model_of(agent),
+            model=(yield from self._model(agent)),
         )
         governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(text)], effort=effort))
         if (block := governed.block) is not None:
@@ -97,7 +97,9 @@ class Executions:
         trace_id = self._new_id()
         session_id = asked or self._new_id()
         began = self._clock()
-        facts = Facts(command_type="CHAT", texts=(message,), session=session_id, key=key, model=self._model_of(None))
+        facts = Facts(
+            command_type="CHAT", texts=(message,), session=session_id, key=key, model=(yield from self._model())
+        )
 
         def decide() -> Governed:
             history = self._storage.messages(session_id, last=_HISTORY_MESSAGES - 1) if asked else []
@@ -122,7 +124,7 @@ class Executions:
             session_id=session_id,
             trace_id=governed.trace.trace_id,
             processing_time=elapsed(began, self._clock()),
-            model=self._model(),
+            model=governed.facts.model or default_model(self._executor),
         )
 
     def run_agent(self, arguments: Mapping[str, Any], *, key: str | None = None) -> Flow[AgentResult]:
@@ -130,7 +132,9 @@ class Executions:
         agent_id, task = arguments["agent_id"], arguments["task"]
         agent = self._agent(agent_id)
         config = texts_of(arguments["config"]) if arguments["config"] else ()
-        facts = Facts(command_type="AGENT", texts=(task, *config), agent=agent_id, key=key, model=self._model_of(agent))
+        facts = Facts(
+            command_type="AGENT", texts=(task, *config), agent=agent_id, key=key, model=(yield from self._model(agent))
+        )
         governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(task)]))
         if (block := governed.block) is not None:
             return _blocked(agent_id, block)
@@ -144,7 +148,8 @@ class Executions:
     def complete(self, work: Work, *, key: str | None = None) -> Flow[None]:
         """Do the work of a client that speaks OpenAI's API: the trace is emitted, then each output."""
         texts = tuple(map(message_text, work.messages))
-        facts = Facts(command_type="CHAT", texts=texts, key=key, model=self._model_of(None, work.model))
+        model = yield from self._model(asked=work.model)
+        facts = Facts(command_type="CHAT", texts=texts, key=key, model=model)
         governed: Governed = yield Call(lambda: self._governor.decide(facts, work.messages))
         yield Emit(governed.trace)
         if (block := governed.block) is not None:
@@ -159,9 +164,16 @@ class Executions:
             raise NotFound(f"there is no agent {agent_id!r}: there are {', '.join(self._agents) or 'none'}")
         return agent
 
-    def _model_of(self, agent: Agent | None, asked: str | None = None) -> str:
-        """The name of the model that does the work: the agent's, the one that was asked for, or the first."""
-        return (None if agent is None else agent.model) or asked or self._model()
+    def _model(self, agent: Agent | None = None, asked: str | None = None) -> Flow[str | None]:
+        """The name of the model that does the work: the agent's, the one that was asked for, or the executor's own.
+
+        A model server is asked for it only where the policy depends on it.
+        """
+        if name := (None if agent is None else agent.model) or asked:
+            return name
+        if self._governor.policy.depends_on("model"):
+            return (yield from find_model(self._executor))
+        return getattr(self._executor, "model", default_model(self._executor))
 
     def _start(self, governed: Governed, events: RunEvents) -> Flow[None]:
         """Emit `start`. A caller that has gone by then has cancelled the run."""

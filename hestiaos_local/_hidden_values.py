@@ -14,14 +14,17 @@ _log = logging.getLogger("hestiaos_local")
 
 
 class HiddenValues:
-    """Reads the secrets of `storage` anew each time, since other processes set some too; `keys` are never written
-    either."""
+    """Reads the secrets of `storage` anew each time, since other processes set some too; `keys` are hidden as well."""
 
     def __init__(self, storage: Storage, keys: Iterable[str] = ()) -> None:
         self._storage = storage
         self._keys = frozenset(keys)
         self._made: tuple[frozenset[str], TextRedactor] | None = None
         self._told = False
+
+    def add(self, key: str) -> None:
+        """Hide one more."""
+        self._keys |= {key}
 
     def redactor(self) -> TextRedactor:
         """What replaces them, and what looks like an API key. It may wait for the storage."""

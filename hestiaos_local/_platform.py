@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import AsyncGenerator, Callable, Mapping
 from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -21,7 +20,7 @@ from hestiaos_local._governing import Governor
 from hestiaos_local._hidden_values import HiddenValues
 from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local._measurements import Measurements
-from hestiaos_local._models import default_model, list_models
+from hestiaos_local._models import list_models
 from hestiaos_local._records import Keep, kept_result
 from hestiaos_local._streams import RunEvents
 from hestiaos_local.execution import Agent, EchoExecutor, Executor, Work
@@ -59,8 +58,8 @@ class Platform:
     `policy` is the default policy where none is given, `store` one in memory; without a `retention` all is kept.
     `executor` carries out what is allowed: by default it is the echo, for development. `agents` are those that there
     are; without them any may be named. Traces keep the texts of inputs and outputs, or with `keep="hash"` only their
-    SHA-256. `hidden_values`, such as API keys, are never written, nor are the values of secrets. `clock` gives seconds
-    since 1970, and `new_id` a new id for a trace or a session. Several threads may use it. Closing it closes its store.
+    SHA-256. `clock` gives seconds since 1970, and `new_id` a new id for a trace or a session. Several threads may use
+    it. Closing it closes its store.
     """
 
     def __init__(
@@ -72,7 +71,6 @@ class Platform:
         agents: Mapping[str, Agent] | None = None,
         retention: Retention | None = None,
         keep: Keep = "text",
-        hidden_values: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
@@ -83,10 +81,9 @@ class Platform:
         self._retention = retention
         self._clock = clock
         self._measurements = Measurements(clock)
-        model = partial(default_model, self._executor)
-        hidden = HiddenValues(self._storage, hidden_values)
-        self._governor = Governor(policy, self._storage, hidden, keep, clock, new_id, self._measurements)
-        self._executions = Executions(self._governor, self._storage, agents, model, clock, new_id)
+        self._hidden = HiddenValues(self._storage, getattr(self._executor, "hidden_values", ()))
+        self._governor = Governor(policy, self._storage, self._hidden, keep, clock, new_id, self._measurements)
+        self._executions = Executions(self._governor, self._storage, self._executor, agents, clock, new_id)
         self._operations = Operations(
             lambda: self._governor.policy, self._storage, self._executor, agents, self._measurements, clock
         )
@@ -116,6 +113,10 @@ class Platform:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def hide(self, value: str) -> None:
+        """Never write this value, such as an API key: where it stands in a text, it is replaced."""
+        self._hidden.add(value)
 
     @property
     def measurements(self) -> Measurements:

@@ -27,6 +27,9 @@ __all__ = ["command"]
 @click.option("--keep-days", type=click.FloatRange(min=0), metavar="N", help="Keep what is younger; else all.")
 @click.option("--keep-count", type=click.IntRange(min=0), metavar="N", help="Keep the newest of each kind.")
 @click.option("--keep-bytes", type=click.IntRange(min=0), metavar="N", help="Keep so much of each kind.")
+@click.option(
+    "--keep", type=click.Choice(["text", "hash"]), default="text", show_default=True, help="What traces have of texts."
+)
 @click.option("--model-url", metavar="URL", help="The OpenAI-compatible model server that does the work.")
 @click.option("--model", metavar="NAME", help="Its model for those who name none; else its first one.")
 @click.option("--model-key-env", metavar="VAR", help="The environment variable that holds its API key.")
@@ -46,6 +49,7 @@ def command(
     keep_days: float | None,
     keep_count: int | None,
     keep_bytes: int | None,
+    keep: str,
     model_url: str | None,
     model: str | None,
     model_key_env: str | None,
@@ -80,7 +84,8 @@ def command(
     files = ServedFiles(settings, policy, keys)
     models = models_of(settings, model_url, model, model_key_env)
     retention = Retention.of_days(keep_days, keep_count, keep_bytes)
-    arguments = {"policy": files.policy, "store": Store(store) if store else None, "retention": retention, **models}
+    kept = {"store": Store(store) if store else None, "retention": retention, "keep": keep}
+    arguments = {"policy": files.policy, **kept, **models}
     log = json_line if settings.json else text_line
     with Platform(**arguments) if quiet else LoggingPlatform(log, **arguments) as platform:
         options |= {"api_key": api_key, "keys": files.keys, "reload": partial(files.reload, platform)}

@@ -78,13 +78,18 @@ class RelayExecutor(AsyncExecutor):
         return f"RelayExecutor({self.url!r}, model={self._model!r})"
 
     @property
+    def hidden_values(self) -> frozenset[str]:
+        """The key of the model server, which must not be shown or written."""
+        return frozenset([self._key] if self._key else [])
+
+    @property
     def model(self) -> str | None:
         """What is asked for where the work names none; `None` while that is not known."""
         return self._model
 
     async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
         """The outputs, as the model server sends them. Raises the `StatusError` of what goes wrong there."""
-        model = work.model or self._model or await self._first_model()
+        model = work.model or await self.find_model()
         limits = [limit for limit in (work.max_tokens, self._max_tokens) if limit is not None]
         work = evolve(work, max_tokens=min(limits, default=None))
         request = chat_request(work, model=model, key=self._key, stream=True)
@@ -128,7 +133,10 @@ class RelayExecutor(AsyncExecutor):
             return error
         return None
 
-    async def _first_model(self) -> str:
+    async def find_model(self) -> str:
+        """What is asked for where the work names none. Raises the `StatusError` of a server that does not tell it."""
+        if self._model is not None:
+            return self._model
         names = await self.models()
         if not names:
             raise NotFound(f"the model server at {self.url} has no model", code="MODEL_NOT_FOUND")

@@ -32,6 +32,11 @@ class ModelRouter:
         return list(self._executors)
 
     @property
+    def hidden_values(self) -> frozenset[str]:
+        """The keys of the model servers, which must not be shown or written."""
+        return frozenset().union(*(getattr(each, "hidden_values", ()) for each in self._executors.values()))
+
+    @property
     def model(self) -> str:
         """The name of the model for work that names none."""
         return next(iter(self._executors))

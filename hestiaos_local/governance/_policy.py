@@ -83,6 +83,10 @@ class Policy:
             self._rule_sets[key] = RuleSet(rules, self.engine)
         return self._rule_sets[key]
 
+    def depends_on(self, fact: str) -> bool:
+        """Whether a rule has a condition on this fact: `agent`, `session`, `key` or `model`."""
+        return any(fact in rule.conditions for rule in self.rules)
+
     def redactor(self, rules: tuple[Rule, ...]) -> TextRedactor:
         """What replaces what some of its rules match; made once."""
         from hestiaos_local.governance._redaction import TextRedactor  # it needs the governor, which needs policies

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 from hestiaos_local._keys import Keys, accepted_keys
 from hestiaos_local._platform import Platform
+from hestiaos_local._records import Keep
 from hestiaos_local.governance import Policy
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._service import Service
@@ -23,8 +24,8 @@ def service_from_environment(environ: Mapping[str, str]) -> Service:
 
     `CONFIG` is the configuration file; `POLICY`, `STORE`, and `MODEL_URL` with `MODEL` and `MODEL_KEY` say what
     `hestiaos serve` has options for, and so do `KEYS` or `API_KEY`, `ALLOW_ORIGINS` (separated by spaces),
-    `TOKEN_DELAY`, `HEARTBEAT`, `KEEP_DAYS`, `KEEP_COUNT` and `KEEP_BYTES`. Raises `ValueError` for what cannot be,
-    `PolicyError`, `ConfigurationError` and `StoreError`.
+    `TOKEN_DELAY`, `HEARTBEAT`, `KEEP`, `KEEP_DAYS`, `KEEP_COUNT` and `KEEP_BYTES`. Raises `ValueError` for what
+    cannot be, `PolicyError`, `ConfigurationError` and `StoreError`.
     """
     variables = {name: value for name, value in environ.items() if value}
     found = variables.get
@@ -44,6 +45,7 @@ def service_from_environment(environ: Mapping[str, str]) -> Service:
         policy=Policy.load(policy) if policy else None,
         store=Store(store) if store else None,
         retention=retention,
+        keep=_keep(found("HESTIAOS_KEEP", "text")),
         **models,
     )
     delay, heartbeat = number("TOKEN_DELAY", float), number("HEARTBEAT", float)
@@ -55,6 +57,12 @@ def _keys(variables: Mapping[str, str]) -> Keys | None:
     if api_key and file:
         raise ValueError("HESTIAOS_KEYS and HESTIAOS_API_KEY both say who may ask: set one of them")
     return Keys.load(file) if file else accepted_keys(api_key)
+
+
+def _keep(value: str) -> Keep:
+    if value not in get_args(Keep):
+        raise ValueError(f"HESTIAOS_KEEP must be one of {', '.join(get_args(Keep))}, not {value!r}")
+    return cast(Keep, value)
 
 
 def _models(variables: Mapping[str, str]) -> tuple[dict[str, Any], str | None, str | None]:

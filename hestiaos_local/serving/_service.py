@@ -75,6 +75,8 @@ class Service:
         key = None if call.refusal is not None else self.access.authorize(call)
         if isinstance(key, StatusError):
             return self._refusal(call, key)
+        if key is not None and call.key is not None:  # of keys in a file only the hashes are known before
+            self.platform.hide(call.key)
         if call.resource in PATHS:
             return await self.front_door.respond(call, self._caller(call))
         if call.resource == OPENAPI:

@@ -210,6 +210,7 @@ def test_what_is_kept(backend: str) -> None:
     ("environ", "told"),
     [
         ({"HESTIAOS_KEEP_DAYS": "week"}, "HESTIAOS_KEEP_DAYS must be a number, not 'week'"),
+        ({"HESTIAOS_KEEP": "all"}, "HESTIAOS_KEEP must be one of text, hash, not 'all'"),
         ({"HESTIAOS_POLICY": "/no/such.json"}, "/no/such.json"),
         ({"HESTIAOS_STORE": "/dev/null/store.db"}, "/dev/null"),
     ],

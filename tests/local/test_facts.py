@@ -10,9 +10,12 @@ import pytest
 
 from hestiaos_local import Platform, Policy
 from hestiaos_local._flow import in_thread
-from hestiaos_local.execution import Agent, ModelRouter, Output, ToolCall, Work, function_executor
-from hestiaos_proto import AgentResult, GovernanceBlock, parse_request
+from hestiaos_local.execution import Agent, ModelRouter, Output, RelayExecutor, ToolCall, Work, function_executor
+from hestiaos_proto import AgentResult, GovernanceBlock, ServerError, parse_request
 from hestiaos_proto import json as wire_json
+from tests.local.test_server_models import answer
+from tests.support.peer import Peer
+from tests.support.ports import unused_url
 
 RULE = """
 version = 2
@@ -64,6 +67,26 @@ async def completion_is_blocked(platform: Platform) -> bool:
     except GovernanceBlock:
         return True
     return False
+
+
+@pytest.mark.parametrize(("name", "blocked"), [("tiny", True), ("other", False)])
+def test_the_model_of_a_server_that_is_not_named(name: str, blocked: bool) -> None:
+    """The server is asked which it is."""
+    judged = policy("input", f'models = ["{name}"]')
+    with Peer(answer=answer) as server:
+        relay = RelayExecutor(f"{server.url}/v1")
+        with Platform(policy=judged, executor=relay) as platform:
+            result = platform.respond(parse_request("POST", RUN[0], {}, b'{"input": "x"}'))
+    assert isinstance(result, GovernanceBlock) == blocked
+
+
+def test_a_server_that_does_not_tell_its_model() -> None:
+    """Nothing is decided, and nothing executed."""
+    with Platform(policy=policy("input", 'models = ["tiny"]'), executor=RelayExecutor(unused_url())) as platform:
+        result = platform.respond(parse_request("POST", RUN[0], {}, b'{"input": "x"}'))
+        assert isinstance(result, ServerError)
+        assert result.code == "MODEL_UNREACHABLE"
+        assert platform.measurements.counts().decisions == {}
 
 
 @pytest.mark.parametrize("on", ["input", "tool"])

@@ -336,7 +336,8 @@ class TestSecrets:
         text = " and ".join(self.SAID)
         model = Model(text, ToolCall("1", "look", json.dumps({"at": text})))
         store = Store(path, key="store-key")
-        with Platform(executor=model.executor, store=store, hidden_values=["my-own-key-4711"]) as platform:
+        with Platform(executor=model.executor, store=store) as platform:
+            platform.hide("my-own-key-4711")
             store.set_secret("code", SECRET, "test")
             run = ask(platform, RUN, text, key="k")
             assert run.result == text  # what a client may see is for rules to say
