@@ -8,9 +8,8 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from hestiaos_local._flow import Call, Cancelled, Flow
-from hestiaos_local.governance import canonical_json
 from hestiaos_local.storage import Claimed, Conflict, Finished, Storage
-from hestiaos_proto import GovernanceBlock, InvalidInput, Model, StatusError
+from hestiaos_proto import GovernanceBlock, InvalidInput, Model, StatusError, json
 
 __all__ = ["fingerprint", "idempotent"]
 
@@ -24,7 +23,7 @@ def fingerprint(operation: str, arguments: Mapping[str, Any]) -> str:
 
     Raises `ValueError` for what JSON and UTF-8 cannot say: JSON can escape a lone surrogate.
     """
-    return sha256(canonical_json([operation, arguments])).hexdigest()
+    return sha256(json.dumps([operation, dict(arguments)], sort_keys=True)).hexdigest()
 
 
 def idempotent(

@@ -75,14 +75,14 @@ def record_reader(*fields: tuple[str, Any] | tuple[str, Any, Any]) -> Callable[[
     return Decoder(defstruct("Record", fields, forbid_unknown_fields=True, gc=False)).decode
 
 
-def dumps(value: Any) -> bytes:
-    """`value` as compact JSON in UTF-8.
+def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
+    """`value` as compact JSON in UTF-8; with `sort_keys`, the order of keys does not matter.
 
     Raises `ValueError` for what JSON or UTF-8 cannot say (NaN, a lone surrogate), `TypeError` for what is not a
     JSON value; neither quotes the value, which may be a secret.
     """
     try:
-        return _encode(value).encode()
+        return (_encode_sorted if sort_keys else _encode)(value).encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"a lone surrogate (U+{ord(error.object[error.start]):04X}) cannot be sent as UTF-8") from None
     except RecursionError:
@@ -151,5 +151,6 @@ def _refuse_constant(name: str) -> Any:
 
 
 _encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode_sorted = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 _encode_ascii = JSONEncoder().encode
 _decoder = JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)

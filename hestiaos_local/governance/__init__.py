@@ -27,7 +27,6 @@ from hestiaos_local.governance._chain import (
     LogFault,
     LogPage,
     LogVerifier,
-    canonical_json,
     entry_hash,
 )
 from hestiaos_local.governance._errors import PolicyError
@@ -98,7 +97,6 @@ __all__ = [
     "Verdict",
     "admit",
     "call_hash",
-    "canonical_json",
     "charges_for",
     "entry_hash",
     "explain",

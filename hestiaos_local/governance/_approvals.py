@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from hestiaos_local.governance._chain import canonical_json
+from hestiaos_proto import json
 
 __all__ = ["call_hash"]
 
@@ -16,4 +16,4 @@ def call_hash(operation: str, arguments: Mapping[str, Any], policy: str) -> str:
 
     The order of keys does not matter. Raises `ValueError` for what JSON cannot say.
     """
-    return sha256(canonical_json([operation, arguments, policy])).hexdigest()
+    return sha256(json.dumps([operation, dict(arguments), policy], sort_keys=True)).hexdigest()

@@ -1,6 +1,6 @@
 """The hash chain of the decision log: each entry's hash is made of the hash before it and its own text. Pure.
 
-    hash = SHA-256(hash of the entry before + the record as canonical JSON)
+    hash = SHA-256(hash of the entry before + the record as compact JSON with its keys sorted)
 
 The first entry follows 32 zero bytes. An entry that is changed, missing, inserted or out of its place does not fit to
 its neighbours. What that cannot show: entries missing at the end, where the noted head was set back too, and a log that
@@ -9,15 +9,13 @@ was written anew from some entry on. Both show only against a head that was kept
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from attrs import frozen
 
-from hestiaos_proto import json
-
-__all__ = ["START", "Head", "LogEntry", "LogFault", "LogPage", "LogVerifier", "canonical_json", "entry_hash"]
+__all__ = ["START", "Head", "LogEntry", "LogFault", "LogPage", "LogVerifier", "entry_hash"]
 
 
 @frozen
@@ -37,7 +35,7 @@ START: Final = Head(0, bytes(32))
 
 @frozen
 class LogEntry:
-    """One entry: its number, from 1 on, its record as canonical JSON, and its hash."""
+    """One entry: its number, from 1 on, its record as JSON, and its hash."""
 
     number: int
     record: bytes
@@ -62,19 +60,6 @@ class LogFault:
 
     number: int
     what: str
-
-
-def canonical_json(value: Any) -> bytes:
-    """The one spelling of a JSON value: keys sorted, no spaces, UTF-8. Raises `ValueError` for what JSON cannot say."""
-    return json.dumps(_sorted(value))
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [_sorted(each) for each in value]
-    return value
 
 
 def entry_hash(previous: bytes, record: bytes) -> bytes:

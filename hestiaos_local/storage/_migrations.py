@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 
 from hestiaos_local.storage import _tables as tables
-from hestiaos_local.storage._log import append_decided, append_finished
+from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record
 from hestiaos_local.storage._records import Outcome, TraceRecord
 from hestiaos_proto import json
 
@@ -29,9 +29,10 @@ def _from_version_2(db: sqlite3.Connection) -> None:
     db.execute("UPDATE kept SET count = 0, bytes = 0 WHERE kind = 'traces'")
     old = db.execute("SELECT trace_id, decision, decided_at, facts, outcome FROM traces_2 ORDER BY number")
     for trace_id, decision, decided_at, facts, outcome in old:
-        append_decided(db, TraceRecord(trace_id, decision, decided_at, json.loads(facts.encode())))
+        trace = TraceRecord(trace_id, decision, decided_at, json.loads(facts.encode()))
+        append_decided(db, trace, decided_record(trace))
         if outcome is not None:
-            append_finished(db, trace_id, Outcome(**json.loads(outcome.encode())))
+            append_finished(db, trace_id, finished_record(trace_id, Outcome(**json.loads(outcome.encode()))))
     db.execute("DROP TABLE traces_2")
 
 

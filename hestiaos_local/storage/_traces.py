@@ -5,7 +5,7 @@ from __future__ import annotations
 from hestiaos_local.governance import START, Head, LogEntry, LogPage
 from hestiaos_local.storage._database import Database
 from hestiaos_local.storage._errors import StoreError
-from hestiaos_local.storage._log import append_decided, append_finished
+from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record
 from hestiaos_local.storage._records import Outcome, TraceRecord
 from hestiaos_proto import json
 
@@ -32,10 +32,12 @@ class Traces:
 
     def add(self, trace: TraceRecord) -> None:
         """Keep what was decided, and the outcome where there is one already."""
+        decided = decided_record(trace)
+        finished = None if trace.outcome is None else finished_record(trace.trace_id, trace.outcome)
         with self._database.write() as db:
-            append_decided(db, trace)
-            if trace.outcome is not None:
-                append_finished(db, trace.trace_id, trace.outcome)
+            append_decided(db, trace, decided)
+            if finished is not None:
+                append_finished(db, trace.trace_id, finished)
             db.execute(
                 "INSERT INTO decisions (decision, taken) VALUES (?, 1) "
                 "ON CONFLICT (decision) DO UPDATE SET taken = taken + 1",
@@ -44,8 +46,9 @@ class Traces:
 
     def finish(self, trace_id: str, outcome: Outcome) -> bool:
         """Keep the outcome. False where there is one already, or the trace is not kept any more."""
+        record = finished_record(trace_id, outcome)
         with self._database.write(durable=False) as db:
-            return append_finished(db, trace_id, outcome)
+            return append_finished(db, trace_id, record)
 
     def get(self, trace_id: str) -> TraceRecord | None:
         """One trace."""

@@ -263,7 +263,18 @@ def test_a_string_without_end_is_scanned_once() -> None:
 )
 def test_dumps_is_compact_utf8(value: object, text: bytes) -> None:
     assert json.dumps(value) == text
+    assert json.dumps(value, sort_keys=True) == text
     assert json.loads(text) == value
+
+
+def test_dumps_sorts_keys_at_every_depth() -> None:
+    first, second = {"b": [{"d": 1, "c": "é"}], "a": 2}, {"a": 2, "b": [{"c": "é", "d": 1}]}
+    assert (
+        json.dumps(first, sort_keys=True)
+        == json.dumps(second, sort_keys=True)
+        == '{"a":2,"b":[{"c":"é","d":1}]}'.encode()
+    )
+    assert json.dumps(first) != json.dumps(second)
 
 
 @pytest.mark.parametrize(
