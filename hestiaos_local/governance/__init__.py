@@ -49,6 +49,7 @@ from hestiaos_local.governance._redaction import (
     redact_input,
     secret_redactor,
 )
+from hestiaos_local.governance._replay import RecordedDecision, Replayed, recorded_decision, replay
 from hestiaos_local.governance._rules import (
     DECISIONS,
     Bucket,
@@ -86,9 +87,11 @@ __all__ = [
     "PolicyError",
     "PolicyTest",
     "RecordRedactor",
+    "RecordedDecision",
     "Redaction",
     "ReleasedText",
     "ReleasedToolCall",
+    "Replayed",
     "Reservation",
     "Rule",
     "ShadowHit",
@@ -103,7 +106,9 @@ __all__ = [
     "input_redactor",
     "normalized",
     "plan_tokens",
+    "recorded_decision",
     "redact_input",
+    "replay",
     "secret_redactor",
     "texts_of",
 ]

@@ -1,0 +1,90 @@
+"""Replay: what a policy says of decisions that were recorded before, perhaps under another one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from hestiaos_local.governance._facts import Facts
+from hestiaos_local.governance._policy import Policy
+
+__all__ = ["RecordedDecision", "Replayed", "recorded_decision", "replay"]
+
+
+@frozen
+class RecordedDecision:
+    """A decision as the log has it: its facts, and what was decided on them, by which rule, under which policy.
+
+    `rule` and `policy` are `None` where none is recorded. `facts` are `None` where they were not written as they were;
+    `missing` says why.
+    """
+
+    trace_id: str
+    decision: str
+    rule: str | None
+    policy: str | None
+    facts: Facts | None = field(repr=False)
+    missing: str | None = None
+
+
+@frozen
+class Replayed:
+    """One recorded decision, and what the policy says of it; `decision` is `None` where that cannot be known."""
+
+    recorded: RecordedDecision
+    decision: str | None = None
+    rule: str | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the policy decides otherwise, or restricts by another rule. Which rule allows is not recorded."""
+        if self.decision is None or self.decision == self.recorded.decision == "ALLOW":
+            return False
+        return (self.decision, self.rule) != (self.recorded.decision, self.recorded.rule)
+
+
+def replay(policy: Policy, decisions: Iterable[RecordedDecision]) -> Iterator[Replayed]:
+    """What `policy` says of each decision. The same policy says the same as before."""
+    for recorded in decisions:
+        if recorded.facts is None:
+            yield Replayed(recorded)
+        else:
+            verdict = policy.judge(recorded.facts)
+            yield Replayed(recorded, verdict.decision, verdict.rule)
+
+
+def recorded_decision(record: Mapping[str, Any]) -> RecordedDecision | None:
+    """The decision that a record of the log holds; `None` for the record of an outcome.
+
+    Texts that were replaced before they were written (secrets, and what rules redact), and texts of which only the hash
+    was kept, are not what was decided on.
+    """
+    if record.get("phase") != "decided":
+        return None
+    command, missing = record["facts"]["command"], None
+    texts = command.get("texts")
+    if texts is None and "input" in command:  # as it was written before there was a log
+        texts = [command["input"]]
+    if texts is None:
+        missing = "only the hashes of its texts were kept"
+    elif command.get("replaced"):
+        missing = "parts of its texts were replaced before they were written"
+    facts = Facts(
+        command_type=command.get("command_type", ""),
+        texts=tuple(texts or ()),
+        agent=command.get("agent_id"),
+        session=command.get("session_id"),
+        key=command.get("key"),
+        model=command.get("model"),
+    )
+    violations = record["facts"]["trace"].get("violations") or [{}]
+    return RecordedDecision(
+        record["trace_id"],
+        record["decision"],
+        violations[0].get("rule"),
+        command.get("policy_hash"),
+        facts if missing is None else None,
+        missing,
+    )
