@@ -12,13 +12,10 @@ __all__ = ["check_enforced"]
 def check_enforced(policy: Policy) -> None:
     """Raise `PolicyError` with a line for each part of `policy` that the platform does not carry out yet."""
     mistakes = [f"the rule {rule.name!r}: {part}" for rule in policy.rules for part in _parts(rule)]
-    mistakes += [f"the limit {limit.name!r}: the platform does not keep limits yet" for limit in policy.limits]
     if mistakes:
         raise PolicyError(mistakes)
 
 
 def _parts(rule: Rule) -> Iterator[str]:
-    if rule.bucket is not None:
-        yield "the platform does not slow down what it throttles yet"
     if rule.approval:
         yield "the platform does not take approvals yet"

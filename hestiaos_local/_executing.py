@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from attrs import evolve
-
 from hestiaos_local._answers import Answer
 from hestiaos_local._flow import Begin, Call, Cancelled, Emit, Flow, Next, Stop
 from hestiaos_local._governed_outputs import GovernedOutputs
 from hestiaos_local._governing import Governed, Governor
 from hestiaos_local._measurements import elapsed
 from hestiaos_local._records import Findings, Status
-from hestiaos_local.execution import Agent, Output, OutputCounter, Work
+from hestiaos_local.execution import Agent, Output, OutputCounter
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import GovernanceBlock, ServerError, StatusError
 
@@ -25,7 +23,6 @@ _log = logging.getLogger("hestiaos_local")
 def execute(
     governor: Governor,
     governed: Governed,
-    work: Work,
     clock: Callable[[], float],
     *,
     agent: Agent | None = None,
@@ -41,7 +38,7 @@ def execute(
     """
     began = clock()
     trace_id = governed.trace.trace_id
-    work = _prepared(work, governed, agent)
+    work = governed.work
     outputs = GovernedOutputs(governed, agent)
     counter = OutputCounter(work)
     answer = Answer()
@@ -74,15 +71,6 @@ def execute(
     seconds = elapsed(began, clock())
     yield from governor.finish(governed, "completed", seconds=seconds, answer=answer, findings=findings)
     return answer
-
-
-def _prepared(work: Work, governed: Governed, agent: Agent | None) -> Work:
-    """The work as its agent does it, within what the policy allows."""
-    work = evolve(work, trace_id=governed.trace.trace_id)
-    if agent is not None:
-        work = agent.prepare(work)
-    limits = [limit for limit in (work.max_tokens, governed.verdict.max_tokens) if limit is not None]
-    return evolve(work, max_tokens=min(limits, default=None))
 
 
 def _status(error: BaseException) -> Status:

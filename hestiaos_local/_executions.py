@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -71,14 +71,17 @@ class Executions:
             key=key,
             model=(yield from self._model(agent)),
         )
-        governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(text)], effort=effort))
+
+        def prepare(messages: Sequence[Message]) -> Work:
+            return _prepared(Work(messages=messages, timeout=arguments["timeout_ms"] / 1000), agent)
+
+        governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(text)], prepare, effort=effort))
         if (block := governed.block) is not None:
             return block
         if events is not None:
             yield from self._start(governed, events)
-        work = Work(messages=governed.messages, timeout=arguments["timeout_ms"] / 1000)
         try:
-            answer = yield from self._execute(governed, work, agent, None if events is None else events.output)
+            answer = yield from self._execute(governed, agent, None if events is None else events.output)
         except GovernanceBlock as blocked:
             return blocked
         trace, result = governed.trace, answer.text
@@ -101,14 +104,17 @@ class Executions:
             command_type="CHAT", texts=(message,), session=session_id, key=key, model=(yield from self._model())
         )
 
+        def prepare(messages: Sequence[Message]) -> Work:
+            window = history_window(messages, max_tokens=_HISTORY_TOKENS, max_messages=_HISTORY_MESSAGES)
+            return Work(messages=window, timeout=TIMEOUT)
+
         def decide() -> Governed:
             history = self._storage.messages(session_id, last=_HISTORY_MESSAGES - 1) if asked else []
-            return self._governor.decide(facts, [*history, _user(message)], trace_id=trace_id)
+            return self._governor.decide(facts, [*history, _user(message)], prepare, trace_id=trace_id)
 
         governed: Governed = yield Call(decide)
         if (block := governed.block) is not None:
             return block
-        window = history_window(governed.messages, max_tokens=_HISTORY_TOKENS, max_messages=_HISTORY_MESSAGES)
 
         def keep(answer: Answer) -> None:
             redactor = self._governor.record_redactor(facts)
@@ -116,7 +122,7 @@ class Executions:
             self._storage.add_messages(session_id, [_user(redactor.text(message)), reply], now=began)
 
         try:
-            answer = yield from self._execute(governed, Work(messages=window, timeout=TIMEOUT), keep=keep)
+            answer = yield from self._execute(governed, keep=keep)
         except GovernanceBlock as blocked:
             return blocked
         return ChatResponse(
@@ -135,11 +141,15 @@ class Executions:
         facts = Facts(
             command_type="AGENT", texts=(task, *config), agent=agent_id, key=key, model=(yield from self._model(agent))
         )
-        governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(task)]))
+
+        def prepare(messages: Sequence[Message]) -> Work:
+            return _prepared(Work(messages=messages, timeout=TIMEOUT), agent)
+
+        governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(task)], prepare))
         if (block := governed.block) is not None:
             return _blocked(agent_id, block)
         try:
-            answer = yield from self._execute(governed, Work(messages=governed.messages, timeout=TIMEOUT), agent)
+            answer = yield from self._execute(governed, agent)
         except GovernanceBlock as raised:
             return _blocked(agent_id, raised)
         trace_id = governed.trace.trace_id
@@ -150,12 +160,15 @@ class Executions:
         texts = tuple(map(message_text, work.messages))
         model = yield from self._model(asked=work.model)
         facts = Facts(command_type="CHAT", texts=texts, key=key, model=model)
-        governed: Governed = yield Call(lambda: self._governor.decide(facts, work.messages))
+
+        def prepare(messages: Sequence[Message]) -> Work:
+            return evolve(work, messages=messages, timeout=work.timeout or TIMEOUT)
+
+        governed: Governed = yield Call(lambda: self._governor.decide(facts, work.messages, prepare))
         yield Emit(governed.trace)
         if (block := governed.block) is not None:
             raise block
-        work = evolve(work, messages=governed.messages, timeout=work.timeout or TIMEOUT)
-        yield from self._execute(governed, work, each=lambda output: output)
+        yield from self._execute(governed, each=lambda output: output)
 
     def _agent(self, agent_id: str | None) -> Agent | None:
         if agent_id is None or self._agents is None:
@@ -186,12 +199,16 @@ class Executions:
     def _execute(
         self,
         governed: Governed,
-        work: Work,
         agent: Agent | None = None,
         each: Callable[[Output], object] | None = None,
         keep: Callable[[Answer], None] | None = None,
     ) -> Flow[Answer]:
-        return execute(self._governor, governed, work, self._clock, agent=agent, each=each, keep=keep)
+        return execute(self._governor, governed, self._clock, agent=agent, each=each, keep=keep)
+
+
+def _prepared(work: Work, agent: Agent | None) -> Work:
+    """The work as its agent does it."""
+    return work if agent is None else agent.prepare(work)
 
 
 def _user(text: str) -> Message:

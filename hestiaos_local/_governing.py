@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from attrs import field, frozen
+from attrs import evolve, frozen
 
+from hestiaos_local._admission import Admission, Admitted
 from hestiaos_local._answers import Answer
 from hestiaos_local._flow import Call, Flow
 from hestiaos_local._hidden_values import HiddenValues
@@ -14,7 +15,7 @@ from hestiaos_local._measurements import Measurements, elapsed
 from hestiaos_local._messages import redact_messages
 from hestiaos_local._records import Findings, Keep, Status, command_record, outcome_record, violations
 from hestiaos_local._streams import iso
-from hestiaos_local.execution import Message
+from hestiaos_local.execution import Message, Work
 from hestiaos_local.governance import (
     Facts,
     Policy,
@@ -37,16 +38,18 @@ _log = logging.getLogger("hestiaos_local")
 
 @frozen
 class Governed:
-    """An execution that was decided on: its trace, what was known of it, and the policy that it is under.
-
-    `messages` are what its model may be sent.
-    """
+    """An execution that was decided on: its trace, what was known of it, and the policy that it is under."""
 
     trace: TraceResponse
     facts: Facts
     verdict: Verdict
     policy: Policy
-    messages: Sequence[Message] = field(repr=False)
+    admitted: Admitted
+
+    @property
+    def work(self) -> Work:
+        """The work that may be done."""
+        return self.admitted.work
 
     @property
     def block(self) -> GovernanceBlock | None:
@@ -82,6 +85,7 @@ class Governor:
     ) -> None:
         self.policy: Policy = policy
         self._storage = storage
+        self._admission = Admission(storage, clock)
         self._hidden = hidden
         self._keep: Keep = keep
         self._clock = clock
@@ -89,11 +93,18 @@ class Governor:
         self._measurements = measurements
 
     def decide(
-        self, facts: Facts, messages: Sequence[Message], *, effort: float = 1.0, trace_id: str | None = None
+        self,
+        facts: Facts,
+        messages: Sequence[Message],
+        prepare: Callable[[Sequence[Message]], Work],
+        *,
+        effort: float = 1.0,
+        trace_id: str | None = None,
     ) -> Governed:
         """Decide on an execution whose model is to be sent these messages. It may wait for the storage.
 
-        Raises `StoreError` where the decision cannot be stored; then nothing may be executed.
+        `prepare` makes the work of those that the model may be sent. Raises the `RateLimited` of a limit that has no
+        room, and `StoreError` where the decision cannot be stored; then nothing may be executed.
         """
         began = self._clock()
         policy = self.policy
@@ -111,21 +122,39 @@ class Governor:
             timestamp=iso(began),
         )
         messages, redactions = redact_messages(messages, input_redactor(policy, facts))
-        governed = Governed(trace, facts, verdict, policy, messages)
+        work = evolve(prepare(messages), trace_id=trace.trace_id)
         redactor = self.record_redactor(facts)
+        blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
+        admitted = Admitted(work) if blocked else self._admit(policy, verdict, facts, work, redactor)
+        if (refusal := admitted.refusal) is not None:
+            blocked = Outcome("blocked", error=refusal.code)
         command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
-        self._storage.add_trace(
-            TraceRecord(
-                trace_id=trace.trace_id,
-                decision=trace.decision,
-                decided_at=began,
-                facts={"trace": trace.to_wire(), "command": command},
-                outcome=Outcome("blocked") if verdict.decision == "BLOCK" else None,
+        if admission := admitted.to_json():
+            command["admission"] = admission
+        try:
+            self._storage.add_trace(
+                TraceRecord(
+                    trace_id=trace.trace_id,
+                    decision=trace.decision,
+                    decided_at=began,
+                    facts={"trace": trace.to_wire(), "command": command},
+                    outcome=blocked,
+                )
             )
-        )
+        except BaseException:  # nothing is executed
+            self._admission.settle(admitted, 0)
+            raise
         self._measurements.decided(verdict.decision)
         self._count(verdict.rule, verdict.decision, redactions, verdict.shadow)
-        return governed
+        if refusal is not None:
+            refusal.trace_id = trace.trace_id
+            raise refusal
+        return Governed(trace, facts, verdict, policy, admitted)
+
+    def _admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work, redactor: RecordRedactor) -> Admitted:
+        """Admission counts by names as they may be written."""
+        agent, session = (name and redactor.name(name) for name in (facts.agent, facts.session))
+        return self._admission.admit(policy, verdict, evolve(facts, agent=agent, session=session), work)
 
     def record_redactor(self, facts: Facts) -> RecordRedactor:
         """What replaces in all that is written of an execution. It may wait for the storage."""
@@ -153,6 +182,7 @@ class Governor:
             redactor = self.record_redactor(governed.facts)
             outcome = outcome_record(status, seconds * 1000, given, found, redactor, self._keep, code)
             self._storage.finish_trace(trace_id, outcome)
+            self._admission.settle(governed.admitted, _tokens(governed.admitted, answer))
 
         try:
             yield Call(store)
@@ -165,3 +195,11 @@ class Governor:
         rules = [] if rule is None else [(rule, decision)]
         rules += [(each.rule, "redact") for each in redactions]
         self._measurements.matched(rules, [(hit.rule, hit.decision) for hit in shadow])
+
+
+def _tokens(admitted: Admitted, answer: Answer | None) -> int:
+    """How many tokens an execution has used. A model that has said nothing yet may have read its input."""
+    if answer is None:  # it was not begun
+        return 0
+    used = answer.used
+    return admitted.input_tokens if used is None else used.prompt_tokens + used.completion_tokens

@@ -8,7 +8,7 @@ from hestiaos_local.execution._outputs import Finish, Output, Text, ToolCall, Us
 from hestiaos_local.execution._work import Work, message_text
 from hestiaos_proto import json
 
-__all__ = ["OutputCounter", "estimate_tokens"]
+__all__ = ["OutputCounter", "estimate_input", "estimate_tokens"]
 
 _BYTES_PER_TOKEN = 4
 
@@ -19,6 +19,14 @@ def estimate_tokens(text: str) -> int:
     Close for English under the tokenizers of today, and too many rather than too few for program text.
     """
     return -(-_size(text) // _BYTES_PER_TOKEN)
+
+
+def estimate_input(work: Work) -> int:
+    """About how many tokens a model reads for a work: its messages and the definitions of its tools."""
+    read = sum(estimate_tokens(message_text(message)) for message in work.messages)
+    if work.tools:
+        read += len(json.dumps(list(work.tools))) // _BYTES_PER_TOKEN
+    return read
 
 
 class OutputCounter:
@@ -58,10 +66,7 @@ class OutputCounter:
         return () if self.finished else self.send(Finish("tool_calls" if self._called else "stop"))
 
     def _estimate(self) -> Usage:
-        read = sum(estimate_tokens(message_text(message)) for message in self._work.messages)
-        if self._work.tools:
-            read += len(json.dumps(list(self._work.tools))) // _BYTES_PER_TOKEN
-        return Usage(read, -(-self._size // _BYTES_PER_TOKEN), estimated=True)
+        return Usage(estimate_input(self._work), -(-self._size // _BYTES_PER_TOKEN), estimated=True)
 
 
 def _size(text: str) -> int:

@@ -17,15 +17,7 @@ ON_INPUT = RULE + 'on = "input"\npattern = "x"\n'
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            ON_INPUT + 'decision = "THROTTLE"\nbucket = { requests = 1, per = "1m" }\n',
-            "does not slow down what it throttles yet",
-        ),
         (ON_INPUT + 'decision = "BLOCK"\napproval = true\n', "does not take approvals yet"),
-        (
-            ON_INPUT + 'decision = "BLOCK"\n[[limits]]\nname = "l"\nper = "all"\nrequests = 1\nwindow = "1m"\n',
-            "the limit 'l': the platform does not keep limits yet",
-        ),
     ],
 )
 def test_a_part_that_is_not_carried_out(text: str, said: str) -> None:
