@@ -34,8 +34,8 @@ class LoggingPlatform(Platform):
         began = time.monotonic()
         response = super().respond(call, key=key)
         if isinstance(response, Generator):
-            return self._streamed(call, response, began)
-        self._tell(call.operation, began, _facts(response))
+            return self._streamed(call, response, began, key)
+        self._tell(call.operation, began, _facts(response), key)
         return response
 
     async def respond_async(self, call: ServerRequest, caller: Any, *, key: str | None = None) -> Any:
@@ -43,8 +43,8 @@ class LoggingPlatform(Platform):
         began = time.monotonic()
         response = await super().respond_async(call, caller, key=key)
         if isinstance(response, AsyncIterator):
-            return _AwaitedEvents(response, lambda facts: self._tell(call.operation, began, facts))
-        self._tell(call.operation, began, _facts(response))
+            return _AwaitedEvents(response, lambda facts: self._tell(call.operation, began, facts, key))
+        self._tell(call.operation, began, _facts(response), key)
         return response
 
     async def complete(self, work: Any, caller: Any, *, key: str | None = None) -> AsyncGenerator[Any, None]:
@@ -63,10 +63,10 @@ class LoggingPlatform(Platform):
             raise
         finally:
             await items.aclose()
-            self._tell("chat.completions", began, facts)
+            self._tell("chat.completions", began, facts, key)
 
     def _streamed(
-        self, call: ServerRequest, events: Generator[StreamEvent, None, None], began: float
+        self, call: ServerRequest, events: Generator[StreamEvent, None, None], began: float, key: str | None
     ) -> Generator[StreamEvent, None, None]:
         facts: dict[str, Any] = {"status": 200, "outcome": "cut"}
         try:
@@ -75,12 +75,13 @@ class LoggingPlatform(Platform):
                 yield event
         finally:
             events.close()
-            self._tell(call.operation, began, facts)
+            self._tell(call.operation, began, facts, key)
 
-    def _tell(self, operation: str, began: float, facts: dict[str, Any]) -> None:
+    def _tell(self, operation: str, began: float, facts: dict[str, Any], key: str | None) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         milliseconds = round((time.monotonic() - began) * 1000, 3)
-        self._log({"time": now, "operation": operation or None, **facts, "duration_ms": milliseconds})
+        named = {} if key is None else {"key": key}
+        self._log({"time": now, "operation": operation or None, **named, **facts, "duration_ms": milliseconds})
 
 
 class _AwaitedEvents:
@@ -139,6 +140,7 @@ def text_line(record: dict[str, Any]) -> None:
     parts = [
         moment,
         one_line(record["operation"] or "-"),
+        f"by {one_line(record['key'])}" if record.get("key") else "",
         paint(decision, _COLORS.get(decision, "dim"), sys.stderr),
         f"{record['duration_ms']:.1f} ms",
         outcome if outcome not in (None, "completed") else "",

@@ -82,20 +82,27 @@ class FrontDoor:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    async def respond(self, call: ServerRequest, caller: Caller) -> EncodedResponse | CompletionPieces | Disconnect:
-        """The response to a request. A stream begins with the first output: a failure before it has its own status."""
+    async def respond(
+        self, call: ServerRequest, caller: Caller, key: str | None = None
+    ) -> EncodedResponse | CompletionPieces | Disconnect:
+        """The response to a request of the API key of this name.
+
+        A stream begins with the first output: a failure before it has its own status.
+        """
         try:
             if call.resource == MODELS:
                 return _whole(200, encode_models(await self._platform.models(), created=int(time.time())))
-            return await self._complete(parse_chat_completion(call.body), caller)
+            return await self._complete(parse_chat_completion(call.body), caller, key)
         except Disconnect as error:
             return error
         except Exception as error:
             return refuse(_status_error(error))
 
-    async def _complete(self, request: ChatCompletion, caller: Caller) -> EncodedResponse | CompletionPieces:
+    async def _complete(
+        self, request: ChatCompletion, caller: Caller, key: str | None
+    ) -> EncodedResponse | CompletionPieces:
         async with AsyncExitStack() as opened:
-            items = self._platform.complete(request.work(), caller)
+            items = self._platform.complete(request.work(), caller, key=key)
             opened.push_async_callback(items.aclose)
             trace_id: str = (await anext(items)).trace_id
             name, created = f"chatcmpl-{trace_id}", int(time.time())

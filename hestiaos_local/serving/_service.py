@@ -75,21 +75,23 @@ class Service:
         key = None if call.refusal is not None else self.access.authorize(call)
         if isinstance(key, StatusError):
             return self._refusal(call, key)
+        name = None if key is None else key.name
         if key is not None and call.key is not None:  # of keys in a file only the hashes are known before
             self.platform.hide(call.key)
         if call.resource in PATHS:
-            return await self.front_door.respond(call, self._caller(call))
+            return await self.front_door.respond(call, self._caller(call), name)
         if call.resource == OPENAPI:
             return encode_json(openapi_document(protected=self.access.keys is not None))
         if call.resource == METRICS:
             return encode_metrics(self.platform.measurements.counts())
         response: ServiceResponse
         if self._is_awaited(call):
-            response = await self.platform.respond_async(call, self._caller(call))
+            response = await self.platform.respond_async(call, self._caller(call), key=name)
         elif self._is_quick(call):
-            response = self.platform.respond(call)
+            response = self.platform.respond(call, key=name)
         else:  # what has begun is not given up, even where the server stops: it is stored before the platform is closed
-            response = await to_thread.run_sync(self.platform.respond, call, limiter=self._threads_for(call))
+            respond = partial(self.platform.respond, call, key=name)
+            response = await to_thread.run_sync(respond, limiter=self._threads_for(call))
         if isinstance(response, StoreError):
             _log.error("%s failed: %s", call.operation, response)
             return unavailable(response, "the server's store cannot be used now")

@@ -10,11 +10,11 @@ from hestiaos_cli._request_log import LoggingPlatform, json_line, text_line
 from hestiaos_proto import GovernanceBlock, ServerRequest, StatusError
 
 
-def record_of(call: ServerRequest, *, read: int | None = None) -> dict[str, Any]:
+def record_of(call: ServerRequest, *, read: int | None = None, key: str | None = None) -> dict[str, Any]:
     """What is logged of a call, whose stream is closed after `read` events."""
     records: list[dict[str, Any]] = []
     with LoggingPlatform(records.append) as platform:
-        response: Any = platform.respond(call)
+        response: Any = platform.respond(call, key=key)
         if read is not None:
             for _ in range(read):
                 next(response)
@@ -56,3 +56,12 @@ def test_a_line_for_people_and_one_for_programs(capsys: pytest.CaptureFixture[st
     line, as_json = capsys.readouterr().err.splitlines()
     assert " - 403 " in line
     assert '"status": 403' in as_json
+
+
+@pytest.mark.parametrize(("operation", "read"), [("run", None), ("run_stream", 5)])
+def test_the_name_of_the_key(operation: str, read: int | None, capsys: pytest.CaptureFixture[str]) -> None:
+    record = record_of(run("x", operation), read=read, key="ci")
+    assert record["key"] == "ci"
+    text_line(record)
+    assert f" {operation} by ci " in capsys.readouterr().err
+    assert "key" not in record_of(run("x"))

@@ -181,3 +181,16 @@ def test_keys_of_the_environment(tmp_path: Path) -> None:
         service_from_environment({"HESTIAOS_KEYS": str(file), "HESTIAOS_API_KEY": "k"})
     with pytest.raises(ConfigurationError, match="there is no such file"):
         service_from_environment({"HESTIAOS_KEYS": str(tmp_path / "none.toml")})
+
+
+@pytest.mark.parametrize("request_of", [post("/api/v1/run", RUN), post("/v1/chat/completions", COMPLETION)])
+def test_a_trace_has_the_name_of_the_key(start: Callable[..., str], platform: Platform, request_of: bytes) -> None:
+    with RawClient(start(keys=keys("run"))) as client:
+        client.send(request_of.replace(b"Host:", b"Authorization: Bearer key-run\r\nHost:"))
+        status, headers = client.head()
+        body = json.loads(client.file.read(int(headers["content-length"])))
+    trace_id = headers.get("x-hestia-trace-id") or body["trace_id"]
+    trace = platform.answer(ServerRequest("governance_trace", {"command_id": trace_id}, {}))
+    assert isinstance(trace, dict)
+    assert (status, trace["key"]) == (200, "run")
+    assert "key-run" not in json.dumps(trace)
