@@ -21,7 +21,12 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 BINDINGS = [f"tests/{name}" for name in ("proto", "httpx", "loops", "trio", "asyncio")]
 # What the tests of the bindings need, of the extra `test`, whose other packages would lift the lowest versions.
 TEST_TOOLS = ["h2", "httptools", "hypothesis", "pytest", "pytest-timeout", "socksio", "trustme"]
-APT_PACKAGES = {"nginx": "nginx-light", "xvfb-run": "xvfb", "xauth": "xauth"}
+# The tests of a served platform that do not start `hestiaos serve` themselves.
+SERVED = [
+    *(f"tests/local/test_server_{name}.py" for name in ("access", "cuts", "load", "models", "requests", "streams")),
+    *(f"tests/local/test_{name}.py" for name in ("metrics", "openapi", "served_faults")),
+]
+APT_PACKAGES = {"chromium": "chromium", "nginx": "nginx-light", "xvfb-run": "xvfb", "xauth": "xauth"}
 
 
 def pytest(session: nox.Session, *arguments: str, **environment: str) -> None:
@@ -167,15 +172,17 @@ def instrumentation(session: nox.Session) -> None:
 
 @nox.session
 def asgi(session: nox.Session) -> None:
-    """The platform as an ASGI application under uvicorn, hypercorn and granian, with two workers on one file."""
+    """The platform as an ASGI application under uvicorn, hypercorn and granian, and the platform's own tests there."""
     session.install("-e", ".[test]", "granian>=2.5", "hypercorn>=0.17")
     pytest(session, "-m", "not timing", "tests/asgi", HESTIAOS_TEST_ASGI="uvicorn hypercorn granian")
+    for server in ("uvicorn", "hypercorn", "granian"):
+        pytest(session, "-rs", *SERVED, HESTIAOS_TEST_SERVER=server)
 
 
 @nox.session
 def schemathesis(session: nox.Session) -> None:
     """schemathesis, with all of its checks, against `/openapi.json` of `hestiaos serve`."""
-    session.install("-e", ".[test]", "schemathesis>=4")
+    session.install("-e", ".[test]", "schemathesis>=4", "fakellm==0.3.5")
     pytest(session, "-m", "thorough", "tests/schemathesis", "--timeout=1800")
 
 

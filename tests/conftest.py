@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -18,6 +19,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from hestiaos_local import Platform, serve
 
+SERVER = os.environ.get("HESTIAOS_TEST_SERVER")
+"""The ASGI server (`uvicorn`, `hypercorn`, `granian`) that serves platforms instead of ours: the session `asgi`."""
+
 pytest.register_assert_rewrite("tests.support")
 
 # A shell starts what runs in the background with Ctrl-C ignored, and the programs that the tests start inherit that.
@@ -29,6 +33,13 @@ def pytest_collection_finish() -> None:
     import_module("hypothesis")  # it looks at who refers to trio's random numbers, which could not be seen any more
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what only our own server promises, where another one serves."""
+    for item in items:
+        if SERVER is not None and (mark := item.get_closest_marker("own_server")) is not None:
+            item.add_marker(pytest.mark.skip(reason=mark.args[0]))
 
 
 @pytest.fixture
@@ -43,6 +54,7 @@ class ServedPlatforms:
 
     `served(**kwargs)` takes the arguments of `hestiaos_local.serve`, beside them `platform` and `backend`
     (`"asyncio"`, `"trio"`), and gives the base URL; `served.stop(url)` ends that server as a killed process ends.
+    Where `SERVER` is set, that one serves the platform, as an ASGI application.
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -54,7 +66,8 @@ class ServedPlatforms:
         with ExitStack() as stack:
             portal: BlockingPortal = stack.enter_context(start_blocking_portal(backend))
             serving: Future[None]
-            serving, url = portal.start_task(_serve, platform or self._platform, arguments)
+            task = _serve if SERVER is None else _serve_application
+            serving, url = portal.start_task(task, platform or self._platform, arguments)
             self._stops[url] = partial(_stop, serving, stack.pop_all())
         return url
 
@@ -71,6 +84,14 @@ class ServedPlatforms:
 
 async def _serve(platform: Platform, arguments: dict[str, Any], *, task_status: TaskStatus[str]) -> None:
     await serve(platform, on_listening=task_status.started, **arguments)
+
+
+async def _serve_application(platform: Platform, arguments: dict[str, Any], *, task_status: TaskStatus[str]) -> None:
+    from hestiaos_local.asgi import application
+    from tests.support.asgi_servers import serve_application
+
+    given = {name: value for name, value in arguments.items() if name != "port"}
+    await serve_application(str(SERVER), application(platform, **given), task_status=task_status)
 
 
 def _stop(serving: Future[None], stack: ExitStack) -> None:

@@ -8,8 +8,9 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote
 
-from anyio import Lock
+from anyio import Lock, create_task_group
 
+from hestiaos_local._flow import Disconnect
 from hestiaos_local.serving._access import NOT_LOCAL, Headers
 from hestiaos_local.serving._clients import respond_while_there
 from hestiaos_local.serving._resources import RESOURCES
@@ -75,9 +76,13 @@ class ASGIApplication:
         except Exception as error:  # the server logs the message, and ends
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
             return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        service, self._opened = self._service(), None
+        service = self._service()
+        async with create_task_group() as tasks:
+            tasks.start_soon(service.share_metrics)
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            tasks.cancel_scope.cancel()
+        self._opened = None
         service.platform.close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -86,6 +91,7 @@ class _Exchange:
     """One request and its response: the client of its response."""
 
     ended = False  # a client that goes away shows by an exception
+    send_tells = False  # it should (ASGI, "HTTP" 2.4), but uvicorn does not raise then
 
     def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
         self._service = service
@@ -104,6 +110,8 @@ class _Exchange:
             headers = self._service.access.headers(request)
             if isinstance(response, (Generator, AsyncIterator)):
                 await EventSender(self, self._encoder, self._service, headers).send(response)
+            elif isinstance(response, Disconnect):
+                await self._cut()
             else:
                 if not isinstance(response, EncodedResponse):
                     response = encode_response(request.operation, response)
@@ -132,7 +140,10 @@ class _Exchange:
             await self.send(data)
 
     async def _respond(self, request: ServerRequest) -> ServiceResponse:
-        if (decided := self._decide(request)) is not None:
+        decided = self._decide(request)
+        if isinstance(decided, StatusError):
+            return await self._refuse(request, decided)
+        if decided is not None:
             return decided
         body = bytearray()
         while True:
@@ -141,11 +152,14 @@ class _Exchange:
                 raise ConnectionAbortedError("the client has gone")
             body += message.get("body", b"")
             if len(body) > MAX_BODY_SIZE:
-                return too_large(MAX_BODY_SIZE)
+                return await self._refuse(request, too_large(MAX_BODY_SIZE))
             if not message.get("more_body", False):
                 break
-        request = parse_body(request, bytes(body))
-        return request.refusal or await respond_while_there(self._service, request, self)
+        return await respond_while_there(self._service, parse_body(request, bytes(body)), self)
+
+    async def _refuse(self, request: ServerRequest, error: StatusError) -> ServiceResponse:
+        refused = ServerRequest("", {}, request.headers, error, method=request.method, target=request.target)
+        return await self._service.respond(refused)  # which counts it
 
     def _decide(self, request: ServerRequest) -> StatusError | EncodedResponse | None:
         """What is answered by the head alone."""
@@ -154,6 +168,14 @@ class _Exchange:
         length = request.headers.get("content-length", "0" if _has_no_body(request) else "")
         size = int(length) if length.isdecimal() else None
         return self._service.judge(request) or request.refusal or check_body(request.headers, size, MAX_BODY_SIZE)
+
+    async def _cut(self) -> None:
+        """Have the server end the connection, as it does where an application ends in the middle of a response.
+
+        Nothing else would: before a response it answers with 500. The least that has a middle promises one byte.
+        """
+        await self._begin(200, (("Content-Length", "1"),))
+        await self._send_body(b"", more=True)  # the head may wait for it (ASGI, "Response Start")
 
     async def _begin(self, status: int, headers: Headers) -> None:
         self._begun = True

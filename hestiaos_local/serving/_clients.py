@@ -14,11 +14,16 @@ __all__ = ["Client", "respond_while_there"]
 
 
 class Client(Protocol):
-    """What a response needs of its client. Each method raises `OSError` where it has gone."""
+    """What a response needs of its client. Its methods raise `OSError` where it has gone."""
 
     @property
     def ended(self) -> bool:
         """Whether the client sends no more; it may still read."""
+        ...
+
+    @property
+    def send_tells(self) -> bool:
+        """Whether `send` raises once the client has gone. Where it does not, only `receive` tells."""
         ...
 
     async def receive(self) -> int:

@@ -48,6 +48,8 @@ class ClientConnection:
     way.
     """
 
+    send_tells = True
+
     def __init__(self, sock: ClientSocket, service: Service) -> None:
         self.time_left = IDLE
         self.idle = True

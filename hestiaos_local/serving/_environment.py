@@ -12,6 +12,7 @@ from hestiaos_local._records import Keep
 from hestiaos_local.governance import Policy
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._service import Service
+from hestiaos_local.serving._shared_metrics import SharedMetrics
 from hestiaos_local.storage import Retention, Store
 
 __all__ = ["service_from_environment"]
@@ -24,8 +25,9 @@ def service_from_environment(environ: Mapping[str, str]) -> Service:
 
     `CONFIG` is the configuration file; `POLICY`, `STORE`, and `MODEL_URL` with `MODEL` and `MODEL_KEY` say what
     `hestiaos serve` has options for, and so do `KEYS` or `API_KEY`, `ALLOW_ORIGINS` (separated by spaces),
-    `TOKEN_DELAY`, `HEARTBEAT`, `KEEP`, `KEEP_DAYS`, `KEEP_COUNT` and `KEEP_BYTES`. Raises `ValueError` for what
-    cannot be, `PolicyError`, `ConfigurationError` and `StoreError`.
+    `TOKEN_DELAY`, `HEARTBEAT`, `KEEP`, `KEEP_DAYS`, `KEEP_COUNT` and `KEEP_BYTES`. With `PROMETHEUS_MULTIPROC_DIR`, a
+    folder, several workers share their metrics. Raises `ValueError` for what cannot be, `PolicyError`,
+    `ConfigurationError` and `StoreError`.
     """
     variables = {name: value for name, value in environ.items() if value}
     found = variables.get
@@ -49,7 +51,8 @@ def service_from_environment(environ: Mapping[str, str]) -> Service:
         **models,
     )
     delay, heartbeat = number("TOKEN_DELAY", float), number("HEARTBEAT", float)
-    return Service(platform, access, 0.02 if delay is None else delay, 15.0 if heartbeat is None else heartbeat)
+    shared = SharedMetrics(found("PROMETHEUS_MULTIPROC_DIR", "")) if "PROMETHEUS_MULTIPROC_DIR" in variables else None
+    return Service(platform, access, 0.02 if delay is None else delay, 15.0 if heartbeat is None else heartbeat, shared)
 
 
 def _keys(variables: Mapping[str, str]) -> Keys | None:

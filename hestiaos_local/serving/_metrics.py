@@ -12,19 +12,28 @@ from hestiaos_proto import EncodedResponse, ServerError, encode_json, encode_res
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-__all__ = ["encode_metrics"]
+    from hestiaos_local.serving._shared_metrics import SharedMetrics
+
+__all__ = ["encode_metrics", "metrics_of"]
 
 _MISSING = "metrics are written by prometheus-client: pip install 'hestiaos[platform]'"
 
 
-def encode_metrics(counts: Counts) -> EncodedResponse:
-    """The response that tells them; a 501 where prometheus-client is not installed."""
+def encode_metrics(counts: Counts, shared: SharedMetrics | None = None) -> EncodedResponse:
+    """The response that tells them, and where they are `shared`, those of the other workers too.
+
+    It is a 501 where prometheus-client is not installed.
+    """
     if find_spec("prometheus_client") is None:
         return encode_response("", ServerError(_MISSING, status_code=501, code="NOT_INSTALLED"))
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)  # of this response alone
-    registry.register(_Collector(counts))
+    if shared is None:
+        registry.register(_Collector(counts))
+    else:
+        shared.write(metrics_of(counts))
+        shared.register(registry)
     body = generate_latest(registry)
     server, _, _ = encode_json(None).headers
     return EncodedResponse(
@@ -40,32 +49,36 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         """The metrics."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        return metrics_of(self._counts)
 
-        counts = self._counts
-        for name, text, pair, by_pair in (
-            ("requests", "Requests that were answered.", ["operation", "status"], counts.requests),
-            ("rule_matches", "What rules have done.", ["rule", "decision"], counts.rules),
-            ("shadow_hits", "What rules in shadow mode would have done.", ["rule", "decision"], counts.shadow_hits),
-        ):
-            family = CounterMetricFamily(f"hestiaos_{name}", text, labels=pair)
-            for labels, count in by_pair.items():
-                family.add_metric(labels, count)
-            yield family
-        for name, text, label, by in (
-            ("decisions", "Decisions of governance.", "decision", counts.decisions),
-            ("executions", "Executions that have ended.", "outcome", counts.executions),
-            ("tokens", "Tokens of executions.", "kind", counts.tokens),
-            ("model_errors", "Executions that failed at the model server.", "code", counts.model_errors),
-        ):
-            family = CounterMetricFamily(f"hestiaos_{name}", text, labels=[label])
-            for value, count in by.items():
-                family.add_metric([value], count)
-            yield family
-        yield _histogram("request_duration", "How long answers took.", "operation", counts.latencies)
-        yield _histogram("execution_duration", "How long executions took.", "outcome", counts.durations)
-        yield GaugeMetricFamily("hestiaos_open_streams", "Streams that are being sent.", counts.open_streams)
-        yield GaugeMetricFamily("hestiaos_uptime_seconds", "How long the platform has been there.", counts.uptime)
+
+def metrics_of(counts: Counts) -> Iterator[Metric]:
+    """What prometheus-client makes of counts."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    for name, text, pair, by_pair in (
+        ("requests", "Requests that were answered.", ["operation", "status"], counts.requests),
+        ("rule_matches", "What rules have done.", ["rule", "decision"], counts.rules),
+        ("shadow_hits", "What rules in shadow mode would have done.", ["rule", "decision"], counts.shadow_hits),
+    ):
+        family = CounterMetricFamily(f"hestiaos_{name}", text, labels=pair)
+        for labels, count in by_pair.items():
+            family.add_metric(labels, count)
+        yield family
+    for name, text, label, by in (
+        ("decisions", "Decisions of governance.", "decision", counts.decisions),
+        ("executions", "Executions that have ended.", "outcome", counts.executions),
+        ("tokens", "Tokens of executions.", "kind", counts.tokens),
+        ("model_errors", "Executions that failed at the model server.", "code", counts.model_errors),
+    ):
+        family = CounterMetricFamily(f"hestiaos_{name}", text, labels=[label])
+        for value, count in by.items():
+            family.add_metric([value], count)
+        yield family
+    yield _histogram("request_duration", "How long answers took.", "operation", counts.latencies)
+    yield _histogram("execution_duration", "How long executions took.", "outcome", counts.durations)
+    yield GaugeMetricFamily("hestiaos_open_streams", "Streams that are being sent.", counts.open_streams)
+    yield GaugeMetricFamily("hestiaos_uptime_seconds", "How long the platform has been there.", counts.uptime)
 
 
 def _histogram(name: str, text: str, label: str, by: Mapping[str, Histogram]) -> Metric:

@@ -8,7 +8,7 @@ from functools import partial
 from math import inf, isfinite
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, sleep, to_thread
 from attrs import Factory, field, frozen
 
 from hestiaos_local._faults import unavailable
@@ -17,9 +17,10 @@ from hestiaos_local._flow import Caller
 from hestiaos_local._platform import Platform
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, refuse
-from hestiaos_local.serving._metrics import encode_metrics
+from hestiaos_local.serving._metrics import encode_metrics, metrics_of
 from hestiaos_local.serving._openapi import openapi_document
 from hestiaos_local.serving._resources import METRICS, OPENAPI
+from hestiaos_local.serving._shared_metrics import SharedMetrics
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import EncodedResponse, HealthResponse, Result, ServerRequest, StatusError, encode_json
 
@@ -30,6 +31,8 @@ __all__ = ["Service", "ServiceResponse"]
 _THREADS = 40
 _LARGE_THREADS = 2
 _WATCH_THREADS = 4
+
+_SHARE_EVERY = 1.0  # seconds
 
 # In bytes, of a request's body:
 _SMALL = 4096  # up to here it is worked on at once; that takes less than a millisecond
@@ -50,12 +53,16 @@ ServiceResponse = Result | BaseException | EncodedResponse | Events | AsyncEvent
 
 @frozen
 class Service:
-    """The platform, who may ask it, and how its streams are paced: `token_delay` and `heartbeat` in seconds."""
+    """The platform, who may ask it, and how its streams are paced: `token_delay` and `heartbeat` in seconds.
+
+    `shared_metrics` are those of several workers.
+    """
 
     platform: Platform
     access: Access
     token_delay: float
     heartbeat: float
+    shared_metrics: SharedMetrics | None = None
     front_door: FrontDoor = field(init=False, default=Factory(lambda self: FrontDoor(self.platform), takes_self=True))
     threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_THREADS))
     large_threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_LARGE_THREADS))
@@ -83,7 +90,7 @@ class Service:
         if call.resource == OPENAPI:
             return encode_json(openapi_document(protected=self.access.keys is not None))
         if call.resource == METRICS:
-            return encode_metrics(self.platform.measurements.counts())
+            return encode_metrics(self.platform.measurements.counts(), self.shared_metrics)
         response: ServiceResponse
         if self._is_awaited(call):
             response = await self.platform.respond_async(call, self._caller(call), key=name)
@@ -106,6 +113,21 @@ class Service:
 
     def _refusal(self, call: ServerRequest, error: StatusError) -> StatusError | EncodedResponse:
         return refuse(error) if call.resource in PATHS else error
+
+    async def share_metrics(self) -> None:
+        """Tell the other workers of this one's metrics for as long as it works, where they are shared."""
+        if self.shared_metrics is None:
+            return
+        try:
+            while True:
+                try:
+                    await sleep(_SHARE_EVERY)
+                finally:  # at the end too
+                    self.shared_metrics.write(metrics_of(self.platform.measurements.counts()))
+        except OSError as error:
+            _log.error("the other workers do not get to know this one's metrics any more: %s", error)
+        finally:
+            self.shared_metrics.close()
 
     def may_take_long(self, call: ServerRequest) -> bool:
         """Whether a model works on it: then it is given up where the client goes."""

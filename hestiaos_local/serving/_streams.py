@@ -65,7 +65,8 @@ class EventSender:
         """Send the events up to `done`. Raises what ended the connection."""
         try:
             with self._scope, self._service.platform.measurements.stream():
-                if isinstance(events, Generator) and not self._service.pace:
+                ready = isinstance(events, Generator) and not self._service.pace
+                if ready and self._client.send_tells:
                     await self._pump(events)
                 else:
                     await self._send_watched(events)

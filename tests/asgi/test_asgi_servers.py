@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -30,9 +31,14 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def url(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Two workers on one file."""
+    """Two workers on one file, which share their metrics."""
     folder = tmp_path_factory.mktemp(name)
-    with ASGIServer(name, folder / "log", workers=2, STORE=str(folder / "store.db"), TOKEN_DELAY="0") as server:
+    metrics = folder / "metrics"
+    metrics.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROMETHEUS_MULTIPROC_DIR", str(metrics))
+        server = ASGIServer(name, folder / "log", workers=2, STORE=str(folder / "store.db"), TOKEN_DELAY="0")
+    with server:
         yield server.url
 
 
@@ -65,6 +71,16 @@ def test_many_clients_of_one_file(url: str) -> None:
         trace_ids = list(pool.map(run, range(40)))
     with Client(base_url=url) as client:
         assert [client.trace(trace_id).decision for trace_id in trace_ids] == ["ALLOW"] * 40
+
+
+def test_the_metrics_are_those_of_all_workers(url: str) -> None:
+    """Each worker writes its own every second."""
+    for _ in range(20):
+        assert httpx.post(f"{url}/api/chat", json={"message": "hi", "session_id": None}).status_code == 200
+    told = 'hestiaos_requests_total{operation="chat",status="200"} 20.0'
+    until = monotonic() + 20
+    while told not in (text := httpx.get(f"{url}/metrics").text):
+        assert monotonic() < until, text
 
 
 def test_a_key_that_comes_twice_is_executed_once(url: str) -> None:
@@ -133,7 +149,7 @@ def test_tokens_come_one_by_one_and_who_goes_cancels_the_work(name: str, tmp_pat
 
 
 def _content(client: RawClient) -> str:
-    delta: dict[str, Any] = payload(client.chunk().split(b"\n\n")[-2])["choices"][0]["delta"]
+    delta: dict[str, Any] = payload(client.event())["choices"][0]["delta"]
     return str(delta.get("content", ""))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ def test_operations(platform: Platform, backend: str) -> None:
     assert ran.json()["result"] == "processed: create a report"
     assert (blocked.status_code, blocked.json()["code"]) == (403, "GOVERNANCE_BLOCK")
     assert "'a/b'" in gone.json()["message"]
+    assert platform.measurements.counts().requests["", "405"] == 1
     assert (head.status_code, head.content) == (200, b"")
     assert int(head.headers["content-length"]) > 0
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
@@ -206,9 +209,32 @@ def test_what_is_kept(backend: str) -> None:
     assert [response.status_code for response in ask(app, backend, *asked)] == [404, 200]
 
 
+def metrics_after(folder: str, runs: int) -> dict[str, float]:
+    """A worker's `/metrics` after so many runs: each sample by its name and labels."""
+    service = service_from_environment({"PROMETHEUS_MULTIPROC_DIR": folder})
+    run = [lambda client: client.post("/api/v1/run", json={"input": "hi"})] * runs
+    *_, told = ask(ASGIApplication(lambda: service), "asyncio", *run, lambda client: client.get("/metrics"))
+    assert service.shared_metrics is not None
+    service.shared_metrics.close()
+    lines = [line.rpartition(" ") for line in told.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+def test_the_metrics_of_several_workers_are_added(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as other:
+        other.submit(metrics_after, str(tmp_path), 2).result()
+    found = metrics_after(str(tmp_path), 3)
+    assert found['hestiaos_requests_total{operation="run",status="200"}'] == 5
+    assert found['hestiaos_request_duration_seconds_count{operation="run"}'] == 5
+    assert found['hestiaos_request_duration_seconds_bucket{le="300.0",operation="run"}'] == 5
+    assert found["hestiaos_open_streams"] == 0
+    assert found["hestiaos_uptime_seconds"] >= 0
+
+
 @pytest.mark.parametrize(
     ("environ", "told"),
     [
+        ({"PROMETHEUS_MULTIPROC_DIR": "/no/such"}, "must be a folder that is there, not '/no/such'"),
         ({"HESTIAOS_KEEP_DAYS": "week"}, "HESTIAOS_KEEP_DAYS must be a number, not 'week'"),
         ({"HESTIAOS_KEEP": "all"}, "HESTIAOS_KEEP must be one of text, hash, not 'all'"),
         ({"HESTIAOS_POLICY": "/no/such.json"}, "/no/such.json"),

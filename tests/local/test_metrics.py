@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -73,10 +74,15 @@ def test_a_model_server_that_is_not_there(start: Callable[..., str]) -> None:
 
 
 def test_an_open_stream_is_counted(start: Callable[..., str]) -> None:
-    url = start(token_delay=30.0)
+    url = start(token_delay=30.0, heartbeat=0.05)
     with httpx.stream("POST", f"{url}/api/v1/run/stream", json={"input": "hi"}) as stream:
-        next(stream.iter_lines())
+        lines = stream.iter_lines()  # dropped, it would close the stream
+        next(lines)
         assert metrics(url)["hestiaos_open_streams",] == 1
+        del lines
+    until = time.monotonic() + 20
+    while metrics(url)["hestiaos_open_streams",]:
+        assert time.monotonic() < until
 
 
 def test_they_need_the_key(start: Callable[..., str]) -> None:

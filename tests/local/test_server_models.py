@@ -128,12 +128,12 @@ def test_the_tokens_of_a_run_come_one_by_one(url: str, model: Peer) -> None:
     with RawClient(url) as client:
         client.send(post("/api/v1/run/stream", run()))
         assert client.head()[0] == 200
-        assert payload(client.chunk())["type"] == "start"
+        assert payload(client.event())["type"] == "start"
         for number, go_on in enumerate(steps.events):
             go_on.set()
-            assert payload(client.chunk())["data"] == {"text": f"t{number} ", "index": number}
-        assert payload(client.chunk())["data"]["result"] == "t0 t1 t2 "
-        assert payload(client.chunk())["type"] == "done"
+            assert payload(client.event())["data"] == {"text": f"t{number} ", "index": number}
+        assert payload(client.event())["data"]["result"] == "t0 t1 t2 "
+        assert payload(client.event())["type"] == "done"
 
 
 def test_the_tokens_of_a_completion_come_one_by_one(url: str, model: Peer) -> None:
@@ -145,16 +145,16 @@ def test_the_tokens_of_a_completion_come_one_by_one(url: str, model: Peer) -> No
         status, headers = client.head()
         assert (status, headers["content-type"]) == (200, "text/event-stream")
         assert headers["x-hestia-trace-id"] == "id-1"
-        role, first = map(payload, client.chunk().split(b"\n\n")[:-1])
+        role, first = payload(client.event()), payload(client.event())
         assert role["choices"][0]["delta"] == {"role": "assistant", "content": ""}
         assert (first["choices"][0]["delta"], first["id"]) == ({"content": "t0 "}, "chatcmpl-id-1")
         for number, go_on in enumerate(steps.events[1:], 1):
             go_on.set()
-            assert payload(client.chunk())["choices"][0]["delta"] == {"content": f"t{number} "}
-        finish, usage, done = client.chunk().split(b"\n\n")[:-1]
+            assert payload(client.event())["choices"][0]["delta"] == {"content": f"t{number} "}
+        finish, usage, done = client.events()
         assert payload(finish)["choices"][0]["finish_reason"] == "stop"
         assert payload(usage)["usage"]["total_tokens"] == 5
-        assert (done, client.chunk()) == (b"data: [DONE]", b"")
+        assert done == b"data: [DONE]\n\n"
 
 
 def test_a_completion(url: str, model: Peer) -> None:
@@ -250,7 +250,7 @@ def test_a_client_that_goes_in_a_stream_cancels_the_work(
         with RawClient(start(platform=platform, heartbeat=0.05)) as client:
             client.send(post(path, body))
             assert client.head()[0] == 200
-            client.chunk()
+            client.event()
         model.wait_until_left(1)
         assert wait_for_outcome(store, "id-1") == "cancelled"
 

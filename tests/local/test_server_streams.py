@@ -18,12 +18,13 @@ def test_a_request_that_comes_during_a_stream_is_answered_after_it(start: Callab
     with RawClient(start(token_delay=0.05)) as peer:
         peer.send(post("/api/v1/run/stream", RUN))
         assert peer.head()[0] == 200
-        assert b'"start"' in peer.chunk()
+        assert b'"start"' in peer.event()
         peer.send(HEALTH)
-        assert len(list(iter(peer.chunk, b""))) == 6
+        assert len(peer.events()) == 6
         assert peer.response()[1]["status"] == "ok"
 
 
+@pytest.mark.own_server("an ASGI server takes a client that sends no more as gone")
 def test_a_client_that_sends_no_more_still_gets_its_stream(start: Callable[..., str]) -> None:
     with RawClient(start(token_delay=0.02, heartbeat=0.015)) as peer:
         peer.send(post("/api/v1/run/stream", RUN))
@@ -58,7 +59,7 @@ def test_a_client_that_goes_away_ends_its_stream_alone(start: Callable[..., str]
         with RawClient(url) as peer:
             peer.send(post("/api/v1/run/stream", json.dumps({"input": words}).encode()))
             assert peer.head()[0] == 200
-            assert b'"start"' in peer.chunk()
+            assert b'"start"' in peer.event()
             if reset:
                 peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert platform.stream_ended.wait(20)
@@ -67,6 +68,7 @@ def test_a_client_that_goes_away_ends_its_stream_alone(start: Callable[..., str]
             assert peer.response()[0] == 200
 
 
+@pytest.mark.own_server("an ASGI server reads no more than it has room for")
 def test_a_client_that_sends_on_and_on_during_its_stream_is_left(start: Callable[..., str]) -> None:
     with Watched() as platform:
         with RawClient(start(platform=platform, token_delay=3600.0)) as peer, contextlib.suppress(ConnectionError):
@@ -80,9 +82,9 @@ def test_the_first_event_does_not_wait_for_the_next(start: Callable[..., str]) -
     with Halting() as platform, RawClient(start(platform=platform, token_delay=0.0)) as peer:
         peer.send(post("/api/v1/run/stream", RUN))
         assert peer.head()[0] == 200
-        assert b'"start"' in peer.chunk()
+        assert b'"start"' in peer.event()
         platform.go_on.set()
-        assert len(list(iter(peer.chunk, b""))) == 6
+        assert len(peer.events()) == 6
 
 
 def test_a_long_stream_comes_whole(start: Callable[..., str]) -> None:
@@ -90,6 +92,6 @@ def test_a_long_stream_comes_whole(start: Callable[..., str]) -> None:
     with RawClient(start(token_delay=0.0)) as peer:
         peer.send(post("/api/v1/run/stream", json.dumps({"input": words}).encode()))
         assert peer.head()[0] == 200
-        chunks = list(iter(peer.chunk, b""))
-        assert sum(b'"token"' in chunk for chunk in chunks) > 5000
-        assert b'"done"' in chunks[-1]
+        events = peer.events()
+        assert sum(b'"token"' in event for event in events) > 5000
+        assert b'"done"' in events[-1]

@@ -1,4 +1,4 @@
-"""The platform under an ASGI server: a process with one worker or several."""
+"""The platform under an ASGI server: a process with one worker or several, or a task of this process."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+import anyio
 import httpx
+from anyio.abc import TaskStatus
 
 from tests.support.ports import unused_url
 
-__all__ = ["SERVERS", "ASGIServer"]
+__all__ = ["SERVERS", "ASGIServer", "serve_application"]
 
 _APP = "hestiaos_local.asgi:app"
 SERVERS = {
@@ -64,3 +67,75 @@ class ASGIServer:
         """End it as an administrator does. Returns its exit status."""
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout=30)
+
+
+async def serve_application(name: str, application: Any, *, task_status: TaskStatus[str]) -> None:
+    """Serve an application by the server of this name, on a free port of this machine, until it is cancelled."""
+    stop = anyio.Event()
+    url = unused_url()
+    port = int(url.rpartition(":")[2])
+
+    async def run() -> None:
+        with anyio.CancelScope(shield=True):  # it ends in its own way
+            await _TASKS[name](application, port, stop)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        try:
+            await _wait_for(port)
+            task_status.started(url)
+            await anyio.sleep_forever()
+        finally:
+            stop.set()
+
+
+async def _wait_for(port: int) -> None:
+    """Wait until somebody listens."""
+    with anyio.fail_after(20):
+        while True:
+            try:
+                await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+            except OSError:
+                await anyio.sleep(0.005)
+            else:
+                return
+
+
+async def _uvicorn(application: Any, port: int, stop: anyio.Event) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(application, port=port, log_level="critical", timeout_graceful_shutdown=0)
+    server = uvicorn.Server(config)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve)
+        await stop.wait()
+        server.should_exit = True
+
+
+async def _hypercorn(application: Any, port: int, stop: anyio.Event) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"127.0.0.1:{port}"]
+    config.graceful_timeout = 0
+    config.errorlog = None
+    await serve(application, config, shutdown_trigger=stop.wait)
+
+
+async def _granian(application: Any, port: int, stop: anyio.Event) -> None:
+    from granian.constants import Interfaces
+    from granian.server.embed import Server
+
+    server = Server(application, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve)
+        await stop.wait()
+        server.stop()
+
+
+_TASKS: dict[str, Callable[[Any, int, anyio.Event], Awaitable[None]]] = {
+    "uvicorn": _uvicorn,
+    "hypercorn": _hypercorn,
+    "granian": _granian,
+}

@@ -25,6 +25,7 @@ class RawClient:
         parts = urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port), timeout=20)
         self.file = self.socket.makefile("rb")
+        self._unread = b""  # of a stream
 
     def __enter__(self) -> RawClient:
         return self
@@ -53,10 +54,22 @@ class RawClient:
         self.file.readline()
         return data
 
+    def event(self) -> bytes:
+        """The next event of a stream, with the empty line after it; `b""` at the end."""
+        while b"\n\n" not in self._unread and (data := self.chunk()):
+            self._unread += data
+        event, line, self._unread = self._unread.partition(b"\n\n")
+        return event + line
+
+    def events(self) -> list[bytes]:
+        """Those that are left."""
+        return list(iter(self.event, b""))
+
     def stream(self) -> list[bytes]:
+        """The events of a response that has not begun."""
         status, headers = self.head()
         assert (status, headers["transfer-encoding"]) == (200, "chunked")
-        return list(iter(self.chunk, b""))
+        return self.events()
 
     def at_end(self) -> bool:
         return self.file.read() == b""
