@@ -16,6 +16,13 @@ _ERROR = content({"$ref": "#/components/schemas/ErrorResponse"})
 
 _KEY = "key"
 
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A new one for each request, the same for each repeat of it: it is executed once.",
+    "schema": {"type": "string"},
+}
+
 
 def openapi_document(*, protected: bool) -> dict[str, Any]:
     """The document; `protected` says that a key is needed."""
@@ -60,7 +67,7 @@ def _operation(route: Route[Any]) -> dict[str, Any]:
     described: dict[str, Any] = {"summary": summary, "responses": _responses(route)}
     if details:
         described["description"] = details
-    parameters = [
+    parameters: list[dict[str, Any]] = [
         {"name": param.name, "in": "path", "required": True, "schema": param_schema(param, constraints)}
         for param in route.params
         if f"{{{param.name}}}" in route.path
@@ -68,6 +75,8 @@ def _operation(route: Route[Any]) -> dict[str, Any]:
     parameters += [
         {"name": param.name, "in": "query", "schema": query_schema(param, constraints)} for param in route.query
     ]
+    if not route.idempotent:
+        parameters.append(_IDEMPOTENCY_KEY)
     if parameters:
         described["parameters"] = parameters
     if route.body is not None:
@@ -81,6 +90,7 @@ def _responses(route: Route[Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": {"description": "Done.", **done}}
     if not route.idempotent:
         responses["403"] = _failure("Governance blocks it.")
+        responses["409"] = _failure("The request with this Idempotency-Key is under way: repeat it later.")
     if "{" in route.path:
         responses["404"] = _failure("There is none.")
     return responses | {"default": _failure("An error.")}

@@ -34,6 +34,17 @@ def test_it_is_valid_and_complete(start: Callable[..., str], api_key: str | None
     assert ("security" in found) == (api_key is not None)
 
 
+def test_what_is_executed_once_for_a_key_says_so(start: Callable[..., str]) -> None:
+    paths = document(start())["paths"]
+    with_key = {
+        described["operationId"]
+        for methods in paths.values()
+        for described in methods.values()
+        if "Idempotency-Key" in [each["name"] for each in described.get("parameters", [])]
+    }
+    assert with_key == {"run", "run_stream", "chat", "run_agent"}
+
+
 def test_its_answers_are_those_of_the_platform(start: Callable[..., str]) -> None:
     url = start()
     found = document(url)
