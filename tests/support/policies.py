@@ -1,15 +1,49 @@
-"""Policies of version 2 for tests of the platform."""
+"""Policies of version 2 for tests of the platform, around one code word and one tool."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from hestiaos_local import Policy
 
-__all__ = ["policy"]
+__all__ = ["BLOCK", "DETAILS", "NO_DELETING", "REDACT", "SECRET", "THROTTLE", "policy"]
+
+SECRET = "tango-9973"
+
+BLOCK = rf"""
+on = "output"
+pattern = '{SECRET}'
+decision = "BLOCK"
+risk = 0.9
+reason = "a code word"
+"""
+
+DETAILS = {"rule": "r1", "reason": "a code word", "risk_score": 0.9, "policy": "team"}
+"""The details of what the first rule has blocked, where that is `BLOCK`."""
+
+REDACT = rf"""
+on = "output"
+pattern = '{SECRET}'
+action = "redact"
+"""
+
+NO_DELETING = r"""
+on = "tool"
+tools = ["shell"]
+path = "command"
+pattern = '\brm\b'
+decision = "BLOCK"
+reason = "it deletes"
+"""
+
+THROTTLE = """
+on = "input"
+pattern = 'slow'
+decision = "THROTTLE"
+max_tokens = 3
+reason = "it is slow"
+"""
 
 
 def policy(*rules: str) -> Policy:
     """A policy named `team` with these rules, each the TOML of one table but for its name: `r1`, `r2` …"""
-    tables: list[Any] = [f'[[rules]]\nname = "r{number}"\n{rule}\n' for number, rule in enumerate(rules, 1)]
+    tables = [f'[[rules]]\nname = "r{number}"\n{rule}\n' for number, rule in enumerate(rules, 1)]
     return Policy.parse('version = 2\nname = "team"\n' + "".join(tables), "team.toml")

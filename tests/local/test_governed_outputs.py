@@ -1,0 +1,149 @@
+"""What a model says, and the tools that it calls, come to the caller as the policy allows, by whichever operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from hestiaos_local import Platform, Store
+from hestiaos_local.execution import Finish, Text, ToolCall, Usage
+from hestiaos_local.storage import Outcome
+from hestiaos_proto import GovernanceBlock
+from tests.support.asked_platforms import AGENT, CHAT, RUN, STREAM, Model, ask, complete, said, text_of, trace
+from tests.support.policies import BLOCK, DETAILS, NO_DELETING, REDACT, SECRET, policy
+
+
+class Watched(Store):
+    """Remembers in `log` when an outcome is stored."""
+
+    log: list[str]
+
+    def finish_trace(self, trace_id: str, outcome: Outcome) -> bool:
+        self.log.append("stored")
+        return super().finish_trace(trace_id, outcome)
+
+
+class TestRedactedOutputs:
+    @pytest.fixture
+    def platform(self) -> Iterator[Platform]:
+        with Platform(policy=policy(REDACT), executor=Model(f"it is {SECRET}, yes").executor) as platform:
+            yield platform
+
+    @pytest.mark.parametrize("path", [RUN, CHAT, AGENT])
+    def test_a_result(self, platform: Platform, path: str) -> None:
+        result = ask(platform, path)
+        assert result.result == "it is [redacted], yes"
+        told = trace(platform, result.trace_id)
+        assert (told["outcome"], told["output"]) == ("completed", "it is [redacted], yes")
+        assert told["output_redactions"] == {"r1": 1}
+
+    def test_a_stream(self, platform: Platform) -> None:
+        events = list(ask(platform, STREAM))
+        assert "".join(event.text for event in events if event.type == "token") == "it is [redacted], yes"
+        assert [event.data["index"] for event in events if event.type == "token"] == list(range(len(events) - 3))
+        assert events[-2].data["result"] == "it is [redacted], yes"
+
+    def test_a_completion_has_what_was_held_back_before_its_end(self, platform: Platform) -> None:
+        outputs, error = complete(platform, said("x"))
+        assert error is None
+        *texts, usage, finish = outputs
+        assert "".join(output.text for output in texts if isinstance(output, Text)) == "it is [redacted], yes"
+        assert (type(usage), finish) == (Usage, Finish("stop"))
+
+
+class TestBlockedOutputs:
+    @pytest.fixture
+    def model(self) -> Model:
+        return Model(f"it is {SECRET}, yes")
+
+    @pytest.fixture
+    def store(self, model: Model) -> Iterator[Watched]:
+        with closing(Watched()) as store:
+            store.log = model.log
+            yield store
+
+    @pytest.fixture
+    def platform(self, model: Model, store: Watched) -> Platform:
+        return Platform(policy=policy(BLOCK), executor=model.executor, store=store)
+
+    @pytest.mark.parametrize("path", [RUN, CHAT])
+    def test_a_call(self, platform: Platform, model: Model, path: str) -> None:
+        """The work is cancelled before anything else is done."""
+        block = ask(platform, path, session_id="s")
+        assert isinstance(block, GovernanceBlock)
+        assert block.details == DETAILS | {"trace_id": block.trace_id}
+        assert model.log == ["closed", "stored"]
+        assert block.trace_id is not None
+        told = trace(platform, block.trace_id)
+        assert (told["decision"], told["outcome"], told["output"]) == ("ALLOW", "blocked", "it is ")
+        assert told["blocked_by"] == {"rule": "r1", "reason": "a code word", "risk_score": 0.9}
+        assert told["violations"] == [{"rule": "r1", "decision": "BLOCK", "risk_score": 0.9, "reason": "a code word"}]
+        assert told["output_tokens"] == 5  # about: a match ends with the character after it
+
+    def test_a_chat_is_not_in_the_session(self, platform: Platform, store: Watched) -> None:
+        ask(platform, CHAT, session_id="s")
+        assert store.messages("s") == []
+
+    def test_an_agent(self, platform: Platform) -> None:
+        result = ask(platform, AGENT)
+        assert (result.status, result.result, result.error) == ("BLOCKED", None, "a code word")
+        assert result.to_wire().items() >= DETAILS.items()
+
+    def test_a_stream(self, platform: Platform, model: Model) -> None:
+        start, *tokens, error, done = ask(platform, STREAM)
+        assert "".join(event.data["text"] for event in tokens) == "it is "
+        assert (start.type, error.type, done.type) == ("start", "error", "done")
+        assert (error.data["code"], error.data["details"].items() >= DETAILS.items()) == ("GOVERNANCE_BLOCK", True)
+        assert model.log == ["closed", "stored"]
+
+    def test_a_completion(self, platform: Platform, model: Model) -> None:
+        outputs, error = complete(platform, said("x"))
+        assert text_of(outputs) == "it is "
+        assert isinstance(error, GovernanceBlock)
+        assert error.details.items() >= DETAILS.items()
+        assert model.log == ["closed", "stored"]
+
+    def test_a_repeat_is_not_executed(self, platform: Platform, model: Model) -> None:
+        first, second = (ask(platform, RUN, key="k") for _ in range(2))
+        assert isinstance(second, GovernanceBlock)
+        assert (second.trace_id, second.details) == (first.trace_id, first.details)
+        assert len(model.works) == 1
+
+
+def test_what_ends_with_the_beginning_of_a_match_is_released() -> None:
+    with Platform(policy=policy(BLOCK), executor=Model("it is tango").executor) as platform:
+        assert ask(platform, RUN).result == "it is tango"
+
+
+def test_a_long_output_is_judged() -> None:
+    """In a thread, where an event loop waits for it."""
+    model = Model(Text("x" * 70_000), Text(f"{SECRET} y"))
+    with Platform(policy=policy(REDACT + 'hold = "all"'), executor=model.executor) as platform:
+        outputs, error = complete(platform, said("x"))
+    assert error is None
+    assert text_of(outputs) == "x" * 70_000 + "[redacted] y"
+
+
+class TestToolCalls:
+    def test_one_that_is_allowed_arrives_unchanged(self) -> None:
+        call = ToolCall("1", "shell", '{"command": "ls",  "x": 1.0}')
+        with Platform(policy=policy(NO_DELETING), executor=Model(call).executor) as platform:
+            outputs, error = complete(platform, said("x"))
+            assert (outputs[0], error) == (call, None)
+            _, event, *_ = ask(platform, STREAM)
+            assert event.data == {"id": "1", "name": "shell", "arguments": call.arguments}
+            told = trace(platform, event.trace_id)
+        assert told["tool_calls"] == [{"name": "shell", "arguments": call.arguments}]
+
+    def test_one_that_is_not(self) -> None:
+        model = Model("look: ", ToolCall("1", "shell", '{"command": "rm x"}'), "done")
+        with Platform(policy=policy(NO_DELETING), executor=model.executor) as platform:
+            outputs, error = complete(platform, said("x"))
+            assert not any(isinstance(output, ToolCall) for output in outputs)
+            assert isinstance(error, GovernanceBlock)
+            assert error.details["rule"] == "r1"
+            assert error.trace_id is not None
+            assert "tool_calls" not in trace(platform, error.trace_id)
+        assert model.log == ["closed"]
