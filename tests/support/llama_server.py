@@ -1,4 +1,5 @@
-"""llama.cpp's own server with one model (PyPI: xllamacpp): `llama_server.py GGUF [KEY]` prints its URL, and serves.
+"""llama.cpp's own server with one model (PyPI: xllamacpp): `llama_server.py GGUF [KEY [GRAMMAR]]` prints its URL, and
+serves. An empty key is none.
 
 It ends with its standard input, so that it does not outlive who started it.
 """
@@ -11,7 +12,7 @@ import sys
 __all__: list[str] = []
 
 
-def main(path: str, *keys: str) -> None:
+def main(path: str, key: str = "", grammar: str = "") -> None:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -25,7 +26,10 @@ def main(path: str, *keys: str) -> None:
     params.use_jinja = True
     params.endpoint_metrics = True
     params.warmup = False
-    params.api_keys = list(keys)
+    params.api_keys = [key] if key else []
+    said = params.sampling.grammar  # a copy
+    said.grammar = grammar
+    params.sampling.grammar = said
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
     sys.stdin.read()

@@ -28,6 +28,9 @@ rules:
   - name: answer
     when: {tool_result_contains: "sunny"}
     respond: {content: "It is sunny in Paris."}
+  - name: hour
+    when: {messages_contain: "hour"}
+    respond: {tool_calls: [{name: get_time, arguments: {zone: "Europe/Paris", "24": true}}]}
   - name: call
     when: {messages_contain: "weather"}
     respond:
@@ -78,19 +81,21 @@ class ModelServer:
 
 
 class LlamaServer(ModelServer):
-    """llama.cpp with a tiny model of random weights: what it says is arbitrary, unless a `grammar` says it.
+    """llama.cpp with a tiny model of random weights: what it says is arbitrary, unless a `grammar` says it: that of a
+    request, or the server's own.
 
     `key` is what a client needs; with `None` it needs none.
     """
 
-    def __init__(self, folder: Path, key: str | None = "sk-test") -> None:
+    def __init__(self, folder: Path, key: str | None = "sk-test", *, grammar: str = "") -> None:
         super().__init__(folder)
         self.key = key
+        self._grammar = grammar
 
     def command(self) -> list[str]:
         model = self.folder / "tiny.gguf"
         write_tiny_model(model)
-        return [sys.executable, str(HERE / "llama_server.py"), str(model), *([self.key] if self.key else [])]
+        return [sys.executable, str(HERE / "llama_server.py"), str(model), self.key or "", self._grammar]
 
     def generated(self) -> int:
         """How many tokens it has generated."""

@@ -16,10 +16,14 @@ __all__ = ["ServedProcess"]
 
 
 class ServedProcess:
-    """`hestiaos serve` on a free port, from `with` to its end; `prefix` is a program that starts it."""
+    """`hestiaos serve` on a free port, from `with` to its end; `prefix` is a program that starts it.
 
-    def __init__(self, *options: str, prefix: Sequence[str] = ()) -> None:
-        command = [*prefix, sys.executable, "-m", "hestiaos_cli", "serve", "--quiet", "--port", "0", *options]
+    `quiet`: it does not log the requests.
+    """
+
+    def __init__(self, *options: str, prefix: Sequence[str] = (), quiet: bool = True) -> None:
+        options = (*(["--quiet"] if quiet else []), *options)
+        command = [*prefix, sys.executable, "-m", "hestiaos_cli", "serve", "--port", "0", *options]
         environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environ, text=True)
         assert self._process.stderr is not None
