@@ -32,7 +32,7 @@ def encode_error(error: StatusError) -> tuple[int, bytes]:
 
 
 def error_body(error: StatusError) -> dict[str, Any]:
-    """The body of an error, with its trace id, and the details of a block."""
+    """The body of an error, with its trace id, and the details of a block or of a limit that has no room."""
     kind = next((name for kind, name in _ERROR_TYPES if isinstance(error, kind)), "invalid_request_error")
     if error.status_code == 403:
         kind = "permission_error"
@@ -44,7 +44,7 @@ def error_body(error: StatusError) -> dict[str, Any]:
     }
     if error.trace_id is not None:
         body["trace_id"] = error.trace_id
-    if isinstance(error, GovernanceBlock) and error.details is not None:
+    if isinstance(error, GovernanceBlock | RateLimited) and error.details is not None:
         body["details"] = error.details
     return {"error": body}
 

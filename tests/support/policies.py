@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hestiaos_local import Policy
 
-__all__ = ["BLOCK", "DETAILS", "NO_DELETING", "REDACT", "SECRET", "THROTTLE", "policy"]
+__all__ = ["BLOCK", "DETAILS", "NO_DELETING", "REDACT", "SECRET", "THROTTLE", "limited", "policy"]
 
 SECRET = "tango-9973"
 
@@ -45,5 +45,17 @@ reason = "it is slow"
 
 def policy(*rules: str) -> Policy:
     """A policy named `team` with these rules, each the TOML of one table but for its name: `r1`, `r2` …"""
-    tables = [f'[[rules]]\nname = "r{number}"\n{rule}\n' for number, rule in enumerate(rules, 1)]
-    return Policy.parse('version = 2\nname = "team"\n' + "".join(tables), "team.toml")
+    return _policy(_tables("rules", "r", rules))
+
+
+def limited(*limits: str) -> Policy:
+    """The same with these limits, each the TOML of one table but for its name: `l1`, `l2` …"""
+    return _policy(_tables("limits", "l", limits))
+
+
+def _policy(tables: str) -> Policy:
+    return Policy.parse(f'version = 2\nname = "team"\n{tables}', "team.toml")
+
+
+def _tables(key: str, name: str, tables: tuple[str, ...]) -> str:
+    return "".join(f'[[{key}]]\nname = "{name}{number}"\n{table}\n' for number, table in enumerate(tables, 1))
