@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from hestiaos_local.governance._syntax import Either, Node, Place, Seq, parse
-from hestiaos_local.governance._writing import beginning, for_re, for_re2
+from hestiaos_local.governance._writing import beginning, begun, for_re, for_re2
 
 __all__ = ["INSTALL", "Engine", "Re2Engine", "ReEngine", "Searcher", "WholeSearcher", "WindowedSearcher", "re2_engine"]
 
@@ -48,7 +48,10 @@ class Engine(Protocol):
         ...
 
     def compile_first(self, patterns: Sequence[str]) -> Searcher:
-        """What finds the first place of either kind: a match, or what more text could make one."""
+        """What finds the first match, or the first piece at a text's end that more text could make one.
+
+        It may miss the empty piece.
+        """
         ...
 
     def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
@@ -164,7 +167,9 @@ def _beginnings(patterns: Sequence[str]) -> Node:
 
 
 def _first(patterns: Sequence[str]) -> Node:
-    return Either((*map(parse, patterns), _beginnings(patterns)))
+    nodes = [parse(pattern) for pattern in patterns]
+    beginnings = [Seq((node, Place(r"\z"))) for node in map(begun, nodes) if node is not None]
+    return Either((*nodes, *beginnings))
 
 
 _WINDOW = 64 * 1024  # at so many places of a text, in characters, a pattern is tried at once

@@ -12,11 +12,16 @@ from hestiaos_local.governance._normal import BLANK, BREAK, BROKEN, DROPPED
 
 __all__ = ["StreamNormalizer"]
 
-# Characters that are their own normal form and stand alone: visible ASCII but for the backslash, and the letters of
-# much used scripts; with single spaces and line breaks between them, and, after a character, one before them.
-_LETTERS = "!-\\[\\]-~\xc0-\xff\u0410-\u044f\u3001\u3002\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
+# Characters that are their own normal form and stand alone: visible ASCII but for the backslash, and the letters and
+# punctuation of much used scripts; with single spaces and line breaks between them, and, after a character, one before.
+_LETTERS = (
+    "!-\\[\\]-~\xa7\xa9\xab\xae\xb0\xb7\xbb\xbf-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9"
+    "\u0401\u0410-\u044f\u0451\u2013\u2014\u2018-\u201e\u2022\u20ac\u2190-\u2193\u3001\u3002\u300c-\u300f\u3041-\u3096\u30a1-\u30fa"
+    "\u4e00-\u9fff\uac00-\ud7a3"
+)
 _PLAIN = re.compile(f"[{_LETTERS}]+(?:[ \n][{_LETTERS}]+)*")
 _PLAIN_AFTER = re.compile(f"[ \n]?[{_LETTERS}]+(?:[ \n][{_LETTERS}]+)*")
+_WHITE = re.compile(f"[{BLANK}]*([{BREAK}])?[{BLANK}{BREAK}]*")
 _VISIBLE = frozenset(map(chr, range(0x21, 0x7F))) - {"\\"}
 _CLASSES = re.compile(f"(?P<DROPPED>[{DROPPED}])|(?P<BLANK>[{BLANK}])|(?P<BREAK>[{BREAK}])|(?P<SLASH>[{BROKEN}])")
 
@@ -77,8 +82,7 @@ class StreamNormalizer:
         while place < len(text):
             match = (_PLAIN_AFTER if self._chars else _PLAIN).match(text, place)
             if match is None:
-                self._receive(text[place], base + place)
-                place += 1
+                place = self._receive_some(text, place, base)
                 continue
             end = match.end() - 1
             before = text[place:end]
@@ -132,6 +136,17 @@ class StreamNormalizer:
         if block > 0:
             for each in (self._norms, self._raws, self._ends, self._unchanged):
                 del each[:block]
+
+    def _receive_some(self, text: str, place: int, base: int) -> int:
+        """Receive white space, or one character that is not plain. Returns the place after it."""
+        if self._slash < 0 and not self._after_return and (white := _WHITE.match(text, place)) and white[0]:
+            if self._chars:
+                self._close(base + place)
+            self._char = white[0][-1]
+            self._run = "\n" if white[1] else self._run or " "
+            return white.end()
+        self._receive(text[place], base + place)
+        return place + 1
 
     def _receive(self, char: str, place: int) -> None:
         kind = _kind(char)

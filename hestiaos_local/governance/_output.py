@@ -144,6 +144,11 @@ class OutputGovernor:
     def _release(self, decided: Decided) -> None:
         if not decided.text:
             return
+        if not decided.matches and self._hidden <= decided.start:
+            self._events.append(ReleasedText(decided.text))
+            if self._shadow_scanner is not None:
+                self._receive_shadow(decided.text)
+            return
         text, end, blocked = self._replaced(decided)
         if text:
             self._events.append(ReleasedText(text))
@@ -154,8 +159,6 @@ class OutputGovernor:
     def _replaced(self, decided: Decided) -> tuple[str, int, Rule | None]:
         """What is released of a piece, up to where, and the rule that blocks there."""
         assert self._scanner is not None, "it has decided"
-        if not decided.matches and self._hidden <= decided.start:
-            return decided.text, decided.start + len(decided.text), None
         pieces: list[str] = []
         place = decided.start
 

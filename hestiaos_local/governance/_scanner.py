@@ -8,12 +8,14 @@ Both views of the text are looked at, and what is decided in one has to be decid
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from attrs import frozen
 
 from hestiaos_local.governance._engines import Engine, Searcher
 from hestiaos_local.governance._mapping import StreamNormalizer
 from hestiaos_local.governance._rules import Rule
+from hestiaos_local.governance._syntax import parse, shortest
 
 __all__ = ["Decided", "Match", "RuleSet", "Scanner"]
 
@@ -27,8 +29,7 @@ class Match:
     end: int
 
 
-@frozen
-class Decided:
+class Decided(NamedTuple):
     """A piece of the text of which all matches are known that begin in it; `start` is where it begins."""
 
     text: str
@@ -44,6 +45,7 @@ class RuleSet:
         self.hold: bool = any(rule.hold for rule in rules)
         sources = [source for rule in rules for source in rule.sources]
         self.searchers: list[Searcher] = [rule.searcher for rule in rules if rule.searcher is not None]
+        self.shortest: int = min((shortest(parse(source)) for source in sources), default=0)
         self.any: Searcher = engine.compile(sources)
         self.beginnings: Searcher | None = None if self.hold else engine.compile_beginnings(sources)
         self.first: Searcher | None = None if self.hold else engine.compile_first(sources)
@@ -66,15 +68,16 @@ class _View:
 
     def look(self) -> tuple[int, bool]:
         """The first place at which something begins that may become a match, and whether one may begin before it."""
-        start = self.floor - self.base
-        if self._rules.beginnings is None or self._rules.first is None:
+        rules, start = self._rules, self.floor - self.base
+        if rules.beginnings is None or rules.first is None:
             return self.floor, False
-        first = self._rules.first.search(self.text, start)
+        first = rules.first.search(self.text, start)
         if first is None or first[0] == len(self.text):
-            return self.end, False
-        if self._rules.any.search(self.text, start) is None:
+            return self.base + len(self.text), False
+        is_short = len(self.text) - first[0] < rules.shortest  # too short for a match
+        if is_short or rules.any.search(self.text, first[0]) is None:
             return self.base + first[0], False
-        span = self._rules.beginnings.search(self.text, start)
+        span = rules.beginnings.search(self.text, start)
         return (self.end if span is None else self.base + span[0]), True
 
     def matches(self, frontier: int) -> Iterator[Match]:
@@ -95,7 +98,7 @@ class _View:
         self.floor = floor
         if self.after:
             self.after = {index: place for index, place in self.after.items() if place > floor}
-        keep = max(0, floor - 1) - self.base
+        keep = floor - 1 - self.base
         if keep > 0:
             self.text = self.text[keep:]
             self.base += keep

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from hestiaos_local.governance._syntax import Char, Either, Node, Place, Repeat, Seq
+from hestiaos_local.governance._syntax import Char, Either, Node, Place, Repeat, Seq, longest
 
-__all__ = ["MOST", "beginning", "for_re", "for_re2"]
+__all__ = ["MOST", "beginning", "begun", "for_re", "for_re2"]
 
 MOST = 128
 """How often `re` repeats at most what is more than a character: it would take too long with what it cannot match."""
@@ -61,6 +61,27 @@ def beginning(node: Node) -> Node:
             return Either((Seq((*first, beginning(Seq(last)))), beginning(Seq(first))))
         case Seq(nodes):
             return beginning(nodes[0]) if nodes else Seq(())
+
+
+def begun(node: Node) -> Node | None:
+    """As `beginning`, without the empty text where that is easily left out; `None` where nothing else is left."""
+    match node:
+        case Char() | Place():
+            return None
+        case Either(nodes):
+            branches = [begun(each) for each in nodes]
+        case Repeat(inner, _, most, _):
+            branches = [begun(inner)]
+            if most > 1:
+                branches.append(Seq((Repeat(inner, 1, most - 1, False), beginning(inner))))
+        case Seq(nodes) if len(nodes) > 1:
+            middle = len(nodes) // 2
+            first, last = nodes[:middle], nodes[middle:]
+            rest = beginning(Seq(last)) if longest(Seq(first)) else begun(Seq(last))
+            branches = [begun(Seq(first)), None if rest is None else Seq((*first, rest))]
+        case Seq(nodes):
+            branches = [begun(each) for each in nodes]
+    return Either(tuple(left)) if (left := [each for each in branches if each is not None]) else None
 
 
 def _written(node: Node, *, plain: bool) -> str:

@@ -14,7 +14,11 @@ from tests.support.re2_patterns import PATTERNS
 RE2, RE = Re2Engine(), ReEngine()
 
 
-@given(PATTERNS, TEXTS | st.text("abcermk- \n", max_size=12), st.integers(0, 6))
+@given(
+    PATTERNS.filter(lambda pattern: shortest(parse(pattern)) > 0),  # RE2 finds \B inside of a character, too
+    TEXTS | st.text("abcermk- \n", max_size=12),
+    st.integers(0, 6),
+)
 def test_both_engines_find_the_same(pattern: str, text: str, start: int) -> None:
     start = min(start, len(text))
     assert RE2.compile([pattern]).search(text, start) == RE.compile([pattern]).search(text, start)
@@ -37,6 +41,25 @@ def test_a_match_over_a_texts_end_begins_in_what_may_become_one(pattern: str, te
     if before != after:
         firsts = [span[0] for span in (before, after) if span is not None]
         assert min(firsts) >= held[0][0]
+
+
+@given(st.lists(PATTERNS, min_size=1, max_size=3), st.text("abcermk- \n", max_size=12), st.integers(0, 6))
+def test_the_first_place_is_that_of_a_match_or_of_what_may_become_one(
+    patterns: list[str], text: str, start: int
+) -> None:
+    start = min(start, len(text))
+    for engine in (RE2, RE):
+        first = engine.compile_first(patterns).search(text, start)
+        spans = [search(patterns).search(text, start) for search in (engine.compile, engine.compile_beginnings)]
+        place = min(span[0] for span in spans if span is not None)
+        assert (len(text) if first is None else first[0]) == place
+
+
+@pytest.mark.parametrize("pattern", ["abc", r"\babc", "a", "a|bc", "(?i)(?:ab){1,3}c", "[ab]{2,3}"])
+def test_a_text_in_which_nothing_begins_has_no_first_place(pattern: str) -> None:
+    for engine in (RE2, RE):
+        assert engine.compile_first([pattern]).search("x y") is None
+        assert engine.compile_first([pattern]).search("x a", 2) == (2, 3)
 
 
 @given(PATTERNS, st.text("abcermk- \n", max_size=12))

@@ -82,8 +82,3 @@ def test_there_is_a_third_form_only_where_there_is_an_escape_or_a_path_that_goes
     raw, normal, *more = views_of(text)
     assert (raw, normal) == (text, normalized(text))
     assert bool(more) == ("%" in normal or "/.." in normal)
-
-
-@given(TEXTS)
-def test_a_text_without_escapes_and_such_paths_stays_as_it_is(text: str) -> None:
-    assert last_view(f"{text}% /...") == normalized(f"{text}% /...")

@@ -43,7 +43,9 @@ _GOVERNANCE = {  # the tests of the room for governance that a module's mutants 
     "rules": ["test_version2.py", "test_version1.py"],
     "scanner": ["test_output.py"],
     "syntax": ["test_engines.py"],
+    "version1": ["test_version1.py"],
     "version2": ["test_version2.py"],
+    "views": ["test_views.py"],
     "writing": ["test_engines.py", "test_default_policy.py"],
 }
 MEMORY = 4 * 1024**3
