@@ -115,7 +115,7 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """Against nginx and other servers, real model servers, and the examples, one with a window; installs programs."""
+    """Against nginx and other servers, real model servers, a browser, and the examples; installs programs."""
     install_from_apt(session)
     session.install("-e", ".[models,test]")
     environment = {"PATH": os.pathsep.join([*session.bin_paths, os.environ["PATH"], "/usr/sbin"])}
@@ -123,7 +123,7 @@ def peers(session: nox.Session) -> None:
 
 
 def install_from_apt(session: nox.Session) -> None:
-    """Have nginx and a virtual screen, or say what is missing. No service is started."""
+    """Have nginx, Chromium and a virtual screen, or say what is missing. No service is started."""
     path = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
     missing = [package for command, package in APT_PACKAGES.items() if not shutil.which(command, path=path)]
     if not missing:

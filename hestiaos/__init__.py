@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hestiaos_asyncio import AsyncioClient, AsyncioEventStream
     from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream, Limits
     from hestiaos_local import (
+        Key,
+        Keys,
         LocalTransport,
         Platform,
         Policy,
@@ -86,6 +88,8 @@ __all__ = [
     "HestiaError",
     "Hooks",
     "InvalidInput",
+    "Key",
+    "Keys",
     "Limits",
     "LocalProtocolError",
     "LocalTransport",
@@ -125,6 +129,8 @@ _HOMES = {
     "hestiaos_asyncio": ("AsyncioClient", "AsyncioEventStream"),
     "hestiaos_httpx": ("AsyncClient", "AsyncEventStream", "Client", "EventStream", "Limits"),
     "hestiaos_local": (
+        "Key",
+        "Keys",
         "LocalTransport",
         "Platform",
         "Policy",

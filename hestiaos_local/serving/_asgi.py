@@ -13,7 +13,7 @@ from anyio import Lock, create_task_group
 from hestiaos_local._flow import Disconnect
 from hestiaos_local.serving._access import NOT_LOCAL, Headers
 from hestiaos_local.serving._clients import respond_while_there
-from hestiaos_local.serving._resources import RESOURCES
+from hestiaos_local.serving._resources import SERVED
 from hestiaos_local.serving._service import Service, ServiceResponse
 from hestiaos_local.serving._streams import EventSender
 from hestiaos_proto import (
@@ -104,7 +104,7 @@ class _Exchange:
 
     async def serve(self) -> None:
         """Answer the request."""
-        request = parse_head(self._scope["method"], _target(self._scope), _headers(self._scope), RESOURCES)
+        request = parse_head(self._scope["method"], _target(self._scope), _headers(self._scope), SERVED)
         try:
             response = await self._respond(request)
             headers = self._service.access.headers(request)

@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from hestiaos_local._flow import Disconnect
 from hestiaos_local.serving._clients import respond_while_there
-from hestiaos_local.serving._resources import RESOURCES
+from hestiaos_local.serving._resources import SERVED
 from hestiaos_local.serving._service import Service
 from hestiaos_local.serving._sockets import ClientSocket
 from hestiaos_local.serving._streams import EventSender
@@ -55,7 +55,7 @@ class ClientConnection:
         self.idle = True
         self._socket = sock
         self._service = service
-        self._connection = ServerConnection(clock=time.time, judge=service.judge, resources=RESOURCES)
+        self._connection = ServerConnection(clock=time.time, judge=service.judge, resources=SERVED)
         self._scope = CancelScope()
         self._sender: EventSender | None = None
         self._ended = False  # the client has sent all that it wants to

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hestiaos_local.openai import CHAT_COMPLETION, CHAT_REQUEST, ERROR, MODEL_LIST
@@ -15,7 +15,9 @@ __all__ = [
     "OPENAPI",
     "OPEN_OPERATION",
     "OPEN_RESOURCES",
+    "PAGES",
     "RESOURCES",
+    "SERVED",
     "content",
 ]
 
@@ -81,5 +83,19 @@ RESOURCES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 OPEN_OPERATION = "health"
 """The operation that needs no key."""
 
-OPEN_RESOURCES = frozenset({OPENAPI})
+PAGES: Mapping[str, tuple[str, str]] = {
+    "/": ("dashboard.html", "text/html; charset=utf-8"),
+    "/dashboard.css": ("dashboard.css", "text/css; charset=utf-8"),
+    "/dashboard.svg": ("dashboard.svg", "image/svg+xml"),
+    **{
+        f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8")
+        for name in ("dashboard", "dashboard-api", "dashboard-elements", "dashboard-panels", "dashboard-traces")
+    },
+}
+"""The dashboard's paths, each with its file and media type."""
+
+SERVED: Mapping[str, Collection[str]] = {**RESOURCES, **dict.fromkeys(PAGES, ("GET",))}
+"""All paths beside the wire's operations, with their methods."""
+
+OPEN_RESOURCES = frozenset({OPENAPI, *PAGES})
 """Those that need no key: they are the same for every server of this version."""

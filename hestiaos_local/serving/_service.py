@@ -16,10 +16,11 @@ from hestiaos_local._first import AsyncEvents, Events
 from hestiaos_local._flow import Caller
 from hestiaos_local._platform import Platform
 from hestiaos_local.serving._access import Access
+from hestiaos_local.serving._dashboard import respond_page
 from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, refuse
 from hestiaos_local.serving._metrics import encode_metrics, metrics_of
 from hestiaos_local.serving._openapi import openapi_document
-from hestiaos_local.serving._resources import METRICS, OPENAPI
+from hestiaos_local.serving._resources import METRICS, OPENAPI, PAGES
 from hestiaos_local.serving._shared_metrics import SharedMetrics
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import EncodedResponse, HealthResponse, Result, ServerRequest, StatusError, encode_json
@@ -89,6 +90,8 @@ class Service:
             return await self.front_door.respond(call, self._caller(call), name)
         if call.resource == OPENAPI:
             return encode_json(openapi_document(protected=self.access.keys is not None))
+        if call.resource in PAGES:
+            return respond_page(call)
         if call.resource == METRICS:
             return encode_metrics(self.platform.measurements.counts(), self.shared_metrics)
         response: ServiceResponse

@@ -1,0 +1,192 @@
+"""The dashboard in headless Chromium, as a person uses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from hestiaos import Client
+from hestiaos_local import Key, Keys, Platform
+from hestiaos_local._keys import hash_key
+from tests.support.chromium import CHROMIUM, Page, open_page
+
+pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"), pytest.mark.thorough]
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"> <script>document.title='owned'</script> \u202eevil"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with open_page(tmp_path_factory.mktemp("chromium")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser: Page) -> Iterator[Page]:
+    """A page that complains of nothing and asks nobody but the server."""
+    browser.requested.clear()
+    browser.complaints.clear()
+    yield browser
+    browser.open("about:blank")
+    assert browser.complaints == []
+
+
+@pytest.fixture
+def keys() -> Keys:
+    roles = [("reader", ("read",)), ("runner", ("run",)), ("boss", ("admin",))]
+    return Keys(Key(name, hash_key(name), has) for name, has in roles)  # type: ignore[arg-type]
+
+
+def log_in(page: Page, key: str) -> None:
+    page.wait("!document.querySelector('#login').hidden")
+    page.evaluate("document.querySelector('#key').focus()")
+    page.type(key)
+    page.press("Enter")
+
+
+def test_hostile_text_is_text_and_nothing_is_loaded_from_elsewhere(
+    page: Page, serve_platform: Callable[..., str]
+) -> None:
+    url = serve_platform()
+    with Client(url) as client:
+        trace_id = client.run(HOSTILE, session_id=HOSTILE).trace_id
+    page.open(url)
+    page.wait("document.querySelectorAll('#traces tr').length == 1")
+    assert page.evaluate("document.querySelector('#traces .clipped').textContent") == HOSTILE
+    page.evaluate("document.querySelector('#traces button').click()")
+    page.wait("document.querySelector('#trace dl').textContent.includes('<img')")
+    assert trace_id in page.text("#trace dl")
+    assert (
+        page.evaluate("document.querySelectorAll('#traces img, dialog img, #traces script, dialog script').length") == 0
+    )
+    assert page.evaluate("document.title") == "HestiaOS"
+    origin = urlsplit(url).netloc
+    assert {urlsplit(each).netloc for each in page.requested} == {origin}
+
+
+def test_decisions_come_by_themselves(page: Page, serve_platform: Callable[..., str]) -> None:
+    url = serve_platform()
+    with Client(url) as client:
+        client.run("create a report")
+        page.open(url)
+        page.wait("document.querySelectorAll('#traces tr').length == 1")
+        page.evaluate("document.querySelector('#traces button').focus()")
+        client.agents.run("a", "rm -rf /")
+        page.wait("document.querySelectorAll('#traces tr').length == 2")
+        assert "BLOCK" in page.text("#traces tr")
+        assert page.text("#news") == "1 new, 1 blocked"
+        assert page.evaluate("document.activeElement.closest('tr').nextSibling === null")  # the focus has stayed
+        page.evaluate(
+            "(e => { e.value = 'ALLOW'; e.dispatchEvent(new Event('change')); })(document.querySelector('#filter'))"
+        )
+        page.wait("document.querySelectorAll('#traces tr').length == 1")
+        assert "ALLOW" in page.text("#traces tr")
+
+
+def test_older_decisions(page: Page, serve_platform: Callable[..., str], platform: Platform) -> None:
+    url = serve_platform()
+    with Client(url) as client:
+        for number in range(60):
+            client.run(f"run {number}")
+    page.open(url)
+    page.wait("document.querySelectorAll('#traces tr').length == 50")
+    page.evaluate("document.querySelector('#older').click()")
+    page.wait("document.querySelectorAll('#traces tr').length == 60")
+    assert page.evaluate("document.querySelector('#older').hidden")
+    assert "run 0" in page.text("#traces tr:last-child")
+
+
+def test_the_key_is_kept_in_memory_alone(page: Page, serve_platform: Callable[..., str], keys: Keys) -> None:
+    page.open(serve_platform(keys=keys))
+    log_in(page, "wrong")
+    page.wait("document.querySelector('#refused').textContent")
+    assert page.text("#refused") == "The server does not accept this key."
+    log_in(page, "boss")
+    page.wait("document.querySelector('#state').textContent.includes('version')")
+    assert page.evaluate("document.querySelector('#login').hidden")
+    held = page.evaluate(
+        "JSON.stringify([localStorage, sessionStorage, document.cookie, location.href, document.body.innerHTML])"
+    )
+    assert "boss" not in held
+    assert page.evaluate("document.querySelector('#key').value") == ""
+    page.evaluate("document.querySelector('#forget').click()")
+    page.wait("document.querySelector('#login')?.hidden === false && document.querySelector('#forget').hidden")
+
+
+def test_what_a_key_may_not_see_says_which_role_is_missing(
+    page: Page, serve_platform: Callable[..., str], keys: Keys
+) -> None:
+    page.open(serve_platform(keys=keys))
+    log_in(page, "reader")
+    page.wait("document.querySelector('#policy .note').textContent.includes('role')")
+    assert page.text("#policy .note") == "Your key does not have the role admin."
+    assert page.text("#decisions > .note") == "Nothing has been decided yet."
+    assert "status\nOK" in page.text("#health dl")
+
+
+def test_a_walk_by_keyboard(page: Page, serve_platform: Callable[..., str], keys: Keys) -> None:
+    url = serve_platform(keys=keys)
+    with Client(url, "boss") as client:
+        client.run("create a report")
+    page.open(url)
+    page.wait("!document.querySelector('#login').hidden")
+    assert page.focused == "API key"  # where the page begins
+    page.type("boss")
+    page.press("Enter")
+    page.wait("document.querySelectorAll('#traces tr').length == 1")
+    page.evaluate("document.activeElement.blur(), document.querySelector('.skip').focus()")
+    walked = [page.focused]
+    for _ in range(4):
+        page.press("Tab")
+        walked.append(page.focused.split("\n")[0])
+    assert [each.split(" ")[0] for each in walked[:4]] == ["Skip", "Forget", "Show", "Pause"]
+    assert page.evaluate("document.activeElement.closest('#traces') !== null")
+    page.press("Enter")
+    page.wait("document.querySelector('#trace').open")
+    page.wait("document.querySelector('#trace dl').textContent.includes('create a report')")
+    assert page.evaluate("document.querySelector('#trace').contains(document.activeElement)")
+    page.press("Escape")
+    page.wait("!document.querySelector('#trace').open")
+    assert page.evaluate("document.activeElement.closest('#traces') !== null")  # where it was
+
+
+def test_everything_has_a_name(page: Page, serve_platform: Callable[..., str]) -> None:
+    """As the browser's accessibility tree has it."""
+    url = serve_platform()
+    with Client(url) as client:
+        client.run("create a report")
+    page.open(url)
+    page.wait("document.querySelectorAll('#traces tr').length == 1")
+    nodes: list[dict[str, Any]] = page.call("Accessibility.getFullAXTree")["nodes"]
+    found = [(each["role"]["value"], each.get("name", {}).get("value", "")) for each in nodes if not each["ignored"]]
+    for role in ("button", "combobox", "heading", "region", "table", "columnheader", "link"):
+        assert role in {each for each, _ in found}
+        assert all(name for each, name in found if each == role), json.dumps(found)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1400, 400])
+def test_nothing_is_wider_than_the_window(
+    page: Page, serve_platform: Callable[..., str], width: int, dark: bool
+) -> None:
+    url = serve_platform()
+    with Client(url) as client:
+        client.run("x" * 5000)
+        client.run("create a report " * 100)
+    page.open(url, width=width, dark=dark)
+    page.wait("document.querySelectorAll('#traces tr').length == 2")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(23, 21, 19)" if dark else "rgb(246, 244, 241)")
+
+
+def test_a_server_that_has_gone(page: Page, serve_platform: Any) -> None:
+    url = serve_platform()
+    page.open(url)
+    page.wait("document.querySelector('#state').textContent.includes('version')")
+    serve_platform.stop(url)
+    page.wait("document.querySelector('#decisions > .note').textContent.includes('cannot be reached')")
