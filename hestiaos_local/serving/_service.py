@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from math import inf, isfinite
 from typing import Any
+from urllib.parse import urlsplit
 
 from anyio import CapacityLimiter, sleep, to_thread
 from attrs import Factory, field, frozen
@@ -23,7 +24,16 @@ from hestiaos_local.serving._openapi import openapi_document
 from hestiaos_local.serving._resources import METRICS, OPENAPI, PAGES
 from hestiaos_local.serving._shared_metrics import SharedMetrics
 from hestiaos_local.storage import StoreError
-from hestiaos_proto import EncodedResponse, HealthResponse, Result, ServerRequest, StatusError, encode_json
+from hestiaos_proto import (
+    MAX_BODY_SIZE,
+    EncodedResponse,
+    HealthResponse,
+    Result,
+    ServerRequest,
+    StatusError,
+    check_body,
+    encode_json,
+)
 
 __all__ = ["Service", "ServiceResponse"]
 
@@ -82,7 +92,7 @@ class Service:
         # A key may have been revoked since the head was judged.
         key = None if call.refusal is not None else self.access.authorize(call)
         if isinstance(key, StatusError):
-            return self._refusal(call, key)
+            return refuse(key) if call.resource in PATHS else key
         name = None if key is None else key.name
         if key is not None and call.key is not None:  # of keys in a file only the hashes are known before
             self.platform.hide(call.key)
@@ -111,11 +121,11 @@ class Service:
 
     def judge(self, call: ServerRequest) -> StatusError | EncodedResponse | None:
         """What a request is refused or answered with by its head, in the form that its client reads."""
-        refusal = self.access.judge(call)
-        return self._refusal(call, refusal) if isinstance(refusal, StatusError) else refusal
-
-    def _refusal(self, call: ServerRequest, error: StatusError) -> StatusError | EncodedResponse:
-        return refuse(error) if call.resource in PATHS else error
+        decided = self.access.judge(call)
+        if urlsplit(call.target).path not in PATHS or isinstance(decided, EncodedResponse):
+            return decided
+        refusal = decided or call.refusal or check_body(call.headers, _length(call), MAX_BODY_SIZE)
+        return None if refusal is None else refuse(refusal)
 
     async def share_metrics(self) -> None:
         """Tell the other workers of this one's metrics for as long as it works, where they are shared."""
@@ -176,4 +186,10 @@ async def _at_once(function: Callable[[], Any]) -> Any:
 
 def _size(call: ServerRequest) -> float:
     """The size of a request's body in bytes, infinite where it is not given."""
-    return inf if "transfer-encoding" in call.headers else int(call.headers.get("content-length", "0"))
+    length = _length(call)
+    return inf if length is None else length
+
+
+def _length(call: ServerRequest) -> int | None:
+    length = call.headers.get("content-length", "0")
+    return None if "transfer-encoding" in call.headers or not length.isdecimal() else int(length)
