@@ -168,6 +168,40 @@ def test_everything_has_a_name(page: Page, serve_platform: Callable[..., str]) -
         assert all(name for each, name in found if each == role), json.dumps(found)
 
 
+CONTRASTS = """(() => {
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const linear = (value) => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = (element) => {
+    for (; element; element = element.parentElement) {
+      const color = channels(getComputedStyle(element).backgroundColor);
+      if (color[3] !== 0) return color;
+    }
+    return [255, 255, 255];
+  };
+  const shown = (element) => element.checkVisibility() && element.innerText?.trim();
+  return [...document.querySelectorAll("body *")].filter(shown).map((element) => {
+    const both = [channels(getComputedStyle(element).color), behind(element)].map(luminance);
+    return [(Math.max(...both) + 0.05) / (Math.min(...both) + 0.05), element.outerHTML.slice(0, 80)];
+  });
+})()"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_has_the_contrast_that_it_needs(page: Page, serve_platform: Callable[..., str], dark: bool) -> None:
+    """WCAG 2.2, success criterion 1.4.3."""
+    url = serve_platform()
+    with Client(url) as client:
+        client.run("update all users")
+        client.run("create a report")
+        client.agents.run("a", "rm -rf /")
+    page.open(url, dark=dark)
+    page.wait("document.querySelectorAll('#traces tr').length == 3")
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 50
+    assert [each for each in contrasts if each[0] < 4.5] == []
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [1400, 400])
 def test_nothing_is_wider_than_the_window(
