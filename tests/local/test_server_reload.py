@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -137,6 +138,32 @@ def test_a_stream_that_runs_goes_on(files: Files) -> None:
         assert b'"type":"final"' in events
         assert b'"type":"error"' not in events
         assert files.ask(server, "create a report") == 403
+
+
+def test_requests_go_on_meanwhile(files: Files) -> None:
+    """Each is judged by one of the policies, and none is lost."""
+    statuses: list[int] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {files.key}"}) as client:
+            while not done.is_set():
+                statuses.append(client.post("/api/v1/run", json={"input": "a word"}).status_code)
+
+    with files.serve() as server:
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for number in range(10):
+            pattern = "word" if number % 2 else "thing"
+            files.policy.write_text(policy(f"p{number}", pattern))
+            assert reloaded(server)[0].startswith(f"reloaded: policy p{number} ")
+            assert files.ask(server, "a word") == (403 if number % 2 else 200)
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert len(statuses) > 10
+    assert set(statuses) <= {200, 403}
 
 
 def test_a_server_whose_terminal_goes_away_stops(files: Files) -> None:
