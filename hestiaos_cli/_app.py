@@ -28,6 +28,11 @@ COMMANDS = {
         "doctor": "Walk the way to the server step by step.",
         "system": "Show the server's state, configuration and measurements.",
     },
+    "Govern": {
+        "policy": "Check, test and explain policies.",
+        "approvals": "Approve or deny what a rule has blocked.",
+        "audit": "Verify and export what was decided.",
+    },
     "Set up": {
         "serve": "Serve the embedded platform over HTTP.",
         "keys": "Make and revoke the API keys of a served platform.",

@@ -24,10 +24,13 @@ _TIMEOUT = 30.0  # seconds
 _UNUSED = ("trio", "anyio", "httpx._main")
 
 
-def open_client(settings: Settings, *, retries: int = 0, connections: int | None = None) -> Client:
+def open_client(
+    settings: Settings, *, retries: int = 0, connections: int | None = None, looks_only: bool = False
+) -> Client:
     """A client for the server, or with `--local` for the platform in this process.
 
-    By default it does not retry: at a shell, an error at once is better than one after a wait.
+    By default it does not retry: at a shell, an error at once is better than one after a wait. A command that
+    `looks_only` makes no store for `--local`.
     """
     server = server_of(settings)
     options: dict[str, Any] = {
@@ -39,7 +42,7 @@ def open_client(settings: Settings, *, retries: int = 0, connections: int | None
         from hestiaos_cli._local_client import LocalClient
         from hestiaos_cli._local_platform import open_platform
 
-        local: Any = LocalClient(open_platform(settings), **options)
+        local: Any = LocalClient(open_platform(settings, looks_only=looks_only), **options)
         return local  # type: ignore[no-any-return]  # it has the same methods
     with without_unused_imports():
         import httpcore  # noqa: F401  # httpx does so when it is first used

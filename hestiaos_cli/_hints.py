@@ -86,6 +86,8 @@ def hint_of(error: HestiaError, server: Server | None) -> str:
         return server.key_hint
     if isinstance(error, RateLimited):
         return "--retries N waits for you"
+    if error.code == "UNKNOWN_OPERATION" and is_json(error):
+        return "it is of an older version than this command: update the server"
     if isinstance(error, StreamInterrupted):
         return f"run it again; if it happens again, {_DOCTOR}"
     if isinstance(error, RemoteProtocolError) or (isinstance(error, StatusError) and not is_json(error)):

@@ -1,12 +1,10 @@
-"""Lists of what `--local` has: a table for people, JSON, or one field of each row."""
+"""Lists: a table for people, JSON, or one field of each row."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from click import UsageError
 
 from hestiaos_cli._failures import one_line
 from hestiaos_cli._output import print_fields, print_json, print_lines, remark
@@ -15,13 +13,7 @@ from hestiaos_cli._terminal import is_terminal, visible, width
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
 
-__all__ = ["check_local", "print_list"]
-
-
-def check_local(settings: Settings, what: str, command: str) -> None:
-    """Raise `UsageError` without `--local`: the API has no such list."""
-    if not settings.local:
-        raise UsageError(f"a server does not list its {what}: 'hestiaos --local {command}' lists those of --local")
+__all__ = ["print_list"]
 
 
 def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *columns: str, empty: str) -> None:
@@ -32,7 +24,7 @@ def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *columns: 
         for row in rows:
             print_fields(settings, row)
     else:
-        _print_table([[_cell(row[column]) for column in columns] for row in rows])
+        _print_table([[_cell(row.get(column)) for column in columns] for row in rows])
     if not rows:
         remark(settings, empty)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,9 @@ from hestiaos_cli._places import config_directory, data_directory
 
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
-    from hestiaos_local import Agent, Configuration, Platform, Policy, Store
+    from hestiaos_local import Configuration, Platform, Policy, Store
 
 __all__ = [
-    "agents_of",
     "config_path",
     "existing_store",
     "models_of",
@@ -108,12 +107,6 @@ def models_of(settings: Settings, url: str | None = None, model: str | None = No
     return options
 
 
-def agents_of(settings: Settings) -> Mapping[str, Agent]:
-    """The agents of the configuration. Raises `ConfigurationError` for mistakes in it."""
-    configuration = _configuration(settings)
-    return {} if configuration is None else configuration.agents
-
-
 def _configuration(settings: Settings) -> Configuration | None:
     """What the file says of models and agents, if it does."""
     path, content = _content(settings)
@@ -129,12 +122,16 @@ def store_path(settings: Settings) -> Path:
     return read_config(settings).get("store") or data_directory() / "hestiaos.sqlite3"
 
 
-def open_platform(settings: Settings) -> Platform:
-    """The platform of `--local`, whose memory is a file of the user's. Raises `Failure`, `PolicyError`."""
-    from hestiaos_local import Platform
+def open_platform(settings: Settings, *, looks_only: bool = False) -> Platform:
+    """The platform of `--local`, whose memory is a file of the user's. Raises `Failure`, `PolicyError`.
 
-    policy, models = policy_of(settings), models_of(settings)
-    return Platform(policy=policy, store=_open_store(store_path(settings)), **models)
+    Where it `looks_only` and there is no file yet, none is made.
+    """
+    from hestiaos_local import Platform, Store
+
+    policy, models, path = policy_of(settings), models_of(settings), store_path(settings)
+    store = Store() if looks_only and not path.exists() else _open_store(path)
+    return Platform(policy=policy, store=store, **models)
 
 
 @contextmanager

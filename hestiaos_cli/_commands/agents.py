@@ -11,7 +11,6 @@ from hestiaos_cli._command import Group, TextArgument
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import BLOCKED, FAILED, Failure
 from hestiaos_cli._input import read_text
-from hestiaos_cli._options import LOCAL, OUTPUT
 from hestiaos_cli._output import print_fields, remark
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
@@ -66,30 +65,17 @@ def _object(name: str, text: str | None) -> dict[str, Any] | None:
     return value
 
 
-@make_command("list", takes=LOCAL | OUTPUT)
+@make_command("list")
 @click.pass_obj
 def _list(settings: Settings) -> None:
-    """List the agents of the configuration, for --local.
+    """List the agents that there are; where none are configured, any may be named."""
+    from hestiaos_cli._clients import open_client
+    from hestiaos_cli._lists import print_list
 
-    'hestiaos config path' says which file that is.
-    """
-    from hestiaos_cli._lists import check_local, print_list
-    from hestiaos_cli._local_platform import agents_of, config_path
-
-    check_local(settings, "agents", "agents list")
-    rows = [
-        {
-            "id": each.id,
-            "model": each.model,
-            "tools": None if each.tools is None else sorted(each.tools),
-            "max_tokens": each.max_tokens,
-            "timeout_ms": None if each.timeout is None else round(each.timeout * 1000),
-            "system": each.system,
-        }
-        for each in agents_of(settings).values()
-    ]
-    empty = f"no agents are configured in {config_path(settings)}: any may be named"
-    print_list(settings, rows, "id", "model", "tools", "system", empty=empty)
+    with open_client(settings, looks_only=True) as client, waiting():
+        agents = client.agents.list()
+    empty = "no agents are configured: any may be named"
+    print_list(settings, [each.to_dict() for each in agents], "agent_id", "model", "tools", "system", empty=empty)
 
 
 for _each in (_run, _list):

@@ -10,7 +10,7 @@ import click
 from hestiaos_cli._command import Group
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._input import read_stdin
-from hestiaos_cli._options import ALL, CONNECTION, LOCAL, OUTPUT
+from hestiaos_cli._options import ALL, CONNECTION
 from hestiaos_cli._output import print_fields, remark
 from hestiaos_cli._prompt import ask_secret
 from hestiaos_cli._settings import Settings
@@ -69,17 +69,16 @@ def _delete(settings: Settings, key: str) -> None:
     remark(settings, f"the secret {key} is deleted")
 
 
-@make_command("list", takes=LOCAL | OUTPUT)
+@make_command("list", takes=ALL)
 @click.pass_obj
 def _list(settings: Settings) -> None:
-    """List the names of the secrets that --local keeps."""
-    from hestiaos_cli._lists import check_local, print_list
-    from hestiaos_cli._local_platform import existing_store
+    """List the names of the secrets, without their values."""
+    from hestiaos_cli._clients import open_client
+    from hestiaos_cli._lists import print_list
 
-    check_local(settings, "secrets", "secrets list")
-    with existing_store(settings) as store:
-        names = [] if store is None else store.secret_names()
-    print_list(settings, [{"key": name} for name in names], "key", empty="no secrets are kept")
+    with open_client(settings, looks_only=True) as client, waiting():
+        keys = client.secrets.list()
+    print_list(settings, [{"key": key} for key in keys], "key", empty="no secrets are kept")
 
 
 for each in (_get, _set, _delete, _list):

@@ -16,48 +16,33 @@ _LAST = 20
 
 @make_command("trace")
 @click.argument("trace_id", metavar="ID|list")
-@click.option("--last", type=click.IntRange(1), metavar="N", help=f"List so many, the newest first; else {_LAST}.")
+@click.option(
+    "--last", type=click.IntRange(1, 1000), metavar="N", help=f"List so many, the newest first; else {_LAST}."
+)
 @click.option(
     "--decision", type=click.Choice(["ALLOW", "THROTTLE", "BLOCK"], case_sensitive=False), help="List these only."
 )
+@click.option("--before", metavar="ID", help="List those that are older than this one.")
 @click.pass_obj
-def command(settings: Settings, trace_id: str, last: int | None, decision: str | None) -> None:
+def command(settings: Settings, trace_id: str, last: int | None, decision: str | None, before: str | None) -> None:
     """Retrieve a governance trace.
 
-    It says what was decided on an execution, and why. 'hestiaos --local trace list' lists those that --local keeps.
+    It says what was decided on an execution, and why. 'hestiaos trace list' lists the newest.
     """
-    if trace_id == "list":
-        _list(settings, last or _LAST, decision)
-        return
-    if last is not None or decision is not None:
-        raise click.UsageError("--last and --decision are for a list: hestiaos --local trace list")
     from hestiaos_cli._clients import open_client
 
-    with open_client(settings) as client:
-        with waiting():
-            trace = client.trace(trace_id)
-        print_fields(settings, trace.to_wire())
+    if trace_id != "list":
+        for name, given in (("--last", last), ("--decision", decision), ("--before", before)):
+            if given is not None:
+                raise click.UsageError(f"{name} is for a list: hestiaos trace list")
+        with open_client(settings) as client:
+            with waiting():
+                trace = client.trace(trace_id)
+            print_fields(settings, trace.to_wire())
+        return
+    from hestiaos_cli._lists import print_list
 
-
-def _list(settings: Settings, last: int, decision: str | None) -> None:
-    from datetime import UTC, datetime
-
-    from hestiaos_cli._lists import check_local, print_list
-    from hestiaos_cli._local_platform import existing_store
-
-    check_local(settings, "traces", "trace list")
-    with existing_store(settings) as store:
-        traces = [] if store is None else store.traces(limit=last, decision=decision)
-    rows = [
-        {
-            "trace_id": each.trace_id,
-            "time": datetime.fromtimestamp(each.decided_at, UTC).isoformat(timespec="seconds"),
-            "decision": each.decision,
-            "reason": each.facts["trace"]["reason"],
-            "outcome": None if each.outcome is None else each.outcome.status,
-            "command_type": each.facts["command"]["command_type"],
-            "input": each.facts["command"]["input"],
-        }
-        for each in traces
-    ]
-    print_list(settings, rows, "time", "decision", "outcome", "trace_id", "input", empty="no such trace is kept")
+    with open_client(settings, looks_only=True) as client, waiting():
+        traces = client.governance.traces(last or _LAST, decision, before)
+    rows = [each.to_dict() for each in traces]
+    print_list(settings, rows, "timestamp", "decision", "outcome", "trace_id", "input", empty="there is no such trace")

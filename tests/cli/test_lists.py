@@ -1,4 +1,4 @@
-"""Lists of what `--local` has: agents, traces, secrets."""
+"""Lists of what `--local` and a server have: agents, traces, secrets, approvals."""
 
 from __future__ import annotations
 
@@ -7,23 +7,37 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import invoke
+from tests.support.scripted_answers import serve_once
 
 pytestmark = pytest.mark.usefixtures("home")
 
 
-@pytest.mark.parametrize("command", [("agents", "list"), ("trace", "list"), ("secrets", "list")])
-def test_a_server_has_no_such_list(command: tuple[str, ...]) -> None:
-    ended = invoke(*command)
-    assert ended.status == 2
-    assert f"'hestiaos --local {' '.join(command)}' lists those of --local" in ended.error
+@pytest.fixture
+def where(request: pytest.FixtureRequest) -> list[str]:
+    """The options that name the platform."""
+    return ["-u", request.getfixturevalue("server_url")] if request.param else ["--local"]
 
 
-@pytest.mark.parametrize("command", [("agents", "list"), ("trace", "list"), ("secrets", "list")])
+EVERYWHERE = pytest.mark.parametrize("where", [True, False], ids=["served", "local"], indirect=True)
+LISTS = pytest.mark.parametrize(
+    "command", [("agents", "list"), ("trace", "list"), ("secrets", "list"), ("approvals", "list")], ids=" ".join
+)
+
+
+@LISTS
 def test_an_empty_list(home: Path, command: tuple[str, ...]) -> None:
     assert invoke("--local", *command).stdout == ""
     assert invoke("--local", *command, "--json").json == []
     assert invoke("--local", *command, "-q", "key").stdout == ""
     assert list(home.rglob("*.sqlite3")) == []  # looking makes no store
+
+
+@LISTS
+def test_a_server_that_has_no_such_list(command: tuple[str, ...]) -> None:
+    ended = invoke(*command, "-u", serve_once(b"404 Not Found", b"application/json", b'{"detail":"Not Found"}'))
+    assert ended.status == 1
+    assert ended.error.startswith("[UNKNOWN_OPERATION] the server does not have the operation list_")
+    assert ended.error.endswith("it is of an older version than this command: update the server")
 
 
 def test_agents(home: Path) -> None:
@@ -36,9 +50,9 @@ def test_agents(home: Path) -> None:
     assert invoke("--local", "agents", "list").stdout == (
         "researcher  -  read, search  You look things up.\nb           -  -             -\n"
     )
-    assert invoke("--local", "agents", "list", "-q", "id").stdout == "researcher\nb\n"
+    assert invoke("--local", "agents", "list", "-q", "agent_id").stdout == "researcher\nb\n"
     assert invoke("--local", "agents", "list", "--json").json[0] == {
-        "id": "researcher",
+        "agent_id": "researcher",
         "model": None,
         "tools": ["read", "search"],
         "max_tokens": None,
@@ -51,46 +65,48 @@ def test_agents(home: Path) -> None:
     assert "line 3: agents[0].system must be a string" in ended.error
 
 
-def test_traces() -> None:
+@EVERYWHERE
+def test_traces(where: list[str]) -> None:
     ids = [
-        invoke("--local", "run", text, "-q", "trace_id").stdout.strip()
-        for text in ("first", "update all users", "a\x1b")
+        invoke(*where, "run", text, "-q", "trace_id").stdout.strip() for text in ("first", "update all users", "a\x1b")
     ]
-    assert invoke("--local", "run", "rm -rf /").status == 1
-    assert invoke("--local", "trace", "list", "-q", "input").stdout.splitlines() == [
+    assert invoke(*where, "run", "rm -rf /").status == 1
+    assert invoke(*where, "trace", "list", "-q", "input").stdout.splitlines() == [
         "rm -rf /",
         "a\x1b",
         "update all users",
         "first",
     ]
-    newest, *_ = invoke("--local", "trace", "list", "--last", "1").stdout.splitlines()
+    newest, *_ = invoke(*where, "trace", "list", "--last", "1").stdout.splitlines()
     assert newest.split()[1:3] == ["BLOCK", "blocked"]
     assert newest.endswith("rm -rf /")
-    [row] = invoke("--local", "trace", "list", "--decision", "throttle", "--json").json
-    assert row.pop("time").endswith("+00:00")
-    assert row.pop("reason")
-    assert row == {
+    [row] = invoke(*where, "trace", "list", "--decision", "throttle", "--json").json
+    assert row["timestamp"].endswith("+00:00")
+    assert row["reason"]
+    assert {name: row[name] for name in ("trace_id", "decision", "outcome", "command_type", "input")} == {
         "trace_id": ids[1],
         "decision": "THROTTLE",
         "outcome": "completed",
         "command_type": "RUN",
         "input": "update all users",
     }
-    assert "\x1b" not in invoke("--local", "trace", "list").stdout
+    assert "\x1b" not in invoke(*where, "trace", "list").stdout
     for last in (2, 20):
-        assert len(invoke("--local", "trace", "list", "--last", str(last)).stdout.splitlines()) == min(last, 4)
-    assert invoke("--local", "trace", ids[0], "-q", "decision").stdout == "ALLOW\n"
+        assert len(invoke(*where, "trace", "list", "--last", str(last)).stdout.splitlines()) == min(last, 4)
+    assert invoke(*where, "trace", "list", "--before", ids[1], "-q", "trace_id").stdout == f"{ids[0]}\n"
+    assert invoke(*where, "trace", ids[0], "-q", "decision").stdout == "ALLOW\n"
 
 
 def test_options_of_a_list_for_one_trace() -> None:
-    for options in (("--last", "1"), ("--decision", "ALLOW")):
+    for options in (("--last", "1"), ("--decision", "ALLOW"), ("--before", "id")):
         ended = invoke("--local", "trace", "some-id", *options)
         assert ended.status == 2
-        assert "hestiaos --local trace list" in ended.error
+        assert f"{options[0]} is for a list: hestiaos trace list" in ended.error
 
 
-def test_secrets() -> None:
+@EVERYWHERE
+def test_secrets(where: list[str]) -> None:
     for key in ("b", "a/b"):
-        assert invoke("--local", "secrets", "set", key, stdin=b"s3cret").status == 0
-    assert invoke("--local", "secrets", "list").stdout == "a/b\nb\n"
-    assert invoke("--local", "secrets", "list", "--json").json == [{"key": "a/b"}, {"key": "b"}]
+        assert invoke(*where, "secrets", "set", key, stdin=b"s3cret").status == 0
+    assert invoke(*where, "secrets", "list").stdout == "a/b\nb\n"
+    assert invoke(*where, "secrets", "list", "--json").json == [{"key": "a/b"}, {"key": "b"}]

@@ -1,0 +1,136 @@
+"""`hestiaos policy`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hestiaos_cli._command import Group, TextArgument
+from hestiaos_cli._command import command as make_command
+from hestiaos_cli._input import read_text
+from hestiaos_cli._options import OUTPUT
+from hestiaos_cli._output import print_fields, print_text
+from hestiaos_cli._settings import Settings
+from hestiaos_cli._terminal import visible
+from hestiaos_cli._waiting import waiting
+
+__all__ = ["command"]
+
+_OF_FILES = OUTPUT | {"config"}
+_FILE = click.argument("file", type=click.Path(path_type=Path), required=False)
+
+
+@click.group("policy", cls=Group)
+def command() -> None:
+    """Check, test and explain policies."""
+
+
+@make_command("check", takes=_OF_FILES)
+@_FILE
+@click.pass_context
+def _check(context: click.Context, file: Path | None) -> None:
+    """Say all that is wrong with a policy file, each with its line.
+
+    FILE is by default the configuration's. The exit status is 1 where something is wrong.
+    """
+    _tell(context, file, "{file} is right: {rules} rules, {limits} limits, {tests} tests that pass")
+
+
+@make_command("test", takes=_OF_FILES)
+@_FILE
+@click.pass_context
+def _test(context: click.Context, file: Path | None) -> None:
+    """Run the tests in a policy file, and say which fail.
+
+    FILE is by default the configuration's. The exit status is 1 where a test fails.
+    """
+    _tell(context, file, "{tests} tests pass")
+
+
+def _tell(context: click.Context, file: Path | None, fine: str) -> None:
+    from hestiaos_cli._policy_files import policy_path, read_policy
+
+    settings: Settings = context.obj
+    _, told = read_policy(policy_path(settings, file))
+    wrong = [*told["mistakes"], *told["failures"]]
+    if settings.json or settings.field is not None:
+        print_fields(settings, told)
+    else:
+        print_text("\n".join(map(visible, wrong)) if wrong else fine.format(**told))
+    if wrong:
+        context.exit(1)
+
+
+@make_command("show")
+@click.pass_obj
+def _show(settings: Settings) -> None:
+    """Print the policy that decides; with -q hash, its SHA-256."""
+    from hestiaos_cli._clients import open_client
+
+    with open_client(settings, looks_only=True) as client:
+        with waiting():
+            policy = client.governance.policy()
+        print_fields(settings, policy, answer=str(policy.get("text", "")))
+
+
+@make_command("explain")
+@click.argument("text", cls=TextArgument, metavar="[TEXT]")
+@click.option("--policy", type=click.Path(path_type=Path), metavar="FILE", help="By this policy; no server is asked.")
+@click.option("--output", is_flag=True, help="TEXT is what a model says.")
+@click.option("--tool", metavar="NAME", help="A tool's call; TEXT has its arguments, a JSON object.")
+@click.option("--command-type", default="RUN", show_default=True, help="The kind of command.")
+@click.option("--agent", metavar="ID", help="As if by this agent.")
+@click.option("--session", metavar="ID", help="As if in this session.")
+@click.option("--key", metavar="NAME", help="As if with the API key of this name.")
+@click.option("--model", metavar="NAME", help="As if for this model.")
+@click.pass_obj
+def _explain(
+    settings: Settings, text: str | None, policy: Path | None, output: bool, tool: str | None, **facts: Any
+) -> None:
+    """Say what the policy decides on a text, by which rule, and why.
+
+    TEXT is the argument or standard input. Nothing is executed. It says too how the text reads in its normal form,
+    which patterns see beside it, and what rules in shadow mode would do.
+    """
+    text = read_text(settings, text, "the text", 'hestiaos policy explain "rm -rf /"')
+    if tool is not None and output:
+        raise click.UsageError("--output and --tool are two things: give one of them")
+    subject: dict[str, Any] = {"output" if output else "input": text}
+    if tool is not None:
+        subject = {"tool": tool, "arguments": _arguments(text)}
+    with _client(settings, policy) as client:
+        with waiting():
+            told = client.governance.judge(**subject, **facts)
+        print_fields(settings, told)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"the tool's arguments are not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise click.UsageError('the tool\'s arguments must be a JSON object, as in \'{"command": "ls"}\'')
+    return value
+
+
+def _client(settings: Settings, policy: Path | None) -> Any:
+    """The client of the settings, or of a platform in memory with the policy of a file."""
+    if policy is None:
+        from hestiaos_cli._clients import open_client
+
+        return open_client(settings, looks_only=True)
+    for name in ("base_url", "profile", "local"):
+        if name in settings.given:
+            raise click.UsageError(f"--policy judges by its file alone: leave {settings.given[name]} out, or --policy")
+    from hestiaos_cli._local_client import LocalClient
+    from hestiaos_local import Platform, Policy
+
+    return LocalClient(Platform(policy=Policy.load(policy)))
+
+
+for _each in (_check, _test, _explain, _show):
+    command.add_command(_each)
