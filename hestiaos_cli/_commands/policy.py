@@ -36,7 +36,7 @@ def _check(context: click.Context, file: Path | None) -> None:
 
     FILE is by default the configuration's. The exit status is 1 where something is wrong.
     """
-    _tell(context, file, "{file} is right: {rules} rules, {limits} limits, {tests} tests that pass")
+    _tell(context, file, "{file} is right; rules: {rules}, limits: {limits}, tests that pass: {tests}")
 
 
 @make_command("test", takes=_OF_FILES)
@@ -47,7 +47,7 @@ def _test(context: click.Context, file: Path | None) -> None:
 
     FILE is by default the configuration's. The exit status is 1 where a test fails.
     """
-    _tell(context, file, "{tests} tests pass")
+    _tell(context, file, "tests that pass: {tests}")
 
 
 def _tell(context: click.Context, file: Path | None, fine: str) -> None:
@@ -88,7 +88,7 @@ def _show(settings: Settings) -> None:
 @click.option("--model", metavar="NAME", help="As if for this model.")
 @click.pass_obj
 def _explain(
-    settings: Settings, text: str | None, policy: Path | None, output: bool, tool: str | None, **facts: Any
+    settings: Settings, /, text: str | None, policy: Path | None, output: bool, tool: str | None, **facts: Any
 ) -> None:
     """Say what the policy decides on a text, by which rule, and why.
 

@@ -512,10 +512,10 @@ class TestRead:
         with pytest.raises(NotFound) as caught:
             operation.read(response(404, body))
         assert (caught.value.code, caught.value.status_code) == ("UNKNOWN_OPERATION", 404)
-        told = (
+        message = (
             f"the server does not have the operation {operation.name}, which came with version 1.1: the server answered"
         )
-        assert caught.value.message.startswith(told)
+        assert caught.value.message.startswith(message)
         assert caught.value.body == body
 
     @pytest.mark.parametrize("operation", [row[0] for row in ADDED_RESULTS.values()], ids=ADDED_RESULTS)

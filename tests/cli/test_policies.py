@@ -1,0 +1,154 @@
+"""`hestiaos policy`: files are checked and tested here, and the policy that decides is shown and asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hestiaos_local import Policy
+from tests.support.command_line import invoke
+
+pytestmark = pytest.mark.usefixtures("home")
+pytest.importorskip("re2")
+
+RULE = """\
+version = 2
+name = "team"
+[[rules]]
+name = "no-wiping"
+on = ["input", "tool"]
+pattern = '\\brm\\s+-\\w*[rf]'
+decision = "BLOCK"
+reason = "destroys files"
+"""
+TEST = '[[tests]]\ninput = "{text}"\nexpect = "BLOCK"\n'
+FIVE_MISTAKES = """\
+version = 2
+[[rules]]
+name = "a"
+on = "inptu"
+decision = "BLOCK"
+[[rules]]
+name = "a"
+on = "input"
+pattern = '(?=x)'
+decision = "STOP"
+[[rules]]
+name = "c"
+on = "input"
+risk = 2
+decision = "BLOCK"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "team.toml"
+
+
+@pytest.fixture
+def where(request: pytest.FixtureRequest) -> list[str]:
+    """The options that name the platform."""
+    return ["-u", request.getfixturevalue("server_url")] if request.param else ["--local"]
+
+
+EVERYWHERE = pytest.mark.parametrize("where", [True, False], ids=["served", "local"], indirect=True)
+
+
+def test_a_file_that_is_right(file: Path) -> None:
+    file.write_text(RULE + TEST.format(text="rm -rf /"))
+    done = invoke("policy", "check", str(file))
+    assert (done.status, done.stdout) == (0, f"{file} is right; rules: 1, limits: 0, tests that pass: 1\n")
+    assert invoke("policy", "test", str(file)).stdout == "tests that pass: 1\n"
+    told = invoke("policy", "check", str(file), "--json").json
+    assert told == {
+        "file": str(file),
+        "name": "team",
+        "hash": Policy.load(file).hash,
+        "rules": 1,
+        "limits": 0,
+        "tests": 1,
+        "mistakes": [],
+        "failures": [],
+    }
+
+
+@pytest.mark.parametrize("command", ["check", "test"])
+def test_all_mistakes_are_told_with_their_lines(file: Path, command: str) -> None:
+    file.write_text(FIVE_MISTAKES)
+    done = invoke("policy", command, str(file))
+    assert (done.status, done.stderr) == (1, "")
+    lines = [line.removeprefix(f"{file}, line ").partition(":")[0] for line in done.stdout.splitlines()]
+    assert lines == ["4", "7", "9", "10", "14"]
+    told = invoke("policy", command, str(file), "--json")
+    assert (told.status, len(told.json["mistakes"]), told.json["hash"]) == (1, 5, None)
+
+
+@pytest.mark.parametrize("command", ["check", "test"])
+def test_a_test_that_fails_is_told_with_its_line(file: Path, command: str) -> None:
+    file.write_text(RULE + TEST.format(text="ls") + TEST.format(text="rm -rf /"))
+    done = invoke("policy", command, str(file))
+    assert done.status == 1
+    assert done.stdout == f"{file}, line 9: the test expects BLOCK, and gets ALLOW\n"
+    assert invoke("policy", command, str(file), "-q", "failures").status == 1
+
+
+def test_the_file_of_the_configuration(home: Path, file: Path) -> None:
+    ended = invoke("policy", "check")
+    assert ended.status == 2
+    assert "config.toml has no policy" in ended.error
+    file.write_text(RULE)
+    config = home / ".config/hestiaos/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"policy = '{file}'\n")
+    assert invoke("policy", "check").status == 0
+
+
+def test_files_that_cannot_be_read(file: Path) -> None:
+    assert invoke("policy", "check", str(file)).error == f"{file}: No such file or directory"
+    file.write_bytes(b"version = 2\n# \xff\n")
+    assert invoke("policy", "check", str(file)).error == f"{file} is not UTF-8: byte 15 is wrong"
+
+
+@EVERYWHERE
+def test_what_decides_is_shown(where: list[str]) -> None:
+    text = invoke("policy", "show", *where).stdout
+    assert invoke("policy", "show", *where, "-q", "hash").stdout.strip() == Policy.parse(text, "x").hash
+    assert invoke("policy", "show", *where, "--json").json["name"] == "default"
+
+
+@EVERYWHERE
+def test_what_it_says_is_explained(where: list[str], home: Path) -> None:
+    told = invoke("policy", "explain", "rm \u200b -rf /", *where).stdout
+    for line in ("decision: BLOCK", "rule: destructive-shell", "risk_score: 1", "normal_form:", "- rm -rf /"):
+        assert f"{line}\n" in told
+    told = invoke("policy", "explain", "--tool", "shell", '{"command": "rm -rf /"}', *where, "--json").json
+    assert told["decision"] == "BLOCK"
+    assert invoke("policy", "explain", "x", "--command-type", "WIPE", *where, "-q", "decision").stdout == "BLOCK\n"
+    assert list(home.rglob("*.sqlite3")) == []  # looking makes no store
+
+
+def test_what_a_file_says_is_explained_without_a_server(file: Path) -> None:
+    file.write_text(RULE)
+    explain = ("policy", "explain", "--policy", str(file))
+    assert invoke(*explain, "rm -f x", "-q", "rule").stdout == "no-wiping\n"
+    assert invoke(*explain, "--output", "rm -f x", "-q", "decision").stdout == "ALLOW\n"
+    for option in (("--local",), ("-u", ":1")):
+        assert "--policy judges by its file alone" in invoke(*explain, "x", *option).error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--output", "--tool", "t", "x"), "--output and --tool are two things"),
+        (("--tool", "t", "x"), "the tool's arguments are not JSON"),
+        (("--tool", "t", "[]"), "the tool's arguments must be a JSON object"),
+        ((), "the text is missing"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_explained(arguments: tuple[str, ...], message: str) -> None:
+    ended = invoke("policy", "explain", "--local", *arguments)
+    assert ended.status == 2
+    assert message in ended.error
