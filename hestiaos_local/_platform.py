@@ -189,12 +189,12 @@ class Platform:
             return self._stream(call, key)
         if call.operation in _EXECUTIONS:
             return self._execution(call, key)
-        return self._operation(call)
+        return self._operation(call, key)
 
-    def _operation(self, call: ServerRequest) -> Flow[None]:
+    def _operation(self, call: ServerRequest, key: str | None) -> Flow[None]:
         _check_text(call)
         check_constraints(call.operation, call.arguments)
-        yield Emit((yield from self._operations.answer(call.operation, call.arguments)))
+        yield Emit((yield from self._operations.answer(call.operation, call.arguments, key=key)))
 
     def _execution(self, call: ServerRequest, key: str | None) -> Flow[None]:
         model, execute = _EXECUTIONS[call.operation]

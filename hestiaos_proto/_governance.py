@@ -123,8 +123,9 @@ class AsyncGovernance(AsyncNamespace):
     async def verify_audit_async(self, **options: Unpack[CallOptions]) -> dict[str, Any]:
         """Have the server look for records of its audit that were changed, removed or inserted.
 
-        The result has `intact`, how many `records` there are, and, where it is not intact, the `place` and the
-        `problem`. It may take minutes; the client waits for ten.
+        The result has `intact`, how many `records` there are, and of each of the `faults` the `number` of the record
+        and `what` is wrong there. The `head`, kept elsewhere, shows later that nothing was cut off. It may take
+        minutes; the client waits for ten.
         """
         return await self._execute_async(operations.verify_audit(), options)
 

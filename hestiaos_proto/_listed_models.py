@@ -41,7 +41,8 @@ class Approval(Model):
     """A call that governance has blocked, and that somebody may approve.
 
     `status` is one of pending, approved, denied, used and expired. An approved call passes once, before it `expires`;
-    both times are ISO 8601. `by` is the name of the API key that decided.
+    both times are ISO 8601. `input` is what was asked for, cut to 1,000 characters: the trace has all of it. `by` is
+    the name of the API key that decided.
     """
 
     approval_id: str
@@ -53,5 +54,5 @@ class Approval(Model):
     rule: str | None = None
     reason: str | None = None
     risk_score: float | None = None
-    summary: str | None = None
+    input: str | None = None
     by: str | None = None

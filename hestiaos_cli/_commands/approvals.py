@@ -35,7 +35,7 @@ def _list(settings: Settings, status: str | None, last: int | None) -> None:
     with open_client(settings, looks_only=True) as client, waiting():
         approvals = client.governance.approvals(status, last or _LAST)
     rows = [each.to_dict() for each in approvals]
-    print_list(settings, rows, "approval_id", "status", "expires", "rule", "summary", empty="there are no approvals")
+    print_list(settings, rows, "approval_id", "status", "expires", "rule", "input", empty="there are no approvals")
 
 
 @make_command("approve")

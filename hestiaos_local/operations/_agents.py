@@ -14,7 +14,7 @@ __all__ = ["agent_operations"]
 def agent_operations(agents: Mapping[str, Agent] | None) -> Answers:
     """The operation that lists them; without any that are configured the list is empty, and every name is one."""
 
-    def list_agents(arguments: Arguments) -> list[AgentInfo]:
+    def list_agents(arguments: Arguments, key: str | None) -> list[AgentInfo]:
         return [_info(agent) for agent in (agents or {}).values()]
 
     return {"list_agents": list_agents}

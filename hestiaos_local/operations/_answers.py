@@ -1,4 +1,4 @@
-"""What a group of operations is: for each, a function of its arguments."""
+"""What a group of operations is: for each, a function of its arguments and of who asks."""
 
 from __future__ import annotations
 
@@ -11,5 +11,8 @@ __all__ = ["Answers", "Arguments"]
 
 Arguments = Mapping[str, Any]
 
-Answers = Mapping[str, Callable[[Arguments], Result]]
-"""The operations of a group, each with what answers it. That may raise a `StatusError`."""
+Answers = Mapping[str, Callable[[Arguments, str | None], Result]]
+"""The operations of a group, each with what answers it: its arguments, and the name of the API key that asks.
+
+That may raise a `StatusError`.
+"""

@@ -11,6 +11,8 @@ from hestiaos_local.execution import Agent, Executor
 from hestiaos_local.governance import Policy
 from hestiaos_local.operations._agents import agent_operations
 from hestiaos_local.operations._answers import Answers, Arguments
+from hestiaos_local.operations._approvals import approval_operations
+from hestiaos_local.operations._audit import audit_operations
 from hestiaos_local.operations._policies import policy_operations
 from hestiaos_local.operations._secrets import secret_operations
 from hestiaos_local.operations._sessions import session_operations
@@ -38,6 +40,8 @@ class Operations:
             **system_operations(storage, measurements, clock),
             **trace_operations(storage, policy),
             **policy_operations(policy),
+            **approval_operations(storage, clock),
+            **audit_operations(storage, policy, clock),
             **agent_operations(agents),
             **session_operations(storage),
             **secret_operations(storage),
@@ -47,11 +51,14 @@ class Operations:
             "system_config": lambda: system_config(storage, executor, policy),
         }
 
-    def answer(self, operation: str, arguments: Arguments) -> Flow[Any]:
-        """The result of an operation. Raises `StatusError`: `NotFound` of one that is not answered here."""
+    def answer(self, operation: str, arguments: Arguments, *, key: str | None) -> Flow[Any]:
+        """The result of an operation; `key` is the name of the API key that asks.
+
+        Raises `StatusError`: `NotFound` of an operation that is not answered here.
+        """
         if operation in self._flows:
             return (yield from self._flows[operation]())
         if operation not in self._answers:
             raise NotFound(f"there is no operation {operation!r} here", code="UNKNOWN_OPERATION")
         answer = self._answers[operation]
-        return (yield Call(lambda: answer(arguments)))
+        return (yield Call(lambda: answer(arguments, key)))

@@ -17,7 +17,7 @@ _SUBJECTS = ("input", "output", "tool")
 def policy_operations(policy: Callable[[], Policy]) -> Answers:
     """The operations on the policy that decides at the time."""
 
-    def explain_command(arguments: Arguments) -> dict[str, Any]:
+    def explain_command(arguments: Arguments, key: str | None) -> dict[str, Any]:
         current, command_type = policy(), arguments["command_type"]
         decision = current.decide(command_type, *texts_of(arguments["command_input"]))
         return {
@@ -29,11 +29,11 @@ def policy_operations(policy: Callable[[], Policy]) -> Answers:
             "violations": decision.violations,
         }
 
-    def get_policy(arguments: Arguments) -> dict[str, Any]:
+    def get_policy(arguments: Arguments, key: str | None) -> dict[str, Any]:
         current = policy()
         return {"name": current.name, "version": current.version, "hash": current.hash, "text": current.text}
 
-    def judge(arguments: Arguments) -> dict[str, Any]:
+    def judge(arguments: Arguments, key: str | None) -> dict[str, Any]:
         current, output = policy(), arguments["output"]
         facts = _facts(arguments)
         return _explained(current, explain(current, facts, output), facts, output)
@@ -42,7 +42,7 @@ def policy_operations(policy: Callable[[], Policy]) -> Answers:
         "explain": explain_command,
         "get_policy": get_policy,
         "judge": judge,
-        "test_policy": lambda arguments: _tested(arguments["text"]),
+        "test_policy": lambda arguments, key: _tested(arguments["text"]),
     }
 
 

@@ -12,19 +12,19 @@ __all__ = ["secret_operations"]
 def secret_operations(storage: Storage) -> Answers:
     """The operations on the secrets of a storage."""
 
-    def get_secret(arguments: Arguments) -> str:
+    def get_secret(arguments: Arguments, key: str | None) -> str:
         if (value := storage.secret(arguments["key"])) is None:
             raise _missing(arguments)
         return value
 
-    def set_secret(arguments: Arguments) -> None:
+    def set_secret(arguments: Arguments, key: str | None) -> None:
         storage.set_secret(arguments["key"], arguments["value"], arguments["provider"])
 
-    def delete_secret(arguments: Arguments) -> None:
+    def delete_secret(arguments: Arguments, key: str | None) -> None:
         if not storage.delete_secret(arguments["key"]):
             raise _missing(arguments)
 
-    def list_secrets(arguments: Arguments) -> list[str]:
+    def list_secrets(arguments: Arguments, key: str | None) -> list[str]:
         return storage.secret_names()
 
     return {

@@ -13,18 +13,18 @@ __all__ = ["session_operations"]
 def session_operations(storage: Storage) -> Answers:
     """The operations on the sessions of a storage."""
 
-    def list_sessions(arguments: Arguments) -> list[SessionInfo]:
+    def list_sessions(arguments: Arguments, key: str | None) -> list[SessionInfo]:
         before = arguments["before"]
         after = None if before is None else _found(storage, before)
         return [_info(each) for each in storage.sessions(limit=arguments["limit"], after=after)]
 
-    def get_session(arguments: Arguments) -> SessionInfo:
+    def get_session(arguments: Arguments, key: str | None) -> SessionInfo:
         session_id = arguments["session_id"]
         session = _found(storage, session_id)
         messages = storage.messages(session_id, last=arguments["last"])
         return _info(session, [dict(message) for message in messages])
 
-    def delete_session(arguments: Arguments) -> None:
+    def delete_session(arguments: Arguments, key: str | None) -> None:
         if not storage.delete_session(arguments["session_id"]):
             raise _missing(arguments["session_id"])
 

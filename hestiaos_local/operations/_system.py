@@ -23,10 +23,10 @@ _ACTIVE = 30 * 60.0  # seconds since its last message in which a session counts 
 def system_operations(storage: Storage, measurements: Measurements, clock: Callable[[], float]) -> Answers:
     """The operations that wait for nothing but the storage."""
 
-    def health(arguments: Arguments) -> HealthResponse:
+    def health(arguments: Arguments, key: str | None) -> HealthResponse:
         return HealthResponse(status="ok", version=__version__, uptime_seconds=measurements.uptime(), api_version="v1")
 
-    def system_metrics(arguments: Arguments) -> SystemMetrics:
+    def system_metrics(arguments: Arguments, key: str | None) -> SystemMetrics:
         active = storage.active_sessions(clock() - _ACTIVE)
         return SystemMetrics(measurements.metrics() | {"active_sessions": active})
 

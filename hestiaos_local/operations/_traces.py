@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import dropwhile
 from typing import Any, get_args
 
 from hestiaos_local._records import described, trace_response
@@ -21,20 +20,18 @@ _MAX_TEXT = 1000  # characters of an input or output in a list, whose response w
 def trace_operations(storage: Storage, policy: Callable[[], Policy]) -> Answers:
     """The operations on the traces of a storage."""
 
-    def trace(arguments: Arguments) -> TraceResponse:
+    def trace(arguments: Arguments, key: str | None) -> TraceResponse:
         return trace_response(_found(storage, arguments["trace_id"]))
 
-    def governance_trace(arguments: Arguments) -> dict[str, Any]:
+    def governance_trace(arguments: Arguments, key: str | None) -> dict[str, Any]:
         return described(_found(storage, arguments["command_id"]))
 
-    def list_traces(arguments: Arguments) -> list[TraceResponse]:
-        limit, before = arguments["limit"], arguments["before"]
-        found = storage.traces(limit=limit if before is None else 2**31, decision=arguments["decision"])
-        if before is not None:
-            found = list(dropwhile(lambda each: each.trace_id != before, found))[1 : limit + 1]
+    def list_traces(arguments: Arguments, key: str | None) -> list[TraceResponse]:
+        limit, decision, before = arguments["limit"], arguments["decision"], arguments["before"]
+        found = storage.traces(limit=limit, decision=decision, before=before)
         return [TraceResponse.from_wire(_shortened(described(each))) for each in found]
 
-    def governance_status(arguments: Arguments) -> dict[str, Any]:
+    def governance_status(arguments: Arguments, key: str | None) -> dict[str, Any]:
         """How steady the decisions are.
 
         `drift_score`, from 0 to 1, is how far the share of executions that were not simply allowed differs between

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hestiaos_local import Agent, Platform, Policy
+from hestiaos_local import Agent, Platform, Policy, Store
+from hestiaos_local.governance import Facts, charges_for
+from hestiaos_local.operations._audit import audit_operations
 from hestiaos_local.operations._policies import policy_operations
+from hestiaos_local.storage import Approval as StoredApproval
 from hestiaos_proto import (
     AgentInfo,
+    Approval,
     Config,
     GovernanceBlock,
     InvalidInput,
@@ -19,6 +26,7 @@ from hestiaos_proto import (
     Operation,
     ServerRequest,
     SessionInfo,
+    StatusError,
     TraceResponse,
     operations,
     parse_request,
@@ -205,11 +213,11 @@ class TestPolicy:
         pytest.importorskip("re2")
         policy = Policy.parse(POLICY + ENFORCED, "team.toml")
         judge = policy_operations(lambda: policy)["judge"]
-        told: Any = judge(operations.judge(output="the key sk-abcd and a PIN").arguments)
+        told: Any = judge(operations.judge(output="the key sk-abcd and a PIN").arguments, None)
         assert told["redactions"] == [{"rule": "pins", "start": 22, "end": 25}]
         assert told["shadow"] == [{"rule": "keys", "decision": "redact", "risk_score": 0.0}]
         assert (told["decision"], told["rule"], told["policy"]) == ("ALLOW", None, "team")
-        told = judge(operations.judge(tool="shell", arguments={"command": ["rm -f x"]}).arguments)
+        told = judge(operations.judge(tool="shell", arguments={"command": ["rm -f x"]}).arguments, None)
         assert (told["decision"], told["rule"], told["approval"]) == ("BLOCK", "no-wiping", False)
         assert "rm -f x" in told["normal_form"]
 
@@ -232,6 +240,146 @@ class TestPolicy:
         told = ask(operations.test_policy(POLICY.replace('"BLOCK"', '"STOP"').replace('"redact"', '"hide"')))
         assert (told["name"], told["tests"], told["failures"]) == (None, 0, [])
         assert [line.partition(":")[0] for line in told["mistakes"]] == ["policy, line 8", "policy, line 15"]
+
+
+class TestApprovals:
+    @pytest.fixture
+    def store(self) -> Store:
+        return Store()
+
+    @pytest.fixture
+    def now(self) -> list[float]:
+        return [1000.0]
+
+    @pytest.fixture
+    def decide(self, store: Store, now: list[float]) -> Iterator[Callable[..., Any]]:
+        """Decides with a key of a name."""
+        for name in ("a", "b"):
+            store.add_approval(
+                StoredApproval(
+                    id=name, call_hash=name, created_at=1000.0, expires_at=2000.0, facts={"rule": "r", "session": "s"}
+                ),
+                now=1000.0,
+            )
+        with Platform(store=store, clock=lambda: now[0]) as platform:
+            yield lambda operation, key=None: platform.answer(call(operation), key=key)
+
+    def test_they_are_listed(self, decide: Callable[..., Any]) -> None:
+        newest, oldest = decide(operations.list_approvals())
+        time, expires = "1970-01-01T00:16:40.000+00:00", "1970-01-01T00:33:20.000+00:00"
+        assert newest == Approval("b", "pending", time, expires, rule="r")
+        assert newest.extra == {"session": "s"}
+        assert oldest.approval_id == "a"
+        assert decide(operations.list_approvals(limit=1)) == [newest]
+        assert decide(operations.list_approvals(status="used")) == []
+
+    @pytest.mark.parametrize("approve", [True, False])
+    def test_who_decides_is_kept_and_the_same_again_is_no_mistake(
+        self, decide: Callable[..., Any], approve: bool
+    ) -> None:
+        first = decide(operations.decide_approval("a", approve), key="boss")
+        assert (first.status, first.by) == ("approved" if approve else "denied", "boss")
+        assert decide(operations.decide_approval("a", approve), key="other") == first
+        assert [each.status for each in decide(operations.list_approvals())] == ["pending", first.status]
+
+    def test_without_keys_nobody_is_named(self, decide: Callable[..., Any]) -> None:
+        assert decide(operations.decide_approval("a", True)).by is None
+
+    def test_another_decision_is_too_late(self, decide: Callable[..., Any], store: Store, now: list[float]) -> None:
+        decide(operations.decide_approval("a", True))
+        self.refused(decide, "a", False, "the approval was approved already")
+        assert store.use_approval("a", now=now[0]) is not None
+        self.refused(decide, "a", False, "the approval was approved already, and the call has passed")
+        assert decide(operations.decide_approval("a", True)).status == "used"
+        decide(operations.decide_approval("b", False))
+        self.refused(decide, "b", True, "the approval was denied already")
+
+    @pytest.mark.parametrize("approve", [True, False])
+    def test_what_has_expired_is_not_decided(self, decide: Callable[..., Any], now: list[float], approve: bool) -> None:
+        now[0] = 2000.0
+        self.refused(decide, "a", approve, "the approval has expired: make the call again, and a new one is asked for")
+
+    def test_one_that_is_not_there(self, decide: Callable[..., Any]) -> None:
+        with pytest.raises(NotFound, match="there is no approval 'c'"):
+            decide(operations.decide_approval("c", True))
+
+    @staticmethod
+    def refused(decide: Callable[..., Any], approval_id: str, approve: bool, message: str) -> None:
+        with pytest.raises(StatusError) as caught:
+            decide(operations.decide_approval(approval_id, approve))
+        error = caught.value
+        assert (error.status_code, error.code, error.message) == (409, "APPROVAL_DECIDED", message)
+
+
+class TestAudit:
+    def test_it_is_intact_and_comes_a_page_at_a_time(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        assert ask(operations.export_audit()) == {"records": [], "next": None}
+        ask(operations.run("x"))
+        ask(operations.run("y"))
+        first = ask(operations.export_audit(limit=3))
+        assert [record["number"] for record in first["records"]] == [1, 2, 3]
+        assert [record["record"]["phase"] for record in first["records"]] == ["decided", "finished", "decided"]
+        assert first["next"] == 3
+        rest = ask(operations.export_audit(after=3))
+        assert (rest["records"][0]["previous"], rest["next"]) == (first["records"][2]["hash"], None)
+        assert ask(operations.verify_audit()) == {
+            "intact": True,
+            "records": 4,
+            "first": 1,
+            "anchor": f"0:{'00' * 32}",
+            "head": f"4:{rest['records'][0]['hash']}",
+            "faults": [],
+            "more_faults": 0,
+        }
+
+    def test_a_page_of_large_records_is_short(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        for _ in range(3):
+            ask(operations.run("x" * 3_000_000))
+        page = ask(operations.export_audit())
+        assert (len(page["records"]), page["next"]) == (3, 3)
+        assert len(ask(operations.export_audit(after=3))["records"]) == 3
+
+    def test_a_change_is_told_with_its_place(self, tmp_path: Path) -> None:
+        path = tmp_path / "store.db"
+        with Platform(store=Store(path)) as platform:
+            asking(platform)(operations.run("x"))
+            with closing(sqlite3.connect(path)) as db, db:
+                db.execute("UPDATE log SET record = replace(record, 'ALLOW', 'BLOCK') WHERE number = 1")
+            report = asking(platform)(operations.verify_audit())
+        assert (report["intact"], report["faults"][0]["number"]) == (False, 1)
+        assert report["faults"][0]["what"] == "it was changed, or does not follow the entry before it"
+
+
+def test_limits_and_what_is_used_of_them() -> None:
+    pytest.importorskip("re2")
+    text = (
+        'version = 2\n[[limits]]\nname = "per key"\nper = "key"\nrequests = 5\nwindow = "1m"\n'
+        '[[limits]]\nname = "all"\nper = "all"\ntokens = 100\nwindow = "1h"\n'
+    )
+    policy, store = Policy.parse(text, "p"), Store()
+    charges = charges_for(policy.limits, policy.judge(Facts(key="k")), Facts(key="k"), 7)
+    store.reserve(charges, now=1000.0)
+    limits: Any = audit_operations(store, lambda: policy, lambda: 1000.0)["get_limits"]({}, None)
+    assert limits == {
+        "limits": [
+            {
+                "name": "per key",
+                "per": "key",
+                "window": 60.0,
+                "requests": 5,
+                "tokens": None,
+                "used": [{"subject": "k", "requests": 1, "tokens": 0}],
+            },
+            {
+                "name": "all",
+                "per": "all",
+                "window": 3600.0,
+                "requests": None,
+                "tokens": 100,
+                "used": [{"subject": "", "requests": 1, "tokens": 7}],
+            },
+        ]
+    }
 
 
 def test_an_operation_that_the_platform_does_not_have(platform: Platform) -> None:

@@ -116,7 +116,7 @@ WIRE: list[tuple[type[Model], dict[str, Any], set[str]]] = [
             "rule": "r",
             "reason": "why",
             "risk_score": 0.5,
-            "summary": "rm -rf /",
+            "input": "rm -rf /",
             "by": "me",
         },
         {"approval_id", "status", "created", "expires"},

@@ -1,0 +1,56 @@
+"""Approvals: what waits for somebody, and what somebody decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hestiaos_local._streams import iso
+from hestiaos_local.operations._answers import Answers, Arguments
+from hestiaos_local.storage import Approval as StoredApproval
+from hestiaos_local.storage import Storage
+from hestiaos_proto import Approval, NotFound, StatusError
+
+__all__ = ["approval_operations"]
+
+
+def approval_operations(storage: Storage, clock: Callable[[], float]) -> Answers:
+    """The operations on the approvals of a storage."""
+
+    def list_approvals(arguments: Arguments, key: str | None) -> list[Approval]:
+        found = storage.approvals(now=clock(), status=arguments["status"], limit=arguments["limit"])
+        return [_info(each) for each in found]
+
+    def decide_approval(arguments: Arguments, key: str | None) -> Approval:
+        """A repeat of the same decision, whose response was lost perhaps, is no mistake."""
+        approval_id, approve, now = arguments["approval_id"], arguments["approve"], clock()
+        decided = storage.decide_approval(approval_id, approve, by=key or "", now=now)
+        found = storage.approval(approval_id, now=now)
+        if found is None:
+            raise NotFound(f"there is no approval {approval_id!r}")
+        if not decided and found.status not in (("approved", "used") if approve else ("denied",)):
+            raise StatusError(_TOO_LATE[found.status], status_code=409, code="APPROVAL_DECIDED")
+        return _info(found)
+
+    return {"list_approvals": list_approvals, "decide_approval": decide_approval}
+
+
+_TOO_LATE = {
+    "pending": "the approval has expired",  # between the two looks at it
+    "approved": "the approval was approved already",
+    "denied": "the approval was denied already",
+    "used": "the approval was approved already, and the call has passed",
+    "expired": "the approval has expired: make the call again, and a new one is asked for",
+}
+
+
+def _info(approval: StoredApproval) -> Approval:
+    return Approval.from_wire(
+        {
+            **approval.facts,
+            "approval_id": approval.id,
+            "status": approval.status,
+            "created": iso(approval.created_at),
+            "expires": iso(approval.expires_at),
+            "by": approval.decided_by or None,
+        }
+    )

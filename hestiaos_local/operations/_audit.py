@@ -1,0 +1,59 @@
+"""The audit: its records a page at a time, whether it is intact; and the limits with what is used of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hestiaos_local.governance import CounterUse, Limit, Policy
+from hestiaos_local.operations._answers import Answers, Arguments
+from hestiaos_local.storage import Storage, export_log, verify_log
+from hestiaos_proto import json
+
+__all__ = ["audit_operations"]
+
+_PAGE_SIZE = 4 * 1024 * 1024  # bytes of JSON from which on a page has no further record
+
+
+def audit_operations(storage: Storage, policy: Callable[[], Policy], clock: Callable[[], float]) -> Answers:
+    """The operations on the decision log and the counters of a storage."""
+
+    def export_audit(arguments: Arguments, key: str | None) -> dict[str, Any]:
+        records: list[Any] = []
+        size = 0
+        for line in export_log(storage, after=arguments["after"]):
+            if len(records) == arguments["limit"] or size > _PAGE_SIZE:
+                return {"records": records, "next": records[-1]["number"]}
+            records.append(json.loads(line))
+            size += len(line)
+        return {"records": records, "next": None}
+
+    def verify_audit(arguments: Arguments, key: str | None) -> dict[str, Any]:
+        report = verify_log(storage)
+        return {
+            "intact": report.ok,
+            "records": report.count,
+            "first": report.first,
+            "anchor": str(report.anchor),
+            "head": str(report.head),
+            "faults": [{"number": fault.number, "what": fault.what} for fault in report.faults],
+            "more_faults": report.more_faults,
+        }
+
+    def get_limits(arguments: Arguments, key: str | None) -> dict[str, Any]:
+        limits = policy().limits
+        uses = storage.usage(limits, now=clock())
+        return {"limits": [_limit(limit, [use for use in uses if use.limit == limit.name]) for limit in limits]}
+
+    return {"export_audit": export_audit, "verify_audit": verify_audit, "get_limits": get_limits}
+
+
+def _limit(limit: Limit, uses: list[CounterUse]) -> dict[str, Any]:
+    return {
+        "name": limit.name,
+        "per": limit.per,
+        "window": limit.window,
+        "requests": limit.requests,
+        "tokens": limit.tokens,
+        "used": [{"subject": use.subject, "requests": use.requests, "tokens": use.tokens} for use in uses],
+    }
