@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ _RUN: Mapping[str, Keywords] = {
     "timeout_ms": {"minimum": 1, "maximum": _LONGEST},
 }
 
+_HEAD: Keywords = {"pattern": "^[0-9]{1,18}:[0-9a-f]{64}$"}
 _LIMIT: Keywords = {"minimum": 1, "maximum": 1000}
 
 CONSTRAINTS: Mapping[str, Mapping[str, Keywords]] = {
@@ -37,6 +39,7 @@ CONSTRAINTS: Mapping[str, Mapping[str, Keywords]] = {
     "list_sessions": {"limit": _LIMIT},
     "get_session": {"last": {"minimum": 0, "maximum": 10**12}},
     "list_approvals": {"limit": _LIMIT, "status": {"enum": ["pending", "approved", "denied", "used", "expired"]}},
+    "verify_audit": {"known": _HEAD},
     "export_audit": {"limit": _LIMIT, "after": {"minimum": 0, "maximum": 10**12}},
 }
 """The keywords of JSON Schema for an argument, by operation and argument."""
@@ -68,6 +71,9 @@ def check_constraints(operation: str, arguments: Mapping[str, Any]) -> None:
 def _why_not(keywords: Keywords, value: Any) -> str | None:
     if keywords is _FILLED:
         return None if value.strip() else "not be empty"
+    if keywords is _HEAD:
+        fits = re.fullmatch(keywords["pattern"], value)
+        return None if fits else "be a head as a verification tells it: a number, a colon and a hash"
     if "enum" in keywords:
         *first, last = [each for each in keywords["enum"] if each is not None]
         return None if value in keywords["enum"] else f"be {', '.join(first)} or {last}"

@@ -120,14 +120,14 @@ class AsyncGovernance(AsyncNamespace):
         """
         return await self._execute_async(operations.export_audit(after=after, limit=limit), options)
 
-    async def verify_audit_async(self, **options: Unpack[CallOptions]) -> dict[str, Any]:
+    async def verify_audit_async(self, known: str | None = None, **options: Unpack[CallOptions]) -> dict[str, Any]:
         """Have the server look for records of its audit that were changed, removed or inserted.
 
         The result has `intact`, how many `records` there are, and of each of the `faults` the `number` of the record
-        and `what` is wrong there. The `head`, kept elsewhere, shows later that nothing was cut off. It may take
-        minutes; the client waits for ten.
+        and `what` is wrong there. Keep its `head` elsewhere, and give it as `known` later: what was cut off at the end
+        can be seen by it alone. It may take minutes; the client waits for ten.
         """
-        return await self._execute_async(operations.verify_audit(), options)
+        return await self._execute_async(operations.verify_audit(known=known), options)
 
 
 class Governance(Namespace, AsyncGovernance):
@@ -210,5 +210,5 @@ class Governance(Namespace, AsyncGovernance):
         return self._execute(operations.export_audit(after=after, limit=limit), options)
 
     @documented_as(AsyncGovernance.verify_audit_async)
-    def verify_audit(self, **options: Unpack[CallOptions]) -> dict[str, Any]:
-        return self._execute(operations.verify_audit(), options)
+    def verify_audit(self, known: str | None = None, **options: Unpack[CallOptions]) -> dict[str, Any]:
+        return self._execute(operations.verify_audit(known=known), options)

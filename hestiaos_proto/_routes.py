@@ -174,7 +174,7 @@ _TABLE_1_1: tuple[Route[Any], ...] = (
     _added("test_policy", "POST", "policy/test", {"text": Param("text", str)}, **ANY_OBJECT),
     _added("get_limits", "GET", "limits", **ANY_OBJECT),
     _added("export_audit", "GET", "audit", query=(_LIMIT, Param("after", int, 0)), **ANY_OBJECT),
-    _added("verify_audit", "GET", "audit/verification", **ANY_OBJECT),
+    _added("verify_audit", "GET", "audit/verification", query=(Param("known", str, None),), **ANY_OBJECT),
 )
 
 ROUTES: Mapping[str, Route[Any]] = {route.operation: route for route in (*_TABLE_1_0, *_TABLE_1_1)}

@@ -22,7 +22,12 @@ def command() -> None:
 
 
 @make_command("list")
-@click.option("--status", type=click.Choice(_STATUSES), help="List these only.")
+@click.option(
+    "--status",
+    type=click.Choice(_STATUSES),
+    metavar="STATUS",
+    help="List these only: pending, approved, denied, used or expired.",
+)
 @click.option(
     "--last", type=click.IntRange(1, 1000), metavar="N", help=f"List so many, the newest first; else {_LAST}."
 )

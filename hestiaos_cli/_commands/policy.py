@@ -51,7 +51,7 @@ def _test(context: click.Context, file: Path | None) -> None:
 
 
 def _tell(context: click.Context, file: Path | None, fine: str) -> None:
-    from hestiaos_cli._policy_files import policy_path, read_policy
+    from hestiaos_cli._files import policy_path, read_policy
 
     settings: Settings = context.obj
     _, told = read_policy(policy_path(settings, file))
@@ -95,13 +95,15 @@ def _explain(
     TEXT is the argument or standard input. Nothing is executed. It says too how the text reads in its normal form,
     which patterns see beside it, and what rules in shadow mode would do.
     """
+    from hestiaos_cli._files import open_client_of
+
     text = read_text(settings, text, "the text", 'hestiaos policy explain "rm -rf /"')
     if tool is not None and output:
         raise click.UsageError("--output and --tool are two things: give one of them")
     subject: dict[str, Any] = {"output" if output else "input": text}
     if tool is not None:
         subject = {"tool": tool, "arguments": _arguments(text)}
-    with _client(settings, policy) as client:
+    with open_client_of(settings, policy=policy) as client:
         with waiting():
             told = client.governance.judge(**subject, **facts)
         print_fields(settings, told)
@@ -115,21 +117,6 @@ def _arguments(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise click.UsageError('the tool\'s arguments must be a JSON object, as in \'{"command": "ls"}\'')
     return value
-
-
-def _client(settings: Settings, policy: Path | None) -> Any:
-    """The client of the settings, or of a platform in memory with the policy of a file."""
-    if policy is None:
-        from hestiaos_cli._clients import open_client
-
-        return open_client(settings, looks_only=True)
-    for name in ("base_url", "profile", "local"):
-        if name in settings.given:
-            raise click.UsageError(f"--policy judges by its file alone: leave {settings.given[name]} out, or --policy")
-    from hestiaos_cli._local_client import LocalClient
-    from hestiaos_local import Platform, Policy
-
-    return LocalClient(Platform(policy=Policy.load(policy)))
 
 
 for _each in (_check, _test, _explain, _show):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
-from hestiaos_local.governance import CounterUse, Limit, Policy
+from hestiaos_local.governance import CounterUse, Head, Limit, Policy
 from hestiaos_local.operations._answers import Answers, Arguments
 from hestiaos_local.storage import Storage, export_log, verify_log
 from hestiaos_proto import json
@@ -21,15 +22,15 @@ def audit_operations(storage: Storage, policy: Callable[[], Policy], clock: Call
     def export_audit(arguments: Arguments, key: str | None) -> dict[str, Any]:
         records: list[Any] = []
         size = 0
-        for line in export_log(storage, after=arguments["after"]):
-            if len(records) == arguments["limit"] or size > _PAGE_SIZE:
-                return {"records": records, "next": records[-1]["number"]}
+        for line in islice(export_log(storage, after=arguments["after"]), arguments["limit"]):
             records.append(json.loads(line))
-            size += len(line)
-        return {"records": records, "next": None}
+            if (size := size + len(line)) > _PAGE_SIZE:
+                break
+        whole = len(records) < arguments["limit"] and size <= _PAGE_SIZE
+        return {"records": records, "next": None if whole else records[-1]["number"]}
 
     def verify_audit(arguments: Arguments, key: str | None) -> dict[str, Any]:
-        report = verify_log(storage)
+        report = verify_log(storage, known=_head(arguments["known"]))
         return {
             "intact": report.ok,
             "records": report.count,
@@ -46,6 +47,14 @@ def audit_operations(storage: Storage, policy: Callable[[], Policy], clock: Call
         return {"limits": [_limit(limit, [use for use in uses if use.limit == limit.name]) for limit in limits]}
 
     return {"export_audit": export_audit, "verify_audit": verify_audit, "get_limits": get_limits}
+
+
+def _head(text: str | None) -> Head | None:
+    """A head as an earlier verification has told it."""
+    if text is None:
+        return None
+    number, _, digest = text.partition(":")
+    return Head(int(number), bytes.fromhex(digest))
 
 
 def _limit(limit: Limit, uses: list[CounterUse]) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def test_what_a_file_says_is_explained_without_a_server(file: Path) -> None:
     assert invoke(*explain, "rm -f x", "-q", "rule").stdout == "no-wiping\n"
     assert invoke(*explain, "--output", "rm -f x", "-q", "decision").stdout == "ALLOW\n"
     for option in (("--local",), ("-u", ":1")):
-        assert "--policy judges by its file alone" in invoke(*explain, "x", *option).error
+        assert "--policy names a file, which needs no server" in invoke(*explain, "x", *option).error
 
 
 @pytest.mark.parametrize(

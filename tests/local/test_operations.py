@@ -333,11 +333,25 @@ class TestAudit:
         }
 
     def test_a_page_of_large_records_is_short(self, ask: Callable[[Operation[Any]], Any]) -> None:
-        for _ in range(3):
-            ask(operations.run("x" * 3_000_000))
+        ask(operations.run("x" * 3_000_000))
+        ask(operations.run("x" * 3_000_000))
         page = ask(operations.export_audit())
-        assert (len(page["records"]), page["next"]) == (3, 3)
-        assert len(ask(operations.export_audit(after=3))["records"]) == 3
+        assert (len(page["records"]), page["next"]) == (2, 2)  # more than 4 MiB
+        page = ask(operations.export_audit(after=2))
+        assert (len(page["records"]), page["next"]) == (2, 4)
+        assert ask(operations.export_audit(after=4)) == {"records": [], "next": None}
+
+    def test_an_earlier_head_has_to_be_there_still(self, ask: Callable[[Operation[Any]], Any]) -> None:
+        ask(operations.run("x"))
+        head = ask(operations.verify_audit())["head"]
+        ask(operations.run("y"))
+        assert ask(operations.verify_audit(known=head))["intact"]
+        other = ask(operations.verify_audit(known=f"2:{'ab' * 32}"))
+        assert other["faults"] == [{"number": 2, "what": "its hash is not the one that was known"}]
+        assert not ask(operations.verify_audit(known=f"9:{'ab' * 32}"))["intact"]
+        for known in ("", "9", "x:ab", "9:xy"):
+            place, message = refused(ask, operations.verify_audit(known=known))
+            assert (place, message[:16]) == (["query", "known"], "known must be a ")
 
     def test_a_change_is_told_with_its_place(self, tmp_path: Path) -> None:
         path = tmp_path / "store.db"

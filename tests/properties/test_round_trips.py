@@ -62,6 +62,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "last": st.none() | st.integers(0, 10**17),
     "decision": MAYBE_TEXT,
     "before": MAYBE_TEXT,
+    "known": MAYBE_TEXT,
     "status": MAYBE_TEXT,
     "approve": st.booleans(),
     "output": MAYBE_TEXT,

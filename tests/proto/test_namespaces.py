@@ -77,6 +77,7 @@ METHODS: list[tuple[str, str, tuple[Any, ...], dict[str, Any], Operation[Any]]] 
     ("Governance", "export_audit", (), {}, operations.export_audit()),
     ("Governance", "export_audit", (7, 5), {}, operations.export_audit(after=7, limit=5)),
     ("Governance", "verify_audit", (), {}, operations.verify_audit()),
+    ("Governance", "verify_audit", ("5:ab",), {}, operations.verify_audit(known="5:ab")),
 ]
 OPTIONS: CallOptions = {
     "timeout": 1.0,

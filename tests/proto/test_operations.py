@@ -177,6 +177,12 @@ SENT: dict[str, tuple[Operation[Any], str, str, object]] = {
         None,
     ),
     "verify_audit": (operations.verify_audit(), "GET", "/api/v1/audit/verification", None),
+    "verify_audit, everything": (
+        operations.verify_audit(known="5:ab"),
+        "GET",
+        "/api/v1/audit/verification?known=5%3Aab",
+        None,
+    ),
 }
 
 KEYS = [

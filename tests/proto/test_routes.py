@@ -327,7 +327,7 @@ WIRE: dict[str, tuple[dict[str, Any], str, str, Any]] = {
     "test_policy": ({"text": "version = 2"}, "POST", "/api/v1/policy/test", {"text": "version = 2"}),
     "get_limits": ({}, "GET", "/api/v1/limits", None),
     "export_audit": ({"limit": 7, "after": -1}, "GET", "/api/v1/audit?limit=7&after=-1", None),
-    "verify_audit": ({}, "GET", "/api/v1/audit/verification", None),
+    "verify_audit": ({"known": None}, "GET", "/api/v1/audit/verification", None),
 }
 NEEDED: dict[str, dict[str, Any]] = {
     "run": {"input": "i"},

@@ -1,0 +1,74 @@
+"""`hestiaos audit`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from hestiaos_cli._command import Group
+from hestiaos_cli._command import command as make_command
+from hestiaos_cli._options import CONNECTION
+from hestiaos_cli._output import print_fields, print_text
+from hestiaos_cli._settings import Settings
+from hestiaos_cli._waiting import waiting
+
+__all__ = ["command"]
+
+_STORE = click.option(
+    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Of this store's file; no server is asked."
+)
+
+
+@click.group("audit", cls=Group)
+def command() -> None:
+    """Verify and export what was decided."""
+
+
+@make_command("verify")
+@_STORE
+@click.option("--known", metavar="HEAD", help="A head that was printed before: the audit has to hold it still.")
+@click.pass_context
+def _verify(context: click.Context, store: Path | None, known: str | None) -> None:
+    """Say whether the audit is intact: no record was changed, removed or inserted.
+
+    Keep the head that it prints in another place. What was cut off at the end is found by it alone. The exit status is
+    1 where something is wrong.
+    """
+    from hestiaos_cli._files import open_client_of
+
+    settings: Settings = context.obj
+    with open_client_of(settings, store=store) as client, waiting():
+        report = client.governance.verify_audit(known)
+    if settings.json or settings.field is not None:
+        print_fields(settings, report)
+    elif report["intact"]:
+        print_text(f"intact; records: {report['records']}, head: {report['head']}")
+    else:
+        lines = [f"record {fault['number']}: {fault['what']}" for fault in report["faults"]]
+        print_text("\n".join([*lines, f"and {report['more_faults']} more"] if report["more_faults"] else lines))
+    if not report["intact"]:
+        context.exit(1)
+
+
+@make_command("export", takes=CONNECTION)
+@_STORE
+@click.option("--after", type=click.IntRange(0), default=0, metavar="N", help="The records after this number alone.")
+@click.pass_obj
+def _export(settings: Settings, store: Path | None, after: int) -> None:
+    """Print the audit as lines of JSON, one for each record, with its number and hash.
+
+    A record's hash is the SHA-256 of the hash before it and of the record, as compact JSON with its keys sorted.
+    """
+    from hestiaos_cli._files import audit_records, open_client_of
+    from hestiaos_proto import json
+
+    with open_client_of(settings, store=store) as client:
+        for record in audit_records(client, after):
+            sys.stdout.write(f"{json.dumps(record).decode()}\n")
+    sys.stdout.flush()
+
+
+for _each in (_verify, _export):
+    command.add_command(_each)

@@ -1,0 +1,90 @@
+"""Files that are named instead of a server: a policy, a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hestiaos_cli._failures import Failure
+
+if TYPE_CHECKING:
+    from hestiaos import Client
+    from hestiaos_cli._settings import Settings
+    from hestiaos_local import Policy
+
+__all__ = ["audit_records", "open_client_of", "policy_path", "read_policy"]
+
+_PAGE = 1000  # records of an audit that are asked for at once
+_OF_SERVER = ("base_url", "api_key", "profile", "local")
+
+
+def policy_path(settings: Settings, given: Path | None) -> Path:
+    """The file that was given, else the one that the configuration names. Raises `Failure` where neither is there."""
+    from hestiaos_cli._local_platform import config_path, read_config
+
+    if given is not None:
+        return given
+    if (named := read_config(settings).get("policy")) is None:
+        raise Failure(f"name a file: {config_path(settings)} has no policy", code="USAGE", status=2)
+    return named
+
+
+def read_policy(path: Path) -> tuple[Policy | None, dict[str, Any]]:
+    """The policy of a file, `None` for one with mistakes, and what there is to say of it.
+
+    Its `mistakes` and its `failures`, those of its tests, are lines with the place in the file.
+    """
+    from hestiaos_local import Policy, PolicyError
+
+    told: dict[str, Any] = {"file": str(path), "name": None, "hash": None, "rules": 0, "limits": 0, "tests": 0}
+    try:
+        policy, failures = Policy.parse_and_test(_text(path), str(path))
+    except PolicyError as error:
+        return None, {**told, "mistakes": list(error.mistakes), "failures": []}
+    counts = {"rules": len(policy.rules), "limits": len(policy.limits), "tests": len(policy.tests)}
+    found = {**told, "name": policy.name, "hash": policy.hash, **counts, "mistakes": [], "failures": list(failures)}
+    return policy, found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise Failure(f"{path} is not UTF-8: byte {error.start + 1} is wrong") from None
+
+
+def open_client_of(settings: Settings, *, policy: Path | None = None, store: Path | None = None) -> Client:
+    """The client of a platform of these files alone, else the one that the settings name.
+
+    Raises `UsageError` where a file and a server are named, `Failure` where a store is not there.
+    """
+    option = "--policy" if policy is not None else "--store"
+    if policy is None and store is None:
+        from hestiaos_cli._clients import open_client
+
+        return open_client(settings, looks_only=True)
+    for name in _OF_SERVER:
+        if name in settings.given:
+            raise click.UsageError(f"{option} names a file, which needs no server: leave {settings.given[name]} out")
+    from hestiaos_cli._local_client import LocalClient
+    from hestiaos_local import Platform, Policy, Store
+
+    if store is not None and not store.is_file():
+        raise Failure(f"there is no such file: {store}")
+    client: Any = LocalClient(
+        Platform(policy=None if policy is None else Policy.load(policy), store=Store(store)),
+    )
+    return client  # type: ignore[no-any-return]  # it has the same methods
+
+
+def audit_records(client: Client, after: int = 0) -> Iterator[dict[str, Any]]:
+    """The records of an audit in their order, those after this number, a page at a time."""
+    while True:
+        page = client.governance.export_audit(after, _PAGE)
+        yield from page["records"]
+        if page["next"] is None:
+            return
+        after = page["next"]
