@@ -335,11 +335,10 @@ class TestAudit:
     def test_a_page_of_large_records_is_short(self, ask: Callable[[Operation[Any]], Any]) -> None:
         ask(operations.run("x" * 3_000_000))
         ask(operations.run("x" * 3_000_000))
-        page = ask(operations.export_audit())
-        assert (len(page["records"]), page["next"]) == (2, 2)  # more than 4 MiB
-        page = ask(operations.export_audit(after=2))
-        assert (len(page["records"]), page["next"]) == (2, 4)
-        assert ask(operations.export_audit(after=4)) == {"records": [], "next": None}
+        first = ask(operations.export_audit())
+        assert first["next"] == len(first["records"]) < 4  # more than 4 MiB
+        rest = ask(operations.export_audit(after=first["next"]))
+        assert [each["number"] for each in first["records"] + rest["records"]] == [1, 2, 3, 4]
 
     def test_an_earlier_head_has_to_be_there_still(self, ask: Callable[[Operation[Any]], Any]) -> None:
         ask(operations.run("x"))
