@@ -6,16 +6,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from hestiaos_cli._failures import report, tell
-from hestiaos_cli._latest_sessions import remember_session
-from hestiaos_cli._output import print_text, remark
+from hestiaos_cli._failures import Failure, report, tell
+from hestiaos_cli._output import print_text
 from hestiaos_cli._places import data_directory
 from hestiaos_cli._terminal import colored, dim
-from hestiaos_cli._waiting import waiting
 from hestiaos_proto import HestiaError
 
 if TYPE_CHECKING:
-    from hestiaos import Client
+    from hestiaos_cli._chat_session import ChatSession
     from hestiaos_cli._settings import Settings
 
 __all__ = ["converse"]
@@ -23,7 +21,7 @@ __all__ = ["converse"]
 _HISTORY = 1000  # messages
 
 
-def converse(settings: Settings, client: Client, session_id: str | None) -> None:
+def converse(settings: Settings, session: ChatSession) -> None:
     """Hold a conversation, until Ctrl-D. Ctrl-C cancels a reply that is waited for, or the line that is being typed."""
     _load_history()
     tell(dim("Ctrl-C cancels an answer, Ctrl-D leaves."))
@@ -41,27 +39,11 @@ def converse(settings: Settings, client: Client, session_id: str | None) -> None
             continue
         _keep_history()
         try:
-            session_id = _exchange(settings, client, line, session_id)
+            session.send(line)
         except KeyboardInterrupt:
             tell(dim("cancelled"))
-        except HestiaError as error:
+        except (HestiaError, Failure, ValueError) as error:  # what cannot be sent is a ValueError
             report(error, settings)
-
-
-def _exchange(settings: Settings, client: Client, message: str, session_id: str | None) -> str:
-    """Send a message and print the reply. Returns the session's id."""
-    import time
-
-    from hestiaos_cli._commands.chat import facts
-
-    settings.began = time.monotonic()
-    with waiting():
-        reply = client.chat.run(message, session_id)
-    print_text(reply.result)
-    remark(settings, *facts(reply))
-    if reply.session_id != session_id:
-        remember_session(settings, reply.session_id)
-    return reply.session_id
 
 
 def _load_history() -> None:

@@ -25,6 +25,7 @@ from hestiaos_proto import (
     RunStream,
     Runtime,
     Send,
+    StreamingChat,
     StreamOptions,
     operations,
     run_flow,
@@ -70,6 +71,11 @@ class LocalClient(ClientBase):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
+    @property
+    def chat(self) -> StreamingChat[_EventStream]:
+        """Chat, streamed or whole."""
+        return StreamingChat(self._executor, self._new_stream)
+
     def close(self) -> None:
         """Close the platform, and with it the store."""
         self._platform.close()
@@ -88,6 +94,11 @@ class LocalClient(ClientBase):
         operation = operations.run_stream(
             input, session_id=session_id, agent_id=agent_id, mode_hint=mode_hint, timeout_ms=timeout_ms
         )
+        return self._new_stream(operation, timeout, options)
+
+    def _new_stream(
+        self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
+    ) -> _EventStream:
         return _EventStream(self._executor, operation, timeout, options)
 
 

@@ -40,14 +40,19 @@ class TextOutput:
         if not self._at_line_end:
             self._write("\n")
 
+    def break_off(self) -> None:
+        """Have what a terminal shows next stand on a line of its own; a pipe or a file ends where the text does."""
+        if self._terminal:
+            self.end()
+
     def _write(self, text: str) -> None:
         if not text:
             return
         if not text.isascii():
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")  # joins the halves
+        self._at_line_end = text.endswith("\n")  # before the rest: Ctrl-C may come as soon as the text is seen
         sys.stdout.write(visible(text) if self._terminal else text)
         sys.stdout.flush()
-        self._at_line_end = text.endswith("\n")
 
 
 def print_text(text: str) -> None:

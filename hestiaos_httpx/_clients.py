@@ -22,6 +22,7 @@ from hestiaos_proto import (
     Operation,
     RunStream,
     Runtime,
+    StreamingChat,
     StreamOptions,
     operations,
 )
@@ -118,6 +119,11 @@ class Client(_Client):
 
     _asynchronous = False
 
+    @property
+    def chat(self) -> StreamingChat[EventStream]:
+        """Chat: `client.chat.run("Hello!")`, `client.chat.stream("Hello!")`."""
+        return StreamingChat(self._executor, self._new_stream)
+
     def run_stream(
         self,
         input: str,
@@ -139,6 +145,11 @@ class Client(_Client):
         Setting `cancel` ends the iteration within 100 ms and without an error; `EventStream.cancel` does so at once.
         """
 
+    def _new_stream(
+        self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions
+    ) -> EventStream:
+        return EventStream(self._executor, operation, timeout, None, options)
+
 
 class AsyncClient(AsyncStreams[AsyncEventStream], _Client):
     """The client for event loops, asyncio's and trio's; closed by `aclose` or an `async with` block."""
@@ -146,6 +157,11 @@ class AsyncClient(AsyncStreams[AsyncEventStream], _Client):
     __doc__ = f"{__doc__}\n\n    {_Client.__doc__}"
 
     _asynchronous = True
+
+    @property
+    def chat(self) -> StreamingChat[AsyncEventStream]:
+        """Chat: `await client.chat.run_async("Hello!")`, `client.chat.stream("Hello!")`."""
+        return StreamingChat(self._executor, self._new_stream)
 
     def _new_stream(
         self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions

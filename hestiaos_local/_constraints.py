@@ -26,6 +26,7 @@ _RUN: Mapping[str, Keywords] = {
     "mode_hint": {"enum": [*_HINTS, None]},
     "timeout_ms": {"minimum": 1, "maximum": _LONGEST},
 }
+_CHAT: Mapping[str, Keywords] = {"message": _FILLED}
 
 _HEAD: Keywords = {"pattern": "^[0-9]{1,18}:[0-9a-f]{64}$"}
 _LIMIT: Keywords = {"minimum": 1, "maximum": 1000}
@@ -33,7 +34,8 @@ _LIMIT: Keywords = {"minimum": 1, "maximum": 1000}
 CONSTRAINTS: Mapping[str, Mapping[str, Keywords]] = {
     "run": _RUN,
     "run_stream": _RUN,
-    "chat": {"message": _FILLED},
+    "chat": _CHAT,
+    "chat_stream": _CHAT,
     "run_agent": {"agent_id": _FILLED, "task": _FILLED},
     "list_traces": {"limit": _LIMIT, "decision": {"enum": list(DECISIONS)}},
     "list_sessions": {"limit": _LIMIT},

@@ -94,8 +94,10 @@ class Executions:
             latency_ms=trace.latency_ms,
         )
 
-    def chat(self, arguments: Mapping[str, Any], *, key: str | None = None) -> Flow[ChatResponse | GovernanceBlock]:
-        """Reply to a message, and keep both in the session."""
+    def chat(
+        self, arguments: Mapping[str, Any], *, key: str | None = None, events: RunEvents | None = None
+    ) -> Flow[ChatResponse | GovernanceBlock]:
+        """Reply to a message, and keep both in the session. Where there are `events`, as in `run`."""
         message, asked = arguments["message"], arguments["session_id"]
         trace_id = self._new_id()
         session_id = asked or self._new_id()
@@ -115,6 +117,8 @@ class Executions:
         governed: Governed = yield Call(decide)
         if (block := governed.block) is not None:
             return block
+        if events is not None:
+            yield from self._start(governed, events, session_id)
 
         def keep(answer: Answer) -> None:
             redactor = self._governor.record_redactor(facts)
@@ -122,7 +126,7 @@ class Executions:
             self._storage.add_messages(session_id, [_user(redactor.text(message)), reply], now=began)
 
         try:
-            answer = yield from self._execute(governed, keep=keep)
+            answer = yield from self._execute(governed, each=None if events is None else events.output, keep=keep)
         except GovernanceBlock as blocked:
             return blocked
         return ChatResponse(
@@ -188,10 +192,10 @@ class Executions:
             return (yield from find_model(self._executor))
         return getattr(self._executor, "model", default_model(self._executor))
 
-    def _start(self, governed: Governed, events: RunEvents) -> Flow[None]:
-        """Emit `start`. A caller that has gone by then has cancelled the run."""
+    def _start(self, governed: Governed, events: RunEvents, session_id: str | None = None) -> Flow[None]:
+        """Emit `start`. A caller that has gone by then has cancelled the execution."""
         try:
-            yield Emit(events.start(governed.trace))
+            yield Emit(events.start(governed.trace, session_id))
         except Cancelled:
             yield from self._governor.finish(governed, "cancelled")
             raise

@@ -40,7 +40,7 @@ from hestiaos_proto import (
     error_events,
 )
 
-__all__ = ["Platform"]
+__all__ = ["STREAMS", "Platform"]
 
 _PRUNED_EVERY = 100  # executions
 _CRASHED = 60.0  # seconds after its timeout until an execution that has not ended counts as crashed
@@ -140,7 +140,7 @@ class Platform:
         """
         with self._measurements.request(call.operation):
             items = drive_sync(self._flow(call, key), self._executor)
-            result: Result | Events = first_of_sync(items, stream=call.operation == "run_stream")
+            result: Result | Events = first_of_sync(items, stream=call.operation in STREAMS)
             return result
 
     def respond(self, call: ServerRequest, *, key: str | None = None) -> Result | Events | BaseException:
@@ -163,7 +163,7 @@ class Platform:
         try:
             with self._measurements.request(call.operation):
                 items = drive(self._flow(call, key), self._executor, caller)
-                result: Result | AsyncEvents = await first_of(items, stream=call.operation == "run_stream")
+                result: Result | AsyncEvents = await first_of(items, stream=call.operation in STREAMS)
                 return result
         except (Exception, Disconnect) as error:
             return logged(call, error)
@@ -185,7 +185,7 @@ class Platform:
         """What is done for a call. The first item that it emits is the result, or the first of a stream's events."""
         if call.refusal is not None:
             raise call.refusal
-        if call.operation == "run_stream":
+        if call.operation in STREAMS:
             return self._stream(call, key)
         if call.operation in _EXECUTIONS:
             return self._execution(call, key)
@@ -204,11 +204,12 @@ class Platform:
         yield Emit(result)
 
     def _stream(self, call: ServerRequest, key: str | None) -> Flow[None]:
-        """The events of a run. What refuses it is raised before the first; what fails then is said by the last."""
+        """The events. What refuses the call is raised before the first; what fails then is said by the last."""
+        model, execute = STREAMS[call.operation]
         events = RunEvents(self._clock)
         try:
-            flow = self._executions.run(call.arguments, key=key, events=events)
-            result = yield from self._once(call, RunResponse, flow)
+            flow = execute(self._executions, call.arguments, key=key, events=events)
+            result = yield from self._once(call, model, flow)
             if isinstance(result, GovernanceBlock):
                 raise result
             for event in events.end(result):
@@ -252,6 +253,12 @@ _EXECUTIONS: Mapping[str, tuple[type[Model], Callable[..., Flow[Any]]]] = {
     "chat": (ChatResponse, Executions.chat),
     "run_agent": (AgentResult, Executions.run_agent),
 }
+
+STREAMS: Mapping[str, tuple[type[Model], Callable[..., Flow[Any]]]] = {
+    "run_stream": (RunResponse, Executions.run),
+    "chat_stream": (ChatResponse, Executions.chat),
+}
+"""The operations whose result is a stream."""
 
 
 def _check_text(call: ServerRequest) -> str:

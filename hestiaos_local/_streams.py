@@ -1,4 +1,4 @@
-"""A run as a stream of events."""
+"""A run or a chat as a stream of events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hestiaos_local.execution import Output, Text, ToolCall
-from hestiaos_proto import RunResponse, StreamEvent, StreamEventType, TraceResponse
+from hestiaos_proto import ChatResponse, RunResponse, StreamEvent, StreamEventType, TraceResponse
 
 __all__ = ["RunEvents", "iso"]
 
@@ -16,7 +16,7 @@ _WORD = re.compile(r"\S+\s*")
 
 
 class RunEvents:
-    """Makes the events of one run. `last` is the last one that was made, `None` before the first."""
+    """Makes the events of one run or chat. `last` is the last one that was made, `None` before the first."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.last: StreamEvent | None = None
@@ -24,10 +24,13 @@ class RunEvents:
         self._trace_id = ""
         self._tokens = 0
 
-    def start(self, of: TraceResponse | RunResponse) -> StreamEvent:
-        """The first event, with the decision."""
-        self._trace_id = of.trace_id
-        return self._event("start", {"mode": of.mode, "budget": of.budget})
+    def start(self, of: TraceResponse | RunResponse | ChatResponse, session_id: str | None = None) -> StreamEvent:
+        """The first event: the decision, and of a chat the session. A chat's response does not tell the decision."""
+        self._trace_id = of.trace_id or ""
+        if isinstance(of, ChatResponse):
+            return self._event("start", {"session_id": of.session_id})
+        session = {} if session_id is None else {"session_id": session_id}
+        return self._event("start", {"mode": of.mode, "budget": of.budget, **session})
 
     def output(self, output: Output) -> StreamEvent | None:
         """A `token` for a text, a `tool_call` for a call; nothing for what the end of a run tells."""
@@ -39,10 +42,10 @@ class RunEvents:
             case _:
                 return None
 
-    def end(self, response: RunResponse) -> Iterator[StreamEvent]:
+    def end(self, response: RunResponse | ChatResponse) -> Iterator[StreamEvent]:
         """The events that are left: `final` with all of the response, and `done`.
 
-        Of a run that was executed before, all events come: its tokens are the words of the result, each with the white
+        Of one that was executed before, all events come: its tokens are the words of the result, each with the white
         space after it.
         """
         if self.last is None:

@@ -109,6 +109,7 @@ if TYPE_CHECKING:
         error_events,
     )
     from hestiaos_proto._server_requests import check_body, parse_body, parse_head, parse_request, too_large
+    from hestiaos_proto._streaming_chats import AsyncStreamingChat, StreamingChat
     from hestiaos_proto._transports import AsyncTransport, Transport
 
 __all__ = [
@@ -130,6 +131,7 @@ __all__ = [
     "AsyncExecutor",
     "AsyncGovernance",
     "AsyncSecrets",
+    "AsyncStreamingChat",
     "AsyncStreams",
     "AsyncSystem",
     "AsyncTransport",
@@ -211,6 +213,7 @@ __all__ = [
     "StreamInterrupted",
     "StreamOptions",
     "StreamState",
+    "StreamingChat",
     "System",
     "SystemMetrics",
     "SystemStatus",

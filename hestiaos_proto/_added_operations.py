@@ -1,4 +1,4 @@
-"""The operations that came after 1.0: lists, approvals, the policy, the audit. `operations` has them too.
+"""The operations that came after 1.0: streams of chats, lists, approvals, the policy, the audit. `operations` has them too.
 
 A server that does not have one answers with 404, which is raised as a `NotFound` with the code `UNKNOWN_OPERATION`.
 """
@@ -10,8 +10,10 @@ from typing import Any
 from hestiaos_proto._listed_models import AgentInfo, Approval, SessionInfo
 from hestiaos_proto._models import TraceResponse
 from hestiaos_proto._operation import Operation, make_operation
+from hestiaos_proto._stream import RunStream
 
 __all__ = [
+    "chat_stream",
     "decide_approval",
     "delete_session",
     "export_audit",
@@ -29,6 +31,11 @@ __all__ = [
 ]
 
 _VERIFICATION_MS = 10 * 60 * 1000  # how long a server may take to read the whole of a long audit
+
+
+def chat_stream(message: str, *, session_id: str | None = None) -> Operation[RunStream]:
+    """Send a chat message and stream the reply. The session's id is in the data of `start`."""
+    return make_operation("chat_stream", message=message, session_id=session_id)
 
 
 def list_traces(

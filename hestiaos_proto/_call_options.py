@@ -12,7 +12,9 @@ __all__ = ["CallOptions", "StreamOptions", "config_of_call"]
 
 
 class StreamOptions(TypedDict, total=False):
-    """The options of `run_stream`, for that call. An option that is not given, or `None`, is the client's.
+    """The options of `run_stream` and `chat.stream`, for that call.
+
+    An option that is not given, or `None`, is the client's.
 
     `deadline` bounds the whole call with its repeats, in seconds. It is repeated at most `retries` times. `headers` are
     added to the client's, and replace those of the same name. `idempotency_key` is sent instead of a random one.

@@ -87,7 +87,7 @@ class EventStreamState:
 
     def _refusal(self) -> HestiaError:
         if self._closed:
-            return LocalProtocolError("the stream is closed: start another with run_stream")
+            return LocalProtocolError("the stream is closed: start another")
         # The thread that was reading may have finished by now; the other one is refused all the same.
         if self._error is not None and not self._reading:
             return self._error.with_traceback(None)  # else it would grow each time that it is raised

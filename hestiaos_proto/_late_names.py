@@ -85,6 +85,10 @@ def home_of(name: str) -> ModuleType | None:
         from hestiaos_proto import _server_requests
 
         return _server_requests
+    if name in {"AsyncStreamingChat", "StreamingChat"}:
+        from hestiaos_proto import _streaming_chats
+
+        return _streaming_chats
     if name in {"AsyncTransport", "Transport"}:
         from hestiaos_proto import _transports
 

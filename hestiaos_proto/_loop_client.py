@@ -17,6 +17,7 @@ from hestiaos_proto._loop_pool import LoopConnection, LoopPool, NetworkOptions
 from hestiaos_proto._other_kind import NotSynchronousClient
 from hestiaos_proto._pool import Lease
 from hestiaos_proto._stream import RunStream
+from hestiaos_proto._streaming_chats import AsyncStreamingChat
 from hestiaos_proto._transports import TransportConnection
 from hestiaos_proto.operations import Operation
 
@@ -191,6 +192,11 @@ class LoopClient(NotSynchronousClient, AsyncClientBase, AsyncStreams[S]):
     """A client that has connections of its own for each event loop in which it is used."""
 
     _executor: LoopExecutor
+
+    @property
+    def chat(self) -> AsyncStreamingChat[S]:
+        """Chat: `await client.chat.run_async("Hello!")`, `client.chat.stream("Hello!")`."""
+        return AsyncStreamingChat(self._executor, self._new_stream)
 
     async def __aenter__(self) -> Self:
         return self

@@ -148,6 +148,7 @@ _TABLE_1_1: tuple[Route[Any], ...] = (
         query=(_LIMIT, Param("decision", str, None), Param("before", str, None)),
         **list_of("traces", TraceResponse),
     ),
+    _added("chat_stream", "POST", "chat/stream", _CHAT, **STREAM, idempotent=False),
     _added("list_agents", "GET", "agents", **list_of("agents", AgentInfo)),
     _added("list_secrets", "GET", "secrets", **list_of("keys", str)),
     _added(

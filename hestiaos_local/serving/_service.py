@@ -15,7 +15,7 @@ from attrs import Factory, field, frozen
 from hestiaos_local._faults import unavailable
 from hestiaos_local._first import AsyncEvents, Events
 from hestiaos_local._flow import Caller
-from hestiaos_local._platform import Platform
+from hestiaos_local._platform import STREAMS, Platform
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._dashboard import respond_page
 from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, refuse
@@ -50,7 +50,7 @@ _SMALL = 4096  # up to here it is worked on at once; that takes less than a mill
 _LARGE = 16 * 1024
 
 _AT_ONCE = frozenset({"", "health", "system_config"})  # refusals among them: nothing of them waits
-_EXECUTIONS = frozenset({"run", "run_stream", "chat", "run_agent"})
+_EXECUTIONS = frozenset({"run", "chat", "run_agent", *STREAMS})
 _CHECKING = frozenset({"system_status", "system_config"})  # they ask whether the model server answers
 _COMPUTING = frozenset({"test_policy", "verify_audit"})  # for as long as the policy or the log takes
 _WATCHING = frozenset({"system_status", "system_metrics"})
@@ -153,7 +153,7 @@ class Service:
 
     def _is_awaited(self, call: ServerRequest) -> bool:
         """Whether the event loop waits for what an executor waits for, and for the store at the end of a stream."""
-        if call.operation == "run_stream":
+        if call.operation in STREAMS:
             return self.platform.blocking
         return not self.platform.echoes and call.operation in _EXECUTIONS | _CHECKING
 

@@ -15,7 +15,7 @@ from hestiaos_proto import StatusError
 
 __all__ = ["EXECUTIONS", "End", "Reply", "To"]
 
-EXECUTIONS = frozenset({"run", "run_stream", "chat", "run_agent", "complete"})
+EXECUTIONS = frozenset({"run", "run_stream", "chat", "chat_stream", "run_agent", "complete"})
 """The operations that execute something; `complete` is what clients of OpenAI's API ask for."""
 
 To = str | re.Pattern[str] | Callable[[str], bool] | None

@@ -114,7 +114,7 @@ def _served(pieces: list[bytes], options: int, *, measured: bool = False) -> Ite
 def _answers(connection: ServerConnection, call: ServerRequest, options: int) -> Iterator[bytes]:
     if call.refusal is not None:
         yield connection.send(expected(call.refusal))
-    elif call.operation == "run_stream":
+    elif ROUTES[call.operation].streams:
         for item in _STREAM[: 2 if options & _FAILS else None]:
             yield connection.send(item)
         if options & _FAILS:

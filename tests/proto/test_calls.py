@@ -79,6 +79,7 @@ STARTS_WORK = {
     "run": operations.run("x"),
     "run_stream": operations.run_stream("x"),
     "chat": operations.chat("x"),
+    "chat_stream": operations.chat_stream("x"),
     "run_agent": operations.run_agent("a", "t"),
 }
 idempotent = pytest.mark.parametrize("operation", IDEMPOTENT.values(), ids=IDEMPOTENT)

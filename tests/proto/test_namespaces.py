@@ -7,11 +7,17 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto import CallOptions, Hooks, _governance, _namespaces, operations
+from hestiaos_proto import CallOptions, Hooks, _governance, _namespaces, _streaming_chats, operations
 from hestiaos_proto._runs import AsyncRuns, Runs
 from hestiaos_proto.operations import Operation
 
-CLASSES: dict[str, Any] = {**vars(_namespaces), **vars(_governance), "Runs": Runs, "AsyncRuns": AsyncRuns}
+CLASSES: dict[str, Any] = {
+    **vars(_namespaces),
+    **vars(_governance),
+    **vars(_streaming_chats),
+    "Runs": Runs,
+    "AsyncRuns": AsyncRuns,
+}
 RUN_OF_ALL = operations.run("hi", session_id="s", agent_id="a", mode_hint="deep", timeout_ms=5, stream=True)
 JUDGED: dict[str, Any] = {
     "input": "i",
@@ -136,6 +142,20 @@ def test_the_two_kinds_have_the_same_methods_with_the_same_parameters(name: str)
     for method in sync:
         assert inspect.signature(getattr(both, method)) == inspect.signature(getattr(both, f"{method}_async"))
     assert {row[1] for row in METHODS if row[0] == name} == sync
+
+
+@pytest.mark.parametrize("name", ["StreamingChat", "AsyncStreamingChat"])
+def test_a_chat_that_streams(name: str) -> None:
+    """It has what a chat has that does not, and `stream`, which hands its operation to what begins streams."""
+    chat = CLASSES[name](Recorder(), lambda *begun: begun)
+    assert chat.stream("hi") == (operations.chat_stream("hi"), None, {})
+    assert chat.stream("hi", "s", 1.5, retries=2) == (operations.chat_stream("hi", session_id="s"), 1.5, {"retries": 2})
+    assert finish(chat.run_async("hi", "s")) == ("async", operations.chat("hi", session_id="s"), {})
+    plain = CLASSES[name.replace("Streaming", "")]
+    assert {each for each in dir(chat) if not each.startswith("_")} == {
+        *(each for each in dir(plain) if not each.startswith("_")),
+        "stream",
+    }
 
 
 @pytest.mark.parametrize("name", ["Chat", "AsyncChat"])

@@ -54,6 +54,7 @@ PATHS = {
     "/api/v1/sessions": "GET",
     "/api/v1/approvals": "GET",
     "/api/v1/approvals/a": "POST",
+    "/api/v1/chat/stream": "POST",
     "/api/v1/policy": "GET",
     "/api/v1/policy/judge": "POST",
     "/api/v1/policy/test": "POST",
@@ -64,16 +65,16 @@ PATHS = {
 
 
 def test_the_table_has_every_operation_once() -> None:
-    assert len(ROUTES) == 29
+    assert len(ROUTES) == 30
     assert all(name == route.operation for name, route in ROUTES.items())
-    assert len({(route.method, route.path) for route in ROUTES.values()}) == 29
+    assert len({(route.method, route.path) for route in ROUTES.values()}) == 30
 
 
 def test_what_came_after_1_0_has_paths_of_its_own() -> None:
     """So that a server of 1.0 answers them with 404."""
     of_1_0 = {route.path for route in ROUTES.values() if route.since == "1.0"}
     added = {route.path for route in ROUTES.values() if route.since == "1.1"}
-    assert (len(of_1_0), len(added), of_1_0 & added) == (14, 13, set())
+    assert (len(of_1_0), len(added), of_1_0 & added) == (14, 14, set())
     assert all(path.startswith("/api/v1/") for path in added)
     for path in added:
         assert not any(route.match(path.split("/")) for route in ROUTES.values() if route.path in of_1_0)
@@ -84,9 +85,10 @@ def test_what_starts_work_is_not_idempotent_and_everything_else_is() -> None:
         "run",
         "run_stream",
         "chat",
+        "chat_stream",
         "run_agent",
     }
-    assert {name for name, route in ROUTES.items() if route.streams} == {"run_stream"}
+    assert {name for name, route in ROUTES.items() if route.streams} == {"run_stream", "chat_stream"}
     assert {name for name, route in ROUTES.items() if route.absent} == {"governance_trace"}
 
 
@@ -284,6 +286,12 @@ WIRE: dict[str, tuple[dict[str, Any], str, str, Any]] = {
     "health": ({}, "GET", "/api/v1/health", None),
     "trace": ({"trace_id": "t/1"}, "GET", "/api/v1/trace/t%2F1", None),
     "chat": ({"message": "m", "session_id": "s"}, "POST", "/api/chat", {"message": "m", "session_id": "s"}),
+    "chat_stream": (
+        {"message": "m", "session_id": "s"},
+        "POST",
+        "/api/v1/chat/stream",
+        {"message": "m", "session_id": "s"},
+    ),
     "run_agent": (
         {"agent_id": "a", "task": "t", "config": {"k": 1}},
         "POST",
@@ -333,6 +341,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "run": {"input": "i"},
     "run_stream": {"input": "i"},
     "chat": {"message": "m"},
+    "chat_stream": {"message": "m"},
     "run_agent": {"agent_id": "a", "task": "t"},
     "set_secret": {"credential_ref": "k", "secret": "v"},
     "explain": {"command_type": "c", "command_input": {}},
@@ -344,6 +353,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "run": {"session_id": None, "agent_id": None, "mode_hint": None, "timeout_ms": 30_000, "stream": False},
     "run_stream": {"session_id": None, "agent_id": None, "mode_hint": None, "timeout_ms": 30_000, "stream": False},
     "chat": {"session_id": None},
+    "chat_stream": {"session_id": None},
     "run_agent": {"config": None},
     "set_secret": {"provider": "custom"},
     "explain": {},

@@ -25,7 +25,7 @@ STREAM = b'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {"typ
 """A stream that has begun; it ends with the connection."""
 
 WAITED = "the client was closed while the call waited for a connection"
-STREAM_CLOSED = "the stream is closed: start another with run_stream"
+STREAM_CLOSED = "the stream is closed: start another"
 
 
 def response(body: bytes, *headers: bytes) -> bytes:

@@ -69,6 +69,7 @@ def the_client(platform: Platform) -> None:
         assert_type(client.health(), HealthResponse)
         assert_type(client.trace("t"), TraceResponse)
         assert_type(client.chat.run("x"), ChatResponse)
+        assert_type(next(client.chat.stream("x", "s", timeout=1.0, retries=0)), StreamEvent)
         assert_type(client.agents.run("a", "x", {"n": 1}), AgentResult)
         assert_type(client.system.status(), SystemStatus)
         assert_type(client.system.config(), dict[str, Any])

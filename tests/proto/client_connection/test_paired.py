@@ -14,6 +14,7 @@ from exchanging import (
 )
 
 from hestiaos_proto import (
+    ROUTES,
     AgentInfo,
     AgentResult,
     Approval,
@@ -80,6 +81,7 @@ EXCHANGES: list[tuple[Operation[Any], dict[str, Any], object]] = [
     (operations.verify_audit(), {}, {"intact": True}),
     (operations.decide_approval("a", True), {"approval_id": "a", "approve": True}, Approval("a", "used", "x", "y")),
     (operations.run_stream("x", timeout_ms=5), {"input": "x", "timeout_ms": 5, "stream": True}, EVENTS),
+    (operations.chat_stream("hi", session_id="s"), {"message": "hi", "session_id": "s"}, EVENTS),
 ]
 
 
@@ -99,7 +101,7 @@ class Wire:
             for request in self.server.events():
                 self.calls.append(request)
                 result = next(self.answers)
-                for item in result if request.operation == "run_stream" else [result]:
+                for item in result if ROUTES[request.operation].streams else [result]:
                     self._out += self.server.send(item)
 
     def recv(self, size: int) -> bytes:
@@ -123,7 +125,7 @@ class TestPaired:
             request = wire.calls[-1]
             assert (request.operation, request.key) == (operation.name, "k-1")
             assert request.arguments.items() >= arguments.items()
-            if operation.name == "run_stream":
+            if operation.route.streams:
                 assert events == result
                 assert connection.result(operation).text == "é"
             else:

@@ -1,0 +1,80 @@
+"""A stream of events, printed as it comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hestiaos_cli._failures import BLOCKED, FAILED, Failure
+from hestiaos_cli._output import TextOutput, print_fields, print_json, remark
+from hestiaos_cli._waiting import waiting
+from hestiaos_proto import Redactor
+
+if TYPE_CHECKING:
+    from hestiaos_cli._settings import Settings
+    from hestiaos_proto import EventStreamBase
+
+__all__ = ["PrintedStream"]
+
+_SILENT = frozenset({"start", "done"})  # a model may still be thinking after the one; before the other all is said
+
+
+class PrintedStream:
+    """Prints a stream's text, or each event as a line of JSON. `started` and `final` are the data of these events.
+
+    `facts` are what is remarked of the final data.
+    """
+
+    def __init__(self, settings: Settings, facts: Callable[[Mapping[str, Any]], list[str | None]]) -> None:
+        self._settings = settings
+        self._facts = facts
+        server = settings.server
+        self._redactor = Redactor(None if server is None else server.api_key)  # a server may repeat the key
+        self.started: Mapping[str, Any] = {}
+        self.final: Mapping[str, Any] = {}
+
+    def print(self, stream: EventStreamBase) -> None:
+        """Print all of it. Raises the `Failure` of an `error` event once the stream is over."""
+        failure: Failure | None = None
+        output = TextOutput()
+        try:
+            with waiting() as stop, stream as events:
+                for event in events:
+                    if self._settings.json or event.type not in _SILENT:
+                        stop()
+                    if self._settings.json:
+                        wire = event.to_wire()
+                        print_json(self._redactor.value(wire) if event.type == "error" else wire, compact=True)
+                    elif self._settings.field is None and event.type in ("token", "delta"):
+                        output.write(str(event.data.get("text", "")))
+                    elif event.type == "tool_call":
+                        remark(self._settings, f"tool call {json.dumps(event.data, ensure_ascii=False)}")
+                    if event.type == "start":
+                        self.started = event.data
+                    elif event.type == "final":
+                        self.final = event.data
+                    elif event.type == "error":
+                        failure = _failure(self._redactor.value(event.data), event.trace_id)
+        except BaseException:
+            output.break_off()
+            raise
+        output.end()
+        if failure is not None:
+            raise failure
+        if self._settings.field is not None:
+            print_fields(self._settings, self.final)
+        elif not self._settings.json:
+            remark(self._settings, *self._facts(self.final))
+
+
+def _failure(data: dict[str, Any], trace_id: str) -> Failure:
+    code = str(data.get("code") or "FAILED")
+    shown = "" if code == "FAILED" else f"[{code}] "
+    return Failure(
+        f"{shown}{data.get('message') or 'the run failed'}",
+        code=code,
+        trace_id=str(data.get("trace_id") or trace_id) or None,
+        details=data.get("details"),
+        status=BLOCKED if code == "GOVERNANCE_BLOCK" else FAILED,
+    )
