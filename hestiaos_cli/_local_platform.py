@@ -33,6 +33,7 @@ __all__ = [
     "open_platform",
     "policy_of",
     "read_config",
+    "show_config",
     "store_path",
 ]
 
@@ -49,6 +50,13 @@ def read_config(settings: Settings) -> dict[str, Path]:
     """What the file says, its paths whole; empty where there is none. Raises `Failure` that names the mistake."""
     path, content = _content(settings)
     return {name: _path(path, name, value) for name, value in content.items() if name not in _OF_MODELS}
+
+
+def show_config(settings: Settings) -> dict[str, Any]:
+    """All that the file says, its paths whole. Raises `Failure`, `ConfigurationError` that name the mistakes."""
+    path, content = _content(settings)
+    _configuration(settings)
+    return {name: value if name in _OF_MODELS else str(_path(path, name, value)) for name, value in content.items()}
 
 
 def _content(settings: Settings) -> tuple[Path, dict[str, Any]]:

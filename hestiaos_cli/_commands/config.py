@@ -36,13 +36,13 @@ def _path(settings: Settings) -> None:
 @make_command("show", takes=_TAKES)
 @click.pass_obj
 def _show(settings: Settings) -> None:
-    """Show what the file says."""
-    from hestiaos_cli._local_platform import config_path, read_config
+    """Show what the file says, where it is without mistakes."""
+    from hestiaos_cli._local_platform import config_path, show_config
 
-    config = read_config(settings)
+    config = show_config(settings)
     if not config and not config_path(settings).exists():
         raise Failure(f"there is no configuration yet: {config_path(settings)} would be it")
-    print_fields(settings, {name: str(value) for name, value in config.items()})
+    print_fields(settings, config)
 
 
 for each in (_path, _show):
