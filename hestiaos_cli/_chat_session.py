@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hestiaos_cli._failures import Failure
 from hestiaos_cli._latest_sessions import remember_session
 from hestiaos_cli._output import print_fields, remark, rounded
 from hestiaos_cli._streaming import PrintedStream
@@ -46,8 +47,10 @@ class ChatSession:
                 self._stream(message)
                 return
             except StatusError as error:
-                if not self._may_fall_back or error.status_code not in _NOT_THERE:
+                if error.status_code not in _NOT_THERE:
                     raise
+                if not self._may_fall_back:
+                    raise Failure("the server does not stream chats: leave --stream out", code=error.code) from error
                 self._streams = False
         self._ask(message)
 

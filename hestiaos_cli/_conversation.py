@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from hestiaos_cli._failures import Failure, report, tell
+from hestiaos_cli._failures import report, tell
 from hestiaos_cli._output import print_text
 from hestiaos_cli._places import data_directory
 from hestiaos_cli._terminal import colored, dim
@@ -42,7 +42,7 @@ def converse(settings: Settings, session: ChatSession) -> None:
             session.send(line)
         except KeyboardInterrupt:
             tell(dim("cancelled"))
-        except (HestiaError, Failure, ValueError) as error:  # what cannot be sent is a ValueError
+        except (HestiaError, ValueError) as error:  # what cannot be sent is a ValueError
             report(error, settings)
 
 

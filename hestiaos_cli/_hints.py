@@ -12,6 +12,7 @@ from hestiaos_cli._failures import BLOCKED, CUT, FAILED, NOT_AUTHENTICATED, TIME
 from hestiaos_proto import (
     AuthenticationFailed,
     ConnectFailed,
+    ConnectionLost,
     GovernanceBlock,
     HestiaError,
     RateLimited,
@@ -29,6 +30,9 @@ __all__ = ["failure_of_call", "hint_of", "is_json"]
 
 _LONG = 1.0  # seconds from which on it is worth saying how long it took
 _ROLE_MISSING = "ROLE_MISSING"  # the code of a key that is known, and is not for this
+_LONGEST_WAIT = 60.0  # seconds; what a server asks for beyond them is not waited for
+_PROXY_LOGIN, _UNAVAILABLE, _OF_GATEWAYS = 407, 503, (502, 504)
+_OTHER_HOST, _EXPIRED = (62, 64), 10  # X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH, _CERT_HAS_EXPIRED
 _DOCTOR = "'hestiaos doctor' walks the way there step by step"
 
 _STATUSES = (
@@ -57,11 +61,11 @@ def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
     if server is not None and not server.local and server.url not in message:
         message += f", at {server.url}"
     waited = time.monotonic() - settings.began
-    if waited >= _LONG:
+    if waited >= _LONG or isinstance(error, TimedOut):
         message += f", after {waited:.1f} s"
     hint = hint_of(error, server)
     return Failure(
-        f"{message}; {hint}" if hint else message,
+        f"{message.removesuffix('.')}; {hint}" if hint else message,
         code=error.code,
         status=next((status for kind, status in _STATUSES if isinstance(error, kind)), FAILED),
         trace_id=error.trace_id,
@@ -71,11 +75,10 @@ def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
 
 def hint_of(error: HestiaError, server: Server | None) -> str:
     """What to do, as far as the error tells; `""` where it does not."""
-    if isinstance(error, GovernanceBlock):
-        program = "hestiaos --local" if server is not None and server.local else "hestiaos"
-        return f"see '{program} trace {error.trace_id}'" if error.trace_id else ""
+    if isinstance(error, GovernanceBlock) and error.trace_id:
+        return _of_trace(error, server)
     if server is None or server.local:
-        return ""
+        return _of_trace(error, server)
     if isinstance(error, ConnectFailed):
         return _of_connect(error, server)
     if isinstance(error, TimedOut):
@@ -84,15 +87,37 @@ def hint_of(error: HestiaError, server: Server | None) -> str:
         if error.code == _ROLE_MISSING:
             return "use a key that has it: whoever runs the server makes one with 'hestiaos keys new'"
         return server.key_hint
-    if isinstance(error, RateLimited):
-        return "--retries N waits for you"
-    if error.code == "UNKNOWN_OPERATION" and is_json(error):
-        return "it is of an older version than this command: update the server"
+    if isinstance(error, StatusError):
+        return _of_status(error, server)
     if isinstance(error, StreamInterrupted):
         return f"run it again; if it happens again, {_DOCTOR}"
-    if isinstance(error, RemoteProtocolError) or (isinstance(error, StatusError) and not is_json(error)):
-        return f"its URL comes from {server.url_source}; {_DOCTOR}"
-    return ""
+    if isinstance(error, ConnectionLost):
+        return f"whether the server has done it is not known; {_DOCTOR}"
+    return _of_another_server(server) if isinstance(error, RemoteProtocolError) else ""
+
+
+def _of_status(error: StatusError, server: Server) -> str:
+    answers_json = error.response is None or is_json(error)
+    if error.code == "UNKNOWN_OPERATION" and answers_json:
+        return "it is of an older version than this command: update the server"
+    if error.status_code == _PROXY_LOGIN and (proxy := server.proxy) is not None:
+        return f"the proxy asks for a login: {proxy.variable}=http://USER:PASSWORD@HOST:PORT"
+    if isinstance(error, RateLimited) or error.status_code == _UNAVAILABLE:
+        if error.retry_after is not None and error.retry_after > _LONGEST_WAIT:
+            return "run it again then"
+        return "--retries N tries again for you"
+    if error.status_code in _OF_GATEWAYS and not answers_json:
+        return f"a proxy on the way says so: the server behind it does not answer; {_DOCTOR}"
+    return _of_trace(error, server) if answers_json else _of_another_server(server)
+
+
+def _of_trace(error: HestiaError, server: Server | None) -> str:
+    program = "hestiaos --local" if server is not None and server.local else "hestiaos"
+    return f"see '{program} trace {error.trace_id}'" if error.trace_id else ""
+
+
+def _of_another_server(server: Server) -> str:
+    return f"its URL comes from {server.url_source}; {_DOCTOR}"
 
 
 def _role(error: StatusError) -> str:
@@ -108,11 +133,20 @@ def _of_connect(error: ConnectFailed, server: Server) -> str:
         return f"the proxy is {proxy.variable}'s: start it, unset the variable, or add {host} to NO_PROXY to go without"
     if any(isinstance(each, socket.gaierror) for each in causes):
         return f"no such host is known: check the URL of {server.url_source}, and the network"
-    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
-        return "name the authority that signed the certificate with --cacert FILE; --insecure goes without a check"
+    for each in causes:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return _of_certificate(each.verify_code)
     if any(isinstance(each, ssl.SSLError) for each in causes):
         return f"does the server speak TLS there? If not, its URL begins with http://; {_DOCTOR}"
     return "start one with 'hestiaos serve', name another with --base-url, or add --local to do without"
+
+
+def _of_certificate(code: int) -> str:
+    if code in _OTHER_HOST:
+        return "the certificate is another host's: write that name in the URL; --insecure goes without a check"
+    if code == _EXPIRED:
+        return "the server needs a new certificate; --insecure goes without a check"
+    return "name the authority that signed the certificate with --cacert FILE; --insecure goes without a check"
 
 
 def is_json(error: HestiaError) -> bool:

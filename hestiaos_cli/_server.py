@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from hestiaos_cli._failures import Failure
+from hestiaos_cli._failures import MISUSED, Failure
 
 if TYPE_CHECKING:
     from hestiaos_cli._profiles import Profile
@@ -38,6 +38,17 @@ class Server:
         self.url_source = url_source
         self.api_key = api_key
         self.key_source = key_source
+
+    def check(self) -> None:
+        """Raise the `Failure` of a URL or a key that cannot be, with where it comes from."""
+        from hestiaos_proto import Config
+
+        parts = ((self.url_source, {"base_url": self.url}), (self.key_source, {"api_key": self.api_key}))
+        for source, part in parts:
+            try:
+                Config(**part)
+            except ValueError as error:
+                raise Failure(f"{error}; it comes from {source}", code="USAGE", status=MISUSED) from None
 
     @property
     def host(self) -> str:
@@ -100,7 +111,9 @@ def _remote(settings: Settings) -> Server:
         key, key_source = profile.api_key() or "", f"the profile '{profile.name}'"
     else:
         key, key_source = "", ""
-    return Server(url, url_source, key or None, key_source if key else None)
+    server = Server(url, url_source, key or None, key_source if key else None)
+    server.check()
+    return server
 
 
 def _profile(settings: Settings) -> Profile | None:

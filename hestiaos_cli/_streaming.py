@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hestiaos_cli._failures import BLOCKED, FAILED, Failure
 from hestiaos_cli._output import TextOutput, print_fields, print_json, remark
 from hestiaos_cli._waiting import waiting
-from hestiaos_proto import Redactor
+from hestiaos_proto import Redactor, StatusError, error_from_response
 
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
-    from hestiaos_proto import EventStreamBase
+    from hestiaos_proto import EventStreamBase, StreamEvent
 
 __all__ = ["PrintedStream"]
 
@@ -35,8 +34,8 @@ class PrintedStream:
         self.final: Mapping[str, Any] = {}
 
     def print(self, stream: EventStreamBase) -> None:
-        """Print all of it. Raises the `Failure` of an `error` event once the stream is over."""
-        failure: Failure | None = None
+        """Print all of it. Raises the error that an `error` event tells, once the stream is over."""
+        failure: StatusError | None = None
         output = TextOutput()
         try:
             with waiting() as stop, stream as events:
@@ -55,7 +54,7 @@ class PrintedStream:
                     elif event.type == "final":
                         self.final = event.data
                     elif event.type == "error":
-                        failure = _failure(self._redactor.value(event.data), event.trace_id)
+                        failure = self._error_of(event)
         except BaseException:
             output.break_off()
             raise
@@ -67,14 +66,8 @@ class PrintedStream:
         elif not self._settings.json:
             remark(self._settings, *self._facts(self.final))
 
-
-def _failure(data: dict[str, Any], trace_id: str) -> Failure:
-    code = str(data.get("code") or "FAILED")
-    shown = "" if code == "FAILED" else f"[{code}] "
-    return Failure(
-        f"{shown}{data.get('message') or 'the run failed'}",
-        code=code,
-        trace_id=str(data.get("trace_id") or trace_id) or None,
-        details=data.get("details"),
-        status=BLOCKED if code == "GOVERNANCE_BLOCK" else FAILED,
-    )
+    def _error_of(self, event: StreamEvent) -> StatusError:
+        """The error that an event tells, as the server would have answered with it instead of a stream."""
+        data = {"code": "FAILED", "message": "it failed", "trace_id": event.trace_id or None, **event.data}
+        status = 403 if data.get("code") == "GOVERNANCE_BLOCK" else 500
+        return error_from_response(status, json.dumps(data).encode(), redactor=self._redactor)

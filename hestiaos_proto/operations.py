@@ -10,6 +10,7 @@ import re
 from typing import Any, Literal
 
 from hestiaos_proto._added_operations import (
+    chat_stream,
     decide_approval,
     delete_session,
     export_audit,
@@ -41,6 +42,7 @@ __all__ = [
     "ModeHint",
     "Operation",
     "chat",
+    "chat_stream",
     "decide_approval",
     "delete_secret",
     "delete_session",

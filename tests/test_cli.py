@@ -298,9 +298,9 @@ def test_an_error_event_is_one_line_without_the_key(
     server.close()
     assert done.status == 1
     if as_json:
-        assert json.loads(done.stderr)["error"]["message"] == "one\ntwo ***"
+        assert json.loads(done.stderr)["error"]["message"] == f"[FAILED] one\ntwo ***, at {server.url}"
     else:
-        assert done.stderr == "Error: one two ***\n"
+        assert done.stderr == f"Error: [FAILED] one two ***, at {server.url}\n"
     assert "hunter2" not in done.stdout
 
 

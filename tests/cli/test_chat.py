@@ -75,7 +75,7 @@ def test_a_reply_as_it_comes_from_the_platform_in_this_process() -> None:
 
 
 def test_a_server_without_streams_is_said_to_have_none_where_one_is_asked_for(without_streams: str) -> None:
-    assert "NOT_FOUND" in invoke("chat", "hello", "--stream", "-u", without_streams).error
+    assert "leave --stream out" in invoke("chat", "hello", "--stream", "-u", without_streams).error
     assert invoke("chat", "hello", "-u", without_streams).stdout == "heard hello\n"
 
 

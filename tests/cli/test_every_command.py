@@ -93,12 +93,6 @@ def test_each_is_here() -> None:
     assert CASES.keys() - {"", "--help", "--version"} == set(commands())
 
 
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    with ForkServer(tmp_path_factory.mktemp("streams")) as server:
-        yield server
-
-
 @pytest.fixture
 def facts(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """What a case may stand on, as far as it does."""
