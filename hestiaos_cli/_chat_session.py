@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatSession"]
 
-_NOT_THERE = (404, 405)  # of a server that has no streams of chats, which are an addition to 1.0
+_NOT_THERE = frozenset({"UNKNOWN_OPERATION", "HTTP_405"})  # of a server of 1.0
 
 
 class ChatSession:
@@ -47,7 +47,7 @@ class ChatSession:
                 self._stream(message)
                 return
             except StatusError as error:
-                if error.status_code not in _NOT_THERE:
+                if error.code not in _NOT_THERE:
                     raise
                 if not self._may_fall_back:
                     raise Failure("the server does not stream chats: leave --stream out", code=error.code) from error

@@ -1,4 +1,4 @@
-"""The operations that came after 1.0: chats that stream, lists, approvals, the policy, the audit. `operations` has all.
+"""The operations that came after 1.0: chats as streams, lists, approvals, the policy, the audit. `operations` has all.
 
 A server that does not have one answers with 404, which is raised as a `NotFound` with the code `UNKNOWN_OPERATION`.
 """

@@ -11,7 +11,7 @@ from hestiaos_proto import ServerRequest
 __all__ = ["roles_for"]
 
 _ROLES: Mapping[str, tuple[Role, ...]] = {
-    **dict.fromkeys(("run", "run_stream", "chat", "run_agent", COMPLETIONS), ("run",)),
+    **dict.fromkeys(("run", "run_stream", "chat", "chat_stream", "run_agent", COMPLETIONS), ("run",)),
     **dict.fromkeys(("trace", "list_traces", "governance_trace", "governance_status", "explain", "judge"), ("read",)),
     **dict.fromkeys(("system_status", "system_config", "system_metrics", METRICS, MODELS, "get_limits"), ("read",)),
     **dict.fromkeys(("list_agents", "list_sessions", "get_session"), ("read",)),
