@@ -42,7 +42,7 @@ def test_what_is_executed_once_for_a_key_says_so(start: Callable[..., str]) -> N
         for described in methods.values()
         if "Idempotency-Key" in [each["name"] for each in described.get("parameters", [])]
     }
-    assert with_key == {"run", "run_stream", "chat", "run_agent"}
+    assert with_key == {"run", "run_stream", "chat", "chat_stream", "run_agent"}
 
 
 def test_its_answers_are_those_of_the_platform(start: Callable[..., str]) -> None:
