@@ -36,9 +36,13 @@ T = TypeVar("T")
 
 @frozen
 class Call:
-    """Call `function`, which may wait for the storage or compute for a while. It is sent what that returns."""
+    """Call `function`, which may wait for the storage or compute for a while. It is sent what that returns.
+
+    `long`: it computes for so long that an event loop has it done in a thread, whatever the caller's call is like.
+    """
 
     function: Callable[[], Any]
+    long: bool = False
 
 
 @frozen
@@ -152,8 +156,8 @@ async def drive(flow: Flow[object], executor: Executor, call: Caller) -> AsyncGe
                     case Next():
                         assert outputs is not None, "a flow begins before it waits for outputs"
                         answer = await anext(outputs, None)
-                    case Call(function):
-                        answer = await call(function)
+                    case Call(function, long):
+                        answer = await (in_thread if long else call)(function)
                     case Await(wait):
                         answer = await wait()
                     case Begin(work):

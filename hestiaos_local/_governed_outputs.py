@@ -53,7 +53,7 @@ class GovernedOutputs:
                 size = self._received  # all that is held back, at most
         self._received += size
         if size > _LARGE:
-            large: list[Output] = yield Call(partial(self._judge, output))
+            large: list[Output] = yield Call(partial(self._judge, output), long=True)
             return large
         return self._judge(output)
 

@@ -118,7 +118,7 @@ def test_what_ends_with_the_beginning_of_a_match_is_released() -> None:
 
 
 def test_a_long_output_is_judged() -> None:
-    """In a thread, where an event loop waits for it."""
+    """It is longer than what an event loop judges between two turns."""
     model = Model(Text("x" * 70_000), Text(f"{SECRET} y"))
     with Platform(policy=policy(REDACT + 'hold = "all"'), executor=model.executor) as platform:
         outputs, error = complete(platform, said("x"))
