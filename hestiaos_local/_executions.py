@@ -121,7 +121,7 @@ class Executions:
             yield from self._start(governed, events, session_id)
 
         def keep(answer: Answer) -> None:
-            redactor = self._governor.record_redactor(facts)
+            redactor = self._governor.record_redactor(facts, governed.policy)
             reply = {"role": "assistant", "content": redactor.text(answer.text)}
             self._storage.add_messages(session_id, [_user(redactor.text(message)), reply], now=began)
 

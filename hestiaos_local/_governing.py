@@ -123,7 +123,7 @@ class Governor:
         )
         messages, redactions = redact_messages(messages, input_redactor(policy, facts))
         work = evolve(prepare(messages), trace_id=trace.trace_id)
-        redactor = self.record_redactor(facts)
+        redactor = self.record_redactor(facts, policy)
         blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
         admitted = Admitted(work) if blocked else self._admit(policy, verdict, facts, work, redactor)
         if (refusal := admitted.refusal) is not None:
@@ -156,9 +156,9 @@ class Governor:
         agent, session = (name and redactor.name(name) for name in (facts.agent, facts.session))
         return self._admission.admit(policy, verdict, evolve(facts, agent=agent, session=session), work)
 
-    def record_redactor(self, facts: Facts) -> RecordRedactor:
-        """What replaces in all that is written of an execution. It may wait for the storage."""
-        return RecordRedactor(self.policy, facts, self._hidden.redactor())
+    def record_redactor(self, facts: Facts, policy: Policy | None = None) -> RecordRedactor:
+        """What replaces in all that is written of an execution under a policy. It may wait for the storage."""
+        return RecordRedactor(policy or self.policy, facts, self._hidden.redactor())
 
     def finish(
         self,
@@ -179,7 +179,7 @@ class Governor:
         self._count(found.rule, "BLOCK", found.redactions, found.shadow)
 
         def store() -> None:
-            redactor = self.record_redactor(governed.facts)
+            redactor = self.record_redactor(governed.facts, governed.policy)
             outcome = outcome_record(status, seconds * 1000, given, found, redactor, self._keep, code)
             self._storage.finish_trace(trace_id, outcome)
             self._admission.settle(governed.admitted, _tokens(governed.admitted, answer))
