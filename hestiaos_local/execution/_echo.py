@@ -18,6 +18,7 @@ class EchoExecutor:
     """Answers `processed: ` and the newest text of the user, word by word. A token is a word; `max_tokens` is kept."""
 
     model = "hestia-local"
+    keeps_max_tokens = True
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
         """The words, each with the white space after it, so that the texts together are the answer."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from anyio.abc import ObjectSendStream
     from anyio.lowlevel import RunVar
 
-__all__ = ["AsyncExecutor", "Checkable", "Executor", "SyncExecutor"]
+__all__ = ["AsyncExecutor", "Checkable", "Executor", "SyncExecutor", "keeps_max_tokens"]
 
 _THREADS = 64
 """How many synchronous executors may work at once in one event loop; the others wait. They are threads of their own,
@@ -48,6 +48,11 @@ class Checkable(Protocol):
     async def check(self) -> StatusError | None:
         """Why it cannot be used now; `None` where it can."""
         ...
+
+
+def keeps_max_tokens(executor: Executor) -> bool:
+    """Whether it keeps to a work's `max_tokens`, by its own tokens: an attribute of this name says so."""
+    return bool(getattr(executor, "keeps_max_tokens", False))
 
 
 class AsyncExecutor(ABC):

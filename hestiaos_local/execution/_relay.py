@@ -53,6 +53,8 @@ class RelayExecutor(AsyncExecutor):
     (encode/httpcore#1093), and cancelling is what happens here whenever a caller goes.
     """
 
+    keeps_max_tokens = True  # the model server does
+
     def __init__(
         self,
         url: str,

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 
 from attrs import evolve
 
-from hestiaos_local.execution._executors import Checkable, Executor
+from hestiaos_local.execution._executors import Checkable, Executor, keeps_max_tokens
 from hestiaos_local.execution._outputs import Output
 from hestiaos_local.execution._work import Work
 from hestiaos_proto import NotFound, StatusError
@@ -25,6 +25,11 @@ class ModelRouter:
         if not executors:
             raise ValueError("a router needs one executor at least")
         self._executors = dict(executors)
+
+    @property
+    def keeps_max_tokens(self) -> bool:
+        """Whether each of its executors keeps to the `max_tokens` of its works."""
+        return all(map(keeps_max_tokens, self._executors.values()))
 
     @property
     def models(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
 
-from hestiaos_local.execution._executors import Executor
+from hestiaos_local.execution._executors import Executor, keeps_max_tokens
 from hestiaos_local.execution._outputs import Output
 from hestiaos_local.execution._timeouts import in_time, in_time_sync
 from hestiaos_local.execution._usage import OutputCounter
@@ -17,10 +17,12 @@ __all__ = ["run_executor", "run_executor_sync"]
 async def run_executor(executor: Executor, work: Work) -> AsyncGenerator[Output, None]:
     """What `executor` gives for `work`: texts and tool calls, then always one `Usage` and one `Finish`.
 
+    One that does not keep to `work.max_tokens` itself is cut by an estimate.
+
     Close it (`contextlib.aclosing`) where it is left early: that cancels the work. Raises the `StatusError` of what
     went wrong, a `ServerError` (504) where `work.timeout` has passed.
     """
-    counter = OutputCounter(work)
+    counter = OutputCounter(work, cut=not keeps_max_tokens(executor))
     async with aclosing(in_time(executor.execute(work), work.timeout)) as outputs:
         async for output in outputs:
             for each in counter.send(output):
@@ -33,7 +35,7 @@ async def run_executor(executor: Executor, work: Work) -> AsyncGenerator[Output,
 
 def run_executor_sync(executor: Executor, work: Work) -> Generator[Output, None, None]:
     """The same for a caller without an event loop."""
-    counter = OutputCounter(work)
+    counter = OutputCounter(work, cut=not keeps_max_tokens(executor))
     with closing(in_time_sync(executor.execute_sync(work), work.timeout)) as outputs:
         for output in outputs:
             yield from counter.send(output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from hestiaos_local.execution._outputs import Finish, Output, Text, ToolCall, Usage
 from hestiaos_local.execution._work import Work, message_text
@@ -32,11 +33,13 @@ def estimate_input(work: Work) -> int:
 class OutputCounter:
     """Has every execution end with one `Usage`, which is estimated where its executor gave none, and `Finish`.
 
-    `send` and `end` return what takes the place of an output, and what is to come at the end.
+    `send` and `end` return what takes the place of an output, and what is to come at the end. With `cut`, what goes
+    beyond the work's `max_tokens`, as estimated, is left out, and ends the execution.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, *, cut: bool = False) -> None:
         self._work = work
+        self._most = work.max_tokens * _BYTES_PER_TOKEN if cut and work.max_tokens is not None else inf
         self._size = 0
         self._called = False
         self._usage: Usage | None = None
@@ -47,11 +50,17 @@ class OutputCounter:
         """Take the next output. Raises `TypeError` for what is not one."""
         match output:
             case Text(text):
-                self._size += _size(text)
+                size = _size(text)
+                if self._size + size > self._most:
+                    return self._cut(text)
+                self._size += size
                 return (output,)
             case ToolCall(_, name, arguments):
+                size = _size(name) + _size(arguments)
+                if self._size + size > self._most:  # a part of a call is not one
+                    return self.send(Finish("length"))
                 self._called = True
-                self._size += _size(name) + _size(arguments)
+                self._size += size
                 return (output,)
             case Usage():
                 self._usage = output
@@ -64,6 +73,11 @@ class OutputCounter:
     def end(self) -> Sequence[Output]:
         """The executor has come to its end."""
         return () if self.finished else self.send(Finish("tool_calls" if self._called else "stop"))
+
+    def _cut(self, text: str) -> Sequence[Output]:
+        left = text.encode("utf-8", "surrogatepass")[: int(self._most) - self._size].decode("utf-8", "ignore")
+        self._size += _size(left)
+        return (*([Text(left)] if left else []), *self.send(Finish("length")))
 
     def _estimate(self) -> Usage:
         return Usage(estimate_input(self._work), -(-self._size // _BYTES_PER_TOKEN), estimated=True)

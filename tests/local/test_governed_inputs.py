@@ -83,9 +83,8 @@ def test_shadow_rules_decide_nothing_and_are_noted() -> None:
 
 
 def test_what_rules_have_done_is_counted() -> None:
-    with Platform(
-        policy=policy(BLOCK, REDACT.replace(SECRET, "blue"), THROTTLE), executor=Model("blue ", f"{SECRET}").executor
-    ) as platform:
+    rules = policy(BLOCK, REDACT.replace(SECRET, "blue"), THROTTLE.replace("= 3", "= 30"))
+    with Platform(policy=rules, executor=Model("blue ", SECRET).executor) as platform:
         ask(platform, RUN, "slow")
         counts = platform.measurements.counts()
     assert counts.rules == {("r3", "THROTTLE"): 1, ("r2", "redact"): 1, ("r1", "BLOCK"): 1}

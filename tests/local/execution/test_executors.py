@@ -320,6 +320,36 @@ class TestEveryExecution:
         outputs, _ = way.run(function_executor(calling), work)
         assert outputs[-2:] == [Usage(3 + 1 + 12, 3, estimated=True), Finish("tool_calls")]
 
+    @pytest.mark.parametrize(
+        ("given", "texts"),
+        [
+            (["ab", "cdefghij"], ["ab", "cdefgh"]),
+            (["abcdefgh", "i"], ["abcdefgh"]),
+            (["abcdef", "ééé"], ["abcdef", "é"]),
+        ],
+    )
+    def test_a_function_that_goes_on_is_cut(self, way: Way, given: list[str], texts: list[str]) -> None:
+        """At two tokens of four bytes each; a character is not cut."""
+        closed: list[bool] = []
+
+        def going_on(work: Work) -> Generator[str, None, None]:
+            try:
+                yield from given
+                yield "and on"
+            finally:
+                closed.append(True)
+
+        outputs, _ = way.run(function_executor(going_on), say(max_tokens=2))
+        assert outputs == [*map(Text, texts), Usage(1, 2, estimated=True), Finish("length")]
+        assert closed == [True]
+
+    def test_a_tool_call_is_not_cut_but_left_out(self, way: Way) -> None:
+        def calling(work: Work) -> list[str | Output]:
+            return ["abcd", ToolCall("c1", "look", "{}"), ToolCall("c2", "look", '{"at": "it"}')]
+
+        outputs, _ = way.run(function_executor(calling), say(max_tokens=3))
+        assert outputs == [Text("abcd"), ToolCall("c1", "look", "{}"), Usage(1, 3, estimated=True), Finish("length")]
+
     def test_an_execution_without_output(self, way: Way) -> None:
         outputs, _ = way.run(function_executor(lambda work: []), Work(messages=[]))
         assert outputs == [Usage(0, 0, estimated=True), Finish("stop")]
