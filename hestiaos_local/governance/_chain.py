@@ -47,11 +47,13 @@ class LogPage:
     """Some entries in their order, as they were at one moment.
 
     `anchor` is the last entry that retention has deleted, `head` the last that was written, as noted beside the log.
+    `more` says that there are entries after them.
     """
 
     anchor: Head
     head: Head
     entries: tuple[LogEntry, ...]
+    more: bool = False
 
 
 @frozen

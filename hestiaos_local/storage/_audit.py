@@ -11,8 +11,6 @@ from hestiaos_local.storage._interface import Storage
 
 __all__ = ["LogReport", "export_log", "read_log", "verify_log"]
 
-_PAGE = 1000  # entries
-
 
 @frozen
 class LogReport:
@@ -85,10 +83,8 @@ def export_log(storage: Storage, *, after: int = 0) -> Iterator[bytes]:
 
 
 def _pages(storage: Storage, after: int) -> Iterator[LogPage]:
-    """The pages of the log from an entry on; the last one has less than it could."""
-    while True:
-        page = storage.log(after=after, limit=_PAGE)
+    """The pages of the log from an entry on: one at least."""
+    while (page := storage.log(after=after)).more:
         yield page
-        if len(page.entries) < _PAGE:
-            return
         after = page.entries[-1].number
+    yield page

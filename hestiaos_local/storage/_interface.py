@@ -110,7 +110,7 @@ class Storage(Protocol):
         ...
 
     def log(self, *, after: int = 0, limit: int = 1000) -> LogPage:
-        """A page of the decision log: its first entries after the one of this number."""
+        """A page of the decision log: its first entries after the one of this number, of about 1 MiB at most."""
         ...
 
     # Approvals.

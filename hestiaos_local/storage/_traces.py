@@ -17,6 +17,8 @@ _SELECT = (
 )
 
 _BEFORE = "traces.number < (SELECT number FROM traces WHERE trace_id = :before)"
+_PAGE_BYTES = 1024**2
+
 # One statement, so that it is one state of the log. Whatever was put into it can be read as bytes.
 _SELECT_PAGE = (
     "SELECT name, CAST(number AS INTEGER), CAST(hash AS BLOB), NULL FROM chain UNION ALL SELECT * FROM "
@@ -80,12 +82,24 @@ class Traces:
             )
 
     def page(self, after: int, limit: int) -> LogPage:
-        """A page of the log: the first so many entries after this number."""
+        """A page of the log: its first entries after this number, up to `limit`, or until they have 1 MiB."""
+        places: dict[str, Head] = {}
+        entries: list[LogEntry] = []
+        size = 0
         with self._database.read() as db:
-            rows = db.execute(_SELECT_PAGE, (after, limit)).fetchall()
-        places = {name: Head(number, digest) for name, number, digest, _ in rows if name is not None}
-        entries = [LogEntry(number, record, digest) for name, number, digest, record in rows if name is None]
-        return LogPage(places.get("anchor", START), places.get("head", START), tuple(entries))
+            rows = db.execute(_SELECT_PAGE, (after, limit + 1))
+            for name, number, digest, record in rows:
+                if name is not None:
+                    places[name] = Head(number, digest)
+                    continue
+                if more := len(entries) == limit or size >= _PAGE_BYTES:
+                    break
+                entries.append(LogEntry(number, record, digest))
+                size += len(record)
+            else:
+                more = False
+            rows.close()  # the last ones were not looked at
+        return LogPage(places.get("anchor", START), places.get("head", START), tuple(entries), more)
 
     def _trace(self, decided: str, finished: str | None) -> TraceRecord:
         try:

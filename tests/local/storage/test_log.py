@@ -249,3 +249,19 @@ def test_faults_beyond_the_first_are_counted(tmp_path: Path) -> None:
             db.executescript("UPDATE log SET record = '{}'")
         report = verify_log(store, most_faults=2)
         assert (len(report.faults), report.more_faults, report.ok) == (2, 7, False)
+
+
+def test_a_page_ends_where_it_has_enough(storage: Storage) -> None:
+    for number, size in enumerate([700_000, 700_000, 10, 10]):
+        storage.add_trace(trace(f"t{number}", text="x" * size))
+    pages = [storage.log(after=after) for after in (0, 2, 4)]
+    assert [([entry.number for entry in page.entries], page.more) for page in pages] == [
+        ([1, 2], True),
+        ([3, 4], False),
+        ([], False),
+    ]
+    page = storage.log(after=1, limit=2)
+    assert ([entry.number for entry in page.entries], page.more, page.head.number) == ([2, 3], True, 4)
+    assert storage.log(after=2, limit=2).more is False
+    assert verify_log(storage).count == 4
+    assert len(list(read_log(storage))) == 4
