@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from hestiaos_local.storage import Claimed, Finished, InProgress, Store
+from hestiaos_local import Platform
+from hestiaos_local.storage import Claimed, Finished, InProgress, Store, verify_log
+from hestiaos_proto import RateLimited, RunResponse, parse_request
+from tests.support.policies import limited
 from tests.support.storages import python
 
 WRITER = """
@@ -67,6 +70,7 @@ def check(file: Path, acknowledged: list[list[str]]) -> None:
             finished = ["finished", name] in acknowledged
             claim = store.claim(name, "f", now=1.0, lease=60.0)
             assert claim == Finished(name) if finished else isinstance(claim, InProgress | Finished)
+        assert verify_log(store).ok
         count = store.decisions()["ALLOW"]
         assert sum(store.decisions(newest=count + 1).values()) == count
         assert count >= len({name for _, name in acknowledged})
@@ -106,3 +110,47 @@ def test_a_claim_of_a_killed_process_ends_with_its_lease(tmp_path: Path) -> None
     with closing(Store(file)) as store:
         assert store.claim("k", "f", now=59.0, lease=60.0) == InProgress(1.0)
         assert isinstance(store.claim("k", "f", now=60.0, lease=60.0), Claimed)
+
+
+LIMIT = 'per = "all"\ntokens = 1000\nwindow = "1h"'
+KILLED = """
+import os, signal, sys
+from hestiaos_local import Platform, Store
+from hestiaos_local.execution import function_executor
+from hestiaos_proto import parse_request
+from tests.support.policies import limited
+
+def model(work):
+    yield "something"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+platform = Platform(
+    policy=limited(sys.argv[2]), store=Store(sys.argv[1]), executor=function_executor(model), clock=lambda: 1_000_000.0,
+    new_id=lambda: "killed",
+)
+platform.respond(parse_request("POST", "/api/v1/run", {}, b'{"input": "go on"}'))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_what_a_process_leaves_that_is_killed_in_the_midst_of_an_execution(tmp_path: Path) -> None:
+    """A trace that says so, a log that is intact, and a reservation that leaves with its window."""
+    file = tmp_path / "store.db"
+    with python(KILLED, file, LIMIT) as process:
+        told, _ = process.communicate()
+        assert process.returncode == -signal.SIGKILL, told
+    now = 1_000_000.0
+    call = parse_request("POST", "/api/v1/run", {}, b'{"input": "go on"}')
+    with Platform(policy=limited(LIMIT), store=Store(file), clock=lambda: now) as platform:
+        trace = platform.answer(parse_request("GET", "/api/governance/trace/killed", {}, b""))
+        assert isinstance(trace, dict)
+        assert (trace["decision"], trace["outcome"]) == ("ALLOW", "decided")
+        assert trace["admission"]["reserved_tokens"] == 1000
+        refused = platform.respond(call)
+        assert isinstance(refused, RateLimited)
+        assert refused.retry_after is not None
+        assert refused.retry_after <= 3660
+        now += refused.retry_after
+        assert isinstance(platform.respond(call), RunResponse)
+    with closing(Store(file)) as store:
+        assert verify_log(store).ok
