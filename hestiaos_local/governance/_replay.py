@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from hestiaos_local.governance._facts import Facts
 from hestiaos_local.governance._policy import Policy
+from hestiaos_local.governance._replayed_limits import refusing_limit
 
 __all__ = ["RecordedDecision", "Replayed", "recorded_decision", "replay"]
 
@@ -18,7 +19,7 @@ class RecordedDecision:
     """A decision as the log has it: its facts, and what was decided on them, by which rule, under which policy.
 
     `rule` and `policy` are `None` where none is recorded. `facts` are `None` where they were not written as they were;
-    `missing` says why.
+    `missing` says why. `admission` is what was looked at of the limits, as JSON.
     """
 
     trace_id: str
@@ -27,22 +28,33 @@ class RecordedDecision:
     policy: str | None
     facts: Facts | None = field(repr=False)
     missing: str | None = None
+    admission: Mapping[str, Any] = field(factory=dict, repr=False)
 
 
 @frozen
 class Replayed:
-    """One recorded decision, and what the policy says of it; `decision` is `None` where that cannot be known."""
+    """One recorded decision, and what the policy says of it; `decision` is `None` where that cannot be known.
+
+    `refused_by` is the limit that would have had no room, by the counters as they stood.
+    """
 
     recorded: RecordedDecision
     decision: str | None = None
     rule: str | None = None
+    refused_by: str | None = None
 
     @property
     def changed(self) -> bool:
-        """Whether the policy decides otherwise, or restricts by another rule. Which rule allows is not recorded."""
-        if self.decision is None or self.decision == self.recorded.decision == "ALLOW":
+        """Whether the policy decides otherwise, restricts by another rule, or would not have let in what was let in, or
+        the other way round. Which rule allows is not recorded."""
+        recorded = self.recorded
+        if self.decision is None:
             return False
-        return (self.decision, self.rule) != (self.recorded.decision, self.recorded.rule)
+        if (self.refused_by is None) != ("refused_by" not in recorded.admission):
+            return True
+        if self.decision == recorded.decision == "ALLOW":
+            return False
+        return (self.decision, self.rule) != (recorded.decision, recorded.rule)
 
 
 def replay(policy: Policy, decisions: Iterable[RecordedDecision]) -> Iterator[Replayed]:
@@ -52,7 +64,9 @@ def replay(policy: Policy, decisions: Iterable[RecordedDecision]) -> Iterator[Re
             yield Replayed(recorded)
         else:
             verdict = policy.judge(recorded.facts)
-            yield Replayed(recorded, verdict.decision, verdict.rule)
+            blocked = verdict.decision == "BLOCK"
+            refused_by = None if blocked else refusing_limit(policy, verdict, recorded.admission)
+            yield Replayed(recorded, verdict.decision, verdict.rule, refused_by)
 
 
 def recorded_decision(record: Mapping[str, Any]) -> RecordedDecision | None:
@@ -87,4 +101,5 @@ def recorded_decision(record: Mapping[str, Any]) -> RecordedDecision | None:
         command.get("policy_hash"),
         facts if missing is None else None,
         missing,
+        command.get("admission", {}),
     )

@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from hestiaos import Client, GovernanceBlock
+from hestiaos import Client, GovernanceBlock, RateLimited
 from hestiaos_local import LocalTransport, Platform
 from hestiaos_local.governance import Facts, LogEntry, Policy, RecordedDecision, Replayed, recorded_decision, replay
 from hestiaos_local.storage import Store, read_log
@@ -113,3 +114,67 @@ def test_recorded_decisions_under_the_same_policy_do_not_change(count: int) -> N
     again = list(replay(Policy.default(), recorded))
     assert [told for told in again if told.decision is None or told.changed] == []
     assert sum(told.changed for told in replay(Policy.parse(STRICTER, "p.toml"), recorded)) == count
+
+
+class TestLimits:
+    """They are replayed by the counters as they stood."""
+
+    @staticmethod
+    def policy(requests: int, tokens: int, burst: int) -> Policy:
+        return Policy.parse(
+            f"""
+version = 2
+name = "limited"
+[[limits]]
+name = "all"
+per = "all"
+requests = {requests}
+tokens = {tokens}
+window = "1h"
+[[rules]]
+name = "slow"
+on = "input"
+pattern = "slow"
+decision = "THROTTLE"
+max_tokens = 9
+bucket = {{ requests = {burst}, per = "1h" }}
+risk = 0.1
+reason = "takes long"
+""",
+            "p.toml",
+        )
+
+    def replayed(self, policy: Policy) -> list[bool]:
+        """Which of 3 slow runs and 3 others, of 4 requests in all and a burst of 2, would have gone otherwise."""
+        store = Store()
+        with Platform(policy=self.policy(4, 10_000, 2), store=store) as platform:
+            with Client(transport=LocalTransport(platform), retries=0) as client:
+                for text in ["slow", "slow", "slow", "fast", "fast", "fast"]:
+                    with suppress(RateLimited):
+                        client.run(text)
+            return [told.changed for told in replay(policy, decisions(read_log(store)))]
+
+    def test_the_same_policy_changes_nothing(self) -> None:
+        assert self.replayed(self.policy(4, 10_000, 2)) == [False] * 6
+
+    @pytest.mark.parametrize(
+        ("requests", "tokens", "burst", "changed"),
+        [
+            (4, 10_000, 3, [False, False, True, False, False, False]),
+            (4, 10_000, 1, [False, True, False, False, False, False]),
+            (3, 10_000, 2, [False, False, False, False, True, False]),
+            (5, 10_000, 2, [False, False, False, False, False, True]),
+            (4, 1030, 2, [False, False, False, True, True, False]),
+        ],
+    )
+    def test_other_limits(self, requests: int, tokens: int, burst: int, changed: list[bool]) -> None:
+        assert self.replayed(self.policy(requests, tokens, burst)) == changed
+
+    def test_limits_of_which_nothing_was_recorded_are_passed_over(self) -> None:
+        other = self.policy(1, 1, 2)
+        renamed = evolve(other, limits=tuple(evolve(limit, name="new") for limit in other.limits))
+        assert self.replayed(renamed) == [False, False, False, False, False, True]
+
+    def test_what_is_blocked_is_not_admitted(self) -> None:
+        strict = Policy.parse(STRICTER.replace("draft", "slow"), "p.toml")
+        assert self.replayed(strict) == [True, True, True, False, False, True]
