@@ -35,11 +35,15 @@ START: Final = Head(0, bytes(32))
 
 @frozen
 class LogEntry:
-    """One entry: its number, from 1 on, its record as JSON, and its hash."""
+    """One entry: its number, from 1 on, its record as JSON, and its hash.
+
+    `indexed` says whether what the storage finds it by agrees with it.
+    """
 
     number: int
     record: bytes
     hash: bytes
+    indexed: bool = True
 
 
 @frozen
@@ -101,7 +105,10 @@ class LogVerifier:
         for entry in page.entries:
             self.first = self.first or entry.number
             self.count += 1
-            yield from self._check(entry, self._last)
+            wrong = list(self._check(entry, self._last))
+            yield from wrong
+            if not entry.indexed and not wrong:
+                yield LogFault(entry.number, "it is not what the index of traces says")
             self._last = Head(entry.number, entry.hash)
             yield from self._compare(self._last)
 

@@ -19,11 +19,21 @@ _SELECT = (
 _BEFORE = "traces.number < (SELECT number FROM traces WHERE trace_id = :before)"
 _PAGE_BYTES = 1024**2
 
-# One statement, so that it is one state of the log. Whatever was put into it can be read as bytes.
-_SELECT_PAGE = (
-    "SELECT name, CAST(number AS INTEGER), CAST(hash AS BLOB), NULL FROM chain UNION ALL SELECT * FROM "
-    "(SELECT NULL, number, CAST(hash AS BLOB), CAST(record AS BLOB) FROM log WHERE number > ? ORDER BY number LIMIT ?)"
-)
+# One statement, so that it is one state of the log. Whatever was put into it can be read as bytes. The last column is
+# whether the index finds an entry: a decision by its trace, and an outcome by the trace that it ends, if that is kept.
+_SELECT_PAGE = """
+SELECT name, CAST(number AS INTEGER), CAST(hash AS BLOB), NULL, NULL FROM chain
+UNION ALL SELECT * FROM (
+    SELECT NULL, log.number, CAST(hash AS BLOB), CAST(record AS BLOB), CASE
+        WHEN NOT json_valid(record) THEN 1
+        WHEN decided_at IS NULL THEN traces.number IS NULL AND NOT EXISTS (
+            SELECT 1 FROM traces AS ended
+            WHERE ended.trace_id = json_extract(record, '$.trace_id') AND ended.finished IS NOT log.number)
+        ELSE traces.trace_id IS json_extract(record, '$.trace_id')
+            AND traces.decision IS json_extract(record, '$.decision')
+    END
+    FROM log LEFT JOIN traces USING (number) WHERE log.number > ? ORDER BY log.number LIMIT ?)
+"""
 
 
 class Traces:
@@ -88,13 +98,13 @@ class Traces:
         size = 0
         with self._database.read() as db:
             rows = db.execute(_SELECT_PAGE, (after, limit + 1))
-            for name, number, digest, record in rows:
+            for name, number, digest, record, indexed in rows:
                 if name is not None:
                     places[name] = Head(number, digest)
                     continue
                 if more := len(entries) == limit or size >= _PAGE_BYTES:
                     break
-                entries.append(LogEntry(number, record, digest))
+                entries.append(LogEntry(number, record, digest, bool(indexed)))
                 size += len(record)
             else:
                 more = False
