@@ -10,6 +10,8 @@ from tests.support.bindings import BINDINGS, InProcess
 from tests.support.peer import Peer
 from tests.support.scenario import fault
 from tests.support.sessions import SECRET, Session
+from tests.support.steps import send
+from tests.support.wire import ok
 
 KEYS = {
     "../x": "..%2Fx",
@@ -77,3 +79,35 @@ def test_keys_and_inputs_in_process(binding: type[Session]) -> None:
             assert session.call("get_secret", key) == SECRET
         for text in "\0", "🔑\u2028", "x" * (10 * 1024 * 1024):
             assert session.call("run", text).result == f"processed: {text}"
+
+
+QUERIES = {
+    "a&b=c#d": "a%26b%3Dc%23d",
+    "+ %2F/?": "%2B%20%252F%2F%3F",
+    "\0\n": "%00%0A",
+    "ключ 🔑": KEYS["ключ 🔑"],
+    "": "",
+}
+QUERY = "an argument of a query with `&`, `=`, `#`, `+`, a space, NUL, emoji, a lone surrogate"
+
+
+@fault(QUERY)
+def test_unusual_arguments_of_a_query(binding: type[Session]) -> None:
+    empty = ok({"traces": []})
+    with Peer(*([send(empty)] for _ in QUERIES)) as peer, binding(peer.url) as session:
+        for before, escaped in QUERIES.items():
+            assert session.call("list_traces", limit=5, before=before) == []
+            assert peer.requests[-1].target == f"/api/v1/traces?limit=5&before={escaped}"
+        with pytest.raises(ValueError, match="surrogate"):
+            session.call("list_traces", before="\ud800")
+        assert len(peer.requests) == len(QUERIES)
+        assert peer.connections == 1
+
+
+@fault(QUERY, (InProcess,))
+def test_unusual_arguments_of_a_query_in_process(binding: type[Session]) -> None:
+    with binding("http://localhost") as session:
+        session.call("run", "x")
+        for before in QUERIES:
+            assert session.call("list_traces", limit=5, before=before) == []
+        assert [each.decision for each in session.call("list_traces")] == ["ALLOW"]

@@ -11,6 +11,7 @@ import pytest
 
 from hestiaos import (
     HestiaError,
+    NotFound,
     RateLimited,
     ServerError,
     StatusError,
@@ -72,6 +73,30 @@ def test_secrets_that_a_refusal_repeats(binding: type[Session]) -> None:
                 with pytest.raises(StatusError) as refused:  # the session itself looks at all that can be seen of it
                     session.call("set_secret", "name", SECRET)
                 assert b"***" in refused.value.body
+
+
+@fault("404 for an operation that came after 1.0: in any form; with the code `NOT_FOUND`")
+def test_an_operation_that_the_server_does_not_have(binding: type[Session]) -> None:
+    pages: list[object] = [{"detail": "Not Found"}, {"code": "GONE", "message": "gone"}, None]
+    calls: list[tuple[str, list[str]]] = [
+        ("list_traces", []),
+        ("list_agents", []),
+        ("list_secrets", []),
+        ("list_sessions", []),
+        ("get_session", ["s"]),
+        ("delete_session", ["s"]),
+    ]
+    with Peer() as peer, binding(peer.url) as session:
+        for operation, args in calls:
+            for page in pages:
+                peer.add([send(response(404, b"<html>" if page is None else to_json(page)))])
+                with pytest.raises(NotFound, match=f"does not have the operation {operation}") as missing:
+                    session.call(operation, *args)
+                assert (missing.value.code, missing.value.status_code) == ("UNKNOWN_OPERATION", 404)
+            peer.add([send(response(404, to_json({"code": "NOT_FOUND", "message": "there is none"})))])
+            with pytest.raises(NotFound, match=r"^\[NOT_FOUND\] there is none$"):
+                session.call(operation, *args)
+        assert peer.connections == 1
 
 
 @fault("429 and 503 with `Retry-After: 1`, an HTTP date, a date in the past, garbage, `-5`, `1e9` (`retries=1`)")

@@ -30,6 +30,12 @@ METHODS = {
     "explain": "governance.explain",
     "governance_status": "governance.status",
     "governance_trace": "governance.trace",
+    "list_traces": "governance.traces",
+    "list_agents": "agents.list",
+    "list_secrets": "secrets.list",
+    "list_sessions": "chat.sessions",
+    "get_session": "chat.session",
+    "delete_session": "chat.delete_session",
 }
 
 
