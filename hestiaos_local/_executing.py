@@ -39,7 +39,7 @@ def execute(
     began = clock()
     trace_id = governed.trace.trace_id
     work = governed.work
-    outputs = GovernedOutputs(governed, agent)
+    outputs = GovernedOutputs(governed, agent, governor)
     counter = OutputCounter(work)
     answer = Answer()
     try:

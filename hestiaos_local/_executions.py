@@ -8,6 +8,7 @@ from typing import Any
 from attrs import evolve
 
 from hestiaos_local._answers import Answer
+from hestiaos_local._approving import Asked
 from hestiaos_local._constraints import EFFORTS
 from hestiaos_local._executing import execute
 from hestiaos_local._flow import Call, Cancelled, Emit, Flow
@@ -75,7 +76,10 @@ class Executions:
         def prepare(messages: Sequence[Message]) -> Work:
             return _prepared(Work(messages=messages, timeout=arguments["timeout_ms"] / 1000), agent)
 
-        governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(text)], prepare, effort=effort))
+        asked = Asked("run", {name: arguments[name] for name in ("input", "agent_id", "session_id", "mode_hint")})
+        governed: Governed = yield Call(
+            lambda: self._governor.decide(facts, [_user(text)], prepare, asked, effort=effort)
+        )
         if (block := governed.block) is not None:
             return block
         if events is not None:
@@ -98,9 +102,9 @@ class Executions:
         self, arguments: Mapping[str, Any], *, key: str | None = None, events: RunEvents | None = None
     ) -> Flow[ChatResponse | GovernanceBlock]:
         """Reply to a message, and keep both in the session. Where there are `events`, as in `run`."""
-        message, asked = arguments["message"], arguments["session_id"]
+        message, given_id = arguments["message"], arguments["session_id"]
         trace_id = self._new_id()
-        session_id = asked or self._new_id()
+        session_id = given_id or self._new_id()
         began = self._clock()
         facts = Facts(
             command_type="CHAT", texts=(message,), session=session_id, key=key, model=(yield from self._model())
@@ -111,8 +115,9 @@ class Executions:
             return Work(messages=window, timeout=TIMEOUT)
 
         def decide() -> Governed:
-            history = self._storage.messages(session_id, last=_HISTORY_MESSAGES - 1) if asked else []
-            return self._governor.decide(facts, [*history, _user(message)], prepare, trace_id=trace_id)
+            history = self._storage.messages(session_id, last=_HISTORY_MESSAGES - 1) if given_id else []
+            asked = Asked("chat", {"message": message, "session_id": given_id})
+            return self._governor.decide(facts, [*history, _user(message)], prepare, asked, trace_id=trace_id)
 
         governed: Governed = yield Call(decide)
         if (block := governed.block) is not None:
@@ -149,7 +154,8 @@ class Executions:
         def prepare(messages: Sequence[Message]) -> Work:
             return _prepared(Work(messages=messages, timeout=TIMEOUT), agent)
 
-        governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(task)], prepare))
+        asked = Asked("run_agent", {name: arguments[name] for name in ("agent_id", "task", "config")})
+        governed: Governed = yield Call(lambda: self._governor.decide(facts, [_user(task)], prepare, asked))
         if (block := governed.block) is not None:
             return _blocked(agent_id, block)
         try:
@@ -168,7 +174,9 @@ class Executions:
         def prepare(messages: Sequence[Message]) -> Work:
             return evolve(work, messages=messages, timeout=work.timeout or TIMEOUT)
 
-        governed: Governed = yield Call(lambda: self._governor.decide(facts, work.messages, prepare))
+        of_work = ("messages", "model", "tools", "options", "max_tokens")
+        asked = Asked("chat_completions", {name: getattr(work, name) for name in of_work})
+        governed: Governed = yield Call(lambda: self._governor.decide(facts, work.messages, prepare, asked))
         yield Emit(governed.trace)
         if (block := governed.block) is not None:
             raise block

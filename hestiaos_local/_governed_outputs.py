@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from hestiaos_local._flow import Call, Flow
-from hestiaos_local._governing import Governed
+from hestiaos_local._governing import Governed, Governor
 from hestiaos_local.execution import Agent, Output, Text, ToolCall
 from hestiaos_local.governance import Blocked, OutputGovernor, Redaction, ReleasedText, ShadowHit, Verdict
 
@@ -21,8 +21,10 @@ class GovernedOutputs:
     Texts may come later and in other pieces. `Usage` and `Finish` end them: what was held back comes before.
     """
 
-    def __init__(self, governed: Governed, agent: Agent | None) -> None:
+    def __init__(self, governed: Governed, agent: Agent | None, governor: Governor) -> None:
         self._governed = governed
+        self._decider = governor
+        self._asks = any(rule.approval and "tool" in rule.on for rule in governed.policy.rules)
         self._agent = agent
         self._governor = OutputGovernor(governed.policy, governed.facts)
         self._received = 0  # characters
@@ -47,8 +49,11 @@ class GovernedOutputs:
         match output:
             case Text(text):
                 size = len(text)
-            case ToolCall():
-                size = len(output.arguments)
+            case ToolCall(id, name, arguments):
+                if self._asks and (yield Call(partial(self._passes_by_approval, output))):
+                    self._governor.receive_tool_call(id, name, arguments, approved=True)
+                    return list(self._released())
+                size = len(arguments)
             case _:
                 size = self._received  # all that is held back, at most
         self._received += size
@@ -69,6 +74,10 @@ class GovernedOutputs:
             case _:
                 self._governor.end()
                 return [*self._released(), output]
+
+    def _passes_by_approval(self, call: ToolCall) -> bool:
+        self._check_permission(call.name)
+        return self._decider.passes_by_approval(self._governed, call.name, call.arguments)
 
     def _check_permission(self, tool: str) -> None:
         """Refuse a tool that the agent may not call: a model can call one that it was not offered."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from attrs import evolve, frozen
 
 from hestiaos_local._admission import Admission, Admitted
 from hestiaos_local._answers import Answer
+from hestiaos_local._approving import Approver, Asked, approval_details, approval_record
 from hestiaos_local._flow import Call, Flow
 from hestiaos_local._hidden_values import HiddenValues
 from hestiaos_local._measurements import Measurements, elapsed
@@ -23,9 +25,10 @@ from hestiaos_local.governance import (
     Redaction,
     ShadowHit,
     Verdict,
+    arguments_of,
     input_redactor,
 )
-from hestiaos_local.storage import Outcome, Storage, TraceRecord
+from hestiaos_local.storage import Approval, Outcome, Storage, TraceRecord
 from hestiaos_proto import GovernanceBlock, TraceResponse
 
 __all__ = ["BUDGETS", "Governed", "Governor"]
@@ -38,13 +41,17 @@ _log = logging.getLogger("hestiaos_local")
 
 @frozen
 class Governed:
-    """An execution that was decided on: its trace, what was known of it, and the policy that it is under."""
+    """An execution that was decided on: its trace, what was known of it, and the policy that it is under.
+
+    `approval` is the one that it waits for, or that has let it pass.
+    """
 
     trace: TraceResponse
     facts: Facts
     verdict: Verdict
     policy: Policy
     admitted: Admitted
+    approval: Approval | None = None
 
     @property
     def work(self) -> Work:
@@ -54,16 +61,18 @@ class Governed:
     @property
     def block(self) -> GovernanceBlock | None:
         """The exception that says so where it is blocked."""
-        return self.block_by(self.verdict) if self.verdict.decision == "BLOCK" else None
+        return self.block_by(self.verdict, self.approval) if self.verdict.decision == "BLOCK" else None
 
-    def block_by(self, verdict: Verdict) -> GovernanceBlock:
-        """The exception for a verdict that blocks: its details say why."""
-        details = {
+    def block_by(self, verdict: Verdict, approval: Approval | None = None) -> GovernanceBlock:
+        """The exception for a verdict that blocks: its details say why, and which approval would let it pass."""
+        details: dict[str, Any] = {
             "rule": verdict.rule,
             "reason": verdict.reason,
             "risk_score": verdict.risk,
             "policy": self.policy.name,
         }
+        if approval is not None:
+            details["approval"] = approval_details(approval)
         return GovernanceBlock(self.trace.trace_id, details=details)
 
 
@@ -85,6 +94,7 @@ class Governor:
     ) -> None:
         self.policy: Policy = policy
         self._storage = storage
+        self._approver = Approver(storage, clock, new_id)
         self._admission = Admission(storage, clock)
         self._hidden = hidden
         self._keep: Keep = keep
@@ -97,18 +107,20 @@ class Governor:
         facts: Facts,
         messages: Sequence[Message],
         prepare: Callable[[Sequence[Message]], Work],
+        asked: Asked,
         *,
         effort: float = 1.0,
         trace_id: str | None = None,
     ) -> Governed:
         """Decide on an execution whose model is to be sent these messages. It may wait for the storage.
 
-        `prepare` makes the work of those that the model may be sent. Raises the `RateLimited` of a limit that has no
-        room, and `StoreError` where the decision cannot be stored; then nothing may be executed.
+        `prepare` makes the work of those that the model may be sent; `asked` is what somebody may approve. Raises the
+        `RateLimited` of a limit that has no room, and `StoreError` where the decision cannot be stored; then nothing
+        may be executed.
         """
         began = self._clock()
         policy = self.policy
-        verdict = policy.judge(facts)
+        verdict, approval = self._approver.judge(policy, facts, asked)
         trace = TraceResponse(
             trace_id=trace_id or self._new_id(),
             decision=verdict.decision,
@@ -124,6 +136,8 @@ class Governor:
         messages, redactions = redact_messages(messages, input_redactor(policy, facts))
         work = evolve(prepare(messages), trace_id=trace.trace_id)
         redactor = self.record_redactor(facts, policy)
+        if verdict.approval:
+            approval = self._approver.ask(asked, policy, verdict, facts, redactor, trace.trace_id)
         blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
         admitted = Admitted(work) if blocked else self._admit(policy, verdict, facts, work, redactor)
         if (refusal := admitted.refusal) is not None:
@@ -131,6 +145,8 @@ class Governor:
         command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
         if admission := admitted.to_json():
             command["admission"] = admission
+        if approval is not None:
+            command["approval"] = approval_record(approval)
         try:
             self._storage.add_trace(
                 TraceRecord(
@@ -143,18 +159,38 @@ class Governor:
             )
         except BaseException:  # nothing is executed
             self._admission.settle(admitted, 0)
+            self._approver.release(approval)
             raise
         self._measurements.decided(verdict.decision)
         self._count(verdict.rule, verdict.decision, redactions, verdict.shadow)
         if refusal is not None:
+            self._approver.release(approval)
             refusal.trace_id = trace.trace_id
             raise refusal
-        return Governed(trace, facts, verdict, policy, admitted)
+        return Governed(trace, facts, verdict, policy, admitted, approval)
 
     def _admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work, redactor: RecordRedactor) -> Admitted:
         """Admission counts by names as they may be written."""
         agent, session = (name and redactor.name(name) for name in (facts.agent, facts.session))
         return self._admission.admit(policy, verdict, evolve(facts, agent=agent, session=session), work)
+
+    def passes_by_approval(self, governed: Governed, tool: str, arguments: str) -> bool:
+        """Whether somebody has approved a tool's call that a rule blocks; `arguments` is the JSON text of the model.
+
+        It may wait for the storage. Raises the `GovernanceBlock` of a call that nobody has approved; then somebody is
+        asked to.
+        """
+        policy = governed.policy
+        facts = evolve(governed.facts, tool=tool, arguments=arguments_of(arguments))
+        asked = Asked("tool_call", {"tool": tool, "arguments": arguments, "agent": facts.agent})
+        verdict, approval = self._approver.judge(policy, facts, asked)
+        if verdict.approval:
+            told = evolve(facts, arguments=arguments)
+            redactor = self.record_redactor(facts, policy)
+            approval = self._approver.ask(asked, policy, verdict, told, redactor, governed.trace.trace_id)
+        if verdict.decision == "BLOCK":
+            raise governed.block_by(verdict, approval)
+        return approval is not None
 
     def record_redactor(self, facts: Facts, policy: Policy | None = None) -> RecordRedactor:
         """What replaces in all that is written of an execution under a policy. It may wait for the storage."""

@@ -11,7 +11,6 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from hestiaos_local._constraints import check_constraints
-from hestiaos_local._enforced import check_enforced
 from hestiaos_local._executions import TIMEOUT, Executions
 from hestiaos_local._faults import logged
 from hestiaos_local._first import AsyncEvents, Events, first_of, first_of_sync
@@ -75,7 +74,6 @@ class Platform:
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         policy = Policy.default() if policy is None else policy
-        check_enforced(policy)
         self._storage: Storage = Store() if store is None else store
         self._executor: Executor = EchoExecutor() if executor is None else executor
         self._retention = retention
@@ -90,11 +88,7 @@ class Platform:
         self._executed = count(1)
 
     def reload(self, policy: Policy) -> None:
-        """Decide by this policy from now on; what is under way goes on with the one that it began with.
-
-        Raises `PolicyError`, and then nothing has changed.
-        """
-        check_enforced(policy)
+        """Decide by this policy from now on; what is under way goes on with the one that it began with."""
         self._governor.policy = policy
 
     @property

@@ -31,7 +31,7 @@ from hestiaos_local.governance._chain import (
 )
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._explanations import Explanation, explain
-from hestiaos_local.governance._facts import Facts, texts_of
+from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
 from hestiaos_local.governance._normal import normalized
 from hestiaos_local.governance._output import (
     Blocked,
@@ -99,6 +99,7 @@ __all__ = [
     "TokenPlan",
     "Verdict",
     "admit",
+    "arguments_of",
     "call_hash",
     "charges_for",
     "entry_hash",

@@ -97,11 +97,11 @@ class OutputGovernor:
         if not self._finished and (text := self._joiner.send(text)):
             self._receive_text(text)
 
-    def receive_tool_call(self, id: str, name: str, arguments: str) -> None:
-        """Receive a tool's call whose arguments, a JSON text, are complete."""
+    def receive_tool_call(self, id: str, name: str, arguments: str, *, approved: bool = False) -> None:
+        """Receive a tool's call whose arguments, a JSON text, are complete; `approved` is as in `Policy.judge`."""
         if self._finished:
             return
-        verdict = self._policy.judge_tool_call(self._facts, name, arguments)
+        verdict = self._policy.judge_tool_call(self._facts, name, arguments, approved=approved)
         self._shadow.update(dict.fromkeys(verdict.shadow))
         if verdict.decision == "BLOCK":
             self._block(verdict)

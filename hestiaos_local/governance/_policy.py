@@ -61,20 +61,23 @@ class Policy:
     _rule_sets: dict[tuple[int, ...], RuleSet] = field(init=False, factory=dict, eq=False, repr=False)
     _redactors: dict[tuple[int, ...], TextRedactor] = field(init=False, factory=dict, eq=False, repr=False)
 
-    def judge(self, facts: Facts) -> Verdict:
-        """What the first rule says that matches: of a tool's call where the facts name one, else of an execution."""
+    def judge(self, facts: Facts, *, approved: bool = False) -> Verdict:
+        """What the first rule says that matches: of a tool's call where the facts name one, else of an execution.
+
+        What somebody has `approved` passes the rules that ask for an approval; those after them are tried on.
+        """
         shadow = []
         decided: Rule | None = None
         for rule in self._matching(facts):
             if rule.shadow:
                 shadow.append(rule.hit())
-            elif decided is None:
+            elif decided is None and not (approved and rule.approval):
                 decided = rule
         return self.verdict(decided, shadow=tuple(shadow))
 
-    def judge_tool_call(self, facts: Facts, name: str, arguments: str) -> Verdict:
+    def judge_tool_call(self, facts: Facts, name: str, arguments: str, *, approved: bool = False) -> Verdict:
         """What it says of a tool's call in this execution; `arguments` is the JSON text that the model wrote."""
-        return self.judge(evolve(facts, tool=name, arguments=arguments_of(arguments)))
+        return self.judge(evolve(facts, tool=name, arguments=arguments_of(arguments)), approved=approved)
 
     def rule_set(self, rules: tuple[Rule, ...]) -> RuleSet:
         """Some of its rules for one search; made once."""

@@ -19,7 +19,8 @@ class RecordedDecision:
     """A decision as the log has it: its facts, and what was decided on them, by which rule, under which policy.
 
     `rule` and `policy` are `None` where none is recorded. `facts` are `None` where they were not written as they were;
-    `missing` says why. `admission` is what was looked at of the limits, as JSON.
+    `missing` says why. `admission` is what was looked at of the limits, as JSON; `approved` says that somebody
+    had let it pass.
     """
 
     trace_id: str
@@ -29,6 +30,7 @@ class RecordedDecision:
     facts: Facts | None = field(repr=False)
     missing: str | None = None
     admission: Mapping[str, Any] = field(factory=dict, repr=False)
+    approved: bool = False
 
 
 @frozen
@@ -63,7 +65,7 @@ def replay(policy: Policy, decisions: Iterable[RecordedDecision]) -> Iterator[Re
         if recorded.facts is None:
             yield Replayed(recorded)
         else:
-            verdict = policy.judge(recorded.facts)
+            verdict = policy.judge(recorded.facts, approved=recorded.approved)
             blocked = verdict.decision == "BLOCK"
             refused_by = None if blocked else refusing_limit(policy, verdict, recorded.admission)
             yield Replayed(recorded, verdict.decision, verdict.rule, refused_by)
@@ -102,4 +104,5 @@ def recorded_decision(record: Mapping[str, Any]) -> RecordedDecision | None:
         facts if missing is None else None,
         missing,
         command.get("admission", {}),
+        command.get("approval", {}).get("status") == "used",
     )

@@ -76,6 +76,8 @@ def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str
     approval = table.truth("approval")
     if approval and decision != "BLOCK":
         table.refuse("approval", 'is for decision = "BLOCK" only')
+    if approval and "output" in on:
+        table.refuse("approval", "is not for outputs: a model does not say the same again")
     shadow = table.choice("mode", ("enforce", "shadow")) == "shadow"
     hold = table.choice("hold", ("all",)) is not None
     own_window = table.number("window")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from hestiaos_local._records import described, trace_response
+from hestiaos_local._shortened import shortened
 from hestiaos_local.governance import DecisionName, Policy
 from hestiaos_local.operations._answers import Answers, Arguments
 from hestiaos_local.storage import Storage, TraceRecord
@@ -14,7 +15,6 @@ from hestiaos_proto import NotFound, TraceResponse
 __all__ = ["trace_operations"]
 
 _RECENT = 100  # executions that are compared with all, to see whether governance drifts
-_MAX_TEXT = 1000  # characters of an input or output in a list, whose response would have no bound otherwise
 
 
 def trace_operations(storage: Storage, policy: Callable[[], Policy]) -> Answers:
@@ -61,8 +61,8 @@ def _found(storage: Storage, trace_id: str) -> TraceRecord:
 
 
 def _shortened(trace: dict[str, Any]) -> dict[str, Any]:
-    texts = {name: trace[name] for name in ("input", "output") if len(trace.get(name) or "") > _MAX_TEXT}
-    return trace | {name: f"{text[:_MAX_TEXT]}…" for name, text in texts.items()}
+    texts = {name: trace[name] for name in ("input", "output") if name in trace}
+    return trace | {name: shortened(text) for name, text in texts.items()}
 
 
 def _restricted(decisions: Mapping[str, int]) -> float:

@@ -85,6 +85,11 @@ class Approvals:
             row = db.execute(f"{_SELECT} WHERE number = :number", {"number": number[0], "now": now}).fetchone()
         return _approval(*row)
 
+    def release(self, approval_id: str) -> None:
+        """Undo the use of one."""
+        with self._database.write() as db:
+            db.execute("UPDATE approvals SET status = 'approved' WHERE id = ? AND status = 'used'", (approval_id,))
+
 
 def _approval(
     approval_id: str,

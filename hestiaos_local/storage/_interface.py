@@ -135,6 +135,10 @@ class Storage(Protocol):
         """Use the approval of this call, which one caller of all can, once; `None` where there is none."""
         ...
 
+    def release_approval(self, approval_id: str) -> None:
+        """Undo the use of an approval: the call was not executed."""
+        ...
+
     # Sessions.
 
     def add_messages(self, session_id: str, messages: Iterable[Message], *, now: float) -> None:

@@ -114,6 +114,9 @@ class Store:
     def use_approval(self, call_hash: str, *, now: float) -> Approval | None:
         return self._approvals.use(call_hash, now)
 
+    def release_approval(self, approval_id: str) -> None:
+        self._approvals.release(approval_id)
+
     def add_messages(self, session_id: str, messages: Iterable[Message], *, now: float) -> None:
         self._sessions.add_messages(session_id, messages, now)
 

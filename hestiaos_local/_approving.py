@@ -1,0 +1,107 @@
+"""Approvals of calls that a rule blocks: somebody approves one, and the same call passes once before that expires."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from hestiaos_local._shortened import shortened
+from hestiaos_local._streams import iso
+from hestiaos_local.governance import Facts, Policy, RecordRedactor, Verdict, call_hash
+from hestiaos_local.storage import Approval, Storage
+
+__all__ = ["APPROVAL_TIME", "Approver", "Asked", "approval_details", "approval_record"]
+
+APPROVAL_TIME = 60 * 60.0
+"""How long after a call was blocked it can be approved, and pass, in seconds."""
+
+
+_log = logging.getLogger("hestiaos_local")
+
+
+@frozen
+class Asked:
+    """What tells one call from any other, beside the policy: an operation, or a tool's call, with its arguments."""
+
+    operation: str
+    arguments: Mapping[str, Any] = field(repr=False)
+
+    def hash(self, policy: Policy) -> str:
+        """The call under a policy."""
+        return call_hash(self.operation, self.arguments, policy.hash)
+
+
+class Approver:
+    """Uses approvals, and asks for them. Each method may wait for the storage, and raises `StoreError`."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._new_id = new_id
+
+    def judge(self, policy: Policy, facts: Facts, asked: Asked) -> tuple[Verdict, Approval | None]:
+        """The verdict on a call; where somebody has approved it, that of the other rules, and the approval.
+
+        An approval is used by it, which only one of all who make the call can.
+        """
+        verdict = policy.judge(facts)
+        if not verdict.approval:
+            return verdict, None
+        passed = policy.judge(facts, approved=True)
+        if passed.decision == "BLOCK":
+            return passed, None
+        approval = self._storage.use_approval(asked.hash(policy), now=self._clock())
+        if approval is None:
+            return verdict, None
+        if passed.decision == "ALLOW":
+            passed = evolve(passed, reason=f"approved by {approval.decided_by or 'somebody'}", risk=verdict.risk)
+        return passed, approval
+
+    def release(self, approval: Approval | None) -> None:
+        """Give back an approval that was used where nothing is executed after all."""
+        if approval is not None and approval.status == "used":
+            try:
+                self._storage.release_approval(approval.id)
+            except Exception as error:  # as where the trace could not be stored
+                _log.error("the approval %s is used up, and nothing was executed: %s", approval.id, error)
+
+    def ask(
+        self, asked: Asked, policy: Policy, verdict: Verdict, facts: Facts, redactor: RecordRedactor, trace_id: str
+    ) -> Approval:
+        """Ask for an approval of a call; the one that was asked for before, where it is neither used nor expired."""
+        now = self._clock()
+        text = "\n".join(facts.texts)
+        if facts.tool is not None:
+            text = f"{facts.tool} {facts.arguments}"
+        told = {
+            "trace_id": trace_id,
+            "operation": asked.operation,
+            "rule": verdict.rule,
+            "reason": verdict.reason,
+            "risk_score": verdict.risk,
+            "input": shortened(redactor.text(text)),
+            "key": facts.key,
+            "agent": facts.agent and redactor.name(facts.agent),
+            "session": facts.session and redactor.name(facts.session),
+        }
+        approval = Approval(
+            id=self._new_id(),
+            call_hash=asked.hash(policy),
+            created_at=now,
+            expires_at=now + APPROVAL_TIME,
+            facts={name: value for name, value in told.items() if value is not None},
+        )
+        return self._storage.add_approval(approval, now=now)
+
+
+def approval_details(approval: Approval) -> dict[str, Any]:
+    """What the details of a block say of its approval."""
+    return {"id": approval.id, "expires": iso(approval.expires_at), "status": approval.status}
+
+
+def approval_record(approval: Approval) -> dict[str, Any]:
+    """What a trace has of it: `used` says that the execution has passed by it."""
+    return {"id": approval.id, "status": approval.status} | ({"by": approval.decided_by} if approval.decided_by else {})
