@@ -75,7 +75,10 @@ def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
 
 def hint_of(error: HestiaError, server: Server | None) -> str:
     """What to do, as far as the error tells; `""` where it does not."""
-    if isinstance(error, GovernanceBlock) and error.trace_id:
+    if isinstance(error, GovernanceBlock):
+        approval = error.details.get("approval") if isinstance(error.details, dict) else None
+        if isinstance(approval, dict) and approval.get("status") != "denied":
+            return f"somebody may let it pass: '{_program(server)} approvals approve {approval.get('id')}'"
         return _of_trace(error, server)
     if server is None or server.local:
         return _of_trace(error, server)
@@ -112,8 +115,11 @@ def _of_status(error: StatusError, server: Server) -> str:
 
 
 def _of_trace(error: HestiaError, server: Server | None) -> str:
-    program = "hestiaos --local" if server is not None and server.local else "hestiaos"
-    return f"see '{program} trace {error.trace_id}'" if error.trace_id else ""
+    return f"see '{_program(server)} trace {error.trace_id}'" if error.trace_id else ""
+
+
+def _program(server: Server | None) -> str:
+    return "hestiaos --local" if server is not None and server.local else "hestiaos"
 
 
 def _of_another_server(server: Server) -> str:

@@ -25,7 +25,7 @@ def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *columns: 
             print_fields(settings, row)
     else:
         _print_table([[_cell(row.get(column)) for column in columns] for row in rows])
-    if not rows:
+    if not rows and empty:
         remark(settings, empty)
 
 

@@ -12,7 +12,7 @@ from hestiaos_local._key_files import add_key, remove_key
 from hestiaos_local._keys import Key, Keys
 from hestiaos_local._platform import Platform
 from hestiaos_local.execution import Agent, Executor, function_executor
-from hestiaos_local.governance import Policy, PolicyError
+from hestiaos_local.governance import Policy, PolicyError, recorded_decision, replay
 from hestiaos_local.storage import Retention, Store, StoreError
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ __all__ = [
     "StoreError",
     "add_key",
     "function_executor",
+    "recorded_decision",
     "remove_key",
+    "replay",
     "serve",
 ]
 

@@ -10,9 +10,10 @@ import click
 
 from hestiaos_cli._command import Group, TextArgument
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._failures import one_line, tell
 from hestiaos_cli._input import read_text
 from hestiaos_cli._options import OUTPUT
-from hestiaos_cli._output import print_fields, print_text
+from hestiaos_cli._output import print_fields, print_json, print_text
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._terminal import visible
 from hestiaos_cli._waiting import waiting
@@ -109,6 +110,48 @@ def _explain(
         print_fields(settings, told)
 
 
+@make_command("replay")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Of this store's file; no server is asked."
+)
+@click.pass_obj
+def _replay(settings: Settings, file: Path, store: Path | None) -> None:
+    """Say which recorded decisions a policy file would change.
+
+    It decides anew, here, on what the audit has recorded, of a server, of --local, or of a store's file. Nothing is
+    executed. Decisions on texts that were not kept as they were cannot be told.
+    """
+    from hestiaos_cli._files import audit_records, open_client_of
+    from hestiaos_cli._lists import print_list
+    from hestiaos_local import Policy, recorded_decision, replay
+
+    policy = Policy.load(file)
+    total = unknown = 0
+    rows = []
+    with open_client_of(settings, store=store) as client, waiting():
+        decisions = (recorded_decision(each["record"]) for each in audit_records(client))
+        for each in replay(policy, (decision for decision in decisions if decision is not None)):
+            total += 1
+            unknown += each.decision is None
+            if each.changed:
+                before = each.recorded
+                rows.append(
+                    {
+                        "trace_id": before.trace_id,
+                        "decision": before.decision,
+                        "rule": before.rule,
+                        "new_decision": each.decision,
+                        "new_rule": each.rule,
+                    }
+                )
+    if settings.json:
+        print_json({"decisions": total, "unknown": unknown, "changed": rows})
+        return
+    print_list(settings, rows, "trace_id", "decision", "rule", "new_decision", "new_rule", empty="")
+    tell(one_line(f"decisions: {total}, changed: {len(rows)}, that cannot be told: {unknown}"))
+
+
 def _arguments(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
@@ -119,5 +162,5 @@ def _arguments(text: str) -> dict[str, Any]:
     return value
 
 
-for _each in (_check, _test, _explain, _show):
+for _each in (_check, _test, _explain, _show, _replay):
     command.add_command(_each)

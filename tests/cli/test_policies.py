@@ -152,3 +152,48 @@ def test_what_cannot_be_explained(arguments: tuple[str, ...], message: str) -> N
     ended = invoke("policy", "explain", "--local", *arguments)
     assert ended.status == 2
     assert message in ended.error
+
+
+@EVERYWHERE
+def test_recorded_decisions_are_replayed_under_another_policy(where: list[str], file: Path) -> None:
+    ids = [
+        invoke("run", text, *where, "-q", "trace_id").stdout.strip() for text in ("ls", "rm -f x", "update all users")
+    ]
+    file.write_text(RULE)
+    done = invoke("policy", "replay", str(file), *where)
+    assert done.stdout.splitlines() == [
+        f"{ids[1]}  ALLOW     -               BLOCK  no-wiping",
+        f"{ids[2]}  THROTTLE  bulk-operation  ALLOW  -",
+    ]
+    assert done.stderr == "decisions: 3, changed: 2, that cannot be told: 0\n"
+    assert invoke("policy", "replay", str(file), *where, "--json").json == {
+        "decisions": 3,
+        "unknown": 0,
+        "changed": [
+            {
+                "trace_id": ids[1],
+                "decision": "ALLOW",
+                "rule": None,
+                "new_decision": "BLOCK",
+                "new_rule": "no-wiping",
+            },
+            {
+                "trace_id": ids[2],
+                "decision": "THROTTLE",
+                "rule": "bulk-operation",
+                "new_decision": "ALLOW",
+                "new_rule": None,
+            },
+        ],
+    }
+    text = invoke("policy", "show", *where).stdout
+    file.write_text(text)
+    done = invoke("policy", "replay", str(file), *where)
+    assert (done.stdout, done.stderr) == ("", "decisions: 3, changed: 0, that cannot be told: 0\n")
+
+
+def test_a_policy_with_mistakes_is_not_replayed(file: Path) -> None:
+    file.write_text(FIVE_MISTAKES)
+    ended = invoke("policy", "replay", str(file), "--local")
+    assert ended.status == 2
+    assert "line 4: " in ended.error
