@@ -83,8 +83,9 @@ class AsyncGovernance(AsyncNamespace):
         """Ask what the policy says of an input, an output or a tool's call, and why. Nothing is executed.
 
         Give one of `input`, `output` and `tool` with its `arguments`; the rest is what a rule's conditions may name.
-        The result has the `decision`, `rule`, `reason` and `risk_score`, the `normal_form` that patterns see beside the
-        text, the `redactions`, and in `shadow` what rules in shadow mode would have done.
+        The result has the `decision`, `rule`, `reason` and `risk_score`, the `forms` in which patterns see the text
+        beside itself, the `redactions`, whether an `approval` is asked for, and in `shadow` what rules in shadow mode
+        would have done.
         """
         operation = operations.judge(
             input=input,

@@ -93,8 +93,8 @@ def _explain(
 ) -> None:
     """Say what the policy decides on a text, by which rule, and why.
 
-    TEXT is the argument or standard input. Nothing is executed. It says too how the text reads in its normal form,
-    which patterns see beside it, and what rules in shadow mode would do.
+    TEXT is the argument or standard input. Nothing is executed. It says too in which forms patterns see the text beside
+    itself, and what rules in shadow mode would do.
     """
     from hestiaos_cli._files import open_client_of
 

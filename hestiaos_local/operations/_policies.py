@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hestiaos_local.governance import Explanation, Facts, Policy, PolicyError, explain, normalized, texts_of
+from hestiaos_local.governance import Explanation, Facts, Policy, PolicyError, explain, texts_of
 from hestiaos_local.operations._answers import Answers, Arguments
 from hestiaos_proto import FieldError, InvalidInput
 
@@ -36,7 +36,7 @@ def policy_operations(policy: Callable[[], Policy]) -> Answers:
     def judge(arguments: Arguments, key: str | None) -> dict[str, Any]:
         current, output = policy(), arguments["output"]
         facts = _facts(arguments)
-        return _explained(current, explain(current, facts, output), facts, output)
+        return _explained(current, explain(current, facts, output))
 
     return {
         "explain": explain_command,
@@ -69,9 +69,8 @@ def _refuse(name: str, message: str) -> InvalidInput:
     return InvalidInput(message, None, [FieldError(loc=["body", name], msg=message, type="value_error")])
 
 
-def _explained(policy: Policy, explanation: Explanation, facts: Facts, output: str | None) -> dict[str, Any]:
+def _explained(policy: Policy, explanation: Explanation) -> dict[str, Any]:
     verdict = explanation.verdict
-    texts = [output] if output is not None else list(facts.texts or texts_of(facts.arguments))
     return {
         "decision": verdict.decision,
         "rule": verdict.rule,
@@ -82,7 +81,7 @@ def _explained(policy: Policy, explanation: Explanation, facts: Facts, output: s
         "approval": verdict.approval,
         "redactions": [{"rule": each.rule, "start": each.start, "end": each.end} for each in explanation.redactions],
         "shadow": [{"rule": each.rule, "decision": each.decision, "risk_score": each.risk} for each in verdict.shadow],
-        "normal_form": [] if policy.version == 1 else [normalized(text) for text in texts],
+        "forms": list(explanation.forms),
     }
 
 

@@ -121,7 +121,7 @@ def test_what_decides_is_shown(where: list[str]) -> None:
 @EVERYWHERE
 def test_what_it_says_is_explained(where: list[str], home: Path) -> None:
     told = invoke("policy", "explain", "rm \u200b -rf /", *where).stdout
-    for line in ("decision: BLOCK", "rule: destructive-shell", "risk_score: 1", "normal_form:", "- rm -rf /"):
+    for line in ("decision: BLOCK", "rule: destructive-shell", "risk_score: 1", "forms:", "- rm -rf /"):
         assert f"{line}\n" in told
     told = invoke("policy", "explain", "--tool", "shell", '{"command": "rm -rf /"}', *where, "--json").json
     assert told["decision"] == "BLOCK"
