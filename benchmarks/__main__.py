@@ -11,7 +11,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from benchmarks import concurrency, decode, platform, requests, sizes, startup, streams
+from benchmarks import concurrency, decode, platform, relay, requests, sizes, startup, streams
 from benchmarks.contestants import BenchmarkFailed
 from benchmarks.measuring import Plan
 from benchmarks.report import report, write
@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Result]] = {
     "startup": startup.run,
     "concurrency": concurrency.run,
     "platform": platform.run,
+    "relay": relay.run,
 }
 
 

@@ -43,9 +43,14 @@ def payloads(events: int) -> Iterator[bytes]:
 
 
 def frames(events: int, shape: str = "hestiaos") -> list[bytes]:
-    """The same as events on the wire, or as many events of another API."""
+    """The same as events on the wire, or as many events of another API.
+
+    Those of a `model` server are OpenAI's and their end, which is two events more.
+    """
     if shape == "hestiaos":
         return [frame(payload) for payload in payloads(events)]
+    if shape == "model":
+        return [*frames(events, "openai"), *map(frame, (_dumps(_FINISH), b"[DONE]"))]
     return [_HEADS.get(shape, b"") + frame(payload) for payload in islice(cycle(_tokens(shape)), events)]
 
 
@@ -89,6 +94,13 @@ def _dumps(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
+_FINISH = {
+    "id": "chatcmpl-0",
+    "object": "chat.completion.chunk",
+    "created": 1763808000,
+    "model": "m",
+    "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+}
 _HEADS = {"anthropic": b"event: content_block_delta\n"}  # before the data: its client drops events without a type
 _SHAPES: dict[str, Callable[[str, int], dict[str, Any]]] = {
     "hestiaos": lambda text, index: {"type": "token", "data": {"text": text, "index": index}, **_TRACE},

@@ -24,6 +24,7 @@ _STREAM = re.compile(rb'"stream": ?true')
 _WANTED = re.compile(rb"(\d+) (held |slow )?events")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _HEAD = b"HTTP/1.1 200 OK\r\ndate: Sat, 22 Nov 2025 10:40:00 GMT\r\nserver: replay\r\ncontent-type: "
+_SHAPES = {b"/messages": "anthropic", b"/model/": "model", b"/completions": "openai"}  # by a part of the path
 _PIECE = 256 * 1024
 _PAUSE = 0.001  # seconds between two slow events; a client takes a tenth of that for one
 
@@ -84,7 +85,7 @@ class _Server:
             return
         wanted = _WANTED.search(body)
         assert wanted is not None, "a stream's request says how many events it wants"
-        shape = "anthropic" if b"/messages" in target else "openai" if b"/completions" in target else "hestiaos"
+        shape = next((shape for path, shape in _SHAPES.items() if path in target), "hestiaos")
         first, chunks, rest = stream_response(int(wanted[1]), shape)
         writer.write(first)
         if wanted[2] == b"held ":

@@ -27,6 +27,9 @@ _METHOD = """\
 - **bare**, and unparsed: the bytes of a stream's body are received and not looked at.
 - **standard library only**: msgspec is kept from being imported.
 - **the served platform**: the peers serve the same platform, so what differs is the serving.
+- **relayed**: before the replay server, which plays OpenAI's chunks, each of them read, governed and written anew. The
+  LiteLLM proxy (1.108.7, with a key, without a database) has an environment of its own. The time to the first token is
+  by the clock. **bytes passed on** is `recv` and `sendall`, the least that can stand there.
 - **streams at once**: all are open, and the first event of each is read, before time is taken.
 """
 
