@@ -54,6 +54,8 @@ class ChunkEncoder:
     def __init__(self, *, id: str, model: str, created: int, include_usage: bool = False) -> None:
         self._head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._include_usage = include_usage
+        # A text stands between what is the same for all of them, which is written once.
+        self._before_text, self._after_text = self._chunk({"content": ""}).rsplit(b'""', 1)
         self._calls = 0
         self._usage: Usage | None = None
 
@@ -65,7 +67,7 @@ class ChunkEncoder:
         """The next output; `Finish` ends the stream."""
         match output:
             case Text(text):
-                return self._chunk({"content": text})
+                return self._before_text + json.dumps(text) + self._after_text
             case ToolCall():
                 call = {"index": self._calls} | _call(output)
                 self._calls += 1
