@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 
+from hestiaos_local.testing import ScriptedPlatform
+
 STATIC = Path(__file__).parent / "_static"
 PICTURE = STATIC / "terminal.svg"
 COLUMNS = 100
@@ -39,24 +41,29 @@ class Session:
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         self._environ |= {"PATH": path, "HOME": home, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
 
-    def run(self, command: str, typed: str = "") -> Iterator[str]:
+    def run(self, command: str, *typed: tuple[str, str]) -> Iterator[str]:
         """The prompt with the command, what the terminal shows of it, and an empty line.
 
-        Each line of `typed` is typed once the command waits for one.
+        Each of `typed` is what ends the shown text, and what is typed then.
         """
         yield PROMPT + command
-        yield from self._shown(command, typed)
+        shown = self._shown(command, list(typed))
+        yield from shown if shown != [""] else []
         yield ""
 
-    def _shown(self, command: str, typed: str) -> list[str]:
+    def _shown(self, command: str, typed: list[tuple[str, str]]) -> list[str]:
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
         process = subprocess.Popen(
-            ["bash", "-c", command], stdin=slave, stdout=slave, stderr=slave, env=self._environ, start_new_session=True
+            ["bash", "-c", command],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=self._environ,
+            preexec_fn=_own_terminal,
         )
         os.close(slave)
         shown = b""
-        waiting = [f"{line}\n" for line in typed.splitlines()] + (["\x04"] if typed else [])
         while True:
             try:
                 data = os.read(master, 65536)
@@ -65,13 +72,19 @@ class Session:
             if not data:
                 break
             shown += data
-            if waiting and _STYLE.sub("", shown.decode("utf-8", "replace")).endswith("\n> "):
+            if typed and _STYLE.sub("", shown.decode("utf-8", "replace")).endswith(typed[0][0]):
                 time.sleep(0.2)
-                os.write(master, waiting.pop(0).encode())
+                os.write(master, typed.pop(0)[1].encode())
         process.wait()
         os.close(master)
-        lines = _OTHER.sub("", shown.decode().replace("\r\n", "\n")).rstrip("\n").split("\n")
+        lines = _OTHER.sub("", shown.decode().replace("\r\n", "\n")).rstrip().split("\n")
         return [part for line in lines for frame in _frames(line) for part in _wrapped(frame)]
+
+
+def _own_terminal() -> None:
+    """Make the terminal that of a session of its own, so that Ctrl-C comes as a signal."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _frames(line: str) -> list[str]:
@@ -110,25 +123,48 @@ def streamed() -> Iterator[str]:
         yield from session.run("""hestiaos --local run --stream --json hi | cut -c 1-40""")
 
 
-def batch() -> Iterator[str]:
-    """A batch, and its last result."""
+def blocked() -> Iterator[str]:
+    """A block, to people, to a script and to a program; what governance would say; and a mistake."""
     with tempfile.TemporaryDirectory() as home:
         session = Session(home)
-        yield from session.run('for i in {1..500}; do echo "text $i"; done > ~/inputs.txt')
-        yield from session.run("hestiaos --local batch ~/inputs.txt --output ~/results.jsonl")
+        yield from session.run('hestiaos --local run "rm -rf / --no-preserve-root" --exit-codes; echo $?')
+        yield from session.run('hestiaos --local run "rm -rf /" --json')
+        yield from session.run('hestiaos --local run --explain "update all users"')
+        yield from session.run("hestiaos run hello --base-url :1")
+
+
+def batch() -> Iterator[str]:
+    """A batch that is interrupted and goes on, and its last result."""
+    with tempfile.TemporaryDirectory() as home:
+        session = Session(home)
+        yield from session.run('for i in {1..2000}; do echo "text $i"; done > ~/inputs.txt')
+        command = "hestiaos --local batch ~/inputs.txt --output ~/results.jsonl"
+        yield from session.run(command, ("left\x1b[K", "\x03"))
+        yield from session.run(command)
         yield from session.run("tail -1 ~/results.jsonl | cut -c 1-60")
 
 
 def chat() -> Iterator[str]:
-    """A conversation."""
-    with tempfile.TemporaryDirectory() as home:
-        yield from Session(home).run("hestiaos --local chat", "hello\nand what is new?\n")
+    """A conversation, in which an answer is cancelled."""
+    with tempfile.TemporaryDirectory() as home, ScriptedPlatform() as platform:
+        platform.say("Good morning! What shall we write about?")
+        platform.say("The sea. ", "It is ", "large, ", "and it ", hold_after=4)
+        platform.say("Of course. The river: it is short, and it ends.")
+        yield from Session(home).run(
+            f"hestiaos chat --base-url {platform.url.removeprefix('http://127.0.0.1')}",
+            ("\n> ", "good morning\n"),
+            ("\n> ", "the sea, please\n"),
+            ("and it ", "\x03"),
+            ("\n> ", "the river instead\n"),
+            ("\n> ", "\x04"),
+        )
 
 
 PICTURES: dict[str, Callable[[], Iterator[str]]] = {
     "terminal": transcript,
     "terminal-help": help_screen,
     "terminal-stream": streamed,
+    "terminal-blocked": blocked,
     "terminal-batch": batch,
     "terminal-chat": chat,
 }

@@ -33,6 +33,7 @@ class ChatSession:
         self._client = client
         self._session_id = session_id
         self._remembered: str | None = None
+        self._told: object = None
         self._streams = stream is not False
         self._may_fall_back = stream is None
 
@@ -55,7 +56,7 @@ class ChatSession:
         self._ask(message)
 
     def _stream(self, message: str) -> None:
-        printed = PrintedStream(self._settings, _facts)
+        printed = PrintedStream(self._settings, self._facts)
         try:
             printed.print(self._client.chat.stream(message, self._session_id))
         finally:
@@ -70,19 +71,19 @@ class ChatSession:
         self._remember()
         fields = reply.to_wire()
         print_fields(self._settings, fields, answer=reply.result)
-        remark(self._settings, *_facts(fields))
+        remark(self._settings, *self._facts(fields))
 
     def _remember(self) -> None:
         if self._session_id is not None and self._session_id != self._remembered:
             remember_session(self._settings, self._session_id)
             self._remembered = self._session_id
 
-
-def _facts(reply: Mapping[str, Any]) -> list[str | None]:
-    """What is remarked on a reply."""
-    seconds, session_id, trace_id = (reply.get(name) for name in ("processing_time", "session_id", "trace_id"))
-    return [
-        f"{rounded(seconds * 1000)} ms" if isinstance(seconds, int | float) else None,
-        f"session {session_id}" if session_id else None,
-        f"trace {trace_id}" if trace_id else None,
-    ]
+    def _facts(self, reply: Mapping[str, Any]) -> list[str | None]:
+        """What is remarked on a reply: the session once."""
+        seconds, session_id, trace_id = (reply.get(name) for name in ("processing_time", "session_id", "trace_id"))
+        told, self._told = self._told, session_id
+        return [
+            f"{rounded(seconds * 1000)} ms" if isinstance(seconds, int | float) else None,
+            f"session {session_id}" if session_id and session_id != told else None,
+            f"trace {trace_id}" if trace_id else None,
+        ]
