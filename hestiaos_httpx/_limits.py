@@ -1,4 +1,4 @@
-"""How many connections a client may have, with the attributes of httpx's own class."""
+"""The limits of a client's connections, with the attributes of httpx's own class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Limits"]
 
 
 class Limits(Protocol):
-    """How many connections are open and kept, and for how many seconds; `None` means no limit. `httpx.Limits` fits."""
+    """The connections that are open and kept, and for how many seconds; `None` means no limit. `httpx.Limits` fits."""
 
     @property
     def max_connections(self) -> int | None: ...

@@ -83,7 +83,7 @@ class Network:
         return NetworkStream(self, len(self.layers))
 
     def receive(self, level: int, max_bytes: int) -> Steps[bytes]:
-        """What httpcore reads next, through so many layers of TLS: of a chunked body only what `chunks` has left."""
+        """The data that httpcore reads next, through so many layers of TLS: of a chunked body what `chunks` left."""
         self.chunks, ahead, self._ahead = None, self._ahead, b""
         data = ahead or (yield from self._receive(level, max_bytes))
         if self.established and not self._heads.ended:
@@ -93,7 +93,7 @@ class Network:
         return data
 
     def receive_body(self) -> Steps[bytes]:
-        """What comes next of a body that `chunks` decodes; `b""` where httpcore has to read on."""
+        """The next piece of a body that `chunks` decodes; `b""` where httpcore has to read on."""
         while (chunks := self.chunks) is not None:
             try:
                 for body in self._decoded:

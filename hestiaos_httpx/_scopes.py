@@ -1,4 +1,4 @@
-"""What limits an exchange, and how it waits: in a thread by blocking, in a task of asyncio or trio by awaiting.
+"""The limits and the waits of an exchange: in a thread by blocking, in a task of asyncio or trio by awaiting.
 
 What is done over httpx is written once, as generators that delegate by `yield from` to the waits of a `Scope`. A task
 awaits them. In a thread `run` carries them out: there they block, and their `yield` is never reached. They are not
@@ -125,7 +125,7 @@ class Scope:
         yield
 
     def receive(self, sock: socket.socket, max_bytes: int, until: float) -> Steps[bytes]:
-        """What comes next over a socket, in one piece of at most so many bytes; `b""` is the end."""
+        """The next piece of data over a socket, of at most so many bytes; `b""` is the end."""
         look = self.left if self._event is None else self._slice  # it can be ended by a shutdown, which no event does
         while True:
             sock.settimeout(look(until))

@@ -1,4 +1,4 @@
-"""How an exchange waits in a task of asyncio or trio, and how their event loops are called from outside.
+"""The waits of an exchange in a task of asyncio or trio, and calls into their event loops from outside.
 
 This is imported when the first event loop is used: anyio would double the time that a script takes to import us.
 """

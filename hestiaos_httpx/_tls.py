@@ -30,7 +30,7 @@ class TLS:
         self.object = GUARD.call(context.wrap_bio, self._received, self._to_send, server_hostname=hostname)
 
     def attempt(self, operation: Callable[[], T]) -> tuple[T | None, bool, bytes]:
-        """What a method of `object` returns, whether it is done, and what is to be sent.
+        """The result of a method of `object`, whether it is done, and what is to be sent.
 
         Until it is done more has to be received. Raises `ssl.SSLError`.
         """

@@ -61,7 +61,7 @@ class Param:
 
 
 class FieldError(TypedDict):
-    """What is wrong with one field of a body, in the form of a FastAPI server."""
+    """A mistake in one field of a body, in the form of a FastAPI server."""
 
     loc: list[str]
     msg: str

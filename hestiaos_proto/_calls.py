@@ -56,7 +56,7 @@ class RandomSource(Protocol):
 
 @frozen(eq=False)
 class Runtime:
-    """What the core may not fetch for itself: two clocks, in seconds, random numbers, and a logger.
+    """The things that the core may not fetch for itself: two clocks, in seconds, random numbers, and a logger.
 
     `monotonic` never goes back (`time.monotonic`), `time` counts from 1970 (`time.time`); `random` is a
     `random.SystemRandom()`, in a test a `random.Random(seed)`; `logger` is a `logging.Logger`.
@@ -129,7 +129,7 @@ CallFlow = Generator[Send | Wait, Response | None, T]
 
 @frozen(eq=False)
 class CallContext:
-    """What all calls of one client have in common."""
+    """The context that all calls of one client share."""
 
     config: Config
     runtime: Runtime

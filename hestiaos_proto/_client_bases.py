@@ -1,4 +1,4 @@
-"""What all clients have in common: configuration, namespaces, copying and `repr`."""
+"""The common bases of all clients: configuration, namespaces, copying and `repr`."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class AsyncClientBase(_Client, AsyncRuns):
 
     @property
     def governance(self) -> AsyncGovernance:
-        """How governance decides: `await client.governance.trace_async("abc-123-def")`."""
+        """The decisions of governance: `await client.governance.trace_async("abc-123-def")`."""
         return self._governance
 
     def _serve(self, executor: AsyncExecutor) -> None:
@@ -149,7 +149,7 @@ class ClientBase(_Client, Runs):
 
     @property
     def governance(self) -> Governance:
-        """How governance decides: `client.governance.trace("abc-123-def")`."""
+        """The decisions of governance: `client.governance.trace("abc-123-def")`."""
         return self._governance
 
     def _serve(self, executor: Executor) -> None:

@@ -111,7 +111,7 @@ class Response:
         return ResponseInfo(self.status, {redact(name): redact(value) for name, value in self.headers.items()})
 
     def describe(self, *, quoted: bool | None = None) -> str:
-        """Which URL answered, and with what, for an error's message.
+        """The URL that answered, and its status and body, for an error's message.
 
         The body's beginning is `quoted`; by default that of JSON is not, since it may hold a secret.
         """

@@ -114,7 +114,7 @@ class _Inflater:
         self._given = 0
 
     def _up_to_the_fault(self) -> Iterator[bytes]:
-        """What zlib had decoded before the fault, and does not return with it."""
+        """The data that zlib had decoded before the fault, and does not return with it."""
         decompressor = self._checkpoint or zlib.decompressobj(self._format)
         given = self._given
         for place in range(len(self._since)):  # pragma: no branch  # the same bytes end with the same fault

@@ -1,4 +1,4 @@
-"""What is known of a stream that is read: where it is, why it failed, how long a read may take."""
+"""The state of a stream that is read: its place, its failure, and the time that a read may take."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class EventStreamState:
         return None if self._response is None else self._response.info
 
     def _read_timeout(self, machine: RunStream) -> float:
-        """How long the next read may take, in seconds."""
+        """The time that the next read may take, in seconds."""
         assert self._send is not None, "a stream is read after its request"
         timeout = self._send.deadline.bound(self._send.read_timeout)
         if not machine.done:

@@ -1,4 +1,4 @@
-"""What carries out operations, and the base of the classes whose methods do so.
+"""The interface of executors, which carry out operations, and the bases of the classes whose methods call them.
 
 Such a class comes twice: `AsyncChat` has coroutines only, for a client that has no other methods, and `Chat` has both
 kinds. Each method takes `CallOptions` by keyword, for that call alone, and raises `HestiaError`. A synchronous method

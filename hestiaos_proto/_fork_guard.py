@@ -46,7 +46,7 @@ class ForkGuard:
 
     @property
     def inside(self) -> int:
-        """How many threads are inside."""
+        """The number of threads that are inside."""
         return len(self._inside)
 
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

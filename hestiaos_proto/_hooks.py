@@ -56,7 +56,7 @@ class RequestInfo:
 
     @classmethod
     def of(cls, request: Request, redactor: Redactor) -> RequestInfo:
-        """What hooks learn about a request."""
+        """The information about a request that hooks get."""
         headers = {name: redactor.text(value) for name, value in request.headers.items()}
         return cls(request.method, redactor.text(request.url), headers, len(request.body))
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @frozen(eq=False)
 class NetworkOptions:
-    """How the server of a client is reached.
+    """The way to the server of a client.
 
     `ssl_context` is the `ssl.SSLContext` of an https:// server, else `None`; `uds` the path of a Unix socket to connect
     to instead of the base URL's host. At most `max_connections` are open in an event loop; at most

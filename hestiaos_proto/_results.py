@@ -1,4 +1,4 @@
-"""How the result of an operation is read from a response, and written to one."""
+"""Reads the result of an operation from a response, and writes it to one."""
 
 from __future__ import annotations
 

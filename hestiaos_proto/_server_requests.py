@@ -1,4 +1,4 @@
-"""How a server reads a request: first its head, by which it may be refused, then its body."""
+"""Reads a request on the server's side: first its head, by which it may be refused, then its body."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parse_request(method: str, target: str, headers: Mapping[str, str], body: by
 def parse_head(
     method: str, target: str, headers: Mapping[str, str], resources: Resources | None = None
 ) -> ServerRequest:
-    """What the head of a request asks for, with the arguments of its path; `resources` are the server's own paths.
+    """The operation that the head of a request names, with the arguments of its path; `resources` are the server's own.
 
     The names of `headers` are in lower case. A path or a method that there is not makes its `refusal`.
     """
@@ -41,7 +41,7 @@ def parse_head(
 
 
 def check_body(headers: Mapping[str, str], length: int | None, max_size: int) -> StatusError | None:
-    """Why a body is refused by the head of its request; `length` is `None` where that is not told."""
+    """The refusal of a body by the head of its request; `length` is `None` where the head has none."""
     if length is not None and length > max_size:
         return too_large(max_size)
     if length != 0 and headers.get("content-encoding", "identity").lower() != "identity":

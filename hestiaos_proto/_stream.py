@@ -73,7 +73,7 @@ class RunStream:
 
     @property
     def events_received(self) -> int:
-        """How many events have been handed out."""
+        """The number of events that have been handed out."""
         return self._received + (0 if self._run is None else self._run.received)
 
     @property

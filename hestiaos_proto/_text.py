@@ -83,7 +83,7 @@ class TextRun:
 
     @property
     def received(self) -> int:
-        """How many have been handed out."""
+        """The number of parts that have been handed out."""
         return len(self._events) - length_hint(self.left)  # exact for the iterator of a list
 
     @property

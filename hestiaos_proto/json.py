@@ -106,7 +106,7 @@ def depth(data: bytes) -> int:
 
 
 def unclosed(data: bytes) -> int:
-    """How many more arrays and objects a part of a JSON text opens than it closes."""
+    """The number of arrays and objects that a part of a JSON text opens and does not close."""
     opened, closed = data.count(b"{") + data.count(b"["), data.count(b"}") + data.count(b"]")
     if b'"' in data and (opened or closed):  # some may be in strings
         return sum(_brackets(data))

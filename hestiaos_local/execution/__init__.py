@@ -1,4 +1,4 @@
-"""What carries work out: executors, and how one execution goes.
+"""Executors, which carry work out, and the course of one execution.
 
 An executor is the built-in echo, a relay to a model server, several of them behind a router, or a function of the
 user's (`function_executor`). `run_executor` has one do a piece of work within its timeout.

@@ -51,7 +51,7 @@ class ModelConfig:
 
 @frozen(kw_only=True)
 class Configuration:
-    """What a configuration file says; `models` and `agents` by their names, in the order of the file."""
+    """The contents of a configuration file; `models` and `agents` by their names, in the order of the file."""
 
     models: Mapping[str, ModelConfig]
     agents: Mapping[str, Agent]
@@ -87,7 +87,7 @@ class Configuration:
         return cls(models=models, agents=agents, policy=policy, store=store)
 
     def executor(self) -> ModelRouter:
-        """What has the models of the file do the work. Raises `ValueError` where it has none."""
+        """The executor over the models of the file. Raises `ValueError` where it has none."""
         from hestiaos_local.execution._relay import RelayExecutor  # it stands on httpx
 
         return ModelRouter(

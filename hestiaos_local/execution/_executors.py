@@ -1,4 +1,4 @@
-"""What carries an execution out, and the two bridges between asynchronous and synchronous executors and callers."""
+"""The interface of executors, and the two bridges between asynchronous and synchronous executors and callers."""
 
 from __future__ import annotations
 

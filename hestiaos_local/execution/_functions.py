@@ -67,7 +67,7 @@ class _AsyncFunction(AsyncExecutor):
 
 
 def _outputs(result: object) -> Generator[Output, None, None]:
-    """What a function has returned, as outputs."""
+    """The outputs for what a function has returned."""
     if isinstance(result, (str, Output)):
         yield _output(result)
         return

@@ -1,4 +1,4 @@
-"""What an executor gives: texts and tool calls in their order, then what was used, then why it ended."""
+"""The outputs of an executor: texts and tool calls in their order, then what was used, then why it ended."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ToolCall:
 
 @frozen
 class Usage:
-    """How many tokens were read and written; `estimated` where the model server did not say, and we counted."""
+    """The tokens that were read and written; `estimated` where the model server did not say, and we counted."""
 
     prompt_tokens: int
     completion_tokens: int

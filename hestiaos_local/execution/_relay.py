@@ -86,7 +86,7 @@ class RelayExecutor(AsyncExecutor):
 
     @property
     def model(self) -> str | None:
-        """What is asked for where the work names none; `None` while that is not known."""
+        """The model for work that names none; `None` while that is not known."""
         return self._model
 
     async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
@@ -136,7 +136,7 @@ class RelayExecutor(AsyncExecutor):
         return None
 
     async def find_model(self) -> str:
-        """What is asked for where the work names none. Raises the `StatusError` of a server that does not tell it."""
+        """The model for work that names none. Raises the `StatusError` of a server that does not say which it has."""
         if self._model is not None:
             return self._model
         names = await self.models()
@@ -207,7 +207,7 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 
 def _default_context(url: str) -> ssl.SSLContext:
-    """What an https server is verified by; over http it is not used, and made faster without any certificates."""
+    """The context that verifies an https server; over http it is not used, and made faster without any certificates."""
     if url.startswith("https:"):
         return default_tls_context(os.environ, ssl.create_default_context, os.listdir, os.pathsep)
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -15,7 +15,7 @@ __all__ = ["run_executor", "run_executor_sync"]
 
 
 async def run_executor(executor: Executor, work: Work) -> AsyncGenerator[Output, None]:
-    """What `executor` gives for `work`: texts and tool calls, then always one `Usage` and one `Finish`.
+    """The outputs of `executor` for `work`: texts and tool calls, then always one `Usage` and one `Finish`.
 
     One that does not keep to `work.max_tokens` itself is cut by an estimate.
 

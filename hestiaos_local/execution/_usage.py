@@ -1,4 +1,4 @@
-"""How many tokens an execution takes, and the order in which its outputs end. Pure."""
+"""The tokens of an execution, and the order in which its outputs end. Pure."""
 
 from __future__ import annotations
 

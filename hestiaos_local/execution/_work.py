@@ -1,4 +1,4 @@
-"""What an executor is asked to do."""
+"""The work that an executor is given."""
 
 from __future__ import annotations
 

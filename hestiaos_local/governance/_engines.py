@@ -1,4 +1,4 @@
-"""What searches texts for patterns: RE2 where it is installed, and `re` for version 1 and for the built-in policy.
+"""Engines that search texts for patterns: RE2 where it is installed, `re` for version 1 and the built-in policy.
 
 RE2 takes time that grows as the text does, whatever the pattern, and searches without the interpreter's lock
 (`py::gil_scoped_release` in google/re2, `python/_re2.cc`). `re` holds it; a long text is searched in windows, and the
@@ -36,26 +36,26 @@ class Engine(Protocol):
     """Makes searchers. Raises `ValueError` for what is not a pattern; the message says why."""
 
     def check(self, pattern: str) -> None:
-        """Raise what is raised for a pattern that is not one by itself."""
+        """Raise `ValueError` for a pattern that is wrong by itself, whatever stands around it."""
         ...
 
     def compile(self, patterns: Sequence[str]) -> Searcher:
-        """What finds the first match of any of these."""
+        """A searcher for the first match of any of these."""
         ...
 
     def compile_whole(self, pattern: str) -> Searcher:
-        """What matches a whole text only, without regard to case."""
+        """A searcher that matches a whole text only, without regard to case."""
         ...
 
     def compile_first(self, patterns: Sequence[str]) -> Searcher:
-        """What finds the first match, or the first piece at a text's end that more text could make one.
+        """A searcher for the first match, or for the first piece at a text's end that more text could make one.
 
         It may miss the empty piece.
         """
         ...
 
     def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
-        """What finds, at a text's end, the longest piece that more text could make a match of one of these.
+        """A searcher for the longest piece at a text's end that more text could make a match of one of these.
 
         It always finds one, which may be empty.
         """
@@ -102,10 +102,10 @@ class Re2Engine:
         try:
             return _Re2Searcher(self._re2.compile(_encoded(pattern), options))
         except self._re2.error as error:
-            raise ValueError(_told(error)) from None
+            raise ValueError(_message(error)) from None
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     [why] = error.args
     return why.decode("utf-8", "replace") if isinstance(why, bytes) else str(why)
 
@@ -137,7 +137,7 @@ def re2_engine() -> Engine | None:
 
 
 class ReEngine:
-    """`re`, which is given patterns in RE2's syntax, so written that it matches what RE2 does."""
+    """`re`: patterns in RE2's syntax are rewritten so that it matches what RE2 does."""
 
     def check(self, pattern: str) -> None:
         for_re(parse(pattern))

@@ -27,7 +27,7 @@ _CLASSES = re.compile(f"(?P<DROPPED>[{DROPPED}])|(?P<BLANK>[{BLANK}])|(?P<BREAK>
 
 
 class _Kind(Enum):
-    """What a character means to those before it."""
+    """What a character does to the characters before it."""
 
     DROPPED = auto()
     BLANK = auto()

@@ -51,7 +51,7 @@ OutputEvent = ReleasedText | ReleasedToolCall | Blocked
 
 @frozen
 class Redaction:
-    """What was replaced, by which rule: places in the whole text as it was said, in characters."""
+    """A replaced match and its rule: places in the whole text as the model wrote it, in characters."""
 
     rule: str
     start: int

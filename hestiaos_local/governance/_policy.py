@@ -62,7 +62,7 @@ class Policy:
     _redactors: dict[tuple[int, ...], TextRedactor] = field(init=False, factory=dict, eq=False, repr=False)
 
     def judge(self, facts: Facts, *, approved: bool = False) -> Verdict:
-        """What the first rule says that matches: of a tool's call where the facts name one, else of an execution.
+        """The verdict of the first rule that matches: on a tool's call if the facts name one, else on an execution.
 
         What somebody has `approved` passes the rules that ask for an approval; those after them are tried on.
         """
@@ -76,7 +76,7 @@ class Policy:
         return self.verdict(decided, shadow=tuple(shadow))
 
     def judge_tool_call(self, facts: Facts, name: str, arguments: str, *, approved: bool = False) -> Verdict:
-        """What it says of a tool's call in this execution; `arguments` is the JSON text that the model wrote."""
+        """The verdict on a tool's call in this execution; `arguments` is the JSON text that the model wrote."""
         return self.judge(evolve(facts, tool=name, arguments=arguments_of(arguments)), approved=approved)
 
     def rule_set(self, rules: tuple[Rule, ...]) -> RuleSet:
@@ -148,7 +148,7 @@ class Policy:
         return Subject(["\n".join(texts)], plain=True) if self.version == 1 else Subject(texts)
 
     def _searcher(self, kind: RuleKind) -> Searcher | None:
-        """What finds a match of any rule for this, which one search can say most texts to be without."""
+        """The searcher for a match of any rule of this kind: one search shows that most texts have none."""
         if kind not in self._searchers:
             rules = [rule for rule in self.rules if kind in rule.on and rule.searcher is not None]
             sources = [source for rule in rules for source in rule.sources]
@@ -226,7 +226,7 @@ class Policy:
 
 
 class _Any:
-    """Finds what the searcher of one of these rules finds; whether there is a match is all that counts."""
+    """Searches with one rule after the other: it finds whether there is a match, not which is the first."""
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rules = rules

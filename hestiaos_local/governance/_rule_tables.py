@@ -186,9 +186,9 @@ def _check_lengths(table: Table, sources: tuple[str, ...], window: int | None) -
             table.refuse("pattern", f"must not match where there is nothing: {source}")
         length = longest(node)
         if window is not None and length > window:
-            told = "without end" if length > 1e9 else f"{int(length)} characters long"
+            size = "without end" if length > 1e9 else f"{int(length)} characters long"
             table.refuse(
                 "pattern",
-                f"may match what is {told}, and the window is {window}: bound its repeats, as in {{1,64}}, "
+                f"may match what is {size}, and the window is {window}: bound its repeats, as in {{1,64}}, "
                 f'or write hold = "all": {source}',
             )

@@ -1,4 +1,4 @@
-"""What a policy is made of: rules, limits and tests; and what a verdict says."""
+"""The parts of a policy: rules, limits and tests; and its verdicts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 DecisionName = Literal["ALLOW", "THROTTLE", "BLOCK"]
-"""How a decision is called."""
+"""The name of a decision."""
 
 DECISIONS: Final[tuple[DecisionName, ...]] = get_args(DecisionName)
 """The names of the decisions."""
@@ -64,7 +64,7 @@ class ShadowHit:
 
 @frozen(kw_only=True)
 class Verdict:
-    """What a policy says of an execution, an output or a tool's call.
+    """A policy's verdict on an execution, an output or a tool's call.
 
     `rule` is `None` where none decided. `policy` is the SHA-256 of the policy, in hexadecimal. `approval` says that
     somebody may approve what is blocked; `max_tokens` and `bucket` are those of a THROTTLE.
@@ -137,7 +137,7 @@ class Rule:
         return bool(found) and self.matches(Subject(text for value in found for text in texts_of(value)))
 
     def hit(self) -> ShadowHit:
-        """What is noted of it in shadow mode."""
+        """The note of its match in shadow mode."""
         return ShadowHit(self.name, self.decision or "redact", self.risk)
 
 

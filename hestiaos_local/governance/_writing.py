@@ -44,7 +44,7 @@ def for_re(node: Node) -> str:
 
 
 def beginning(node: Node) -> Node:
-    """What matches whatever a match begins with and is not over with: a text's end that it matches may become a match.
+    """A node for the beginnings of matches: where it matches at a text's end, more text may make a match.
 
     It matches up to any place where one more character, or what a `\\b` would look at, is still to come.
     """

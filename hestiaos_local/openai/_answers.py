@@ -1,4 +1,4 @@
-"""What the JSON objects of one answer say: the chunks of a stream, or the one object of a plain response."""
+"""Reads the JSON objects of one answer: the chunks of a stream, or the one object of a plain response."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AnswerReader:
                 yield from self._choice(choice, part)
 
     def end(self, *, marked: bool) -> Iterator[Output]:
-        """What remains at the end of the answer; `marked` is whether the end was said, not only reached.
+        """The outputs at the end of the answer; `marked` is whether the end was said, not only reached.
 
         Raises `ServerError` where the answer is not complete.
         """
@@ -111,7 +111,7 @@ def _finish_reason(said: str, *, called: bool) -> FinishReason:
 
 
 def _usage(value: Any) -> Usage | None:
-    """What a usage object says, where it has both numbers."""
+    """The usage of a usage object that has both numbers."""
     if not isinstance(value, dict):
         return None
     read, written = value.get("prompt_tokens"), value.get("completion_tokens")

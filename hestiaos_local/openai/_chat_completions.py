@@ -34,7 +34,7 @@ class ChatCompletion:
     options: Mapping[str, Any] = field(factory=dict, repr=False)
 
     def work(self, *, timeout: float | None = None, trace_id: str = "") -> Work:
-        """What an executor has to do for it."""
+        """The work for an executor."""
         return Work(
             messages=self.messages,
             model=self.model,
@@ -185,6 +185,6 @@ def _is_whole(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """What a JSON value is called."""
+    """The name of a JSON value's type."""
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
     return names.get(type(value), "null")

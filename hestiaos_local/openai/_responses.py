@@ -1,4 +1,4 @@
-"""What OpenAI clients are answered with (OpenAI's API, "The chat completion object" and "… chunk object")."""
+"""Responses to OpenAI clients (OpenAI's API, "The chat completion object" and "… chunk object")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a model server, as the exceptions that our own clients raise.
+"""The failures of a model server, as the exceptions that our own clients raise.
 
 | the model server | our exception | code |
 | --- | --- | --- |
@@ -103,7 +103,7 @@ def _mapped(status: int, message: str, wait: float | None) -> StatusError:
 
 
 def _message(value: Any) -> str:
-    """What an error body says, in the forms of OpenAI, vLLM, Ollama and FastAPI."""
+    """The message of an error body, in the forms of OpenAI, vLLM, Ollama and FastAPI."""
     if isinstance(value, dict) and isinstance(value.get("error"), dict):
         value = value["error"]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The platform of a test: what it is told to answer, it answers."""
+"""A platform for tests that answers by a script."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class ScriptedPlatform(Platform):
         return list(self._script.requests)
 
     def problems(self) -> list[str]:
-        """What does not fit so far: the requests that had no reply, and the replies that are left."""
+        """The mistakes so far: the requests that had no reply, and the replies that are left."""
         return self._script.problems()
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""What a request is answered with, as a test has scripted it."""
+"""The scripted replies of a test."""
 
 from __future__ import annotations
 

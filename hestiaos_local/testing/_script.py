@@ -61,7 +61,7 @@ class Script:
             return reply
 
     def fault(self, message: str) -> ServerError:
-        """What the client is told where the script does not fit; `problems` tells it too."""
+        """The error that a client gets where the script does not fit; `problems` lists it, too."""
         self._faults.append(message)
         return ServerError(message, code="SCRIPT")
 
@@ -74,7 +74,7 @@ class Script:
         )
 
     def problems(self) -> list[str]:
-        """What a test has to be told: requests without a reply, and replies without a request."""
+        """The mistakes of a test: requests without a reply, and replies without a request."""
         unused = [each for each in self._replies if each.times is not None and each.used < each.times]
         asked = ", ".join(f"{each.operation} {_shorten(each.text)}" for each in self.requests) or "none"
         return [

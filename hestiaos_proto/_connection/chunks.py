@@ -108,7 +108,7 @@ class HeadScanner:
         self._head = bytearray()  # a copy of what has arrived of it
 
     def scan(self, data: bytes) -> int:
-        """How much of `data` belongs to heads; all of it where that is not known."""
+        """The length of the part of `data` that belongs to heads; all of it where that is not known."""
         searched = max(0, len(self._head) - len(BLANK_LINE) + 1)
         self._head += data
         while not self.ended:

@@ -57,7 +57,7 @@ class ClientConnection:
 
     @property
     def state(self) -> ConnectionState:
-        """Where the connection is."""
+        """The state of the connection."""
         return self._state
 
     @property

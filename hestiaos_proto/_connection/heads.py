@@ -1,4 +1,4 @@
-"""How large the head of a message may be, its first line and its headers."""
+"""The bounds of the head of a message, its first line and its headers."""
 
 from __future__ import annotations
 

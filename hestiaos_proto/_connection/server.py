@@ -86,7 +86,7 @@ class ServerConnection:
 
     @property
     def state(self) -> ConnectionState:
-        """Where the connection is, according to what `events` has read and `send` has sent."""
+        """The state of the connection, by what `events` has read and `send` has sent."""
         return self._state
 
     @property
@@ -142,7 +142,7 @@ class ServerConnection:
             yield call
 
     def send(self, item: ServerItem, headers: Headers = ()) -> bytes:
-        """What to put on the wire for a result, a `StreamEvent`, an exception, a `Control` or a response of your own.
+        """The bytes to send for a result, a `StreamEvent`, an exception, a `Control` or a response of your own.
 
         `headers` stand in the response's head beside its own; those of later pieces are ignored. Raises
         `LocalProtocolError` where there is no call to answer, or where this is not a response of its kind; then nothing

@@ -12,7 +12,7 @@ __all__ = ["CLIENT_STATES", "SERVER_STATES", "ConnectionState"]
 
 
 class ConnectionState(Enum):
-    """Where a `ClientConnection` or a `ServerConnection` is; one request follows another on both."""
+    """The states of a `ClientConnection` or a `ServerConnection`; one request follows another on both."""
 
     IDLE = "no request has begun"
     WAITING = "a request is whole, or refused by its head, and its response has not begun"
