@@ -77,10 +77,14 @@ DAMAGED: dict[str, Callable[[int], Script]] = {
 
 
 @fault(ROW)
-@pytest.mark.parametrize("script", DAMAGED.values(), ids=DAMAGED)
-def test_a_call_and_a_stream(binding: type[Session], script: Callable[[int], Script]) -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_call_and_a_stream(binding: type[Session], damage: str, every: int) -> None:
+    """Every status for a call and for a stream; of these by default each fourth, others for the next damage."""
+    script, first = DAMAGED[damage], list(DAMAGED).index(damage)
     with Peer() as peer, binding(peer.url) as session:
-        for count, ((status, kind), ask) in enumerate(product(KINDS.items(), (call, read)), start=1):
+        asked = [*product(KINDS.items(), (call, read))][first % every :: every]
+        for count, ((status, kind), ask) in enumerate(asked, start=1):
             peer.add(script(status))
             with pytest.raises(StatusError) as refused:
                 ask(session)

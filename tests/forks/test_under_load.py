@@ -30,6 +30,11 @@ few_and_many = pytest.mark.parametrize(
     "forks", [3, pytest.param(30, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
 )
 
+# OpenSSL's locks are beside all others.
+http_and_https = pytest.mark.parametrize(
+    "tls", [pytest.param(False, marks=pytest.mark.thorough), True], ids=["http", "https"]
+)
+
 pytestmark = forking.pytestmark
 
 
@@ -73,7 +78,7 @@ def fork_under_load(peer: Peer | PeerProcess, load: Load, work: Callable[[str], 
 
 
 @few_and_many
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@http_and_https
 def test_one_client(tls: bool, forks: int) -> None:
     with PeerProcess(tls=tls) as peer, Client(peer.url, verify=peer.trusting) as client:
         works = [lambda _, work=work: work(client, "parent") for work in (call, read, leave)]
@@ -114,7 +119,7 @@ def test_synchronous_calls_of_an_async_client(forks: int) -> None:
 
 
 @few_and_many
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@http_and_https
 @pytest.mark.parametrize("binding", params(tuple(each for each in ASYNC if each.remote)))
 def test_event_loops(binding: type[Session], tls: bool, forks: int) -> None:
     """The parent's event loops run in threads, each with many calls at once; the child has a loop of its own."""

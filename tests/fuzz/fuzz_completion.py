@@ -26,7 +26,7 @@ def check(data: bytes) -> None:
     else:
         outputs, error = _read(whole(body), options)
         again, same_error = _read(pieces, options, measured=way is Way.MEASURED)
-        assert (again, _told(same_error)) == (outputs, _told(error)), "another cut, another reading"
+        assert (again, _described(same_error)) == (outputs, _described(error)), "another cut, another reading"
     order = [_ORDER.index(type(output)) for output in outputs]
     assert order == sorted(order)
     assert (order[-1:] == [3]) == (error is None)
@@ -80,7 +80,7 @@ def _discreet(error: StatusError) -> StatusError:
     return error
 
 
-def _told(error: StatusError | None) -> Any:
+def _described(error: StatusError | None) -> Any:
     return None if error is None else (type(error), vars(error))
 
 

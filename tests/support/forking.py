@@ -29,18 +29,18 @@ class Child:
     """A forked process that does `work` and ends."""
 
     def __init__(self, work: Callable[[], object]) -> None:
-        self._told = tempfile.TemporaryFile()  # noqa: SIM115  # it is closed by `wait`
+        self._stacks = tempfile.TemporaryFile()  # noqa: SIM115  # it is closed by `wait`
         self._pid = os.fork()
         if self._pid == 0:
             code = 1
             try:
-                faulthandler.register(signal.SIGUSR1, file=self._told)
+                faulthandler.register(signal.SIGUSR1, file=self._stacks)
                 logging.disable()  # a thread of the parent may be inside the file of a handler, whose lock stays taken
                 work()
                 code = 0
             except BaseException:
-                self._told.write(traceback.format_exc(limit=-8, chain=False).encode())
-                self._told.flush()
+                self._stacks.write(traceback.format_exc(limit=-8, chain=False).encode())
+                self._stacks.flush()
             finally:
                 os._exit(code)  # no other part of the tests may run in the child
 
@@ -56,7 +56,7 @@ class Child:
                 os.kill(self._pid, signal.SIGKILL)
                 over = os.waitpid(self._pid, 0)
                 break
-        with self._told as file:
+        with self._stacks as file:
             file.seek(0)
             stacks = file.read().decode().partition("_pytest")[0]  # what called the test is the same for all
         assert not hangs, f"the child hangs:\n{stacks}"

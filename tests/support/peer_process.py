@@ -30,9 +30,9 @@ class PeerProcess:
         self._process = subprocess.Popen(program, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._asked, self._told = self._process.stdin, self._process.stdout
+        self._questions, self._answers = self._process.stdin, self._process.stdout
         self.url: str
-        self.url, authority = pickle.load(self._told)
+        self.url, authority = pickle.load(self._answers)
         self.trusting = ssl.create_default_context(cadata=authority)
         """What a client trusts it by."""
 
@@ -46,9 +46,9 @@ class PeerProcess:
     @property
     def requests(self) -> list[Request]:
         """Those that have arrived."""
-        self._asked.write(b"\n")
-        self._asked.flush()
-        requests: list[Request] = pickle.load(self._told)
+        self._questions.write(b"\n")
+        self._questions.flush()
+        requests: list[Request] = pickle.load(self._answers)
         return requests
 
 

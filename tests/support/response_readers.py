@@ -50,7 +50,7 @@ def by_us(pieces: list[bytes]) -> tuple[list[Reading], list[int | None]]:
                     assert reading.head is None, "there is one head"
                     reading.head = (event.status_code, list(event.headers))
         except (h11.RemoteProtocolError, HestiaError) as error:
-            reading.error = _told(error)
+            reading.error = _described(error)
         readings.append(evolve(reading))
         undecided = len(reading.ahead) + len(reader._chunks._scanner.line)
         plain.append(received - undecided if reader._h11 is None and reading.error is None else None)
@@ -75,7 +75,7 @@ def by_h11(pieces: list[bytes]) -> list[Reading]:
                 reading.keep_alive = connection.our_state is h11.DONE and connection.their_state is h11.DONE
                 reading.ahead = connection.trailing_data[0]
         except h11.RemoteProtocolError as error:
-            reading.error = _told(error)
+            reading.error = _described(error)
         readings.append(evolve(reading))
         if reading.over:
             break
@@ -123,7 +123,7 @@ def check(pieces: list[bytes]) -> None:
         assert llhttp.reading == evolve(reading, ahead=b"")
 
 
-def _told(error: Exception) -> str:
+def _described(error: Exception) -> str:
     text = error.message if isinstance(error, HestiaError) else str(error)
     # h11 quotes as much of what is there instead as it has.
     return "a chunk does not end where its size says" if text.startswith("malformed chunk footer") else text
