@@ -32,9 +32,44 @@ from tests.support.governed_texts import CUTS, TEXTS, pieces
         ("e\\\n\u0301", "e\u0301"),
         ("\u1100\u1161\u11a8", "각"),
         ("\\x\\", "\\x\\"),
+        ("X \\\n X", "X X"),
+        ("X\\\nX", "XX"),
     ],
 )
 def test_normal_forms(text: str, normal: str) -> None:
+    assert normalized(text) == normal
+    assert normalized(f"\u2014{text}") == f"\u2014{normal}"  # not the way of ASCII
+
+
+@pytest.mark.parametrize("white", ["  ", " \n", "\n ", "\n\n", "\t", "\r", "\r\n", " \n \n ", "\x0b\x0c"])
+@pytest.mark.parametrize("first", ["X", "é"])
+def test_white_space_of_each_kind_is_one(first: str, white: str) -> None:
+    normal = "\n" if set(white) & {"\n", "\r"} else " "
+    assert normalized(f"{first}{white}X{white}X") == f"{first}{normal}X{normal}X"
+
+
+@pytest.mark.parametrize("first", ["a", "é"])
+def test_each_character_of_ascii(first: str) -> None:
+    for code in range(0x80):
+        char = chr(code)
+        normal = (
+            "\n" if char in "\n\r" else " " if char in "\t\x0b\x0c " else char if code > 0x20 and code != 0x7F else ""
+        )
+        assert normalized(f"{first}{char}b") == f"{first}{normal}b", hex(code)
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("é\U000e0041x", "éx"),
+        ("é\U0001f600\U000e0041x", "é\U0001f600x"),
+        ("é\U0001f600", "é\U0001f600"),
+        ("é\ud800\U000e0041", "é\ud800"),
+        ("é\ud800", "é\ud800"),
+        ("ﬁ\U0001f600", "fi\U0001f600"),
+    ],
+)
+def test_characters_beyond_ffff(text: str, normal: str) -> None:
     assert normalized(text) == normal
 
 
@@ -69,6 +104,23 @@ def test_a_long_text_is_normalised_as_a_short_one(monkeypatch: pytest.MonkeyPatc
     whole = normalized(text)
     monkeypatch.setattr(_normal, "_CHUNK", 7)
     assert normalized(text) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "chunks"),
+    [
+        ("abcdefgh", ["abcd", "efgh"]),
+        ("ABCDEFGHIJ", ["ABCD", "EFGH", "IJ"]),
+        ("01234567", ["0123", "4567"]),
+        ("中中中中中", ["中中中中", "中"]),
+        ("ab  cd  e", ["ab  c", "d  e"]),
+        ("Zz9中Zz9中Zz", ["Zz9中", "Zz9中", "Zz"]),
+        ("a b c d e f", ["a b c d e f"]),
+    ],
+)
+def test_a_long_text_is_cut_between_two_letters(text: str, chunks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_normal, "_CHUNK", 3)
+    assert list(_normal._chunks(text)) == chunks
 
 
 def test_this_unicode_has_no_other_characters_to_drop_fold_or_compose() -> None:
