@@ -46,6 +46,9 @@ def test_the_blocks_of_a_page(page: Path, server_url: str, tmp_path: Path, monke
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path / '.venv' / 'bin'}:/usr/bin:/bin")
     monkeypatch.delenv("HESTIAOS_API_KEY", raising=False)
+    # A pytest that a page starts loads our plugin alone: those of other packages take it seconds.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "hestiaos.pytest_plugin")
     runner, printed = Runner(page, tmp_path, server_url), ""
     all_blocks = [block for block in blocks(page) if block.language not in NOT_RUN and block.text not in RUN_BY_CI]
     for block, after in pairwise([*all_blocks, Block("", "", 0)]):

@@ -40,7 +40,7 @@ _GOVERNANCE = {  # the tests of the room for governance that a module's mutants 
     "output": ["test_output.py"],
     "policy": ["test_version2.py", "test_version1.py", "test_output.py"],
     "rule_tables": ["test_version2.py"],
-    "rules": ["test_version2.py", "test_version1.py"],
+    "rules": ["test_rules.py", "test_version2.py", "test_version1.py"],
     "scanner": ["test_output.py"],
     "syntax": ["test_engines.py"],
     "version1": ["test_version1.py"],
