@@ -52,7 +52,7 @@ def _verify(context: click.Context, store: Path | None, known: str | None) -> No
         context.exit(1)
 
 
-@make_command("export", takes=CONNECTION)
+@make_command("export", takes=CONNECTION | {"json"})
 @_STORE
 @click.option("--after", type=click.IntRange(0), default=0, metavar="N", help="The records after this number alone.")
 @click.pass_obj

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import click
@@ -42,6 +43,13 @@ CASES: dict[str, Case] = {
     "agents list": Case("--local agents list --config {config}"),
     "agents run": Case("--local agents run a x"),
     "api": Case("--local api GET /api/v1/health"),
+    "approvals": Case("approvals", as_json=False),
+    "approvals approve": Case("--local approvals approve {approval} --config {config}"),
+    "approvals deny": Case("--local approvals deny {approval} --config {config}"),
+    "approvals list": Case("--local approvals list --config {config}", ("--local run wipe --config {config}",)),
+    "audit": Case("audit", as_json=False),
+    "audit export": Case("--local audit export", ("--local run x",), as_json=False),
+    "audit verify": Case("--local audit verify", ("--local run x",)),
     "batch": Case("--local batch", stdin=b"x\n"),
     "chat": Case("--local chat x"),
     "completion": Case("completion bash", as_json=False),
@@ -65,6 +73,12 @@ CASES: dict[str, Case] = {
     "local path": Case("local path", as_json=False),
     "login": Case("login -u {url}", prints=False, as_json=False),
     "logout": Case("logout", ("login -u {url}",), prints=False, as_json=False),
+    "policy": Case("policy", as_json=False),
+    "policy check": Case("policy check {policy}"),
+    "policy explain": Case("policy explain wipe --policy {policy}"),
+    "policy replay": Case("--local policy replay {policy}", ("--local run wipe",)),
+    "policy show": Case("--local policy show"),
+    "policy test": Case("policy test {policy}"),
     "profile": Case("profile", as_json=False),
     "profile list": Case("profile list", ("login -u {url}",)),
     "profile use": Case("profile use default", ("login -u {url}",), prints=False, as_json=False),
@@ -81,6 +95,19 @@ CASES: dict[str, Case] = {
     "system status": Case("--local system status"),
     "trace": Case("--local trace {trace}"),
 }
+POLICY = """
+version = 2
+[[rules]]
+name = "wiping"
+on = "input"
+pattern = "wipe"
+decision = "BLOCK"
+reason = "it wipes"
+approval = true
+[[tests]]
+input = "wipe"
+expect = "BLOCK"
+"""
 every = pytest.mark.parametrize("name", CASES)
 
 
@@ -105,8 +132,11 @@ def facts(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
     found: dict[str, str] = {"new": str(tmp_path / "new")}
     if "{url}" in typed:
         found["url"] = request.getfixturevalue("server_url")
+    (tmp_path / "policy.toml").write_text(POLICY)
+    found["policy"] = str(tmp_path / "policy.toml")
     if "{config}" in typed:
-        (tmp_path / "config.toml").write_text('store = "own.sqlite3"\nversion = 1\n[[agents]]\nid = "a"\n')
+        text = 'store = "own.sqlite3"\npolicy = "policy.toml"\nversion = 1\n[[agents]]\nid = "a"\n'
+        (tmp_path / "config.toml").write_text(text)
         found["config"] = str(tmp_path / "config.toml")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found["taken"] = str(listener.getsockname()[1])
@@ -117,13 +147,19 @@ def facts(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
 def run(name: str, facts: dict[str, str], forks: ForkServer) -> Callable[..., Ended]:
     """Types the case's command, with streams as `ForkServer.run` takes them."""
     case = CASES[name]
+    number = count()
     if "{trace}" in case.typed:
         facts["trace"] = invoke("--local", "run", "x", "-q", "trace_id").stdout.strip()
 
     def typed(*more: str, **streams: str) -> Ended:
         Path(facts["new"]).unlink(missing_ok=True)
         for each in case.before:
-            assert invoke(*each.format(**facts).split(), stdin=b"v").status == 0
+            assert invoke(*each.format(**facts).split(), stdin=b"v").status in (0, 1)  # 1 where it is blocked
+        if "{approval}" in case.typed:
+            where = ("--local", "--config", facts["config"])
+            assert invoke("run", f"wipe {next(number)}", *where).status == 1
+            pending = invoke("approvals", "list", "--status", "pending", *where, "-q", "approval_id")
+            facts["approval"] = pending.stdout.split()[0]
         return forks.run(*case.typed.format(**facts).split(), *more, stdin=case.stdin, **streams)
 
     return typed
