@@ -12,6 +12,7 @@ from hestiaos_local._governing import Governed, Governor
 from hestiaos_local._measurements import elapsed
 from hestiaos_local._records import Findings, Status
 from hestiaos_local.execution import Agent, Output, OutputCounter
+from hestiaos_local.governance import error_redactor
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import GovernanceBlock, ServerError, StatusError
 
@@ -54,7 +55,9 @@ def execute(
             yield Call(lambda: keep(answer))
     except (Exception, Cancelled) as error:
         if isinstance(error, GovernanceBlock):
-            yield Stop()  # before its end is stored, which takes time
+            yield from _stop(trace_id)  # before its end is stored, which takes time
+        elif isinstance(error, StatusError):
+            _redact(error, governed)
         if outputs.begun and answer.used is None:
             answer.add(counter.end()[0])
         findings = Findings(outputs.shadow, outputs.redactions, error if isinstance(error, GovernanceBlock) else None)
@@ -71,6 +74,23 @@ def execute(
     seconds = elapsed(began, clock())
     yield from governor.finish(governed, "completed", seconds=seconds, answer=answer, findings=findings)
     return answer
+
+
+def _stop(trace_id: str) -> Flow[None]:
+    """Cancel the work. What it raises then is not the caller's."""
+    try:
+        yield Stop()
+    except Exception:
+        _log.exception("the executor has failed while %s was cancelled", trace_id)
+
+
+def _redact(error: StatusError, governed: Governed) -> None:
+    """Have an error say no more than an output may. A model server's own message may quote its model."""
+    message, redactions = error_redactor(governed.policy, governed.facts).redact(error.message)
+    if redactions:
+        error.message = message
+        error.args = (str(error),)
+        error.__cause__ = error.__context__ = None  # they say it too
 
 
 def _status(error: BaseException) -> Status:

@@ -45,6 +45,7 @@ from hestiaos_local.governance._policy import Decision, Policy
 from hestiaos_local.governance._redaction import (
     RecordRedactor,
     TextRedactor,
+    error_redactor,
     input_redactor,
     redact_input,
     secret_redactor,
@@ -103,6 +104,7 @@ __all__ = [
     "call_hash",
     "charges_for",
     "entry_hash",
+    "error_redactor",
     "explain",
     "input_redactor",
     "normalized",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from attrs import evolve, field, frozen
@@ -65,7 +66,8 @@ class OutputGovernor:
     may be handed on now. For every cutting of a text, what is released, `verdict` and `redactions` are the same. No
     match of a blocking rule is released, nor its beginning; a redacted match is replaced whole. A character is held
     back while it may be part of a match: for as many characters as a match may have, a policy's window at most, and one
-    more. What the normal form lacks does not count.
+    more. What the normal form lacks does not count. A tool's call waits for the text before it, so that none is
+    released of an output that is blocked by what was said before.
     """
 
     def __init__(self, policy: Policy, facts: Facts) -> None:
@@ -76,6 +78,8 @@ class OutputGovernor:
         self._shadow_scanner = _scanner(policy, [rule for rule in rules if rule.shadow])
         self._joiner = SurrogateJoiner()
         self._events: list[OutputEvent] = []
+        self._calls: deque[tuple[int, ReleasedToolCall]] = deque()  # each with the place in the text where it was made
+        self._received = self._decided = 0  # characters
         self._finished = False
         self._hidden = 0  # up to where the text is replaced
         self._shadow: dict[ShadowHit, None] = {}
@@ -106,7 +110,8 @@ class OutputGovernor:
         if verdict.decision == "BLOCK":
             self._block(verdict)
         else:
-            self._events.append(ReleasedToolCall(id, name, arguments))
+            self._calls.append((self._received, ReleasedToolCall(id, name, arguments)))
+            self._release_calls()
 
     def end(self) -> None:
         """The output is over: what was held back is judged."""
@@ -125,7 +130,9 @@ class OutputGovernor:
             yield self._events.pop(0)
 
     def _receive_text(self, text: str) -> None:
+        self._received += len(text)
         if self._scanner is None:
+            self._decided = self._received
             self._events.append(ReleasedText(text))
             self._receive_shadow(text)
         else:
@@ -153,8 +160,15 @@ class OutputGovernor:
         if text:
             self._events.append(ReleasedText(text))
         self._receive_shadow(decided.text[: end - decided.start])
+        self._decided += len(decided.text)
         if blocked is not None:
             self._block(self._policy.verdict(blocked))
+        else:
+            self._release_calls()
+
+    def _release_calls(self) -> None:
+        while self._calls and self._calls[0][0] <= self._decided:
+            self._events.append(self._calls.popleft()[1])
 
     def _replaced(self, decided: Decided) -> tuple[str, int, Rule | None]:
         """What is released of a piece, up to where, and the rule that blocks there."""

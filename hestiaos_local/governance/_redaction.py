@@ -15,17 +15,17 @@ from hestiaos_local.governance._policy import Policy
 from hestiaos_local.governance._rules import Rule, Subject
 from hestiaos_proto import json
 
-__all__ = ["RecordRedactor", "TextRedactor", "input_redactor", "redact_input", "secret_redactor"]
+__all__ = ["RecordRedactor", "TextRedactor", "error_redactor", "input_redactor", "redact_input", "secret_redactor"]
 
+_REDACTED = "[redacted]"
 _SHORT = 8  # characters; a shorter value is replaced only where it is not a part of a word
 
 
 class TextRedactor:
-    """Replaces what any of some rules matches, in the text as it is or normalised."""
+    """Replaces what any of some rules matches, in the text as it is or normalised; those that block redact here."""
 
     def __init__(self, rules: Iterable[Rule], engine: Engine) -> None:
-        held = (evolve(rule, on=frozenset(["output"]), conditions={}, hold=True) for rule in rules)
-        self._policy = Policy(name="", rules=tuple(held), engine=engine)
+        self._policy = Policy(name="", rules=tuple(map(_redacting_output, rules)), engine=engine)
 
     def redact(self, text: str) -> tuple[str, tuple[Redaction, ...]]:
         """The text, and what was replaced in it."""
@@ -37,6 +37,17 @@ class TextRedactor:
         governor.end()
         released = "".join(each.text for each in governor.events() if isinstance(each, ReleasedText))
         return released, tuple(governor.redactions)
+
+
+def _redacting_output(rule: Rule) -> Rule:
+    redact = _REDACTED if rule.redact is None else rule.redact
+    return evolve(rule, on=frozenset(["output"]), decision=None, redact=redact, conditions={}, hold=True)
+
+
+def error_redactor(policy: Policy, facts: Facts) -> TextRedactor:
+    """What replaces in the message of an error, which may quote a model, what the policy's rules say of outputs."""
+    rules = (rule for rule in policy.rules if "output" in rule.on and not rule.shadow and rule.fits(facts))
+    return policy.redactor(tuple(rules))
 
 
 def input_redactor(policy: Policy, facts: Facts) -> TextRedactor:

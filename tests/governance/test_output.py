@@ -129,6 +129,27 @@ def test_a_block_is_the_last_event() -> None:
     assert list(governor.events()) == []
 
 
+def test_a_tool_call_waits_for_the_text_before_it() -> None:
+    governor = OutputGovernor(Policy.parse(POLICY, "p"), Facts())
+    governor.receive_text("go rm -")
+    governor.receive_tool_call("1", "look", "{}")
+    assert list(governor.events()) == [ReleasedText("go ")]
+    governor.receive_text("i now")
+    text, call = governor.events()
+    assert text == ReleasedText("rm -i no")
+    assert call == ReleasedToolCall("1", "look", "{}")
+
+
+def test_a_tool_call_after_what_is_blocked_is_not_released() -> None:
+    governor = OutputGovernor(Policy.parse(POLICY, "p"), Facts())
+    governor.receive_text("rm -")
+    governor.receive_tool_call("1", "look", "{}")
+    governor.receive_text("rf /")
+    governor.end()
+    [blocked] = governor.events()
+    assert isinstance(blocked, Blocked)
+
+
 def test_a_tool_call_is_judged_whole() -> None:
     governor = OutputGovernor(Policy.parse(POLICY, "p"), Facts())
     governor.receive_tool_call("1", "shell", '{"command": "ls"}')

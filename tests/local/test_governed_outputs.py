@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from hestiaos_local import Platform, Store
-from hestiaos_local.execution import Finish, Text, ToolCall, Usage
+from hestiaos_local.execution import Finish, Text, ToolCall, Usage, Work, function_executor
 from hestiaos_local.storage import Outcome
-from hestiaos_proto import GovernanceBlock
+from hestiaos_proto import GovernanceBlock, ServerError
 from tests.support.asked_platforms import AGENT, CHAT, RUN, STREAM, Model, ask, complete, said, text_of, trace
 from tests.support.policies import BLOCK, DETAILS, NO_DELETING, REDACT, SECRET, policy
 
@@ -124,6 +125,40 @@ def test_a_long_output_is_judged() -> None:
         outputs, error = complete(platform, said("x"))
     assert error is None
     assert text_of(outputs) == "x" * 70_000 + "[redacted] y"
+
+
+class TestFailures:
+    @pytest.mark.parametrize("rule", [BLOCK, REDACT])
+    def test_an_error_says_no_more_than_an_output_may(self, rule: str) -> None:
+        """A model server's message may quote its model."""
+
+        def fail(work: Work) -> Iterator[str]:
+            yield "a"
+            raise ServerError(f"the model server failed: at {SECRET}", status_code=502, code="MODEL_FAILED")
+
+        with Platform(policy=policy(rule), executor=function_executor(fail)) as platform:
+            error = ask(platform, RUN)
+            assert isinstance(error, ServerError)
+            assert (error.message, error.code) == ("the model server failed: at [redacted]", "MODEL_FAILED")
+            assert SECRET not in "".join(traceback.format_exception(error))
+            *_, told, _ = ask(platform, STREAM)
+            assert told.data["message"] == "the model server failed: at [redacted]"
+
+    def test_an_executor_that_fails_as_it_is_cancelled(self, server_faults: list[str]) -> None:
+        """The block is what its caller is told, and what the trace says."""
+
+        def model(work: Work) -> Iterator[str]:
+            try:
+                yield f"{SECRET}, yes"
+            finally:
+                raise ValueError("no way out")
+
+        with Platform(policy=policy(BLOCK), executor=function_executor(model)) as platform:
+            block = ask(platform, RUN)
+            assert isinstance(block, GovernanceBlock)
+            assert block.trace_id is not None
+            assert trace(platform, block.trace_id)["outcome"] == "blocked"
+        assert "the executor has failed while" in server_faults.pop()
 
 
 class TestToolCalls:
