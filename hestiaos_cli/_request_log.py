@@ -59,7 +59,7 @@ class LoggingPlatform(Platform):
                 yield item
             facts["outcome"] = "completed"
         except Exception as error:
-            facts |= _facts(error) | {"outcome": "failed"}
+            facts |= _facts(error) | {"outcome": "blocked" if isinstance(error, GovernanceBlock) else "failed"}
             raise
         finally:
             await items.aclose()
@@ -111,6 +111,8 @@ class _AwaitedEvents:
 def _facts_of_event(event: StreamEvent) -> dict[str, Any]:
     if event.type == "start":
         return {"decision": event.data.get("mode"), "trace_id": event.trace_id}
+    if event.type == "error" and event.data.get("code") == GovernanceBlock.default_code:
+        return {"outcome": "blocked"}
     return {"outcome": _OUTCOMES[event.type]} if event.type in _OUTCOMES else {}
 
 

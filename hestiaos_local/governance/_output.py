@@ -151,16 +151,18 @@ class OutputGovernor:
     def _release(self, decided: Decided) -> None:
         if not decided.text:
             return
+        self._decided = decided.start + len(decided.text)
         if not decided.matches and self._hidden <= decided.start:
             self._events.append(ReleasedText(decided.text))
             if self._shadow_scanner is not None:
                 self._receive_shadow(decided.text)
+            if self._calls:
+                self._release_calls()
             return
         text, end, blocked = self._replaced(decided)
         if text:
             self._events.append(ReleasedText(text))
         self._receive_shadow(decided.text[: end - decided.start])
-        self._decided += len(decided.text)
         if blocked is not None:
             self._block(self._policy.verdict(blocked))
         else:

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 
 from hestiaos_cli._request_log import LoggingPlatform, json_line, text_line
+from hestiaos_local import Policy
 from hestiaos_proto import GovernanceBlock, ServerRequest, StatusError
+from tests.support.policies import BLOCK, SECRET, policy
 
 
-def record_of(call: ServerRequest, *, read: int | None = None, key: str | None = None) -> dict[str, Any]:
+def record_of(
+    call: ServerRequest, *, read: int | None = None, key: str | None = None, policy: Policy | None = None
+) -> dict[str, Any]:
     """What is logged of a call, whose stream is closed after `read` events."""
     records: list[dict[str, Any]] = []
-    with LoggingPlatform(records.append) as platform:
+    with LoggingPlatform(records.append, policy=policy) as platform:
         response: Any = platform.respond(call, key=key)
         if read is not None:
             for _ in range(read):
@@ -38,6 +42,11 @@ def test_a_run(text: str, status: int, decision: str) -> None:
 @pytest.mark.parametrize(("read", "outcome"), [(1, "cut"), (5, "completed")])
 def test_a_stream_that_is_left_or_read(read: int, outcome: str) -> None:
     assert record_of(run("a b", "run_stream"), read=read)["outcome"] == outcome
+
+
+def test_a_stream_whose_output_is_blocked() -> None:
+    record = record_of(run(f"a {SECRET}", "run_stream"), read=5, policy=policy(BLOCK))
+    assert (record["decision"], record["outcome"]) == ("ALLOW", "blocked")
 
 
 @pytest.mark.parametrize(

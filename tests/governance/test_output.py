@@ -129,15 +129,14 @@ def test_a_block_is_the_last_event() -> None:
     assert list(governor.events()) == []
 
 
-def test_a_tool_call_waits_for_the_text_before_it() -> None:
+@pytest.mark.parametrize(("before", "after", "text"), [("rm -", "i!", "rm -i"), ("sk-ab", "cd. .", "[redacted]. ")])
+def test_a_tool_call_waits_for_the_text_before_it(before: str, after: str, text: str) -> None:
     governor = OutputGovernor(Policy.parse(POLICY, "p"), Facts())
-    governor.receive_text("go rm -")
+    governor.receive_text(f"go {before}")
     governor.receive_tool_call("1", "look", "{}")
     assert list(governor.events()) == [ReleasedText("go ")]
-    governor.receive_text("i now")
-    text, call = governor.events()
-    assert text == ReleasedText("rm -i no")
-    assert call == ReleasedToolCall("1", "look", "{}")
+    governor.receive_text(after)
+    assert list(governor.events()) == [ReleasedText(text), ReleasedToolCall("1", "look", "{}")]
 
 
 def test_a_tool_call_after_what_is_blocked_is_not_released() -> None:

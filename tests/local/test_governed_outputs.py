@@ -12,7 +12,19 @@ from hestiaos_local import Platform, Store
 from hestiaos_local.execution import Finish, Text, ToolCall, Usage, Work, function_executor
 from hestiaos_local.storage import Outcome
 from hestiaos_proto import GovernanceBlock, ServerError
-from tests.support.asked_platforms import AGENT, CHAT, RUN, STREAM, Model, ask, complete, said, text_of, trace
+from tests.support.asked_platforms import (
+    AGENT,
+    CHAT,
+    CHAT_STREAM,
+    RUN,
+    STREAM,
+    Model,
+    ask,
+    complete,
+    said,
+    text_of,
+    trace,
+)
 from tests.support.policies import BLOCK, DETAILS, NO_DELETING, REDACT, SECRET, policy
 
 
@@ -40,11 +52,12 @@ class TestRedactedOutputs:
         assert (told["outcome"], told["output"]) == ("completed", "it is [redacted], yes")
         assert told["output_redactions"] == {"r1": 1}
 
-    def test_a_stream(self, platform: Platform) -> None:
-        events = list(ask(platform, STREAM))
+    @pytest.mark.parametrize("path", [STREAM, CHAT_STREAM])
+    def test_a_stream(self, platform: Platform, path: str) -> None:
+        events = list(ask(platform, path))
         assert "".join(event.text for event in events if event.type == "token") == "it is [redacted], yes"
         assert [event.data["index"] for event in events if event.type == "token"] == list(range(len(events) - 3))
-        assert events[-2].data["result"] == "it is [redacted], yes"
+        assert events[-2].data["result" if path == STREAM else "response"] == "it is [redacted], yes"
 
     def test_a_completion_has_what_was_held_back_before_its_end(self, platform: Platform) -> None:
         outputs, error = complete(platform, said("x"))
@@ -92,8 +105,9 @@ class TestBlockedOutputs:
         assert (result.status, result.result, result.error) == ("BLOCKED", None, "a code word")
         assert result.to_wire().items() >= DETAILS.items()
 
-    def test_a_stream(self, platform: Platform, model: Model) -> None:
-        start, *tokens, error, done = ask(platform, STREAM)
+    @pytest.mark.parametrize("path", [STREAM, CHAT_STREAM])
+    def test_a_stream(self, platform: Platform, model: Model, path: str) -> None:
+        start, *tokens, error, done = ask(platform, path)
         assert "".join(event.data["text"] for event in tokens) == "it is "
         assert (start.type, error.type, done.type) == ("start", "error", "done")
         assert (error.data["code"], error.data["details"].items() >= DETAILS.items()) == ("GOVERNANCE_BLOCK", True)

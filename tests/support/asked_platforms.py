@@ -13,11 +13,12 @@ from hestiaos_local._flow import in_thread
 from hestiaos_local.execution import Output, Text, Work, function_executor
 from hestiaos_proto import StatusError, parse_request
 
-__all__ = ["AGENT", "CHAT", "RUN", "STREAM", "Model", "ask", "complete", "said", "text_of", "trace"]
+__all__ = ["AGENT", "CHAT", "CHAT_STREAM", "RUN", "STREAM", "Model", "ask", "complete", "said", "text_of", "trace"]
 
 RUN = "/api/v1/run"
 STREAM = "/api/v1/run/stream"
 CHAT = "/api/chat"
+CHAT_STREAM = "/api/v1/chat/stream"
 AGENT = "/api/agents/run"
 
 
@@ -53,6 +54,7 @@ def ask(platform: Platform, path: str, text: str = "go on", key: str | None = No
         RUN: {"input": text},
         STREAM: {"input": text},
         CHAT: {"message": text},
+        CHAT_STREAM: {"message": text},
         AGENT: {"agent_id": "a", "task": text},
     }
     headers = {} if key is None else {"idempotency-key": key}
