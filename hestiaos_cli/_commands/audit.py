@@ -59,7 +59,7 @@ def _verify(context: click.Context, store: Path | None, known: str | None) -> No
 def _export(settings: Settings, store: Path | None, after: int) -> None:
     """Print the audit as lines of JSON, one for each record, with its number and hash.
 
-    A record's hash is the SHA-256 of the hash before it and of the record, as compact JSON with its keys sorted.
+    A record's hash is the SHA-256 of the hash before it and of the record, as compact JSON.
     """
     from hestiaos_cli._files import audit_records, open_client_of
     from hestiaos_proto import json

@@ -1,6 +1,6 @@
 """The hash chain of the decision log: each entry's hash is made of the hash before it and its own text. Pure.
 
-    hash = SHA-256(hash of the entry before + the record as compact JSON with its keys sorted)
+    hash = SHA-256(hash of the entry before + the record as it is stored, compact JSON in UTF-8)
 
 The first entry follows 32 zero bytes. An entry that is changed, missing, inserted or out of its place does not fit to
 its neighbours. What that cannot show: entries missing at the end, where the noted head was set back too, and a log that

@@ -68,7 +68,7 @@ def export_log(storage: Storage, *, after: int = 0) -> Iterator[bytes]:
     """The entries after the number `after` as lines of JSON: `number`, `previous`, `hash`, `record` as it is stored.
 
     `previous` is the hash before it in hexadecimal, `null` where that entry is missing. Whoever writes `record` as
-    compact JSON with its keys sorted can check the lines without this package.
+    compact JSON, its keys in their order, can check the lines without this package.
     """
     last: Head | None = None
     for page in _pages(storage, max(0, after - 1)):

@@ -25,13 +25,13 @@ def decided_record(trace: TraceRecord) -> bytes:
         "decided_at": trace.decided_at,
         "facts": dict(trace.facts),
     }
-    return json.dumps(record, sort_keys=True)
+    return json.dumps(record)
 
 
 def finished_record(trace_id: str, outcome: Outcome) -> bytes:
     """The record of an outcome, without what is not known of it."""
     known = {name: value for name in _OUTCOME if (value := getattr(outcome, name)) is not None}
-    return json.dumps({"phase": "finished", "trace_id": trace_id, "outcome": known}, sort_keys=True)
+    return json.dumps({"phase": "finished", "trace_id": trace_id, "outcome": known})
 
 
 def append_decided(db: sqlite3.Connection, trace: TraceRecord, record: bytes) -> None:
