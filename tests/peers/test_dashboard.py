@@ -105,9 +105,11 @@ def test_the_key_is_kept_in_memory_alone(page: Page, serve_platform: Callable[..
     log_in(page, "wrong")
     page.wait("document.querySelector('#refused').textContent")
     assert page.text("#refused") == "The server does not accept this key."
+    assert page.evaluate("document.querySelector('main').hidden")
     log_in(page, "boss")
-    page.wait("document.querySelector('#state').textContent.includes('version')")
-    assert page.evaluate("document.querySelector('#login').hidden")
+    page.wait("document.activeElement.id == 'decisions'")
+    assert page.evaluate("document.querySelector('#login').hidden && !document.querySelector('main').hidden")
+    assert "version" in page.text("#state")
     held = page.evaluate(
         "JSON.stringify([localStorage, sessionStorage, document.cookie, location.href, document.body.innerHTML])"
     )

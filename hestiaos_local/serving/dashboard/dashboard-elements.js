@@ -27,6 +27,13 @@ export function moment(timestamp) {
   return element("time", { datetime: date.toISOString(), title: date.toISOString() }, text);
 }
 
+// So many seconds in the largest unit that they are whole in.
+export function duration(seconds) {
+  const units = [["d", 86400], ["h", 3600], ["min", 60]];
+  const [unit, size] = units.find(([, each]) => seconds >= each && seconds % each === 0) ?? ["s", 1];
+  return `${(seconds / size).toLocaleString()} ${unit}`;
+}
+
 // The terms and descriptions of all that an object has.
 export function pairs(values) {
   return Object.entries(values)

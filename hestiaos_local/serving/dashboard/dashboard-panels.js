@@ -46,6 +46,8 @@ export function explain(error) {
   if (!(error instanceof Failure)) throw error;
   if (error.isUnauthorized && !needsKey()) {
     find("#login").hidden = false;
+    find("main").hidden = true;
+    find("#state").textContent = error.message;
     find("#key").focus();
   }
   return error.message;

@@ -1,7 +1,7 @@
 // Shows what the platform decides, by the public API alone, with the user's key, which stays in this page's memory.
 
 import { ask, setKey } from "./dashboard-api.js";
-import { button, element, find, moment, pairs, quoted } from "./dashboard-elements.js";
+import { button, duration, element, find, moment, pairs, quoted } from "./dashboard-elements.js";
 import { explain, needsKey, Panel } from "./dashboard-panels.js";
 import { decisions, showTrace } from "./dashboard-traces.js";
 
@@ -58,7 +58,7 @@ const limits = new Panel(
 
 function limitItem({ name, per, window, requests, tokens, used }) {
   const scope = per === "all" ? "" : ` for each ${per}`;
-  const item = element("li", {}, element("strong", {}, quoted(name)), `${scope}, in ${window.toLocaleString()} s`);
+  const item = element("li", {}, element("strong", {}, quoted(name)), `${scope}, in ${duration(window)}`);
   for (const use of used.length ? used : [{ subject: "", requests: 0, tokens: 0 }]) {
     if (requests !== null) item.append(meterOf(use.subject, use.requests, requests, "requests"));
     if (tokens !== null) item.append(meterOf(use.subject, use.tokens, tokens, "tokens"));
@@ -107,8 +107,13 @@ find("#login").addEventListener("submit", async (event) => {
   find("#refused").textContent = "";
   find("#login").hidden = true;
   await refresh([...fast, ...slow]);
-  if (needsKey()) find("#refused").textContent = "The server does not accept this key.";
-  else find("#forget").hidden = false;
+  if (needsKey()) {
+    find("#refused").textContent = "The server does not accept this key.";
+    return;
+  }
+  find("#forget").hidden = false;
+  find("main").hidden = false;
+  find("#decisions").focus();
 });
 
 find("#forget").addEventListener("click", () => location.reload()); // with it goes all that was shown
