@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hestiaos import Client
-from hestiaos_local import Key, Keys, Platform
+from hestiaos_local import Key, Keys, Platform, Policy
 from hestiaos_local._keys import hash_key
 from tests.support.chromium import CHROMIUM, Page, open_page
 
@@ -226,3 +226,51 @@ def test_a_server_that_has_gone(page: Page, serve_platform: Any) -> None:
     page.wait("document.querySelector('#state').textContent.includes('version')")
     serve_platform.stop(url)
     page.wait("document.querySelector('#decisions > .note').textContent.includes('cannot be reached')")
+
+
+POLICY = """version = 2
+name = "team"
+
+[[rules]]
+name = "ask-first"
+on = "input"
+pattern = "deploy"
+decision = "BLOCK"
+risk = 0.5
+reason = "somebody has to agree"
+
+[[rules]]
+name = "tried-out"
+on = "input"
+pattern = "nightfall"
+decision = "BLOCK"
+risk = 0.5
+reason = "not told yet"
+mode = "shadow"
+
+[[limits]]
+name = "per key"
+per = "key"
+requests = 60
+window = "1m"
+"""
+
+
+@pytest.fixture
+def governed() -> Iterator[Platform]:
+    """A platform that tries a rule out, and limits each key."""
+    with Platform(policy=Policy.parse(POLICY, "team.toml")) as platform:
+        yield platform
+
+
+def test_limits_and_shadow_hits(page: Page, serve_platform: Callable[..., str], governed: Platform, keys: Keys) -> None:
+    url = serve_platform(platform=governed, keys=keys)
+    with Client(url, "boss") as client:
+        client.run("project nightfall")
+    page.open(url)
+    log_in(page, "boss")
+    page.wait("document.querySelectorAll('#limits meter').length == 1")
+    assert "boss: 1 of 60 requests" in page.text("#limits")
+    page.wait("!document.querySelector('#rules').hidden")
+    assert page.text("#rules tbody") == "tried-out\t0\t1"
+    assert "name\nteam" in page.text("#policy dl")
