@@ -226,6 +226,7 @@ def test_a_server_that_has_gone(page: Page, serve_platform: Any) -> None:
     page.wait("document.querySelector('#state').textContent.includes('version')")
     serve_platform.stop(url)
     page.wait("document.querySelector('#decisions > .note').textContent.includes('cannot be reached')")
+    page.wait("document.querySelector('#state').textContent.includes('cannot be reached')")
 
 
 POLICY = """version = 2

@@ -43,7 +43,10 @@ export class Panel {
 
 // What the user is told of a failure; the form for the key is shown where that is what is missing.
 export function explain(error) {
-  if (!(error instanceof Failure)) throw error;
+  if (!(error instanceof Failure)) {
+    console.error(error);
+    return `The server's answer cannot be shown: ${error.message}`;
+  }
   if (error.isUnauthorized && !needsKey()) {
     find("#login").hidden = false;
     find("main").hidden = true;

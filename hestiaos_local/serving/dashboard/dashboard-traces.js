@@ -12,10 +12,12 @@ const FIRST = ["decision", "outcome", "reason", "input", "output"]; // of all th
 const shown = new Map(); // by their ids: each trace and its row
 
 async function load(before) {
+  const decision = find("#filter").value;
   const query = new URLSearchParams({ limit: PAGE });
-  if (find("#filter").value) query.set("decision", find("#filter").value);
+  if (decision) query.set("decision", decision);
   if (before) query.set("before", before);
-  return (await ask(`api/v1/traces?${query}`)).traces;
+  const { traces } = await ask(`api/v1/traces?${query}`);
+  return decision === find("#filter").value ? traces : load(); // another was chosen meanwhile
 }
 
 function draw(section, [traces, { decisions: counts }]) {
@@ -41,7 +43,7 @@ function keep(trace, name) {
   const row = element("tr", { class: name, "data-id": trace.trace_id });
   row.append(
     element("td", {}, button(moment(trace.timestamp), () => showTrace(trace.trace_id), { class: "link" })),
-    element("td", {}, decisionOf(trace)),
+    element("td", {}),
     element("td", {}, element("div", { class: "clipped" }, quoted(trace.input ?? trace.command_type))),
     element("td", { class: "wide" }, quoted(trace.key)),
     element("td", { class: "wide" }),
@@ -61,6 +63,7 @@ function decisionOf(trace) {
 function update(trace) {
   const known = shown.get(trace.trace_id);
   known.trace = trace;
+  known.row.cells[1].replaceChildren(decisionOf(trace)); // an output that is blocked adds its rule
   known.row.lastElementChild.replaceChildren(quoted(trace.outcome ?? "under way"));
 }
 

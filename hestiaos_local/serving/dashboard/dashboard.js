@@ -84,14 +84,24 @@ const policy = new Panel(
 
 const health = new Panel(
   "#health",
-  () => Promise.all([ask("api/system/status"), ask("api/system/metrics")]),
+  async () => {
+    try {
+      return await Promise.all([ask("api/system/status"), ask("api/system/metrics")]);
+    } catch (error) {
+      sayState(error.message, "bad");
+      throw error;
+    }
+  },
   (section, [status, metrics]) => {
-    const state = find("#state");
-    state.textContent = `${status.status}, version ${status.version}`;
-    state.className = status.status === "OK" ? "good" : "bad";
+    sayState(`${status.status}, version ${status.version}`, status.status === "OK" ? "good" : "bad");
     section.querySelector("dl").replaceChildren(...pairs({ ...status, ...metrics }));
   },
 );
+
+function sayState(text, name) {
+  find("#state").textContent = text;
+  find("#state").className = name;
+}
 
 const fast = [decisions, approvals];
 const slow = [limits, policy, health];
