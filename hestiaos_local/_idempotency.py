@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from hestiaos_local._flow import Call, Cancelled, Flow
 from hestiaos_local.storage import Claimed, Conflict, Finished, Storage
-from hestiaos_proto import GovernanceBlock, InvalidInput, Model, StatusError, json
+from hestiaos_proto import AgentResult, GovernanceBlock, InvalidInput, Model, StatusError, json
 
 __all__ = ["fingerprint", "idempotent"]
 
@@ -41,7 +41,8 @@ def idempotent(
 
     No transaction is open while it works. Where it raises or is cancelled, the key is free again; where its process
     crashes, after `lease` seconds, which are more than its timeout. Where it cannot be interrupted and works on after
-    its lease, as a user's function may, a repeat is executed.
+    its lease, as a user's function may, a repeat is executed. So is one of a call that was blocked until somebody
+    approves it.
 
     Raises `InvalidInput` where the key comes with another request, and a `StatusError` (409) that says when to try
     again while the first is under way.
@@ -63,8 +64,17 @@ def idempotent(
     except (Exception, Cancelled):  # a flow that is collected with its event loop closed cannot store anything
         yield from _unless_it_fails(lambda: storage.abandon(key, claim.token), key, lease)
         raise
-    yield from _unless_it_fails(lambda: storage.finish(key, claim.token, _to_json(result, kept)), key, lease)
+    if _waits_for_approval(result):
+        yield from _unless_it_fails(lambda: storage.abandon(key, claim.token), key, lease)
+    else:
+        yield from _unless_it_fails(lambda: storage.finish(key, claim.token, _to_json(result, kept)), key, lease)
     return result
+
+
+def _waits_for_approval(result: Model | GovernanceBlock) -> bool:
+    if isinstance(result, GovernanceBlock):
+        return isinstance(result.details, dict) and "approval" in result.details
+    return isinstance(result, AgentResult) and "approval" in result.extra
 
 
 def _unless_it_fails(store: Callable[[], object], key: str, lease: float) -> Flow[None]:

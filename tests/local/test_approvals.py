@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,10 @@ decision = "THROTTLE"
 )
 
 
-def call(operation: Operation[Any]) -> ServerRequest:
+def call(operation: Operation[Any], headers: Mapping[str, str] | None = None) -> ServerRequest:
     request = operation.request(Config())
-    return parse_request(request.method, request.target, {}, request.body)
+    named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+    return parse_request(request.method, request.target, named, request.body)
 
 
 class Clock:
@@ -87,7 +88,7 @@ def store() -> Store:
 @pytest.fixture
 def ask(clock: Clock, store: Store) -> Iterator[Callable[..., Any]]:
     with Platform(policy=POLICY, store=store, clock=clock) as platform:
-        yield lambda operation, key=None: platform.answer(call(operation), key=key)
+        yield lambda operation, key=None, **headers: platform.answer(call(operation, headers), key=key)
 
 
 def blocked(ask: Callable[..., Any], operation: Operation[Any]) -> GovernanceBlock:
@@ -225,6 +226,20 @@ def test_completions(ask: Callable[..., Any], store: Store, clock: Clock) -> Non
     with pytest.raises(GovernanceBlock):
         complete(seed=2)
     assert Text("it") in complete(seed=1)
+
+
+@pytest.mark.parametrize("operation", [DEPLOY, operations.run_agent("a", "deploy it")], ids=["run", "run_agent"])
+def test_a_repeat_of_the_request_passes_too(ask: Callable[..., Any], operation: Operation[Any]) -> None:
+    """Its first result, the block, is not kept for its Idempotency-Key; the result that follows is."""
+    for _ in range(2):
+        try:
+            approval = ask(operation, idempotency_key="k").extra["approval"]
+        except GovernanceBlock as block:
+            approval = block.details["approval"]
+    ask(operations.decide_approval(approval["id"], True))
+    passed = ask(operation, idempotency_key="k")
+    assert passed.result == "processed: deploy it"
+    assert ask(operation, idempotency_key="k") == passed
 
 
 def test_at_the_same_moment_one_passes(tmp_path: Path) -> None:
