@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -12,6 +11,7 @@ from attrs import evolve
 
 from hestiaos_local.execution._executors import AsyncExecutor
 from hestiaos_local.execution._outputs import Output
+from hestiaos_local.execution._relay_tls import tls_context
 from hestiaos_local.execution._work import Work
 from hestiaos_local.openai import (
     CompletionStream,
@@ -26,7 +26,7 @@ from hestiaos_local.openai import (
     models_request,
     upstream_error,
 )
-from hestiaos_proto import MAX_BODY_SIZE, NotFound, Redactor, StatusError, default_tls_context
+from hestiaos_proto import MAX_BODY_SIZE, NotFound, Redactor, StatusError
 
 if TYPE_CHECKING:
     import httpx
@@ -74,7 +74,7 @@ class RelayExecutor(AsyncExecutor):
             raise ValueError("the key of the model server has a character that a header cannot have")
         self._redactor = Redactor(self._key)
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
-        self._ssl_context = ssl_context or _default_context(self.url)
+        self._ssl_context = tls_context(self.url, ssl_context)
 
     def __repr__(self) -> str:
         return f"RelayExecutor({self.url!r}, model={self._model!r})"
@@ -204,13 +204,6 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
             with suppress(httpx.HTTPError, httpx.StreamError):
                 async for _ in pieces:
                     pass
-
-
-def _default_context(url: str) -> ssl.SSLContext:
-    """The context that verifies an https server; over http it is not used, and made faster without any certificates."""
-    if url.startswith("https:"):
-        return default_tls_context(os.environ, ssl.create_default_context, os.listdir, os.pathsep)
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _is_event_stream(response: httpx.Response) -> bool:
