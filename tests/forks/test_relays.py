@@ -11,8 +11,11 @@ import pytest
 
 from hestiaos_local.execution import RelayExecutor
 from hestiaos_proto import ServerError
-from tests.support.forking import Load, pytestmark, run_in_child  # noqa: F401
+from tests.support import forking
+from tests.support.forking import Load, run_in_child
 from tests.support.peer_process import PeerProcess
+
+pytestmark = forking.pytestmark
 
 
 async def ask(executor: RelayExecutor) -> None:
