@@ -34,6 +34,12 @@ class Case:
     status: int = 0
     as_json: bool = True
 
+    @property
+    def fits(self) -> bool:
+        """Whether it prints help or a table, which fit any terminal."""
+        words = self.typed.split()
+        return not self.as_json and self.prints and "completion" not in words and "path" not in words
+
 
 CASES: dict[str, Case] = {
     "": Case("", as_json=False),
@@ -198,3 +204,17 @@ def test_its_status_and_output_depend_on_nothing_else(name: str, run: Callable[.
     done = run(*["--json"] * case.as_json, stderr=FULL, environ={"FORCE_COLOR": "1"})
     assert (done.status, bool(done.stdout)) == (case.status, case.prints), done
     assert not case.as_json or json.loads(done.stdout)
+
+
+@every
+def test_it_fits_a_terminal(name: str, facts: dict[str, str], forks: ForkServer) -> None:
+    case = CASES[name]
+    if name == "login" or case.stdin or case.before or "{trace}" in case.typed:
+        pytest.skip("it asks for something, or needs what was done before")
+    for columns, environ in ((40, {"NO_COLOR": "1"}), (200, {"TERM": "dumb"})):
+        Path(facts["new"]).unlink(missing_ok=True)
+        done = forks.run_in_terminal(*case.typed.format(**facts).split(), columns=columns, environ=environ)
+        assert done.status == case.status, done
+        assert "\x1b" not in done.stdout
+        too_long = [line for line in done.stdout.splitlines() if len(line) > columns]
+        assert not (case.fits and too_long), too_long

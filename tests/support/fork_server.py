@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
 from typing import Any
 
 from hestiaos_cli import main
+
+_PATIENCE = 30  # seconds; what takes longer waits for what does not come, and dies of SIGALRM
 
 
 def load() -> None:
@@ -41,6 +44,7 @@ def serve() -> None:
 def _become(request: dict[str, Any]) -> None:
     """Be the program, to its end."""
     status = 1
+    signal.alarm(_PATIENCE)
     os.environ.clear()
     os.environ.update(request["environ"])
     sys.argv = ["hestiaos", *request["argv"]]
@@ -70,11 +74,13 @@ def _stream(number: int, target: str, encoding: str) -> Any:
         read, opened = os.pipe()
         os.close(read)
     else:
-        opened = os.open(target, os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY)
+        opened = os.open(target, (os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY) | os.O_NOCTTY)
     os.dup2(opened, number)
     os.close(opened)
     if number == 0:  # the one that there is has read ahead
         return open(0, encoding=encoding, errors="surrogateescape", closefd=False)
+    if os.isatty(number):
+        return open(number, "w", encoding=encoding, errors="backslashreplace", closefd=False)
     stream: Any = (sys.__stdout__, sys.__stderr__)[number - 1]
     stream.reconfigure(encoding=encoding)
     return stream

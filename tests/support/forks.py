@@ -6,7 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import termios
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -57,19 +60,42 @@ class ForkServer:
         for path in files.values():
             path.write_bytes(b"")
         files["stdin"].write_bytes(stdin)
+        streams = (str(files["stdin"]), stdout or str(files["stdout"]), stderr or str(files["stderr"]))
+        status = self._ask(arguments, streams, encoding, environ or {})
+        out, err = (files[name].read_bytes().decode("utf-8", "surrogateescape") for name in ("stdout", "stderr"))
+        return Ended(status, out, err)
+
+    def run_in_terminal(self, *arguments: str, columns: int, environ: Mapping[str, str]) -> Ended:
+        """What a command comes to whose streams are all a terminal, which shows `stdout`."""
+        master, slave = os.openpty()
+        termios.tcsetwinsize(slave, (24, columns))
+        shown = bytearray()
+
+        def read() -> None:
+            with suppress(OSError):  # Linux says so where nobody has the other end open
+                while data := os.read(master, 65536):
+                    shown.extend(data)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        status = self._ask(arguments, (os.ttyname(slave),) * 3, "utf-8", environ)
+        os.close(slave)
+        reader.join()
+        os.close(master)
+        return Ended(status, shown.decode().replace("\r\n", "\n"), "")
+
+    def _ask(self, arguments: Sequence[str], streams: Sequence[str], encoding: str, environ: Mapping[str, str]) -> int:
+        stdin, stdout, stderr = streams
         request = {
             "argv": arguments,
-            "environ": {**os.environ, **(environ or {})},
+            "environ": {**os.environ, **environ},
             "encoding": encoding,
-            "stdin": str(files["stdin"]),
-            "stdout": stdout or str(files["stdout"]),
-            "stderr": stderr or str(files["stderr"]),
+            "stdin": stdin,
+            "stdout": stdout,
+            "stderr": stderr,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        status = int(self._process.stdout.readline())
-        return Ended(
-            status, *(files[name].read_bytes().decode("utf-8", "surrogateescape") for name in ("stdout", "stderr"))
-        )
+        return int(self._process.stdout.readline())
