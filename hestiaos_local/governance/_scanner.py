@@ -45,10 +45,10 @@ class RuleSet:
         self.hold: bool = any(rule.hold for rule in rules)
         sources = [source for rule in rules for source in rule.sources]
         self.searchers: list[Searcher] = [rule.searcher for rule in rules if rule.searcher is not None]
-        self.shortest: int = min((shortest(parse(source)) for source in sources), default=0)
+        self.shortest: int = min(shortest(parse(source)) for source in sources)
         self.any: Searcher = engine.compile(sources)
-        self.beginnings: Searcher | None = None if self.hold else engine.compile_beginnings(sources)
-        self.first: Searcher | None = None if self.hold else engine.compile_first(sources)
+        self.beginnings: Searcher = engine.compile_beginnings(sources)
+        self.first: Searcher = engine.compile_first(sources)
 
 
 class _View:
@@ -69,8 +69,6 @@ class _View:
     def look(self) -> tuple[int, bool]:
         """The first place at which something begins that may become a match, and whether one may begin before it."""
         rules, start = self._rules, self.floor - self.base
-        if rules.beginnings is None or rules.first is None:
-            return self.floor, False
         first = rules.first.search(self.text, start)
         if first is None or first[0] == len(self.text):
             return self.base + len(self.text), False

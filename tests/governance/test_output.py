@@ -92,6 +92,9 @@ decision = "BLOCK"
 mode = "shadow"
 """
 
+BLOCK: dict[str, Any] = {"decision": "BLOCK"}
+GONE: dict[str, Any] = {"redact": "[gone]"}
+
 
 def released(governor: OutputGovernor) -> list[str]:
     return [event.text for event in governor.events() if isinstance(event, ReleasedText)]
@@ -111,6 +114,13 @@ def test_text_comes_as_soon_as_it_can_be_no_match() -> None:
     assert released(governor) == ["d"]
     assert governor.redactions == [Redaction("secret", 24, 31)]
     assert governor.verdict.decision == "ALLOW"
+
+
+def test_a_match_that_more_text_cannot_change_comes_at_once() -> None:
+    engine = ENGINES["re2"]
+    governor = OutputGovernor(policy_of([rule_of("r", "ab", engine, **GONE)], engine), Facts())
+    governor.receive_text("xab.")
+    assert released(governor) == ["x[gone]"]
 
 
 def test_a_block_is_the_last_event() -> None:
@@ -255,10 +265,6 @@ def test_an_input_is_redacted_by_the_rules_for_it_alone() -> None:
     assert redact_input(policy, Facts(key="other"), text) == (text, ())
 
 
-BLOCK: dict[str, Any] = {"decision": "BLOCK"}
-GONE: dict[str, Any] = {"redact": "[gone]"}
-
-
 @pytest.mark.parametrize(
     ("rules", "text"),
     [
@@ -278,6 +284,8 @@ GONE: dict[str, Any] = {"redact": "[gone]"}
         ([("a.c", {**GONE, "hold": True}), ("d", GONE)], "abc d ab"),
         ([("a+", {**BLOCK, "hold": True})], "bbb aaa"),
         ([("ab", {**BLOCK, "shadow": True}), ("cd", {**BLOCK, "shadow": True}), ("ef", BLOCK)], "ab c ef cd"),
+        ([(r"\bcd", BLOCK), ("zz", GONE)], "acd e zz"),  # what is decided is not looked at again, but for a boundary
+        ([(r"\bcd", GONE), (r"\bc", GONE), ("cde", GONE)], "acd acde cd"),
     ],
 )
 def test_what_is_told_whole_and_in_pieces(rules: list[tuple[str, dict[str, Any]]], text: str) -> None:
