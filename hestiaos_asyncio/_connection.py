@@ -94,7 +94,7 @@ class Connection(asyncio.BufferedProtocol):
         while not machine.answered:
             await self._wait(send.read_timeout, f"{origin} sent nothing for too long")
         response = machine.response
-        assert response is not None, "the machine has said that it is answered"
+        assert response is not None, "the machine is answered"
         return response
 
     async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # a timer for each read would cost more than it

@@ -49,23 +49,23 @@ def error_from_response(
     redactor = redactor or Redactor()
     read = _parsed(body)
     masked = redactor.value(read)
-    said = _read(masked)
+    fields = _read(masked)
     if masked != read:  # JSON can spell a secret in many ways, so the body is written again
         body = _written(masked)
     body = redactor.data(body)
-    message = said.get("message")
+    message = fields.get("message")
     ours = isinstance(read, dict)  # its form at least may be that of a HestiaOS server
     if described is not None and message is not None and message.lower() == _phrase(status).lower():
-        message, ours = None, not said.keys().isdisjoint({"code", "trace_id"})
+        message, ours = None, not fields.keys().isdisjoint({"code", "trace_id"})
     kind = _EXCEPTIONS.get(status, ServerError if status >= 500 else StatusError)
     if message is None:
         message = _message(kind, status, described, ours=ours)
     return kind(
         message=message,
-        trace_id=said.get("trace_id"),
-        details=said.get("details"),
+        trace_id=fields.get("trace_id"),
+        details=fields.get("details"),
         status_code=status,
-        code=said.get("code") if status in _OWN_CODE or status not in _EXCEPTIONS else None,
+        code=fields.get("code") if status in _OWN_CODE or status not in _EXCEPTIONS else None,
         retry_after=retry_after,
         body=body[:_BODY_KEPT],
     )
@@ -142,8 +142,8 @@ def _read(read: Any) -> dict[str, Any]:
         read = read | {"details": detail, "message": _field_errors(detail)}
     texts = {name: read.get(name) for name in ("code", "message", "trace_id")}
     texts["message"] = texts["message"] or (detail if isinstance(detail, str) else read.get("error"))
-    said = {name: text for name, text in texts.items() if isinstance(text, str) and text}
-    return said | {"details": read.get("details")}
+    fields = {name: text for name, text in texts.items() if isinstance(text, str) and text}
+    return fields | {"details": read.get("details")}
 
 
 def _field_errors(items: list[Any]) -> str:

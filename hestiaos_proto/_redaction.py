@@ -55,9 +55,9 @@ class Redactor:
 
         The exception is changed too, since a traceback shows it.
         """
-        said = str(error)
-        masked = self.text(said)
-        if masked != said:
+        message = str(error)
+        masked = self.text(message)
+        if masked != message:
             error.args = (masked,)
         return masked
 

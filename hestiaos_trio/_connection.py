@@ -67,7 +67,7 @@ class Connection:
         if scope.cancelled_caught:
             machine.connection_lost(send.deadline.timeout_error(late))
         response = machine.response
-        assert response is not None, "the machine has said that it is answered"
+        assert response is not None, "the machine is answered"
         return response
 
     async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # a deadline is an instant

@@ -209,7 +209,7 @@ class ServerConnection:
         return self._piece(item) if item else self._end()
 
     def _send_events(self, events: list[StreamEvent], headers: Headers) -> bytes:
-        data = b"".join(map(encode_stream_event, events))  # before anything is said: one may be refused
+        data = b"".join(map(encode_stream_event, events))  # before anything is sent: one may be refused
         out = self._begin_events(headers) + self._piece(data)
         for event in events:
             if event.type in KNOWN_TYPES:  # the others leave the order as it is
