@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from hestiaos_local._answers import Answer
 from hestiaos_local._flow import Begin, Call, Cancelled, Emit, Flow, Next, Stop
@@ -11,7 +12,7 @@ from hestiaos_local._governed_outputs import GovernedOutputs
 from hestiaos_local._governing import Governed, Governor
 from hestiaos_local._measurements import elapsed
 from hestiaos_local._records import Findings, Status
-from hestiaos_local.execution import Agent, Output, OutputCounter
+from hestiaos_local.execution import Agent, Finish, Output
 from hestiaos_local.governance import error_redactor
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import GovernanceBlock, ServerError, StatusError
@@ -39,18 +40,21 @@ def execute(
     """
     began = clock()
     trace_id = governed.trace.trace_id
-    work = governed.work
     outputs = GovernedOutputs(governed, agent, governor)
-    counter = OutputCounter(work)
     answer = Answer()
     try:
-        yield Begin(work)
-        while not counter.finished and (output := (yield Next())) is not None:
-            counter.send(output)
-            for allowed in (yield from outputs.receive(output)):
+        yield Begin(governed.work)
+        while (output := (yield Next())) is not None:
+            if outputs.takes_long(output):
+                released = yield Call(partial(outputs.receive, output), long=True)
+            else:
+                released = outputs.receive(output)
+            for allowed in released:
                 answer.add(allowed)
                 if each is not None and (item := each(allowed)) is not None:
                     yield Emit(item)
+            if isinstance(output, Finish):
+                break
         if keep is not None:
             yield Call(lambda: keep(answer))
     except (Exception, Cancelled) as error:
@@ -58,8 +62,8 @@ def execute(
             yield from _stop(trace_id)  # before its end is stored, which takes time
         elif isinstance(error, StatusError):
             _redact(error, governed)
-        if outputs.begun and answer.used is None:
-            answer.add(counter.end()[0])
+        if answer.used is None and outputs.usage is not None:
+            answer.add(outputs.usage)
         findings = Findings(outputs.shadow, outputs.redactions, error if isinstance(error, GovernanceBlock) else None)
         yield from governor.finish(
             governed, _status(error), seconds=elapsed(began, clock()), answer=answer, findings=findings, error=error

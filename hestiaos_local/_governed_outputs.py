@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
-from hestiaos_local._flow import Call, Flow
 from hestiaos_local._governing import Governed, Governor
-from hestiaos_local.execution import Agent, Output, Text, ToolCall
+from hestiaos_local.execution import Agent, Output, Text, ToolCall, Usage, estimate_input, tokens_in
 from hestiaos_local.governance import Blocked, OutputGovernor, Redaction, ReleasedText, ShadowHit, Verdict
 
 __all__ = ["GovernedOutputs"]
@@ -28,6 +26,7 @@ class GovernedOutputs:
         self._agent = agent
         self._governor = OutputGovernor(governed.policy, governed.facts)
         self._received = 0  # characters
+        self._usage: Usage | None = None
 
     @property
     def shadow(self) -> tuple[ShadowHit, ...]:
@@ -40,44 +39,37 @@ class GovernedOutputs:
         return tuple(self._governor.redactions)
 
     @property
-    def begun(self) -> bool:
-        """Whether anything was received."""
-        return self._received > 0
+    def usage(self) -> Usage | None:
+        """What was used so far, estimated where the executor has not told it; `None` where nothing was received."""
+        if self._usage is None and self._received:
+            return Usage(estimate_input(self._governed.work), tokens_in(self._received), estimated=True)
+        return self._usage
 
-    def receive(self, output: Output) -> Flow[list[Output]]:
+    def takes_long(self, output: Output) -> bool:
+        """Whether judging this output may wait for the storage, or compute for more than a moment."""
+        if isinstance(output, Text):
+            return len(output.text) > _LARGE
+        if isinstance(output, ToolCall):
+            return self._asks or len(output.arguments) > _LARGE
+        return self._received > _LARGE  # so much is held back, at most
+
+    def receive(self, output: Output) -> list[Output]:
         """What may be handed on now that this output is there. Raises the `GovernanceBlock` of what may not."""
         match output:
             case Text(text):
-                size = len(text)
-            case ToolCall(id, name, arguments):
-                if self._asks and (yield Call(partial(self._passes_by_approval, output))):
-                    self._governor.receive_tool_call(id, name, arguments, approved=True)
-                    return list(self._released())
-                size = len(arguments)
-            case _:
-                size = self._received  # all that is held back, at most
-        self._received += size
-        if size > _LARGE:
-            large: list[Output] = yield Call(partial(self._judge, output), long=True)
-            return large
-        return self._judge(output)
-
-    def _judge(self, output: Output) -> list[Output]:
-        match output:
-            case Text(text):
+                self._received += len(text)
                 self._governor.receive_text(text)
                 return list(self._released())
             case ToolCall(id, name, arguments):
+                self._received += len(name) + len(arguments)
                 self._check_permission(name)
-                self._governor.receive_tool_call(id, name, arguments)
+                approved = self._asks and self._decider.passes_by_approval(self._governed, name, arguments)
+                self._governor.receive_tool_call(id, name, arguments, approved=approved)
                 return list(self._released())
-            case _:
-                self._governor.end()
-                return [*self._released(), output]
-
-    def _passes_by_approval(self, call: ToolCall) -> bool:
-        self._check_permission(call.name)
-        return self._decider.passes_by_approval(self._governed, call.name, call.arguments)
+            case Usage():
+                self._usage = output
+        self._governor.end()
+        return [*self._released(), output]
 
     def _check_permission(self, tool: str) -> None:
         """Refuse a tool that the agent may not call: a model can call one that it was not offered."""

@@ -9,7 +9,7 @@ from hestiaos_local.execution._outputs import Finish, Output, Text, ToolCall, Us
 from hestiaos_local.execution._work import Work, message_text
 from hestiaos_proto import json
 
-__all__ = ["OutputCounter", "estimate_input", "estimate_tokens"]
+__all__ = ["OutputCounter", "estimate_input", "estimate_tokens", "tokens_in"]
 
 _BYTES_PER_TOKEN = 4
 
@@ -19,7 +19,12 @@ def estimate_tokens(text: str) -> int:
 
     Close for English under the tokenizers of today, and too many rather than too few for program text.
     """
-    return -(-_size(text) // _BYTES_PER_TOKEN)
+    return tokens_in(_size(text))
+
+
+def tokens_in(size: int) -> int:
+    """About how many tokens so many bytes are."""
+    return -(-size // _BYTES_PER_TOKEN)
 
 
 def estimate_input(work: Work) -> int:
@@ -80,7 +85,7 @@ class OutputCounter:
         return (*([Text(left)] if left else []), *self.send(Finish("length")))
 
     def _estimate(self) -> Usage:
-        return Usage(estimate_input(self._work), -(-self._size // _BYTES_PER_TOKEN), estimated=True)
+        return Usage(estimate_input(self._work), tokens_in(self._size), estimated=True)
 
 
 def _size(text: str) -> int:
