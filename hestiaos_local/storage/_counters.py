@@ -12,6 +12,8 @@ from hestiaos_proto import json
 __all__ = ["Counters"]
 
 _SHOWN = 1000  # counters of one limit
+_DELETED = 10  # of which nothing counts any more, at each reservation: more than that makes new
+_DELETE_UNUSED = "DELETE FROM counters WHERE rowid IN (SELECT rowid FROM counters WHERE until <= ? LIMIT ?)"
 
 
 class Counters:
@@ -29,6 +31,7 @@ class Counters:
             reservation, counters = admitted
             for charge, counter in zip(charges, counters, strict=True):
                 _write(db, charge, counter)
+            db.execute(_DELETE_UNUSED, (now, _DELETED))
         return reservation
 
     def settle(self, reservation: Reservation, tokens: int) -> None:
@@ -53,11 +56,6 @@ class Counters:
                     charge = Charge(name=limit.name, per=limit.per, subject=subject, limit=limit)
                     used.append(charge.use(charge.counter(json.loads(state.encode())), now))
         return used
-
-    def delete_unused(self, now: float) -> None:
-        """Delete those of which nothing counts any more."""
-        with self._database.write(durable=False) as db:
-            db.execute("DELETE FROM counters WHERE until <= ?", (now,))
 
 
 def _read(db: sqlite3.Connection, charge: Charge) -> Counter:

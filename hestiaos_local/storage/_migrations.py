@@ -49,6 +49,7 @@ _NEW_IN_VERSION_3 = (
     tables.CHAIN_START,
     tables.TRACES,
     tables.COUNTERS,
+    tables.COUNTERS_BY_TIME,
     tables.APPROVALS,
     tables.APPROVALS_BY_CALL,
     "INSERT INTO kept (kind, count, bytes) VALUES ('approvals', 0, 0)",

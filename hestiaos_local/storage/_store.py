@@ -160,7 +160,6 @@ class Store:
                     break
                 deleted += counted(batch)
         self._results.delete_void(now)
-        self._counters.delete_unused(now)
         return deleted
 
 

@@ -8,6 +8,7 @@ __all__ = [
     "CHAIN",
     "CHAIN_START",
     "COUNTERS",
+    "COUNTERS_BY_TIME",
     "CREATE",
     "DECISIONS",
     "KEPT",
@@ -41,6 +42,7 @@ TRACES = """CREATE TABLE traces (
 COUNTERS = """CREATE TABLE counters (
     name TEXT NOT NULL, per TEXT NOT NULL, subject TEXT NOT NULL, until REAL NOT NULL, state TEXT NOT NULL,
     PRIMARY KEY (name, per, subject))"""
+COUNTERS_BY_TIME = "CREATE INDEX counters_by_time ON counters (until)"
 APPROVALS = """CREATE TABLE approvals (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, call_hash TEXT NOT NULL, created_at REAL NOT NULL,
     expires_at REAL NOT NULL, status TEXT NOT NULL, decided_by TEXT, decided_at REAL, size INTEGER NOT NULL,
@@ -68,6 +70,7 @@ CREATE = (
     CHAIN_START,
     TRACES,
     COUNTERS,
+    COUNTERS_BY_TIME,
     APPROVALS,
     APPROVALS_BY_CALL,
     SESSIONS,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from math import inf
-
-import pytest
+from pathlib import Path
 
 from hestiaos_local.governance import Bucket, Charge, CounterUse, Exhausted, Limit, Reservation
-from hestiaos_local.storage import Retention, Storage
+from hestiaos_local.storage import Retention, Storage, Store
 
 PER_KEY = Limit(name="per key", per="key", window=60.0, requests=3, tokens=100)
 ALL = Limit(name="all", per="all", window=60.0, requests=5)
@@ -120,9 +121,21 @@ def test_of_many_threads_as_many_are_admitted_as_there_is_room(storage: Storage)
     assert sum(isinstance(answer, Reservation) for answer in answers) == 50
 
 
-@pytest.mark.parametrize("retention", [Retention(), Retention(max_count=0)])
-def test_counters_that_still_count_are_not_pruned(storage: Storage, retention: Retention) -> None:
-    reserve(storage, "a")
-    reserve(storage, "b", now=150.0)
-    assert storage.prune(retention, now=161.0) == 0
-    assert used(storage, now=150.0) == {("per key", "b"): (1, 0), ("all", ""): (2, 0)}
+def test_counters_of_which_nothing_counts_are_deleted(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+
+    def rows() -> int:
+        with closing(sqlite3.connect(file)) as db:
+            count: int = db.execute("SELECT count(*) FROM counters").fetchone()[0]
+        return count
+
+    session = Limit(name="session", per="session", window=60.0, requests=3)
+    with closing(Store(file)) as store:
+        for number in range(100):
+            charge = Charge(name="session", per="session", subject=f"s{number}", limit=session)
+            assert isinstance(store.reserve([charge], now=100.0 + number), Reservation)
+        assert rows() == 61
+        reserve(store, now=1000.0)
+        assert rows() <= 61 - 10 + 2
+        store.prune(Retention(max_count=0), now=160.0)
+        assert used(store, now=1000.0) == {("per key", "a"): (1, 0), ("all", ""): (1, 0)}
