@@ -113,6 +113,12 @@ def test_another_window_begins_anew(storage: Storage) -> None:
     assert isinstance(storage.reserve([charge], now=100.0), Reservation)
 
 
+def test_a_clock_that_is_a_window_behind_counts_and_one_further_was_set_back(storage: Storage) -> None:
+    reserve(storage, now=1060.0)
+    assert [use.requests for use in reserve(storage, now=1000.0).used] == [2, 2]
+    assert [use.requests for use in reserve(storage, now=999.0).used] == [1, 1]
+
+
 def test_of_many_threads_as_many_are_admitted_as_there_is_room(storage: Storage) -> None:
     limit = Limit(name="all", per="all", window=60.0, requests=50, tokens=10_000)
     charge = Charge(name="all", per="all", subject="", limit=limit, tokens=10)
