@@ -32,12 +32,11 @@ class ServedFiles:
         mistakes: list[str] = []
         policy = self._attempt(self._read_policy, mistakes)
         keys = None if self._keys_file is None else self._attempt(lambda: Keys.load(self._keys_file or ""), mistakes)
-        if policy is not None and not mistakes:
-            self._attempt(lambda: platform.reload(policy), mistakes)
         if mistakes or policy is None:
             for mistake in mistakes:
                 self._say({"reloaded": False, "mistake": mistake}, f"not reloaded: {mistake}")
             return
+        platform.reload(policy)
         if self.keys is not None and keys is not None:
             self.keys.replace(keys)
         count = None if self.keys is None else len(self.keys)

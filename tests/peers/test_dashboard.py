@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hestiaos import Client
+from hestiaos import Client, GovernanceBlock
 from hestiaos_local import Key, Keys, Platform, Policy
 from hestiaos_local._keys import hash_key
 from tests.support.chromium import CHROMIUM, Page, open_page
@@ -237,6 +237,7 @@ name = "ask-first"
 on = "input"
 pattern = "deploy"
 decision = "BLOCK"
+approval = true
 risk = 0.5
 reason = "somebody has to agree"
 
@@ -259,9 +260,32 @@ window = "1m"
 
 @pytest.fixture
 def governed() -> Iterator[Platform]:
-    """A platform that tries a rule out, and limits each key."""
+    """A platform that asks before some runs, tries a rule out, and limits each key."""
     with Platform(policy=Policy.parse(POLICY, "team.toml")) as platform:
         yield platform
+
+
+def test_an_approval_is_decided_by_keyboard(
+    page: Page, serve_platform: Callable[..., str], governed: Platform, keys: Keys
+) -> None:
+    url = serve_platform(platform=governed, keys=keys)
+    with Client(url, "boss") as client:
+        with pytest.raises(GovernanceBlock):
+            client.run("deploy <b>it</b>")
+        page.open(url)
+        log_in(page, "boss")
+        page.wait("document.querySelectorAll('#approvals li').length == 1")
+        assert page.text("#approvals pre") == "deploy <b>it</b>"
+        page.evaluate("document.querySelector('#approvals pre').focus()")
+        page.press("Tab")
+        assert page.focused == "Approve: ask-first"
+        page.press("Enter")
+        page.wait("document.querySelector('#approvals .note').textContent == 'None is waiting.'")
+        assert page.text("#news") == "Approved: the same call passes once."
+        assert page.evaluate("document.activeElement.id") == "approvals"
+        assert client.run("deploy <b>it</b>").mode == "ALLOW"
+        with pytest.raises(GovernanceBlock):
+            client.run("deploy <b>it</b>")
 
 
 def test_limits_and_shadow_hits(page: Page, serve_platform: Callable[..., str], governed: Platform, keys: Keys) -> None:
