@@ -160,7 +160,7 @@ class Page:
             return e.getAttribute("aria-label") ?? e.labels?.[0]?.innerText ?? e.innerText ?? e.tagName; })()"""
         return " ".join(str(self.evaluate(script)).split())
 
-    def picture(self, file: Path, *, whole: bool = True) -> None:
-        """Save what is seen as a PNG."""
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
-        file.write_bytes(b64decode(data))
+    def picture(self, file: Path) -> None:
+        """Save what the window shows, as a PNG or, where the file is called so, as WebP."""
+        kind = {"format": "webp", "quality": 80} if file.suffix == ".webp" else {}
+        file.write_bytes(b64decode(self.call("Page.captureScreenshot", **kind)["data"]))
