@@ -23,8 +23,11 @@ BINDINGS = [f"tests/{name}" for name in ("proto", "httpx", "loops", "trio", "asy
 TEST_TOOLS = ["h2", "httptools", "hypothesis", "pytest", "pytest-timeout", "socksio", "trustme"]
 # The tests of a served platform that do not start `hestiaos serve` themselves.
 SERVED = [
-    *(f"tests/local/test_server_{name}.py" for name in ("access", "cuts", "load", "models", "requests", "streams")),
-    *(f"tests/local/test_{name}.py" for name in ("metrics", "openapi", "served_faults")),
+    *(
+        f"tests/local/test_server_{name}.py"
+        for name in ("access", "cuts", "load", "models", "requests", "roles", "streams")
+    ),
+    *(f"tests/local/test_{name}.py" for name in ("dashboard", "metrics", "openapi", "served_faults")),
 ]
 APT_PACKAGES = {"chromium": "chromium", "nginx": "nginx-light", "xvfb-run": "xvfb", "xauth": "xauth"}
 
