@@ -42,12 +42,16 @@ def command() -> None:
 @click.pass_obj
 def _new(settings: Settings, name: str, roles: tuple[Any, ...], file: Path | None) -> None:
     """Make a key, and print it this once."""
-    from hestiaos_local import add_key
+    from hestiaos_local import add_key, remove_key
 
     path = _path(file)
     roles = roles or ("run", "read")
     key = add_key(path, name, roles)
-    print_fields(settings, {"name": name, "key": key, "roles": [*roles], "file": str(path)}, answer=key)
+    try:
+        print_fields(settings, {"name": name, "key": key, "roles": [*roles], "file": str(path)}, answer=key)
+    except BaseException:  # a key that nobody has seen is of no use
+        remove_key(path, name)
+        raise
     tell(one_line(f"kept in {path} without the key itself: this is the only time that it is shown"))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hestiaos_local import Key, Keys
 from hestiaos_local._keys import hash_key
-from tests.support.command_line import invoke
+from tests.support.command_line import invoke, shell
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -42,6 +42,16 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     ended = invoke("keys", "new", "a", "--keys", str(file))
     assert ended.status == 2
     assert "there is a key 'a' already" in ended.error
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_a_key_that_could_not_be_shown_is_not_kept(tmp_path: Path) -> None:
+    ended = shell('hestiaos keys new a --keys "$1" > /dev/full', str(tmp_path / "keys.toml"))
+    assert ended.status == 1
+    assert "standard output cannot be written" in ended.stderr
+    assert [*Keys.load(tmp_path / "keys.toml")] == []
+    assert invoke("keys", "new", "a", "--keys", str(tmp_path / "keys.toml"), "-q", "nothing").status == 2
+    assert [*Keys.load(tmp_path / "keys.toml")] == []
 
 
 def test_a_role_that_is_none() -> None:
