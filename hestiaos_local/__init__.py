@@ -12,7 +12,7 @@ from hestiaos_local._key_files import add_key, remove_key
 from hestiaos_local._keys import Key, Keys
 from hestiaos_local._platform import Platform
 from hestiaos_local.execution import Agent, Executor, function_executor
-from hestiaos_local.governance import Policy, PolicyError, recorded_decision, replay
+from hestiaos_local.governance import Policy, PolicyError, Replayed, recorded_decision, replay
 from hestiaos_local.storage import Retention, Store, StoreError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "RelayExecutor",
+    "Replayed",
     "Retention",
     "ServeError",
     "Store",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from hestiaos_cli._output import print_fields, print_json, print_text
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._terminal import visible
 from hestiaos_cli._waiting import waiting
+
+if TYPE_CHECKING:
+    from hestiaos_local import Replayed
 
 __all__ = ["command"]
 
@@ -135,21 +138,23 @@ def _replay(settings: Settings, file: Path, store: Path | None) -> None:
             total += 1
             unknown += each.decision is None
             if each.changed:
-                before = each.recorded
-                rows.append(
-                    {
-                        "trace_id": before.trace_id,
-                        "decision": before.decision,
-                        "rule": before.rule,
-                        "new_decision": each.decision,
-                        "new_rule": each.rule,
-                    }
-                )
+                rows.append(_changed(each))
     if settings.json:
         print_json({"decisions": total, "unknown": unknown, "changed": rows})
         return
-    print_list(settings, rows, "trace_id", "decision", "rule", "new_decision", "new_rule", empty="")
+    columns = [name for name in _COLUMNS if "limit" not in name or any(row[name] for row in rows)]
+    print_list(settings, rows, *columns, empty="")
     tell(one_line(f"decisions: {total}, changed: {len(rows)}, that cannot be told: {unknown}"))
+
+
+_COLUMNS = ("trace_id", "decision", "rule", "limit", "new_decision", "new_rule", "new_limit")
+
+
+def _changed(replayed: Replayed) -> dict[str, str | None]:
+    """A decision before and after, with the limit that had no room for it."""
+    before = replayed.recorded
+    old = (before.trace_id, before.decision, before.rule, before.admission.get("refused_by"))
+    return dict(zip(_COLUMNS, (*old, replayed.decision, replayed.rule, replayed.refused_by), strict=True))
 
 
 def _arguments(text: str) -> dict[str, Any]:

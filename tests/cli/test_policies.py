@@ -174,15 +174,19 @@ def test_recorded_decisions_are_replayed_under_another_policy(where: list[str], 
                 "trace_id": ids[1],
                 "decision": "ALLOW",
                 "rule": None,
+                "limit": None,
                 "new_decision": "BLOCK",
                 "new_rule": "no-wiping",
+                "new_limit": None,
             },
             {
                 "trace_id": ids[2],
                 "decision": "THROTTLE",
                 "rule": "bulk-operation",
+                "limit": None,
                 "new_decision": "ALLOW",
                 "new_rule": None,
+                "new_limit": None,
             },
         ],
     }
@@ -190,6 +194,20 @@ def test_recorded_decisions_are_replayed_under_another_policy(where: list[str], 
     file.write_text(text)
     done = invoke("policy", "replay", str(file), *where)
     assert (done.stdout, done.stderr) == ("", "decisions: 3, changed: 0, that cannot be told: 0\n")
+
+
+def test_what_a_limit_refused_is_replayed_under_a_higher_one(home: Path, file: Path) -> None:
+    limit = '[[limits]]\nname = "l"\nper = "all"\nrequests = {requests}\nwindow = "1h"\n'
+    file.write_text(RULE + limit.format(requests=1))
+    config = home / ".config/hestiaos/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"policy = '{file}'\n")
+    assert [invoke("run", "x", "--local", "--retries", "0").status for _ in range(2)] == [0, 1]
+    higher = file.with_name("higher.toml")
+    higher.write_text(RULE + limit.format(requests=9))
+    done = invoke("policy", "replay", str(higher), "--local")
+    assert done.stdout.split()[1:] == ["ALLOW", "-", "l", "ALLOW", "-"]
+    assert invoke("policy", "replay", str(file), "--local").stdout == ""
 
 
 def test_a_policy_with_mistakes_is_not_replayed(file: Path) -> None:
