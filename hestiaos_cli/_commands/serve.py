@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from functools import partial
@@ -90,6 +91,7 @@ def command(
     with Platform(**arguments) if quiet else LoggingPlatform(log, **arguments) as platform:
         options |= {"api_key": api_key, "keys": files.keys, "reload": partial(files.reload, platform)}
         options["on_listening"] = partial(_say_where, as_json=settings.json)
+        gc.freeze()  # what is there from the start would be looked at again by each full collection, for tens of ms
         anyio.run(partial(serve_platform, platform, handle_signals=True, **options))
     if not settings.json:
         tell("stopped")

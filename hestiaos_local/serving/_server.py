@@ -26,7 +26,8 @@ __all__ = ["serve"]
 # In seconds:
 _TICK = 1.0  # how often is looked for clients that let the server wait
 _GRACE = 8.0  # how long the clients of a server that stops may take to read their last responses
-_ACCEPT_AGAIN = 0.1
+_ACCEPT_AGAIN = 0.1  # where there was no room for a client, and none could be made
+_ROOM_IS_MADE = 0.01  # how long the connections that make room take to end
 
 _SPARED = 16  # clients whose idle connections are closed at once where there is no room for others
 _AT_ONCE = 1000  # how many clients are accepted before the others have their turn
@@ -170,4 +171,4 @@ class _Server:
         idle = [client for client in self._clients if client.idle and client.time_left <= IDLE - _TICK]
         for client in sorted(idle, key=lambda client: client.time_left)[:_SPARED]:
             client.end()
-        await sleep(_ACCEPT_AGAIN)
+        await sleep(_ROOM_IS_MADE if idle else _ACCEPT_AGAIN)

@@ -9,12 +9,16 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.local.test_server_models import COMPLETIONS, answer, completion
+from tests.support.peer import Peer
 from tests.support.raw_client import HEALTH, RUN, RawClient, post
 from tests.support.served_process import ServedProcess
 
@@ -86,6 +90,23 @@ def test_streams_and_requests_at_once_are_all_complete() -> None:
         assert len(asyncio.run(crowd(server.url, 200, 500))) == 500
 
 
+def test_relayed_streams_at_once_are_all_complete() -> None:
+    request = post(COMPLETIONS, completion(stream=True))
+
+    async def read(url: str) -> bytes:
+        async with connected(url) as (reader, writer):
+            writer.write(request)
+            return await reader.readuntil(b"0\r\n\r\n")
+
+    async def read_all(url: str) -> list[bytes]:
+        return await asyncio.gather(*(read(url) for _ in range(100)))
+
+    with Peer(answer=answer) as model, ServedProcess("--model-url", f"{model.url}/v1", "--model", "tiny") as server:
+        for stream in asyncio.run(read_all(server.url)):
+            assert stream.count(b'"content":"Hel"') == stream.count(b'"content":"lo"') == 1
+            assert stream.count(b"data: [DONE]") == 1
+
+
 @pytest.mark.timing
 @pytest.mark.timeout(300)
 def test_a_thousand_streams_and_five_thousand_requests_at_once() -> None:
@@ -99,8 +120,15 @@ def health(url: str) -> float:
     """How long health takes on a connection of its own, in seconds."""
     began = time.perf_counter()
     with RawClient(url) as client:
-        client.send(HEALTH)
-        assert client.response()[0] == 200
+        ask_health(client)
+    return time.perf_counter() - began
+
+
+def ask_health(client: RawClient) -> float:
+    """How long it takes, in seconds."""
+    began = time.perf_counter()
+    client.send(HEALTH)
+    assert client.response()[0] == 200
     return time.perf_counter() - began
 
 
@@ -134,4 +162,45 @@ def test_health_is_answered_among_hostile_clients(kind: str, count: int, options
         with harm(kind, server.url, count):
             taken = sorted(health(server.url) for _ in range(200))
     print(f"{kind}: alone {alone[100]:.4f} and at most {alone[-1]:.3f} s, now {taken[100]:.4f} and {taken[-1]:.3f} s")
+    assert taken[-1] < 0.1
+
+
+@contextlib.contextmanager
+def few_descriptors() -> Iterator[None]:
+    """What is started has 64."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.timing
+def test_a_client_of_before_is_answered_while_there_is_no_file_descriptor_left() -> None:
+    """There are more clients than descriptors, and each comes again when its connection is closed."""
+    with few_descriptors():
+        server = ServedProcess()
+    with server, RawClient(server.url) as client, ThreadPoolExecutor(1) as thread:
+        ask_health(client)
+        over = threading.Event()
+        asking = thread.submit(lambda: [ask_health(client) for _ in iter(over.is_set, True)])  # or it would be idle
+        with harm("connect", server.url, 100):
+            over.wait(1)
+            over.set()
+        taken = sorted(asking.result())
+    print(f"median {taken[len(taken) // 2]:.4f} s, longest {taken[-1]:.3f} s")
+    assert taken[-1] < 0.1
+
+
+@pytest.mark.timing
+def test_a_new_client_is_answered_where_others_are_idle_on_all_file_descriptors() -> None:
+    with few_descriptors():
+        server = ServedProcess()
+    with server, contextlib.ExitStack() as opened:
+        for _ in range(60):
+            opened.enter_context(RawClient(server.url))
+        time.sleep(2.5)  # of those that are idle for so long some are closed
+        taken = sorted(health(server.url) for _ in range(20))
+    print(f"median {taken[10]:.4f} s, longest {taken[-1]:.3f} s")
     assert taken[-1] < 0.1

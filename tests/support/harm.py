@@ -54,7 +54,13 @@ async def send_without_key(reader: asyncio.StreamReader, writer: asyncio.StreamW
     await reader.read()
 
 
-KINDS: dict[str, Client] = {each.__name__: each for each in (read_slowly, write_slowly, write_chunks, send_without_key)}
+async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Connect, and say nothing."""
+    await reader.read()
+
+
+_KINDS = (read_slowly, write_slowly, write_chunks, send_without_key, connect)
+KINDS: dict[str, Client] = {each.__name__: each for each in _KINDS}
 """What such a client does with its connection; it begins anew whenever that has ended."""
 
 
