@@ -12,6 +12,7 @@ from hestiaos_cli._command import command as make_command
 from hestiaos_cli._options import CONNECTION
 from hestiaos_cli._output import print_fields, print_text
 from hestiaos_cli._settings import Settings
+from hestiaos_cli._terminal import is_terminal, visible
 from hestiaos_cli._waiting import waiting
 
 __all__ = ["command"]
@@ -66,7 +67,8 @@ def _export(settings: Settings, store: Path | None, after: int) -> None:
 
     with open_client_of(settings, store=store) as client:
         for record in audit_records(client, after):
-            sys.stdout.write(f"{json.dumps(record).decode()}\n")
+            line = json.dumps(record).decode()
+            sys.stdout.write(f"{visible(line) if is_terminal(sys.stdout) else line}\n")
     sys.stdout.flush()
 
 
