@@ -102,10 +102,10 @@ def test_what_re2_refuses(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"), [("(a", "not closed"), ("a)", "no opening"), ("*a", "repeat"), (r"\C", "byte")]
+    ("pattern", "message"), [("(a", "not closed"), ("a)", "no opening"), ("*a", "repeat"), (r"\C", "byte")]
 )
-def test_what_cannot_be_read(pattern: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_what_cannot_be_read(pattern: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse(pattern)
 
 

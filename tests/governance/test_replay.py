@@ -53,8 +53,8 @@ def decisions(entries: Iterable[LogEntry]) -> list[RecordedDecision]:
 def replayed(policy: Policy, recorded: dict[str, Any]) -> Replayed:
     decision = recorded_decision(recorded)
     assert decision is not None
-    (told,) = replay(policy, [decision])
-    return told
+    (outcome,) = replay(policy, [decision])
+    return outcome
 
 
 def test_the_record_of_an_outcome_holds_no_decision() -> None:
@@ -75,8 +75,8 @@ def test_the_facts_of_a_record() -> None:
     ],
 )
 def test_what_was_not_written_as_it_was_cannot_be_replayed(command: dict[str, Any], why: str) -> None:
-    told = replayed(Policy.default(), record(**command))
-    assert (told.decision, told.changed, told.recorded.missing) == (None, False, why)
+    outcome = replayed(Policy.default(), record(**command))
+    assert (outcome.decision, outcome.changed, outcome.recorded.missing) == (None, False, why)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_recorded_decisions_under_the_same_policy_do_not_change(count: int) -> N
     assert len(recorded) == count
     assert sum(decision.decision == "BLOCK" for decision in recorded) == count // 10
     again = list(replay(Policy.default(), recorded))
-    assert [told for told in again if told.decision is None or told.changed] == []
-    assert sum(told.changed for told in replay(Policy.parse(STRICTER, "p.toml"), recorded)) == count
+    assert [message for message in again if message.decision is None or message.changed] == []
+    assert sum(message.changed for message in replay(Policy.parse(STRICTER, "p.toml"), recorded)) == count
 
 
 class TestLimits:
@@ -152,7 +152,7 @@ reason = "takes long"
                 for text in ["slow", "slow", "slow", "fast", "fast", "fast"]:
                     with suppress(RateLimited):
                         client.run(text)
-            return [told.changed for told in replay(policy, decisions(read_log(store)))]
+            return [outcome.changed for outcome in replay(policy, decisions(read_log(store)))]
 
     def test_the_same_policy_changes_nothing(self) -> None:
         assert self.replayed(self.policy(4, 10_000, 2)) == [False] * 6

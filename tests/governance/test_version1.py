@@ -1,4 +1,4 @@
-"""The policy: what the default one decides, and what a mistake in a file is told as."""
+"""The policy: what the default one decides, and how a mistake in a file is reported."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_policy_may_be_written_inline_and_without_name_or_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "line", "told"),
+    ("change", "line", "expected"),
     [
         (("version = 1", "version 1"), 1, "not TOML"),
         (('name = "mine"', 'name = "mine'), 2, "not TOML"),
@@ -148,29 +148,29 @@ def test_a_policy_may_be_written_inline_and_without_name_or_rules() -> None:
         (("0.5", '"high"'), 17, "a number from 0 to 1, not 'high'"),
     ],
 )
-def test_a_mistake_is_reported_with_its_line(change: tuple[str, str], line: int, told: str) -> None:
+def test_a_mistake_is_reported_with_its_line(change: tuple[str, str], line: int, expected: str) -> None:
     # The last place is changed: the second rule where both have the text, so that the first one's line is wrong.
     head, _, tail = GOOD.rpartition(change[0])
     with pytest.raises(PolicyError) as caught:
         Policy.parse(head + change[1] + tail, "mine.toml")
     message = str(caught.value)
     assert message.startswith(f"mine.toml, line {line}: ")
-    assert told in message
+    assert expected in message
     assert "\n" not in message
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "message"),
     [
         ("version = 1\n\nrules = 5", 3, "begin each with [[rules]]"),
         ('version = 1\nrules = [{name="a"}]', 2, "on is missing"),
         ('version = 1\nname = """\n', 3, "not TOML"),
     ],
 )
-def test_a_mistake_outside_the_usual_form_is_reported_with_its_line(text: str, line: int, told: str) -> None:
+def test_a_mistake_outside_the_usual_form_is_reported_with_its_line(text: str, line: int, message: str) -> None:
     with pytest.raises(PolicyError, match=rf"^p, line {line}: .*") as caught:
         Policy.parse(text, "p")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     missing, binary = tmp_path / "none.toml", tmp_path / "latin.toml"
     binary.write_bytes(b'version = 1\nname = "caf\xe9"\n')
-    for path, told in [
+    for path, message in [
         (missing, f"{missing}: there is no such file"),
         (tmp_path, f"{tmp_path}: the file cannot be read: Is a directory"),
         (binary, f"{binary}, line 2: this is not UTF-8: save the file in that encoding"),
@@ -190,7 +190,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     ]:
         with pytest.raises(PolicyError) as caught:
             Policy.load(path)
-        assert str(caught.value) == told
+        assert str(caught.value) == message
 
 
 WINDOW = 64 * 1024

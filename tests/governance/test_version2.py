@@ -1,4 +1,4 @@
-"""Policies of version 2: what a file says, and that all its mistakes are told at once, each with its line."""
+"""Policies of version 2: what a file says, and that all its mistakes are reported at once, each with its line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TOOL = RULE.replace('"input"', '"tool"')
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "message"),
     [
         ("version = 2\nname = 3", 2, "name must be a string"),
         ("version = 2\nnam = 'x'", 2, "nam is not known: write version, name, window, parts, rules, limits or tests"),
@@ -94,12 +94,12 @@ TOOL = RULE.replace('"input"', '"tool"')
         ('version = 2\n[parts]\na = "(?&b)"\nb = "x"\n', 3, "[parts] has no 'b'"),
     ],
 )
-def test_a_mistake_is_told_with_its_line_and_what_would_be_right(text: str, line: int, told: str) -> None:
+def test_a_mistake_is_reported_with_its_line_and_what_would_be_right(text: str, line: int, message: str) -> None:
     with pytest.raises(PolicyError) as caught:
         Policy.parse(text, "team.toml")
     [mistake] = caught.value.mistakes
     assert mistake.startswith(f"team.toml, line {line}: ")
-    assert told in mistake
+    assert message in mistake
 
 
 def test_all_mistakes_are_told_at_once() -> None:

@@ -1,4 +1,4 @@
-"""Which reply a request gets, what is known of it afterwards, and what a script is told that does not fit."""
+"""Which reply a request gets, what is known of it afterwards, and the error for a script that does not fit."""
 
 from __future__ import annotations
 
@@ -246,9 +246,9 @@ def test_a_request_without_a_reply() -> None:
     platform.say("a report", to="report", times=2)
     with Client(transport=platform.transport) as client:
         assert client.run("a report").result == "a report"
-        with pytest.raises(ServerError, match="no reply is scripted for the input 'hello'") as told:
+        with pytest.raises(ServerError, match="no reply is scripted for the input 'hello'") as error:
             client.run("hello")
-    assert told.value.status_code == 500  # which no client repeats
+    assert error.value.status_code == 500  # which no client repeats
     with pytest.raises(AssertionError) as caught:
         platform.check()
     assert str(caught.value) == (
@@ -313,7 +313,7 @@ def test_what_would_block_the_event_loop_that_waits_for_it(backend: str, options
 
 
 @pytest.mark.parametrize(
-    ("add", "told"),
+    ("add", "message"),
     [
         (lambda platform: platform.say("x", times=0), "times must be 1 or more, or None"),
         (lambda platform: platform.say("x", delay=-1), "delay must be a number of seconds, 0 or more"),
@@ -327,8 +327,8 @@ def test_what_would_block_the_event_loop_that_waits_for_it(backend: str, options
         (lambda platform: platform.cut(operation="run", after="x"), "give it without after"),
     ],
 )
-def test_a_reply_that_cannot_be(platform: ScriptedPlatform, add: Any, told: str) -> None:
-    with pytest.raises((TypeError, ValueError), match=re.escape(told)):
+def test_a_reply_that_cannot_be(platform: ScriptedPlatform, add: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         add(platform)
     assert platform.problems() == []
 
