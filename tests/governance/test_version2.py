@@ -221,7 +221,7 @@ def test_verdicts(facts: Facts, decision: str, rule: str | None, shadow: bool) -
         ('{"run": [{"command": "w\\u0069pe"}]}', True),
         ('{"run": [{"command": "wipe", "command": "ls"}]}', True),
         ('{"run": [{"command": "ls", "command": "wipe"}]}', True),
-        ('{"run": [{"command": "w\\u0069pe"', True),  # what is not JSON may be mended by whoever runs it
+        ('{"run": [{"command": "w\\u0069pe"', True),  # what is not JSON may be mended by the tool
         ('{"run": [{"command": "ls"}], "note": "wipe"}', False),
         ("", False),
         ("[" * 100_000 + "wipe", True),

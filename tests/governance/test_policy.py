@@ -1,0 +1,218 @@
+"""A policy by itself: what it has where nothing is given, and which of its rules judges what."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+
+from hestiaos_local.governance import Bucket, Facts, Policy, PolicyError, Rule, Verdict
+from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine
+from hestiaos_local.governance._policy import Decision
+from hestiaos_local.governance._rules import ShadowHit
+
+ENGINES: list[Engine] = [Re2Engine(), ReEngine()]
+by_both = pytest.mark.parametrize("engine", ENGINES, ids=["re2", "re"])
+
+TEXT = """
+version = 2
+name = "mine"
+
+[[rules]]
+name = "agents"
+on = "input"
+agents = ["x"]
+decision = "BLOCK"
+
+[[rules]]
+name = "kind"
+on = "command"
+pattern = "wipe|format"
+decision = "THROTTLE"
+
+[[rules]]
+name = "both"
+on = ["input", "command"]
+pattern = "stop"
+decision = "BLOCK"
+
+[[rules]]
+name = "tool"
+on = "tool"
+tools = ["shell"]
+decision = "BLOCK"
+approval = true
+
+[[rules]]
+name = "argument"
+on = "tool"
+path = "command"
+pattern = "rm"
+decision = "BLOCK"
+
+[[rules]]
+name = "any argument"
+on = "tool"
+pattern = "name-of-tool|wipe"
+decision = "THROTTLE"
+
+[[rules]]
+name = "tried"
+on = ["input", "tool", "command"]
+pattern = "odd"
+decision = "BLOCK"
+risk = 0.25
+mode = "shadow"
+
+[[rules]]
+name = "hidden"
+on = "input"
+pattern = "secret"
+action = "redact"
+"""
+
+
+def test_what_is_not_given() -> None:
+    policy = Policy("n", ())
+    assert (policy.version, policy.hash, policy.text, policy.limits, policy.tests) == (2, "", "", (), ())
+    assert type(policy.engine) is ReEngine
+    assert repr(policy) == "Policy(name='n', version=2, hash='')"
+    assert policy == Policy("n", (), text="x", engine=ENGINES[0])
+    policy.judge(Facts())
+    policy.rule_set((Rule(name="r", on=frozenset(["output"]), sources=("a",)),))
+    assert policy == Policy("n", ())
+    assert policy != Policy("n", (), hash="x")
+
+
+def test_a_decision() -> None:
+    assert Decision("ALLOW", 0.0, "x").rule is None
+    assert Decision("ALLOW", 0.0, "x", "r").violations == []
+    [violation] = Decision("BLOCK", 0.5, "x", "r").violations
+    assert violation == {"rule": "r", "decision": "BLOCK", "risk_score": 0.5, "reason": "x"}
+
+
+def test_a_verdict_has_all_of_its_rule() -> None:
+    policy = Policy("n", (), hash="h")
+    rule = Rule(
+        name="r",
+        on=frozenset(["input"]),
+        decision="THROTTLE",
+        risk=0.5,
+        reason="why",
+        approval=True,
+        max_tokens=7,
+        bucket=Bucket(1, 2.0),
+    )
+    hits = (ShadowHit("s", "BLOCK", 0.1),)
+    assert policy.verdict(rule, shadow=hits) == Verdict(
+        decision="THROTTLE",
+        rule="r",
+        reason="why",
+        risk=0.5,
+        shadow=hits,
+        policy="h",
+        approval=True,
+        max_tokens=7,
+        bucket=Bucket(1, 2.0),
+    )
+    redacting = Rule(name="r", on=frozenset(["input"]), redact="")
+    for none in (redacting, None):
+        assert policy.verdict(none, shadow=hits) == Verdict(decision="ALLOW", shadow=hits, policy="h")
+
+
+@by_both
+@pytest.mark.parametrize(
+    ("facts", "rule", "shadow"),
+    [
+        (Facts(), None, []),
+        (Facts(texts=("a wipe",)), None, []),
+        (Facts(texts=("a", "stop it")), "both", []),
+        (Facts(texts=("secret",)), None, []),
+        (Facts(texts=("odd",)), None, ["tried"]),
+        (Facts(texts=("odd stop",)), "both", ["tried"]),
+        (Facts(texts=("odd",), agent="x"), "agents", ["tried"]),
+        (Facts(agent="y"), None, []),
+        (Facts(command_type="Wipe"), "kind", []),
+        (Facts(command_type="wiped"), None, []),
+        (Facts(command_type="STOP"), "both", []),
+        (Facts(command_type="STOP", texts=("stop",)), "both", []),
+        (Facts(command_type="odd"), None, ["tried"]),
+        (Facts(command_type="wipe", texts=("stop",)), "kind", []),
+        (Facts(tool="shell"), "tool", []),
+        (Facts(tool="other"), None, []),
+        (Facts(tool="other", command_type="wipe", texts=("stop",)), None, []),
+        (Facts(tool="other", arguments={"command": "rm x"}), "argument", []),
+        (Facts(tool="other", arguments={"command": "ls", "text": "rm x"}), None, []),
+        (Facts(tool="other", arguments={"text": "wipe"}), "any argument", []),
+        (Facts(tool="other", arguments={"wipe": 1}), "any argument", []),
+        (Facts(tool="name-of-tool"), "any argument", []),
+        (Facts(tool="odd"), None, ["tried"]),
+        (Facts(tool="x", arguments="odd wipe"), "any argument", ["tried"]),
+    ],
+)
+def test_which_rule_decides(engine: Engine, facts: Facts, rule: str | None, shadow: list[str]) -> None:
+    policy = Policy.parse(TEXT, "p", engine=engine)
+    for _ in range(2):  # its searchers are made once
+        verdict = policy.judge(facts)
+        assert (verdict.rule, [hit.rule for hit in verdict.shadow]) == (rule, shadow)
+        assert all(hit == ShadowHit("tried", "BLOCK", 0.25) for hit in verdict.shadow)
+        assert (verdict.decision == "ALLOW") == (rule is None)
+
+
+@by_both
+def test_an_approval_passes_the_rules_that_ask_for_one(engine: Engine) -> None:
+    policy = Policy.parse(TEXT, "p", engine=engine)
+    for approved, rule in ((False, "tool"), (True, None)):
+        assert policy.judge(Facts(tool="shell"), approved=approved).rule == rule
+        assert policy.judge_tool_call(Facts(), "shell", "{}", approved=approved).rule == rule
+    assert policy.judge_tool_call(Facts(), "shell", '{"command": "rm"}', approved=True).rule == "argument"
+
+
+def test_a_decision_on_a_command() -> None:
+    policy = Policy.parse(TEXT, "p")
+    decided = policy.decide("WIPE", "x")
+    assert (decided.verdict, decided.rule, decided.risk_score) == ("THROTTLE", "kind", 0.5)
+    assert policy.decide("RUN", "a", "stop").rule == "both"
+
+
+def test_the_hash_is_that_of_the_text() -> None:
+    policy = Policy.parse(TEXT, "p")
+    assert (policy.text, policy.hash) == (TEXT, sha256(TEXT.encode()).hexdigest())
+    again = Policy.parse(TEXT.replace("\n", "\r\n"), "p", tests=False)
+    assert (again.text, again.hash, again.name) == (TEXT, policy.hash, "mine")
+
+
+def test_sets_of_rules_are_made_once() -> None:
+    policy = Policy.parse(TEXT.replace('on = "input"\npattern', 'on = ["input", "output"]\npattern'), "p")
+    rules = tuple(rule for rule in policy.rules if "output" in rule.on)
+    assert policy.rule_set(rules) is policy.rule_set(rules)
+    assert policy.rule_set(rules).rules == rules
+    assert policy.redactor(rules) is policy.redactor(rules)
+
+
+def test_the_facts_that_a_policy_depends_on() -> None:
+    policy = Policy.parse(TEXT, "p")
+    assert [policy.depends_on(fact) for fact in ("agent", "tool", "key", "model")] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("test", "why"),
+    [
+        ('input = "x"\nexpect = "BLOCK"', "the test expects BLOCK, and gets ALLOW"),
+        ('input = "stop"\nexpect = "ALLOW"', "the test expects ALLOW, and gets BLOCK by 'both'"),
+        (
+            'input = "stop"\nexpect = "BLOCK"\nrule = "tool"',
+            "the test expects BLOCK by 'tool', and gets BLOCK by 'both'",
+        ),
+        ('input = "secret"\nexpect = "ALLOW"', "the test expects ALLOW, and gets redact by 'hidden'"),
+    ],
+)
+def test_a_test_that_fails(test: str, why: str) -> None:
+    text = f"{TEXT}\n[[tests]]\ninput = 'stop'\nexpect = 'BLOCK'\n\n[[tests]]\n{test}\n"
+    line = text[: text.index(test)].count("\n")
+    policy, failures = Policy.parse_and_test(text, "p")
+    assert failures == (f"p, line {line}: {why}",)
+    assert policy.run_tests() == [(1, why)]
+    with pytest.raises(PolicyError, match="the test expects"):
+        Policy.parse(text, "p")
+    assert Policy.parse(text, "p", tests=False).tests == ()
