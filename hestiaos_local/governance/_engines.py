@@ -146,6 +146,7 @@ class ReEngine:
         return _of(Either(tuple(parse(pattern) for pattern in patterns)))
 
     def compile_whole(self, pattern: str) -> Searcher:
+        parse(pattern)  # by itself, as RE2 does
         return _of(Seq((Place(r"\A"), parse(f"(?i:{pattern})"), Place(r"\z"))))
 
     def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
