@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -43,10 +43,13 @@ class Server:
         """Raise the `Failure` of a URL or a key that cannot be, with where it comes from."""
         from hestiaos_proto import Config
 
-        parts = ((self.url_source, {"base_url": self.url}), (self.key_source, {"api_key": self.api_key}))
-        for source, part in parts:
+        parts = (
+            (self.url_source, partial(Config, base_url=self.url)),
+            (self.key_source, partial(Config, api_key=self.api_key)),
+        )
+        for source, make_config in parts:
             try:
-                Config(**part)
+                make_config()
             except ValueError as error:
                 raise Failure(f"{error}; it comes from {source}", code="USAGE", status=MISUSED) from None
 

@@ -248,7 +248,7 @@ _EXECUTIONS: Mapping[str, tuple[type[Model], Callable[..., Flow[Any]]]] = {
     "run_agent": (AgentResult, Executions.run_agent),
 }
 
-STREAMS: Mapping[str, tuple[type[Model], Callable[..., Flow[Any]]]] = {
+STREAMS: Mapping[str, tuple[type[RunResponse | ChatResponse], Callable[..., Flow[Any]]]] = {
     "run_stream": (RunResponse, Executions.run),
     "chat_stream": (ChatResponse, Executions.chat),
 }
