@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from hestiaos_local.governance import TextRedactor, secret_redactor
+from hestiaos_local.governance import SecretRedactor
 from hestiaos_local.storage import Storage, StoreError
 
 __all__ = ["HiddenValues"]
@@ -19,18 +19,18 @@ class HiddenValues:
     def __init__(self, storage: Storage, keys: Iterable[str] = ()) -> None:
         self._storage = storage
         self._keys = frozenset(keys)
-        self._made: tuple[frozenset[str], TextRedactor] | None = None
+        self._made: tuple[frozenset[str], SecretRedactor] | None = None
         self._told = False
 
     def add(self, key: str) -> None:
         """Hide one more."""
         self._keys |= {key}
 
-    def redactor(self) -> TextRedactor:
+    def redactor(self) -> SecretRedactor:
         """What replaces them, and what looks like an API key. It may wait for the storage."""
         values = self._keys.union(self._secrets())
         if self._made is None or self._made[0] != values:
-            self._made = values, secret_redactor(values)
+            self._made = values, SecretRedactor(values)
         return self._made[1]
 
     def _secrets(self) -> Iterable[str]:

@@ -48,7 +48,6 @@ from hestiaos_local.governance._redaction import (
     error_redactor,
     input_redactor,
     redact_input,
-    secret_redactor,
 )
 from hestiaos_local.governance._replay import RecordedDecision, Replayed, recorded_decision, replay
 from hestiaos_local.governance._rules import (
@@ -61,6 +60,7 @@ from hestiaos_local.governance._rules import (
     ShadowHit,
     Verdict,
 )
+from hestiaos_local.governance._secrets import SecretRedactor
 
 __all__ = [
     "DECISIONS",
@@ -95,6 +95,7 @@ __all__ = [
     "Replayed",
     "Reservation",
     "Rule",
+    "SecretRedactor",
     "ShadowHit",
     "TextRedactor",
     "TokenPlan",
@@ -112,7 +113,6 @@ __all__ = [
     "recorded_decision",
     "redact_input",
     "replay",
-    "secret_redactor",
     "texts_of",
 ]
 

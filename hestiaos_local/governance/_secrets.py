@@ -1,0 +1,87 @@
+"""Replaces secrets in texts: values that are known, and what looks like an API key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import quote
+
+from hestiaos_local.governance._engines import ReEngine, Searcher, re2_engine
+from hestiaos_proto import json
+
+__all__ = ["SecretRedactor"]
+
+_VALUE = "[secret]"
+_KEY = "[key]"
+_SHORT = 8  # characters; a shorter value is replaced only where it is not a part of a word
+
+# What looks like an API key: the well-known forms, each with a beginning of its own. RE2 and `re` read them alike.
+_KEYS = (
+    r"\bsk-[A-Za-z0-9_\-]{16,}",  # OpenAI, Anthropic and those that follow them
+    r"\b[prs]k_(?:live|test)_[A-Za-z0-9]{16,}",  # Stripe
+    r"\bhestia_[A-Za-z0-9_\-]{16,}",
+    r"\bgh[oprsu]_[A-Za-z0-9]{30,}",
+    r"\bgithub_pat_[A-Za-z0-9_]{20,}",
+    r"\bglpat-[A-Za-z0-9_\-]{16,}",
+    r"\bxox[abeoprs]-[A-Za-z0-9\-]{10,}",  # Slack
+    r"\bA(?:KIA|SIA)[A-Z0-9]{16}\b",  # AWS
+    r"\bAIza[A-Za-z0-9_\-]{35}",  # Google
+    r"\bhf_[A-Za-z0-9]{30,}",
+    r"\bnpm_[A-Za-z0-9]{36}",
+    r"\bpypi-[A-Za-z0-9_\-]{32,}",
+    r"\beyJ[A-Za-z0-9_\-]{8,}\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}",  # a JSON Web Token
+    r"\b[Bb]earer +[A-Za-z0-9._~+/\-]{16,}",  # RFC 6750, section 2.1
+    r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[^\-]*-----END (?:[A-Z]+ )*PRIVATE KEY-----",  # RFC 7468
+)
+
+
+class SecretRedactor:
+    """Replaces each of these values, also as it stands in a JSON string or a URL, and what looks like an API key.
+
+    The values are not made a pattern: there may be thousands, and a certificate among them.
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        spelled = {spelling: len(value) < _SHORT for value in values if value for spelling in _spellings(value)}
+        # One may be a part of another, which is longer and comes first.
+        self._spellings = [(each, _word(each) if spelled[each] else None) for each in sorted(spelled, key=_longest)]
+
+    def text(self, text: str) -> str:
+        """The text without them."""
+        pieces = [text]  # what is between those that were found
+        for spelling, word in self._spellings:
+            if spelling in text:
+                pieces = [
+                    part for piece in pieces for part in (piece.split(spelling) if word is None else word.split(piece))
+                ]
+        return _without_keys(_VALUE.join(pieces))
+
+
+def _without_keys(text: str) -> str:
+    searcher = _key_searcher()
+    pieces: list[str] = []
+    place = 0
+    while (found := searcher.search(text, place)) is not None:
+        pieces += (text[place : found[0]], _KEY)
+        place = found[1]
+    return "".join([*pieces, text[place:]]) if pieces else text
+
+
+@lru_cache(maxsize=1)
+def _key_searcher() -> Searcher:
+    return (re2_engine() or ReEngine()).compile(_KEYS)
+
+
+def _spellings(value: str) -> set[str]:
+    """The value itself, in a JSON string, and in a URL."""
+    return {value, quote(value, safe="")} | json.spellings(value)
+
+
+def _longest(spelling: str) -> tuple[int, str]:
+    return -len(spelling), spelling
+
+
+def _word(spelling: str) -> re.Pattern[str]:
+    before, after = (r"\b" if re.match(r"\w", each) else "" for each in (spelling[0], spelling[-1]))
+    return re.compile(before + re.escape(spelling) + after)
