@@ -8,7 +8,8 @@ lock is free between two of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Protocol
@@ -16,7 +17,17 @@ from typing import Any, Protocol
 from hestiaos_local.governance._syntax import Either, Node, Place, Seq, parse
 from hestiaos_local.governance._writing import beginning, begun, for_re, for_re2
 
-__all__ = ["INSTALL", "Engine", "Re2Engine", "ReEngine", "Searcher", "WholeSearcher", "WindowedSearcher", "re2_engine"]
+__all__ = [
+    "INSTALL",
+    "Engine",
+    "Re2Engine",
+    "ReEngine",
+    "RepeatingSearcher",
+    "Searcher",
+    "WholeSearcher",
+    "WindowedSearcher",
+    "re2_engine",
+]
 
 INSTALL = "pip install 'hestiaos[platform]'"
 """The command that installs RE2."""
@@ -30,6 +41,25 @@ class Searcher(Protocol):
     def search(self, text: str, start: int = 0) -> Span | None:
         """Where the first match from `start` on begins and ends; `\\b` and `^` see what stands before `start`."""
         ...
+
+    def search_all(self, text: str, start: int = 0) -> Iterator[Span]:
+        """Where each match from `start` on begins and ends, each searched from the end of the one before. None may be
+        empty."""
+        ...
+
+
+class RepeatingSearcher(ABC):
+    """Finds all matches by one search after the other."""
+
+    @abstractmethod
+    def search(self, text: str, start: int = 0) -> Span | None:
+        """The first match."""
+
+    def search_all(self, text: str, start: int = 0) -> Iterator[Span]:
+        """Each match."""
+        while (span := self.search(text, start)) is not None:
+            yield span
+            start = span[1]
 
 
 class Engine(Protocol):
@@ -113,6 +143,7 @@ def _message(error: Exception) -> str:
 class _Re2Searcher:
     def __init__(self, pattern: Any) -> None:
         self._search = pattern.search
+        self._finditer = pattern.finditer
 
     def search(self, text: str, start: int = 0) -> Span | None:
         data = _encoded(text)
@@ -125,6 +156,19 @@ class _Re2Searcher:
         first, last = match.span()
         begin = len(data[:first].decode())
         return begin, begin + len(data[first:last].decode())
+
+    def search_all(self, text: str, start: int = 0) -> Iterator[Span]:
+        data = _encoded(text)
+        if len(data) == len(text):
+            for match in self._finditer(data, start):
+                yield match.span()
+            return
+        place, end = len(_encoded(text[:start])), start  # the same place in bytes and in characters
+        for match in self._finditer(data, place):
+            first, last = match.span()
+            begin = end + len(data[place:first].decode())
+            place, end = last, begin + len(data[first:last].decode())
+            yield begin, end
 
 
 @lru_cache(maxsize=1)
@@ -177,7 +221,7 @@ _WINDOW = 64 * 1024  # at so many places of a text, in characters, a pattern is 
 _FLAGS = re.compile(r"\(\?[a-zA-Z]+\)")
 
 
-class WindowedSearcher:
+class WindowedSearcher(RepeatingSearcher):
     """Searches with a pattern of `re`."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
@@ -192,7 +236,7 @@ class WindowedSearcher:
         return None if match is None else match.span()
 
 
-class WholeSearcher:
+class WholeSearcher(RepeatingSearcher):
     """Finds a text that a pattern of `re` fits from its beginning to its end."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import evolve, field, frozen
 
 from hestiaos_local._toml_tables import TomlFile, read_text
-from hestiaos_local.governance._engines import Engine, ReEngine, Searcher, re2_engine
+from hestiaos_local.governance._engines import Engine, ReEngine, RepeatingSearcher, Searcher, re2_engine
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
 from hestiaos_local.governance._rules import DecisionName, Limit, PolicyTest, Rule, RuleKind, Subject, Verdict
@@ -225,7 +225,7 @@ class Policy:
         return failed
 
 
-class _Any:
+class _Any(RepeatingSearcher):
     """Searches with one rule after the other: it finds whether there is a match, not which is the first."""
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from attrs import frozen
-
 from hestiaos_local.governance._engines import Engine, Searcher
 from hestiaos_local.governance._mapping import StreamNormalizer
 from hestiaos_local.governance._rules import Rule
@@ -20,8 +18,7 @@ from hestiaos_local.governance._syntax import parse, shortest
 __all__ = ["Decided", "Match", "RuleSet", "Scanner"]
 
 
-@frozen(order=True)
-class Match:
+class Match(NamedTuple):  # of which there may be very many to sort
     """Where a rule matches, in characters of the text; `rule` is its place among the rules."""
 
     start: int
@@ -82,14 +79,14 @@ class _View:
         """The matches that begin before this place: of a rule that redacts all, of another the first."""
         for index, searcher in enumerate(self._rules.searchers):
             place = max(self.floor, self.after.get(index, 0))
-            while (span := searcher.search(self.text, place - self.base)) is not None:
+            for span in searcher.search_all(self.text, place - self.base):
                 start, end = self.base + span[0], self.base + span[1]
                 if start >= frontier:
                     break
                 yield Match(start, index, end)
                 if self._rules.rules[index].redact is None:
                     break
-                self.after[index] = place = end
+                self.after[index] = end
 
     def move(self, floor: int) -> None:
         """Everything before this place is decided."""

@@ -59,12 +59,11 @@ class SecretRedactor:
 
 
 def _without_keys(text: str) -> str:
-    searcher = _key_searcher()
     pieces: list[str] = []
     place = 0
-    while (found := searcher.search(text, place)) is not None:
-        pieces += (text[place : found[0]], _KEY)
-        place = found[1]
+    for start, end in _key_searcher().search_all(text):
+        pieces += (text[place:start], _KEY)
+        place = end
     return "".join([*pieces, text[place:]]) if pieces else text
 
 

@@ -24,6 +24,22 @@ def test_both_engines_find_the_same(pattern: str, text: str, start: int) -> None
     assert RE2.compile([pattern]).search(text, start) == RE.compile([pattern]).search(text, start)
 
 
+@given(
+    PATTERNS.filter(lambda pattern: shortest(parse(pattern)) > 0),
+    TEXTS | st.text("abcermk- \n", max_size=30),
+    st.integers(0, 6),
+)
+def test_all_matches_are_those_of_one_search_after_the_other(pattern: str, text: str, start: int) -> None:
+    start = min(start, len(text))
+    for engine in (RE2, RE):
+        searcher = engine.compile([pattern])
+        found, place = [], start
+        while (span := searcher.search(text, place)) is not None:
+            found.append(span)
+            place = span[1]
+        assert list(searcher.search_all(text, start)) == found
+
+
 @given(st.lists(PATTERNS, min_size=1, max_size=3), st.text("abcermk- \n", max_size=12))
 def test_one_search_finds_the_first_of_several(patterns: list[str], text: str) -> None:
     found = [span for each in patterns if (span := RE2.compile([each]).search(text)) is not None]
