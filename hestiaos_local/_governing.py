@@ -138,16 +138,18 @@ class Governor:
         redactor = self.record_redactor(facts, policy)
         if verdict.approval:
             approval = self._approver.ask(asked, policy, verdict, facts, redactor, trace.trace_id)
-        blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
-        admitted = Admitted(work) if blocked else self._admit(policy, verdict, facts, work, redactor)
-        if (refusal := admitted.refusal) is not None:
-            blocked = Outcome("blocked", error=refusal.code)
         command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
-        if admission := admitted.to_json():
-            command["admission"] = admission
         if approval is not None:
             command["approval"] = approval_record(approval)
+        blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
+        admitted = Admitted(work)
         try:
+            if blocked is None:
+                admitted = self._admit(policy, verdict, facts, work, redactor)
+            if (refusal := admitted.refusal) is not None:
+                blocked = Outcome("blocked", error=refusal.code)
+            if admission := admitted.to_json():
+                command["admission"] = admission
             self._storage.add_trace(
                 TraceRecord(
                     trace_id=trace.trace_id,

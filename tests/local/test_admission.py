@@ -254,6 +254,32 @@ def test_nothing_stays_reserved_for_what_cannot_be_stored(clock: Clock) -> None:
         assert used(store, limited(TOKENS), clock.now) == [(1, 0)]
 
 
+def test_an_approval_is_not_used_up_where_a_limit_cannot_be_charged(clock: Clock) -> None:
+    class Failing(Store):
+        fails = True
+
+        def reserve(self, *arguments: Any, **more: Any) -> Any:
+            if self.fails:
+                raise StoreError("the disk is full")
+            return super().reserve(*arguments, **more)
+
+    rule = (
+        'name = "r"\non = "input"\npattern = "deploy"\ndecision = "BLOCK"\napproval = true\nrisk = 1.0\nreason = "asks"'
+    )
+    rules = limited('per = "key"\nrequests = 1\nwindow = "1m"\n[[rules]]\n' + rule)
+    store = Failing()
+    with Platform(policy=rules, store=store, clock=clock) as platform:
+        block = ask(platform, "deploy")
+        assert isinstance(block, GovernanceBlock)
+        store.decide_approval(block.details["approval"]["id"], True, by="alice", now=clock.now)
+        assert isinstance(ask(platform, "deploy"), StoreError)
+        store.fails = False
+        ask(platform, "something else")
+        assert isinstance(ask(platform, "deploy"), RateLimited)
+        assert isinstance(ask(platform, "deploy", key="a"), RunResponse)
+        assert isinstance(ask(platform, "deploy", key="b"), GovernanceBlock)
+
+
 def test_a_settlement_that_fails_is_logged_and_the_result_is_given(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -58,6 +58,22 @@ def test_a_limit_without_room_charges_none(storage: Storage) -> None:
     assert exhausted.limit == "all"
 
 
+def test_room_comes_as_soon_as_enough_has_left_the_window(storage: Storage) -> None:
+    limit = Limit(name="all", per="all", window=60.0, tokens=100)
+
+    def ask(tokens: int, now: float) -> Reservation | Exhausted:
+        return storage.reserve([Charge(name="all", per="all", subject="", limit=limit, tokens=tokens)], now=now)
+
+    for tokens, now in [(50, 100.0), (30, 110.0), (20, 120.0)]:
+        assert isinstance(ask(tokens, now), Reservation)
+    waits = {
+        tokens: answer.retry_after
+        for tokens in (1, 50, 51, 80, 81)
+        if isinstance(answer := ask(tokens, 130.0), Exhausted)
+    }
+    assert waits == {1: 31.0, 50: 31.0, 51: 41.0, 80: 41.0, 81: 51.0}
+
+
 def test_tokens_that_were_not_used_are_free_again(storage: Storage) -> None:
     first = reserve(storage, tokens=100)
     assert isinstance(storage.reserve(charges(tokens=1), now=100.0), Exhausted)
