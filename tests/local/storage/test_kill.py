@@ -94,6 +94,7 @@ def test_killed_in_the_middle_of_writes(tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.timeout(300)
 def test_killed_fifty_times_in_the_middle_of_writes(tmp_path: Path) -> None:
     kill_repeatedly(tmp_path / "store.db", 50)
 
