@@ -23,14 +23,14 @@ from hestiaos_local.governance import (
 from hestiaos_local.storage import Storage
 from hestiaos_proto import InvalidInput, RateLimited, StatusError
 
-__all__ = ["Admission", "Admitted"]
+__all__ = ["Admission", "AdmissionControl"]
 
 _log = logging.getLogger("hestiaos_local")
 
 
 @frozen
-class Admitted:
-    """What was found for an execution: its `work` within the limits, or the `refusal` that tells why it may not begin.
+class Admission:
+    """What comes of admission: the `work` within the limits, or the `refusal` that tells why it may not begin.
 
     Of the `tokens` that are reserved for it, `input_tokens` are what it reads, as estimated.
     """
@@ -51,36 +51,36 @@ class Admitted:
         return {"reserved_tokens": self.tokens, "limits": [use.to_json() for use in found.used], **refused}
 
 
-class Admission:
+class AdmissionControl:
     """Charges executions in `storage`. What it is asked may wait for that."""
 
     def __init__(self, storage: Storage, clock: Callable[[], float]) -> None:
         self._storage = storage
         self._clock = clock
 
-    def admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work) -> Admitted:
+    def admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work) -> Admission:
         """Reserve what the work may use, and lower its `max_tokens` to that. Raises `StoreError`."""
         work = evolve(work, max_tokens=_lowest(work.max_tokens, verdict.max_tokens))
         if not policy.limits and verdict.bucket is None:
-            return Admitted(work)
+            return Admission(work)
         input_tokens = estimate_input(work)
         plan = plan_tokens(policy.limits, input_tokens, work.max_tokens)
         charges = charges_for(policy.limits, verdict, facts, plan.reserved)
         answer = self._storage.reserve(charges, now=self._clock())
         if isinstance(answer, Reservation):
             work = evolve(work, max_tokens=plan.max_tokens)
-            return Admitted(work, input_tokens, plan.reserved, answer)
+            return Admission(work, input_tokens, plan.reserved, answer)
         refusal = _refusal(answer, input_tokens)
-        return Admitted(work, input_tokens, plan.reserved, exhausted=answer, refusal=refusal)
+        return Admission(work, input_tokens, plan.reserved, exhausted=answer, refusal=refusal)
 
-    def settle(self, admitted: Admitted, tokens: int) -> None:
+    def settle(self, admission: Admission, tokens: int) -> None:
         """Charge the tokens that were used. Where that cannot be stored, what was reserved leaves with its window."""
-        if admitted.reservation is None:
+        if admission.reservation is None:
             return
         try:
-            self._storage.settle(admitted.reservation, tokens=tokens)
+            self._storage.settle(admission.reservation, tokens=tokens)
         except Exception as error:  # a platform that was closed meanwhile, among others
-            _log.error("%d tokens stay reserved for an execution that took %d: %s", admitted.tokens, tokens, error)
+            _log.error("%d tokens stay reserved for an execution that took %d: %s", admission.tokens, tokens, error)
 
 
 def _lowest(*limits: int | None) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from hestiaos_local._admission import Admission, Admitted
+from hestiaos_local._admission import Admission, AdmissionControl
 from hestiaos_local._answers import Answer
 from hestiaos_local._approving import Approver, Asked, approval_details, approval_record
 from hestiaos_local._flow import Call, Flow
@@ -50,13 +50,13 @@ class Governed:
     facts: Facts
     verdict: Verdict
     policy: Policy
-    admitted: Admitted
+    admission: Admission
     approval: Approval | None = None
 
     @property
     def work(self) -> Work:
         """The work that may be done."""
-        return self.admitted.work
+        return self.admission.work
 
     @property
     def block(self) -> GovernanceBlock | None:
@@ -95,7 +95,7 @@ class Governor:
         self.policy: Policy = policy
         self._storage = storage
         self._approver = Approver(storage, clock, new_id)
-        self._admission = Admission(storage, clock)
+        self._admission_control = AdmissionControl(storage, clock)
         self._hidden = hidden
         self._keep: Keep = keep
         self._clock = clock
@@ -142,14 +142,14 @@ class Governor:
         if approval is not None:
             command["approval"] = approval_record(approval)
         blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
-        admitted = Admitted(work)
+        admission = Admission(work)
         try:
             if blocked is None:
-                admitted = self._admit(policy, verdict, facts, work, redactor)
-            if (refusal := admitted.refusal) is not None:
+                admission = self._admit(policy, verdict, facts, work, redactor)
+            if (refusal := admission.refusal) is not None:
                 blocked = Outcome("blocked", error=refusal.code)
-            if admission := admitted.to_json():
-                command["admission"] = admission
+            if charged := admission.to_json():
+                command["admission"] = charged
             self._storage.add_trace(
                 TraceRecord(
                     trace_id=trace.trace_id,
@@ -160,7 +160,7 @@ class Governor:
                 )
             )
         except BaseException:  # nothing is executed
-            self._admission.settle(admitted, 0)
+            self._admission_control.settle(admission, 0)
             self._approver.release(approval)
             raise
         self._measurements.decided(verdict.decision)
@@ -169,12 +169,12 @@ class Governor:
             self._approver.release(approval)
             refusal.trace_id = trace.trace_id
             raise refusal
-        return Governed(trace, facts, verdict, policy, admitted, approval)
+        return Governed(trace, facts, verdict, policy, admission, approval)
 
-    def _admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work, redactor: RecordRedactor) -> Admitted:
+    def _admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work, redactor: RecordRedactor) -> Admission:
         """Admission counts by names as they may be written."""
         agent, session = (name and redactor.name(name) for name in (facts.agent, facts.session))
-        return self._admission.admit(policy, verdict, evolve(facts, agent=agent, session=session), work)
+        return self._admission_control.admit(policy, verdict, evolve(facts, agent=agent, session=session), work)
 
     def passes_by_approval(self, governed: Governed, tool: str, arguments: str) -> bool:
         """Whether somebody has approved a tool's call that a rule blocks; `arguments` is the JSON text of the model.
@@ -220,7 +220,7 @@ class Governor:
             redactor = self.record_redactor(governed.facts, governed.policy)
             outcome = outcome_record(status, seconds * 1000, given, found, redactor, self._keep, code)
             self._storage.finish_trace(trace_id, outcome)
-            self._admission.settle(governed.admitted, _tokens(governed.admitted, answer))
+            self._admission_control.settle(governed.admission, _tokens(governed.admission, answer))
 
         try:
             yield Call(store)
@@ -235,9 +235,9 @@ class Governor:
         self._measurements.matched(rules, [(hit.rule, hit.decision) for hit in shadow])
 
 
-def _tokens(admitted: Admitted, answer: Answer | None) -> int:
+def _tokens(admission: Admission, answer: Answer | None) -> int:
     """How many tokens an execution has used. A model that has said nothing yet may have read its input."""
     if answer is None:  # it was not begun
         return 0
     used = answer.used
-    return admitted.input_tokens if used is None else used.prompt_tokens + used.completion_tokens
+    return admission.input_tokens if used is None else used.prompt_tokens + used.completion_tokens
