@@ -110,7 +110,7 @@ def _check_role(key: Key, call: ServerRequest) -> StatusError | None:
     It is a 401 (RFC 9110, section 15.5.2: "authorization has been refused for those credentials"), since a 403 of this
     wire says that governance has blocked. OpenAI's clients know a 403 for what it is.
     """
-    roles = roles_for(call)
+    roles = roles_for(call.operation or call.resource or "")
     if any(map(key.may, roles)) or call.refusal is not None:
         return None
     role = roles[0]

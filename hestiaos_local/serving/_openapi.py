@@ -7,6 +7,7 @@ from typing import Any
 
 from hestiaos_local._constraints import BODIES, CONSTRAINTS
 from hestiaos_local.serving._resources import EVENTS, OPEN_OPERATION, OPEN_RESOURCES, RESOURCES, content
+from hestiaos_local.serving._roles import roles_for
 from hestiaos_local.serving._schemas import body_schema, model_schema, param_schema, query_schema, result_schema
 from hestiaos_proto import ROUTES, ErrorResponse, Model, Route, __version__, operations
 
@@ -15,6 +16,7 @@ __all__ = ["openapi_document"]
 _ERROR = content({"$ref": "#/components/schemas/ErrorResponse"})
 
 _KEY = "key"
+_ROLES = "An API key. It needs one of the roles that an operation names; `admin` is for every operation."
 
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
@@ -28,14 +30,18 @@ def openapi_document(*, protected: bool) -> dict[str, Any]:
     """The document; `protected` says that a key is needed."""
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES.values():
-        described = _operation(route) | _open(route.operation == OPEN_OPERATION, protected)
+        described = _operation(route)
+        if protected:
+            described |= _security(route.operation, is_open=route.operation == OPEN_OPERATION)
         for alias, path in enumerate((route.path, *route.aliases)):
             name = f"{route.operation}_{alias}" if alias else route.operation
             paths.setdefault(path, {})[route.method.lower()] = described | {"operationId": name}
     for path, methods in RESOURCES.items():
         for method, resource in methods.items():
             responses = {"default": _failure("An error.")} | dict(resource["responses"])
-            described = {**resource, "responses": responses} | _open(path in OPEN_RESOURCES, protected)
+            described = {**resource, "responses": responses}
+            if protected:
+                described |= _security(path, is_open=path in OPEN_RESOURCES)
             paths.setdefault(path, {})[method.lower()] = described
     models: set[type[Model]] = {ErrorResponse}
     for route in ROUTES.values():
@@ -52,13 +58,13 @@ def openapi_document(*, protected: bool) -> dict[str, Any]:
         "components": components,
     }
     if protected:
-        components["securitySchemes"] = {_KEY: {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{_KEY: []}]
+        components["securitySchemes"] = {_KEY: {"type": "http", "scheme": "bearer", "description": _ROLES}}
     return document
 
 
-def _open(is_open: bool, protected: bool) -> dict[str, Any]:
-    return {"security": [{}, {_KEY: []}]} if is_open and protected else {}
+def _security(name: str, *, is_open: bool) -> dict[str, Any]:
+    """The roles of which a key needs one (OpenAPI 3.1, "Security Requirement Object"); `{}` needs no key."""
+    return {"security": [{}, {_KEY: []}] if is_open else [{_KEY: [role]} for role in roles_for(name)]}
 
 
 def _operation(route: Route[Any]) -> dict[str, Any]:

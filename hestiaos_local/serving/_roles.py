@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from hestiaos_local._keys import Role
 from hestiaos_local.serving._resources import COMPLETIONS, METRICS, MODELS
-from hestiaos_proto import ServerRequest
 
 __all__ = ["roles_for"]
 
@@ -20,9 +19,9 @@ _ROLES: Mapping[str, tuple[Role, ...]] = {
 }
 
 
-def roles_for(call: ServerRequest) -> tuple[Role, ...]:
-    """Each of these roles is enough, and `admin` always is.
+def roles_for(name: str) -> tuple[Role, ...]:
+    """The roles for an operation or a path, each of which is enough, as `admin` always is.
 
     It alone is for what the table does not name, so that nothing which is added is open by mistake.
     """
-    return _ROLES.get(call.operation or call.resource or "", ("admin",))
+    return _ROLES.get(name, ("admin",))

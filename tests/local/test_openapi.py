@@ -31,7 +31,7 @@ def test_it_is_valid_and_complete(start: Callable[..., str], api_key: str | None
     operations = {(path, method) for path, methods in found["paths"].items() for method in methods}
     expected = {(path, route.method.lower()) for route in ROUTES.values() for path in (route.path, *route.aliases)}
     assert operations == expected | set(RESOURCES.items())
-    assert ("security" in found) == (api_key is not None)
+    assert ("securitySchemes" in found["components"]) == (api_key is not None)
 
 
 def test_what_is_executed_once_for_a_key_says_so(start: Callable[..., str]) -> None:

@@ -65,11 +65,19 @@ def test_an_operation_needs_its_role(
 
 
 def test_what_the_table_does_not_name_needs_admin() -> None:
-    assert roles_for(ServerRequest("an_operation_of_tomorrow", {}, {})) == ("admin",)
-    assert roles_for(ServerRequest("", {}, {}, resource="/tomorrow")) == ("admin",)
-    admin = {name for name in ROUTES if roles_for(ServerRequest(name, {}, {})) == ("admin",)}
+    assert roles_for("an_operation_of_tomorrow") == roles_for("/tomorrow") == ("admin",)
+    admin = {name for name in ROUTES if roles_for(name) == ("admin",)}
     assert {"get_secret", "set_secret", "delete_secret"} <= admin
     assert not admin & {"run", "trace", "system_status"}
+
+
+def test_the_document_tells_the_roles(start: Callable[..., str]) -> None:
+    paths = httpx.get(f"{start(keys=keys('run'))}/openapi.json").json()["paths"]
+    assert paths["/api/v1/run"]["post"]["security"] == [{"key": ["run"]}]
+    assert paths["/api/secrets/{key}"]["get"]["security"] == [{"key": ["admin"]}]
+    assert paths["/api/v1/approvals"]["get"]["security"] == [{"key": ["read"]}, {"key": ["approve"]}]
+    assert paths["/v1/models"]["get"]["security"] == [{"key": ["read"]}]
+    assert paths["/health"]["get"]["security"] == paths["/openapi.json"]["get"]["security"] == [{}, {"key": []}]
 
 
 def test_the_refusal_says_which_role_is_missing(start: Callable[..., str]) -> None:
