@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     an exit status of 130 goes on with the next item.
     """
     if arguments is None:
-        gc.set_threshold(20_000)  # from 700: while modules are loaded there is nothing to collect
+        gc.set_threshold(50_000)  # from 700: while modules are loaded there is nothing to collect
     handler = signal.getsignal(signal.SIGINT)
     interruptible = handler is signal.default_int_handler  # it is ignored in the background of a script
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hestiaos_local._exchange import LocalExchange
-from hestiaos_local._key_files import add_key, remove_key
-from hestiaos_local._keys import Key, Keys
 from hestiaos_local._platform import Platform
 from hestiaos_local.execution import Agent, Executor, function_executor
 from hestiaos_local.governance import Policy, PolicyError, Replayed, recorded_decision, replay
 from hestiaos_local.storage import Retention, Store, StoreError
 
 if TYPE_CHECKING:
+    from hestiaos_local._key_files import add_key, remove_key
+    from hestiaos_local._keys import Key, Keys
     from hestiaos_local._transport import LocalTransport
     from hestiaos_local.execution import Configuration, ConfigurationError, RelayExecutor
     from hestiaos_local.serving import ServeError, serve
@@ -46,13 +46,17 @@ __all__ = [
     "serve",
 ]
 
-# What stands on httpx or anyio is imported when it is first asked for (PEP 562).
+# What stands on httpx or anyio is imported when it is first asked for (PEP 562), and so is what a server alone needs.
 _LAZY = {
     "Configuration": "hestiaos_local.execution",
     "ConfigurationError": "hestiaos_local.execution",
     "RelayExecutor": "hestiaos_local.execution",
+    "Key": "hestiaos_local._keys",
+    "Keys": "hestiaos_local._keys",
     "LocalTransport": "hestiaos_local._transport",
     "ServeError": "hestiaos_local.serving",
+    "add_key": "hestiaos_local._key_files",
+    "remove_key": "hestiaos_local._key_files",
     "serve": "hestiaos_local.serving",
 }
 
