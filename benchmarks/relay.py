@@ -46,7 +46,7 @@ def run(plan: Plan) -> Result:
         fast = _measure(programs, plan, f"{plan.size(10_000)} events")
         first = _first_tokens({"the model server alone": model} | _urls(programs), plan)
         held = {name: _held(program, plan.size(200, quick=5)) for name, program in programs.items() if name != _BYTES}
-        grown = _long_life(plan, stack)
+        streams, grown = _open_runs(plan), _long_life(plan, stack)
     if plan.quick:
         return Result()
     return Result(
@@ -57,6 +57,7 @@ def run(plan: Plan) -> Result:
             *_memories("memory of an open relayed stream", held, "KiB", 1024),
             *_memories("memory of what relays, at its start", idle, "MiB", 1024**2),
             *_starts(programs),
+            streams,
             grown,
         ]
     )
@@ -103,13 +104,21 @@ def _first_tokens(urls: Mapping[str, str], plan: Plan) -> Costs:
 @contextmanager
 def _asked(url: str, wanted: str) -> Iterator[socket.socket]:
     """A connection on which a stream was asked for."""
-    address = urlsplit(url)
-    body = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": wanted}]})
-    head = f"POST {address.path}{_PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
-    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection((address.hostname, address.port), timeout=_PATIENCE) as sock:
-        sock.sendall((head + body).encode())
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": wanted}]}
+    with _connect(url) as sock:
+        sock.sendall(_post(urlsplit(url).path + _PATH, body))
         yield sock
+
+
+def _connect(url: str) -> socket.socket:
+    address = urlsplit(url)
+    return socket.create_connection((address.hostname, address.port), timeout=_PATIENCE)
+
+
+def _post(path: str, value: object) -> bytes:
+    body = json.dumps(value)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
+    return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 def _stream(url: str, wanted: str) -> int:
@@ -149,6 +158,23 @@ def _held(program: Program, count: int) -> float:
         return (program.memory() - before) / count
 
 
+def _open_runs(plan: Plan) -> Row:
+    """What an open stream of a run takes."""
+    request = _post("/api/v1/run/stream", {"input": "create a report", "context": {}, "options": {}})
+    serve = ["-m", "hestiaos_cli", "serve", "--quiet", "--port", "{port}", "--token-delay", "3600"]
+    with Program([sys.executable, *serve], "/health", {}) as program, ExitStack() as opened:
+        sizes = []
+        for _ in range(2):  # the first of them make room that is there from then on
+            before = program.memory()
+            for _ in range(plan.size(500, quick=5)):
+                sock = opened.enter_context(_connect(program.url))
+                sock.sendall(request)
+                _receive(sock)
+            sizes.append((program.memory() - before) / plan.size(500, quick=5))
+    held = f"{sizes[-1] / 1024:.1f} KiB"
+    return Row("memory of an open stream of a run", "", "", held, held)
+
+
 def _long_life(plan: Plan, stack: ExitStack) -> Row:
     """What `hestiaos serve` holds after 12,000 runs, against what it held after 2,000."""
     folder = stack.enter_context(TemporaryDirectory())
@@ -172,10 +198,8 @@ def _long_life(plan: Plan, stack: ExitStack) -> Row:
 
 
 def _run(url: str, count: int) -> None:
-    body = json.dumps({"input": "create a report", "context": {}, "options": {}})
-    request = f"POST /api/v1/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
-    address = urlsplit(url)
-    with socket.create_connection((address.hostname, address.port), timeout=_PATIENCE) as sock:
+    request = _post("/api/v1/run", {"input": "create a report", "context": {}, "options": {}})
+    with _connect(url) as sock:
         for _ in range(count):
             sock.sendall(request)
             received = b""
