@@ -55,7 +55,7 @@ _NAMES = [name for section in COMMANDS.values() for name in section]
 
 _EPILOG = """Exit statuses: 0 done, 1 failure, 2 wrong usage. With --exit-codes or HESTIAOS_EXIT_CODES=1 also
 3 blocked by governance, 4 not authenticated, 5 unreachable, 6 timed out, 7 stream cut. Ctrl-C and a closed pipe end
-the process by their signal."""
+the process by their signal. 'hestiaos help environment' lists the variables that are read."""
 
 
 class _App(Group):
@@ -71,18 +71,6 @@ class _App(Group):
             return None
         found: click.Command = import_module(f"hestiaos_cli._commands.{cmd_name}").command
         return found
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is named. Raises `UsageError` that says what may have been meant."""
-        if args[0] in _NAMES or args[0].startswith("-"):
-            return super().resolve_command(ctx, args)
-        from difflib import get_close_matches
-
-        close = get_close_matches(args[0], _NAMES, 1)
-        meant = f" Did you mean '{close[0]}'?" if close else " 'hestiaos help' lists them."
-        raise click.UsageError(f"No such command '{args[0]}'.{meant}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table."""

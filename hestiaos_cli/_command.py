@@ -93,6 +93,18 @@ class Group(_WithCommonOptions, click.Group):
             ctx.exit()
         return super().parse_args(ctx, args)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is named. Raises `UsageError` that says what may have been meant."""
+        names = self.list_commands(ctx)
+        if args[0] in names or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        from hestiaos_cli._unknown_commands import meant_instead
+
+        meant = meant_instead(ctx.command_path, args[0], names)
+        raise click.UsageError(f"No such command '{args[0]}'. {meant}", ctx)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, and then the options."""
         self.format_commands(ctx, formatter)

@@ -19,31 +19,45 @@ if TYPE_CHECKING:
 __all__ = ["converse"]
 
 _HISTORY = 1000  # messages
+_FAREWELLS = frozenset({"exit", "quit", "/bye", "/exit", "/quit"})  # what leaves other conversations
 
 
 def converse(settings: Settings, session: ChatSession) -> None:
     """Hold a conversation, until Ctrl-D. Ctrl-C cancels a reply that is waited for, or the line that is being typed."""
     _load_history()
-    tell(dim("Ctrl-C cancels an answer, Ctrl-D leaves."))
-    prompt = "\001\x1b[1m\002>\001\x1b[0m\002 " if colored(sys.stdout) else "> "  # readline must not count colours
+    tell(dim("Ctrl-C cancels an answer, Ctrl-D leaves. A line that ends with \\ goes on in the next."))
     while True:
         try:
-            line = input(prompt).strip()
+            message = _read_message().strip()
         except KeyboardInterrupt:
             print_text("")
             continue
         except EOFError:
             print_text("")
             return
-        if not line:
+        if not message:
             continue
         _keep_history()
+        if message in _FAREWELLS:
+            return
         try:
-            session.send(line)
+            session.send(message)
         except KeyboardInterrupt:
             tell(dim("cancelled"))
         except (HestiaError, ValueError) as error:  # what cannot be sent is a ValueError
             report(error, settings)
+
+
+def _read_message() -> str:
+    """What is typed, of one line or of several. Raises `KeyboardInterrupt`, `EOFError`."""
+    message = input(_prompt(">"))
+    while message.endswith("\\"):
+        message = f"{message[:-1]}\n{input(_prompt('.'))}"
+    return message
+
+
+def _prompt(sign: str) -> str:
+    return f"\001\x1b[1m\002{sign}\001\x1b[0m\002 " if colored(sys.stdout) else f"{sign} "  # readline counts no colours
 
 
 def _load_history() -> None:

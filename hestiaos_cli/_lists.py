@@ -8,30 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 from hestiaos_cli._failures import one_line
 from hestiaos_cli._output import print_fields, print_json, print_lines, remark
-from hestiaos_cli._terminal import is_terminal, visible, width
+from hestiaos_cli._terminal import columns, is_terminal, visible
 
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
 
 __all__ = ["print_list"]
 
+_NARROWEST = 40  # columns
 
-def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *columns: str, empty: str) -> None:
-    """Print rows; people get these columns, on a terminal no wider than it is. `empty` is said where there are none."""
+
+def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *names: str, empty: str) -> None:
+    """Print rows; people get these fields, on a terminal no wider than it is. `empty` is said where there are none."""
     if settings.json:
         print_json(rows)
     elif settings.field is not None:
         for row in rows:
             print_fields(settings, row)
     else:
-        _print_table([[_cell(row.get(column)) for column in columns] for row in rows])
+        _print_table([[_cell(row.get(name)) for name in names] for row in rows])
     if not rows and empty:
         remark(settings, empty)
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    most = width() if is_terminal(sys.stdout) else None
+    most = max(_NARROWEST, columns()) if is_terminal(sys.stdout) else None
     for row in rows:
         line = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
         print_lines(line[:most])

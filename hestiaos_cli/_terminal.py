@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-__all__ = ["dim", "is_terminal", "may_draw", "paint", "set_color", "symbol", "visible", "width"]
+__all__ = ["columns", "dim", "is_terminal", "may_draw", "paint", "set_color", "symbol", "visible", "width"]
 
 _NARROWEST, _WIDEST = 40, 100  # columns
 
@@ -74,17 +74,17 @@ def symbol(character: str, instead: str, stream: TextIO) -> str:
 
 def width() -> int:
     """How many columns text for people may take."""
-    return max(_NARROWEST, min(_columns(), _WIDEST))
+    return max(_NARROWEST, min(columns(), _WIDEST))
 
 
-def _columns() -> int:
-    """As `shutil.get_terminal_size`, whose module takes milliseconds to import."""
+def columns() -> int:
+    """How wide the terminal is: as `shutil.get_terminal_size`, whose module takes milliseconds to import."""
     if (given := os.environ.get("COLUMNS", "")).isdecimal() and int(given):
         return int(given)
     for stream in (sys.stdout, sys.stderr):
         try:
-            if columns := os.get_terminal_size(stream.fileno()).columns:
-                return columns
+            if wide := os.get_terminal_size(stream.fileno()).columns:
+                return wide
         except (OSError, ValueError):  # it is not a terminal
             continue
     return 80

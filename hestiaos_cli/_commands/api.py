@@ -24,20 +24,28 @@ __all__ = ["command"]
 
 
 @make_command("api", takes=CONNECTION - {"retries"} | {"json"})
-@click.argument("method", metavar="METHOD")
-@click.argument("path", metavar="PATH")
+@click.argument("method", metavar="[METHOD]")
+@click.argument("path", metavar="PATH", required=False)
 @click.option("--data", "-d", metavar="JSON", help="The body; '@FILE' reads it from a file, '-' from standard input.")
+@click.option("--raw-field", "-f", "fields", multiple=True, metavar="NAME=TEXT", help="A text in the body, an object.")
 @click.option("--include", "-i", is_flag=True, help="Show the response's status and headers on stderr.")
 @click.pass_obj
-def command(settings: Settings, method: str, path: str, data: str | None, include: bool) -> None:
+def command(
+    settings: Settings, method: str, path: str | None, data: str | None, fields: tuple[str, ...], include: bool
+) -> None:
     """Send any request, for what has no command.
 
-    The API key and the other options of a request apply: 'hestiaos api GET /api/system/config'. The body of the
-    response goes to standard output as it comes.
+    The API key and the other options of a request apply: 'hestiaos api GET /api/system/config'. Without METHOD it is
+    GET, and POST where there is a body: 'hestiaos api /api/v1/run -f input=hello'. The body of the response goes to
+    standard output as it comes.
     """
+    if path is None:
+        method, path = "GET" if data is None and not fields else "POST", method
     if not path.startswith("/") or path.startswith("//"):
         raise click.UsageError(f"the path begins with one slash, as in /api/system/config, not {path!r}")
-    body = _body(settings, data)
+    if data is not None and fields:
+        raise click.UsageError("--data and --raw-field are two ways to give the body: use one of them")
+    body = _object(fields) if fields else _body(settings, data)
     headers = {} if body is None else {"Content-Type": "application/json"}
     from hestiaos_cli._raw_requests import open_http_client, raw_errors
 
@@ -69,6 +77,15 @@ def _body(settings: Settings, data: str | None) -> bytes | None:
     except ValueError as error:
         raise click.UsageError(f"the body is not JSON: {error}") from None
     return data.encode()
+
+
+def _object(fields: tuple[str, ...]) -> bytes:
+    """The object whose members are all texts."""
+    pairs = [field.partition("=") for field in fields]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise click.UsageError(f"a field is given as NAME=TEXT, not '{name}'")
+    return json.dumps({name: text for name, _, text in pairs}).encode()
 
 
 def _tell_head(response: httpx.Response) -> None:

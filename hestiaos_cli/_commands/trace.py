@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 import click
 
 from hestiaos_cli._command import command as make_command
@@ -45,4 +48,18 @@ def command(settings: Settings, trace_id: str, last: int | None, decision: str |
     with open_client(settings, looks_only=True) as client, waiting():
         traces = client.governance.traces(last or _LAST, decision, before)
     rows = [each.to_dict() for each in traces]
-    print_list(settings, rows, "timestamp", "decision", "outcome", "trace_id", "input", empty="there is no such trace")
+    if not settings.json and settings.field is None:
+        rows = list(map(_for_people, rows))
+    print_list(settings, rows, "timestamp", "decision", "trace_id", "input", empty="there is no such trace")
+
+
+def _for_people(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its time in a few characters, and its outcome where that is not what the decision says already."""
+    from datetime import datetime
+
+    moment, decision, outcome = row.get("timestamp"), row.get("decision"), row.get("outcome")
+    with suppress(TypeError, ValueError):  # of a server that writes times in another way
+        moment = datetime.fromisoformat(str(moment)).astimezone().strftime("%m-%d %H:%M:%S")
+    if outcome not in (None, "completed", "blocked"):
+        decision = f"{decision}, {outcome}"
+    return row | {"timestamp": moment, "decision": decision}

@@ -138,3 +138,16 @@ if sys.platform != "win32":
             shown.expect("> ")
             shown.type("\x04")
             assert shown.end() == 0
+
+    def test_a_message_of_several_lines_and_a_farewell(scripted: ScriptedPlatform) -> None:
+        scripted.say("day")
+        with terminal("chat", "-u", scripted.url) as shown:
+            shown.expect("> ")
+            shown.type("good\\\n")
+            shown.expect(". ")
+            shown.type("morning\n")
+            shown.expect("day")
+            shown.expect("> ")
+            shown.type("exit\n")
+            assert shown.end() == 0
+        assert [each.text for each in scripted.requests] == ["good\nmorning"]

@@ -62,6 +62,8 @@ def test_any_request(where: list[str]) -> None:
     done = invoke("api", "post", "/api/v1/run", "-d", '{"input": "x"}', "-i", *where)
     assert done.json["result"] == "processed: x"
     assert "< 200" in done.stderr
+    assert invoke("api", "/api/v1/run", "-f", "input=a=b", *where).json["result"] == "processed: a=b"
+    assert invoke("api", "/api/v1/health", *where).json["status"] == "ok"
     missing = invoke("api", "GET", "/api/v1/nothing", *where)
     assert missing.status == 1
     assert json.loads(missing.stdout)["code"] == "UNKNOWN_OPERATION"

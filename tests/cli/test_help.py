@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -13,6 +15,9 @@ from hestiaos_cli._app import COMMANDS, app
 from tests.support.command_line import invoke, shell
 
 pytestmark = pytest.mark.usefixtures("home")
+
+ROOT = Path(__file__).parents[2]
+NAME = re.compile(r"(?<!_)HESTIAOS_[A-Z_]+[A-Z]")  # Click's own has an underscore in front
 
 
 def every_command() -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -48,6 +53,14 @@ def test_help_by_its_command() -> None:
     assert invoke("help", "agents", "run").stdout == invoke("agents", "run", "--help").stdout
     assert invoke("help").stdout == invoke("--help").stdout == invoke().stdout
     assert invoke("agents").stdout == invoke("agents", "--help").stdout
+
+
+def test_the_variables_that_are_read() -> None:
+    """Each that the command line's own modules name is listed, and in forty columns."""
+    listed = invoke("help", "environment").stdout
+    named = {name for path in ROOT.glob("hestiaos_cli/**/*.py") for name in NAME.findall(path.read_text("utf-8"))}
+    assert {"HESTIAOS_API_KEY", "HESTIAOS_PROFILE"} <= named
+    assert {name for name in named if name not in listed} == set()
 
 
 def test_the_exit_statuses_are_in_the_help() -> None:

@@ -86,10 +86,21 @@ def test_one_standard_input_for_two_things() -> None:
     assert "standard input is" in told
 
 
-def test_an_unknown_command_and_what_may_be_meant() -> None:
-    done = invoke("rum", "x")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["rum", "x"], "'rum'. Did you mean 'run'?"),
+        (["write a report"], "'write a report'. A text is run by: hestiaos run 'write a report'"),
+        (["logs"], "'logs'. You may want 'hestiaos trace list'"),
+        (["quux"], "'quux'. 'hestiaos help' lists them."),
+        (["secrets", "gte"], "'gte'. Did you mean 'get'?"),
+        (["config", "edit"], "'edit'. There are: path, show"),
+    ],
+)
+def test_an_unknown_command_and_what_may_be_meant(arguments: list[str], told: str) -> None:
+    done = invoke(*arguments)
     assert done.status == 2
-    assert "Did you mean 'run'?" in done.error
+    assert f"No such command {told}" in done.error
 
 
 @pytest.mark.parametrize(
@@ -102,6 +113,8 @@ def test_an_unknown_command_and_what_may_be_meant() -> None:
         (["api", "GET", "health"], "begins with one slash"),
         (["api", "GET", "//elsewhere/x"], "begins with one slash"),
         (["api", "POST", "/x", "-d", "{"], "not JSON"),
+        (["api", "POST", "/x", "-f", "a"], "NAME=TEXT"),
+        (["api", "POST", "/x", "-f", "a=b", "-d", "{}"], "two ways to give the body"),
         (["health", "-H", "nonsense", "-u", ":1"], "'Name: value'"),
         (["health", "--cacert", "/nowhere", "-u", ":1"], "/nowhere"),
         (["health", "--timeout", "0"], "--timeout"),
