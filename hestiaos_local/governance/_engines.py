@@ -132,12 +132,7 @@ class Re2Engine:
         try:
             return _Re2Searcher(self._re2.compile(_encoded(pattern), options))
         except self._re2.error as error:
-            raise ValueError(_message(error)) from None
-
-
-def _message(error: Exception) -> str:
-    [why] = error.args
-    return why.decode("utf-8", "replace") if isinstance(why, bytes) else str(why)
+            raise ValueError(error.args[0].decode()) from None
 
 
 class _Re2Searcher:
@@ -218,7 +213,7 @@ def _first(patterns: Sequence[str]) -> Node:
 
 
 _WINDOW = 64 * 1024  # at so many places of a text, in characters, a pattern is tried at once
-_FLAGS = re.compile(r"\(\?[a-zA-Z]+\)")
+_FLAGS = re.compile(r"\(\?[a-z]+\)")
 
 
 class WindowedSearcher(RepeatingSearcher):
@@ -231,8 +226,11 @@ class WindowedSearcher(RepeatingSearcher):
         if len(text) - start > _WINDOW:
             windowed = _windowed(self._pattern)
             starts = range(start, len(text) + 1, _WINDOW)
-            start = next((place for place in starts if windowed.match(text, place)), -1)
-        match = self._pattern.search(text, start) if start >= 0 else None
+            window = next((place for place in starts if windowed.match(text, place)), None)
+            if window is None:
+                return None
+            start = window
+        match = self._pattern.search(text, start)
         return None if match is None else match.span()
 
 

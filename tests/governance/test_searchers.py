@@ -9,6 +9,7 @@ import pytest
 
 from hestiaos_local.governance import _engines
 from hestiaos_local.governance._engines import (
+    INSTALL,
     Engine,
     Re2Engine,
     ReEngine,
@@ -85,6 +86,16 @@ def test_what_is_not_a_pattern_by_itself(engine: Engine, pattern: str) -> None:
 def test_the_message_for_what_re2_refuses_is_its_own() -> None:
     with pytest.raises(ValueError, match=r"^missing \): \(é$"):
         ENGINES[0].check("(é")
+
+
+def test_re2_writes_nothing_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="missing"):
+        Re2Engine().check("(never seen before")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_how_re2_is_installed() -> None:
+    assert INSTALL == "pip install 'hestiaos[platform]'"
 
 
 def test_what_re_refuses() -> None:
