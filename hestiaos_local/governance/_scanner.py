@@ -8,6 +8,7 @@ Both views of the text are looked at, and what is decided in one has to be decid
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from hestiaos_local.governance._engines import Engine, Searcher
@@ -35,17 +36,34 @@ class Decided(NamedTuple):
 
 
 class RuleSet:
-    """Rules that look at a text together."""
+    """Rules that look at a text together.
+
+    What finds beginnings of matches is made when it is needed: it is several times as large as the patterns, and who
+    holds a text back until its end needs none of it.
+    """
 
     def __init__(self, rules: Sequence[Rule], engine: Engine) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.hold: bool = any(rule.hold for rule in rules)
-        sources = [source for rule in rules for source in rule.sources]
+        self._engine = engine
+        self._sources = [source for rule in rules for source in rule.sources]
         self.searchers: list[Searcher] = [rule.searcher for rule in rules if rule.searcher is not None]
-        self.shortest: int = min(shortest(parse(source)) for source in sources)
-        self.any: Searcher = engine.compile(sources)
-        self.beginnings: Searcher = engine.compile_beginnings(sources)
-        self.first: Searcher = engine.compile_first(sources)
+        self.any: Searcher = engine.compile(self._sources)
+
+    @cached_property
+    def shortest(self) -> int:
+        """How many characters a match has at least."""
+        return min(shortest(parse(source)) for source in self._sources)
+
+    @cached_property
+    def beginnings(self) -> Searcher:
+        """Finds the longest piece at a text's end that more text could make a match."""
+        return self._engine.compile_beginnings(self._sources)
+
+    @cached_property
+    def first(self) -> Searcher:
+        """Finds the first match, or the first piece at a text's end that more text could make one."""
+        return self._engine.compile_first(self._sources)
 
 
 class _View:
@@ -129,6 +147,8 @@ class Scanner:
         """What is newly decided. It depends on what was received, not on the pieces."""
         raw, norm = self._raw, self._norm
         matches: Sequence[Match] = ()
+        if self._hold and not self._ended:
+            return Decided("", 0, ())
         if self._ended:
             frontier, norm_frontier = raw.end, norm.end
             matches = self._matches(frontier, norm_frontier)

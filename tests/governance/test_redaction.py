@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from urllib.parse import quote
 
@@ -11,6 +11,8 @@ import pytest
 
 from hestiaos_local import Policy
 from hestiaos_local.governance import Facts, RecordRedactor, SecretRedactor, input_redactor
+from hestiaos_local.governance._engines import ReEngine, Searcher
+from hestiaos_local.governance._redaction import TextRedactor
 
 KEYS = [
     "sk-proj-0123456789abcdef",
@@ -70,6 +72,21 @@ def test_many_secrets_and_a_long_one() -> None:
 
 def test_what_takes_the_place_of_a_secret_is_not_looked_at() -> None:
     assert SecretRedactor(["secret", "a-long-value"]).text("a-long-value is a secret") == "[secret] is a [secret]"
+
+
+class WholeTexts(ReEngine):
+    """An engine for who sees whole texts only."""
+
+    def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
+        raise ValueError("pattern too large")
+
+    compile_first = compile_beginnings
+
+
+def test_what_sees_whole_texts_needs_no_beginnings_of_matches() -> None:
+    """They are several times as large as the patterns, which for a few thousand secrets takes seconds."""
+    text, [redaction] = TextRedactor(POLICY.rules[:1], WholeTexts()).redact("a 123 b")
+    assert (text, redaction.rule) == ("a  b", "digits")
 
 
 POLICY = Policy.parse(
