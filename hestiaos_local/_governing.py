@@ -133,23 +133,22 @@ class Governor:
             budget=BUDGETS[verdict.decision] * effort,
             timestamp=iso(began),
         )
-        messages, redactions = redact_messages(messages, input_redactor(policy, facts))
-        work = evolve(prepare(messages), trace_id=trace.trace_id)
-        redactor = self.record_redactor(facts, policy)
-        if verdict.approval:
-            approval = self._approver.ask(asked, policy, verdict, facts, redactor, trace.trace_id)
-        command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
-        if approval is not None:
-            command["approval"] = approval_record(approval)
-        blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
-        admission = Admission(work)
+        admission: Admission | None = None
         try:
-            if blocked is None:
-                admission = self._admit(policy, verdict, facts, work, redactor)
+            messages, redactions = redact_messages(messages, input_redactor(policy, facts))
+            work = evolve(prepare(messages), trace_id=trace.trace_id)
+            redactor = self.record_redactor(facts, policy)
+            if verdict.approval:
+                approval = self._approver.ask(asked, policy, verdict, facts, redactor, trace.trace_id)
+            blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
+            admission = Admission(work) if blocked else self._admit(policy, verdict, facts, work, redactor)
             if (refusal := admission.refusal) is not None:
                 blocked = Outcome("blocked", error=refusal.code)
+            command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
             if charged := admission.to_json():
                 command["admission"] = charged
+            if approval is not None:
+                command["approval"] = approval_record(approval)
             self._storage.add_trace(
                 TraceRecord(
                     trace_id=trace.trace_id,
@@ -159,16 +158,16 @@ class Governor:
                     outcome=blocked,
                 )
             )
+            self._measurements.decided(verdict.decision)
+            self._count(verdict.rule, verdict.decision, redactions, verdict.shadow)
+            if refusal is not None:
+                refusal.trace_id = trace.trace_id
+                raise refusal
         except BaseException:  # nothing is executed
-            self._admission_control.settle(admission, 0)
+            if admission is not None:
+                self._admission_control.settle(admission, 0)
             self._approver.release(approval)
             raise
-        self._measurements.decided(verdict.decision)
-        self._count(verdict.rule, verdict.decision, redactions, verdict.shadow)
-        if refusal is not None:
-            self._approver.release(approval)
-            refusal.trace_id = trace.trace_id
-            raise refusal
         return Governed(trace, facts, verdict, policy, admission, approval)
 
     def _admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work, redactor: RecordRedactor) -> Admission:

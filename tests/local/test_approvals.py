@@ -14,7 +14,8 @@ from hestiaos_local._approving import APPROVAL_TIME
 from hestiaos_local._flow import drive_sync
 from hestiaos_local.execution import EchoExecutor, Finish, Output, Text, ToolCall, Work, function_executor
 from hestiaos_local.governance import recorded_decision, replay
-from hestiaos_local.storage import StoreError, TraceRecord, read_log
+from hestiaos_local.storage import Approval as StoredApproval
+from hestiaos_local.storage import StoreError, read_log
 from hestiaos_proto import (
     Approval,
     Config,
@@ -284,24 +285,31 @@ def test_an_approved_call_that_a_limit_refuses_passes_later(store: Store, clock:
         assert ask(DEPLOY).mode == "ALLOW"
 
 
-def test_an_approved_call_whose_trace_cannot_be_stored_passes_later(clock: Clock) -> None:
+@pytest.mark.parametrize("failing", ["add_trace", "reserve", "secret_values"])
+def test_an_approved_call_that_cannot_be_stored_passes_later(clock: Clock, failing: str) -> None:
     class Full(Store):
-        """A store that keeps no trace of what was approved until there is room."""
+        """A store that has no room for what follows the use of an approval, until there is some."""
 
-        full = True
+        full = False
 
-        def add_trace(self, trace: TraceRecord) -> None:
-            if self.full and trace.decision == "ALLOW":
+        def use_approval(self, call_hash: str, *, now: float) -> StoredApproval | None:
+            self.used = super().use_approval(call_hash, now=now)
+            return self.used
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == failing and self.full and self.used is not None:
                 raise StoreError("the disk is full")
-            super().add_trace(trace)
+            return super().__getattribute__(name)
 
     store = Full()
-    with Platform(policy=POLICY, store=store, clock=clock) as platform:
+    text = POLICY.text + '[[limits]]\nname = "all"\nper = "all"\nrequests = 100\nwindow = "1m"\n'
+    with Platform(policy=Policy.parse(text, "team.toml"), store=store, clock=clock) as platform:
 
         def ask(operation: Operation[Any]) -> Any:
             return platform.answer(call(operation))
 
         ask(operations.decide_approval(approval_of(ask, DEPLOY), True))
+        store.full = True
         with pytest.raises(StoreError):
             ask(DEPLOY)
         store.full = False
