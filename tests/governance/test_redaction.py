@@ -8,11 +8,14 @@ from functools import partial
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hestiaos_local import Policy
 from hestiaos_local.governance import Facts, RecordRedactor, SecretRedactor, input_redactor
-from hestiaos_local.governance._engines import ReEngine, Searcher
+from hestiaos_local.governance._engines import Re2Engine, ReEngine, Searcher
 from hestiaos_local.governance._redaction import TextRedactor
+from hestiaos_local.governance._secrets import _KEYS
 
 KEYS = [
     "sk-proj-0123456789abcdef",
@@ -36,6 +39,12 @@ def test_what_looks_like_a_key(key: str) -> None:
     assert (
         SecretRedactor([]).text(f"it is {key} and no other, {key}, {key}") == "it is [key] and no other, [key], [key]"
     )
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_it_is_found_without_re2_too(key: str) -> None:
+    spans = [engine.compile(_KEYS).search(f"it is {key} and") for engine in (Re2Engine(), ReEngine())]
+    assert spans == [(6, 6 + len(key))] * 2
 
 
 @pytest.mark.parametrize(
@@ -62,6 +71,14 @@ def test_a_short_secret_is_replaced_as_a_word_only() -> None:
 def test_of_two_secrets_the_longer_is_replaced() -> None:
     redactor = SecretRedactor(["abcdefgh", "abcdefghijkl", ""])
     assert redactor.text("abcdefghijkl abcdefgh") == "[secret] [secret]"
+
+
+@given(st.lists(st.text('ab"é\n', min_size=8, max_size=12), min_size=1, max_size=3), st.data())
+def test_no_secret_is_left(secrets: list[str], data: st.DataObject) -> None:
+    """Wherever they stand, one over the other too."""
+    parts = st.sampled_from(secrets) | st.sampled_from([each[:5] for each in secrets]) | st.text('ab"é\n', max_size=3)
+    text = SecretRedactor(secrets).text("".join(data.draw(st.lists(parts, max_size=8))))
+    assert not [secret for secret in secrets if secret in text]
 
 
 def test_many_secrets_and_a_long_one() -> None:
