@@ -18,12 +18,15 @@ M = TypeVar("M", bound=Model)
 _log = logging.getLogger("hestiaos_local")
 
 
-def fingerprint(operation: str, arguments: Mapping[str, Any]) -> str:
-    """What tells a request from another: a hash that does not depend on the order of keys.
+def fingerprint(operation: str, arguments: Mapping[str, Any], key: str | None = None) -> str:
+    """What tells a request from another: a hash that does not depend on the order of members.
+
+    `key` is the name of the API key that asks: nobody gets the result of another's request by its Idempotency-Key.
 
     Raises `ValueError` for what JSON and UTF-8 cannot say: JSON can escape a lone surrogate.
     """
-    return sha256(json.dumps([operation, dict(arguments)], sort_keys=True)).hexdigest()
+    asker = [] if key is None else [key]
+    return sha256(json.dumps([operation, dict(arguments), *asker], sort_keys=True)).hexdigest()
 
 
 def idempotent(

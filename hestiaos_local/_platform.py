@@ -192,7 +192,7 @@ class Platform:
 
     def _execution(self, call: ServerRequest, key: str | None) -> Flow[None]:
         model, execute = _EXECUTIONS[call.operation]
-        result = yield from self._once(call, model, execute(self._executions, call.arguments, key=key))
+        result = yield from self._once(call, key, model, execute(self._executions, call.arguments, key=key))
         if isinstance(result, GovernanceBlock):
             raise result
         yield Emit(result)
@@ -203,7 +203,7 @@ class Platform:
         events = RunEvents(self._clock)
         try:
             flow = execute(self._executions, call.arguments, key=key, events=events)
-            result = yield from self._once(call, model, flow)
+            result = yield from self._once(call, key, model, flow)
             if isinstance(result, GovernanceBlock):
                 raise result
             for event in events.end(result):
@@ -216,21 +216,22 @@ class Platform:
             for event in error_events(error, events.last):
                 yield Emit(event)
 
-    def _once(self, call: ServerRequest, model: type[M], flow: Flow[M | GovernanceBlock]) -> Flow[M | GovernanceBlock]:
+    def _once(
+        self, call: ServerRequest, key: str | None, model: type[M], flow: Flow[M | GovernanceBlock]
+    ) -> Flow[M | GovernanceBlock]:
         """What a flow comes to, executed once for an Idempotency-Key."""
-        key = call.idempotency_key
-        request = _check_text(call)
+        request = _check_text(call, key)
         check_constraints(call.operation, call.arguments)
-        if key is not None:
+        if (once := call.idempotency_key) is not None:
             lease = call.arguments.get("timeout_ms", TIMEOUT * 1000) / 1000 + _CRASHED
-            flow = idempotent(self._storage, key, request, model, flow, self._clock, lease, self._kept(call))
+            flow = idempotent(self._storage, once, request, model, flow, self._clock, lease, self._kept(call, key))
         result = yield from flow
         yield Call(self._prune)
         return result
 
-    def _kept(self, call: ServerRequest) -> Callable[[M], M]:
+    def _kept(self, call: ServerRequest, key: str | None) -> Callable[[M], M]:
         """What makes of a call's result what may be kept of it."""
-        facts = Facts(agent=call.arguments.get("agent_id"), session=call.arguments.get("session_id"))
+        facts = Facts(agent=call.arguments.get("agent_id"), session=call.arguments.get("session_id"), key=key)
         return lambda result: kept_result(result, self._governor.record_redactor(facts))
 
     def _prune(self) -> None:
@@ -248,16 +249,19 @@ _EXECUTIONS: Mapping[str, tuple[type[Model], Callable[..., Flow[Any]]]] = {
     "run_agent": (AgentResult, Executions.run_agent),
 }
 
-STREAMS: Mapping[str, tuple[type[RunResponse | ChatResponse], Callable[..., Flow[Any]]]] = {
+STREAMS: Mapping[str, tuple[type[RunResponse] | type[ChatResponse], Callable[..., Flow[Any]]]] = {
     "run_stream": (RunResponse, Executions.run),
     "chat_stream": (ChatResponse, Executions.chat),
 }
 """The operations whose result is a stream."""
 
 
-def _check_text(call: ServerRequest) -> str:
-    """The request's fingerprint. Raises `InvalidInput` for what has none: JSON can escape a lone surrogate."""
+def _check_text(call: ServerRequest, key: str | None = None) -> str:
+    """The fingerprint of a request by this API key. Raises `InvalidInput` where it has none.
+
+    JSON can escape a lone surrogate.
+    """
     try:
-        return fingerprint(call.operation, call.arguments)
+        return fingerprint(call.operation, call.arguments, key)
     except ValueError as error:
         raise InvalidInput(str(error)) from None

@@ -18,7 +18,7 @@ from hestiaos_local._flow import Emit, Flow, drive_sync
 from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local.execution import EchoExecutor, Work, function_executor
 from hestiaos_local.storage import Conflict, Finished, InProgress, StoreError
-from hestiaos_proto import RunResponse, ServerError, ServerRequest, StatusError, parse_request
+from hestiaos_proto import InvalidInput, RunResponse, ServerError, ServerRequest, StatusError, parse_request
 
 RESULT = RunResponse("r", "t", None, "ALLOW", 1.0, 0.5)
 
@@ -145,6 +145,14 @@ def test_the_same_request_with_its_keys_in_another_order_is_a_repeat(platform: P
         for config in ({"x": 1, "y": {"v": 1, "w": 2}}, {"y": {"w": 2, "v": 1}, "x": 1})
     )
     assert first == second
+
+
+def test_the_request_of_another_api_key_is_not_a_repeat(platform: Platform) -> None:
+    call = request("/api/v1/run", {"input": "x"})
+    first, second, other = (platform.respond(call, key=key) for key in ("a", "a", "b"))
+    assert isinstance(first, RunResponse)
+    assert first == second
+    assert isinstance(other, InvalidInput)
 
 
 def test_an_execution_that_cannot_be_stored_is_not_executed(file_store: Store) -> None:
