@@ -118,6 +118,16 @@ def test_a_bucket(storage: Storage) -> None:
     assert isinstance(storage.reserve([bucket], now=104.0), Reservation)
 
 
+def test_a_bucket_is_kept_until_it_has_drained(storage: Storage) -> None:
+    bucket = Charge(name="slow", per="rule", subject="", limit=Bucket(2, 8.0))
+    for _ in range(2):
+        assert isinstance(storage.reserve([bucket], now=100.0), Reservation)
+    reserve(storage, now=100.0)  # what does not count any more is deleted then
+    assert isinstance(storage.reserve([bucket], now=100.0), Exhausted)
+    reserve(storage, now=107.0)
+    assert storage.reserve([bucket], now=107.0).used == (CounterUse("slow", "rule", "", 8.0, 2, 2),)
+
+
 def test_without_charges_there_is_room(storage: Storage) -> None:
     assert storage.reserve([], now=100.0) == Reservation()
 
