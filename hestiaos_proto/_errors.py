@@ -25,7 +25,7 @@ All of them can be pickled, with their attributes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar
 
 if TYPE_CHECKING:
     from hestiaos_proto._client_messages import ResponseInfo
@@ -128,7 +128,8 @@ class GovernanceBlock(StatusError):
     """Governance refused to execute the request (403).
 
     `details` says which rule refused and why, where the server tells it: `rule`, `reason`, `risk_score`, `policy` and
-    `trace_id`. The text of the exception says so too.
+    `trace_id`; and, in `approval`, the `id` of what somebody may approve so that the call passes, when that `expires`,
+    and its `status`. The text of the exception says so too.
     """
 
     default_status = 403
@@ -145,7 +146,13 @@ class GovernanceBlock(StatusError):
         names = {"rule": "rule", "reason": "reason", "risk_score": "risk"}
         facts = [f"{shown} {details[name]}" for name, shown in names.items() if details.get(name) is not None]
         facts += [f"trace {self.trace_id}"] if self.trace_id else []
+        approval = details.get("approval")
+        facts += [f"approval {approval['id']} ({approval.get('status')})"] if _names_an_approval(approval) else []
         return f"{super().__str__()}{': ' if facts else ''}{', '.join(facts)}"
+
+
+def _names_an_approval(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict) and isinstance(value.get("id"), str)
 
 
 class InvalidInput(StatusError):

@@ -112,6 +112,10 @@ def test_a_block_says_which_rule_it_was_and_why() -> None:
         "[GOVERNANCE_BLOCK] Request blocked by governance: rule no-wiping, reason destroys files, risk 0.95, trace t-1"
     )
     assert str(errors.GovernanceBlock(details=["of", "another", "server"])).endswith("blocked by governance")
+    waiting = errors.GovernanceBlock("t-1", details={"rule": "r", "approval": {"id": "a-1", "status": "pending"}})
+    assert str(waiting).endswith("blocked by governance: rule r, trace t-1, approval a-1 (pending)")
+    for odd in (None, "a-1", {"id": 1}, {}):
+        assert str(errors.GovernanceBlock("t-1", details={"approval": odd})).endswith("governance: trace t-1")
 
 
 def test_the_documented_constructor_of_invalid_input() -> None:
