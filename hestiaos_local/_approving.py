@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import evolve, field, frozen
 
+from hestiaos_local._records import Keep
 from hestiaos_local._shortened import shortened
 from hestiaos_local._streams import iso
 from hestiaos_local.governance import Facts, Policy, RecordRedactor, Verdict, call_hash
 from hestiaos_local.storage import Approval, Storage
 
-__all__ = ["APPROVAL_TIME", "Approver", "Asked", "approval_details", "approval_record"]
+__all__ = ["APPROVAL_TIME", "Approver", "Asked", "approval_details"]
 
 APPROVAL_TIME = 60 * 60.0
 """How long after a call was blocked it can be approved, and pass, in seconds."""
@@ -37,8 +39,9 @@ class Asked:
 class Approver:
     """Uses approvals, and asks for them. Each method may wait for the storage, and raises `StoreError`."""
 
-    def __init__(self, storage: Storage, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
+    def __init__(self, storage: Storage, keep: Keep, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
         self._storage = storage
+        self._keep: Keep = keep
         self._clock = clock
         self._new_id = new_id
 
@@ -60,18 +63,30 @@ class Approver:
             passed = evolve(passed, reason=f"approved by {approval.decided_by or 'somebody'}", risk=verdict.risk)
         return passed, approval
 
-    def release(self, approval: Approval | None) -> None:
-        """Give back an approval that was used where nothing is executed after all."""
-        if approval is not None and approval.status == "used":
-            try:
-                self._storage.release_approval(approval.id)
-            except Exception as error:  # as where the trace could not be stored
-                _log.error("the approval %s is used up, and nothing was executed: %s", approval.id, error)
+    @contextmanager
+    def judged(self, policy: Policy, facts: Facts, asked: Asked) -> Iterator[tuple[Verdict, Approval | None]]:
+        """As `judge`, for a block that raises where nothing is executed: the approval is then given back."""
+        verdict, approval = self.judge(policy, facts, asked)
+        try:
+            yield verdict, approval
+        except BaseException:
+            if approval is not None:
+                self._release(approval)
+            raise
+
+    def _release(self, approval: Approval) -> None:
+        try:
+            self._storage.release_approval(approval.id)
+        except Exception as error:  # as where the trace could not be stored
+            _log.error("the approval %s is used up, and nothing was executed: %s", approval.id, error)
 
     def ask(
         self, asked: Asked, policy: Policy, verdict: Verdict, facts: Facts, redactor: RecordRedactor, trace_id: str
     ) -> Approval:
-        """Ask for an approval of a call; the one that was asked for before, where it is neither used nor expired."""
+        """Ask for an approval of a call; the one that was asked for before, where it is neither used nor expired.
+
+        Who decides is shown what was asked for, where traces keep texts.
+        """
         now = self._clock()
         text = "\n".join(facts.texts)
         if facts.tool is not None:
@@ -82,7 +97,7 @@ class Approver:
             "rule": verdict.rule,
             "reason": verdict.reason,
             "risk_score": verdict.risk,
-            "input": shortened(redactor.text(text)),
+            "input": shortened(redactor.text(text)) if self._keep == "text" else None,
             "key": facts.key,
             "agent": facts.agent and redactor.name(facts.agent),
             "session": facts.session and redactor.name(facts.session),
@@ -100,8 +115,3 @@ class Approver:
 def approval_details(approval: Approval) -> dict[str, Any]:
     """What the details of a block say of its approval."""
     return {"id": approval.id, "expires": iso(approval.expires_at), "status": approval.status}
-
-
-def approval_record(approval: Approval) -> dict[str, Any]:
-    """What a trace has of it: `used` says that the execution has passed by it."""
-    return {"id": approval.id, "status": approval.status} | ({"by": approval.decided_by} if approval.decided_by else {})

@@ -64,7 +64,8 @@ def execute(
             _redact(error, governed)
         if answer.used is None and outputs.usage is not None:
             answer.add(outputs.usage)
-        findings = Findings(outputs.shadow, outputs.redactions, error if isinstance(error, GovernanceBlock) else None)
+        block = error if isinstance(error, GovernanceBlock) else None
+        findings = Findings(outputs.shadow, outputs.redactions, outputs.approvals, block)
         yield from governor.finish(
             governed, _status(error), seconds=elapsed(began, clock()), answer=answer, findings=findings, error=error
         )
@@ -74,7 +75,7 @@ def execute(
         if isinstance(error, StatusError) and error.trace_id is None:
             error.trace_id = trace_id
         raise
-    findings = Findings(outputs.shadow, outputs.redactions)
+    findings = Findings(outputs.shadow, outputs.redactions, outputs.approvals)
     seconds = elapsed(began, clock())
     yield from governor.finish(governed, "completed", seconds=seconds, answer=answer, findings=findings)
     return answer

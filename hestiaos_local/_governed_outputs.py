@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hestiaos_local._governing import Governed, Governor
 from hestiaos_local.execution import Agent, Output, Text, ToolCall, Usage, estimate_input, tokens_in
 from hestiaos_local.governance import Blocked, OutputGovernor, Redaction, ReleasedText, ShadowHit, Verdict
+from hestiaos_local.storage import Approval
 
 __all__ = ["GovernedOutputs"]
 
@@ -26,6 +27,8 @@ class GovernedOutputs:
         self._agent = agent
         self._governor = OutputGovernor(governed.policy, governed.facts)
         self._received = 0  # characters
+        self.approvals: list[Approval] = []
+        """Those by which calls of tools have passed."""
         self._usage: Usage | None = None
 
     @property
@@ -63,8 +66,10 @@ class GovernedOutputs:
             case ToolCall(id, name, arguments):
                 self._received += len(name) + len(arguments)
                 self._check_permission(name)
-                approved = self._asks and self._decider.passes_by_approval(self._governed, name, arguments)
-                self._governor.receive_tool_call(id, name, arguments, approved=approved)
+                approval = self._decider.approval_of(self._governed, name, arguments) if self._asks else None
+                self._governor.receive_tool_call(id, name, arguments, approved=approval is not None)
+                if approval is not None:
+                    self.approvals.append(approval)
                 return list(self._released())
             case Usage():
                 self._usage = output

@@ -10,12 +10,20 @@ from attrs import evolve, frozen
 
 from hestiaos_local._admission import Admission, AdmissionControl
 from hestiaos_local._answers import Answer
-from hestiaos_local._approving import Approver, Asked, approval_details, approval_record
+from hestiaos_local._approving import Approver, Asked, approval_details
 from hestiaos_local._flow import Call, Flow
 from hestiaos_local._hidden_values import HiddenValues
 from hestiaos_local._measurements import Measurements, elapsed
 from hestiaos_local._messages import redact_messages
-from hestiaos_local._records import Findings, Keep, Status, command_record, outcome_record, violations
+from hestiaos_local._records import (
+    Findings,
+    Keep,
+    Status,
+    approval_record,
+    command_record,
+    outcome_record,
+    violations,
+)
 from hestiaos_local._streams import iso
 from hestiaos_local.execution import Message, Work
 from hestiaos_local.governance import (
@@ -94,7 +102,7 @@ class Governor:
     ) -> None:
         self.policy: Policy = policy
         self._storage = storage
-        self._approver = Approver(storage, clock, new_id)
+        self._approver = Approver(storage, keep, clock, new_id)
         self._admission_control = AdmissionControl(storage, clock)
         self._hidden = hidden
         self._keep: Keep = keep
@@ -120,21 +128,19 @@ class Governor:
         """
         began = self._clock()
         policy = self.policy
-        verdict, approval = self._approver.judge(policy, facts, asked)
-        trace = TraceResponse(
-            trace_id=trace_id or self._new_id(),
-            decision=verdict.decision,
-            violations=violations(verdict),
-            latency_ms=elapsed(began, self._clock()) * 1000,
-            reason=verdict.reason,
-            risk_score=verdict.risk,
-            policy=policy.name,
-            mode=verdict.decision,
-            budget=BUDGETS[verdict.decision] * effort,
-            timestamp=iso(began),
-        )
-        admission: Admission | None = None
-        try:
+        with self._approver.judged(policy, facts, asked) as (verdict, approval):
+            trace = TraceResponse(
+                trace_id=trace_id or self._new_id(),
+                decision=verdict.decision,
+                violations=violations(verdict),
+                latency_ms=elapsed(began, self._clock()) * 1000,
+                reason=verdict.reason,
+                risk_score=verdict.risk,
+                policy=policy.name,
+                mode=verdict.decision,
+                budget=BUDGETS[verdict.decision] * effort,
+                timestamp=iso(began),
+            )
             messages, redactions = redact_messages(messages, input_redactor(policy, facts))
             work = evolve(prepare(messages), trace_id=trace.trace_id)
             redactor = self.record_redactor(facts, policy)
@@ -144,42 +150,41 @@ class Governor:
             admission = Admission(work) if blocked else self._admit(policy, verdict, facts, work, redactor)
             if (refusal := admission.refusal) is not None:
                 blocked = Outcome("blocked", error=refusal.code)
-            command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
-            if charged := admission.to_json():
-                command["admission"] = charged
-            if approval is not None:
-                command["approval"] = approval_record(approval)
-            self._storage.add_trace(
-                TraceRecord(
-                    trace_id=trace.trace_id,
-                    decision=trace.decision,
-                    decided_at=began,
-                    facts={"trace": trace.to_wire(), "command": command},
-                    outcome=blocked,
+            try:
+                command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
+                if charged := admission.to_json():
+                    command["admission"] = charged
+                if approval is not None:
+                    command["approval"] = approval_record(approval)
+                self._storage.add_trace(
+                    TraceRecord(
+                        trace_id=trace.trace_id,
+                        decision=trace.decision,
+                        decided_at=began,
+                        facts={"trace": trace.to_wire(), "command": command},
+                        outcome=blocked,
+                    )
                 )
-            )
+            except BaseException:  # nothing is executed
+                self._admission_control.settle(admission, 0)
+                raise
             self._measurements.decided(verdict.decision)
             self._count(verdict.rule, verdict.decision, redactions, verdict.shadow)
             if refusal is not None:
                 refusal.trace_id = trace.trace_id
                 raise refusal
-        except BaseException:  # nothing is executed
-            if admission is not None:
-                self._admission_control.settle(admission, 0)
-            self._approver.release(approval)
-            raise
-        return Governed(trace, facts, verdict, policy, admission, approval)
+            return Governed(trace, facts, verdict, policy, admission, approval)
 
     def _admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work, redactor: RecordRedactor) -> Admission:
         """Admission counts by names as they may be written."""
         agent, session = (name and redactor.name(name) for name in (facts.agent, facts.session))
         return self._admission_control.admit(policy, verdict, evolve(facts, agent=agent, session=session), work)
 
-    def passes_by_approval(self, governed: Governed, tool: str, arguments: str) -> bool:
-        """Whether somebody has approved a tool's call that a rule blocks; `arguments` is the JSON text of the model.
+    def approval_of(self, governed: Governed, tool: str, arguments: str) -> Approval | None:
+        """The approval that a tool's call passes by, `None` where it needs none; `arguments` is the model's JSON text.
 
-        It may wait for the storage. Raises the `GovernanceBlock` of a call that nobody has approved; then somebody is
-        asked to.
+        It may wait for the storage. Raises the `GovernanceBlock` of a call that a rule blocks and nobody has approved;
+        then somebody is asked to.
         """
         policy = governed.policy
         facts = evolve(governed.facts, tool=tool, arguments=arguments_of(arguments))
@@ -191,7 +196,7 @@ class Governor:
             approval = self._approver.ask(asked, policy, verdict, told, redactor, governed.trace.trace_id)
         if verdict.decision == "BLOCK":
             raise governed.block_by(verdict, approval)
-        return approval is not None
+        return approval
 
     def record_redactor(self, facts: Facts, policy: Policy | None = None) -> RecordRedactor:
         """What replaces in all that is written of an execution under a policy. It may wait for the storage."""

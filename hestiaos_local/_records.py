@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Literal, TypeVar
 
@@ -11,13 +11,14 @@ from attrs import evolve, frozen
 
 from hestiaos_local._answers import Answer
 from hestiaos_local.governance import Facts, RecordRedactor, Redaction, ShadowHit, Verdict
-from hestiaos_local.storage import Outcome, TraceRecord
+from hestiaos_local.storage import Approval, Outcome, TraceRecord
 from hestiaos_proto import AgentResult, ChatResponse, GovernanceBlock, Model, RunResponse, TraceResponse
 
 __all__ = [
     "Findings",
     "Keep",
     "Status",
+    "approval_record",
     "command_record",
     "described",
     "kept_result",
@@ -43,6 +44,7 @@ class Findings:
 
     shadow: tuple[ShadowHit, ...] = ()
     redactions: tuple[Redaction, ...] = ()
+    approvals: Sequence[Approval] = ()
     block: GovernanceBlock | None = None
 
     @property
@@ -57,6 +59,11 @@ class Findings:
     def rule(self) -> str | None:
         """The name of that rule."""
         return None if self.blocked_by is None else self.blocked_by["rule"]
+
+
+def approval_record(approval: Approval) -> dict[str, Any]:
+    """What is written of an approval: `used` says that something has passed by it."""
+    return {"id": approval.id, "status": approval.status} | ({"by": approval.decided_by} if approval.decided_by else {})
 
 
 def violations(verdict: Verdict) -> list[dict[str, Any]]:
@@ -117,6 +124,7 @@ def outcome_record(
         "output_sha256": _hash(output) if keep == "hash" else None,
         "tool_calls": calls,
         "blocked_by": findings.blocked_by,
+        "approvals": [approval_record(approval) for approval in findings.approvals],
         "redactions": _counted(findings.redactions),
         "shadow": _shadow(findings.shadow),
     }

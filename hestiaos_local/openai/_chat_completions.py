@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = ["ROLES", "ChatCompletion", "parse_chat_completion"]
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _MISSING = object()
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # a half of a pair, which cannot be sent without the other
 
 
 @frozen(kw_only=True)
@@ -55,6 +57,11 @@ def parse_chat_completion(body: bytes) -> ChatCompletion:
         value = json.loads(body)
     except ValueError as error:
         raise _invalid(f"the body is not JSON: {error}") from None
+    if _ESCAPED_SURROGATE.search(body):
+        try:
+            json.dumps(value)
+        except ValueError as error:
+            raise _invalid(str(error)) from None
     fields = _Fields(value, [])
     model = fields.text("model", filled=True)
     messages = tuple(_message(each) for each in fields.objects("messages", filled=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from hestiaos_local import Platform, Policy, Store
 from hestiaos_local._approving import APPROVAL_TIME
 from hestiaos_local._flow import drive_sync
 from hestiaos_local.execution import EchoExecutor, Finish, Output, Text, ToolCall, Work, function_executor
-from hestiaos_local.governance import recorded_decision, replay
+from hestiaos_local.governance import Charge, Exhausted, Reservation, recorded_decision, replay
 from hestiaos_local.storage import Approval as StoredApproval
-from hestiaos_local.storage import StoreError, read_log
+from hestiaos_local.storage import StoreError, TraceRecord, read_log
 from hestiaos_proto import (
     Approval,
     Config,
@@ -316,6 +316,62 @@ def test_an_approved_call_that_cannot_be_stored_passes_later(clock: Clock, faili
         assert ask(DEPLOY).mode == "ALLOW"
 
 
+def test_an_approved_call_whose_admission_fails_passes_later(clock: Clock) -> None:
+    class Busy(Store):
+        """A store that reserves nothing until it is free."""
+
+        busy = True
+
+        def reserve(self, charges: Sequence[Charge], *, now: float) -> Reservation | Exhausted:
+            if self.busy:
+                raise StoreError("the store is locked")
+            return super().reserve(charges, now=now)
+
+    limit = '[[limits]]\nname = "l"\nper = "all"\nrequests = 9\nwindow = "1m"\n'
+    store = Busy()
+    with Platform(policy=Policy.parse(f"{POLICY.text}\n{limit}", "p"), store=store, clock=clock) as platform:
+
+        def ask(operation: Operation[Any]) -> Any:
+            return platform.answer(call(operation))
+
+        ask(operations.decide_approval(approval_of(ask, DEPLOY), True))
+        with pytest.raises(StoreError):
+            ask(DEPLOY)
+        store.busy = False
+        assert ask(DEPLOY).mode == "ALLOW"
+
+
+def test_an_approval_that_cannot_be_given_back_is_told_in_the_log(clock: Clock, server_faults: list[str]) -> None:
+    class Broken(Store):
+        """A store that fails once an approval is used."""
+
+        def add_trace(self, trace: TraceRecord) -> None:
+            if trace.decision == "ALLOW":
+                raise StoreError("the disk is full")
+            super().add_trace(trace)
+
+        def release_approval(self, approval_id: str) -> None:
+            raise StoreError("the disk is full")
+
+    with Platform(policy=POLICY, store=Broken(), clock=clock) as platform:
+
+        def ask(operation: Operation[Any]) -> Any:
+            return platform.answer(call(operation))
+
+        approval_id = approval_of(ask, DEPLOY)
+        ask(operations.decide_approval(approval_id, True))
+        with pytest.raises(StoreError):
+            ask(DEPLOY)
+    assert server_faults.pop() == f"the approval {approval_id} is used up, and nothing was executed: the disk is full"
+
+
+def test_where_traces_keep_no_texts_approvals_keep_none(store: Store) -> None:
+    platform = Platform(policy=POLICY, store=store, keep="hash")
+    assert isinstance(platform.respond(call(DEPLOY)), GovernanceBlock)
+    [waiting] = store.approvals(now=0)
+    assert "deploy it" not in repr(waiting)
+
+
 class TestTools:
     """A tool's call that a model makes, where the same one comes again when the run is repeated."""
 
@@ -338,10 +394,12 @@ class TestTools:
         [waiting] = ask(operations.list_approvals())
         assert (waiting.operation, waiting.input) == ("tool_call", 'shell {"command": "deploy"}')
         assert waiting.trace_id == error.trace_id
-        ask(operations.decide_approval(waiting.approval_id, True))
+        ask(operations.decide_approval(waiting.approval_id, True), key="boss")
         events = list(ask(operations.run_stream("ship it")))
         called = next(event for event in events if event.type == "tool_call")
         assert called.data == {"id": "1", "name": "shell", "arguments": self.arguments}
+        trace = ask(operations.governance_trace(called.trace_id))
+        assert trace["approvals"] == [{"id": waiting.approval_id, "status": "used", "by": "boss"}]
         blocked(ask, operation)
 
     def test_a_changed_call_does_not_pass(self, ask: Callable[..., Any]) -> None:

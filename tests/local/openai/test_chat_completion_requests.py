@@ -107,6 +107,8 @@ def test_tools_are_kept_as_they_came(tool: dict[str, Any]) -> None:
         (b"{", "the body is not JSON: Expecting property name enclosed in double quotes, at line 1 column 2"),
         (b'{"a": NaN}', "the body is not JSON: NaN is not JSON"),
         (b"\xff", "the body is not JSON: byte 0 is not UTF-8"),
+        (rb'{"a": "\ud83d"}', "a lone surrogate (U+D83D) cannot be sent as UTF-8"),
+        (rb'{"a": {"\uDE00": 1}}', "a lone surrogate (U+DE00) cannot be sent as UTF-8"),
         (b"[]", "the body must be an object, not a list"),
         (b"7", "the body must be an object, not a number"),
         (b"null", "the body must be an object, not null"),
