@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Agent, Platform, Policy, Store
+from hestiaos_local.execution import Output, ToolCall, Work, function_executor
 from hestiaos_local.governance import Facts, charges_for
 from hestiaos_local.operations._audit import audit_operations
 from hestiaos_local.operations._policies import policy_operations
@@ -116,6 +118,18 @@ class TestTraces:
         cut, whole = ask(operations.list_traces())
         assert cut.extra["input"] == "é" * 1000 + "…"
         assert whole.extra["input"] == "é" * 1000
+
+    def test_long_calls_of_tools_are_cut_too(self) -> None:
+        async def model(work: Work) -> AsyncIterator[Output]:
+            for number in range(11):
+                yield ToolCall(str(number), "shell", json.dumps({"command": "é" * 1000}))
+
+        with Platform(executor=function_executor(model)) as platform:
+            asking(platform)(operations.run("x"))
+            [listed] = asking(platform)(operations.list_traces())
+            whole = asking(platform)(operations.governance_trace(listed.trace_id))
+        assert len(whole["tool_calls"]) == 11
+        assert [len(each["arguments"]) for each in listed.extra["tool_calls"]] == [1001] * 10
 
     @pytest.mark.parametrize(
         ("operation", "name", "told"),
