@@ -21,6 +21,7 @@ class ClientSocket:
         sock.setblocking(False)
         self._sock = sock
         self._unsent = bytearray()
+        self._is_new = True
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if _LOWAT is not None:  # else a slow reader's buffer takes minutes to make room, and nothing seems to move
@@ -29,9 +30,16 @@ class ClientSocket:
             pass
 
     async def receive(self) -> bytes:
-        """What has arrived, at least one byte; `b""` at the end. Raises `OSError` where the connection is lost."""
+        """What has arrived, at least one byte; `b""` at the end. Raises `OSError` where the connection is lost.
+
+        The first request of a client mostly is there already. To wait for it takes three turns of the event loop, each
+        of which is long where many streams are sent.
+        """
         while True:
-            await wait_readable(self._sock)
+            if self._is_new:
+                self._is_new = False
+            else:
+                await wait_readable(self._sock)
             try:
                 return self._sock.recv(_READ)
             except (BlockingIOError, InterruptedError):
