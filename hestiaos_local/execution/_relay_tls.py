@@ -33,7 +33,7 @@ class _GuardedObject(ssl.SSLObject):
 
 
 def tls_context(url: str, given: ssl.SSLContext | None) -> ssl.SSLContext:
-    """What an https server is verified by; over http it is not used, and made faster without any certificates."""
+    """The context that verifies an https server; over http it is not used, and made faster without any certificates."""
     if given is not None:
         context = given
     elif url.startswith("https:"):
