@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from hestiaos_cli._server import Server
     from hestiaos_cli._settings import Settings
 
-__all__ = ["failure_of_call", "hint_of", "is_json"]
+__all__ = ["failure_of_call", "hint_in_doctor", "is_json"]
 
 _LONG = 1.0  # seconds from which on it is worth saying how long it took
 _ROLE_MISSING = "ROLE_MISSING"  # the code of a key that is known, and is not for this
 _LONGEST_WAIT = 60.0  # seconds; what a server asks for beyond them is not waited for
 _PROXY_LOGIN, _UNAVAILABLE, _OF_GATEWAYS = 407, 503, (502, 504)
 _OTHER_HOST, _EXPIRED = (62, 64), 10  # X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH, _CERT_HAS_EXPIRED
-_DOCTOR = "'hestiaos doctor' walks the way there step by step"
+_DOCTOR = "; 'hestiaos doctor' walks the way there step by step"
 
 _STATUSES = (
     (GovernanceBlock, BLOCKED),
@@ -58,12 +58,13 @@ def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
                 )
     if error.trace_id and error.trace_id not in message:
         message += f" (trace {error.trace_id})"
-    if server is not None and not server.local and server.url not in message:
-        message += f", at {server.url}"
-    waited = time.monotonic() - settings.began
-    if waited >= _LONG or isinstance(error, TimedOut):
-        message += f", after {waited:.1f} s"
-    hint = hint_of(error, server)
+    if server is not None and not server.local:
+        if server.url not in message:
+            message += f", at {server.url}"
+        waited = time.monotonic() - settings.began
+        if waited >= _LONG or isinstance(error, TimedOut):
+            message += f", after {waited:.1f} s"
+    hint = _hint_of(error, server)
     return Failure(
         f"{message.removesuffix('.')}; {hint}" if hint else message,
         code=error.code,
@@ -73,7 +74,12 @@ def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
     )
 
 
-def hint_of(error: HestiaError, server: Server | None) -> str:
+def hint_in_doctor(error: HestiaError, server: Server | None) -> str:
+    """What to do, in the doctor itself."""
+    return _hint_of(error, server).removesuffix(_DOCTOR)
+
+
+def _hint_of(error: HestiaError, server: Server | None) -> str:
     """What to do, as far as the error tells; `""` where it does not."""
     if isinstance(error, GovernanceBlock):
         approval = error.details.get("approval") if isinstance(error.details, dict) else None
@@ -85,7 +91,7 @@ def hint_of(error: HestiaError, server: Server | None) -> str:
     if isinstance(error, ConnectFailed):
         return _of_connect(error, server)
     if isinstance(error, TimedOut):
-        return f"give it more time with --timeout SECONDS, or see where it hangs: {_DOCTOR}"
+        return f"give it more time with --timeout SECONDS{_DOCTOR}"
     if isinstance(error, AuthenticationFailed):
         if error.code == _ROLE_MISSING:
             return "use a key that has it: whoever runs the server makes one with 'hestiaos keys new'"
@@ -93,9 +99,9 @@ def hint_of(error: HestiaError, server: Server | None) -> str:
     if isinstance(error, StatusError):
         return _of_status(error, server)
     if isinstance(error, StreamInterrupted):
-        return f"run it again; if it happens again, {_DOCTOR}"
+        return f"run it again{_DOCTOR}"
     if isinstance(error, ConnectionLost):
-        return f"whether the server has done it is not known; {_DOCTOR}"
+        return f"whether the server has done it is not known{_DOCTOR}"
     return _of_another_server(server) if isinstance(error, RemoteProtocolError) else ""
 
 
@@ -110,7 +116,7 @@ def _of_status(error: StatusError, server: Server) -> str:
             return "run it again then"
         return "--retries N tries again for you"
     if error.status_code in _OF_GATEWAYS and not answers_json:
-        return f"a proxy on the way says so: the server behind it does not answer; {_DOCTOR}"
+        return f"a proxy on the way says so: the server behind it does not answer{_DOCTOR}"
     return _of_trace(error, server) if answers_json else _of_another_server(server)
 
 
@@ -123,7 +129,7 @@ def _program(server: Server | None) -> str:
 
 
 def _of_another_server(server: Server) -> str:
-    return f"its URL comes from {server.url_source}; {_DOCTOR}"
+    return f"its URL comes from {server.url_source}{_DOCTOR}"
 
 
 def _role(error: StatusError) -> str:
@@ -143,7 +149,7 @@ def _of_connect(error: ConnectFailed, server: Server) -> str:
         if isinstance(each, ssl.SSLCertVerificationError):
             return _of_certificate(each.verify_code)
     if any(isinstance(each, ssl.SSLError) for each in causes):
-        return f"does the server speak TLS there? If not, its URL begins with http://; {_DOCTOR}"
+        return f"does the server speak TLS there? If not, its URL begins with http://{_DOCTOR}"
     return "start one with 'hestiaos serve', name another with --base-url, or add --local to do without"
 
 

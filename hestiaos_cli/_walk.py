@@ -10,8 +10,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hestiaos_cli._clients import verification
-from hestiaos_cli._hints import hint_of, is_json
-from hestiaos_proto import AuthenticationFailed, Config, GovernanceBlock, HestiaError, RemoteProtocolError
+from hestiaos_cli._hints import hint_in_doctor, is_json
+from hestiaos_proto import (
+    AuthenticationFailed,
+    Config,
+    ConnectionLost,
+    GovernanceBlock,
+    HestiaError,
+    RemoteProtocolError,
+)
 
 if TYPE_CHECKING:
     from hestiaos import Client
@@ -53,7 +60,7 @@ def walk(settings: Settings, client: Client) -> Iterator[Step]:
                 works=False,
                 seconds=time.monotonic() - began,
                 detail=str(error),
-                hint=hint_of(error, settings.server),
+                hint=hint_in_doctor(error, settings.server),
             )
             return
         except _Fails as error:
@@ -138,11 +145,25 @@ class _Way:
         except OSError as error:  # an ssl.SSLError is one
             raise _Fails(str(error), "does the server speak TLS there? If not, its URL begins with http://") from None
 
+    def _speaks_tls(self) -> bool:
+        """Whether what listens there answers a TLS handshake, whoever it is."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with socket.create_connection(self._peer, self._timeout) as plain, context.wrap_socket(plain):
+                return True
+        except OSError:
+            return False
+
     def _http(self) -> str:
         try:
             health = self._client.health()
         except AuthenticationFailed:
             return "a server that tells nothing without a key"
+        except ConnectionLost as error:
+            if not self._config.tls and self._server.proxy is None and self._speaks_tls():
+                raise _Fails(str(error), "it speaks TLS: its URL begins with https://") from None
+            raise
         except RemoteProtocolError as error:
             if self._server.key_source is None and is_json(error):  # without its key a server may leave things out
                 return "a server that tells little without a key"

@@ -142,6 +142,21 @@ def test_doctor_ends_at_the_first_that_fails(serve_platform: Callable[..., str],
     assert told["steps"][-1]["hint"]
 
 
+def test_doctor_finds_tls_where_http_is_asked_for() -> None:
+    import ssl
+
+    import trustme
+
+    from tests.support.peer import Peer
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with Peer(tls=context) as peer:
+        done = invoke("doctor", "-u", peer.url.replace("https:", "http:"))
+    assert done.status == 1
+    assert done.stderr.endswith("it speaks TLS: its URL begins with https://\n")
+
+
 def test_doctor_finds_what_buffers() -> None:
     from tests.support.scripted_answers import serve_each
 

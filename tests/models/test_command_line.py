@@ -90,12 +90,21 @@ def test_every_command_that_asks_a_platform(where: list[str], tmp_path: Path) ->
     assert "decision: ALLOW\n" in done("governance", "explain", "WRITE", "path=/tmp/x", *where).stdout
     assert "stability_score: " in done("governance", "status", *where).stdout
 
+    assert done("agents", "list", *where, "-q", "agent_id").stdout == "poet\n"
+    assert done("trace", "list", "--last", "1", *where, "-q", "trace_id").stdout.strip() == trace_id
+    assert done("policy", "show", *where, "-q", "name").stdout == "default\n"
+    assert done("policy", "explain", "rm -rf /", *where, "-q", "decision").stdout == "BLOCK\n"
+    assert done("approvals", "list", *where, "--json").json == []
+    assert done("audit", "verify", *where, "-q", "intact").stdout == "true\n"
+    assert trace_id in done("audit", "export", *where).stdout
+
     assert done("health", *where, "-q", "status").stdout == "ok\n"
     assert "ollama: true\n" in done("system", "status", *where).stdout
     assert done("system", "config", *where, "-q", "model").stdout == "fake\n"
     assert "requests_total: " in done("system", "metrics", *where).stdout
     assert done("secrets", "set", "k", *where, stdin=b"v").status == 0
     assert done("secrets", "get", "k", *where).stdout == "v\n"
+    assert done("secrets", "list", *where).stdout == "k\n"
     assert done("secrets", "delete", "k", *where).status == 0
     asked = json.dumps({"input": "good morning"})
     assert done("api", "POST", "/api/v1/run", "-d", asked, *where).json["result"] == answer.removesuffix("\n")
@@ -109,10 +118,7 @@ def test_the_commands_of_a_server(config: Path) -> None:
         assert done("run", "good morning").stdout.strip()
 
 
-def test_the_lists_of_local(config: Path) -> None:
-    assert done("--local", "agents", "list", "-q", "id").stdout == "poet\n"
-    trace_id = done("--local", "run", "good morning", "-q", "trace_id").stdout.strip()
-    assert done("--local", "trace", "list", "-q", "trace_id").stdout.strip() == trace_id
+def test_the_commands_of_a_configuration(config: Path) -> None:
     assert done("config", "path").stdout == f"{config}\n"
     assert "poet" in done("config", "show").stdout
 
