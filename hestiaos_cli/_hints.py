@@ -81,11 +81,8 @@ def hint_in_doctor(error: HestiaError, server: Server | None) -> str:
 
 def _hint_of(error: HestiaError, server: Server | None) -> str:
     """What to do, as far as the error tells; `""` where it does not."""
-    if isinstance(error, GovernanceBlock):
-        approval = error.details.get("approval") if isinstance(error.details, dict) else None
-        if isinstance(approval, dict) and approval.get("status") != "denied":
-            return f"somebody may let it pass: '{_program(server)} approvals approve {approval.get('id')}'"
-        return _of_trace(error, server)
+    if isinstance(error, GovernanceBlock) and (hint := _of_block(error, server)):
+        return hint
     if server is None or server.local:
         return _of_trace(error, server)
     if isinstance(error, ConnectFailed):
@@ -103,6 +100,13 @@ def _hint_of(error: HestiaError, server: Server | None) -> str:
     if isinstance(error, ConnectionLost):
         return f"whether the server has done it is not known{_DOCTOR}"
     return _of_another_server(server) if isinstance(error, RemoteProtocolError) else ""
+
+
+def _of_block(error: GovernanceBlock, server: Server | None) -> str:
+    approval = error.details.get("approval") if isinstance(error.details, dict) else None
+    if isinstance(approval, dict) and approval.get("status") != "denied":
+        return f"somebody may let it pass: '{_program(server)} approvals approve {approval.get('id')}'"
+    return _of_trace(error, server)
 
 
 def _of_status(error: StatusError, server: Server) -> str:

@@ -25,7 +25,9 @@ def test_a_result_that_ends_its_line_is_not_given_another() -> None:
 def test_what_governance_decided_is_a_remark(stream: list[str]) -> None:
     done = invoke("--local", "run", "x", "-v", *stream)
     assert done.stdout == "processed: x\n"
-    assert done.stderr.splitlines()[-1].startswith("ALLOW · ")
+    *_, decided, echo = done.stderr.splitlines()
+    assert decided.startswith("ALLOW · ")
+    assert "the echo answers" in echo
 
 
 def test_json_is_one_document() -> None:

@@ -188,4 +188,4 @@ def test_progress_is_drawn_over_itself(tmp_path: Path) -> None:
     assert drawn
     assert all(len(line.removesuffix("\x1b[K")) < 60 for line in drawn)
     assert "left" in drawn[-1]
-    assert "400 inputs done" in shown.shown.splitlines()[-1]
+    assert "400 inputs done" in shown.shown.splitlines()[-2]
