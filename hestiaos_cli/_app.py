@@ -46,7 +46,7 @@ COMMANDS = {
     "More": {
         "api": "Send any request, for what has no command.",
         "completion": "Print the completion script of a shell.",
-        "help": "Show the help of a command.",
+        "help": "Show the help of a command, or of a topic.",
     },
 }
 """The first line of each command's help, so that the help of all needs none of their modules."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hestiaos_cli._failures import Failure
 from hestiaos_cli._latest_sessions import remember_session
-from hestiaos_cli._output import print_fields, remark, rounded
+from hestiaos_cli._output import print_fields, remark, remark_echo, rounded
 from hestiaos_cli._streaming import PrintedStream
 from hestiaos_cli._waiting import waiting
 from hestiaos_proto import StatusError
@@ -72,6 +72,7 @@ class ChatSession:
         fields = reply.to_wire()
         print_fields(self._settings, fields, answer=reply.result)
         remark(self._settings, *self._facts(fields))
+        remark_echo(self._settings)
 
     def _remember(self) -> None:
         if self._session_id is not None and self._session_id != self._remembered:

@@ -25,7 +25,11 @@ _UNUSED = ("trio", "anyio", "httpx._main")
 
 
 def open_client(
-    settings: Settings, *, retries: int = 0, connections: int | None = None, looks_only: bool = False
+    settings: Settings,
+    *,
+    retries: int = 0,
+    connections: int | None = None,
+    looks_only: bool = False,
 ) -> Client:
     """A client for the server, or with `--local` for the platform in this process.
 
@@ -42,7 +46,9 @@ def open_client(
         from hestiaos_cli._local_client import LocalClient
         from hestiaos_cli._local_platform import open_platform
 
-        local: Any = LocalClient(open_platform(settings, looks_only=looks_only), **options)
+        platform = open_platform(settings, looks_only=looks_only)
+        settings.echoes = platform.echoes
+        local: Any = LocalClient(platform, **options)
         return local  # type: ignore[no-any-return]  # it has the same methods
     with without_unused_imports():
         import httpcore  # noqa: F401  # httpx does so when it is first used

@@ -16,7 +16,10 @@ from hestiaos_cli._terminal import dim, is_terminal, symbol, visible
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
 
-__all__ = ["TextOutput", "print_fields", "print_json", "print_lines", "print_text", "remark"]
+__all__ = ["ECHO", "TextOutput", "print_fields", "print_json", "print_lines", "print_text", "remark", "remark_echo"]
+
+
+ECHO = "no model is configured, so the echo answers: 'hestiaos help models' says how to name one"
 
 
 class TextOutput:
@@ -95,6 +98,13 @@ def remark(settings: Settings, *parts: str | None) -> None:
     """One dim line on standard error, on a terminal or with `-v`."""
     if settings.verbose or is_terminal(sys.stderr):
         tell(dim(one_line(f" {symbol('·', '-', sys.stderr)} ".join(filter(None, parts)))))
+
+
+def remark_echo(settings: Settings) -> None:
+    """Say, once, that it was the echo that answered."""
+    if settings.echoes:
+        remark(settings, ECHO)
+        settings.echoes = False
 
 
 def rounded(value: float) -> str:

@@ -56,6 +56,11 @@ class Profiles:
         name: str | None = self._content["current"]
         return name if name in self._content["profiles"] else None
 
+    @property
+    def empty(self) -> bool:
+        """Whether there are none."""
+        return not self._content["profiles"]
+
     def __iter__(self) -> Iterator[Profile]:
         return (self._profile(name) for name in self._content["profiles"])
 

@@ -42,6 +42,8 @@ class Settings:
         self.began = time.monotonic()
         self.server: Server | None = None
         """Where the command's requests go, once that has been asked."""
+        self.echoes = False
+        """Whether the echo answers, which has not been said yet."""
 
     @property
     def distinct_statuses(self) -> bool:

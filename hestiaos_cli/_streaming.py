@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hestiaos_cli._output import TextOutput, print_fields, print_json, remark
+from hestiaos_cli._output import TextOutput, print_fields, print_json, remark, remark_echo
 from hestiaos_cli._waiting import waiting
 from hestiaos_proto import Redactor, StatusError, error_from_response
 
@@ -65,6 +65,7 @@ class PrintedStream:
             print_fields(self._settings, self.final)
         elif not self._settings.json:
             remark(self._settings, *self._facts(self.final))
+        remark_echo(self._settings)
 
     def _error_of(self, event: StreamEvent) -> StatusError:
         """The error that an event tells, as the server would have answered with it instead of a stream."""

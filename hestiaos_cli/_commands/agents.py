@@ -11,7 +11,7 @@ from hestiaos_cli._command import Group, TextArgument
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import BLOCKED, FAILED, Failure
 from hestiaos_cli._input import read_text
-from hestiaos_cli._output import print_fields, remark
+from hestiaos_cli._output import print_fields, remark, remark_echo
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
 
@@ -50,6 +50,7 @@ def _run(settings: Settings, agent_id: str, task: str | None, agent_config: str 
         )
     print_fields(settings, result.to_wire(), answer=result.result or "")
     remark(settings, result.status, f"trace {result.trace_id}" if result.trace_id else None)
+    remark_echo(settings)
 
 
 def _object(name: str, text: str | None) -> dict[str, Any] | None:

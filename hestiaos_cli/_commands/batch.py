@@ -15,7 +15,7 @@ from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import Failure, one_line, tell
 from hestiaos_cli._input import open_stdin
 from hestiaos_cli._options import CONNECTION
-from hestiaos_cli._output import print_json
+from hestiaos_cli._output import print_json, remark_echo
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._standard_streams import OutputFailed
 
@@ -80,6 +80,7 @@ def command(
         finally:
             progress.clear()
         _summarize(results.decisions, progress, as_json=settings.json and output is not None)
+        remark_echo(settings)
         failed = results.decisions[FAILED]
     if failed or not complete:
         again = "--retry-failed runs those again" if complete else "the same command goes on"

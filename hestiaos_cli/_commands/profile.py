@@ -7,7 +7,7 @@ import click
 from hestiaos_cli._command import Group
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._options import OUTPUT
-from hestiaos_cli._output import print_json, print_lines
+from hestiaos_cli._output import print_json, print_lines, remark
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._terminal import visible
 
@@ -37,6 +37,8 @@ def _list(settings: Settings) -> None:
             ]
         )
         return
+    if profiles.empty:
+        remark(settings, "there are no profiles: 'hestiaos login NAME -u URL' makes one")
     width = max((len(each.name) for each in profiles), default=0)
     for each in profiles:
         star = "*" if each.name == profiles.current else " "

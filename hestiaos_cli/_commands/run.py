@@ -10,7 +10,7 @@ import click
 from hestiaos_cli._command import TextArgument
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._input import read_text
-from hestiaos_cli._output import print_fields, remark, rounded
+from hestiaos_cli._output import print_fields, remark, remark_echo, rounded
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
 
@@ -51,6 +51,7 @@ def command(settings: Settings, /, text: str | None, stream: bool, explain: bool
                 result = client.run(text, **options)
             print_fields(settings, result.to_wire(), answer=result.result)
             remark(settings, *_facts(result.to_wire()))
+            remark_echo(settings)
 
 
 def _facts(result: Mapping[str, Any]) -> list[str | None]:

@@ -14,6 +14,7 @@ import click
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import tell
 from hestiaos_cli._options import KEY
+from hestiaos_cli._output import ECHO, remark
 from hestiaos_cli._settings import Settings
 
 __all__ = ["command"]
@@ -90,12 +91,14 @@ def command(
     log = json_line if settings.json else text_line
     with Platform(**arguments) if quiet else LoggingPlatform(log, **arguments) as platform:
         options |= {"api_key": api_key, "keys": files.keys, "reload": partial(files.reload, platform)}
-        options["on_listening"] = partial(_say_where, as_json=settings.json)
+        options["on_listening"] = partial(_say_where, settings, echoes=platform.echoes)
         gc.freeze()  # what is there from the start would be looked at again by each full collection, for tens of ms
         anyio.run(partial(serve_platform, platform, handle_signals=True, **options))
     if not settings.json:
         tell("stopped")
 
 
-def _say_where(url: str, *, as_json: bool) -> None:
-    tell(json.dumps({"url": url}) if as_json else f"HestiaOS is served at {url}; Ctrl-C stops it")
+def _say_where(settings: Settings, url: str, *, echoes: bool) -> None:
+    tell(json.dumps({"url": url}) if settings.json else f"HestiaOS is served at {url}; Ctrl-C stops it")
+    if echoes and not settings.json:
+        remark(settings, ECHO)

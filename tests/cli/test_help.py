@@ -12,6 +12,8 @@ import click
 import pytest
 
 from hestiaos_cli._app import COMMANDS, app
+from hestiaos_cli._help_topics import EXAMPLE, TOPICS
+from hestiaos_local import Configuration
 from tests.support.command_line import invoke, shell
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -56,11 +58,22 @@ def test_help_by_its_command() -> None:
 
 
 def test_the_variables_that_are_read() -> None:
-    """Each that the command line's own modules name is listed, and in forty columns."""
+    """Each that the command line's own modules name is listed."""
     listed = invoke("help", "environment").stdout
     named = {name for path in ROOT.glob("hestiaos_cli/**/*.py") for name in NAME.findall(path.read_text("utf-8"))}
     assert {"HESTIAOS_API_KEY", "HESTIAOS_PROFILE"} <= named
     assert {name for name in named if name not in listed} == set()
+
+
+def test_the_configuration_of_the_help_is_one() -> None:
+    assert all(f"  {line}\n" in invoke("help", "models").stdout for line in EXAMPLE.splitlines())
+    assert Configuration.parse(EXAMPLE, "the help", {}).models["small"].url == "http://localhost:11434/v1"
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_fits(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert max(map(len, invoke("help", topic).stdout.splitlines())) <= 40
 
 
 def test_the_exit_statuses_are_in_the_help() -> None:

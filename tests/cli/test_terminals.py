@@ -33,7 +33,8 @@ def terminal(*arguments: str, columns: int = 80, stdout: int | None = None, **en
 def test_control_characters_are_shown_and_never_obeyed() -> None:
     with terminal("--local", "run", "\x1b]2;pwned\x07 \x9b31m\u202e") as shown:
         assert shown.end() == 0
-    text, remark = shown.shown.splitlines()
+    text, remark, echo = shown.shown.splitlines()
+    assert "hestiaos help models" in echo
     assert text == r"processed: \u001b]2;pwned\u0007 \u009b31m\u202e"
     assert re.fullmatch(r"\x1b\[2mALLOW · \S+ ms · trace [\w-]+\x1b\[0m", remark)
 
