@@ -40,7 +40,9 @@ class Counters:
             for charge, place in zip(reservation.charges, reservation.places, strict=True):
                 if charge.counts_tokens and charge.tokens != tokens:
                     counter = _read(db, charge)
-                    _write(db, charge, counter.settle(charge.tokens, tokens, place))
+                    settled = counter.settle(charge.tokens, tokens, place)
+                    if settled is not counter:  # what is stored may be of a limit with another window by now
+                        _write(db, charge, settled)
 
     def usage(self, limits: Sequence[Limit], now: float) -> list[CounterUse]:
         """What is used of each limit, by whom."""

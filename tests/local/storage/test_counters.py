@@ -8,6 +8,8 @@ from contextlib import closing
 from math import inf
 from pathlib import Path
 
+from attrs import evolve
+
 from hestiaos_local.governance import Bucket, Charge, CounterUse, Exhausted, Limit, Reservation
 from hestiaos_local.storage import Retention, Storage, Store
 
@@ -101,6 +103,14 @@ def test_a_call_that_is_settled_after_its_window_changes_nothing(storage: Storag
     reserve(storage, tokens=60, now=200.0)
     storage.settle(first, tokens=1)
     assert used(storage, now=200.0)["per key", "a"] == (1, 60)
+
+
+def test_a_call_that_is_settled_after_its_limit_was_given_another_window_changes_nothing(storage: Storage) -> None:
+    first = reserve(storage, tokens=10)
+    longer = evolve(PER_KEY, window=120.0)
+    storage.reserve([evolve(charges(tokens=60)[0], limit=longer)], now=100.0)
+    storage.settle(first, tokens=1)
+    assert [(use.requests, use.tokens) for use in storage.usage([longer], now=100.0)] == [(1, 60)]
 
 
 def test_a_call_of_more_than_the_limit_never_has_room(storage: Storage) -> None:
