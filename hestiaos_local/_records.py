@@ -117,13 +117,16 @@ def outcome_record(
 ) -> Outcome:
     """How an execution has ended, and what its caller was given; `error` is the code of what went wrong."""
     output = redactor.text(answer.text)
-    calls = [{"name": call.name, "arguments": redactor.text(call.arguments)} for call in answer.tool_calls]
+    calls = [
+        {"name": redactor.text(call.name), "arguments": redactor.text(call.arguments)} for call in answer.tool_calls
+    ]
     if keep == "hash":
         calls = [{"name": call["name"], "arguments_sha256": _hash(call["arguments"])} for call in calls]
+    block = findings.blocked_by  # its reason may quote the name of a tool that the model made up
     found = {
         "output_sha256": _hash(output) if keep == "hash" else None,
         "tool_calls": calls,
-        "blocked_by": findings.blocked_by,
+        "blocked_by": None if block is None else block | {"reason": redactor.text(str(block["reason"]))},
         "approvals": [approval_record(approval) for approval in findings.approvals],
         "redactions": _counted(findings.redactions),
         "shadow": _shadow(findings.shadow),

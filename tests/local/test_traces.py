@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Policy, Store
-from hestiaos_local.execution import ToolCall, Work, function_executor
+from hestiaos_local.execution import Agent, ToolCall, Work, function_executor
 from hestiaos_proto import GovernanceBlock, parse_request
-from tests.support.asked_platforms import CHAT, RUN, Model, ask, complete, said, trace
+from tests.support.asked_platforms import AGENT, CHAT, RUN, Model, ask, complete, said, trace
 from tests.support.policies import SECRET
 
 
@@ -37,7 +37,7 @@ class TestSecrets:
     def test_they_are_in_nothing_that_is_kept(self, tmp_path: Path) -> None:
         path = tmp_path / "store.db"
         text = " and ".join(self.SAID)
-        model = Model(text, ToolCall("1", "look", json.dumps({"at": text})))
+        model = Model(text, ToolCall("1", f"look for {SECRET}", json.dumps({"at": text})))
         store = Store(path, key="store-key")
         with Platform(executor=model.executor, store=store) as platform:
             platform.hide("my-own-key-4711")
@@ -55,6 +55,15 @@ class TestSecrets:
         assert kept
         for secret in self.SAID:
             assert secret.encode() not in kept
+
+    def test_one_that_is_the_name_of_a_tool_which_an_agent_may_not_call(self) -> None:
+        with closing(Store()) as store:
+            store.set_secret("code", SECRET, "test")
+            agents = {"a": Agent(id="a", tools=frozenset())}
+            executor = Model(ToolCall("1", SECRET, "{}")).executor
+            with Platform(executor=executor, store=store, agents=agents) as platform:
+                told = trace(platform, ask(platform, AGENT).trace_id)
+                assert told["blocked_by"]["reason"] == "the agent 'a' may not call the tool '[secret]'"
 
     def test_a_store_whose_secrets_cannot_be_read(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         path = tmp_path / "store.db"
