@@ -77,6 +77,8 @@ class TomlFile:
             line = int(place[1]) if place is not None and place[1] else text.count("\n") + 1
             why = _PLACE.sub("", str(fault))
             raise error([f"{source}, line {line}: this is not TOML: {why}"]) from None
+        except (ValueError, RecursionError) as fault:  # a number of thousands of digits, or values inside each other
+            raise error([f"{source}: this cannot be read: {fault}"]) from None
         self._text = text
         self.root = Table(self, self.document, ())
 

@@ -32,6 +32,7 @@ def read_parts(table: Table | None) -> dict[str, str]:
     return parts
 
 
+_LONGEST = 256 * 1024  # characters of a pattern
 _PART = re.compile(r"\\.|\(\?&([^)]*)\)", re.DOTALL)
 
 
@@ -45,7 +46,11 @@ def _filled(table: Table, key: str, pattern: str, parts: Mapping[str, str]) -> s
             table.refuse(key, f"names {match[0]}, and [parts] has no {match[1]!r} (of its own, before it)")
         return f"(?:{parts.get(match[1], '')})"
 
-    return _PART.sub(part, pattern)
+    filled = _PART.sub(part, pattern)
+    if len(filled) > _LONGEST:  # parts of parts may double each time
+        table.refuse(key, f"has {len(filled)} characters with its parts put in: {_LONGEST} is the most")
+        return ""
+    return filled
 
 
 def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str]) -> Rule:

@@ -74,10 +74,14 @@ def parse(pattern: str) -> Node:
     return _Parser(pattern).parse()
 
 
+_DEEPEST = 100  # groups inside each other; RE2 itself takes 1,000, for which Python's stack is too small
+
+
 class _Parser:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
         self._place = 0
+        self._depth = 0
 
     def parse(self) -> Node:
         node = self._either("")
@@ -110,7 +114,11 @@ class _Parser:
         return branches[0] if len(branches) == 1 else Either(tuple(branches))
 
     def _group(self, flags: str) -> Node:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise ValueError(f"more than {_DEEPEST} groups are inside each other")
         node = self._either(flags)
+        self._depth -= 1
         if not self._pattern.startswith(")", self._place):
             raise ValueError("a parenthesis is not closed")
         self._place += 1

@@ -92,6 +92,8 @@ TOOL = RULE.replace('"input"', '"tool"')
         ('version = 2\n[[tests]]\ninput = "x"\narguments = {}\nexpect = "ALLOW"\n', 4, "are those of a tool"),
         ('version = 2\n[[tests]]\ninput = "x"\nexpect = "BLOCK"\n', 2, "the test expects BLOCK, and gets ALLOW"),
         ('version = 2\n[parts]\na = "(?&b)"\nb = "x"\n', 3, "[parts] has no 'b'"),
+        (f'version = 2\n[parts]\na = "{"x" * 140_000}"\nb = "(?&a)(?&a)"\n', 4, "262144 is the most"),
+        (RULE.replace("x", "(" * 101 + "x" + ")" * 101), 5, "more than 100 groups are inside each other"),
     ],
 )
 def test_a_mistake_is_reported_with_its_line_and_what_would_be_right(text: str, line: int, message: str) -> None:
@@ -100,6 +102,12 @@ def test_a_mistake_is_reported_with_its_line_and_what_would_be_right(text: str, 
     [mistake] = caught.value.mistakes
     assert mistake.startswith(f"team.toml, line {line}: ")
     assert message in mistake
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "[" * 5000])
+def test_a_value_that_python_cannot_read(value: str) -> None:
+    with pytest.raises(PolicyError, match=r"^team\.toml: this cannot be read: "):
+        Policy.parse(f"version = 2\nname = {value}", "team.toml")
 
 
 def test_all_mistakes_are_told_at_once() -> None:
