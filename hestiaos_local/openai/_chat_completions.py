@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ __all__ = ["ROLES", "ChatCompletion", "parse_chat_completion"]
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _MISSING = object()
-_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # a half of a pair, which cannot be sent without the other
+_ESCAPED_SURROGATES = (rb"\ud", rb"\uD")  # how the half of a pair may be written, which cannot be sent alone
 
 
 @frozen(kw_only=True)
@@ -57,7 +56,7 @@ def parse_chat_completion(body: bytes) -> ChatCompletion:
         value = json.loads(body)
     except ValueError as error:
         raise _invalid(f"the body is not JSON: {error}") from None
-    if _ESCAPED_SURROGATE.search(body):
+    if any(escape in body for escape in _ESCAPED_SURROGATES):
         try:
             json.dumps(value)
         except ValueError as error:

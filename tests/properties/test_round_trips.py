@@ -208,7 +208,7 @@ def test_a_client_takes_any_bytes(data: bytes, cuts: list[int]) -> None:
 
 
 def test_the_strategies_know_every_operation() -> None:
-    assert {*RESULTS, "run_stream"} == set(get_names())
+    assert {*RESULTS, "run_stream", "chat_stream"} == set(get_names())
 
 
 def get_names() -> list[str]:
