@@ -178,8 +178,20 @@ SCENES: dict[str, Scene] = {
     "403, a block": answered(
         403, {"code": "GOVERNANCE_BLOCK", "message": "blocked", "trace_id": "a23c", "details": BLOCKED}
     ),
+    "403, a block that somebody may lift": answered(
+        403,
+        {
+            "code": "GOVERNANCE_BLOCK",
+            "message": "blocked",
+            "trace_id": "a23c",
+            "details": BLOCKED | {"approval": {"id": "b45d", "expires": "2030-01-01T00:00:00Z", "status": "pending"}},
+        },
+    ),
     "403, a web page": answered(403, page=b"<html>Forbidden"),
     "404": Scene("trace a23c -u {url}", peer(send(response(404, to_json({"message": "there is no trace 'a23c'"}))))),
+    "404, of an operation": Scene(
+        "approvals list -u {url}", peer(send(response(404, to_json({"detail": "Not Found"}))))
+    ),
     "404, a web page": answered(404, page=b"<html>nginx"),
     "407": Scene(
         "run x -u http://hestia.example",
