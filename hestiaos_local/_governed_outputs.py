@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hestiaos_local._governing import Governed, Governor
 from hestiaos_local.execution import Agent, Output, Text, ToolCall, Usage, estimate_input, tokens_in
@@ -26,6 +26,9 @@ class GovernedOutputs:
         self._asks = any(rule.approval and "tool" in rule.on for rule in governed.policy.rules)
         self._agent = agent
         self._governor = OutputGovernor(governed.policy, governed.facts)
+        # Where no rule is about outputs, texts pass; one that may have half of a character has to be joined first.
+        self._open = not any("output" in rule.on and rule.fits(governed.facts) for rule in governed.policy.rules)
+        self._ascii = True  # the last text is
         self._received = 0  # characters
         self.approvals: list[Approval] = []
         """Those by which calls of tools have passed."""
@@ -56,11 +59,14 @@ class GovernedOutputs:
             return self._asks or len(output.arguments) > _LARGE
         return self._received > _LARGE  # so much is held back, at most
 
-    def receive(self, output: Output) -> list[Output]:
+    def receive(self, output: Output) -> Sequence[Output]:
         """What may be handed on now that this output is there. Raises the `GovernanceBlock` of what may not."""
         match output:
             case Text(text):
                 self._received += len(text)
+                last_ascii, self._ascii = self._ascii, text.isascii()
+                if self._open and last_ascii and self._ascii:
+                    return (output,)
                 self._governor.receive_text(text)
                 return list(self._released())
             case ToolCall(id, name, arguments):

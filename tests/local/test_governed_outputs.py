@@ -132,6 +132,13 @@ def test_what_ends_with_the_beginning_of_a_match_is_released() -> None:
         assert ask(platform, RUN).result == "it is tango"
 
 
+@pytest.mark.parametrize("rules", [[], [BLOCK]])
+def test_halves_of_characters_are_joined(rules: list[str]) -> None:
+    pieces = ["a", "\ud83d", "\ude00", "b", "\ud83d", "c", "d"]
+    with Platform(policy=policy(*rules), executor=Model(*map(Text, pieces)).executor) as platform:
+        assert ask(platform, RUN).result == "a😀b\ufffdcd"
+
+
 def test_a_long_output_is_judged() -> None:
     """It is longer than what an event loop judges between two turns."""
     model = Model(Text("x" * 70_000), Text(f"{SECRET} y"))
