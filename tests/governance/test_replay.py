@@ -178,3 +178,24 @@ reason = "takes long"
     def test_what_is_blocked_is_not_admitted(self) -> None:
         strict = Policy.parse(STRICTER.replace("draft", "slow"), "p.toml")
         assert self.replayed(strict) == [True, True, True, False, False, True]
+
+    @pytest.mark.parametrize(
+        ("used", "requests", "refused", "refused_by"),
+        [
+            (100, 4, False, None),
+            (101, 4, False, "all"),
+            (100, 5, False, "all"),
+            (60, 3, True, None),
+            (61, 3, True, "all"),
+            (60, 4, True, "all"),
+        ],
+    )
+    def test_a_call_has_room_to_the_last_token(
+        self, used: int, requests: int, refused: bool, refused_by: str | None
+    ) -> None:
+        """What was let in is among what was used; what was refused, of 40 tokens, is not."""
+        counter = {"limit": "all", "per": "all", "window": 3600.0, "requests": requests, "tokens": used}
+        admission = {"reserved_tokens": 40, "limits": [counter], **({"refused_by": "all"} if refused else {})}
+        told = replayed(self.policy(4, 100, 2), record(texts=["fast"], admission=admission))
+        assert told.refused_by == refused_by
+        assert told.changed is ((refused_by is not None) != refused)
