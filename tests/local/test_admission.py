@@ -194,6 +194,19 @@ class TestTokens:
         assert isinstance(complete(start(model, rules), work), list)
         assert works[0].max_tokens == given
 
+    def test_what_may_be_written_is_within_the_lowest_limit(self, start: Callable[..., Platform]) -> None:
+        works: list[Work] = []
+        lower = TOKENS.replace("1000", "300")
+        rules = f'{TOKENS}\n[[limits]]\nname = "lower"\n{lower}\n[[limits]]\nname = "larger"\n{LARGER}'
+        platform = start(lambda work: works.append(work) or "x", rules)
+        assert isinstance(ask(platform, "four"), RunResponse)
+        assert works[0].max_tokens == 299
+
+    def test_an_input_that_leaves_one_token_is_let_in(self, start: Callable[..., Platform]) -> None:
+        works: list[Work] = []
+        assert isinstance(ask(start(lambda work: works.append(work) or "x"), "x" * 4 * 999), RunResponse)
+        assert works[0].max_tokens == 1
+
     def test_a_call_that_waits_for_room_is_told_when(self, start: Callable[..., Platform], clock: Clock) -> None:
         platform = start(lambda work: iter([Text("x"), Usage(1, 980)]))
         assert isinstance(ask(platform), RunResponse)
