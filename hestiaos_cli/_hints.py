@@ -124,13 +124,6 @@ def _of_status(error: StatusError, server: Server) -> str:
     return _of_trace(error, server) if answers_json else _of_another_server(server)
 
 
-def _of_block(error: GovernanceBlock, server: Server | None) -> str:
-    approval = error.details.get("approval") if isinstance(error.details, dict) else None
-    if isinstance(approval, dict) and approval.get("status") != "denied":
-        return f"somebody may let it pass: '{_program(server)} approvals approve {approval.get('id')}'"
-    return _of_trace(error, server)
-
-
 def _of_trace(error: HestiaError, server: Server | None) -> str:
     return f"see '{_program(server)} trace {error.trace_id}'" if error.trace_id else ""
 

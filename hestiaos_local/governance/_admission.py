@@ -58,6 +58,11 @@ class Charge:
         return WindowCounter.from_json(self.limit, state)
 
     @property
+    def window(self) -> float:
+        """The seconds in which it counts. Each window has a counter of its own."""
+        return self.limit.per if isinstance(self.limit, Bucket) else self.limit.window
+
+    @property
     def counts_tokens(self) -> bool:
         """Whether its limit is one of tokens."""
         return isinstance(self.limit, Limit) and self.limit.tokens is not None
@@ -67,9 +72,9 @@ class Charge:
         requests, tokens = counter.used(now)
         limit = self.limit
         if isinstance(limit, Bucket):
-            return CounterUse(self.name, self.per, self.subject, limit.per, requests, limit.requests)
+            return CounterUse(self.name, self.per, self.subject, self.window, requests, limit.requests)
         return CounterUse(
-            self.name, self.per, self.subject, limit.window, requests, limit.requests, tokens, limit.tokens
+            self.name, self.per, self.subject, self.window, requests, limit.requests, tokens, limit.tokens
         )
 
 

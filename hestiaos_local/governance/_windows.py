@@ -30,14 +30,13 @@ class WindowCounter:
 
     @classmethod
     def from_json(cls, limit: Limit, state: Any) -> Self:
-        """The counter that `to_json` gave; a new one where there was none, or the limit had another window."""
-        if state is None or state.get("window") != limit.window:
-            return cls(limit)
-        return cls(limit, {number: (requests, tokens) for number, requests, tokens in state["steps"]})
+        """The counter that `to_json` gave, under a limit of the same window; a new one where there was none."""
+        steps = () if state is None else state["steps"]
+        return cls(limit, {number: (requests, tokens) for number, requests, tokens in steps})
 
     def to_json(self) -> Any:
         """It as a JSON value."""
-        return {"window": self.limit.window, "steps": [[number, *used] for number, used in self.steps.items()]}
+        return {"steps": [[number, *used] for number, used in self.steps.items()]}
 
     def used(self, now: float) -> tuple[int, int]:
         """The requests and tokens that count now."""

@@ -41,7 +41,7 @@ class Counters:
                 if charge.counts_tokens and charge.tokens != tokens:
                     counter = _read(db, charge)
                     settled = counter.settle(charge.tokens, tokens, place)
-                    if settled is not counter:  # what is stored may be of a limit with another window by now
+                    if settled is not counter:
                         _write(db, charge, settled)
 
     def usage(self, limits: Sequence[Limit], now: float) -> list[CounterUse]:
@@ -50,9 +50,9 @@ class Counters:
         with self._database.read() as db:
             for limit in limits:
                 rows = db.execute(
-                    "SELECT subject, state FROM counters WHERE name = ? AND per = ? AND until > ? "
+                    "SELECT subject, state FROM counters WHERE name = ? AND per = ? AND window = ? AND until > ? "
                     "ORDER BY subject LIMIT ?",
-                    (limit.name, limit.per, now, _SHOWN),
+                    (limit.name, limit.per, limit.window, now, _SHOWN),
                 ).fetchall()
                 for subject, state in rows:
                     charge = Charge(name=limit.name, per=limit.per, subject=subject, limit=limit)
@@ -62,14 +62,21 @@ class Counters:
 
 def _read(db: sqlite3.Connection, charge: Charge) -> Counter:
     row = db.execute(
-        "SELECT state FROM counters WHERE name = ? AND per = ? AND subject = ?",
-        (charge.name, charge.per, charge.subject),
+        "SELECT state FROM counters WHERE name = ? AND per = ? AND subject = ? AND window = ?",
+        (charge.name, charge.per, charge.subject, charge.window),
     ).fetchone()
     return charge.counter(None if row is None else json.loads(row[0].encode()))
 
 
 def _write(db: sqlite3.Connection, charge: Charge, counter: Counter) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO counters (name, per, subject, until, state) VALUES (?, ?, ?, ?, ?)",
-        (charge.name, charge.per, charge.subject, counter.until, json.dumps(counter.to_json()).decode()),
+        "INSERT OR REPLACE INTO counters (name, per, subject, window, until, state) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            charge.name,
+            charge.per,
+            charge.subject,
+            charge.window,
+            counter.until,
+            json.dumps(counter.to_json()).decode(),
+        ),
     )

@@ -40,8 +40,8 @@ CHAIN_START = "INSERT INTO chain (name, number, hash) VALUES ('anchor', 0, zerob
 TRACES = """CREATE TABLE traces (
     number INTEGER PRIMARY KEY, trace_id TEXT NOT NULL UNIQUE, decision TEXT NOT NULL, finished INTEGER)"""
 COUNTERS = """CREATE TABLE counters (
-    name TEXT NOT NULL, per TEXT NOT NULL, subject TEXT NOT NULL, until REAL NOT NULL, state TEXT NOT NULL,
-    PRIMARY KEY (name, per, subject))"""
+    name TEXT NOT NULL, per TEXT NOT NULL, subject TEXT NOT NULL, window REAL NOT NULL, until REAL NOT NULL,
+    state TEXT NOT NULL, PRIMARY KEY (name, per, subject, window))"""
 COUNTERS_BY_TIME = "CREATE INDEX counters_by_time ON counters (until)"
 APPROVALS = """CREATE TABLE approvals (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, call_hash TEXT NOT NULL, created_at REAL NOT NULL,

@@ -142,11 +142,30 @@ def test_without_charges_there_is_room(storage: Storage) -> None:
     assert storage.reserve([], now=100.0) == Reservation()
 
 
-def test_another_window_begins_anew(storage: Storage) -> None:
-    reserve(storage)
-    longer = Limit(name="all", per="all", window=3600.0, requests=1)
-    charge = Charge(name="all", per="all", subject="", limit=longer)
-    assert isinstance(storage.reserve([charge], now=100.0), Reservation)
+def test_each_window_has_a_counter_of_its_own(storage: Storage) -> None:
+    """As while some processes have read a policy anew, and others have not."""
+    first = reserve(storage, tokens=60)
+    longer = Limit(name="per key", per="key", window=3600.0, tokens=100)
+    charge = Charge(name="per key", per="key", subject="a", limit=longer, tokens=100)
+    second = storage.reserve([charge], now=100.0)
+    assert isinstance(second, Reservation)
+    storage.settle(first, tokens=50)
+    assert isinstance(storage.reserve([charge], now=100.0), Exhausted)
+    storage.settle(second, tokens=40)
+    assert [(use.window, use.tokens) for use in storage.usage([PER_KEY, longer], now=100.0)] == [
+        (60.0, 50),
+        (3600.0, 40),
+    ]
+
+
+def test_what_is_settled_after_its_window_leaves_no_counter(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    with closing(Store(file)) as store:
+        first = reserve(store, tokens=60)
+        with closing(sqlite3.connect(file, isolation_level=None)) as db:
+            db.execute("DELETE FROM counters")
+            store.settle(first, tokens=1)
+            assert db.execute("SELECT count(*) FROM counters").fetchone() == (0,)
 
 
 def test_a_clock_that_is_a_window_behind_counts_and_one_further_was_set_back(storage: Storage) -> None:
