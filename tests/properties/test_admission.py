@@ -120,6 +120,10 @@ def test_a_bucket_admits_a_burst_and_then_its_pace(requests: int, per: float, wa
             assert 0 < answer.retry_after <= per / requests + 1e-6
             now += nextafter(answer.retry_after, inf) + 1e-6
             assert isinstance(meter.reserve(0, now), Reservation)
+    counter = meter.charge().counter(meter.state)
+    assert counter.used(counter.until) in ((0, 0), (1, 0))  # where the sum is rounded
+    assert counter.used(counter.until + 1e-3) == (0, 0)
+    assert not waits or counter.used(counter.until - per / requests / 2) >= (1, 0)
     times = [at for at, _ in meter.admitted]
     for first, start in enumerate(times):
         for last in range(first, len(times)):

@@ -138,6 +138,14 @@ def test_a_bucket_is_kept_until_it_has_drained(storage: Storage) -> None:
     assert storage.reserve([bucket], now=107.0).used == (CounterUse("slow", "rule", "", 8.0, 2, 2),)
 
 
+def test_a_bucket_whose_clock_is_behind_drains_later_unless_it_was_set_back(storage: Storage) -> None:
+    bucket = Charge(name="slow", per="rule", subject="", limit=Bucket(2, 8.0))
+    for _ in range(2):
+        storage.reserve([bucket], now=108.0)
+    refused = [storage.reserve([bucket], now=now) for now in (108.0, 104.0, 100.0, 99.0)]
+    assert [each.retry_after for each in refused if isinstance(each, Exhausted)] == [4.0, 8.0, 12.0, 4.0]
+
+
 def test_without_charges_there_is_room(storage: Storage) -> None:
     assert storage.reserve([], now=100.0) == Reservation()
 
