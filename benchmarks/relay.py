@@ -38,6 +38,9 @@ _LAST_CHUNK = b"0\r\n\r\n"
 
 def run(plan: Plan) -> Result:
     """Chunks, first tokens, then memory; and a long life of ours."""
+    if not Path("/proc/self/schedstat").exists():
+        plan.note("what stands before a model server is left out: this system does not tell what a program has taken")
+        return Result()
     with ExitStack() as stack:
         model = stack.enter_context(replay_server()) + "/model"
         programs = _start(plan, stack, f"{model}/v1")
