@@ -26,24 +26,26 @@ class LiteLLMMissing(Exception):
 
 
 @cache
-def litellm_program() -> str:
-    """The path of its command. Raises `LiteLLMMissing`."""
+def litellm_program(*, install: bool) -> str:
+    """The path of its command; it is installed where it is not. Raises `LiteLLMMissing`."""
     program = _CACHE / "bin" / "litellm"
+    if not program.exists() and not install:
+        raise LiteLLMMissing("it is not installed")
     if not program.exists():
         venv.create(_CACHE, with_pip=True, clear=True)
-        install = [str(_CACHE / "bin" / "python"), "-m", "pip", "install", "--quiet", _RELEASE]
-        done = subprocess.run(install, capture_output=True, text=True, check=False)
+        command = [str(_CACHE / "bin" / "python"), "-m", "pip", "install", "--quiet", _RELEASE]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["without a word"])[-1]
             raise LiteLLMMissing(f"pip cannot install {_RELEASE}: {reason}")
     return str(program)
 
 
-def litellm_command(folder: Path, model_url: str) -> list[str]:
+def litellm_command(folder: Path, model_url: str, *, install: bool) -> list[str]:
     """What serves it at `{port}` before a model server; its configuration is written to a folder."""
     file = folder / "litellm.yaml"
     file.write_text(_CONFIGURATION % model_url)
-    return [litellm_program(), "--config", str(file), "--host", "127.0.0.1", "--port", "{port}"]
+    return [litellm_program(install=install), "--config", str(file), "--host", "127.0.0.1", "--port", "{port}"]
 
 
 ENVIRON = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}

@@ -76,7 +76,7 @@ def _start(plan: Plan, stack: ExitStack, model_url: str) -> dict[str, Program]:
         _BYTES: stack.enter_context(Program([sys.executable, *bare], "/", {})),
     }
     try:
-        command = litellm_command(folder, model_url)
+        command = litellm_command(folder, model_url, install=not plan.quick)  # hundreds of megabytes
     except LiteLLMMissing as error:
         plan.note(f"{_LITELLM} is left out: {error}")
     else:
