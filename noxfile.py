@@ -175,10 +175,10 @@ def instrumentation(session: nox.Session) -> None:
 
 @nox.session
 def asgi(session: nox.Session) -> None:
-    """The platform as an ASGI application under uvicorn, hypercorn and granian, and the platform's own tests there."""
+    """The platform as an ASGI application under uvicorn, hypercorn (asyncio and trio) and granian, and the platform's own tests."""
     session.install("-e", ".[test]", "granian>=2.5", "hypercorn>=0.17")
     pytest(session, "-m", "not timing", "tests/asgi", HESTIAOS_TEST_ASGI="uvicorn hypercorn granian")
-    for server in ("uvicorn", "hypercorn", "granian"):
+    for server in ("uvicorn", "hypercorn", "hypercorn-trio", "granian"):
         pytest(session, "-rs", *SERVED, HESTIAOS_TEST_SERVER=server)
 
 

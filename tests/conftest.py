@@ -20,7 +20,11 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hestiaos_local import Platform, serve
 
 SERVER = os.environ.get("HESTIAOS_TEST_SERVER")
-"""The ASGI server (`uvicorn`, `hypercorn`, `granian`) that serves platforms instead of ours: the session `asgi`."""
+"""The ASGI server that serves platforms instead of ours (`uvicorn`, `hypercorn`, `hypercorn-trio`, `granian`): the
+session `asgi`."""
+
+BACKEND = "trio" if SERVER == "hypercorn-trio" else "asyncio"
+"""The event loop of servers, where a test does not say which."""
 
 pytest.register_assert_rewrite("tests.support")
 
@@ -61,7 +65,7 @@ class ServedPlatforms:
         self._platform = platform
         self._stops: dict[str, Callable[[], None]] = {}
 
-    def __call__(self, *, platform: Platform | None = None, backend: str = "asyncio", **kwargs: Any) -> str:
+    def __call__(self, *, platform: Platform | None = None, backend: str = BACKEND, **kwargs: Any) -> str:
         arguments = {"port": 0, "token_delay": 0.0} | kwargs
         with ExitStack() as stack:
             portal: BlockingPortal = stack.enter_context(start_blocking_portal(backend))

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import SERVER
+from tests.conftest import BACKEND, SERVER
 
 
-@pytest.fixture(params=["asyncio", "trio"] if SERVER is None else [pytest.param("asyncio", id=SERVER)])
+@pytest.fixture(params=["asyncio", "trio"] if SERVER is None else [pytest.param(BACKEND, id=SERVER)])
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -251,6 +251,7 @@ def test_a_client_that_goes_in_a_stream_cancels_the_work(
             client.send(post(path, body))
             assert client.head()[0] == 200
             client.event()
+            model.wait_for_requests(1)  # a run has begun before it asks the model
         model.wait_until_left(1)
         assert wait_for_outcome(store, "id-1") == "cancelled"
 

@@ -33,6 +33,7 @@ def test_a_client_that_sends_no_more_still_gets_its_stream(start: Callable[..., 
         assert peer.at_end()
 
 
+@pytest.mark.own_server("an ASGI server ends the connection of an HTTP/1.0 client; hypercorn on trio does not")
 def test_an_old_client_gets_its_stream_up_to_the_end_of_the_connection(start: Callable[..., str]) -> None:
     with RawClient(start()) as peer:
         peer.send(post("/api/v1/run/stream", RUN).replace(b"HTTP/1.1", b"HTTP/1.0"))

@@ -114,13 +114,24 @@ async def _uvicorn(application: Any, port: int, stop: anyio.Event) -> None:
 
 async def _hypercorn(application: Any, port: int, stop: anyio.Event) -> None:
     from hypercorn.asyncio import serve
+
+    await serve(application, _hypercorn_config(port), shutdown_trigger=stop.wait)
+
+
+async def _hypercorn_on_trio(application: Any, port: int, stop: anyio.Event) -> None:
+    from hypercorn.trio import serve
+
+    await serve(application, _hypercorn_config(port), shutdown_trigger=stop.wait)
+
+
+def _hypercorn_config(port: int) -> Any:
     from hypercorn.config import Config
 
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.graceful_timeout = 0
     config.errorlog = None
-    await serve(application, config, shutdown_trigger=stop.wait)
+    return config
 
 
 async def _granian(application: Any, port: int, stop: anyio.Event) -> None:
@@ -137,5 +148,6 @@ async def _granian(application: Any, port: int, stop: anyio.Event) -> None:
 _TASKS: dict[str, Callable[[Any, int, anyio.Event], Awaitable[None]]] = {
     "uvicorn": _uvicorn,
     "hypercorn": _hypercorn,
+    "hypercorn-trio": _hypercorn_on_trio,
     "granian": _granian,
 }
