@@ -175,7 +175,7 @@ def instrumentation(session: nox.Session) -> None:
 
 @nox.session
 def asgi(session: nox.Session) -> None:
-    """The platform as an ASGI application under uvicorn, hypercorn (asyncio and trio) and granian, and the platform's own tests."""
+    """The platform as an ASGI application, and its own tests, under uvicorn, hypercorn (asyncio, trio) and granian."""
     session.install("-e", ".[test]", "granian>=2.5", "hypercorn>=0.17")
     pytest(session, "-m", "not timing", "tests/asgi", HESTIAOS_TEST_ASGI="uvicorn hypercorn granian")
     for server in ("uvicorn", "hypercorn", "hypercorn-trio", "granian"):
