@@ -55,6 +55,14 @@ def test_a_match_of_other_than_ascii(engine: Engine) -> None:
 
 
 @by_both
+def test_all_matches(engine: Engine) -> None:
+    searcher = engine.compile(["ab", "é"])
+    assert list(searcher.search_all("abxab")) == [(0, 2), (3, 5)]
+    assert list(searcher.search_all("abxéab", 1)) == [(3, 4), (4, 6)]
+    assert list(searcher.search_all("x")) == []
+
+
+@by_both
 def test_what_stands_before_the_start_is_seen(engine: Engine) -> None:
     assert engine.compile([r"\bab"]).search("xab", 1) is None
     assert engine.compile([r"\bab"]).search(" ab", 1) == (1, 3)
