@@ -2,7 +2,7 @@
 
 A page's blocks are run in their order, in one folder, and Python blocks share their names. A block whose first line is
 `# name.ext` is a file of that name. An `output` block is what the block before it prints, `…` standing for any text.
-Two things are replaced: the address of the server, and the port that `hestiaos serve` takes.
+Two things are replaced: the address of the server, and the port and the key `…` of a server that a block starts.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ WALK = ROOT / "docs" / "guides" / "models.md"
 
 _FENCE = re.compile(r"^(`{3,})([^\n]*)\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
 FILE_NAME = re.compile(r"# ([\w.]+\.\w+)\n")
-_SERVE = re.compile(r"^\S*hestiaos serve\b.*$", re.MULTILINE)
-_SERVED_AT = re.compile(r"HestiaOS is served at (http://\S+);")
+_SERVE = re.compile(r"^.*\b(?:hestiaos serve|uvicorn hestiaos_local\.asgi:app)\b.*$", re.MULTILINE)
+_SERVED = re.compile(r"HestiaOS is served at http://\S+;|Application startup complete")
 
 
 class Block(NamedTuple):
@@ -85,7 +85,7 @@ class Runner:
 
     def _shell(self, text: str, may_fail: bool) -> str:
         if _SERVE.search(text):
-            return self._serve(_SERVE.sub(r"\g<0> --port 0", text))
+            return self._serve(_SERVE.sub(r"\g<0> --port 0", text).replace("KEY=… ", "KEY=key "))
         ended = subprocess.run(
             ["bash", "-eu", "-o", "pipefail", "-c", text],
             cwd=self._folder,
@@ -99,17 +99,22 @@ class Runner:
         return ended.stdout
 
     def _serve(self, text: str) -> str:
-        """Run a server until it says where it is, and stop it."""
+        """Run a server until it says that it serves, and stop it."""
         with subprocess.Popen(
-            ["bash", "-eu", "-c", f"exec {text}"], cwd=self._folder, stderr=subprocess.PIPE, text=True
+            ["bash", "-eu", "-c", f"exec env {text}"], cwd=self._folder, stderr=subprocess.PIPE, text=True
         ) as server:
             assert server.stderr is not None
             try:
-                said = server.stderr.readline()
+                lines = []
+                for line in server.stderr:
+                    lines.append(line)
+                    if _SERVED.search(line):
+                        break
             finally:
                 server.terminate()
-            assert _SERVED_AT.search(said), said
-        return said
+        assert lines, "it ended without a word"
+        assert _SERVED.search(lines[-1]), "".join(lines)
+        return lines[-1]
 
 
 def matches(expected: str, printed: str) -> bool:
