@@ -33,7 +33,7 @@ class ChatSession:
         self._client = client
         self._session_id = session_id
         self._remembered: str | None = None
-        self._told: object = None
+        self._shown: object = None
         self._streams = stream is not False
         self._may_fall_back = stream is None
 
@@ -80,11 +80,11 @@ class ChatSession:
             self._remembered = self._session_id
 
     def _facts(self, reply: Mapping[str, Any]) -> list[str | None]:
-        """What is remarked on a reply: the session once."""
+        """The remarks on a reply: the session once."""
         seconds, session_id, trace_id = (reply.get(name) for name in ("processing_time", "session_id", "trace_id"))
-        told, self._told = self._told, session_id
+        shown, self._shown = self._shown, session_id
         return [
             f"{rounded(seconds * 1000)} ms" if isinstance(seconds, int | float) else None,
-            f"session {session_id}" if session_id and session_id != told else None,
+            f"session {session_id}" if session_id and session_id != shown else None,
             f"trace {trace_id}" if trace_id else None,
         ]

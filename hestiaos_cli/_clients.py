@@ -95,7 +95,7 @@ def given_headers(settings: Settings) -> Mapping[str, str]:
 
 
 def verification(settings: Settings) -> ssl.SSLContext | bool:
-    """What verifies the server: `--cacert`, `--insecure`, or the usual authorities. Raises `UsageError`."""
+    """The context that verifies the server: `--cacert`, `--insecure`, or the usual authorities. Raises `UsageError`."""
     if settings.insecure:
         return False
     if settings.cacert is None:

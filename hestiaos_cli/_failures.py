@@ -1,4 +1,4 @@
-"""How a command fails: one line on standard error, or one JSON document, and the exit status."""
+"""Failures of commands: one line on standard error, or one JSON document, and the exit status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BLOCKED, NOT_AUTHENTICATED, UNREACHABLE, TIMED_OUT, CUT = 3, 4, 5, 6, 7
 
 
 class Failure(Exception):
-    """What ends a command: a line for people, and what programs want to know of it."""
+    """The failure that ends a command: a line for people, and what programs want to know of it."""
 
     def __init__(
         self,

@@ -39,13 +39,13 @@ def read_policy(path: Path) -> tuple[Policy | None, dict[str, Any]]:
     """
     from hestiaos_local import Policy, PolicyError
 
-    told: dict[str, Any] = {"file": str(path), "name": None, "hash": None, "rules": 0, "limits": 0, "tests": 0}
+    report: dict[str, Any] = {"file": str(path), "name": None, "hash": None, "rules": 0, "limits": 0, "tests": 0}
     try:
         policy, failures = Policy.parse_and_test(_text(path), str(path))
     except PolicyError as error:
-        return None, {**told, "mistakes": list(error.mistakes), "failures": []}
+        return None, {**report, "mistakes": list(error.mistakes), "failures": []}
     counts = {"rules": len(policy.rules), "limits": len(policy.limits), "tests": len(policy.tests)}
-    found = {**told, "name": policy.name, "hash": policy.hash, **counts, "mistakes": [], "failures": list(failures)}
+    found = {**report, "name": policy.name, "hash": policy.hash, **counts, "mistakes": [], "failures": list(failures)}
     return policy, found
 
 

@@ -1,4 +1,4 @@
-"""What to do after a call has failed: the hint fits the cause, as far as the exceptions tell it."""
+"""Hints after a call has failed: they fit the cause, as far as the exceptions name it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _hint_of(error: HestiaError, server: Server | None) -> str:
         return f"give it more time with --timeout SECONDS{_DOCTOR}"
     if isinstance(error, AuthenticationFailed):
         if error.code == _ROLE_MISSING:
-            return "use a key that has it: whoever runs the server makes one with 'hestiaos keys new'"
+            return "use a key that has it: the one who runs the server makes one with 'hestiaos keys new'"
         return server.key_hint
     if isinstance(error, StatusError):
         return _of_status(error, server)

@@ -1,4 +1,4 @@
-"""What a command takes in: an argument, standard input, or both, as UTF-8."""
+"""The input of a command: an argument, standard input, or both, as UTF-8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which conversation was the latest with each server, for `chat --continue`."""
+"""The latest conversation with each server, for `chat --continue`."""
 
 from __future__ import annotations
 

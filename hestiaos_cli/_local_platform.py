@@ -47,7 +47,7 @@ def config_path(settings: Settings) -> Path:
 
 
 def read_config(settings: Settings) -> dict[str, Path]:
-    """What the file says, its paths whole; empty where there is none. Raises `Failure` that names the mistake."""
+    """The contents of the file, its paths whole; empty where there is none. Raises `Failure` that names the mistake."""
     path, content = _content(settings)
     return {name: _path(path, name, value) for name, value in content.items() if name not in _OF_MODELS}
 
@@ -116,7 +116,7 @@ def models_of(settings: Settings, url: str | None = None, model: str | None = No
 
 
 def _configuration(settings: Settings) -> Configuration | None:
-    """What the file says of models and agents, if it does."""
+    """The models and agents of the file, if it has some."""
     path, content = _content(settings)
     if not any(name in content for name in _OF_MODELS):
         return None

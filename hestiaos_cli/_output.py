@@ -1,4 +1,4 @@
-"""What a command prints: the answer alone on standard output, everything else on standard error.
+"""The output of a command: the answer alone on standard output, everything else on standard error.
 
 To a terminal no control character of the answer is sent, to a pipe or a file every one.
 """

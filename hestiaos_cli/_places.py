@@ -1,4 +1,4 @@
-"""Where this user's files belong: configuration, data. As platformdirs has it, whose import takes longer than this."""
+"""The folders for this user's files: configuration, data. As platformdirs has them, whose import takes longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked for on a terminal, and never without one."""
+"""Prompts on a terminal, and never without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a served platform tells of each request: the operation, governance's decision, the time, the trace."""
+"""The log of a served platform's requests: the operation, governance's decision, the time, the trace."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _facts_of_event(event: StreamEvent) -> dict[str, Any]:
 
 
 def _facts(response: object) -> dict[str, Any]:
-    """What a response says of its status, its decision and its trace."""
+    """The status, the decision and the trace of a response."""
     if isinstance(response, BaseException):
         status = response.status_code if isinstance(response, StatusError) else 500
         trace_id = response.trace_id if isinstance(response, HestiaError) else None

@@ -1,4 +1,4 @@
-"""Where a command's requests go, and with which key: the option, the environment, the profile, or the default.
+"""The server and the key of a command's requests: the option, the environment, the profile, or the default.
 
 A profile's key is sent to the profile's own server only.
 """

@@ -1,4 +1,4 @@
-"""What the options say that many commands have in common; the command line's, before the command and after it."""
+"""The options that many commands have in common; the command line's, before the command and after it."""
 
 from __future__ import annotations
 

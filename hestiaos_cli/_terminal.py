@@ -1,4 +1,4 @@
-"""What a terminal may be sent: colours, and never the control characters of quoted text."""
+"""Text for a terminal: colours, and never the control characters of quoted text."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def symbol(character: str, instead: str, stream: TextIO) -> str:
 
 
 def width() -> int:
-    """How many columns text for people may take."""
+    """The number of columns that text for people may take."""
     return max(_NARROWEST, min(columns(), _WIDEST))
 
 

@@ -1,4 +1,4 @@
-"""What an execution has given its caller so far."""
+"""The outputs that an execution has given its caller so far."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Answer:
 
     @property
     def used(self) -> Usage | None:
-        """How many tokens it took, where that is known."""
+        """The tokens that it took, where that is known."""
         return self.usage[-1] if self.usage else None
 
     def add(self, output: Output) -> None:

@@ -26,7 +26,7 @@ _log = logging.getLogger("hestiaos_local")
 
 @frozen
 class Asked:
-    """What tells one call from any other, beside the policy: an operation, or a tool's call, with its arguments."""
+    """The identity of a call, beside the policy: an operation, or a tool's call, with its arguments."""
 
     operation: str
     arguments: Mapping[str, Any] = field(repr=False)
@@ -113,5 +113,5 @@ class Approver:
 
 
 def approval_details(approval: Approval) -> dict[str, Any]:
-    """What the details of a block say of its approval."""
+    """The approval in the details of a block."""
     return {"id": approval.id, "expires": iso(approval.expires_at), "status": approval.status}

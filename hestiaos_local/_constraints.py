@@ -1,4 +1,4 @@
-"""What the platform asks of arguments beyond their types: its checks and its OpenAPI document are both made of it."""
+"""The constraints on arguments beyond their types: the platform's checks and its OpenAPI document are made of them."""
 
 from __future__ import annotations
 

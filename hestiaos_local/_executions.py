@@ -1,4 +1,4 @@
-"""What governance decides on: runs, chats, agents and completions. Each leaves its trace in the storage."""
+"""The operations that governance decides on: runs, chats, agents and completions. Each leaves its trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client is told where a call fails, and what the log says then."""
+"""The error for a client whose call fails, and the line in the log."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def logged(call: ServerRequest, error: Exception | Disconnect) -> BaseException:
 
 
 def unavailable(error: StoreError, message: str) -> ServerError:
-    """What a client is told of a store that cannot be used: nothing was executed, so that it may repeat the request."""
+    """The error for a store that cannot be used: nothing was executed, so that a client may repeat the request."""
     status = 500 if error.problem == "encrypted" else 503  # a repeat finds no key either
     return ServerError(message, status_code=status, code="STORE_UNAVAILABLE", retry_after=error.retry_after)

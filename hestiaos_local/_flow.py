@@ -1,4 +1,4 @@
-"""How one execution goes, apart from what it waits for.
+"""The steps of one execution, apart from its waits.
 
 A flow is a generator of effects: what it yields is done for it, and it is sent what came of it. `drive` does so on an
 event loop, `drive_sync` without one. Both give the items that the flow emits.
@@ -123,11 +123,11 @@ class _Steps:
             del step  # it may hold an exception, whose traceback holds this frame
 
     def answer(self, value: object) -> None:
-        """What came of the effect."""
+        """The result of the effect."""
         self._step = partial(self._flow.send, value)
 
     def fail(self, error: BaseException) -> None:
-        """What was raised instead."""
+        """The exception that was raised instead."""
         self._step = partial(self._flow.throw, error)
 
     def next_call(self) -> Call | None:

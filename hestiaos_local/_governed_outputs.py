@@ -1,4 +1,4 @@
-"""What stands between an executor and its caller: the outputs that the policy and the agent allow."""
+"""The governor between an executor and its caller: it passes the outputs that the policy and the agent allow."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class GovernedOutputs:
 
     @property
     def shadow(self) -> tuple[ShadowHit, ...]:
-        """What rules in shadow mode would have done."""
+        """The hits of rules in shadow mode."""
         return self._governor.verdict.shadow
 
     @property
     def redactions(self) -> tuple[Redaction, ...]:
-        """What was replaced in the text."""
+        """The replaced pieces of the text."""
         return tuple(self._governor.redactions)
 
     @property

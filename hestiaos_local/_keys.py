@@ -122,12 +122,12 @@ def accepted_keys(api_key: str | None, keys: Keys | None = None) -> Keys | None:
 
 
 def hash_key(api_key: str) -> str:
-    """What a file has of a key."""
+    """A key as a file has it."""
     return sha256(api_key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def why_not_a_name(name: str) -> str | None:
-    """What is wrong with a key's name; `None` where nothing is."""
+    """The mistake in a key's name; `None` where there is none."""
     if name.strip() and name.isprintable() and len(name) <= _MOST_NAME:
         return None
     return f"must be one line of 1 to {_MOST_NAME} characters"

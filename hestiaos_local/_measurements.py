@@ -1,4 +1,4 @@
-"""What the platform measures of itself: time, requests, the machine."""
+"""The platform's measurements of itself: time, requests, the machine."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Measurements:
                 self._model_errors[model_error] += 1
 
     def counts(self) -> Counts:
-        """What was counted so far."""
+        """The counts so far."""
         with self._lock:
             durations = {status: each.histogram() for status, each in self._durations.items()}
             return Counts(
@@ -188,7 +188,7 @@ class Measurements:
 
 
 def _memory_percent() -> float:
-    """How much of the machine's memory is in use; 0 where the system does not tell."""
+    """The part of the machine's memory that is in use; 0 where that is unknown."""
     try:
         return 100.0 * (1 - os.sysconf("SC_AVPHYS_PAGES") / os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError):  # no POSIX system, or one that does not know the name

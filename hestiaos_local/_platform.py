@@ -114,7 +114,7 @@ class Platform:
 
     @property
     def measurements(self) -> Measurements:
-        """What it counts."""
+        """Its counters."""
         return self._measurements
 
     @property

@@ -1,4 +1,4 @@
-"""What is written of an execution: its facts and its outcome as JSON, and how they are read again. Pure."""
+"""The record of an execution: its facts and its outcome, written as JSON and read again. Pure."""
 
 from __future__ import annotations
 

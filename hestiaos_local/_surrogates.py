@@ -19,7 +19,7 @@ class SurrogateJoiner:
         self._half = ""
 
     def send(self, text: str) -> str:
-        """What can be handed on with this piece; the first half of a pair at its end waits for the second."""
+        """The text that can be handed on with this piece; the first half of a pair at its end waits for the second."""
         if text.isascii() and not self._half:
             return text
         text = self._half + text
@@ -27,6 +27,6 @@ class SurrogateJoiner:
         return encodable(text.removesuffix(self._half))
 
     def end(self) -> str:
-        """What is left at the end of the text."""
+        """The rest at the end of the text."""
         half, self._half = self._half, ""
         return encodable(half)

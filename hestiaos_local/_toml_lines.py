@@ -1,4 +1,4 @@
-"""The lines at which the keys of a TOML document stand, which `tomllib` does not tell (TOML 1.0.0)."""
+"""The lines of the keys of a TOML document, which `tomllib` does not give (TOML 1.0.0)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOKEN = re.compile(
 
 
 class KeyLines:
-    """Where each key of a document is. `text` must be one that `tomllib` reads."""
+    """The place of each key of a document. `text` must be one that `tomllib` reads."""
 
     def __init__(self, text: str) -> None:
         self._text = text

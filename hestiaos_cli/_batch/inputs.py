@@ -47,7 +47,7 @@ def read_items(lines: Iterable[bytes], source: str) -> Iterator[Item]:
 
 
 def count_items(lines: Iterable[bytes], source: str) -> int:
-    """How many inputs there are. Raises as `read_items` does, so that nothing is run before all can be read."""
+    """The number of inputs. Raises as `read_items` does, so that nothing is run before all can be read."""
     return sum(1 for _ in read_items(lines, source))
 
 

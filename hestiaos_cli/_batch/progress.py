@@ -1,4 +1,4 @@
-"""How far a batch is, on standard error while it runs."""
+"""The progress of a batch, on standard error while it runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
+        """The time that it has taken so far."""
         return time.monotonic() - self._began
 
     def skip(self) -> None:
@@ -48,7 +48,7 @@ class Progress:
             self._write("\r\x1b[K")
 
     def line(self, columns: int) -> str:
-        """What is drawn, in up to so many columns."""
+        """The line, in up to so many columns."""
         rate = self._run / max(self.seconds, 1e-6)
         parts = [f"{self._done:,}", f"{rate:.1f}/s" if rate < 10 else f"{rate:.0f}/s"]
         if self._total is not None:

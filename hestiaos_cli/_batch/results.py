@@ -1,4 +1,4 @@
-"""Where the results of a batch go: a pipe, or a file that says what is done already.
+"""The output of a batch: a pipe, or a file that says what is done already.
 
 The file has a JSON object a line. It is only ever appended to, mostly in order; what came out of order (a batch was
 interrupted, a failed input was run again) is sorted once all is done, into a new file that takes its place.
@@ -46,7 +46,7 @@ class Results(ABC):
     @property
     @abstractmethod
     def decisions(self) -> Counter[str]:
-        """How many inputs have which decision, and how many have failed."""
+        """The number of inputs by decision, and of those that have failed."""
 
     @abstractmethod
     def key_for(self, item: Item, *, retry_failed: bool) -> str | None:

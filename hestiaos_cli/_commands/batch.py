@@ -89,7 +89,7 @@ def command(
 
 
 def _open(settings: Settings, stack: ExitStack, file: Path | None) -> tuple[str, IO[bytes]]:
-    """What the inputs are called in an error, and their lines."""
+    """The name of the inputs in an error, and their lines."""
     if file is not None and str(file) != "-":
         return str(file), stack.enter_context(file.open("rb"))
     if file is None and cast("object", sys.stdin) is not None and sys.stdin.isatty():

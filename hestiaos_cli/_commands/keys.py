@@ -29,7 +29,7 @@ def command() -> None:
 
     'hestiaos serve --keys FILE' lets in who has a key of the file, for what the key's roles say: run (runs, chats,
     agents, completions), read (traces, governance, the system), approve (approvals), admin (everything). The file has
-    a hash of each key, from which nobody finds the key. A server reads it anew at SIGHUP.
+    a hash of each key, from which the key cannot be found. A server reads it anew at SIGHUP.
     """
 
 

@@ -123,7 +123,7 @@ def _replay(settings: Settings, file: Path, store: Path | None) -> None:
     """Say which recorded decisions a policy file would change.
 
     It decides anew, here, on what the audit has recorded, of a server, of --local, or of a store's file. Nothing is
-    executed. Decisions on texts that were not kept as they were cannot be told.
+    executed. Decisions on texts that were not kept as they were are unknown.
     """
     from hestiaos_cli._files import audit_records, open_client_of
     from hestiaos_cli._lists import print_list
@@ -144,7 +144,7 @@ def _replay(settings: Settings, file: Path, store: Path | None) -> None:
         return
     columns = [name for name in _COLUMNS if "limit" not in name or any(row[name] for row in rows)]
     print_list(settings, rows, *columns, empty="")
-    tell(one_line(f"decisions: {total}, changed: {len(rows)}, that cannot be told: {unknown}"))
+    tell(one_line(f"decisions: {total}, changed: {len(rows)}, unknown: {unknown}"))
 
 
 _COLUMNS = ("trace_id", "decision", "rule", "limit", "new_decision", "new_rule", "new_limit")

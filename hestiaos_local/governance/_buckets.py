@@ -13,7 +13,7 @@ __all__ = ["BucketCounter"]
 
 @frozen
 class BucketCounter:
-    """How full a `Bucket` was at a time: each request adds 1, and `requests` drain evenly in `per` seconds.
+    """The level of a `Bucket` at a time: each request adds 1, and `requests` drain evenly in `per` seconds.
 
     So in any interval of s seconds at most `requests * (1 + s / per)` are admitted. The time never goes back, since
     processes read the clock in another order than they come here; one that is more than `per` ahead is of a clock that

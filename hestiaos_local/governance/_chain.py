@@ -62,7 +62,7 @@ class LogPage:
 
 @frozen
 class LogFault:
-    """What is wrong with the log, and at the entry of which `number`."""
+    """A fault of the log, at the entry of this `number`."""
 
     number: int
     what: str

@@ -1,4 +1,4 @@
-"""What a policy says of something, and why: for people who try it, and for the tests in its file."""
+"""The verdicts of a policy, and their reasons: for people who try it, and for the tests in its file."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Explanation:
 
     @property
     def outcome(self) -> tuple[str, str | None]:
-        """What comes of it: a decision, or `"redact"`, and the rule that it is by."""
+        """The outcome: a decision, or `"redact"`, and the rule that decided."""
         if self.redactions and self.verdict.decision == "ALLOW":
             return "redact", self.redactions[0].rule
         return self.verdict.decision, self.verdict.rule
 
 
 def explain(policy: Policy, facts: Facts, output: str | None = None) -> Explanation:
-    """What `policy` says of an execution or a tool's call; with an `output`, of that under these facts."""
+    """The verdict of `policy` on an execution or a tool's call; with an `output`, of that under these facts."""
     if output is not None:
         governor = OutputGovernor(policy, facts)
         governor.receive_text(output)

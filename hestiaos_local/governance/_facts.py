@@ -1,4 +1,4 @@
-"""What a verdict is about, and the texts that a JSON value holds."""
+"""The facts that a verdict is about, and the texts that a JSON value holds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Facts", "arguments_of", "at_path", "texts_of"]
 
 @frozen(kw_only=True)
 class Facts:
-    """What is known of an execution, or, where `tool` is given, of a tool's call with these `arguments`.
+    """The facts of an execution, or, where `tool` is given, of a tool's call with these `arguments`.
 
     `command_type` is its kind (`"RUN"`), `texts` are what it is given; `key` is the name of the caller's API key.
     """
@@ -114,7 +114,7 @@ def _members(value: Any) -> Iterator[tuple[str | None, Any]] | None:
 
 
 def at_path(arguments: Any, path: Sequence[str]) -> tuple[Any, ...]:
-    """What stands at a path of keys and indexes; an array without an index stands for each of its elements.
+    """The values at a path of keys and indexes; an array without an index stands for each of its elements.
 
     Arguments that are not an object have no such places, so that all of them are meant.
     """

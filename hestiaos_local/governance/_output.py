@@ -125,7 +125,7 @@ class OutputGovernor:
         self._finish()
 
     def events(self) -> Iterator[OutputEvent]:
-        """What may be handed on now."""
+        """The events that may be handed on now."""
         while self._events:
             yield self._events.pop(0)
 
@@ -173,7 +173,7 @@ class OutputGovernor:
             self._events.append(self._calls.popleft()[1])
 
     def _replaced(self, decided: Decided) -> tuple[str, int, Rule | None]:
-        """What is released of a piece, up to where, and the rule that blocks there."""
+        """The released text of a piece, the place up to which it goes, and the rule that blocks there."""
         assert self._scanner is not None, "it has decided"
         pieces: list[str] = []
         place = decided.start

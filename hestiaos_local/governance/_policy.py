@@ -27,7 +27,7 @@ __all__ = ["Decision", "Policy"]
 
 @frozen
 class Decision:
-    """What governance decided; `risk_score` goes from 0 to 1, `rule` is `None` where no rule matched."""
+    """A decision of governance; `risk_score` goes from 0 to 1, `rule` is `None` where no rule matched."""
 
     verdict: DecisionName
     risk_score: float
@@ -91,7 +91,7 @@ class Policy:
         return any(fact in rule.conditions for rule in self.rules)
 
     def redactor(self, rules: tuple[Rule, ...]) -> TextRedactor:
-        """What replaces what some of its rules match; made once."""
+        """The redactor for matches of some of its rules; made once."""
         from hestiaos_local.governance._redaction import TextRedactor  # it needs the governor, which needs policies
 
         key = tuple(map(id, rules))

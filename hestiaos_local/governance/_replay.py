@@ -60,7 +60,7 @@ class Replayed:
 
 
 def replay(policy: Policy, decisions: Iterable[RecordedDecision]) -> Iterator[Replayed]:
-    """What `policy` says of each decision. The same policy says the same as before."""
+    """The verdict of `policy` on each decision. The same policy gives the same as before."""
     for recorded in decisions:
         if recorded.facts is None:
             yield Replayed(recorded)

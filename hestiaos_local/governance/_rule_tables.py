@@ -126,7 +126,7 @@ def _kinds(table: Table) -> set[RuleKind]:
 
 
 def _action(table: Table, on: set[RuleKind]) -> tuple[str | None, str | None]:
-    """What it decides, or what it replaces a match with."""
+    """Its decision, or its replacement of a match."""
     decision, action = table.choice("decision", DECISIONS), table.choice("action", ("redact",))
     replacement = table.string("replacement")
     if (table.value("decision") is None) == (table.value("action") is None):

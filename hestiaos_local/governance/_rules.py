@@ -31,7 +31,7 @@ DECISIONS: Final[tuple[DecisionName, ...]] = get_args(DecisionName)
 """The names of the decisions."""
 
 RuleKind = Literal["input", "output", "tool", "command"]
-"""What a rule looks at."""
+"""The things that a rule looks at."""
 
 
 @frozen
@@ -44,7 +44,7 @@ class Bucket:
 
 @frozen(kw_only=True)
 class Limit:
-    """How many requests and tokens each key, agent, session, or all together, may use in `window` seconds."""
+    """The requests and tokens that each key, agent, session, or all together, may use in `window` seconds."""
 
     name: str
     per: Literal["key", "agent", "session", "all"]
@@ -55,7 +55,7 @@ class Limit:
 
 @frozen
 class ShadowHit:
-    """What a rule in shadow mode would have done: `decision` is a decision's name, or `"redact"`."""
+    """The match of a rule in shadow mode: `decision` is a decision's name, or `"redact"`."""
 
     rule: str
     decision: str

@@ -20,7 +20,7 @@ __all__ = ["Decided", "Match", "RuleSet", "Scanner"]
 
 
 class Match(NamedTuple):  # of which there may be very many to sort
-    """Where a rule matches, in characters of the text; `rule` is its place among the rules."""
+    """The place of a match, in characters of the text; `rule` is its place among the rules."""
 
     start: int
     rule: int
@@ -67,7 +67,7 @@ class RuleSet:
 
 
 class _View:
-    """What is kept of one form of the text: the part that is not decided, and the character before it."""
+    """The kept part of one form of the text: what is not decided, and the character before it."""
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
@@ -78,7 +78,7 @@ class _View:
 
     @property
     def end(self) -> int:
-        """Where the text ends that is known."""
+        """The end of the text that is known."""
         return self.base + len(self.text)
 
     def look(self) -> tuple[int, bool]:
@@ -144,7 +144,7 @@ class Scanner:
         self._ended = True
 
     def decided(self) -> Decided:
-        """What is newly decided. It depends on what was received, not on the pieces."""
+        """The newly decided piece. It depends on what was received, not on the pieces."""
         raw, norm = self._raw, self._norm
         matches: Sequence[Match] = ()
         if self._hold and not self._ended:
@@ -176,7 +176,7 @@ class Scanner:
         return result
 
     def _matches(self, frontier: int, norm_frontier: int) -> Sequence[Match]:
-        """What is found in either form of the text."""
+        """The matches in either form of the text."""
         return sorted({*self._raw.matches(frontier), *map(self._in_text, self._norm.matches(norm_frontier))})
 
     def _receive(self, text: str) -> None:

@@ -160,7 +160,7 @@ def _seq(nodes: list[Node]) -> Node:
 
 
 def longest(node: Node) -> float:
-    """How many characters a match has at most: `inf` where there is no bound."""
+    """The greatest number of characters of a match: `inf` where there is no bound."""
     match node:
         case Char():
             return 1
@@ -175,7 +175,7 @@ def longest(node: Node) -> float:
 
 
 def shortest(node: Node) -> int:
-    """How many characters a match has at least."""
+    """The least number of characters of a match."""
     match node:
         case Char():
             return 1

@@ -70,7 +70,7 @@ _WINDOW = 256
 
 @frozen
 class Version2:
-    """What a file of version 2 says; `test_line` gives the line at which a test begins."""
+    """The contents of a file of version 2; `test_line` gives the line at which a test begins."""
 
     name: str
     engine: Engine

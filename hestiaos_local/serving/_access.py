@@ -43,7 +43,7 @@ def _normal_origin(origin: str) -> str:
 
 @frozen
 class Access:
-    """Who may ask.
+    """Access: who may ask.
 
     With `keys`, who has one of them with the role for it; `health` and the OpenAPI document need none. Without,
     programs of this machine: a web page whose name was made to resolve to loopback gives itself away by its Host,

@@ -162,7 +162,7 @@ class _Exchange:
         return await self._service.respond(refused)  # which counts it
 
     def _decide(self, request: ServerRequest) -> StatusError | EncodedResponse | None:
-        """What is answered by the head alone."""
+        """The answer to a request's head alone."""
         if self._service.access.keys is None and not _is_local(self._scope.get("client")):
             return StatusError(NOT_LOCAL, status_code=421)
         length = request.headers.get("content-length", "0" if _has_no_body(request) else "")
@@ -196,7 +196,7 @@ class _EventEncoder:
         self._headed = False
 
     def send(self, item: object, headers: Headers = ()) -> bytes:
-        """As `ServerConnection.send`; what is said of the head is kept in `head`."""
+        """As `ServerConnection.send`; the head of the response is kept in `head`."""
         if isinstance(item, ResponseHead):
             self.head = item
             item = None

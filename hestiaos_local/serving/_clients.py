@@ -14,7 +14,7 @@ __all__ = ["Client", "respond_while_there"]
 
 
 class Client(Protocol):
-    """What a response needs of its client. Its methods raise `OSError` where it has gone."""
+    """The client's side of a response. Its methods raise `OSError` where it has gone."""
 
     @property
     def ended(self) -> bool:

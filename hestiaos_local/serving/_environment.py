@@ -1,4 +1,4 @@
-"""The platform that a process is told to serve by its environment, as `hestiaos serve` is by its options."""
+"""The platform that a process serves as its environment says, as `hestiaos serve` is by its options."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class CompletionPieces(AsyncIterator[ResponseHead | bytes]):
         await self._items.aclose()  # it may not have been iterated over
 
     def failed(self, error: StatusError) -> tuple[bytes, bytes]:
-        """What ends it where it cannot go on."""
+        """The error that ends it where it cannot go on."""
         return self._encoder.fail(error), b""
 
     async def _iterate(self, first: Output) -> AsyncGenerator[ResponseHead | bytes, None]:

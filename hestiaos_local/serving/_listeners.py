@@ -52,7 +52,7 @@ async def listen(host: str, port: int, *, protected: bool) -> list[socket.socket
 
 
 def base_url(host: str, listeners: list[socket.socket]) -> str:
-    """Where clients reach the server."""
+    """The sockets at which clients reach the server."""
     return f"http://{_authority(host, listeners[0].getsockname()[1])}"
 
 

@@ -1,4 +1,4 @@
-"""What a platform has counted, in Prometheus' text format, written by prometheus-client."""
+"""The counts of a platform, in Prometheus' text format, written by prometheus-client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the connections of a server share, and where their calls are worked on: in the event loop, or in a thread."""
+"""The service that the connections of a server share: it carries out calls in the event loop, or in a thread."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Service:
 
     @property
     def pace(self) -> float:
-        """What passes before each token, in seconds. A model has a pace of its own."""
+        """The time before each token, in seconds. A model has a pace of its own."""
         return self.token_delay if self.platform.echoes else 0.0
 
     def _is_awaited(self, call: ServerRequest) -> bool:

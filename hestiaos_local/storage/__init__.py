@@ -1,4 +1,4 @@
-"""Where a platform keeps what it remembers: the interface, and the store in memory or in one SQLite file."""
+"""The storage of a platform: the interface, and the store in memory or in one SQLite file."""
 
 from __future__ import annotations
 

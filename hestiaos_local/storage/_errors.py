@@ -1,4 +1,4 @@
-"""What can be wrong with a store, and how SQLite's errors say so."""
+"""The problems of a store, and SQLite's errors for them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Identity = tuple[int, int]
 
 
 def identity(file: Path) -> Identity | None:
-    """Which file has this name now; `None` where none can be seen."""
+    """The file that has this name now; `None` where none can be seen."""
     try:
         status = os.stat(file)
     except OSError:
@@ -24,7 +24,7 @@ def identity(file: Path) -> Identity | None:
 
 
 def beside(file: Path) -> tuple[Path, Path]:
-    """What SQLite keeps beside a file that is in use: the write-ahead log, and an index of it in shared memory."""
+    """The files that SQLite keeps beside one in use: the write-ahead log, and an index of it in shared memory."""
     file = file.resolve()
     return file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")
 

@@ -1,4 +1,4 @@
-"""What the platform needs of a place to keep things: the same for memory, a file and a database server."""
+"""The interface of a platform's storage: the same for memory, a file and a database server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Storage"]
 
 
 class Storage(Protocol):
-    """Where a platform keeps what it remembers. Several threads may use it.
+    """The storage of a platform. Several threads may use it.
 
     Every method is one short transaction, none of which is open while work is done. `now` is in seconds since 1970.
     Each raises `StoreError` where the storage cannot be used; then nothing of what it was to do was done, and it may
@@ -106,7 +106,7 @@ class Storage(Protocol):
         ...
 
     def decisions(self, newest: int | None = None) -> dict[str, int]:
-        """How often each decision was taken: ever, or in the newest so many traces."""
+        """The number of times that each decision was taken: ever, or in the newest so many traces."""
         ...
 
     def log(self, *, after: int = 0, limit: int = 1000) -> LogPage:
@@ -162,7 +162,7 @@ class Storage(Protocol):
         ...
 
     def active_sessions(self, since: float) -> int:
-        """How many sessions were used since then."""
+        """The number of sessions that were used since then."""
         ...
 
     # Secrets.

@@ -1,6 +1,6 @@
 """For tests of code that uses HestiaOS: a platform whose answers and faults are scripted.
 
-`ScriptedPlatform` is a whole platform, in-process or served, that answers what a test tells it to. The pytest plugin
+`ScriptedPlatform` is a whole platform, in-process or served, that answers as a test scripts it. The pytest plugin
 of this distribution, `hestiaos.pytest_plugin`, gives it as the fixture `hestiaos_platform`.
 """
 

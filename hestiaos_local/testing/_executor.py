@@ -22,7 +22,7 @@ class ScriptedExecutor:
     """An executor whose outputs are those of the script's replies."""
 
     model = "hestia-scripted"
-    keeps_max_tokens = True  # it says what it is told to
+    keeps_max_tokens = True  # it says what the script does
 
     def __init__(self, script: Script) -> None:
         self._script = script

@@ -84,7 +84,7 @@ def test_a_key_without_the_role(url: str) -> None:
     assert ended.status == 4
     assert ended.error == (
         f"[ROLE_MISSING] the API key of --api-key does not have the role 'admin' that this needs, at {url}; "
-        "use a key that has it: whoever runs the server makes one with 'hestiaos keys new'"
+        "use a key that has it: the one who runs the server makes one with 'hestiaos keys new'"
     )
 
 

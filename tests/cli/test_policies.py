@@ -165,7 +165,7 @@ def test_recorded_decisions_are_replayed_under_another_policy(where: list[str], 
         f"{ids[1]}  ALLOW     -               BLOCK  no-wiping",
         f"{ids[2]}  THROTTLE  bulk-operation  ALLOW  -",
     ]
-    assert done.stderr == "decisions: 3, changed: 2, that cannot be told: 0\n"
+    assert done.stderr == "decisions: 3, changed: 2, unknown: 0\n"
     assert invoke("policy", "replay", str(file), *where, "--json").json == {
         "decisions": 3,
         "unknown": 0,
@@ -193,7 +193,7 @@ def test_recorded_decisions_are_replayed_under_another_policy(where: list[str], 
     text = invoke("policy", "show", *where).stdout
     file.write_text(text)
     done = invoke("policy", "replay", str(file), *where)
-    assert (done.stdout, done.stderr) == ("", "decisions: 3, changed: 0, that cannot be told: 0\n")
+    assert (done.stdout, done.stderr) == ("", "decisions: 3, changed: 0, unknown: 0\n")
 
 
 def test_what_a_limit_refused_is_replayed_under_a_higher_one(home: Path, file: Path) -> None:
