@@ -123,6 +123,18 @@ def test_a_match_that_more_text_cannot_change_comes_at_once() -> None:
     assert released(governor) == ["x[gone]"]
 
 
+def test_what_is_decided_is_not_looked_at_again() -> None:
+    """The last character that is decided is kept for the boundary after it, before which nothing is known any more."""
+    engine = ENGINES["re2"]
+    rules = [rule_of("r", r"\bcdef", engine, **GONE), rule_of("s", "d", engine, **GONE)]
+    for count, wanted in ((1, "d"), (2, "[gone]")):
+        governor = OutputGovernor(policy_of(rules[:count], engine), Facts())
+        governor.receive_text("xcd")
+        assert released(governor) == ["xc"]
+        governor.receive_text("e")
+        assert released(governor) == [wanted]
+
+
 def test_a_block_is_the_last_event() -> None:
     governor = OutputGovernor(Policy.parse(POLICY, "p"), Facts())
     for piece in ["it is odd: r", "\u200bm  -r", "f /", " and more"]:

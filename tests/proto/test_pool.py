@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hestiaos_proto._pool import ConnectionPool, Lease
+from hestiaos_proto._pool import _RETIRED, ConnectionPool, Lease
 
 
 def nothing() -> None:
@@ -251,6 +251,39 @@ def test_a_connection_that_another_thread_took_and_gave_up_meanwhile_is_passed_o
         pool.release(lease)
     assert pool.acquire(enqueued(pool)) is None
     assert pool.surplus() == ["b"]
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_after_one_that_another_thread_took_an_older_one_is_acquired(gives_up: bool) -> None:
+    others: list[Lease[str]] = []
+
+    def usable(connection: str) -> bool:
+        if connection == "c":  # the other thread comes between
+            others.append(enqueued(pool))
+            assert pool.acquire(others[0]) == "b"
+            if gives_up:
+                pool.discard(others[0])
+        return connection != "c"
+
+    pool: ConnectionPool[str] = ConnectionPool(None, None, usable=usable)
+    for lease, connection in [(enqueued(pool), connection) for connection in "abc"]:
+        pool.opened(lease, connection)
+        pool.release(lease)
+    assert pool.acquire(enqueued(pool)) == "a"
+
+
+def test_a_dropped_lease_is_forgotten_by_whatever_comes_first() -> None:
+    case = Case(1)
+    for _ in range(3):
+        lease: Lease[str] | None = case.opened("a")
+        del lease
+        assert case.pool.surplus() == ["a"]
+    assert (case.pool._dropped, case.pool._leases, case.pool._owners) == ({}, {}, {})
+    assert case.pool.admits(enqueued(case.pool))
+
+
+def test_no_lease_owns_what_is_being_removed() -> None:
+    assert _RETIRED < 0 <= Lease(nothing)._key
 
 
 def test_a_connection_that_another_thread_takes_meanwhile_is_not_surplus() -> None:
