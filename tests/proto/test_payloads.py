@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from hestiaos_proto import RemoteProtocolError, RunStream, SSEDecoder, StreamEvent
+from hestiaos_proto import RemoteProtocolError, RunStream, SSEDecoder, StreamEvent, StreamInterrupted
 from hestiaos_proto._lines import LineDecoder
 from hestiaos_proto._payloads import PayloadDecoder
 from hestiaos_proto._redaction import Redactor
@@ -256,6 +256,102 @@ class TestTogether:
         lines = data.splitlines()
         wanted = [line.removeprefix(b"data:") for line in lines if line.startswith(b"data:")]
         assert [payload.strip() for payload in self.payloads(data)] == [payload.strip() for payload in wanted]
+
+
+class TestAfterDone:
+    """What arrives after `done`: the rest of its event, or more, which ends the stream."""
+
+    @staticmethod
+    def went_on(first: bytes, *pieces: bytes, done: bool = True) -> list[bool]:
+        """Whether it is known to go on, after the first piece and after each that follows."""
+        lines, known = LineDecoder(), []
+        decoder = PayloadDecoder(1000, Redactor())
+        for piece in (first, *pieces):
+            lines.receive_data(piece)
+            for payload in decoder.payloads(lines):
+                if payload is None:
+                    break
+                if not known and done:
+                    decoder.expect_end()
+                if isinstance(payload, bytes) and not payload.strip():
+                    assert decoder.complete(payload) is None
+            known.append(decoder.went_on)
+        return known
+
+    WHOLE = (b"data: 1\n\n", b"data: 1\r\n\r\n", b"data:1\n\n", b"data: 1\n\r\n")
+    MORE = (b"\n", b"\r\n", b": comment\n", b"event: x\n", b"id\n", b"data:\n", b"data:  \n", b" data:\n")
+
+    @pytest.mark.parametrize("more", MORE, ids=repr)
+    @pytest.mark.parametrize("event", WHOLE, ids=repr)
+    def test_more_after_its_blank_line(self, event: bytes, more: bytes) -> None:
+        assert self.went_on(event, more, b"") == [False, True, True]
+        assert self.went_on(event, more, done=False) == [False, False]
+
+    @pytest.mark.parametrize("more", MORE[2:], ids=repr)
+    def test_more_before_its_blank_line(self, more: bytes) -> None:
+        assert self.went_on(b"data: 1\n", more) == [False, True]
+
+    def test_its_blank_line_comes_later(self) -> None:
+        assert self.went_on(b"data: 1\n", b"\n", b"\n", b": x\n") == [False, False, True, True]
+        assert self.went_on(b"data: 1\n", b"data: 2\n", b"\n", b"\n") == [False, False, False, True]
+
+
+class TestComplete:
+    """Which lines make an object."""
+
+    @staticmethod
+    def decoder(*lines_: bytes) -> tuple[PayloadDecoder, list[bytes | list[bytes] | None]]:
+        """A decoder that has completed the first payload, and what it gives for the lines after that."""
+        lines = LineDecoder()
+        decoder = PayloadDecoder(1000, Redactor())
+        lines.receive_data(lines_[0])
+        payloads = decoder.payloads(lines)
+        first = next(payloads)
+        assert isinstance(first, bytes)
+        assert decoder.complete(first) is None
+        found = []
+        for line in lines_[1:]:
+            assert next(payloads) is None
+            lines.receive_data(line)
+            found.append(next(payloads))
+        return decoder, found
+
+    @pytest.mark.parametrize("last", [b"data: }\n\n", b"data: }\r\n\r\n", b"data:}\n"], ids=repr)
+    def test_its_last_line_gives_the_whole(self, last: bytes) -> None:
+        decoder, found = self.decoder(b"data: {\n", last)
+        assert (found, decoder.incomplete) == ([b"{\n}"], b"")
+
+    def test_the_next_object_begins_anew(self) -> None:
+        _, found = self.decoder(b'data: {"a":\n', b"data: 1}\n\n", b"data: 2\n\n")
+        assert found == [b'{"a":\n1}', b"2"]
+        body = b"".join(b'data: {"type":\ndata: "%b"}\n\n' % name for name in (b"start", b"final", b"done"))
+        assert [event.type for event in whole(body)] == ["start", "final", "done"]
+
+    @pytest.mark.parametrize("space", [" ", "\t", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f"], ids=ascii)
+    def test_white_space_around_it(self, space: str) -> None:
+        decoder = PayloadDecoder(1000, Redactor())
+        assert decoder.complete(f'{space}{{"a":1}}{space}'.encode()) == b'{"a":1}'
+        assert decoder.complete(b'X{"a":1}X') == b'X{"a":1}X'
+
+    def test_it_may_be_as_deep_as_json(self) -> None:
+        opened = b'{"type":"start","data":{"a":' + b"[" * 126
+        body = b"data: %b\ndata: %b\ndata: }}\n\n" % (opened, b"]" * 126)
+        events, fault = feed(RunStream(), [body])
+        assert fault is None
+        assert [event.type for event in events] == ["start"]
+
+    @pytest.mark.parametrize("lines", [3, 100])
+    def test_it_may_be_as_large_as_the_limit(self, lines: int) -> None:
+        texts = [b'{"type":"start","data":{"a":[', *[b"1,"] * (lines - 2), b"1]}}"]
+        size = len(b"\n".join(texts))
+        data = b"".join(b"data: %b\n" % text for text in texts)
+        assert len(feed(RunStream(max_event_size=size), [data])[0]) == 1
+        events, fault = feed(RunStream(max_event_size=size - 1), [data])
+        assert (len(events), type(fault)) == (0, RemoteProtocolError)
+
+    def test_a_string_that_the_end_of_the_stream_cuts(self) -> None:
+        events, fault = feed(RunStream(), [START, b'data: {"type":"tok', b""])
+        assert ([event.type for event in events], type(fault)) == (["start"], StreamInterrupted)
 
 
 class TestCost:
