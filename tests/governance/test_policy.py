@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from hashlib import sha256
 
 import pytest
 
 from hestiaos_local.governance import Bucket, Facts, Policy, PolicyError, Rule, Verdict
-from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine
+from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine, re2_engine
 from hestiaos_local.governance._policy import Decision
 from hestiaos_local.governance._rules import ShadowHit
 
@@ -79,9 +80,14 @@ def test_what_is_not_given() -> None:
     assert repr(policy) == "Policy(name='n', version=2, hash='')"
     assert policy == Policy("n", (), text="x", engine=ENGINES[0])
     policy.judge(Facts())
-    policy.rule_set((Rule(name="r", on=frozenset(["output"]), sources=("a",)),))
+    rules = (Rule(name="r", on=frozenset(["output"]), sources=("a",), redact="", searcher=ENGINES[1].compile(["a"])),)
+    policy.rule_set(rules)
+    policy.redactor(rules)
     assert policy == Policy("n", ())
     assert policy != Policy("n", (), hash="x")
+    for own in ("searchers", "rule_sets", "redactors"):
+        with pytest.raises(TypeError, match=own):
+            Policy("n", (), **{own: {}})  # type: ignore[arg-type]  # it makes them itself
 
 
 def test_a_decision() -> None:
@@ -182,12 +188,48 @@ def test_the_hash_is_that_of_the_text() -> None:
     assert (again.text, again.hash, again.name) == (TEXT, policy.hash, "mine")
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_that_says_nothing(version: int) -> None:
+    text = f'version = {version} # "\ud800"'
+    policy = Policy.parse(text, "p.toml")
+    assert (policy.name, policy.version, policy.rules, policy.text) == ("p.toml", version, (), text)
+    assert policy.hash == sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def test_the_engine_is_the_given_one_or_re2() -> None:
+    for engine in ENGINES:
+        assert Policy.parse(TEXT, "p", engine=engine).engine is engine
+    assert Policy.parse(TEXT, "p").engine is re2_engine()
+
+
+def test_the_built_in_policy_needs_no_re2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "re2", None)
+    re2_engine.cache_clear()
+    policy = Policy.default()
+    monkeypatch.undo()
+    re2_engine.cache_clear()
+    assert isinstance(policy.engine, ReEngine)
+    assert policy == Policy.default()
+    assert policy.tests == ()
+    assert policy.decide("RUN", "rm -rf /").verdict == "BLOCK"
+
+
+def test_a_search_for_any_rule_begins_at_its_start() -> None:
+    for engine in ENGINES:
+        searcher = Policy.parse(TEXT, "p", engine=engine)._searcher("input")
+        assert searcher is not None
+        assert (searcher.search("stop x", 2), searcher.search("x stop", 2)) == (None, (2, 6))
+
+
 def test_sets_of_rules_are_made_once() -> None:
     policy = Policy.parse(TEXT.replace('on = "input"\npattern', 'on = ["input", "output"]\npattern'), "p")
     rules = tuple(rule for rule in policy.rules if "output" in rule.on)
     assert policy.rule_set(rules) is policy.rule_set(rules)
     assert policy.rule_set(rules).rules == rules
     assert policy.redactor(rules) is policy.redactor(rules)
+    assert policy.redactor(rules) is not policy.redactor(rules[:0])
+    others = tuple(rule for rule in policy.rules if rule.name == "both")
+    assert policy.rule_set(others).rules == others
 
 
 def test_the_facts_that_a_policy_depends_on() -> None:
