@@ -22,6 +22,7 @@ from hestiaos_local.governance import (
     redact_input,
 )
 from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine
+from hestiaos_local.governance._scanner import Decided, Match, Scanner
 from hestiaos_local.governance._syntax import longest, parse, shortest
 from tests.support.governed_outputs import governed, judged, policy_of, rule_of
 from tests.support.governed_texts import CUTS, TEXTS, pieces
@@ -321,6 +322,17 @@ def test_a_rule_that_holds_all_releases_at_the_end() -> None:
     governor.receive_text("b.")
     governor.end()
     assert released(governor) == ["plain text, [gone]."]
+
+
+def test_nothing_is_decided_of_a_text_that_is_held() -> None:
+    engine = ENGINES["re2"]
+    policy = policy_of([rule_of("r", "ab", engine, hold=True, **GONE)], engine)
+    scanner = Scanner(policy.rule_set(policy.rules))
+    for _ in range(2):
+        scanner.receive_text("ab c")
+        assert scanner.decided() == Decided("", 0, ())
+    scanner.end()
+    assert scanner.decided() == Decided("ab cab c", 0, [Match(0, 0, 2), Match(4, 0, 6)])
 
 
 def test_what_is_kept_of_a_long_text_is_short() -> None:
