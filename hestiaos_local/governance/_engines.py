@@ -128,7 +128,7 @@ class Re2Engine:
         options = self._re2.Options()
         options.never_capture = True
         options.log_errors = False
-        options.max_mem = 64 * 1024 * 1024  # bytes, taken when they are needed: a search that has less is slower
+        options.max_mem = 1 << 26  # bytes, taken when they are needed: a search that has less is slower
         try:
             return _Re2Searcher(self._re2.compile(_encoded(pattern), options))
         except self._re2.error as error:

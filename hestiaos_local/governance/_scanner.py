@@ -87,11 +87,12 @@ class _View:
         first = rules.first.search(self.text, start)
         if first is None or first[0] == len(self.text):
             return self.base + len(self.text), False
-        is_short = len(self.text) - first[0] < rules.shortest  # too short for a match
-        if is_short or rules.any.search(self.text, first[0]) is None:
+        # What is shorter than any match needs no search.
+        if len(self.text) - first[0] < rules.shortest or rules.any.search(self.text, first[0]) is None:
             return self.base + first[0], False
         span = rules.beginnings.search(self.text, start)
-        return (self.end if span is None else self.base + span[0]), True
+        assert span is not None, "it finds at least the empty piece"
+        return self.base + span[0], True
 
     def matches(self, frontier: int) -> Iterator[Match]:
         """The matches that begin before this place: of a rule that redacts all, of another the first."""
