@@ -129,6 +129,11 @@ class Measurements:
             with self._lock:
                 self._open_streams -= 1
 
+    @property
+    def open_streams(self) -> int:
+        """How many streams are open."""
+        return self._open_streams
+
     def decided(self, verdict: str) -> None:
         """Count a decision."""
         with self._lock:

@@ -19,7 +19,11 @@ from hestiaos_proto import Control, RemoteProtocolError, ResponseHead, ServerErr
 
 __all__ = ["Encoder", "EventSender"]
 
-_PIECE = 4096  # from this size on, in bytes, a piece of a stream is sent; 200 streams take turns in 50 ms
+# In bytes: from which size on a piece of a stream is sent. All streams together send one round of pieces before the
+# first has its turn again, so that others wait for some 15 ms; alone, a stream costs less in larger pieces.
+_PIECE = 4096
+_ROUND = 160_000
+_LEAST = 512
 
 Events = Generator[StreamEvent, None, None] | AsyncIterator[Any]
 
@@ -150,15 +154,15 @@ class EventSender:
         One by one, sending them would cost several times as much as making them.
         """
         ready: list[bytes] = []
-        size = 0
+        size, enough = 0, self._enough()
         with closing(events):
             for event in events:
                 ready.append(piece := self._connection.send(event, self._headers))
                 size += len(piece)
-                if event.type in ("start", "done") or size >= _PIECE:
+                if event.type in ("start", "done") or size >= enough:
                     await self._write(b"".join(ready), done=event.type == "done")
                     ready.clear()
-                    size = 0
+                    size, enough = 0, self._enough()
             if ready:
                 await self._write(b"".join(ready))
 
@@ -171,6 +175,10 @@ class EventSender:
             raise _ClientGone from error
         self._last_sent = current_time()
         self._unpaused += len(data)
-        if self._unpaused >= _PIECE:
+        if self._unpaused >= self._enough():
             self._unpaused = 0
             await checkpoint()
+
+    def _enough(self) -> int:
+        """How many bytes are a piece now."""
+        return max(_LEAST, min(_PIECE, _ROUND // self._service.platform.measurements.open_streams))
