@@ -24,7 +24,7 @@ _FAREWELLS = frozenset({"exit", "quit", "/bye", "/exit", "/quit"})  # what leave
 
 def converse(settings: Settings, session: ChatSession) -> None:
     """Hold a conversation, until Ctrl-D. Ctrl-C cancels a reply that is waited for, or the line that is being typed."""
-    _load_history()
+    _prepare_editing()
     tell(dim("Ctrl-C cancels an answer, Ctrl-D leaves. A line that ends with \\ goes on in the next."))
     while True:
         try:
@@ -60,11 +60,13 @@ def _prompt(sign: str) -> str:
     return f"\001\x1b[1m\002{sign}\001\x1b[0m\002 " if colored(sys.stdout) else f"{sign} "  # readline counts no colours
 
 
-def _load_history() -> None:
+def _prepare_editing() -> None:
     try:
         import readline
     except ImportError:  # Windows; its console edits lines by itself
         return
+    if "libedit" not in (readline.__doc__ or ""):  # GNU readline; Python switches it off (python/cpython#86985)
+        readline.parse_and_bind("set enable-bracketed-paste on")  # a text of several lines is pasted as one message
     path = data_directory() / "chat_history"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))

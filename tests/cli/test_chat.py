@@ -140,7 +140,7 @@ if sys.platform != "win32":
             assert shown.end() == 0
 
     def test_a_message_of_several_lines_and_a_farewell(scripted: ScriptedPlatform) -> None:
-        scripted.say("day")
+        scripted.say("day", times=2)
         with terminal("chat", "-u", scripted.url) as shown:
             shown.expect("> ")
             shown.type("good\\\n")
@@ -148,6 +148,11 @@ if sys.platform != "win32":
             shown.type("morning\n")
             shown.expect("day")
             shown.expect("> ")
+            shown.type("\x1b[200~good\nevening\x1b[201~")  # pasted
+            shown.expect("evening")
+            shown.type("\n")
+            shown.expect("day")
+            shown.expect("> ")
             shown.type("exit\n")
             assert shown.end() == 0
-        assert [each.text for each in scripted.requests] == ["good\nmorning"]
+        assert [each.text for each in scripted.requests] == ["good\nmorning", "good\nevening"]
