@@ -18,6 +18,7 @@ COMMANDS = {
     "Run": {
         "run": "Execute a text through the governance pipeline.",
         "chat": "Send a chat message, or hold a conversation.",
+        "sessions": "Show and delete conversations.",
         "agents": "Have agents carry out tasks.",
         "batch": "Run each line of a file, and resume after an interruption.",
     },

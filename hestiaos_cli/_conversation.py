@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hestiaos_cli._failures import report, tell
 from hestiaos_cli._output import print_text
 from hestiaos_cli._places import data_directory
-from hestiaos_cli._terminal import colored, dim
+from hestiaos_cli._terminal import colored, dim, may_draw
 from hestiaos_proto import HestiaError
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def _prepare_editing() -> None:
         import readline
     except ImportError:  # Windows; its console edits lines by itself
         return
-    if "libedit" not in (readline.__doc__ or ""):  # GNU readline; Python switches it off (python/cpython#86985)
+    if may_draw(sys.stdout) and "libedit" not in (
+        readline.__doc__ or ""
+    ):  # GNU readline; Python switches it off (python/cpython#86985)
         readline.parse_and_bind("set enable-bracketed-paste on")  # a text of several lines is pasted as one message
     path = data_directory() / "chat_history"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

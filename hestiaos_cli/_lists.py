@@ -13,7 +13,7 @@ from hestiaos_cli._terminal import columns, is_terminal, visible
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
 
-__all__ = ["print_list"]
+__all__ = ["for_people", "print_list"]
 
 _NARROWEST = 40  # columns
 
@@ -29,6 +29,22 @@ def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *names: st
         _print_table([[_cell(row.get(name)) for name in names] for row in rows])
     if not rows and empty:
         remark(settings, empty)
+
+
+def for_people(settings: Settings, rows: Sequence[Mapping[str, Any]], time: str) -> list[dict[str, Any]]:
+    """Rows whose field `time`, ISO 8601, is in local time and short, where people read them."""
+    if settings.json or settings.field is not None:
+        return [{**row} for row in rows]
+    return [{**row, time: _moment(row.get(time))} for row in rows]
+
+
+def _moment(value: Any) -> Any:
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(value).astimezone().strftime("%m-%d %H:%M:%S")
+    except (TypeError, ValueError):  # of a server that writes times in another way
+        return value
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -17,7 +17,7 @@ _ELSEWHERE = {
     "model": "api GET /v1/models",
     "models": "api GET /v1/models",
     "prompt": "run",
-    "sessions": "api GET /api/v1/sessions",
+    "history": "sessions list",
     "start": "serve",
     "status": "system status",
     "version": "--version",

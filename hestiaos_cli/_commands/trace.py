@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import click
@@ -43,23 +42,17 @@ def command(settings: Settings, trace_id: str, last: int | None, decision: str |
                 trace = client.trace(trace_id)
             print_fields(settings, trace.to_wire())
         return
-    from hestiaos_cli._lists import print_list
+    from hestiaos_cli._lists import for_people, print_list
 
     with open_client(settings, looks_only=True) as client, waiting():
         traces = client.governance.traces(last or _LAST, decision, before)
-    rows = [each.to_dict() for each in traces]
+    rows = for_people(settings, [each.to_dict() for each in traces], "timestamp")
     if not settings.json and settings.field is None:
-        rows = list(map(_for_people, rows))
+        rows = [row | {"decision": _with_outcome(row)} for row in rows]
     print_list(settings, rows, "timestamp", "decision", "trace_id", "input", empty="there is no such trace")
 
 
-def _for_people(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with its time in a few characters, and its outcome where that is not what the decision says already."""
-    from datetime import datetime
-
-    moment, decision, outcome = row.get("timestamp"), row.get("decision"), row.get("outcome")
-    with suppress(TypeError, ValueError):  # of a server that writes times in another way
-        moment = datetime.fromisoformat(str(moment)).astimezone().strftime("%m-%d %H:%M:%S")
-    if outcome not in (None, "completed", "blocked"):
-        decision = f"{decision}, {outcome}"
-    return row | {"timestamp": moment, "decision": decision}
+def _with_outcome(row: dict[str, Any]) -> Any:
+    """The decision, and the outcome where that is not what the decision says already."""
+    decision, outcome = row.get("decision"), row.get("outcome")
+    return decision if outcome in (None, "completed", "blocked") else f"{decision}, {outcome}"

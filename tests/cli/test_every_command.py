@@ -95,6 +95,12 @@ CASES: dict[str, Case] = {
     "secrets list": Case("--local secrets list", ("--local secrets set k",)),
     "secrets set": Case("--local secrets set k", stdin=b"v", prints=False, as_json=False),
     "serve": Case("serve --port {taken}", prints=False, status=1, as_json=False),
+    "sessions": Case("sessions", as_json=False),
+    "sessions delete": Case(
+        "--local sessions delete s", ("--local chat x --session-id s",), prints=False, as_json=False
+    ),
+    "sessions list": Case("--local sessions list", ("--local chat x",)),
+    "sessions show": Case("--local sessions show s", ("--local chat x --session-id s",)),
     "system": Case("system", as_json=False),
     "system config": Case("--local system config"),
     "system metrics": Case("--local system metrics"),
