@@ -37,10 +37,13 @@ class _WithCommonOptions(click.Command):
 
     context_class = _Context
 
-    def __init__(self, *arguments: Any, takes: frozenset[str] = ALL, **attributes: Any) -> None:
+    def __init__(
+        self, *arguments: Any, takes: frozenset[str] = ALL, examples: tuple[str, ...] = (), **attributes: Any
+    ) -> None:
         super().__init__(*arguments, **attributes)
         self.context_settings.setdefault("help_option_names", ["--help", "-h"])
         self.takes = takes | _ANYWHERE
+        self.examples = examples
         self.params += common_options(self.takes)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -56,6 +59,14 @@ class _WithCommonOptions(click.Command):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, each short enough for any terminal, and the epilog."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"  {example}\n")
+        super().format_epilog(ctx, formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and say how a text that looks like an option is given."""

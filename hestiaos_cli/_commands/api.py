@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@make_command("api", takes=CONNECTION - {"retries"} | {"json"})
+@make_command(
+    "api",
+    takes=CONNECTION - {"retries"} | {"json"},
+    examples=(
+        "hestiaos api /api/system/config",
+        "hestiaos api /api/v1/run -f input=hi",
+    ),
+)
 @click.argument("method", metavar="[METHOD]")
 @click.argument("path", metavar="PATH", required=False)
 @click.option("--data", "-d", metavar="JSON", help="The body; '@FILE' reads it from a file, '-' from standard input.")

@@ -28,7 +28,14 @@ _RETRIES = 3
 _LIMIT = 256  # a server keeps its results for repeats, the embedded one its newest 1,000
 
 
-@make_command("batch", takes=CONNECTION | {"json"})
+@make_command(
+    "batch",
+    takes=CONNECTION | {"json"},
+    examples=(
+        "hestiaos batch in.txt -o out.jsonl",
+        "cat *.txt | hestiaos batch -n 32",
+    ),
+)
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="The file of results; else stdout."

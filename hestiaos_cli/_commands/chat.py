@@ -17,7 +17,14 @@ from hestiaos_cli._terminal import is_terminal
 __all__ = ["command"]
 
 
-@make_command("chat")
+@make_command(
+    "chat",
+    examples=(
+        "hestiaos chat",
+        'hestiaos chat "what is new?"',
+        'hestiaos chat -c "and before?"',
+    ),
+)
 @click.argument("message", cls=TextArgument, metavar="[MESSAGE]")
 @click.option("--continue", "-c", "go_on", is_flag=True, help="Continue the latest conversation with this server.")
 @click.option("--session-id", metavar="ID", help="The conversation to continue.")

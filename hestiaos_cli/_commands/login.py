@@ -17,7 +17,14 @@ from hestiaos_cli._waiting import waiting
 __all__ = ["command"]
 
 
-@make_command("login", takes=SERVER - {"profile"})
+@make_command(
+    "login",
+    takes=SERVER - {"profile"},
+    examples=(
+        "hestiaos login work -u https://host",
+        "pass hestia | hestiaos login -k -",
+    ),
+)
 @click.argument("name", metavar="[NAME]", default="default")
 @click.pass_obj
 def command(settings: Settings, name: str) -> None:

@@ -17,7 +17,15 @@ from hestiaos_cli._waiting import waiting
 __all__ = ["command"]
 
 
-@make_command("run")
+@make_command(
+    "run",
+    examples=(
+        'hestiaos run "create a report"',
+        'git diff | hestiaos run "review it"',
+        "hestiaos run hi --stream",
+        "id=$(hestiaos run hi -q trace_id)",
+    ),
+)
 @click.argument("text", cls=TextArgument, metavar="[TEXT]")
 @click.option("--stream", is_flag=True, help="Show the result as it comes.")
 @click.option("--explain", is_flag=True, help="Ask what governance would decide; nothing is executed.")

@@ -37,17 +37,20 @@ def _get(settings: Settings, key: str) -> None:
         print_fields(settings, {"value": value}, answer=value)
 
 
-@make_command("set", takes=CONNECTION)
+@make_command("set", takes=CONNECTION, examples=("pass mail | hestiaos secrets set mail",))
 @click.argument("key", metavar="KEY")
+@click.argument("typed", metavar="", nargs=-1)
 @click.option("--provider", default="custom", show_default=True, help="Who gave it out.")
 @click.pass_obj
-def _set(settings: Settings, key: str, provider: str) -> None:
+def _set(settings: Settings, key: str, typed: tuple[str, ...], provider: str) -> None:
     """Keep a secret, whose value is asked for or comes through a pipe.
 
     So it stands neither in the shell's history nor in the list of processes.
     """
     from hestiaos_cli._clients import open_client
 
+    if typed:
+        raise click.UsageError("the value is asked for, or comes through a pipe: here it stays in the shell's history")
     if cast("object", sys.stdin) is not None and sys.stdin.isatty():
         value = ask_secret(f"Value of {key}: ")
     else:

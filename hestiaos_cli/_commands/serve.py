@@ -20,7 +20,7 @@ from hestiaos_cli._settings import Settings
 __all__ = ["command"]
 
 
-@make_command("serve", takes=KEY | {"json", "config"})
+@make_command("serve", takes=KEY | {"json", "config"}, examples=("hestiaos serve", "hestiaos serve --port 9000 --json"))
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")

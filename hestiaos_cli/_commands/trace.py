@@ -16,7 +16,7 @@ __all__ = ["command"]
 _LAST = 20
 
 
-@make_command("trace")
+@make_command("trace", examples=("hestiaos trace list", "hestiaos trace list --decision block"))
 @click.argument("trace_id", metavar="ID|list")
 @click.option(
     "--last", type=click.IntRange(1, 1000), metavar="N", help=f"List so many, the newest first; else {_LAST}."

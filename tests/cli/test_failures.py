@@ -180,6 +180,13 @@ def test_neither_key_nor_secret_is_shown(serve_platform: Serve, option: list[str
     assert invoke("secrets", "get", "k", *arguments).stdout == "s3cret\n"
 
 
+def test_a_secret_that_is_typed_is_not_repeated() -> None:
+    told = invoke("--local", "secrets", "set", "k", "s3cret")
+    assert told.status == 2
+    assert "comes through a pipe" in told.error
+    assert "s3cret" not in told.error
+
+
 def test_a_store_that_is_locked_away(home: Path) -> None:
     assert invoke("--local", "health").status == 0
     (store,) = home.rglob("*.sqlite3")

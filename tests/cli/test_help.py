@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,16 @@ def test_the_table_says_what_each_command_says() -> None:
     for section in COMMANDS.values():
         for name, told in section.items():
             assert (EVERY[(name,)].help or "").partition("\n")[0] == told, name
+
+
+EXAMPLES = [example for command in EVERY.values() for example in getattr(command, "examples", ())]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_can_be_typed(example: str) -> None:
+    found = re.search(r"hestiaos ([^)|]*)", example)
+    assert found is not None
+    assert invoke(*shlex.split(found[1]), "--help").status == 0  # which is asked for after the rest was read
 
 
 @pytest.mark.parametrize("columns", [40, 200])
