@@ -98,7 +98,7 @@ def _hint_of(error: HestiaError, server: Server | None) -> str:
     if isinstance(error, StreamInterrupted):
         return f"run it again{_DOCTOR}"
     if isinstance(error, ConnectionLost):
-        return f"whether the server has done it is not known{_DOCTOR}"
+        return f"it is not known whether the server has done it{_DOCTOR}"
     return _of_another_server(server) if isinstance(error, RemoteProtocolError) else ""
 
 

@@ -147,7 +147,7 @@ SCENES: dict[str, Scene] = {
     ),
     "TLS is spoken at an http:// URL": Scene(RUNS, tls("127.0.0.1", scheme="http")),
     "the proxy does not answer": Scene(RUNS, at("http://hestia.example"), {"HTTP_PROXY": "http://127.0.0.1:1"}),
-    "the proxy is no URL": Scene(RUNS, at("http://hestia.example"), {"HTTP_PROXY": "http://127.0.0.1:99999"}),
+    "the proxy's URL is wrong": Scene(RUNS, at("http://hestia.example"), {"HTTP_PROXY": "http://127.0.0.1:99999"}),
     "not a URL": Scene("run x", nothing, {"HESTIAOS_BASE_URL": "hestia.example"}),
     "an empty URL": Scene("run x -u {empty}", nothing),
     "a key that no header can hold": Scene("run x -k schlüssel -u :8000", nothing),
@@ -175,6 +175,10 @@ SCENES: dict[str, Scene] = {
     "400, with its reason": answered(400, {"code": "TOO_DEEP", "message": "the input is nested too deeply"}),
     "401, without a key": answered(401, {"detail": "Not authenticated"}),
     "401, with a key": Scene("run x -k hunter2 -u {url}", peer(send(response(401, to_json({"detail": "hunter2?"}))))),
+    "401, without the role": Scene(
+        "system status -k hunter2 -u {url}",
+        peer(send(response(401, to_json({"code": "ROLE_MISSING", "message": "no", "details": {"role": "read"}})))),
+    ),
     "403, a block": answered(
         403, {"code": "GOVERNANCE_BLOCK", "message": "blocked", "trace_id": "a23c", "details": BLOCKED}
     ),
@@ -244,7 +248,7 @@ SCENES: dict[str, Scene] = {
         "--local run x --config {config}",
         file("config.toml", 'version = 1\n[[models]]\nname = "small"\nurl = "http://127.0.0.1:1/v1"\n'),
     ),
-    "a store that is none": Scene(
+    "a store that is not a database": Scene(
         "--local run x --config {config}", file("config.toml", 'store = "config.toml"\n' + "# notes\n" * 100)
     ),
     "an unknown profile": Scene("run x --profile work", nothing),
