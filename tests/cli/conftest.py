@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forks import ForkServer
+from tests.support.programs import ForkServer, InstalledProgram, Program
 
 _READ = (
     "COLUMNS",
@@ -37,8 +37,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    """Runs the command line with standard streams of any kind."""
-    with ForkServer(tmp_path_factory.mktemp("streams")) as server:
+@pytest.fixture(scope="session", params=["forked", pytest.param("installed", marks=pytest.mark.thorough)])
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """The command line with standard streams of any kind."""
+    folder = tmp_path_factory.mktemp("streams")
+    if request.param == "installed":
+        yield InstalledProgram(folder)
+        return
+    with ForkServer(folder) as server:
         yield server

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from hestiaos_cli._app import app
 from tests.support.command_line import Ended, invoke
-from tests.support.forks import CLOSED, FULL, UNREAD, ForkServer
+from tests.support.programs import CLOSED, FULL, UNREAD, Program
 
 pytestmark = [
     pytest.mark.usefixtures("home"),
@@ -156,8 +156,8 @@ def facts(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
 
 
 @pytest.fixture
-def run(name: str, facts: dict[str, str], forks: ForkServer) -> Callable[..., Ended]:
-    """Types the case's command, with streams as `ForkServer.run` takes them."""
+def run(name: str, facts: dict[str, str], program: Program) -> Callable[..., Ended]:
+    """Types the case's command, with streams as `Program.run` takes them."""
     case = CASES[name]
     number = count()
     if "{trace}" in case.typed:
@@ -172,7 +172,7 @@ def run(name: str, facts: dict[str, str], forks: ForkServer) -> Callable[..., En
             assert invoke("run", f"wipe {next(number)}", *where).status == 1
             pending = invoke("approvals", "list", "--status", "pending", *where, "-q", "approval_id")
             facts["approval"] = pending.stdout.split()[0]
-        return forks.run(*case.typed.format(**facts).split(), *more, stdin=case.stdin, **streams)
+        return program.run(*case.typed.format(**facts).split(), *more, stdin=case.stdin, **streams)
 
     return typed
 
@@ -213,13 +213,13 @@ def test_its_status_and_output_depend_on_nothing_else(name: str, run: Callable[.
 
 
 @every
-def test_it_fits_a_terminal(name: str, facts: dict[str, str], forks: ForkServer) -> None:
+def test_it_fits_a_terminal(name: str, facts: dict[str, str], program: Program) -> None:
     case = CASES[name]
     if name == "login" or case.stdin or case.before or "{trace}" in case.typed or "{approval}" in case.typed:
         pytest.skip("it asks for something, or needs what was done before")
     for columns, environ in ((40, {"NO_COLOR": "1"}), (200, {"TERM": "dumb"})):
         Path(facts["new"]).unlink(missing_ok=True)
-        done = forks.run_in_terminal(*case.typed.format(**facts).split(), columns=columns, environ=environ)
+        done = program.run_in_terminal(*case.typed.format(**facts).split(), columns=columns, environ=environ)
         assert done.status == case.status, done
         assert "\x1b" not in done.stdout
         too_long = [line for line in done.stdout.splitlines() if len(line) > columns]
