@@ -143,7 +143,7 @@ def test_memory_stays_flat(tmp_path: Path, server_url: str) -> None:
         assert process.returncode == 0
         return usage.ru_maxrss
 
-    assert peak(10_000) < peak(500) + 4096
+    assert peak(10_000) < peak(2_000) + 4096  # by then all that a process allocates once is there
 
 
 @pytest.mark.timing
