@@ -11,7 +11,7 @@ import hestiaos_local.openai
 
 ROOT = Path(hestiaos_local.openai.__file__).parent
 ALLOWED = {
-    *("__future__", "attrs", "collections", "collections.abc", "math", "typing"),
+    *("__future__", "attrs", "collections", "collections.abc", "math", "re", "typing"),
     "email.utils",  # reads a date
     *("hestiaos_proto", "hestiaos_local._surrogates", "hestiaos_local.execution", "hestiaos_local.openai"),
 }
