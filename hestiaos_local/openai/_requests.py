@@ -14,6 +14,9 @@ __all__ = ["ModelRequest", "chat_request", "model_names", "models_request"]
 
 _MAX_MODELS = 10_000
 
+_ANOTHER_NAME = "n_predict"
+"""What llama.cpp's server takes before `max_tokens` (`oaicompat_chat_params_parse`); below 0 it sets no limit."""
+
 
 @frozen
 class ModelRequest:
@@ -38,7 +41,8 @@ def chat_request(work: Work, *, model: str, key: str | None, stream: bool) -> Mo
         # The newer of OpenAI's own models take the second name only, most other servers know the first one only.
         newer = "max_completion_tokens" in work.options
         body.pop("max_tokens", None)
-        body["max_completion_tokens" if newer else "max_tokens"] = work.max_tokens
+        lowest = _lowest(work.max_tokens, body.pop(_ANOTHER_NAME, None))
+        body["max_completion_tokens" if newer else "max_tokens"] = lowest
     body.pop("stream_options", None)
     if stream:
         body["stream_options"] = {"include_usage": True}
@@ -48,6 +52,10 @@ def chat_request(work: Work, *, model: str, key: str | None, stream: bool) -> Mo
         raise InvalidInput(f"the request cannot be sent to the model server: {error}") from None
     headers = _headers(key, "text/event-stream" if stream else "application/json")
     return ModelRequest("POST", "/chat/completions", headers | {"Content-Type": "application/json"}, encoded)
+
+
+def _lowest(max_tokens: int, another: Any) -> int:
+    return min(max_tokens, another) if type(another) is int and another >= 0 else max_tokens
 
 
 def models_request(*, key: str | None) -> ModelRequest:

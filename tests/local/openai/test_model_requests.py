@@ -71,11 +71,16 @@ def test_tools() -> None:
         ({"max_completion_tokens": 9}, 5, {"max_completion_tokens": 5}),
         ({"max_completion_tokens": 9, "max_tokens": 8}, 5, {"max_completion_tokens": 5}),
         ({}, None, {}),
+        ({"n_predict": -1}, 5, {"max_tokens": 5}),
+        ({"n_predict": 9}, 5, {"max_tokens": 5}),
+        ({"n_predict": 3}, 5, {"max_tokens": 3}),
+        ({"n_predict": "9"}, 5, {"max_tokens": 5}),
+        ({"n_predict": 9}, None, {"n_predict": 9}),
     ],
 )
 def test_the_limit_has_the_name_that_the_caller_used(options: dict[str, Any], limit: int | None, sent: Any) -> None:
     body = body_of(evolve(WORK, options=options, max_tokens=limit))
-    assert {name: value for name, value in body.items() if name.startswith("max_")} == sent
+    assert {name: value for name, value in body.items() if name.startswith(("max_", "n_"))} == sent
 
 
 @pytest.mark.parametrize("content", ["\ud83d", float("nan"), {1}])
