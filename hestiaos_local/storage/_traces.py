@@ -12,7 +12,7 @@ from hestiaos_proto import json
 __all__ = ["Traces"]
 
 _SELECT = (
-    "SELECT decided.record, finished.record FROM traces JOIN log AS decided USING (number) "
+    "SELECT CAST(decided.record AS BLOB), CAST(finished.record AS BLOB) FROM traces JOIN log AS decided USING (number) "
     "LEFT JOIN log AS finished ON finished.number = traces.finished"
 )
 
@@ -26,11 +26,13 @@ SELECT name, CAST(number AS INTEGER), CAST(hash AS BLOB), NULL, NULL FROM chain
 UNION ALL SELECT * FROM (
     SELECT NULL, log.number, CAST(hash AS BLOB), CAST(record AS BLOB), CASE
         WHEN NOT json_valid(record) THEN 1
+        WHEN size IS NOT length(CAST(record AS BLOB)) THEN 0
         WHEN decided_at IS NULL THEN traces.number IS NULL AND NOT EXISTS (
             SELECT 1 FROM traces AS ended
             WHERE ended.trace_id = json_extract(record, '$.trace_id') AND ended.finished IS NOT log.number)
         ELSE traces.trace_id IS json_extract(record, '$.trace_id')
             AND traces.decision IS json_extract(record, '$.decision')
+            AND abs(decided_at - json_extract(record, '$.decided_at')) < 0.001
     END
     FROM log LEFT JOIN traces USING (number) WHERE log.number > ? ORDER BY log.number LIMIT ?)
 """
@@ -111,10 +113,10 @@ class Traces:
             rows.close()  # the last ones were not looked at
         return LogPage(places.get("anchor", START), places.get("head", START), tuple(entries), more)
 
-    def _trace(self, decided: str, finished: str | None) -> TraceRecord:
+    def _trace(self, decided: bytes, finished: bytes | None) -> TraceRecord:
         try:
-            record = json.loads(decided.encode())
-            outcome = None if finished is None else Outcome(**json.loads(finished.encode())["outcome"])
+            record = json.loads(decided)
+            outcome = None if finished is None else Outcome(**json.loads(finished)["outcome"])
             return TraceRecord(record["trace_id"], record["decision"], record["decided_at"], record["facts"], outcome)
         except (KeyError, TypeError, ValueError) as error:  # somebody has changed it
             raise StoreError(

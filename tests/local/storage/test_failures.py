@@ -110,11 +110,12 @@ def test_a_damaged_file(file: Path, store: Store) -> None:
 
 
 def test_text_that_is_not_utf8(file: Path, store: Store) -> None:
+    store.add_messages("s", [{"role": "user", "content": "x"}], now=0.0)
     with closing(sqlite3.connect(file)) as db:
-        db.execute("UPDATE log SET record = CAST(x'ff' AS TEXT)")
+        db.execute("UPDATE messages SET message = CAST(x'ff' AS TEXT)")
         db.commit()
-    error = failure(lambda: store.trace("before"))
-    assert str(error).startswith(f"{file} cannot be used (Could not decode to UTF-8 column 'record'")
+    error = failure(lambda: store.messages("s"))
+    assert str(error).startswith(f"{file} cannot be used (Could not decode to UTF-8 column 'message'")
     assert store.decisions() == {"ALLOW": 1}
 
 

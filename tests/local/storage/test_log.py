@@ -207,6 +207,8 @@ def test_what_was_done_to_a_log_is_found_in_its_place(
         ("UPDATE traces SET finished = NULL WHERE trace_id = 't1'", 5),
         ("UPDATE traces SET finished = 3 WHERE trace_id = 't1'", 5),
         ("UPDATE log SET decided_at = NULL WHERE number = 2", 2),
+        ("UPDATE log SET decided_at = decided_at + 1 WHERE number = 2", 2),
+        ("UPDATE log SET size = size + 1 WHERE number = 5", 5),
         ("INSERT INTO traces VALUES (3, 'new', 'ALLOW', NULL)", 3),
     ],
 )
@@ -232,8 +234,18 @@ def test_each_changed_byte_of_a_record_is_found(tmp_path: Path) -> None:
         assert faults(store) == []
 
 
-@pytest.mark.parametrize("record", ["not JSON", "[]", '{"phase":"decided"}'])
-def test_a_record_that_cannot_be_read(tmp_path: Path, record: str) -> None:
+def test_a_record_that_was_made_a_blob_is_read_all_the_same(tmp_path: Path) -> None:
+    """Its bytes are what the chain has."""
+    file = tmp_path / "store.db"
+    with closing(Store(file)) as store, closing(sqlite3.connect(file, isolation_level=None)) as db:
+        fill(store, 2)
+        before = store.traces()
+        db.execute("UPDATE log SET record = CAST(record AS BLOB)")
+        assert (store.traces(), faults(store)) == (before, [])
+
+
+@pytest.mark.parametrize("record", ["not JSON", "[]", '{"phase":"decided"}', b"\xff"])
+def test_a_record_that_cannot_be_read(tmp_path: Path, record: str | bytes) -> None:
     file = tmp_path / "store.db"
     with closing(Store(file)) as store, closing(sqlite3.connect(file, isolation_level=None)) as db:
         fill(store, 2)
