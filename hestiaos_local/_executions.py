@@ -16,7 +16,7 @@ from hestiaos_local._governing import BUDGETS, Governed, Governor
 from hestiaos_local._measurements import elapsed
 from hestiaos_local._models import default_model, find_model
 from hestiaos_local._streams import RunEvents
-from hestiaos_local.execution import Agent, Executor, Message, Output, Work, history_window, message_text
+from hestiaos_local.execution import Agent, Executor, Message, Output, Work, further_texts, history_window, message_text
 from hestiaos_local.governance import Facts, texts_of
 from hestiaos_local.storage import Storage
 from hestiaos_proto import AgentResult, ChatResponse, GovernanceBlock, NotFound, RunResponse
@@ -167,7 +167,7 @@ class Executions:
 
     def complete(self, work: Work, *, key: str | None = None) -> Flow[None]:
         """Do the work of a client that speaks OpenAI's API: the trace is emitted, then each output."""
-        texts = tuple(map(message_text, work.messages))
+        texts = (*map(message_text, work.messages), *further_texts(work))
         model = yield from self._model(asked=work.model)
         facts = Facts(command_type="CHAT", texts=texts, key=key, model=model)
 

@@ -14,7 +14,7 @@ from hestiaos_local._approving import Approver, Asked, approval_details
 from hestiaos_local._flow import Call, Flow
 from hestiaos_local._hidden_values import HiddenValues
 from hestiaos_local._measurements import Measurements, elapsed
-from hestiaos_local._messages import redact_messages
+from hestiaos_local._messages import redacted_work
 from hestiaos_local._records import (
     Findings,
     Keep,
@@ -141,8 +141,8 @@ class Governor:
                 budget=BUDGETS[verdict.decision] * effort,
                 timestamp=iso(began),
             )
-            messages, redactions = redact_messages(messages, input_redactor(policy, facts))
-            work = evolve(prepare(messages), trace_id=trace.trace_id)
+            work, redactions = redacted_work(messages, prepare, input_redactor(policy, facts))
+            work = evolve(work, trace_id=trace.trace_id)
             redactor = self.record_redactor(facts, policy)
             if verdict.approval:
                 approval = self._approver.ask(asked, policy, verdict, facts, redactor, trace.trace_id)

@@ -1,18 +1,21 @@
-"""Messages as a model is sent them: what the policy redacts in inputs is replaced."""
+"""What a model is sent: what the policy redacts in inputs is replaced."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from hestiaos_local.execution import Message
+from attrs import evolve
+
+from hestiaos_local.execution import Message, Work, with_texts
 from hestiaos_local.governance import Redaction, TextRedactor
 
-__all__ = ["redact_messages"]
+__all__ = ["redacted_work"]
 
 
-def redact_messages(messages: Iterable[Message], redactor: TextRedactor) -> tuple[list[Message], list[Redaction]]:
-    """The messages with what `redactor` replaces in each text of theirs, and what was replaced."""
+def redacted_work(
+    messages: Sequence[Message], prepare: Callable[[Sequence[Message]], Work], redactor: TextRedactor
+) -> tuple[Work, list[Redaction]]:
+    """The work that `prepare` makes of the messages, with what `redactor` replaces in each text, and what that was."""
     redactions: list[Redaction] = []
 
     def redacted(text: str) -> str:
@@ -20,15 +23,9 @@ def redact_messages(messages: Iterable[Message], redactor: TextRedactor) -> tupl
         redactions.extend(found)
         return text
 
-    def part(value: Any) -> Any:
-        is_text = isinstance(value, dict) and isinstance(value.get("text"), str)
-        return value | {"text": redacted(value["text"])} if is_text else value
-
-    def content(value: Any) -> Any:
-        if isinstance(value, str):
-            return redacted(value)
-        return [part(each) for each in value] if isinstance(value, list) else value
-
-    return [
-        {**message, "content": content(message["content"])} if "content" in message else message for message in messages
-    ], redactions
+    work = prepare([with_texts(message, redacted) for message in messages])
+    return evolve(
+        work,
+        tools=[with_texts(tool, redacted) for tool in work.tools],
+        options={name: with_texts(value, redacted) for name, value in work.options.items()},
+    ), redactions

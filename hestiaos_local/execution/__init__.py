@@ -15,6 +15,7 @@ from hestiaos_local.execution._functions import ExecutorFunction, function_execu
 from hestiaos_local.execution._outputs import Finish, FinishReason, Output, Text, ToolCall, Usage
 from hestiaos_local.execution._router import ModelRouter
 from hestiaos_local.execution._running import run_executor, run_executor_sync
+from hestiaos_local.execution._texts import further_texts, with_texts
 from hestiaos_local.execution._usage import OutputCounter, estimate_input, estimate_tokens, tokens_in
 from hestiaos_local.execution._window import MESSAGE_TOKENS, history_window
 from hestiaos_local.execution._work import Message, Work, last_user_text, message_text
@@ -50,12 +51,14 @@ __all__ = [
     "estimate_input",
     "estimate_tokens",
     "function_executor",
+    "further_texts",
     "history_window",
     "last_user_text",
     "message_text",
     "run_executor",
     "run_executor_sync",
     "tokens_in",
+    "with_texts",
 ]
 
 # What needs httpx, or reads a file, is imported when it is first asked for (PEP 562).

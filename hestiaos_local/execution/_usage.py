@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+from attrs import evolve
+
 from hestiaos_local.execution._outputs import Finish, Output, Text, ToolCall, Usage
+from hestiaos_local.execution._texts import further_texts
 from hestiaos_local.execution._work import Work, message_text
 from hestiaos_proto import json
 
@@ -28,8 +31,9 @@ def tokens_in(size: int) -> int:
 
 
 def estimate_input(work: Work) -> int:
-    """About how many tokens a model reads for a work: its messages and the definitions of its tools."""
-    read = sum(estimate_tokens(message_text(message)) for message in work.messages)
+    """About how many tokens a model reads for a work: its messages, the definitions of its tools and its options."""
+    texts = (*map(message_text, work.messages), *further_texts(evolve(work, tools=())))
+    read = sum(map(estimate_tokens, texts))
     if work.tools:
         read += len(json.dumps(list(work.tools))) // _BYTES_PER_TOKEN
     return read

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import anyio
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from hestiaos_local import Platform, Store
 from hestiaos_local._flow import in_thread
 from hestiaos_local.execution import ToolCall, Work
+from hestiaos_local.openai import parse_chat_completion
+from hestiaos_proto import GovernanceBlock
 from tests.support.asked_platforms import AGENT, CHAT, RUN, Model, ask, complete, said, trace
 from tests.support.policies import BLOCK, NO_DELETING, REDACT, SECRET, THROTTLE, policy
 
@@ -51,7 +55,7 @@ class TestRedactedInputs:
         assert [message["content"] for message in store.messages("s")] == ["old 1111", "pin #", "fine"]
 
     def test_a_completion(self, platform: Platform, model: Model) -> None:
-        image = {"type": "image_url", "image_url": {"url": "data:1234"}}
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,1234"}}
         complete(
             platform,
             {"role": "system", "content": "be 1111"},
@@ -65,6 +69,43 @@ class TestRedactedInputs:
             {"role": "assistant", "content": None, "tool_calls": []},
             {"role": "tool", "tool_call_id": "1", "content": "is #"},
         ]
+
+
+ELSEWHERE: list[dict[str, Any]] = [
+    {"messages": [said("go on"), {"role": "assistant", "content": "x", "refusal": "pin 1234"}]},
+    {"tools": [{"type": "function", "function": {"name": "look", "description": "pin 1234"}}]},
+    {"prediction": {"type": "content", "content": "pin 1234"}},
+]
+
+
+@pytest.mark.parametrize("fields", ELSEWHERE)
+class TestTextsElsewhereInACompletion:
+    """What a model may read beside the contents of messages."""
+
+    @staticmethod
+    def ask(platform: Platform, fields: dict[str, Any]) -> Any:
+        body = {"model": "m", "messages": [said("go on")]} | fields
+        work = parse_chat_completion(json.dumps(body).encode()).work()
+
+        async def main() -> Any:
+            first, *_ = [item async for item in platform.complete(work, in_thread)]
+            return first
+
+        return anyio.run(main)
+
+    def test_a_rule_that_blocks(self, fields: dict[str, Any]) -> None:
+        block = PINS.replace('action = "redact"', 'decision = "BLOCK"').replace('replacement = "#"', "")
+        with Platform(policy=policy(block)) as platform, pytest.raises(GovernanceBlock):
+            self.ask(platform, fields)
+
+    def test_a_rule_that_redacts(self, fields: dict[str, Any]) -> None:
+        model = Model("fine")
+        with Platform(policy=policy(PINS), executor=model.executor) as platform:
+            told = trace(platform, self.ask(platform, fields).trace_id)
+        work = model.works[-1]
+        sent = json.dumps([list(work.messages), list(work.tools), dict(work.options)])
+        assert ("1234" in sent, "pin #" in sent) == (False, True)
+        assert (told["redactions"], told["input"].split("\n")[-1]) == ({"r1": 1}, "pin #")
 
 
 def test_shadow_rules_decide_nothing_and_are_noted() -> None:
