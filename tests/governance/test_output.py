@@ -183,6 +183,15 @@ def test_a_tool_call_is_judged_whole() -> None:
     assert blocked.verdict.rule == "wiping"
 
 
+def test_a_tool_call_is_not_approved_unless_it_is_said() -> None:
+    text = POLICY.replace('on = ["output", "tool"]', 'on = "tool"\napproval = true')
+    policy = Policy.parse(text, "p")
+    for how, kind in (({}, Blocked), ({"approved": False}, Blocked), ({"approved": True}, ReleasedToolCall)):
+        governor = OutputGovernor(policy, Facts())
+        governor.receive_tool_call("1", "shell", '{"command": "rm -rf /"}', **how)
+        assert [type(event) for event in governor.events()] == [kind]
+
+
 def test_the_halves_of_a_character_are_joined() -> None:
     policy = Policy.parse(
         'version = 2\n[[rules]]\nname = "r"\non = "output"\npattern = "rm x"\naction = "redact"\n', "p"
@@ -226,6 +235,12 @@ def test_what_comes_after_a_block_is_not_noted_either() -> None:
     for pieces_of in (["well, rm -rf / odd odd "], ["well, ", "rm -rf / odd odd "], list("well, rm -rf / odd ")):
         outcome = governed(policy, pieces_of)
         assert (outcome.released, outcome.blocked_by, outcome.shadow) == ("well, ", "wiping", frozenset())
+
+
+def test_what_comes_after_a_block_far_into_a_text_is_not_noted() -> None:
+    policy = Policy.parse(POLICY, "p")
+    outcome = governed(policy, ["well, " * 20, "rm -rf / odd odd "])
+    assert (outcome.released, outcome.blocked_by, outcome.shadow) == ("well, " * 20, "wiping", frozenset())
 
 
 def test_what_is_redacted_before_a_block_is_told() -> None:
