@@ -47,10 +47,7 @@ class Exchange:
         return None if self.lease is None else self.lease.connection
 
     def begin(self) -> Steps[Response]:
-        """Send the request and wait for the whole response, or for the head of a stream.
-
-        Raises `HestiaError` if none comes.
-        """
+        """Wait for the whole response, or for the head of a stream. Raises `HestiaError` if none comes."""
         try:
             self._response = response = yield from self._receive_head()
             if response.stream is None:
@@ -91,10 +88,7 @@ class Exchange:
         return self._send.response(raw.status_code, headers)
 
     def receive(self, timeout: float) -> Steps[bool]:
-        """Pass one more piece of the body to the core, or the fault that came instead; false at the end.
-
-        The piece may take `timeout` seconds.
-        """
+        """Pass the next piece of the body, or the fault instead, to the core in `timeout` seconds; false at the end."""
         response = self._response
         assert response is not None, "a body is received after its head"
         self.scope.read_timeout = timeout
@@ -166,9 +160,8 @@ class Exchange:
         self.release(keep=whole)
 
     async def _drain(self, pieces: AsyncIterator[bytes]) -> None:
-        # httpx reads through nested generators. If an iteration is abandoned, the inner ones are garbage-collected, for
-        # which trio warns (encode/httpcore#1019). Reading on from the closed connection ends each of them.
-        # RuntimeError: another task is reading, and ends them itself.
+        # httpx reads through nested generators; trio warns of abandoned ones (encode/httpcore#1019). Reading from the
+        # closed connection ends each of them. RuntimeError: another task is reading, and ends them itself.
         with suppress(*self.http.library.errors, RuntimeError):
             async for _ in pieces:
                 pass
