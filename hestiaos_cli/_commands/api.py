@@ -31,14 +31,13 @@ __all__ = ["command"]
         "hestiaos api /api/v1/run -f input=hi",
     ),
 )
-@click.argument("method", metavar="[METHOD]")
-@click.argument("path", metavar="PATH", required=False)
+@click.argument("words", metavar="[METHOD] PATH", nargs=-1, required=True)
 @click.option("--data", "-d", metavar="JSON", help="The body; '@FILE' reads it from a file, '-' from standard input.")
 @click.option("--raw-field", "-f", "fields", multiple=True, metavar="NAME=TEXT", help="A text in the body, an object.")
 @click.option("--include", "-i", is_flag=True, help="Show the response's status and headers on stderr.")
 @click.pass_obj
 def command(
-    settings: Settings, method: str, path: str | None, data: str | None, fields: tuple[str, ...], include: bool
+    settings: Settings, words: tuple[str, ...], data: str | None, fields: tuple[str, ...], include: bool
 ) -> None:
     """Send any request, for what has no command.
 
@@ -46,8 +45,10 @@ def command(
     GET, and POST where there is a body: 'hestiaos api /api/v1/run -f input=hello'. The body of the response goes to
     standard output as it comes.
     """
-    if path is None:
-        method, path = "GET" if data is None and not fields else "POST", method
+    *before, path = words
+    if len(before) > 1:
+        raise click.UsageError(f"a method and a path are given, not {len(words)} words")
+    method = before[0] if before else "GET" if data is None and not fields else "POST"
     if not path.startswith("/") or path.startswith("//"):
         raise click.UsageError(f"the path begins with one slash, as in /api/system/config, not {path!r}")
     if data is not None and fields:
@@ -116,3 +117,4 @@ def _print_body(response: httpx.Response) -> None:
             write_bytes(piece)
     if last != "\n":
         sys.stdout.write("\n")
+        sys.stdout.flush()  # before what is said on standard error

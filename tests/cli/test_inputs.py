@@ -114,6 +114,8 @@ def test_an_unknown_command_and_what_may_be_meant(arguments: list[str], told: st
         (["api", "GET", "//elsewhere/x"], "begins with one slash"),
         (["api", "POST", "/x", "-d", "{"], "not JSON"),
         (["api", "POST", "/x", "-f", "a"], "NAME=TEXT"),
+        (["api", "POST", "/x", "y"], "not 3 words"),
+        (["api"], "[METHOD] PATH"),
         (["api", "POST", "/x", "-f", "a=b", "-d", "{}"], "two ways to give the body"),
         (["health", "-H", "nonsense", "-u", ":1"], "'Name: value'"),
         (["health", "--cacert", "/nowhere", "-u", ":1"], "/nowhere"),
