@@ -101,8 +101,8 @@ def remark(settings: Settings, *parts: str | None) -> None:
 
 
 def remark_echo(settings: Settings) -> None:
-    """Say, once, that it was the echo that answered."""
-    if settings.echoes:
+    """Say to people, once, that it was the echo that answered."""
+    if settings.echoes and not settings.json:
         remark(settings, ECHO)
         settings.echoes = False
 
