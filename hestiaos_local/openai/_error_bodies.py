@@ -37,7 +37,7 @@ def error_body(error: StatusError) -> dict[str, Any]:
     if error.status_code == 403:
         kind = "permission_error"
     body: dict[str, Any] = {
-        "message": error.message,
+        "message": _message(error),
         "type": kind,
         "param": _param(error),
         "code": error.code.lower(),
@@ -47,6 +47,13 @@ def error_body(error: StatusError) -> dict[str, Any]:
     if isinstance(error, GovernanceBlock | RateLimited) and error.details is not None:
         body["details"] = error.details
     return {"error": body}
+
+
+def _message(error: StatusError) -> str:
+    """The message, of a block with its reason: OpenAI's clients show nothing else of an error."""
+    if isinstance(error, GovernanceBlock) and isinstance(error.details, dict) and error.details.get("reason"):
+        return f"{error.message}: {error.details['reason']}"
+    return error.message
 
 
 def _param(error: StatusError) -> str | None:

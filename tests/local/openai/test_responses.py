@@ -117,7 +117,7 @@ class TestFailing:
         assert filtered["choices"][0]["finish_reason"] == "content_filter"
         assert error == {
             "error": {
-                "message": "Request blocked by governance",
+                "message": "Request blocked by governance: destroys files",
                 "type": "permission_error",
                 "param": None,
                 "code": "governance_block",
