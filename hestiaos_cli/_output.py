@@ -122,8 +122,8 @@ def _field(fields: Mapping[str, Any], path: str) -> Any:
         elif isinstance(value, Mapping) and name in value:
             value = value[name]
         else:
-            known = ", ".join(value) if isinstance(value, Mapping) else "it has no fields"
-            raise Failure(f"there is no field '{path}': {known}", status=2, code="USAGE")
+            known = f"there are: {', '.join(value)}" if isinstance(value, Mapping) else "it has no fields"
+            raise Failure(f"there is no field '{path}'; {known}", status=2, code="USAGE")
     return value
 
 

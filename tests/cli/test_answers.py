@@ -60,7 +60,7 @@ def test_a_field_inside_another() -> None:
 
 
 def test_a_field_that_is_not_there() -> None:
-    assert "no field 'nothing': result, trace_id" in invoke("--local", "run", "x", "-q", "nothing").error
+    assert "no field 'nothing'; there are: result, trace_id" in invoke("--local", "run", "x", "-q", "nothing").error
 
 
 def test_numbers_are_rounded_for_people_and_exact_in_json() -> None:
