@@ -144,6 +144,9 @@ def batch() -> Iterator[str]:
         yield from session.run("tail -1 ~/results.jsonl | cut -c 1-60")
 
 
+_ASKS = "\x1b[?2004h> "  # where a conversation waits for a line, which may be pasted
+
+
 def chat() -> Iterator[str]:
     """A conversation, in which an answer is cancelled."""
     with tempfile.TemporaryDirectory() as home, ScriptedPlatform() as platform:
@@ -152,11 +155,11 @@ def chat() -> Iterator[str]:
         platform.say("Of course. The river: it is short, and it ends.")
         yield from Session(home).run(
             f"hestiaos chat --base-url {platform.url.removeprefix('http://127.0.0.1')}",
-            ("\n> ", "good morning\n"),
-            ("\n> ", "the sea, please\n"),
+            (_ASKS, "good morning\n"),
+            (_ASKS, "the sea, please\n"),
             ("and it ", "\x03"),
-            ("\n> ", "the river instead\n"),
-            ("\n> ", "\x04"),
+            (_ASKS, "the river instead\n"),
+            (_ASKS, "\x04"),
         )
 
 
