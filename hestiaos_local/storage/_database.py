@@ -42,6 +42,7 @@ class Database:
         self._busy_timeout = busy_timeout
         self._closed = False
         self._write_lock = RLock()
+        self._is_writing = False
         self._read_lock = self._write_lock if path is None else RLock()  # taken after the other where both are needed
         self._connections = Connections(self.name, self._file, busy_timeout)
         self._connections.open(create=True)
@@ -84,13 +85,19 @@ class Database:
                 with self._write_lock:
                     if self._is_current():
                         db = self._connections.writer
-                        if db.in_transaction:  # a finalizer has come in here, in the middle of another's transaction
+                        if db.in_transaction and self._is_writing:  # a finalizer has come in here, in the middle
                             yield db
                             return
+                        if db.in_transaction:  # an interrupt has left it open
+                            db.rollback()
                         self._connections.set_up(durable=durable, busy_timeout=until - monotonic())
-                        with db:
-                            db.execute("BEGIN IMMEDIATE")
-                            yield db
+                        self._is_writing = True
+                        try:
+                            with db:
+                                db.execute("BEGIN IMMEDIATE")
+                                yield db
+                        finally:
+                            self._is_writing = False
                         return
                 self._reopen()
         except STATEMENT_ERRORS:
