@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+import hestiaos_cli
 from hestiaos_cli._app import COMMANDS, app
 from hestiaos_cli._help_topics import EXAMPLE, TOPICS
 from hestiaos_local import Configuration
@@ -19,7 +20,7 @@ from tests.support.command_line import invoke, shell
 
 pytestmark = pytest.mark.usefixtures("home")
 
-ROOT = Path(__file__).parents[2]
+PACKAGE = Path(hestiaos_cli.__file__).parent
 NAME = re.compile(r"(?<!_)HESTIAOS_[A-Z_]+[A-Z]")  # Click's own has an underscore in front
 
 
@@ -71,7 +72,7 @@ def test_help_by_its_command() -> None:
 def test_the_variables_that_are_read() -> None:
     """Each that the command line's own modules name is listed."""
     listed = invoke("help", "environment").stdout
-    named = {name for path in ROOT.glob("hestiaos_cli/**/*.py") for name in NAME.findall(path.read_text("utf-8"))}
+    named = {name for path in PACKAGE.glob("**/*.py") for name in NAME.findall(path.read_text("utf-8"))}
     assert {"HESTIAOS_API_KEY", "HESTIAOS_PROFILE"} <= named
     assert {name for name in named if name not in listed} == set()
 

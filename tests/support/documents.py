@@ -58,6 +58,7 @@ class Runner:
         self._url = url
         self._names: dict[str, object] = {"__name__": "__main__"}
         (folder / ".venv").symlink_to(sys.prefix)
+        (folder / "pytest.ini").write_text("[pytest]\n")  # or pytest reads the options of a checkout that it is in
 
     def run(self, block: Block, *, may_fail: bool) -> str:
         """What the block prints. A command that fails is an `AssertionError`, unless it may."""
