@@ -41,6 +41,9 @@ def keys() -> Keys:
     return Keys(Key(name, hash_key(name), has) for name, has in roles)  # type: ignore[arg-type]
 
 
+SHOWN = "!document.querySelector('main').hidden"  # once all is there that is asked for at first
+
+
 def log_in(page: Page, key: str) -> None:
     page.wait("!document.querySelector('#login').hidden")
     page.evaluate("document.querySelector('#key').focus()")
@@ -125,6 +128,7 @@ def test_what_a_key_may_not_see_says_which_role_is_missing(
     page.open(serve_platform(keys=keys))
     log_in(page, "reader")
     page.wait("document.querySelector('#policy .note').textContent.includes('role')")
+    page.wait(SHOWN)
     assert page.text("#policy .note") == "Your key does not have the role admin."
     assert page.text("#decisions > .note") == "Nothing has been decided yet."
     assert "status\nOK" in page.text("#health dl")
@@ -140,6 +144,7 @@ def test_a_walk_by_keyboard(page: Page, serve_platform: Callable[..., str], keys
     page.type("boss")
     page.press("Enter")
     page.wait("document.querySelectorAll('#traces tr').length == 1")
+    page.wait(SHOWN)
     page.evaluate("document.activeElement.blur(), document.querySelector('.skip').focus()")
     walked = [page.focused]
     for _ in range(4):
