@@ -40,10 +40,10 @@ class ServedFiles:
         if self.keys is not None and keys is not None:
             self.keys.replace(keys)
         count = None if self.keys is None else len(self.keys)
-        told = "" if count is None else f", {count} API key{'' if count == 1 else 's'}"
+        count_text = "" if count is None else f", {count} API key{'' if count == 1 else 's'}"
         self._say(
             {"reloaded": True, "policy": policy.name, "policy_hash": policy.hash, "keys": count},
-            f"reloaded: policy {policy.name} ({policy.hash[:12]}){told}",
+            f"reloaded: policy {policy.name} ({policy.hash[:12]}){count_text}",
         )
 
     def _read_policy(self) -> Policy:

@@ -91,7 +91,7 @@ class Approver:
         text = "\n".join(facts.texts)
         if facts.tool is not None:
             text = f"{facts.tool} {facts.arguments}"
-        told = {
+        shown = {
             "trace_id": trace_id,
             "operation": asked.operation,
             "rule": verdict.rule,
@@ -107,7 +107,7 @@ class Approver:
             call_hash=asked.hash(policy),
             created_at=now,
             expires_at=now + APPROVAL_TIME,
-            facts={name: value for name, value in told.items() if value is not None},
+            facts={name: value for name, value in shown.items() if value is not None},
         )
         return self._storage.add_approval(approval, now=now)
 

@@ -191,9 +191,9 @@ class Governor:
         asked = Asked("tool_call", {"tool": tool, "arguments": arguments, "agent": facts.agent})
         verdict, approval = self._approver.judge(policy, facts, asked)
         if verdict.approval:
-            told = evolve(facts, arguments=arguments)
+            as_written = evolve(facts, arguments=arguments)
             redactor = self.record_redactor(facts, policy)
-            approval = self._approver.ask(asked, policy, verdict, told, redactor, governed.trace.trace_id)
+            approval = self._approver.ask(asked, policy, verdict, as_written, redactor, governed.trace.trace_id)
         if verdict.decision == "BLOCK":
             raise governed.block_by(verdict, approval)
         return approval

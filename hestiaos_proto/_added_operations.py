@@ -136,6 +136,6 @@ def export_audit(*, after: int = 0, limit: int = 100) -> Operation[dict[str, Any
 def verify_audit(*, known: str | None = None) -> Operation[dict[str, Any]]:
     """Have the server look for records of the audit that were changed, removed or inserted.
 
-    `known` is the head that an earlier verification has told, which the audit has to hold still.
+    `known` is the head that an earlier verification has given, which the audit has to hold still.
     """
     return make_operation("verify_audit", server_timeout_ms=_VERIFICATION_MS, known=known)

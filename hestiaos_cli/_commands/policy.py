@@ -58,12 +58,12 @@ def _tell(context: click.Context, file: Path | None, fine: str) -> None:
     from hestiaos_cli._files import policy_path, read_policy
 
     settings: Settings = context.obj
-    _, told = read_policy(policy_path(settings, file))
-    wrong = [*told["mistakes"], *told["failures"]]
+    _, report = read_policy(policy_path(settings, file))
+    wrong = [*report["mistakes"], *report["failures"]]
     if settings.json or settings.field is not None:
-        print_fields(settings, told)
+        print_fields(settings, report)
     else:
-        print_text("\n".join(map(visible, wrong)) if wrong else fine.format(**told))
+        print_text("\n".join(map(visible, wrong)) if wrong else fine.format(**report))
     if wrong:
         context.exit(1)
 
@@ -109,8 +109,8 @@ def _explain(
         subject = {"tool": tool, "arguments": _arguments(text)}
     with open_client_of(settings, policy=policy) as client:
         with waiting():
-            told = client.governance.judge(**subject, **facts)
-        print_fields(settings, told)
+            verdict = client.governance.judge(**subject, **facts)
+        print_fields(settings, verdict)
 
 
 @make_command("replay")

@@ -50,7 +50,7 @@ def audit_operations(storage: Storage, policy: Callable[[], Policy], clock: Call
 
 
 def _head(text: str | None) -> Head | None:
-    """A head as an earlier verification has told it."""
+    """A head as an earlier verification has given it."""
     if text is None:
         return None
     number, _, digest = text.partition(":")
