@@ -9,19 +9,10 @@ import pytest
 
 from hestiaos_local import Platform, Policy
 from tests.support.command_line import invoke
+from tests.support.policies import DEPLOYS_NEED_APPROVAL
 
 pytestmark = pytest.mark.usefixtures("home")
 pytest.importorskip("re2")
-
-POLICY = """\
-version = 2
-[[rules]]
-name = "deploys"
-on = "input"
-pattern = 'deploy'
-decision = "BLOCK"
-approval = true
-"""
 
 
 @pytest.fixture(params=["served", "local"])
@@ -29,10 +20,10 @@ def where(request: pytest.FixtureRequest, home: Path) -> list[str]:
     """The options that name the platform."""
     if request.param == "served":
         serve: Callable[..., str] = request.getfixturevalue("serve_platform")
-        return ["-u", serve(platform=Platform(policy=Policy.parse(POLICY, "p.toml")))]
+        return ["-u", serve(platform=Platform(policy=Policy.parse(DEPLOYS_NEED_APPROVAL, "p.toml")))]
     config = home / ".config/hestiaos/config.toml"
     config.parent.mkdir(parents=True)
-    config.with_name("policy.toml").write_text(POLICY)
+    config.with_name("policy.toml").write_text(DEPLOYS_NEED_APPROVAL)
     config.write_text('policy = "policy.toml"\n')
     return ["--local"]
 

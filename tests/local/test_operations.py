@@ -53,7 +53,7 @@ pattern = 'sk-[a-z]{4}'
 action = "redact"
 mode = "shadow"
 """
-ENFORCED = """
+PINS = """
 [[rules]]
 name = "pins"
 on = "output"
@@ -225,7 +225,7 @@ class TestPolicy:
 
     def test_what_it_redacts_and_what_rules_in_shadow_mode_would_do(self) -> None:
         pytest.importorskip("re2")
-        policy = Policy.parse(POLICY + ENFORCED, "team.toml")
+        policy = Policy.parse(POLICY + PINS, "team.toml")
         judge = policy_operations(lambda: policy)["judge"]
         told: Any = judge(operations.judge(output="the key sk-abcd and a PIN").arguments, None)
         assert told["redactions"] == [{"rule": "pins", "start": 22, "end": 25}]

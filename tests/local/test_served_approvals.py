@@ -12,24 +12,16 @@ import pytest
 from hestiaos import AuthenticationFailed, Client, GovernanceBlock, HestiaError
 from hestiaos_local import Key, Keys, Platform, Policy, Store
 from hestiaos_local._keys import Role, hash_key
+from tests.support.policies import DEPLOYS_NEED_APPROVAL
 
 pytest.importorskip("re2")
 
-POLICY = """\
-version = 2
-[[rules]]
-name = "deploys"
-on = "input"
-pattern = 'deploy'
-decision = "BLOCK"
-approval = true
-"""
 ROLES: dict[str, tuple[Role, ...]] = {"worker": ("run",), "boss": ("approve",), "guest": ("read",)}
 
 
 @pytest.fixture
 def url(start: Callable[..., str], tmp_path: Path) -> str:
-    platform = Platform(policy=Policy.parse(POLICY, "p.toml"), store=Store(tmp_path / "store.db"))
+    platform = Platform(policy=Policy.parse(DEPLOYS_NEED_APPROVAL, "p.toml"), store=Store(tmp_path / "store.db"))
     return start(platform=platform, keys=Keys(Key(name, hash_key(name), roles) for name, roles in ROLES.items()))
 
 
@@ -102,7 +94,7 @@ def test_what_an_operation_of_the_audit_needs(url: str, boss: Client) -> None:
         boss.governance.verify_audit,
         boss.governance.export_audit,
         boss.secrets.list,
-        lambda: boss.governance.test_policy(POLICY),
+        lambda: boss.governance.test_policy(DEPLOYS_NEED_APPROVAL),
     ]
     for call in calls:
         with pytest.raises(HestiaError, match="ROLE_MISSING"):

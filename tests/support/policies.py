@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from hestiaos_local import Policy
 
-__all__ = ["BLOCK", "DETAILS", "NO_DELETING", "REDACT", "SECRET", "THROTTLE", "limited", "policy"]
+__all__ = [
+    "BLOCK",
+    "DEPLOYS_NEED_APPROVAL",
+    "DETAILS",
+    "NO_DELETING",
+    "REDACT",
+    "SECRET",
+    "THROTTLE",
+    "limited",
+    "policy",
+]
 
 SECRET = "tango-9973"
 
@@ -41,6 +51,17 @@ decision = "THROTTLE"
 max_tokens = 3
 reason = "it is slow"
 """
+
+DEPLOYS_NEED_APPROVAL = """\
+version = 2
+[[rules]]
+name = "deploys"
+on = "input"
+pattern = 'deploy'
+decision = "BLOCK"
+approval = true
+"""
+"""A whole policy, as a file has it."""
 
 
 def policy(*rules: str) -> Policy:
