@@ -39,15 +39,25 @@ class _Outcome(NamedTuple):
 
 
 class Batch:
-    """Runs inputs through `client`. `on_result` is called with each result, once it is kept."""
+    """Runs inputs through `client`.
+
+    `on_result` is called with each result, once it is kept; `on_interrupt`, once Ctrl-C was pressed, with the number of
+    those that are waited for.
+    """
 
     def __init__(
-        self, client: Client, results: Results, concurrency: int, on_result: Callable[[dict[str, Any]], None]
+        self,
+        client: Client,
+        results: Results,
+        concurrency: int,
+        on_result: Callable[[dict[str, Any]], None],
+        on_interrupt: Callable[[int], None],
     ) -> None:
         self._client = client
         self._results = results
         self._concurrency = concurrency
         self._on_result = on_result
+        self._on_interrupt = on_interrupt
         self._works: SimpleQueue[_Work | None] = SimpleQueue()
         self._outcomes: SimpleQueue[_Outcome | None] = SimpleQueue()
         self._interrupted = False
@@ -88,6 +98,7 @@ class Batch:
                     break
                 outcome = self._outcomes.get()
                 if outcome is None:  # Ctrl-C
+                    self._on_interrupt(under_way)
                     continue
                 under_way -= 1
                 if outcome.error is not None:

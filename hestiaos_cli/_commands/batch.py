@@ -73,7 +73,13 @@ def command(
         results: Results = stack.enter_context(ResultPipe() if output is None else ResultFile(output))
         client = stack.enter_context(open_client(settings, retries=_RETRIES, connections=concurrency))
         progress = Progress(total)
-        batch = Batch(client, results, concurrency, lambda record: progress.advance(failed=has_failed(record)))
+        batch = Batch(
+            client,
+            results,
+            concurrency,
+            on_result=lambda record: progress.advance(failed=has_failed(record)),
+            on_interrupt=lambda count: _say_what_is_waited_for(progress, count),
+        )
         works = _works(read_items(lines, source), results, progress, retry_failed=retry_failed)
         try:
             complete = batch.run(works, fail_fast=fail_fast)
@@ -114,6 +120,11 @@ def _works(
             progress.skip()
         else:
             yield item, key
+
+
+def _say_what_is_waited_for(progress: Progress, count: int) -> None:
+    progress.clear()
+    tell(f"{count:,} under way {'is' if count == 1 else 'are'} waited for; Ctrl-C again does not wait")
 
 
 def _summarize(decisions: Counter[str], progress: Progress, *, as_json: bool) -> None:
