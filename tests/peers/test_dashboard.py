@@ -42,6 +42,7 @@ def keys() -> Keys:
 
 
 SHOWN = "!document.querySelector('main').hidden"  # once all is there that is asked for at first
+REFUSED = "document.querySelector('#refused').textContent"
 
 
 def log_in(page: Page, key: str) -> None:
@@ -49,6 +50,7 @@ def log_in(page: Page, key: str) -> None:
     page.evaluate("document.querySelector('#key').focus()")
     page.type(key)
     page.press("Enter")
+    page.wait(f"{SHOWN} || {REFUSED}")
 
 
 def test_hostile_text_is_text_and_nothing_is_loaded_from_elsewhere(
@@ -106,7 +108,7 @@ def test_older_decisions(page: Page, serve_platform: Callable[..., str], platfor
 def test_the_key_is_kept_in_memory_alone(page: Page, serve_platform: Callable[..., str], keys: Keys) -> None:
     page.open(serve_platform(keys=keys))
     log_in(page, "wrong")
-    page.wait("document.querySelector('#refused').textContent")
+    page.wait(REFUSED)
     assert page.text("#refused") == "The server does not accept this key."
     assert page.evaluate("document.querySelector('main').hidden")
     log_in(page, "boss")
@@ -128,7 +130,6 @@ def test_what_a_key_may_not_see_says_which_role_is_missing(
     page.open(serve_platform(keys=keys))
     log_in(page, "reader")
     page.wait("document.querySelector('#policy .note').textContent.includes('role')")
-    page.wait(SHOWN)
     assert page.text("#policy .note") == "Your key does not have the role admin."
     assert page.text("#decisions > .note") == "Nothing has been decided yet."
     assert "status\nOK" in page.text("#health dl")
