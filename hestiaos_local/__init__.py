@@ -14,10 +14,9 @@ from hestiaos_local.governance import Policy, PolicyError, Replayed, recorded_de
 from hestiaos_local.storage import Retention, Store, StoreError
 
 if TYPE_CHECKING:
-    from hestiaos_local._key_files import add_key, remove_key
-    from hestiaos_local._keys import Key, Keys
     from hestiaos_local._transport import LocalTransport
     from hestiaos_local.execution import Configuration, ConfigurationError, RelayExecutor
+    from hestiaos_local.keys import Key, Keys, add_key, remove_key
     from hestiaos_local.serving import ServeError, serve
 
 __all__ = [
@@ -51,12 +50,12 @@ _LAZY = {
     "Configuration": "hestiaos_local.execution",
     "ConfigurationError": "hestiaos_local.execution",
     "RelayExecutor": "hestiaos_local.execution",
-    "Key": "hestiaos_local._keys",
-    "Keys": "hestiaos_local._keys",
+    "Key": "hestiaos_local.keys",
+    "Keys": "hestiaos_local.keys",
     "LocalTransport": "hestiaos_local._transport",
     "ServeError": "hestiaos_local.serving",
-    "add_key": "hestiaos_local._key_files",
-    "remove_key": "hestiaos_local._key_files",
+    "add_key": "hestiaos_local.keys",
+    "remove_key": "hestiaos_local.keys",
     "serve": "hestiaos_local.serving",
 }
 

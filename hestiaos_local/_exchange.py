@@ -9,9 +9,8 @@ from typing import Self
 from attrs import evolve
 
 from hestiaos_local._faults import unavailable
-from hestiaos_local._first import AsyncEvents, Events
-from hestiaos_local._flow import Disconnect, in_thread
 from hestiaos_local._platform import Platform
+from hestiaos_local.flow import AsyncEvents, Disconnect, Events, in_thread
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import (
     STREAM_HEADERS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from hestiaos_local._flow import Disconnect
+from hestiaos_local.flow import Disconnect
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import ServerError, ServerRequest, StatusError
 

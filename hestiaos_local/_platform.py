@@ -10,21 +10,34 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
-from hestiaos_local._constraints import check_constraints
-from hestiaos_local._executions import TIMEOUT, Executions
 from hestiaos_local._faults import logged
-from hestiaos_local._first import AsyncEvents, Events, first_of, first_of_sync
-from hestiaos_local._flow import Call, Caller, Disconnect, Emit, Flow, drive, drive_sync
-from hestiaos_local._governing import Governor
-from hestiaos_local._hidden_values import HiddenValues
-from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local._measurements import Measurements
-from hestiaos_local._models import list_models
-from hestiaos_local._records import Keep, kept_result
-from hestiaos_local._streams import RunEvents
+from hestiaos_local.decisions import Governor, HiddenValues, Keep, kept_result
 from hestiaos_local.execution import Agent, EchoExecutor, Executor, Work
+from hestiaos_local.flow import (
+    AsyncEvents,
+    Call,
+    Caller,
+    Disconnect,
+    Emit,
+    Events,
+    Flow,
+    drive,
+    drive_sync,
+    first_of,
+    first_of_sync,
+)
 from hestiaos_local.governance import Facts, Policy
-from hestiaos_local.operations import Operations
+from hestiaos_local.operations import (
+    TIMEOUT,
+    Executions,
+    Operations,
+    RunEvents,
+    check_constraints,
+    fingerprint,
+    idempotent,
+    list_models,
+)
 from hestiaos_local.storage import Retention, Storage, Store, StoreError
 from hestiaos_proto import (
     AgentResult,

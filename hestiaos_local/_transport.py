@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hestiaos_local._exchange import AwaitedPieces, LocalExchange
-from hestiaos_local._first import AsyncEvents, Events
-from hestiaos_local._flow import Disconnect
+from hestiaos_local.flow import AsyncEvents, Disconnect, Events
 from hestiaos_proto import STREAM_HEADERS, EncodedResponse, ServerRequest, encode_stream_event, parse_request
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from hestiaos_local._keys import Keys, accepted_keys
 from hestiaos_local._platform import Platform
+from hestiaos_local.keys import Keys, accepted_keys
 from hestiaos_local.serving import Access, ASGIApplication, Service, service_from_environment
 
 __all__ = ["app", "application"]

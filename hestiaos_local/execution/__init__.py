@@ -21,9 +21,9 @@ from hestiaos_local.execution._window import MESSAGE_TOKENS, history_window
 from hestiaos_local.execution._work import Message, Work, last_user_text, message_text
 
 if TYPE_CHECKING:
-    from hestiaos_local._toml_tables import ConfigurationError
     from hestiaos_local.execution._configuration import Configuration, ModelConfig
     from hestiaos_local.execution._relay import RelayExecutor
+    from hestiaos_local.toml import ConfigurationError
 
 __all__ = [
     "MESSAGE_TOKENS",
@@ -64,7 +64,7 @@ __all__ = [
 # What needs httpx, or reads a file, is imported when it is first asked for (PEP 562).
 _LAZY = {
     "Configuration": "hestiaos_local.execution._configuration",
-    "ConfigurationError": "hestiaos_local._toml_tables",
+    "ConfigurationError": "hestiaos_local.toml",
     "ModelConfig": "hestiaos_local.execution._configuration",
     "RelayExecutor": "hestiaos_local.execution._relay",
 }

@@ -31,9 +31,9 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from hestiaos_local._toml_tables import Table, TomlFile, read_text
 from hestiaos_local.execution._agents import Agent
 from hestiaos_local.execution._router import ModelRouter
+from hestiaos_local.toml import Table, TomlFile, read_text
 
 __all__ = ["Configuration", "ModelConfig"]
 

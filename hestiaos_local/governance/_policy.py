@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, frozen
 
-from hestiaos_local._toml_tables import TomlFile, read_text
 from hestiaos_local.governance._engines import Engine, ReEngine, RepeatingSearcher, Searcher, re2_engine
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
@@ -18,6 +17,7 @@ from hestiaos_local.governance._rules import DecisionName, Limit, PolicyTest, Ru
 from hestiaos_local.governance._scanner import RuleSet
 from hestiaos_local.governance._version1 import read_version1
 from hestiaos_local.governance._version2 import read_version2
+from hestiaos_local.toml import TomlFile, read_text
 
 if TYPE_CHECKING:
     from hestiaos_local.governance._redaction import TextRedactor

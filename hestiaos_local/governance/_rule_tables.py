@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from hestiaos_local._toml_tables import Table
 from hestiaos_local.governance._engines import Engine
 from hestiaos_local.governance._rules import DECISIONS, Bucket, Rule, RuleKind
 from hestiaos_local.governance._syntax import longest, parse, shortest
+from hestiaos_local.toml import Table
 
 __all__ = ["MAX_WINDOW", "read_parts", "read_rule", "seconds"]
 

@@ -57,11 +57,11 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from hestiaos_local._toml_tables import Table, TomlFile
 from hestiaos_local.governance._engines import INSTALL, Engine
 from hestiaos_local.governance._facts import Facts
 from hestiaos_local.governance._rule_tables import MAX_WINDOW, read_parts, read_rule, seconds
 from hestiaos_local.governance._rules import DECISIONS, Limit, PolicyTest, Rule
+from hestiaos_local.toml import Table, TomlFile
 
 __all__ = ["Version2", "read_version2"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hestiaos_local._streams import iso
+from hestiaos_local.decisions import iso
 from hestiaos_local.operations._answers import Answers, Arguments
 from hestiaos_local.storage import Approval as StoredApproval
 from hestiaos_local.storage import Storage

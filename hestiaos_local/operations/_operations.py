@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hestiaos_local._flow import Call, Flow
 from hestiaos_local._measurements import Measurements
 from hestiaos_local.execution import Agent, Executor
+from hestiaos_local.flow import Call, Flow
 from hestiaos_local.governance import Policy
 from hestiaos_local.operations._agents import agent_operations
 from hestiaos_local.operations._answers import Answers, Arguments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hestiaos_local._streams import iso
+from hestiaos_local.decisions import iso
 from hestiaos_local.operations._answers import Answers, Arguments
 from hestiaos_local.storage import Session, Storage
 from hestiaos_proto import NotFound, SessionInfo

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hestiaos_local._executions import MAX_OUTPUT
-from hestiaos_local._flow import Await, Call, Flow
 from hestiaos_local._measurements import Measurements
-from hestiaos_local._models import default_model
 from hestiaos_local.execution import Checkable, Executor
+from hestiaos_local.flow import Await, Call, Flow
 from hestiaos_local.governance import Policy
 from hestiaos_local.operations._answers import Answers, Arguments
+from hestiaos_local.operations._executions import MAX_OUTPUT
+from hestiaos_local.operations._models import default_model
 from hestiaos_local.storage import MAX_RESULTS, Storage
 from hestiaos_proto import MAX_BODY_SIZE, HealthResponse, StatusError, SystemMetrics, SystemStatus, __version__
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-from hestiaos_local._records import described, trace_response
-from hestiaos_local._shortened import shortened
+from hestiaos_local.decisions import described, shortened, trace_response
 from hestiaos_local.governance import DecisionName, Policy
 from hestiaos_local.operations._answers import Answers, Arguments
 from hestiaos_local.storage import Storage, TraceRecord

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from attrs import field, frozen
 
-from hestiaos_local._keys import Key, Keys
+from hestiaos_local.keys import Key, Keys
 from hestiaos_local.serving._resources import COMPLETIONS, MODELS, OPEN_OPERATION, OPEN_RESOURCES
 from hestiaos_local.serving._roles import roles_for
 from hestiaos_proto import AuthenticationFailed, EncodedResponse, ServerRequest, StatusError

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from anyio import Lock, create_task_group
 
-from hestiaos_local._flow import Disconnect
+from hestiaos_local.flow import Disconnect
 from hestiaos_local.serving._access import NOT_LOCAL, Headers
 from hestiaos_local.serving._clients import respond_while_there
 from hestiaos_local.serving._resources import SERVED

@@ -10,7 +10,7 @@ from math import inf
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
-from hestiaos_local._flow import Disconnect
+from hestiaos_local.flow import Disconnect
 from hestiaos_local.serving._clients import respond_while_there
 from hestiaos_local.serving._resources import SERVED
 from hestiaos_local.serving._service import Service

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
-from hestiaos_local._keys import Keys, accepted_keys
 from hestiaos_local._platform import Platform
-from hestiaos_local._records import Keep
+from hestiaos_local.decisions import Keep
 from hestiaos_local.governance import Policy
+from hestiaos_local.keys import Keys, accepted_keys
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._service import Service
 from hestiaos_local.serving._shared_metrics import SharedMetrics

@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from hestiaos_local._faults import unavailable
-from hestiaos_local._flow import Caller, Disconnect
 from hestiaos_local._platform import Platform
 from hestiaos_local.execution import Output
+from hestiaos_local.flow import Caller, Disconnect
 from hestiaos_local.openai import (
     ChatCompletion,
     ChunkEncoder,

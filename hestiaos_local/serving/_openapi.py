@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import getdoc
 from typing import Any
 
-from hestiaos_local._constraints import BODIES, CONSTRAINTS
+from hestiaos_local.operations import BODIES, CONSTRAINTS
 from hestiaos_local.serving._resources import EVENTS, OPEN_OPERATION, OPEN_RESOURCES, RESOURCES, content
 from hestiaos_local.serving._roles import roles_for
 from hestiaos_local.serving._schemas import body_schema, model_schema, param_schema, query_schema, result_schema

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hestiaos_local._keys import Role
+from hestiaos_local.keys import Role
 from hestiaos_local.serving._resources import COMPLETIONS, METRICS, MODELS
 
 __all__ = ["roles_for"]

@@ -12,8 +12,8 @@ from anyio import Event, create_task_group, move_on_after, sleep, sleep_forever,
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from hestiaos_local._keys import Keys, accepted_keys
 from hestiaos_local._platform import Platform
+from hestiaos_local.keys import Keys, accepted_keys
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._connection import IDLE, ClientConnection
 from hestiaos_local.serving._listeners import base_url, listen

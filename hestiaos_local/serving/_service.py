@@ -13,9 +13,8 @@ from anyio import CapacityLimiter, sleep, to_thread
 from attrs import Factory, field, frozen
 
 from hestiaos_local._faults import unavailable
-from hestiaos_local._first import AsyncEvents, Events
-from hestiaos_local._flow import Caller
 from hestiaos_local._platform import STREAMS, Platform
+from hestiaos_local.flow import AsyncEvents, Caller, Events
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._dashboard import respond_page
 from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, refuse

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from anyio import CancelScope, create_task_group, current_time, move_on_after, sleep, sleep_forever
 from anyio.lowlevel import checkpoint
 
-from hestiaos_local._flow import Disconnect
+from hestiaos_local.flow import Disconnect
 from hestiaos_local.serving._access import Headers
 from hestiaos_local.serving._clients import Client
 from hestiaos_local.serving._front_door import CompletionPieces

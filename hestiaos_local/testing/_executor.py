@@ -7,8 +7,8 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Generator
 
-from hestiaos_local._flow import Disconnect
 from hestiaos_local.execution import EchoExecutor, Output, Work, last_user_text
+from hestiaos_local.flow import Disconnect
 from hestiaos_local.testing._replies import Reply
 from hestiaos_local.testing._script import Script
 from hestiaos_proto import GovernanceBlock, ServerError

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from hestiaos_local._flow import Disconnect, Flow
 from hestiaos_local._platform import Platform
 from hestiaos_local.execution import Agent, Text, ToolCall, Work, last_user_text
+from hestiaos_local.flow import Disconnect, Flow
 from hestiaos_local.governance import Policy
 from hestiaos_local.storage import Storage, Store
 from hestiaos_local.testing._executor import ScriptedExecutor

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local import Key, Keys
-from hestiaos_local._keys import hash_key
+from hestiaos_local.keys import hash_key
 from tests.support.command_line import invoke, shell
 
 pytestmark = pytest.mark.usefixtures("home")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hestiaos_local._toml_tables import TomlFile
 from hestiaos_local.governance import Bucket, Facts, Limit, Policy, PolicyError, ShadowHit
 from hestiaos_local.governance import _version2 as documented
+from hestiaos_local.toml import TomlFile
 
 
 def test_the_documented_file_is_one() -> None:

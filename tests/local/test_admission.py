@@ -11,8 +11,8 @@ import pytest
 
 from hestiaos import Client, RateLimited
 from hestiaos_local import Platform, Store, StoreError
-from hestiaos_local._flow import in_thread
 from hestiaos_local.execution import Output, Text, Usage, Work, function_executor
+from hestiaos_local.flow import in_thread
 from hestiaos_local.governance import Policy
 from hestiaos_local.storage import TraceRecord
 from hestiaos_proto import AgentResult, GovernanceBlock, InvalidInput, RunResponse, StatusError, parse_request

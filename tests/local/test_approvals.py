@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Policy, Store
-from hestiaos_local._approving import APPROVAL_TIME
-from hestiaos_local._flow import drive_sync
+from hestiaos_local.decisions import APPROVAL_TIME
 from hestiaos_local.execution import EchoExecutor, Finish, Output, Text, ToolCall, Work, function_executor
+from hestiaos_local.flow import drive_sync
 from hestiaos_local.governance import Charge, Exhausted, Reservation, recorded_decision, replay
 from hestiaos_local.storage import Approval as StoredApproval
 from hestiaos_local.storage import StoreError, TraceRecord, read_log

@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from hestiaos_local import Platform, Policy
-from hestiaos_local._flow import in_thread
 from hestiaos_local.execution import Agent, ModelRouter, Output, RelayExecutor, ToolCall, Work, function_executor
+from hestiaos_local.flow import in_thread
 from hestiaos_proto import AgentResult, GovernanceBlock, ServerError, parse_request
 from hestiaos_proto import json as wire_json
 from tests.local.test_server_models import answer

@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from hestiaos_local import Platform, Store
-from hestiaos_local._flow import in_thread
 from hestiaos_local.execution import ToolCall, Work
+from hestiaos_local.flow import in_thread
 from hestiaos_local.openai import parse_chat_completion
 from hestiaos_proto import GovernanceBlock
 from tests.support.asked_platforms import AGENT, CHAT, RUN, Model, ask, complete, said, trace

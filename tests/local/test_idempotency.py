@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Retention, Store
-from hestiaos_local._executions import TIMEOUT
-from hestiaos_local._flow import Emit, Flow, drive_sync
-from hestiaos_local._idempotency import fingerprint, idempotent
 from hestiaos_local.execution import EchoExecutor, Work, function_executor
+from hestiaos_local.flow import Emit, Flow, drive_sync
+from hestiaos_local.operations import TIMEOUT, fingerprint, idempotent
 from hestiaos_local.storage import Conflict, Finished, InProgress, StoreError
 from hestiaos_proto import InvalidInput, RunResponse, ServerError, ServerRequest, StatusError, parse_request
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hestiaos_local import ConfigurationError, Key, Keys, _keys
+from hestiaos_local import ConfigurationError, Key, Keys
+from hestiaos_local.keys import _keys
 
 
 def hashed(key: str) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Policy, Store
-from hestiaos_local._executions import MAX_OUTPUT
 from hestiaos_local.execution import Work, function_executor
+from hestiaos_local.operations import MAX_OUTPUT
 from hestiaos_proto import (
     AgentResult,
     ChatResponse,

@@ -11,7 +11,7 @@ import pytest
 
 from hestiaos import AuthenticationFailed, Client, GovernanceBlock, HestiaError
 from hestiaos_local import Key, Keys, Platform, Policy, Store
-from hestiaos_local._keys import Role, hash_key
+from hestiaos_local.keys import Role, hash_key
 from tests.support.policies import DEPLOYS_NEED_APPROVAL
 
 pytest.importorskip("re2")

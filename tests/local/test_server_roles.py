@@ -13,8 +13,8 @@ import pytest
 
 from hestiaos import AuthenticationFailed, Client
 from hestiaos_local import ConfigurationError, Key, Keys, Platform
-from hestiaos_local._keys import ROLES, Role, hash_key
 from hestiaos_local.asgi import application
+from hestiaos_local.keys import ROLES, Role, hash_key
 from hestiaos_local.serving import service_from_environment
 from hestiaos_local.serving._roles import roles_for
 from hestiaos_proto import ROUTES, ServerRequest

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hestiaos_local._toml_lines import KeyLines, Path
+from hestiaos_local.toml import KeyLines, Path
 
 DOCUMENT = "\n".join(
     [

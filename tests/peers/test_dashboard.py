@@ -11,7 +11,7 @@ import pytest
 
 from hestiaos import Client, GovernanceBlock
 from hestiaos_local import Key, Keys, Platform, Policy
-from hestiaos_local._keys import hash_key
+from hestiaos_local.keys import hash_key
 from tests.support.chromium import CHROMIUM, Page, open_page
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"), pytest.mark.thorough]

@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 
 from hestiaos_local import Platform
-from hestiaos_local._flow import in_thread
 from hestiaos_local.execution import Output, Text, Work, function_executor
+from hestiaos_local.flow import in_thread
 from hestiaos_proto import StatusError, parse_request
 
 __all__ = ["AGENT", "CHAT", "CHAT_STREAM", "RUN", "STREAM", "Model", "ask", "complete", "said", "text_of", "trace"]

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from hestiaos_local._keys import ROLES, Key, Keys, Role, hash_key, why_not_a_name
-from hestiaos_local._toml_lines import KeyLines
-from hestiaos_local._toml_tables import ConfigurationError
+from hestiaos_local.keys._keys import ROLES, Key, Keys, Role, hash_key, why_not_a_name
+from hestiaos_local.toml import ConfigurationError, KeyLines
 from hestiaos_proto import json
 
 __all__ = ["add_key", "remove_key"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from hestiaos_local._flow import Call, Cancelled, Flow
+from hestiaos_local.flow import Call, Cancelled, Flow
 from hestiaos_local.storage import Claimed, Conflict, Finished, Storage
 from hestiaos_proto import AgentResult, GovernanceBlock, InvalidInput, Model, StatusError, json
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from inspect import iscoroutinefunction
 from typing import Any
 
-from hestiaos_local._flow import Await, Flow
 from hestiaos_local.execution import EchoExecutor, Executor
+from hestiaos_local.flow import Await, Flow
 
 __all__ = ["default_model", "find_model", "list_models"]
 

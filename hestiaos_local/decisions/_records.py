@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Literal, TypeVar
 
 from attrs import evolve, frozen
 
-from hestiaos_local._answers import Answer
+from hestiaos_local.decisions._answers import Answer
 from hestiaos_local.governance import Facts, RecordRedactor, Redaction, ShadowHit, Verdict
 from hestiaos_local.storage import Approval, Outcome, TraceRecord
 from hestiaos_proto import AgentResult, ChatResponse, GovernanceBlock, Model, RunResponse, TraceResponse
@@ -21,6 +22,7 @@ __all__ = [
     "approval_record",
     "command_record",
     "described",
+    "iso",
     "kept_result",
     "outcome_record",
     "trace_response",
@@ -209,3 +211,8 @@ def _shadow(hits: Iterable[ShadowHit]) -> list[dict[str, Any]]:
 
 def _hash(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def iso(time: float) -> str:
+    """Seconds since 1970 as ISO 8601, in UTC."""
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")

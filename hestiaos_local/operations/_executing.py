@@ -6,13 +6,10 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from hestiaos_local._answers import Answer
-from hestiaos_local._flow import Begin, Call, Cancelled, Emit, Flow, Next, Stop
-from hestiaos_local._governed_outputs import GovernedOutputs
-from hestiaos_local._governing import Governed, Governor
 from hestiaos_local._measurements import elapsed
-from hestiaos_local._records import Findings, Status
+from hestiaos_local.decisions import Answer, Findings, Governed, GovernedOutputs, Governor, Status
 from hestiaos_local.execution import Agent, Finish, Output
+from hestiaos_local.flow import Begin, Call, Cancelled, Emit, Flow, Next, Stop
 from hestiaos_local.governance import error_redactor
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import GovernanceBlock, ServerError, StatusError

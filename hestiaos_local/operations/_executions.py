@@ -7,17 +7,15 @@ from typing import Any
 
 from attrs import evolve
 
-from hestiaos_local._answers import Answer
-from hestiaos_local._approving import Asked
-from hestiaos_local._constraints import EFFORTS
-from hestiaos_local._executing import execute
-from hestiaos_local._flow import Call, Cancelled, Emit, Flow
-from hestiaos_local._governing import BUDGETS, Governed, Governor
 from hestiaos_local._measurements import elapsed
-from hestiaos_local._models import default_model, find_model
-from hestiaos_local._streams import RunEvents
+from hestiaos_local.decisions import BUDGETS, Answer, Asked, Governed, Governor
 from hestiaos_local.execution import Agent, Executor, Message, Output, Work, further_texts, history_window, message_text
+from hestiaos_local.flow import Call, Cancelled, Emit, Flow
 from hestiaos_local.governance import Facts, texts_of
+from hestiaos_local.operations._constraints import EFFORTS
+from hestiaos_local.operations._executing import execute
+from hestiaos_local.operations._models import default_model, find_model
+from hestiaos_local.operations._streams import RunEvents
 from hestiaos_local.storage import Storage
 from hestiaos_proto import AgentResult, ChatResponse, GovernanceBlock, NotFound, RunResponse
 

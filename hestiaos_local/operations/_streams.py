@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
+from hestiaos_local.decisions import iso
 from hestiaos_local.execution import Output, Text, ToolCall
 from hestiaos_proto import ChatResponse, RunResponse, StreamEvent, StreamEventType, TraceResponse
 
-__all__ = ["RunEvents", "iso"]
+__all__ = ["RunEvents"]
 
 _WORD = re.compile(r"\S+\s*")
 
@@ -63,8 +63,3 @@ class RunEvents:
     def _event(self, kind: StreamEventType, data: dict[str, Any]) -> StreamEvent:
         self.last = StreamEvent(kind, data, self._trace_id, iso(self._clock()))
         return self.last
-
-
-def iso(time: float) -> str:
-    """Seconds since 1970 as ISO 8601, in UTC."""
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")

@@ -9,9 +9,8 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from hestiaos_local._records import Keep
-from hestiaos_local._shortened import shortened
-from hestiaos_local._streams import iso
+from hestiaos_local.decisions._records import Keep, iso
+from hestiaos_local.decisions._shortened import shortened
 from hestiaos_local.governance import Facts, Policy, RecordRedactor, Verdict, call_hash
 from hestiaos_local.storage import Approval, Storage
 

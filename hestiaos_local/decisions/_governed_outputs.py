@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hestiaos_local._governing import Governed, Governor
+from hestiaos_local.decisions._governing import Governed, Governor
 from hestiaos_local.execution import Agent, Output, Text, ToolCall, Usage, estimate_input, tokens_in
 from hestiaos_local.governance import Blocked, OutputGovernor, Redaction, ReleasedText, ShadowHit, Verdict
 from hestiaos_local.storage import Approval

@@ -8,24 +8,24 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from hestiaos_local._admission import Admission, AdmissionControl
-from hestiaos_local._answers import Answer
-from hestiaos_local._approving import Approver, Asked, approval_details
-from hestiaos_local._flow import Call, Flow
-from hestiaos_local._hidden_values import HiddenValues
 from hestiaos_local._measurements import Measurements, elapsed
-from hestiaos_local._messages import redacted_work
-from hestiaos_local._records import (
+from hestiaos_local.decisions._admission import Admission, AdmissionControl
+from hestiaos_local.decisions._answers import Answer
+from hestiaos_local.decisions._approving import Approver, Asked, approval_details
+from hestiaos_local.decisions._hidden_values import HiddenValues
+from hestiaos_local.decisions._messages import redacted_work
+from hestiaos_local.decisions._records import (
     Findings,
     Keep,
     Status,
     approval_record,
     command_record,
+    iso,
     outcome_record,
     violations,
 )
-from hestiaos_local._streams import iso
 from hestiaos_local.execution import Message, Work
+from hestiaos_local.flow import Call, Flow
 from hestiaos_local.governance import (
     Facts,
     Policy,

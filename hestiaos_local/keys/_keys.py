@@ -25,7 +25,7 @@ from typing import Literal, Self, get_args
 
 from attrs import field, frozen
 
-from hestiaos_local._toml_tables import Table, TomlFile, read_text
+from hestiaos_local.toml import Table, TomlFile, read_text
 from hestiaos_proto import Config
 
 __all__ = ["ROLES", "Key", "Keys", "Role", "accepted_keys", "hash_key", "why_not_a_name"]

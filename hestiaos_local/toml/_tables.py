@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from hestiaos_local._toml_lines import KeyLines, Path
+from hestiaos_local.toml._lines import KeyLines, Path
 
 __all__ = ["ConfigurationError", "Table", "TomlFile", "read_text"]
 

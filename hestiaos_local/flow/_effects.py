@@ -1,0 +1,77 @@
+"""The steps of one execution, apart from its waits.
+
+A flow is a generator of effects: what it yields is done for it, and it is sent what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from hestiaos_local.execution import Work
+
+__all__ = ["Await", "Begin", "Call", "Cancelled", "Disconnect", "Effect", "Emit", "Flow", "Next", "Stop"]
+
+T = TypeVar("T")
+
+
+@frozen
+class Call:
+    """Call `function`, which may wait for the storage or compute for a while. It is sent what that returns.
+
+    `long`: it computes for so long that an event loop has it done in a thread, whatever the caller's call is like.
+    """
+
+    function: Callable[[], Any]
+    long: bool = False
+
+
+@frozen
+class Await:
+    """Await what `function` gives. It is sent the result."""
+
+    function: Callable[[], Awaitable[Any]]
+
+
+@frozen
+class Begin:
+    """Have the executor begin with `work`."""
+
+    work: Work
+
+
+@frozen
+class Next:
+    """Wait for the executor's next output. It is sent that, or `None` at the end."""
+
+
+@frozen
+class Stop:
+    """Cancel the work: the executor is closed, and with it the request to a model server."""
+
+
+@frozen
+class Emit:
+    """Hand `item` to the caller of the execution."""
+
+    item: Any
+
+
+Effect = Call | Await | Begin | Next | Stop | Emit
+Flow = Generator[Effect, Any, T]
+
+
+class Cancelled(BaseException):
+    """Thrown into a flow whose caller has gone. After it the flow may still yield `Call`, and no other effect."""
+
+
+class Disconnect(BaseException):
+    """Raised by an executor, or instead of an execution: the connection ends as if the network had failed.
+
+    For tests. To the flow it is as if the caller had gone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the platform ends the connection without a response")
