@@ -30,6 +30,7 @@ from hestiaos import (
     StreamEvent,
     StreamInterrupted,
 )
+from tests.support.ports import refusing_url
 
 
 class Peer:
@@ -169,7 +170,7 @@ def iter_into(received: list[StreamEvent], events: Iterator[StreamEvent]) -> lis
 def test_5_governance_trace_is_none_only_where_there_is_none(server_url: str) -> None:
     with Client(server_url) as client:
         assert client.governance.trace("no such command") is None
-    with Client(unused_url(), retries=0) as client, pytest.raises(ConnectFailed):
+    with Client(refusing_url(), retries=0) as client, pytest.raises(ConnectFailed):
         client.governance.trace("x")
 
 
@@ -220,7 +221,7 @@ def test_10_json_is_accepted_after_the_command(server_url: str) -> None:
 
 
 def test_11_a_refused_connection_is_one_line() -> None:
-    done = cli("--base-url", url := unused_url(), "run", "x")
+    done = cli("--base-url", url := refusing_url(), "run", "x")
     assert done.returncode == 1
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
@@ -258,9 +259,3 @@ def test_13_the_user_agent_is_the_documented_one(peer: Callable[..., Peer]) -> N
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "hestiaos_cli", *arguments], capture_output=True, text=True)
-
-
-def unused_url() -> str:
-    """An address at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"

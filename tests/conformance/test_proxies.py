@@ -14,7 +14,7 @@ from tests.support.bindings import HTTPX
 from tests.support.environment import environment
 from tests.support.peer import Peer
 from tests.support.places import HOST, PROXY, Place, certificates
-from tests.support.ports import unused_url
+from tests.support.ports import refusing_url
 from tests.support.proxies import (
     LOGIN,
     NO_LOGIN,
@@ -150,7 +150,7 @@ def test_a_socks_reply_in_pieces(binding: type[Session]) -> None:
 @fault(ROW, HTTPX)
 def test_no_proxy_at_its_address(binding: type[Session]) -> None:
     _, trusting = certificates()
-    unused = unused_url()
+    unused = refusing_url()
     for name, scheme in ("HTTP_PROXY", "http"), ("HTTPS_PROXY", "https"), ("ALL_PROXY", "http"):
         for proxy in unused, unused.replace("http", "socks5"), "http://nonexistent.invalid:3128":
             with environment({name: proxy}), binding(f"{scheme}://{HOST}", ssl_context=trusting) as session:

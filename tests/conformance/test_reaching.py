@@ -16,7 +16,7 @@ import trustme
 from hestiaos import ConnectFailed, ConnectionLost, HestiaError, TimedOut
 from tests.support.bindings import BINDINGS
 from tests.support.peer import Peer
-from tests.support.ports import full_backlog, unused_url
+from tests.support.ports import full_backlog, refusing_url
 from tests.support.scenario import fault
 from tests.support.selecting import SEED
 from tests.support.sessions import KEY, Session
@@ -35,7 +35,7 @@ def assert_foreign_cause(error: HestiaError) -> None:
 
 @fault("connection refused")
 def test_a_refused_connection(binding: type[Session]) -> None:
-    for url in unused_url(), unused_url("https"):
+    for url in refusing_url(), refusing_url("https"):
         with binding(url) as session:
             for call in (lambda: session.call("run", "x")), (lambda: session.stream("x").next()):
                 with pytest.raises(ConnectFailed) as failed:

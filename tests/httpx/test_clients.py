@@ -25,6 +25,7 @@ from hestiaos import (
     TimedOut,
 )
 from tests.support.http_library import http as httpx
+from tests.support.ports import refusing_url
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 CLIENTS = pytest.mark.parametrize("kind", [Client, AsyncClient])
@@ -214,9 +215,7 @@ def test_a_redirect_is_not_followed(server_url: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_refused_connection(scheme: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with Client(f"{scheme}://127.0.0.1:{port}", retries=0) as client, pytest.raises(ConnectFailed) as failed:
+    with Client(refusing_url(scheme), retries=0) as client, pytest.raises(ConnectFailed) as failed:
         client.health()
     assert isinstance(failed.value.__cause__, httpx.ConnectError)
     assert isinstance(failed.value, ConnectionError)

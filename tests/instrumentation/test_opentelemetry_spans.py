@@ -17,7 +17,7 @@ from hestiaos import ConnectFailed
 from tests.support.bindings import BINDINGS
 from tests.support.over_httpx import GOOD_TYPES
 from tests.support.peer import Connection, Peer
-from tests.support.ports import unused_url
+from tests.support.ports import refusing_url
 from tests.support.sessions import KEY
 from tests.support.steps import PATIENCE, send, silence
 from tests.support.wire import GOOD_EVENTS, LAST_CHUNK, STREAM_HEAD, chunk, event, response
@@ -109,7 +109,7 @@ def test_a_refusal(binding: Any, hooks: Any, exporter: InMemorySpanExporter) -> 
 
 
 def test_no_server(binding: Any, hooks: Any, exporter: InMemorySpanExporter) -> None:
-    with binding(unused_url(), hooks=hooks) as session:
+    with binding(refusing_url(), hooks=hooks) as session:
         _, error = session.stream("x").read()
     assert isinstance(error, ConnectFailed)
     (span,) = exporter.get_finished_spans()

@@ -15,7 +15,7 @@ from hestiaos_proto import AgentResult, GovernanceBlock, ServerError, parse_requ
 from hestiaos_proto import json as wire_json
 from tests.local.test_server_models import answer
 from tests.support.peer import Peer
-from tests.support.ports import unused_url
+from tests.support.ports import refusing_url
 
 RULE = """
 version = 2
@@ -82,7 +82,7 @@ def test_the_model_of_a_server_that_is_not_named(name: str, blocked: bool) -> No
 
 def test_a_server_that_does_not_tell_its_model() -> None:
     """Nothing is decided, and nothing executed."""
-    with Platform(policy=policy("input", 'models = ["tiny"]'), executor=RelayExecutor(unused_url())) as platform:
+    with Platform(policy=policy("input", 'models = ["tiny"]'), executor=RelayExecutor(refusing_url())) as platform:
         result = platform.respond(parse_request("POST", RUN[0], {}, b'{"input": "x"}'))
         assert isinstance(result, ServerError)
         assert result.code == "MODEL_UNREACHABLE"

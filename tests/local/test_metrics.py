@@ -14,7 +14,7 @@ from hestiaos_local import Platform
 from hestiaos_local.execution import RelayExecutor
 from tests.local.test_server_models import answer, completion
 from tests.support.peer import Peer
-from tests.support.ports import unused_url
+from tests.support.ports import refusing_url
 
 
 def metrics(url: str) -> dict[tuple[str, ...], float]:
@@ -65,7 +65,7 @@ def test_tokens_of_a_model(start: Callable[..., str], model_url: str) -> None:
 
 
 def test_a_model_server_that_is_not_there(start: Callable[..., str]) -> None:
-    with Platform(executor=RelayExecutor(unused_url(), model="tiny")) as platform:
+    with Platform(executor=RelayExecutor(refusing_url(), model="tiny")) as platform:
         url = start(platform=platform)
         assert httpx.post(f"{url}/api/v1/run", json={"input": "hi"}).status_code == 503
         found = metrics(url)

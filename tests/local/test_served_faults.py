@@ -26,7 +26,7 @@ from tests.local.test_server_models import (
 )
 from tests.support import wire
 from tests.support.peer import Peer
-from tests.support.ports import unused_url
+from tests.support.ports import refusing_url
 from tests.support.raw_client import HEALTH, RawClient, post
 from tests.support.steps import Script, close, send
 
@@ -75,7 +75,7 @@ def fault(request: pytest.FixtureRequest) -> Fault:
 def client(serve_platform: Callable[..., str], fault: Fault) -> Iterator[RawClient]:
     """A client of a platform before a server that has this fault."""
     with Peer(answer=lambda request: fault.script or []) as peer:
-        url = unused_url() if fault.script is None else peer.url
+        url = refusing_url() if fault.script is None else peer.url
         ids = iter(range(1, 100))
         executor = RelayExecutor(f"{url}/v1", model="tiny", key=KEY)
         with (

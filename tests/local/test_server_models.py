@@ -16,7 +16,7 @@ from hestiaos_local.execution import RelayExecutor
 from tests.support import wire
 from tests.support.completions import DONE, call, chunk, event
 from tests.support.peer import Peer
-from tests.support.ports import unused_url
+from tests.support.ports import refusing_url
 from tests.support.raw_client import RawClient, post
 from tests.support.steps import Connection, Request, Script, send, silence
 
@@ -268,7 +268,7 @@ def test_a_timeout(url: str, model: Peer, store: Store) -> None:
 
 def test_a_model_server_that_cannot_be_reached(start: Callable[..., str]) -> None:
     with ExitStack() as opened:
-        relay = RelayExecutor(f"{unused_url()}/v1", model="tiny")
+        relay = RelayExecutor(f"{refusing_url()}/v1", model="tiny")
         platform = opened.enter_context(Platform(executor=relay))
         client = opened.enter_context(RawClient(start(platform=platform)))
         for path, body in (("/api/v1/run", run()), (COMPLETIONS, completion(stream=True))):

@@ -16,7 +16,7 @@ import anyio
 import httpx
 from anyio.abc import TaskStatus
 
-from tests.support.ports import unused_url
+from tests.support.ports import free_port
 
 __all__ = ["SERVERS", "ASGIServer", "serve_application"]
 
@@ -33,8 +33,8 @@ class ASGIServer:
     """A server from `with` to its end. `variables` are those of its environment, without `HESTIAOS_`."""
 
     def __init__(self, name: str, log: Path, *, workers: int = 1, **variables: str) -> None:
-        self.url = unused_url()
-        port = int(self.url.rpartition(":")[2])
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", name, *SERVERS[name](port, workers)]
         environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         environ |= {f"HESTIAOS_{key}": value for key, value in variables.items()}
@@ -72,8 +72,7 @@ class ASGIServer:
 async def serve_application(name: str, application: Any, *, task_status: TaskStatus[str]) -> None:
     """Serve an application by the server of this name, on a free port of this machine, until it is cancelled."""
     stop = anyio.Event()
-    url = unused_url()
-    port = int(url.rpartition(":")[2])
+    port = free_port()
 
     async def run() -> None:
         with anyio.CancelScope(shield=True):  # it ends in its own way
@@ -83,7 +82,7 @@ async def serve_application(name: str, application: Any, *, task_status: TaskSta
         tasks.start_soon(run)
         try:
             await _wait_for(port)
-            task_status.started(url)
+            task_status.started(f"http://127.0.0.1:{port}")
             await anyio.sleep_forever()
         finally:
             stop.set()

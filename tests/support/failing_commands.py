@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from hestiaos_local.testing import ScriptedPlatform
 from tests.support.peer import Peer
-from tests.support.ports import full_backlog, unused_url
+from tests.support.ports import full_backlog, refusing_url
 from tests.support.steps import Script, Step, close, flood, reset, send, silence
 from tests.support.wire import DONE, RUN, START, STREAM_HEAD, TOKEN, chunk, event, ok, response, stream, to_json
 
@@ -137,7 +137,7 @@ BLOCKED = {"rule": "no-deletes", "reason": "it deletes files", "risk_score": 0.9
 
 SCENES: dict[str, Scene] = {
     # The way to the server.
-    "nothing listens there": Scene(RUNS, at(unused_url())),
+    "nothing listens there": Scene(RUNS, at(refusing_url())),
     "no such host": Scene(RUNS, at("http://hestia.invalid")),
     "the connection is not accepted in time": Scene(f"{RUNS} --timeout 0.2", hanging),
     "a certificate of an unknown authority": Scene(RUNS, tls("127.0.0.1")),

@@ -1,10 +1,15 @@
-"""Ports at which no server answers."""
+"""Ports at which no server answers, or not yet."""
 
 from __future__ import annotations
 
+import errno
+import random
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_held = socket.socket()
+_held.bind(("127.0.0.1", 0))
 
 
 @contextmanager
@@ -29,7 +34,23 @@ def full_backlog() -> Iterator[str]:
                 sock.close()
 
 
-def unused_url(scheme: str = "http") -> str:
-    """A URL at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+def refusing_url(scheme: str = "http") -> str:
+    """A URL that refuses connections: its port is taken until this process ends, and nothing listens there.
+
+    A port that was let go is soon another test's: a relay to it has already become a relay to its own platform.
+    """
+    return f"{scheme}://127.0.0.1:{_held.getsockname()[1]}"
+
+
+def free_port() -> int:
+    """A port for a server that has to be told one. No one who asks for any port is given it meanwhile."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # below those that Linux and macOS give out
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port

@@ -20,7 +20,7 @@ from tests.support import wire
 from tests.support.completions import DONE, call, chunk, done, event, plain, stream, texts
 from tests.support.executions import Way, say
 from tests.support.peer import Peer
-from tests.support.ports import full_backlog, unused_url
+from tests.support.ports import full_backlog, refusing_url
 from tests.support.steps import Script, close, flood, reset, send, silence
 
 KEY = "sk-4711"
@@ -289,7 +289,7 @@ class TestFaults:
         assert (error.code, error.status_code) == ("MODEL_TIMED_OUT", 504)
 
     def test_a_server_that_is_not_there(self, way: Way) -> None:
-        url = unused_url()
+        url = refusing_url()
         _, error = way.run(RelayExecutor(f"{url}/v1", model="m", key=KEY), say())
         assert error is not None
         assert (error.code, error.status_code) == ("MODEL_UNREACHABLE", 503)
@@ -400,7 +400,7 @@ class TestCheck:
         assert error.code == code
 
     def test_a_server_that_is_not_there(self, backend: str) -> None:
-        error = self.check(backend, RelayExecutor(unused_url()))
+        error = self.check(backend, RelayExecutor(refusing_url()))
         assert error is not None
         assert error.code == "MODEL_UNREACHABLE"
 
