@@ -184,6 +184,12 @@ class Platform:
             yield from self._executions.complete(work, key=key)
         yield Call(self._prune)
 
+    @property
+    def gateways(self) -> frozenset[str]:
+        """The names that its executor goes by in the `Via` of requests to model servers (RFC 9110, section 7.6.3)."""
+        names: frozenset[str] = getattr(self._executor, "gateways", frozenset())
+        return names
+
     async def models(self) -> list[str]:
         """The names of the models that a work may ask for."""
         return await list_models(self._executor)

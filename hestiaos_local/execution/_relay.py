@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -75,6 +76,7 @@ class RelayExecutor(AsyncExecutor):
         self._redactor = Redactor(self._key)
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
         self._ssl_context = tls_context(self.url, ssl_context)
+        self._name = f"hestiaos-{token_hex(8)}"
 
     def __repr__(self) -> str:
         return f"RelayExecutor({self.url!r}, model={self._model!r})"
@@ -83,6 +85,11 @@ class RelayExecutor(AsyncExecutor):
     def hidden_values(self) -> frozenset[str]:
         """The key of the model server, which must not be shown or written."""
         return frozenset([self._key] if self._key else [])
+
+    @property
+    def gateways(self) -> frozenset[str]:
+        """The name that it goes by in the `Via` of its requests (RFC 9110, section 7.6.3)."""
+        return frozenset([self._name])
 
     @property
     def model(self) -> str | None:
@@ -151,15 +158,16 @@ class RelayExecutor(AsyncExecutor):
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=0)
         client = httpx.AsyncClient(verify=self._ssl_context, timeout=self._timeout, limits=limits)
         url = self.url + request.path
+        headers = request.headers | {"Via": f"1.1 {self._name}"}
         try:
             async with (
                 client,
-                client.stream(request.method, url, headers=request.headers, content=request.body) as response,
+                client.stream(request.method, url, headers=headers, content=request.body) as response,
             ):
                 if response.status_code != 200:
                     body = await self._body(response, limit=_MAX_ERROR_BODY)
-                    headers = {name.lower(): value for name, value in response.headers.items()}
-                    raise upstream_error(response.status_code, headers, body, self._redactor)
+                    received = {name.lower(): value for name, value in response.headers.items()}
+                    raise upstream_error(response.status_code, received, body, self._redactor)
                 if (coding := response.headers.get("content-encoding", "identity")) != "identity":
                     raise model_protocol_error(f"it sent the content coding {coding[:40]!r}, though not asked to")
                 yield response

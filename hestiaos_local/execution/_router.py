@@ -42,6 +42,11 @@ class ModelRouter:
         return frozenset().union(*(getattr(each, "hidden_values", ()) for each in self._executors.values()))
 
     @property
+    def gateways(self) -> frozenset[str]:
+        """The names that its executors go by in the `Via` of their requests."""
+        return frozenset().union(*(getattr(each, "gateways", ()) for each in self._executors.values()))
+
+    @property
     def model(self) -> str:
         """The name of the model for work that names none."""
         return next(iter(self._executors))

@@ -90,6 +90,7 @@ class FrontDoor:
         A stream begins with the first output: a failure before it has its own status.
         """
         try:
+            self._refuse_a_loop(call)
             if call.resource == MODELS:
                 return _whole(200, encode_models(await self._platform.models(), created=int(time.time())))
             return await self._complete(parse_chat_completion(call.body), caller, key)
@@ -97,6 +98,13 @@ class FrontDoor:
             return error
         except Exception as error:
             return refuse(_status_error(error))
+
+    def _refuse_a_loop(self, call: ServerRequest) -> None:
+        """Raise for a request of this platform's own relay, whose model server is then this platform, without end."""
+        via = call.headers.get("via", "")
+        if any(name in via for name in self._platform.gateways):
+            message = "the URL of the model server is this platform's own address: it must be that of a model server"
+            raise ServerError(message, status_code=508, code="LOOP_DETECTED")
 
     async def _complete(
         self, request: ChatCompletion, caller: Caller, key: str | None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Store
-from hestiaos_local.execution import RelayExecutor
+from hestiaos_local.execution import ModelRouter, RelayExecutor
 from tests.support import wire
 from tests.support.completions import DONE, call, chunk, event
 from tests.support.peer import Peer
@@ -286,6 +286,21 @@ def test_a_model_server_that_cannot_be_reached(start: Callable[..., str]) -> Non
         assert (status, told["status"], told["ollama"], told["storage"]) == (200, "DEGRADED", False, True)
         client.send(b"GET /api/system/config HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert "cannot be reached" in client.response()[1]["model_error"]
+
+
+def test_a_model_server_that_is_the_platform_itself(start: Callable[..., str]) -> None:
+    """Nothing goes round in a circle: the first request that comes back is refused."""
+    own = RelayExecutor(f"{refusing_url()}/v1", model="tiny")
+    with closing(Store()) as store, Platform(executor=ModelRouter({"tiny": own}), store=store) as platform:
+        own.url = f"{start(platform=platform)}/v1"
+        with RawClient(own.url) as client:
+            client.send(post("/api/v1/run", run()))
+            status, told = client.response()
+            assert (status, told["code"]) == (502, "MODEL_FAILED")
+            assert "is this platform's own address" in told["message"]
+            client.send(b"GET /api/system/config HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert "is this platform's own address" in client.response()[1]["model_error"]
+        assert len(store.traces(limit=10)) == 1
 
 
 def test_a_model_server_that_can_be_reached(url: str) -> None:
