@@ -167,7 +167,9 @@ class _Exchange:
             return StatusError(NOT_LOCAL, status_code=421)
         length = request.headers.get("content-length", "0" if _has_no_body(request) else "")
         size = int(length) if length.isdecimal() else None
-        return self._service.judge(request) or request.refusal or check_body(request.headers, size, MAX_BODY_SIZE)
+        return (
+            self._service.access.judge(request) or request.refusal or check_body(request.headers, size, MAX_BODY_SIZE)
+        )
 
     async def _cut(self) -> None:
         """Have the server end the connection, as it does where an application ends in the middle of a response.

@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from hestiaos_local.flow import Disconnect
 from hestiaos_local.serving._clients import respond_while_there
+from hestiaos_local.serving._front_door import is_front_door, refuse
 from hestiaos_local.serving._resources import SERVED
 from hestiaos_local.serving._service import Service
 from hestiaos_local.serving._sockets import ClientSocket
@@ -19,6 +20,7 @@ from hestiaos_local.serving._streams import EventSender
 from hestiaos_proto import (
     MAX_BODY_SIZE,
     Control,
+    EncodedResponse,
     RemoteProtocolError,
     ServerConnection,
     ServerRequest,
@@ -55,7 +57,7 @@ class ClientConnection:
         self.idle = True
         self._socket = sock
         self._service = service
-        self._connection = ServerConnection(clock=time.time, judge=service.judge, resources=SERVED)
+        self._connection = ServerConnection(clock=time.time, judge=service.access.judge, resources=SERVED)
         self._scope = CancelScope()
         self._sender: EventSender | None = None
         self._ended = False  # the client has sent all that it wants to
@@ -96,7 +98,7 @@ class ClientConnection:
             try:
                 call = next(self._connection.events(), None)
             except RemoteProtocolError as error:
-                await self.send(self._connection.send(error))
+                await self.send(self._connection.send(self._refuse(error)))
                 return None
             if call is not None or self._ended:
                 self.idle, self.time_left = False, inf
@@ -111,6 +113,11 @@ class ClientConnection:
             else:
                 received += size
         return None
+
+    def _refuse(self, error: RemoteProtocolError) -> EncodedResponse | RemoteProtocolError:
+        """The response to what is not a request, in the form that its client reads."""
+        refusal, (_, target) = self._connection.refusal, self._connection.request_line or ("", "")
+        return refuse(refusal) if refusal is not None and is_front_door(target) else error
 
     async def _answer(self, call: ServerRequest) -> None:
         headers = self._service.access.headers(call)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
+from urllib.parse import urlsplit
 
 from hestiaos_local._faults import unavailable
 from hestiaos_local._platform import Platform
@@ -32,7 +33,7 @@ from hestiaos_proto import (
     encode_response,
 )
 
-__all__ = ["PATHS", "CompletionPieces", "FrontDoor", "refuse"]
+__all__ = ["PATHS", "CompletionPieces", "FrontDoor", "is_front_door", "refuse"]
 
 PATHS = frozenset({COMPLETIONS, MODELS})
 """What it answers."""
@@ -122,6 +123,11 @@ class FrontDoor:
             encoder = ChunkEncoder(id=name, model=request.model, created=created, include_usage=request.include_usage)
             opened.pop_all()  # it is closed by the one that iterates over it
             return CompletionPieces(items, first, encoder, trace_id)
+
+
+def is_front_door(target: str) -> bool:
+    """Whether a request's target is under `/v1`, where clients of OpenAI's API ask: there may be no such path."""
+    return f"{urlsplit(target).path}/".startswith("/v1/")
 
 
 def refuse(error: StatusError) -> EncodedResponse:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from math import inf, isfinite
 from typing import Any
-from urllib.parse import urlsplit
 
 from anyio import CapacityLimiter, sleep, to_thread
 from attrs import Factory, field, frozen
@@ -17,20 +16,18 @@ from hestiaos_local._platform import STREAMS, Platform
 from hestiaos_local.flow import AsyncEvents, Caller, Events
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._dashboard import respond_page
-from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, refuse
+from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, is_front_door, refuse
 from hestiaos_local.serving._metrics import encode_metrics, metrics_of
 from hestiaos_local.serving._openapi import openapi_document
 from hestiaos_local.serving._resources import METRICS, OPENAPI, PAGES
 from hestiaos_local.serving._shared_metrics import SharedMetrics
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import (
-    MAX_BODY_SIZE,
     EncodedResponse,
     HealthResponse,
     Result,
     ServerRequest,
     StatusError,
-    check_body,
     encode_json,
 )
 
@@ -87,13 +84,20 @@ class Service:
             raise ValueError(f"heartbeat must be a number of seconds greater than 0, not {self.heartbeat}")
 
     async def respond(self, call: ServerRequest) -> ServiceResponse:
-        """The platform's response to a call that was let in, or what the call is refused with."""
+        """The platform's response to a call that was let in, or what the call is refused with.
+
+        A refusal has the form that its client reads.
+        """
+        response = await self._respond(call)
+        return refuse(response) if isinstance(response, StatusError) and is_front_door(call.target) else response
+
+    async def _respond(self, call: ServerRequest) -> ServiceResponse:
         if call.response is not None:
             return call.response
         # A key may have been revoked since the head was judged.
         key = None if call.refusal is not None else self.access.authorize(call)
         if isinstance(key, StatusError):
-            return refuse(key) if call.resource in PATHS else key
+            return key
         name = None if key is None else key.name
         if key is not None and call.key is not None:  # of keys in a file only the hashes are known before
             self.platform.hide(call.key)
@@ -119,14 +123,6 @@ class Service:
         if isinstance(response, HealthResponse) and key is None and self.access.keys is not None:
             return encode_json({"status": response.status, "version": response.version})
         return response
-
-    def judge(self, call: ServerRequest) -> StatusError | EncodedResponse | None:
-        """What a request is refused or answered with by its head, in the form that its client reads."""
-        decided = self.access.judge(call)
-        if urlsplit(call.target).path not in PATHS or isinstance(decided, EncodedResponse):
-            return decided
-        refusal = decided or call.refusal or check_body(call.headers, _length(call), MAX_BODY_SIZE)
-        return None if refusal is None else refuse(refusal)
 
     async def share_metrics(self) -> None:
         """Tell the other workers of this one's metrics for as long as it works, where they are shared."""

@@ -54,6 +54,11 @@ class HeadReader:
         self._line: re.Match[bytes] | None = None
         self._searched = 0
 
+    @property
+    def request_line(self) -> tuple[str, str] | None:
+        """Method and target as they were sent; `None` while they have not arrived."""
+        return None if self._line is None else (self._line[1].decode(), self._line[2].decode())
+
     def read(self, buffer: bytearray) -> RequestHead | None:
         """The head, which is taken from the buffer; `None` while it is not whole. Raises `BadRequest`."""
         if not self._skipped and self._line is None and buffer.startswith(_CRLF):  # section 2.2

@@ -44,6 +44,11 @@ class RequestReader:
         self._request: ServerRequest | None = None  # by its head, while its body arrives
         self._body: PlainBody | ChunkedBody | None = None
 
+    @property
+    def request_line(self) -> tuple[str, str] | None:
+        """Method and target of the request that is read or answered; `None` while they have not arrived."""
+        return self._head_reader.request_line if self.head is None else (self.head.method, self.head.target)
+
     def read(self) -> ServerRequest | None:
         """The request once it is whole, or refused; `None` while it is not there. Raises `BadRequest`."""
         if self._refused_body is not None:

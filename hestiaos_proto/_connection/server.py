@@ -10,7 +10,7 @@ from hestiaos_proto._connection.request_heads import BadRequest
 from hestiaos_proto._connection.request_reader import Judge, RequestReader
 from hestiaos_proto._connection.response_heads import CONTINUE, date_header, write_head
 from hestiaos_proto._connection.states import SERVER_STATES, ConnectionState
-from hestiaos_proto._errors import LocalProtocolError, RemoteProtocolError
+from hestiaos_proto._errors import LocalProtocolError, RemoteProtocolError, StatusError
 from hestiaos_proto._events import StreamEvent
 from hestiaos_proto._routes import ROUTES
 from hestiaos_proto._server_messages import (
@@ -60,7 +60,8 @@ class ServerConnection:
     `judge` is asked as soon as the head of a request is there. What it is given has the arguments of the path alone,
     and a `refusal` where the path or the method is unknown. `resources` are the server's own paths with their methods,
     beside the wire's operations. Their requests are answered with an `EncodedResponse`, or with a `ResponseHead`,
-    pieces of the body as `bytes`, and `b""` where it ends.
+    pieces of the body as `bytes`, and `b""` where it ends. A refusal, and what `events` raises, may be answered with
+    an `EncodedResponse` too, which says it in another form.
     """
 
     def __init__(
@@ -88,6 +89,17 @@ class ServerConnection:
     def state(self) -> ConnectionState:
         """The state of the connection, by what `events` has read and `send` has sent."""
         return self._state
+
+    @property
+    def request_line(self) -> tuple[str, str] | None:
+        """Method and target of the request that is read or answered; `None` while they have not arrived."""
+        return self._reader.request_line
+
+    @property
+    def refusal(self) -> StatusError | None:
+        """What the client is told of what `events` has raised; `None` where it has raised nothing."""
+        error = self._error
+        return None if error is None else as_status_error(error, status=error.status_code)
 
     @property
     def expects_continue(self) -> bool:
@@ -152,16 +164,13 @@ class ServerConnection:
             return self._send_continue()
         call = self._call
         if call is None:
-            if self._state is not ConnectionState.ERROR or self._error is None or item is not self._error:
-                raise LocalProtocolError("there is no request to respond to: take one from events() first")
-            refusal = as_status_error(self._error, status=self._error.status_code)
-            return self._send_whole(encode_response("", refusal), headers)
+            return self._send_fault(item, headers)
         if isinstance(item, BaseException):
             return self._send_exception(call, item, headers)
         if call.response is not None or call.refusal is not None:
-            if call.response is None or item is not call.response:
+            if not isinstance(item, EncodedResponse) or (call.response is not None and item is not call.response):
                 raise LocalProtocolError("the request cannot be carried out: send its refusal")
-            return self._send_whole(call.response, headers)
+            return self._send_whole(item, headers)
         if call.resource is not None:
             return self._send_own(call.resource, item, headers)
         if ROUTES[call.operation].streams:
@@ -187,6 +196,15 @@ class ServerConnection:
             raise LocalProtocolError("no client waits for 100 Continue")
         self._reader.expects_continue = False
         return CONTINUE
+
+    def _send_fault(self, item: ServerItem, headers: Headers) -> bytes:
+        """The response to what is not a request: what `events` has raised, or a response that says it."""
+        refusal = self.refusal if self._state is ConnectionState.ERROR else None
+        if refusal is not None and item is self._error:
+            item = encode_response("", refusal)
+        if refusal is None or not isinstance(item, EncodedResponse):
+            raise LocalProtocolError("there is no request to respond to: take one from events() first")
+        return self._send_whole(item, headers)
 
     def _send_exception(self, call: ServerRequest, error: BaseException, headers: Headers) -> bytes:
         if self._state is not ConnectionState.STREAMING:

@@ -34,7 +34,7 @@ def ask(app: Any, backend: str, *requests: Callable[[httpx.AsyncClient], Awaitab
 
 
 def test_operations(platform: Platform, backend: str) -> None:
-    ran, blocked, gone, head, refused, large, coded = ask(
+    ran, blocked, gone, head, refused, large, coded, large_chat, unknown = ask(
         application(platform),
         backend,
         lambda client: client.post("/api/v1/run?x=1", json={"input": "create a report"}),
@@ -44,6 +44,8 @@ def test_operations(platform: Platform, backend: str) -> None:
         lambda client: client.put("/api/v1/run"),
         lambda client: client.post("/api/v1/run", content=b"x" * (17 * 1024**2)),
         lambda client: client.post("/api/v1/run", content=b"x", headers={"Content-Encoding": "gzip"}),
+        lambda client: client.post(COMPLETIONS, content=b"x" * (17 * 1024**2)),
+        lambda client: client.get("/v1/embeddings"),
     )
     assert ran.json()["result"] == "processed: create a report"
     assert (blocked.status_code, blocked.json()["code"]) == (403, "GOVERNANCE_BLOCK")
@@ -53,6 +55,8 @@ def test_operations(platform: Platform, backend: str) -> None:
     assert int(head.headers["content-length"]) > 0
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
     assert (large.status_code, coded.status_code) == (413, 415)
+    assert (large_chat.status_code, large_chat.json()["error"]["type"]) == (413, "invalid_request_error")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "unknown_operation")
 
 
 def test_streams(platform: Platform, backend: str) -> None:

@@ -182,26 +182,3 @@ def test_an_origin_that_is_not_valid(start: Callable[..., str]) -> None:
 def test_with_a_key_any_name_is_answered(start: Callable[..., str]) -> None:
     headers = {"Host": "hestia.example", "Authorization": "Bearer key"}
     assert httpx.get(f"{start(api_key='key')}/api/v1/health", headers=headers).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "header", "status"),
-    [
-        ("POST", "/v1/models", "X: y", 405),
-        ("GET", "/v1/chat/completions?a=b", "X: y", 405),
-        ("POST", "/v1/chat/completions", "Content-Encoding: gzip", 415),
-        ("POST", "/v1/chat/completions", "Content-Length: 99999999", 413),
-        ("POST", "/v1/chat/completions", "Authorization: Bearer wrong", 401),
-        ("POST", "/v1/chat/completions", "Origin: http://other.example", 403),
-    ],
-)
-def test_the_front_door_refuses_in_the_form_of_openais_api(
-    start: Callable[..., str], method: str, path: str, header: str, status: int
-) -> None:
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", header]
-    lines += [line for line in ("Authorization: Bearer key", "Content-Length: 2") if line[:12] != header[:12]]
-    with RawClient(start(api_key="key")) as client:
-        client.send("\r\n".join([*lines, "", "{}"]).encode())
-        answered, body = client.response()
-        assert answered == status
-        assert body["error"].keys() == {"message", "type", "param", "code"}

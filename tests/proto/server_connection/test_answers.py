@@ -17,6 +17,7 @@ from serving import (
 
 from hestiaos_proto import (
     Control,
+    EncodedResponse,
     GovernanceBlock,
     LocalProtocolError,
     NotFound,
@@ -107,6 +108,12 @@ class TestKindsOfAnswers:
             connection.send({})
         assert call.refusal is not None
         assert connection.send(call.refusal).startswith(b"HTTP/1.1 404 ")
+
+    def test_a_refusal_may_be_sent_in_another_form(self) -> None:
+        connection = ServerConnection()
+        serve(connection, b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n")
+        out = connection.send(EncodedResponse(404, (("Content-Length", "2"),), b"no"))
+        assert Client().read(out)[::2] == (404, b"no")
 
     def test_an_exception_after_an_unknown_type_begins_the_stream_before_it_ends_it(self) -> None:
         connection = ServerConnection()

@@ -17,6 +17,7 @@ from serving import (
 
 from hestiaos_proto import (
     Control,
+    EncodedResponse,
     LocalProtocolError,
     NotFound,
     RemoteProtocolError,
@@ -71,6 +72,29 @@ class TestNoHttp:
         assert connection.must_close
         with pytest.raises(LocalProtocolError):
             connection.send(caught.value)
+
+    @pytest.mark.parametrize(
+        ("data", "line"),
+        [
+            (b"garbage\r\n\r\n", None),
+            (b"GET /v1?a HTTP/1.1\r\nX : y\r\n\r\n", ("GET", "/v1?a")),
+            (b"POST /v1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", ("POST", "/v1")),
+        ],
+        ids=["no line", "in the head", "in the body"],
+    )
+    def test_it_may_be_answered_in_another_form(self, data: bytes, line: tuple[str, str] | None) -> None:
+        connection = ServerConnection(resources={"/v1": ("POST",)})
+        assert (connection.refusal, connection.request_line) == (None, None)
+        connection.receive_data(data)
+        with pytest.raises(RemoteProtocolError) as caught:
+            list(connection.events())
+        assert connection.request_line == line
+        assert connection.refusal is not None
+        assert (connection.refusal.status_code, connection.refusal.message) == (400, caught.value.message)
+        with pytest.raises(LocalProtocolError):
+            connection.send(HEALTH)
+        whole = EncodedResponse(400, (("Content-Length", "2"),), b"no")
+        assert Client().read(connection.send(whole), end=True)[2] == b"no"
 
     def test_calls_before_it_are_answered_first(self) -> None:
         connection = ServerConnection()
