@@ -199,6 +199,8 @@ class _EventEncoder:
 
     def send(self, item: object, headers: Headers = ()) -> bytes:
         """As `ServerConnection.send`; the head of the response is kept in `head`."""
+        if isinstance(item, EncodedResponse):
+            self.head, item, self.ended = ResponseHead(item.status, item.headers), item.body, True
         if isinstance(item, ResponseHead):
             self.head = item
             item = None
@@ -210,7 +212,7 @@ class _EventEncoder:
         if isinstance(item, BaseException):
             return self._encode(error_events(item, self._last))
         if isinstance(item, bytes):
-            self.ended = not item
+            self.ended = self.ended or not item
             return item
         return _HEARTBEAT if item is Control.HEARTBEAT else b""
 

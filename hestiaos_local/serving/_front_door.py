@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from hestiaos_local._faults import unavailable
 from hestiaos_local._platform import Platform
-from hestiaos_local.execution import Output
 from hestiaos_local.flow import Caller, Disconnect
 from hestiaos_local.openai import (
     ChatCompletion,
@@ -25,6 +24,7 @@ from hestiaos_local.serving._resources import COMPLETIONS, MODELS
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import (
     STREAM_HEADERS,
+    Control,
     EncodedResponse,
     ResponseHead,
     ServerError,
@@ -43,16 +43,20 @@ _TRACE_ID = "X-Hestia-Trace-Id"
 _log = logging.getLogger("hestiaos_local")
 
 
-class CompletionPieces(AsyncIterator[ResponseHead | bytes]):
-    """A streamed completion, an asynchronous iterator: its head, pieces of its body, and `b""` where it ends."""
+class CompletionPieces(AsyncIterator[EncodedResponse | ResponseHead | bytes]):
+    """A streamed completion, an asynchronous iterator: its head, pieces of its body, and `b""` where it ends.
 
-    def __init__(self, items: AsyncGenerator[Any, None], first: Output, encoder: ChunkEncoder, trace_id: str) -> None:
+    The head comes with the first output. What fails before has a status of its own: then the one item is the whole
+    response that says it. Where that output is long in coming, a `heartbeat` brings the head, so that nobody gives up.
+    """
+
+    def __init__(self, items: AsyncGenerator[Any, None], encoder: ChunkEncoder, trace_id: str) -> None:
         self._items = items
         self._encoder = encoder
-        self._head = ResponseHead(200, (*STREAM_HEADERS, (_TRACE_ID, trace_id)))
-        self._pieces = self._iterate(first)
+        self._head = [ResponseHead(200, (*STREAM_HEADERS, (_TRACE_ID, trace_id)))]  # until it is sent
+        self._pieces = self._iterate()
 
-    async def __anext__(self) -> ResponseHead | bytes:
+    async def __anext__(self) -> EncodedResponse | ResponseHead | bytes:
         return await anext(self._pieces)
 
     async def aclose(self) -> None:
@@ -60,21 +64,33 @@ class CompletionPieces(AsyncIterator[ResponseHead | bytes]):
         await self._pieces.aclose()
         await self._items.aclose()  # it may not have been iterated over
 
-    def failed(self, error: StatusError) -> tuple[bytes, bytes]:
-        """The error that ends it where it cannot go on."""
-        return self._encoder.fail(error), b""
+    def heartbeat(self) -> tuple[ResponseHead | Control, ...]:
+        """What shows that the connection is alive: a comment, and before it the head, if that was not sent yet."""
+        return (*self._take_head(), Control.HEARTBEAT)
 
-    async def _iterate(self, first: Output) -> AsyncGenerator[ResponseHead | bytes, None]:
+    def failed(self, error: StatusError) -> tuple[EncodedResponse | bytes, ...]:
+        """What ends it where it cannot go on."""
+        return (refuse(error),) if self._head else (self._encoder.fail(error), b"")
+
+    def _take_head(self) -> list[ResponseHead]:
+        head, self._head = self._head, []
+        return head
+
+    async def _iterate(self) -> AsyncGenerator[EncodedResponse | ResponseHead | bytes, None]:
         async with aclosing(self._items):
-            yield self._head
-            yield self._encoder.start() + self._encoder.send(first)
             try:
+                start = self._encoder.start()
                 async for output in self._items:
-                    if piece := self._encoder.send(output):
+                    for head in self._take_head():
+                        yield head
+                    if piece := start + self._encoder.send(output):
                         yield piece
+                    start = b""
+                last: tuple[EncodedResponse | bytes, ...] = (b"",)
             except Exception as error:
-                yield self._encoder.fail(_status_error(error))
-        yield b""
+                last = self.failed(_status_error(error))
+            for item in last:
+                yield item
 
 
 class FrontDoor:
@@ -86,10 +102,7 @@ class FrontDoor:
     async def respond(
         self, call: ServerRequest, caller: Caller, key: str | None = None
     ) -> EncodedResponse | CompletionPieces | Disconnect:
-        """The response to a request of the API key of this name.
-
-        A stream begins with the first output: a failure before it has its own status.
-        """
+        """The response to a request of the API key of this name."""
         try:
             self._refuse_a_loop(call)
             if call.resource == MODELS:
@@ -119,10 +132,9 @@ class FrontDoor:
                 outputs = [output async for output in items]
                 body = encode_completion(outputs, id=name, model=request.model, created=created)
                 return _whole(200, body, trace_id)
-            first = await anext(items)
             encoder = ChunkEncoder(id=name, model=request.model, created=created, include_usage=request.include_usage)
             opened.pop_all()  # it is closed by the one that iterates over it
-            return CompletionPieces(items, first, encoder, trace_id)
+            return CompletionPieces(items, encoder, trace_id)
 
 
 def is_front_door(target: str) -> bool:

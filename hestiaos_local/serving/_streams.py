@@ -15,7 +15,7 @@ from hestiaos_local.serving._access import Headers
 from hestiaos_local.serving._clients import Client
 from hestiaos_local.serving._front_door import CompletionPieces
 from hestiaos_local.serving._service import Service
-from hestiaos_proto import Control, RemoteProtocolError, ResponseHead, ServerError, StreamEvent
+from hestiaos_proto import Control, EncodedResponse, RemoteProtocolError, ResponseHead, ServerError, StreamEvent
 
 __all__ = ["Encoder", "EventSender"]
 
@@ -25,12 +25,14 @@ _PIECE = 4096
 _ROUND = 160_000
 _LEAST = 512
 
+_ENDED_HEARTBEAT = 1.0  # seconds between heartbeats to a client that sends no more
+
 Events = Generator[StreamEvent, None, None] | AsyncIterator[Any]
 
 _log = logging.getLogger("hestiaos_local")
 
 
-StreamItem = StreamEvent | BaseException | Control | ResponseHead | bytes
+StreamItem = StreamEvent | BaseException | Control | EncodedResponse | ResponseHead | bytes
 
 
 class Encoder(Protocol):
@@ -55,6 +57,7 @@ class EventSender:
         self._headers = headers
         self._scope = CancelScope()
         self._stopped = False
+        self._begun = False  # something has been written
         self._done = False  # the end has been written
         self._fault: Exception | None = None  # of the connection
         self._last_sent = 0.0  # by the event loop's clock
@@ -83,28 +86,32 @@ class EventSender:
         if self._stopped and not self._done:
             stopping = ServerError("the server is stopping", status_code=503, code="STOPPING")
             last = events.failed(stopping) if isinstance(events, CompletionPieces) else (stopping,)
-            await self._client.send(b"".join(self._connection.send(item, self._headers) for item in last))
+            await self._client.send(b"".join(map(self._encode, last)))
 
     async def _send_watched(self, events: Events) -> None:
         self._last_sent = current_time()
         async with create_task_group() as tasks:
-            tasks.start_soon(self._watch)
+            tasks.start_soon(self._watch, events)
             await self._pump(events)
             tasks.cancel_scope.cancel()
 
-    async def _watch(self) -> None:
+    async def _watch(self, events: Events) -> None:
         """Show that the connection is alive, and end the stream as soon as the client has gone. What it sends is kept.
 
-        One that sends no more may still read: whether it does shows when something is written.
+        One that sends no more may still read: whether it does shows when something is written, which then is often.
+        Before anything was, it counts as gone.
         """
         try:
             while not self._done:
-                with move_on_after(self._last_sent + self._service.heartbeat - current_time()):
-                    while not self._client.ended:
-                        await self._client.receive()
-                    await sleep_forever()
-                if not self._done and current_time() >= self._last_sent + self._service.heartbeat:
-                    await self._client.keep_alive(self._connection.send(Control.HEARTBEAT, self._headers))
+                ended = self._client.ended
+                if ended and not self._begun:
+                    raise ConnectionAbortedError("the client has gone")
+                pause = min(self._service.heartbeat, _ENDED_HEARTBEAT) if ended else self._service.heartbeat
+                with move_on_after(self._last_sent + pause - current_time()):
+                    await (sleep_forever() if ended else self._client.receive())
+                if not self._done and current_time() >= self._last_sent + pause:
+                    items = events.heartbeat() if isinstance(events, CompletionPieces) else (Control.HEARTBEAT,)
+                    await self._client.keep_alive(b"".join(map(self._encode, items)))
                     self._last_sent = current_time()
         except (OSError, RemoteProtocolError) as error:
             self._fault = error
@@ -130,7 +137,7 @@ class EventSender:
 
     async def _fail(self, error: Exception) -> None:
         with suppress(_ClientGone):
-            await self._write(self._connection.send(error, self._headers), done=True)
+            await self._write(self._encode(error), done=True)
 
     async def _send_each(self, events: AsyncIterator[Any]) -> None:
         """Send each event, or each piece of a completion, as it is made."""
@@ -138,7 +145,7 @@ class EventSender:
             kind = getattr(event, "type", None)
             if kind == "token" and self._service.pace:
                 await sleep(self._service.pace)
-            await self._write(self._connection.send(event, self._headers), done=kind == "done" or event == b"")
+            await self._write(self._encode(event), done=kind == "done" or _is_end(event))
 
     async def _send_paced(self, events: Generator[StreamEvent, None, None]) -> None:
         """Let `token_delay` pass before each token."""
@@ -146,7 +153,7 @@ class EventSender:
             for event in events:
                 if event.type == "token":
                     await sleep(self._service.pace)
-                await self._write(self._connection.send(event, self._headers), done=event.type == "done")
+                await self._write(self._encode(event), done=event.type == "done")
 
     async def _send_ready(self, events: Generator[StreamEvent, None, None]) -> None:
         """Send events that are ready together as one piece, the first at once; none is kept for one that is not ready.
@@ -157,7 +164,7 @@ class EventSender:
         size, enough = 0, self._enough()
         with closing(events):
             for event in events:
-                ready.append(piece := self._connection.send(event, self._headers))
+                ready.append(piece := self._encode(event))
                 size += len(piece)
                 if event.type in ("start", "done") or size >= enough:
                     await self._write(b"".join(ready), done=event.type == "done")
@@ -165,6 +172,10 @@ class EventSender:
                     size, enough = 0, self._enough()
             if ready:
                 await self._write(b"".join(ready))
+
+    def _encode(self, item: StreamItem) -> bytes:
+        self._begun = True
+        return self._connection.send(item, self._headers)
 
     async def _write(self, data: bytes, *, done: bool = False) -> None:
         self._done = done
@@ -182,3 +193,8 @@ class EventSender:
     def _enough(self) -> int:
         """How many bytes are a piece now."""
         return max(_LEAST, min(_PIECE, _ROUND // self._service.platform.measurements.open_streams))
+
+
+def _is_end(piece: object) -> bool:
+    """Whether it is the last piece of a completion, or the whole response."""
+    return piece == b"" or isinstance(piece, EncodedResponse)

@@ -12,6 +12,7 @@ COMPLETIONS = "/v1/chat/completions"
 MESSAGE = '{"role":"user","content":"x"}'
 KEY = "Authorization: Bearer key"
 CHUNKED = "Transfer-Encoding: chunked"
+OWN_CHUNKS = pytest.mark.own_server("an ASGI server does not tell the size of a chunk before it is there")
 
 
 def request(method: str, path: str, *lines: str, body: str = "", host: str = "Host: localhost") -> bytes:
@@ -36,8 +37,10 @@ def request(method: str, path: str, *lines: str, body: str = "", host: str = "Ho
         (request("POST", COMPLETIONS, "Content-Encoding: gzip", body="{}"), 415, None),
         (request("POST", COMPLETIONS, "Content-Length: 99999999"), 413, None),
         (request("POST", "/v1/nowhere", "Content-Length: 99999999"), 404, None),
-        (request("POST", COMPLETIONS, CHUNKED, body="2000000\r\n"), 413, None),
-        (request("POST", COMPLETIONS, CHUNKED, body="4\r\n{   \r\nfffffff\r\n"), 413, None),
+        pytest.param(request("POST", COMPLETIONS, CHUNKED, body="2000000\r\n"), 413, None, marks=OWN_CHUNKS),
+        pytest.param(
+            request("POST", COMPLETIONS, CHUNKED, body="4\r\n{   \r\nfffffff\r\n"), 413, None, marks=OWN_CHUNKS
+        ),
         (request("POST", COMPLETIONS, body="{"), 400, None),
         (request("POST", COMPLETIONS, body="[]"), 400, None),
         (request("POST", COMPLETIONS, body=f'{{"messages":[{MESSAGE}]}}'), 400, "model"),
