@@ -55,4 +55,5 @@ def command(settings: Settings, trace_id: str, last: int | None, decision: str |
 def _with_outcome(row: dict[str, Any]) -> Any:
     """The decision, and the outcome where that is not what the decision says already."""
     decision, outcome = row.get("decision"), row.get("outcome")
-    return decision if outcome in (None, "completed", "blocked") else f"{decision}, {outcome}"
+    said = (None, "completed", "blocked") if decision == "BLOCK" else (None, "completed")
+    return decision if outcome in said else f"{decision}, {outcome}"

@@ -42,12 +42,17 @@ class Admission:
     exhausted: Exhausted | None = None
     refusal: StatusError | None = None
 
+    @property
+    def refused_by(self) -> str | None:
+        """The name of the limit that has no room."""
+        return None if self.exhausted is None else self.exhausted.limit
+
     def to_json(self) -> dict[str, Any]:
         """What a trace has of it: the limits with what is used of them, this execution included where it was let in."""
         found = self.reservation or self.exhausted
         if found is None:
             return {}
-        refused = {} if self.exhausted is None else {"refused_by": self.exhausted.limit}
+        refused = {} if self.refused_by is None else {"refused_by": self.refused_by}
         return {"reserved_tokens": self.tokens, "limits": [use.to_json() for use in found.used], **refused}
 
 

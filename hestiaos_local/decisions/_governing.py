@@ -22,6 +22,7 @@ from hestiaos_local.decisions._records import (
     command_record,
     iso,
     outcome_record,
+    throttled,
     violations,
 )
 from hestiaos_local.execution import Message, Work
@@ -148,10 +149,12 @@ class Governor:
                 approval = self._approver.ask(asked, policy, verdict, facts, redactor, trace.trace_id)
             blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
             admission = Admission(work) if blocked else self._admit(policy, verdict, facts, work, redactor)
+            command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
             if (refusal := admission.refusal) is not None:
                 blocked = Outcome("blocked", error=refusal.code)
+                trace = throttled(trace, admission.refused_by, refusal.message)
+                command["verdict"] = verdict.decision
             try:
-                command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
                 if charged := admission.to_json():
                     command["admission"] = charged
                 if approval is not None:
@@ -168,7 +171,7 @@ class Governor:
             except BaseException:  # nothing is executed
                 self._admission_control.settle(admission, 0)
                 raise
-            self._measurements.decided(verdict.decision)
+            self._measurements.decided(trace.decision)
             self._count(verdict.rule, verdict.decision, redactions, verdict.shadow)
             if refusal is not None:
                 refusal.trace_id = trace.trace_id

@@ -25,6 +25,7 @@ __all__ = [
     "iso",
     "kept_result",
     "outcome_record",
+    "throttled",
     "trace_response",
     "violations",
 ]
@@ -73,6 +74,19 @@ def violations(verdict: Verdict) -> list[dict[str, Any]]:
     if verdict.decision == "ALLOW":
         return []
     return [_violation(verdict.decision, verdict.rule, verdict.reason, verdict.risk)]
+
+
+def throttled(trace: TraceResponse, limit: str | None, reason: str) -> TraceResponse:
+    """The trace of what a limit has refused, though no rule blocks it."""
+    violation = _violation("THROTTLE", limit, reason, trace.risk_score)
+    return evolve(
+        trace,
+        decision="THROTTLE",
+        mode="THROTTLE",
+        budget=0.0,
+        reason=reason,
+        violations=[*trace.violations, violation],
+    )
 
 
 def _violation(decision: str, rule: Any, reason: Any, risk: Any) -> dict[str, Any]:

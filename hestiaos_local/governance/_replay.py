@@ -95,11 +95,12 @@ def recorded_decision(record: Mapping[str, Any]) -> RecordedDecision | None:
         key=command.get("key"),
         model=command.get("model"),
     )
+    decision = command.get("verdict", record["decision"])  # what a limit has refused is recorded as THROTTLE
     violations = record["facts"]["trace"].get("violations") or [{}]
     return RecordedDecision(
         record["trace_id"],
-        record["decision"],
-        violations[0].get("rule"),
+        decision,
+        None if decision == "ALLOW" else violations[0].get("rule"),
         command.get("policy_hash"),
         facts if missing is None else None,
         missing,

@@ -94,7 +94,11 @@ class TestRequests:
         assert told["admission"]["limits"] == [first_use := refused.details | {"requests": 1}]
         assert first_use["limit"] == "l1"
         told = trace(platform, refused.trace_id)
-        assert (told["decision"], told["outcome"], told["error"]) == ("ALLOW", "blocked", "RATE_LIMITED")
+        assert (told["decision"], told["outcome"], told["error"]) == ("THROTTLE", "blocked", "RATE_LIMITED")
+        assert told["violations"] == [
+            {"rule": "l1", "decision": "THROTTLE", "risk_score": 0.0, "reason": refused.message}
+        ]
+        assert (told["mode"], told["budget"], told["reason"]) == ("THROTTLE", 0.0, refused.message)
         assert told["admission"] == {"reserved_tokens": 0, "limits": [refused.details], "refused_by": "l1"}
 
     def test_a_stream_is_refused_before_it_begins(self, platform: Platform) -> None:
