@@ -13,8 +13,6 @@ from hestiaos_proto._calls import (
     CallContext,
     CallFlow,
     CallOptions,
-    RandomSource,
-    Runtime,
     Send,
     StreamOptions,
     Wait,
@@ -59,7 +57,9 @@ from hestiaos_proto._models import (
     TraceResponse,
 )
 from hestiaos_proto._redaction import Redactor
+from hestiaos_proto._retries import pause_before_repeat
 from hestiaos_proto._routes import ROUTES, Route
+from hestiaos_proto._runtime import RandomSource, Runtime
 from hestiaos_proto._sse import ServerSentEvent, SSEDecoder, encode_comment, encode_event
 from hestiaos_proto._stream import ORDER, RunStream, StreamState
 from hestiaos_proto._version import __version__
@@ -239,6 +239,7 @@ __all__ = [
     "parse_body",
     "parse_head",
     "parse_request",
+    "pause_before_repeat",
     "run_flow",
     "run_flow_async",
     "too_large",

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from attrs import field, frozen
 
@@ -15,9 +15,11 @@ from hestiaos_proto._call_options import CallOptions, StreamOptions, config_of_c
 from hestiaos_proto._client_messages import Request, Response
 from hestiaos_proto._config import Config
 from hestiaos_proto._deadline import Deadline
-from hestiaos_proto._errors import ConnectionLost, HestiaError, StatusError, TransportError
-from hestiaos_proto._hooks import LOG_LEVEL, CallObserver, Hooks, Logger, hooks_of
+from hestiaos_proto._errors import ConnectionLost, HestiaError
+from hestiaos_proto._hooks import LOG_LEVEL, CallObserver, Hooks, hooks_of
 from hestiaos_proto._redaction import Redactor
+from hestiaos_proto._retries import pause_before_repeat
+from hestiaos_proto._runtime import Runtime
 from hestiaos_proto._stream import RunStream
 from hestiaos_proto._tracebacks import shorten
 from hestiaos_proto.operations import Operation
@@ -26,8 +28,6 @@ __all__ = [
     "CallContext",
     "CallFlow",
     "CallOptions",
-    "RandomSource",
-    "Runtime",
     "Send",
     "StreamOptions",
     "Wait",
@@ -37,35 +37,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-_FIRST_BACKOFF = 0.5  # seconds, doubled at each further repeat
-_LONGEST_BACKOFF = 8.0
-_LONGEST_RETRY_AFTER = 60.0
-_REPEATED = frozenset({429, 502, 503, 504})
-_NOT_BEGUN = frozenset({429, 503})  # by these a server says that it has not begun
-_IN_PROGRESS = 409  # with a Retry-After (draft-ietf-httpapi-idempotency-key-header-07, section 2.6)
-
-
-class RandomSource(Protocol):
-    """The methods of `random.Random` that are used here."""
-
-    def random(self) -> float: ...
-
-    def getrandbits(self, k: int, /) -> int: ...
-
-
-@frozen(eq=False)
-class Runtime:
-    """The things that the core may not fetch for itself: two clocks, in seconds, random numbers, and a logger.
-
-    `monotonic` never goes back (`time.monotonic`), `time` counts from 1970 (`time.time`); `random` is a
-    `random.SystemRandom()`, in a test a `random.Random(seed)`; `logger` is a `logging.Logger`.
-    """
-
-    monotonic: Callable[[], float]
-    time: Callable[[], float]
-    random: RandomSource
-    logger: Logger | None = None
 
 
 @frozen(eq=False)
@@ -208,7 +179,11 @@ def _attempts(
                 if observer is not None:
                     observer.retry(error, 0.0)
                 continue
-            pause = _pause(error, idempotent, attempt, runtime) if attempt < config.retries else None
+            pause = None
+            if attempt < config.retries:
+                pause = pause_before_repeat(
+                    error, safe=idempotent, keyed=not idempotent, repeats=attempt, random=runtime.random
+                )
             if pause is None or end.bound(pause) < pause:
                 raise
             if observer is not None:
@@ -277,20 +252,3 @@ def _read(operation: Operation[T], response: Response, runtime: Runtime) -> T:
     except HestiaError as error:
         error.response = response.info
         raise
-
-
-def _pause(error: HestiaError, idempotent: bool, attempt: int, runtime: Runtime) -> float | None:
-    """The seconds until the next repeat, `None` if the call is not repeated."""
-    if isinstance(error, TransportError):
-        repeat = idempotent or not error.request_sent
-    elif isinstance(error, StatusError):
-        repeat = error.status_code in (_REPEATED if idempotent else _NOT_BEGUN)
-        if error.status_code == _IN_PROGRESS and not idempotent:  # the first request with this key is under way
-            repeat = error.retry_after is not None
-        if repeat and error.retry_after is not None:
-            return error.retry_after if error.retry_after <= _LONGEST_RETRY_AFTER else None
-    else:
-        repeat = False
-    # Full jitter: clients that failed together do not come back together.
-    longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(attempt, 10))
-    return runtime.random.random() * longest if repeat else None

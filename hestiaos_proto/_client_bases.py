@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar, Unpack
 from hestiaos_proto import operations
 from hestiaos_proto._api_keys import key_digest, recall_key
 from hestiaos_proto._call_options import StreamOptions
-from hestiaos_proto._calls import CallContext, Runtime
+from hestiaos_proto._calls import CallContext
 from hestiaos_proto._config import Config
 from hestiaos_proto._event_streams import AsyncEventStreamBase
 from hestiaos_proto._executors import AsyncExecutor, Executor
@@ -26,6 +26,7 @@ from hestiaos_proto._namespaces import (
     System,
 )
 from hestiaos_proto._runs import AsyncRuns, Runs
+from hestiaos_proto._runtime import Runtime
 from hestiaos_proto._stream import RunStream
 from hestiaos_proto.operations import ModeHint, Operation
 

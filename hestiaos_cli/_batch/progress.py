@@ -23,6 +23,7 @@ class Progress:
         self._run = 0  # in this process
         self._done = 0  # with what was there already
         self._failed = 0
+        self._paused: float | None = None  # seconds
 
     @property
     def seconds(self) -> float:
@@ -35,12 +36,19 @@ class Progress:
 
     def advance(self, *, failed: bool) -> None:
         """An input is done."""
+        self._paused = None
         self._run += 1
         self._done += 1
         self._failed += failed
         if self._drawn and (now := time.monotonic()) >= self._next:
             self._next = now + _EVERY
-            self._write(f"\r{self.line(width() - 1)}\x1b[K")
+            self._draw()
+
+    def pause(self, seconds: float) -> None:
+        """The server lets nothing pass for so long."""
+        self._paused = seconds
+        if self._drawn:
+            self._draw()
 
     def clear(self) -> None:
         """Take the bar away."""
@@ -53,6 +61,9 @@ class Progress:
         parts = [f"{self._done:,}", f"{rate:.1f}/s" if rate < 10 else f"{rate:.0f}/s"]
         if self._total is not None:
             parts[0] += f"/{self._total:,}"
+        if self._paused is not None:
+            parts[1] = f"the server asks to wait {duration(self._paused)}"
+        elif self._total is not None:
             parts.append(f"{duration((self._total - self._done) / rate)} left" if self._run else "")
         parts.append(f"{self._failed:,} failed" if self._failed else "")
         text = "  ".join(filter(None, parts))
@@ -63,6 +74,9 @@ class Progress:
         room = min(room, 40)
         full = int(room * share)
         return f"[{symbol('█', '#', sys.stderr) * full}{'.' * (room - full)}]  {text}"
+
+    def _draw(self) -> None:
+        self._write(f"\r{self.line(width() - 1)}\x1b[K")
 
     def _write(self, text: str) -> None:
         try:

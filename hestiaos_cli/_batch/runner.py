@@ -1,6 +1,7 @@
 """Runs the inputs of a batch, several at a time, and writes their results in order as far as there is room to wait.
 
-Ctrl-C stops taking inputs up, and what is under way is waited for; a second one does not wait.
+Ctrl-C stops taking inputs up and ends pauses, and what the server is busy with is waited for; a second one does not
+wait.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hestiaos_cli._batch.calls import Calls, Stopped
 from hestiaos_cli._batch.inputs import Item
 from hestiaos_cli._batch.results import Results, WriteFailed, has_failed
 from hestiaos_cli._standard_streams import OutputFailed
-from hestiaos_proto import AuthenticationFailed, ConnectFailed, GovernanceBlock, HestiaError, StatusError
+from hestiaos_proto import GovernanceBlock, HestiaError, StatusError
 
 if TYPE_CHECKING:
     from hestiaos import Client
@@ -34,15 +36,22 @@ class _Work(NamedTuple):
 
 class _Outcome(NamedTuple):
     place: int
-    record: dict[str, Any]
+    record: dict[str, Any] | None  # `None` where it was not run
     error: Exception | None  # what ends the batch
+
+
+class _Pause(NamedTuple):
+    error: HestiaError
+    seconds: float
+    of_all: bool
 
 
 class Batch:
     """Runs inputs through `client`.
 
-    `on_result` is called with each result, once it is kept; `on_interrupt`, once Ctrl-C was pressed, with the number of
-    those that are waited for.
+    What has failed is repeated up to `retries` times. `on_result` is called with each result, once it is kept;
+    `on_pause` with the error after which a call is repeated, the seconds until then, and whether all calls wait so
+    long; `on_interrupt` once Ctrl-C was pressed. All are called in the thread of `run`.
     """
 
     def __init__(
@@ -50,23 +59,26 @@ class Batch:
         client: Client,
         results: Results,
         concurrency: int,
+        retries: int,
         on_result: Callable[[dict[str, Any]], None],
-        on_interrupt: Callable[[int], None],
+        on_pause: Callable[[HestiaError, float, bool], None],
+        on_interrupt: Callable[[], None],
     ) -> None:
-        self._client = client
+        self._calls = Calls(client, retries, lambda *pause: self._outcomes.put(_Pause(*pause)))
         self._results = results
         self._concurrency = concurrency
         self._on_result = on_result
+        self._on_pause = on_pause
         self._on_interrupt = on_interrupt
         self._works: SimpleQueue[_Work | None] = SimpleQueue()
-        self._outcomes: SimpleQueue[_Outcome | None] = SimpleQueue()
+        self._outcomes: SimpleQueue[_Outcome | _Pause | None] = SimpleQueue()
         self._interrupted = False
 
     def run(self, works: Iterable[tuple[Item, str]], *, fail_fast: bool) -> bool:
         """Run the inputs, each under its idempotency key. Returns whether all of them were.
 
-        Raises what makes it useless to go on (no connection, no valid key, a full disk), and `KeyboardInterrupt`; in
-        both cases after the results of what was under way are kept.
+        Raises what makes it useless to go on (no connection, no valid key, nothing but refusals, a full disk), and
+        `KeyboardInterrupt`; in both cases after the results of what was under way are kept.
         """
         for _ in range(self._concurrency):
             Thread(target=self._work, daemon=True).start()
@@ -86,6 +98,8 @@ class Batch:
         fault: Exception | None = None
         stopped = exhausted = False
         while True:
+            if stopped or self._interrupted:
+                self._calls.stop()
             try:
                 while not (stopped or exhausted or self._interrupted) and begun - kept < self._concurrency * _AHEAD:
                     work = next(works, None)
@@ -98,11 +112,16 @@ class Batch:
                     break
                 outcome = self._outcomes.get()
                 if outcome is None:  # Ctrl-C
-                    self._on_interrupt(under_way)
+                    self._on_interrupt()
+                    continue
+                if isinstance(outcome, _Pause):
+                    self._on_pause(*outcome)
                     continue
                 under_way -= 1
                 if outcome.error is not None:
                     raise outcome.error
+                if outcome.record is None:
+                    continue
                 waiting[outcome.place] = outcome.record
                 stopped = stopped or (fail_fast and has_failed(outcome.record))
                 while fault is None and kept in waiting:
@@ -132,10 +151,12 @@ class Batch:
             record["id"] = item.id
         record["input"] = item.text
         try:
-            result = self._client.run(item.text, **item.options, idempotency_key=work.key)
-        except (ConnectFailed, AuthenticationFailed) as error:  # and so would all others fail
-            return _Outcome(work.place, record, error)
+            result = self._calls.run(item, work.key)
+        except Stopped:
+            return _Outcome(work.place, None, None)
         except (HestiaError, ValueError, TypeError) as error:
+            if self._calls.is_useless_after(error):
+                return _Outcome(work.place, record, error)
             if isinstance(error, GovernanceBlock):
                 record["mode"] = "BLOCK"
             else:

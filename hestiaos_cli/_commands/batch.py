@@ -18,9 +18,11 @@ from hestiaos_cli._options import CONNECTION
 from hestiaos_cli._output import print_json, remark_echo
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._standard_streams import OutputFailed
+from hestiaos_cli._terminal import dim
 
 if TYPE_CHECKING:
     from hestiaos_cli._batch import Item, Progress, Results
+    from hestiaos_proto import HestiaError
 
 __all__ = ["command"]
 
@@ -71,14 +73,16 @@ def command(
             total = count_items(lines, source)
             lines.seek(0)
         results: Results = stack.enter_context(ResultPipe() if output is None else ResultFile(output))
-        client = stack.enter_context(open_client(settings, retries=_RETRIES, connections=concurrency))
+        client = stack.enter_context(open_client(settings, connections=concurrency))
         progress = Progress(total)
         batch = Batch(
             client,
             results,
             concurrency,
+            _RETRIES if settings.retries is None else settings.retries,
             on_result=lambda record: progress.advance(failed=has_failed(record)),
-            on_interrupt=lambda count: _say_what_is_waited_for(progress, count),
+            on_pause=lambda error, seconds, of_all: _say_what_waits(settings, progress, error, seconds, of_all),
+            on_interrupt=lambda: _say_what_is_waited_for(progress),
         )
         works = _works(read_items(lines, source), results, progress, retry_failed=retry_failed)
         try:
@@ -122,9 +126,17 @@ def _works(
             yield item, key
 
 
-def _say_what_is_waited_for(progress: Progress, count: int) -> None:
+def _say_what_waits(settings: Settings, progress: Progress, error: HestiaError, seconds: float, of_all: bool) -> None:
+    if settings.verbose:
+        progress.clear()
+        tell(dim(one_line(f"* {error}: {'all requests wait' if of_all else 'repeated in'} {seconds:.1f} s")))
+    if of_all:
+        progress.pause(seconds)
+
+
+def _say_what_is_waited_for(progress: Progress) -> None:
     progress.clear()
-    tell(f"{count:,} under way {'is' if count == 1 else 'are'} waited for; Ctrl-C again does not wait")
+    tell("waiting for the requests under way; Ctrl-C again does not wait")
 
 
 def _summarize(decisions: Counter[str], progress: Progress, *, as_json: bool) -> None:

@@ -73,6 +73,14 @@ def test_progress_fits(done: int, total: int, columns: int) -> None:
     assert len(progress.line(columns)) <= max(columns, 1)
 
 
+def test_progress_says_what_is_waited_for() -> None:
+    progress = Progress(10)
+    progress.pause(42)
+    assert progress.line(80).endswith("0/10  the server asks to wait 0:42")
+    progress.advance(failed=False)
+    assert progress.line(80).endswith("left")
+
+
 @given(st.binary(max_size=300))
 def test_only_whole_lines_are_left(data: bytes) -> None:
     """Only what stands after the last newline is taken away."""
