@@ -126,7 +126,7 @@ class StreamNormalizer:
 
     def is_unchanged_from(self, place: int) -> bool:
         """Whether all that is known from the character before this place on is as it is in the text."""
-        if not self._unchanged:
+        if not self._unchanged or self._ends[-1] < self._start:  # what stands between is dropped
             return False
         return self._unchanged[-1] and (self._norms[-1] < place or self._norms[-1] == self._raws[-1] == 0)
 

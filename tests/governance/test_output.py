@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hestiaos_local.governance import (
@@ -51,6 +51,7 @@ def test_every_cutting_is_governed_as_the_whole_is_judged(policy: Policy, text: 
 
 
 @given(policies(), TOLD, st.integers(0, 30))
+@example(policy_of([rule_of("r", "a", ENGINES["re2"], decision="BLOCK")], ENGINES["re2"]), "\tb\\\na", 5)
 def test_what_is_released_depends_on_what_was_received_alone(policy: Policy, text: str, place: int) -> None:
     first, second = OutputGovernor(policy, Facts()), OutputGovernor(policy, Facts())
     first.receive_text(text[:place])
