@@ -13,6 +13,7 @@ TYPE_CHECKING = False  # type checkers take it as true; importing `typing` would
 if TYPE_CHECKING:
     from typing import Any
 
+    from hestiaos.cassettes import Cassette
     from hestiaos_asyncio import AsyncioClient, AsyncioEventStream
     from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream, Limits
     from hestiaos_local import (
@@ -77,6 +78,7 @@ __all__ = [
     "AsyncioEventStream",
     "AuthenticationFailed",
     "CallInfo",
+    "Cassette",
     "ChatResponse",
     "Client",
     "ConnectFailed",
@@ -126,6 +128,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "hestiaos.cassettes": ("Cassette",),
     "hestiaos_asyncio": ("AsyncioClient", "AsyncioEventStream"),
     "hestiaos_httpx": ("AsyncClient", "AsyncEventStream", "Client", "EventStream", "Limits"),
     "hestiaos_local": (

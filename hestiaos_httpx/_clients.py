@@ -18,6 +18,7 @@ from hestiaos_proto import (
     AsyncStreams,
     ClientBase,
     Hooks,
+    Interceptor,
     ModeHint,
     Operation,
     RunStream,
@@ -40,7 +41,7 @@ class _Client(ClientBase):
     `$HESTIAOS_API_KEY`. `timeout` bounds each connect, read and write, `deadline` a whole call with its retries, in
     seconds. (The `timeout` of `run_stream` bounds the whole stream.) A call is repeated at most `retries` times.
     `headers` are sent with every request, `hooks` are called during each call. `strict` is whether the order of a
-    stream's events is enforced.
+    stream's events is enforced. A `cassette` records what is sent and received, or replays it without a network.
 
     `transport` or `http_client`, of httpx or of httpx2, carries every request instead of our own connections, with its
     own limits: there a synchronous `deadline` or `cancel` acts between two reads only, and a cancellation is as safe as
@@ -73,6 +74,7 @@ class _Client(ClientBase):
         headers: Mapping[str, str] | None = None,
         hooks: Hooks | None = None,
         strict: bool = True,
+        cassette: Interceptor | None = None,
     ) -> None:
         context = self._configure(locals())
         # httpx is loaded with the first client, as httpcore is with httpx's: to name the classes takes neither.

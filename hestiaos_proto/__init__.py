@@ -11,11 +11,8 @@ from hestiaos_proto import json, operations
 from hestiaos_proto._body_schemas import BodySchema, FieldError, Param
 from hestiaos_proto._calls import (
     CallContext,
-    CallFlow,
     CallOptions,
-    Send,
     StreamOptions,
-    Wait,
     call_flow,
     run_flow,
     run_flow_async,
@@ -61,6 +58,7 @@ from hestiaos_proto._retries import pause_before_repeat
 from hestiaos_proto._routes import ROUTES, Route
 from hestiaos_proto._runtime import RandomSource, Runtime
 from hestiaos_proto._sse import ServerSentEvent, SSEDecoder, encode_comment, encode_event
+from hestiaos_proto._steps import CallFlow, Interceptor, LocalResponse, Send, Wait
 from hestiaos_proto._stream import ORDER, RunStream, StreamState
 from hestiaos_proto._version import __version__
 from hestiaos_proto.operations import ModeHint, Operation
@@ -167,9 +165,11 @@ __all__ = [
     "HealthResponse",
     "HestiaError",
     "Hooks",
+    "Interceptor",
     "InvalidInput",
     "Lease",
     "LocalProtocolError",
+    "LocalResponse",
     "Logger",
     "LoopClient",
     "LoopConnection",

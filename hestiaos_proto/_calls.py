@@ -6,31 +6,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable
-from typing import Any, Self, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 from hestiaos_proto._call_options import CallOptions, StreamOptions, config_of_call
-from hestiaos_proto._client_messages import Request, Response
+from hestiaos_proto._client_messages import Response
 from hestiaos_proto._config import Config
 from hestiaos_proto._deadline import Deadline
 from hestiaos_proto._errors import ConnectionLost, HestiaError
 from hestiaos_proto._hooks import LOG_LEVEL, CallObserver, Hooks, hooks_of
-from hestiaos_proto._redaction import Redactor
 from hestiaos_proto._retries import pause_before_repeat
 from hestiaos_proto._runtime import Runtime
-from hestiaos_proto._stream import RunStream
+from hestiaos_proto._steps import CallFlow, Interceptor, Send, Wait
 from hestiaos_proto._tracebacks import shorten
 from hestiaos_proto.operations import Operation
 
 __all__ = [
     "CallContext",
-    "CallFlow",
     "CallOptions",
-    "Send",
     "StreamOptions",
-    "Wait",
     "call_flow",
     "run_flow",
     "run_flow_async",
@@ -40,71 +36,13 @@ T = TypeVar("T")
 
 
 @frozen(eq=False)
-class Send:
-    """Asks for `request` to be sent. The answer is `response(status, headers)`, into which the body is fed.
-
-    `timeout` bounds the connect and each write, `read_timeout` each read, in seconds; `deadline` bounds everything.
-    """
-
-    operation: Operation[Any]
-    request: Request
-    timeout: float
-    read_timeout: float
-    deadline: Deadline
-    redactor: Redactor = field(repr=False)
-    """Hides the key and the secrets of this request in what is quoted of the response."""
-    _config: Config = field(repr=False)
-
-    @classmethod
-    def of(
-        cls, operation: Operation[Any], config: Config, deadline: Deadline, idempotency_key: str | None = None
-    ) -> Self:
-        """The step that sends this operation."""
-        return cls(
-            operation,
-            operation.request(config, idempotency_key),
-            deadline.bound(config.timeout),
-            deadline.bound(max(config.timeout, operation.server_timeout)),
-            deadline,
-            operation.redactor(config),
-            config,
-        )
-
-    def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
-        """The response whose head has arrived. With a `stream` it answers the call now, else when it is complete."""
-        config = self._config
-        stream = None
-        if self.operation.route.streams:
-            stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, redactor=self.redactor)
-        return Response(
-            status,
-            headers,
-            stream=stream,
-            max_body_size=config.max_body_size,
-            deadline=self.deadline,
-            redactor=self.redactor,
-            url=self.request.url,
-        )
-
-
-@frozen
-class Wait:
-    """Asks to let `seconds` pass."""
-
-    seconds: float
-
-
-CallFlow = Generator[Send | Wait, Response | None, T]
-"""A call as a generator: it yields `Send` and `Wait`, is sent a `Response` or `None`, and returns the result."""
-
-
-@frozen(eq=False)
 class CallContext:
     """The context that all calls of one client share."""
 
     config: Config
     runtime: Runtime
     hooks: tuple[Hooks, ...] = ()
+    interceptor: Interceptor | None = None
 
     def begin(self, operation: Operation[T], options: CallOptions) -> tuple[CallFlow[T], CallObserver | None]:
         """The flow of a call, and the observer for its hooks and log, if there are any. Raises as `call_flow` does."""
@@ -113,7 +51,10 @@ class CallContext:
         observer = None
         if hooks or (runtime.logger is not None and runtime.logger.isEnabledFor(LOG_LEVEL)):
             observer = CallObserver(operation.name, hooks, runtime.logger, runtime.monotonic)
-        return call_flow(operation, self.config, runtime, options=options, observer=observer), observer
+        flow = call_flow(
+            operation, self.config, runtime, options=options, observer=observer, interceptor=self.interceptor
+        )
+        return flow, observer
 
 
 def call_flow(
@@ -123,8 +64,9 @@ def call_flow(
     *,
     options: CallOptions | None = None,
     observer: CallObserver | None = None,
+    interceptor: Interceptor | None = None,
 ) -> CallFlow[T]:
-    """Carry out `operation`.
+    """Carry out `operation`, each exchange of it through the `interceptor`.
 
     What is idempotent is repeated on a `TransportError`, 429, 502, 503 and 504. What starts work on the server carries
     one `Idempotency-Key`, and is repeated only where the server cannot have begun, says that it has not (429, 503), or
@@ -140,7 +82,7 @@ def call_flow(
     if options:
         config = config_of_call(operation.name, config, options)
         key = options.get("idempotency_key")
-    flow = _attempts(operation, config, runtime, key, observer)
+    flow = _attempts(operation, config, runtime, key, observer, interceptor)
     return flow if observer is None or operation.route.streams else _to_its_end(flow, observer)
 
 
@@ -155,7 +97,12 @@ def _to_its_end(flow: CallFlow[T], observer: CallObserver) -> CallFlow[T]:
 
 
 def _attempts(
-    operation: Operation[T], config: Config, runtime: Runtime, key: str | None, observer: CallObserver | None
+    operation: Operation[T],
+    config: Config,
+    runtime: Runtime,
+    key: str | None,
+    observer: CallObserver | None,
+    interceptor: Interceptor | None,
 ) -> CallFlow[T]:
     idempotent = operation.route.idempotent
     end = Deadline(runtime.monotonic, config.deadline)
@@ -168,7 +115,7 @@ def _attempts(
         if observer is not None:
             observer.request(send.request, send.redactor)
         try:
-            response = yield send
+            response = (yield send) if interceptor is None else (yield from interceptor.exchange(send))
             assert response is not None, "a Send is answered with a Response"
             result = _read(operation, response, runtime)
         except HestiaError as error:
@@ -193,7 +140,7 @@ def _attempts(
                 observer.response(response.info)
             return result
         attempt += 1
-        yield Wait(pause)
+        yield Wait(pause if interceptor is None else interceptor.pause(pause))
 
 
 def run_flow(flow: CallFlow[T], send: Callable[[Send], Response], sleep: Callable[[float], object]) -> T:

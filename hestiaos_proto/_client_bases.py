@@ -27,6 +27,7 @@ from hestiaos_proto._namespaces import (
 )
 from hestiaos_proto._runs import AsyncRuns, Runs
 from hestiaos_proto._runtime import Runtime
+from hestiaos_proto._steps import check_interceptor
 from hestiaos_proto._stream import RunStream
 from hestiaos_proto.operations import ModeHint, Operation
 
@@ -59,7 +60,9 @@ class _Client:
             of_config["headers"] = {}
         config = Config.from_environ(self._environ, **of_config)
         self._arguments = own
-        self._context = CallContext(config, self._runtime, hooks_of(own.get("hooks")))
+        interceptor = own.get("cassette")
+        check_interceptor(interceptor)
+        self._context = CallContext(config, self._runtime, hooks_of(own.get("hooks")), interceptor)
         return self._context
 
     def __repr__(self) -> str:

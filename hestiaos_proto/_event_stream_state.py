@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from hestiaos_proto._arguments import seconds
-from hestiaos_proto._calls import CallContext, Send, StreamOptions
+from hestiaos_proto._calls import CallContext, StreamOptions
 from hestiaos_proto._client_messages import Response, ResponseInfo
 from hestiaos_proto._deadline import Deadline
 from hestiaos_proto._errors import HestiaError, LocalProtocolError
 from hestiaos_proto._events import StreamEvent
 from hestiaos_proto._hooks import CallObserver
+from hestiaos_proto._steps import Send
 from hestiaos_proto._stream import RunStream
 from hestiaos_proto._tracebacks import shorten
 from hestiaos_proto.operations import Operation

@@ -9,12 +9,13 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
-from hestiaos_proto._calls import Send, run_flow, run_flow_async
+from hestiaos_proto._calls import run_flow, run_flow_async
 from hestiaos_proto._client_messages import Response
 from hestiaos_proto._errors import HestiaError, LocalProtocolError
 from hestiaos_proto._event_stream_state import EventStreamState
 from hestiaos_proto._events import StreamEvent
 from hestiaos_proto._other_kind import NotAsynchronous, NotSynchronous
+from hestiaos_proto._steps import LocalResponse, Send
 from hestiaos_proto._stream import RunStream
 
 __all__ = ["AsyncEventStreamBase", "EventStreamBase"]
@@ -80,6 +81,9 @@ class EventStreamBase(EventStreamState, NotAsynchronous, ABC):
     def _receive(self) -> None:
         if self._machine is None:
             self._machine = run_flow(self._flow, self._begin, self._sleep)
+        elif isinstance(self._response, LocalResponse):
+            self._sleep(self._response.wait)
+            self._over = not self._response.receive_next()
         else:
             self._read(self._machine, self._read_timeout(self._machine))
         self._ready = self._machine.events()
@@ -90,7 +94,7 @@ class EventStreamBase(EventStreamState, NotAsynchronous, ABC):
             raise LocalProtocolError("the stream was cancelled")
         if self._closed:  # by another thread, before this one began to read
             raise self._refusal()
-        self._response = response = self._exchange(send)
+        self._response = response = self._exchange(send) if send.answer is None else send.answer
         return response
 
     @property
@@ -178,6 +182,9 @@ class AsyncEventStreamBase(EventStreamState, NotSynchronous, ABC):
     async def _receive(self) -> None:
         if self._machine is None:
             self._machine = await self._open()
+        elif isinstance(self._response, LocalResponse):
+            await self._sleep(self._response.wait)
+            self._over = not self._response.receive_next()
         else:
             await self._read(self._machine, self._read_timeout(self._machine))
         self._ready = self._machine.events()
@@ -186,7 +193,7 @@ class AsyncEventStreamBase(EventStreamState, NotSynchronous, ABC):
         self._send, self._response = send, None
         if self._closed:  # by another task, before this repeat
             raise self._refusal()
-        self._response = response = await self._exchange(send)
+        self._response = response = await self._exchange(send) if send.answer is None else send.answer
         return response
 
     @abstractmethod

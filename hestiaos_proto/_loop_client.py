@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 from weakref import finalize, ref
 
-from hestiaos_proto._calls import CallContext, CallOptions, Send, StreamOptions, run_flow_async
+from hestiaos_proto._calls import CallContext, CallOptions, StreamOptions, run_flow_async
 from hestiaos_proto._client_bases import AsyncClientBase, AsyncStreams
 from hestiaos_proto._client_messages import Response
 from hestiaos_proto._errors import LocalProtocolError
@@ -16,6 +16,7 @@ from hestiaos_proto._event_streams import AsyncEventStreamBase
 from hestiaos_proto._loop_pool import LoopConnection, LoopPool, NetworkOptions
 from hestiaos_proto._other_kind import NotSynchronousClient
 from hestiaos_proto._pool import Lease
+from hestiaos_proto._steps import Send
 from hestiaos_proto._stream import RunStream
 from hestiaos_proto._streaming_chats import AsyncStreamingChat
 from hestiaos_proto._transports import TransportConnection

@@ -14,11 +14,11 @@ from typing import Any, Protocol, TypeVar
 from attrs import field, frozen
 
 from hestiaos_proto._arguments import check_whole, type_name
-from hestiaos_proto._calls import Send
 from hestiaos_proto._client_messages import Response
 from hestiaos_proto._config import Config
 from hestiaos_proto._errors import ConnectFailed, LocalProtocolError, TimedOut
 from hestiaos_proto._pool import ConnectionPool, Lease
+from hestiaos_proto._steps import Send
 from hestiaos_proto._transports import AsyncTransport, Transport, TransportConnection, check_transport
 
 __all__ = ["LoopConnection", "LoopPool", "NetworkOptions"]

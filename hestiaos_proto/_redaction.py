@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +13,7 @@ from hestiaos_proto import json
 
 __all__ = ["Redactor"]
 
+_STARS = "***"
 _QUOTED = 80  # how much of something wrong is quoted, in characters
 _WORD = re.compile(r"\w", re.ASCII)
 _SHORT = 6  # what has fewer characters can be a part of many words, and is replaced only where it is a word of its own
@@ -34,11 +38,33 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """`text` without secrets."""
-        return self._patterns[0].sub("***", text) if self._secrets else text
+        return self._patterns[0].sub(_STARS, text) if self._secrets else text
 
     def data(self, data: bytes) -> bytes:
         """`data` without secrets."""
-        return self._patterns[1].sub(b"***", data) if self._secrets else data
+        return self._patterns[1].sub(_STARS.encode(), data) if self._secrets else data
+
+    def pieces(self, pieces: Sequence[bytes]) -> list[bytes]:
+        """The pieces of one text without secrets, also without those that lie in several pieces.
+
+        There are as many as before. What stands for such a secret is in the piece in which it begins.
+        """
+        if not self._secrets:
+            return list(pieces)
+        whole = b"".join(pieces)
+        spans = deque(match.span() for match in self._patterns[1].finditer(whole))
+        cuts, stop, shift = [0], 0, 0
+        for end in accumulate(map(len, pieces)):
+            while spans and spans[0][0] < end:
+                start, stop = spans.popleft()
+                shift += start + len(_STARS) - stop
+            cuts.append(max(end, stop) + shift)
+        clean = self.data(whole)
+        return [clean[start:end] for start, end in pairwise(cuts)]
+
+    def joined(self, other: Redactor) -> Redactor:
+        """One that hides the secrets of both."""
+        return Redactor(*self._secrets, *other._secrets)
 
     def value(self, value: Any) -> Any:
         """A JSON value without secrets in its strings and names."""

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from hestiaos_proto._calls import Send
 from hestiaos_proto._client_messages import Request, Response
 from hestiaos_proto._errors import HestiaError, LocalProtocolError, RemoteProtocolError
+from hestiaos_proto._steps import Send
 
 __all__ = ["AsyncTransport", "Transport", "TransportConnection", "check_transport"]
 

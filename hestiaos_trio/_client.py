@@ -14,6 +14,7 @@ from hestiaos_proto import (
     AsyncTransport,
     ForkGuard,
     Hooks,
+    Interceptor,
     LoopClient,
     NetworkOptions,
     Operation,
@@ -33,11 +34,12 @@ _GUARD = ForkGuard(time.sleep, getattr(os, "register_at_fork", None))
 class TrioClient(LoopClient[TrioEventStream]):
     """The client for trio, over trio's own streams; the asynchronous methods of `AsyncClient`.
 
-    `base_url`, `api_key`, `timeout`, `retries`, `deadline`, `headers`, `strict` and `hooks` are as in `AsyncClient`.
-    `ssl_context` verifies an https:// server; by default it has the authorities of the system, or those that
-    `SSL_CERT_FILE` and `SSL_CERT_DIR` name. `uds` is the path of a Unix socket to connect to instead of the base URL's
-    host. At most `max_connections` are open at a time in a run of trio. `transport` answers the requests instead of a
-    server: a `LocalTransport`, or a test's own.
+    `base_url`, `api_key`, `timeout`, `retries`, `deadline`, `headers`, `strict` and `hooks` are as in
+    `AsyncClient`. `ssl_context` verifies an https:// server; by default it has the authorities of the system, or
+    those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. `uds` is the path of a Unix socket to connect to instead of
+    the base URL's host. At most `max_connections` are open at a time in a run of trio. `transport` answers the
+    requests instead of a server: a `LocalTransport`, or a test's own. A `cassette` records what is sent and
+    received, or replays it without a network.
 
     Proxies that the environment names are not used. The environment is read when the
     client is built.
@@ -66,6 +68,7 @@ class TrioClient(LoopClient[TrioEventStream]):
         strict: bool = True,
         hooks: Hooks | None = None,
         transport: Transport | AsyncTransport | None = None,
+        cassette: Interceptor | None = None,
     ) -> None:
         context = self._configure(locals())
         if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):

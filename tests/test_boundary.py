@@ -8,6 +8,7 @@ import pytest
 
 PACKAGES = [
     "hestiaos",
+    "hestiaos.cassettes",
     "hestiaos_asyncio",
     "hestiaos_cli",
     "hestiaos_httpx",

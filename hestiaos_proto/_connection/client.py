@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import h11
 
-from hestiaos_proto._calls import Send
 from hestiaos_proto._client_messages import Response
 from hestiaos_proto._config import DEFAULT_BASE_URL, Config
 from hestiaos_proto._connection.request_writer import write_by_h11, write_plain
@@ -21,6 +20,7 @@ from hestiaos_proto._errors import (
     RemoteProtocolError,
 )
 from hestiaos_proto._events import StreamEvent
+from hestiaos_proto._steps import Send
 from hestiaos_proto.operations import Operation
 
 __all__ = ["ClientConnection"]

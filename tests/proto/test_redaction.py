@@ -194,3 +194,26 @@ class TestQuote:
     def test_a_masked_secret_counts_as_three_characters(self) -> None:
         assert Redactor("hunter2" * 20).quote(b"hunter2" * 20 + b"x" * 77) == repr("***" + "x" * 77)
         assert Redactor("hunter2" * 20).quote(b"x" * 79 + b"hunter2" * 20) == repr("x" * 79 + "*") + "…"
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_a_secret_that_lies_in_several_pieces_is_masked(size: int) -> None:
+    """The pieces are as many as before, and what was no secret stays in its piece."""
+    text = b"a sk-4711, hunter2hunter2 and b"
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    clean = Redactor("sk-4711", "hunter2").pieces(pieces)
+    assert b"".join(clean) == b"a ***, ****** and b"
+    assert len(clean) == len(pieces)
+    assert clean[-1] == pieces[-1] if size <= 6 else clean[-1].endswith(b"b")
+
+
+def test_pieces_around_a_secret_keep_their_boundaries() -> None:
+    redactor = Redactor("sk-4711")
+    assert redactor.pieces([b"ab", b"sk-4711", b"", b"cd"]) == [b"ab", b"***", b"", b"cd"]
+    assert redactor.pieces([b"ask", b"-47", b"11b", b"c"]) == [b"a***", b"", b"b", b"c"]
+    assert redactor.pieces([]) == []
+    assert Redactor().pieces([b"sk", b"-4711"]) == [b"sk", b"-4711"]
+
+
+def test_two_together_hide_what_each_hides() -> None:
+    assert Redactor("sk-4711").joined(Redactor("hunter2")).text("sk-4711 hunter2") == "*** ***"

@@ -21,6 +21,7 @@ from hestiaos_proto import (
     ConnectionLost,
     EventStreamBase,
     HestiaError,
+    Interceptor,
     LocalProtocolError,
     Operation,
     Response,
@@ -179,8 +180,10 @@ class SelectorClient:
         *,
         ssl_context: ssl.SSLContext | None = None,
         deadline: float | None = None,
+        cassette: Interceptor | None = None,
         **options: Any,
     ) -> None:
+        self.cassette = cassette
         self.config = Config(base_url=url, deadline=deadline, **options)
         self.ssl_context = ssl_context
         self.runtime = Runtime(time.monotonic, time.time, Random(SEED))
@@ -189,13 +192,15 @@ class SelectorClient:
         self._closed = False
 
     def call(self, operation: str, *args: Any, **kwargs: Any) -> Any:
-        steps = call_flow(getattr(operations, operation)(*args, **kwargs), self.config, self.runtime)
+        steps = call_flow(
+            getattr(operations, operation)(*args, **kwargs), self.config, self.runtime, interceptor=self.cassette
+        )
         return run_flow(steps, self._send, self.sleep)
 
     def run_stream(
         self, input: str, *, timeout: float | None = None, cancel: threading.Event | None = None, **kwargs: Any
     ) -> Stream:
-        context = CallContext(self.config, self.runtime)
+        context = CallContext(self.config, self.runtime, interceptor=self.cassette)
         return Stream(self, context, operations.run_stream(input, **kwargs), timeout, cancel or threading.Event())
 
     def close(self) -> None:

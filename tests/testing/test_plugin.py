@@ -8,6 +8,9 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from hestiaos import Cassette, Client
+from hestiaos_local.testing import ScriptedPlatform
+
 pytest_plugins = ["pytester"]
 
 LOADED = (
@@ -97,3 +100,65 @@ def test_a_request_without_a_reply_that_the_code_under_test_swallows(pytester: p
 def test_the_fixture_is_listed_with_what_it_does(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--fixtures")
     result.stdout.fnmatch_lines(["hestiaos_platform -- *", "*answers what the test tells it to*"])
+
+
+ASKS = """
+    import os
+    import pytest
+    from hestiaos import Client
+
+    def test_it(hestiaos_cassette):
+        with Client(os.environ.get("TEST_URL"), cassette=hestiaos_cassette) as client:
+            assert client.run("hello").result == "processed: hello"
+            events = [event.type for event in client.run_stream("hello")]
+            assert events == ["start", "token", "token", "final", "done"]
+
+    class TestIt:
+        @pytest.mark.parametrize("text", ["a/b", "a_b"])
+        def test_it(self, hestiaos_cassette, text):
+            with Client(os.environ.get("TEST_URL"), cassette=hestiaos_cassette) as client:
+                client.run(text)
+
+    def test_failing(hestiaos_cassette):
+        with Client(os.environ.get("TEST_URL"), cassette=hestiaos_cassette) as client:
+            assert client.run("hello").result == "something else"
+"""
+
+
+def test_what_is_recorded_needs_no_server_any_more(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a cassette of its own, also by class and parameters; one that fails leaves that as it was."""
+    pytester.makepyfile(test_reports=ASKS)
+    with ScriptedPlatform() as platform, monkeypatch.context() as environment:
+        platform.echo()
+        environment.setenv("TEST_URL", platform.url)
+        pytester.runpytest_subprocess("--hestiaos-record").assert_outcomes(passed=3, failed=1)
+    recorded = [path.relative_to(pytester.path).as_posix() for path in pytester.path.rglob("*.jsonl")]
+    assert "cassettes/test_reports/test_it.jsonl" in recorded
+    assert len(recorded) == 3
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["there is no cassette *test_failing.jsonl: record it with pytest --hestiaos-record"])
+
+
+def test_what_does_not_fit_the_cassette_fails_the_test(pytester: pytest.Pytester) -> None:
+    """Also where the code under test swallows the refusal, and where it asks for less than was recorded."""
+    pytester.makepyfile(
+        test_other="""
+        from hestiaos import Client, HestiaError
+
+        def test_it(hestiaos_cassette):
+            with Client(cassette=hestiaos_cassette) as client:
+                try:
+                    client.run("hallo")
+                except HestiaError:
+                    pass
+        """
+    )
+    with ScriptedPlatform() as platform:
+        platform.echo()
+        with Cassette(pytester.path / "cassettes" / "test_other" / "test_it.jsonl", record=True) as cassette:
+            Client(transport=platform.transport, cassette=cassette).run("hello")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["test_it.jsonl has nothing for POST /api/v1/run*hallo*the nearest*hello*"])
+    result.stdout.fnmatch_lines(["test_it.jsonl has what was not asked for: POST /api/v1/run*"])
