@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hestiaos_local._transport import LocalTransport
     from hestiaos_local.execution import Configuration, ConfigurationError, RelayExecutor
     from hestiaos_local.keys import Key, Keys, add_key, remove_key
-    from hestiaos_local.serving import ServeError, serve
+    from hestiaos_local.serving import ServedRequest, ServeError, serve
 
 __all__ = [
     "Agent",
@@ -35,6 +35,7 @@ __all__ = [
     "Replayed",
     "Retention",
     "ServeError",
+    "ServedRequest",
     "Store",
     "StoreError",
     "add_key",
@@ -54,6 +55,7 @@ _LAZY = {
     "Keys": "hestiaos_local.keys",
     "LocalTransport": "hestiaos_local._transport",
     "ServeError": "hestiaos_local.serving",
+    "ServedRequest": "hestiaos_local.serving",
     "add_key": "hestiaos_local.keys",
     "remove_key": "hestiaos_local.keys",
     "serve": "hestiaos_local.serving",

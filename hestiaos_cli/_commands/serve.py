@@ -70,7 +70,7 @@ def command(
     import anyio
 
     from hestiaos_cli._local_platform import models_of
-    from hestiaos_cli._request_log import LoggingPlatform, json_line, text_line
+    from hestiaos_cli._request_log import json_line, text_line
     from hestiaos_cli._served_files import ServedFiles
     from hestiaos_cli._server import hide_argument, key_from_stdin
     from hestiaos_local import Platform, Retention, Store
@@ -88,8 +88,8 @@ def command(
     retention = Retention.of_days(keep_days, keep_count, keep_bytes)
     kept = {"store": Store(store) if store else None, "retention": retention, "keep": keep}
     arguments = {"policy": files.policy, **kept, **models}
-    log = json_line if settings.json else text_line
-    with Platform(**arguments) if quiet else LoggingPlatform(log, **arguments) as platform:
+    with Platform(**arguments) as platform:
+        options["on_request"] = None if quiet else json_line if settings.json else text_line
         options |= {"api_key": api_key, "keys": files.keys, "reload": partial(files.reload, platform)}
         options["on_listening"] = partial(_say_where, settings, echoes=platform.echoes)
         gc.freeze()  # what is there from the start would be looked at again by each full collection, for tens of ms

@@ -14,6 +14,7 @@ from hestiaos_local.decisions._answers import Answer
 from hestiaos_local.decisions._approving import Approver, Asked, approval_details
 from hestiaos_local.decisions._hidden_values import HiddenValues
 from hestiaos_local.decisions._messages import redacted_work
+from hestiaos_local.decisions._observations import note
 from hestiaos_local.decisions._records import (
     Findings,
     Keep,
@@ -172,6 +173,7 @@ class Governor:
                 self._admission_control.settle(admission, 0)
                 raise
             self._measurements.decided(trace.decision)
+            note(trace_id=trace.trace_id, decision=trace.decision, outcome=blocked.status if blocked else None)
             self._count(verdict.rule, verdict.decision, redactions, verdict.shadow)
             if refusal is not None:
                 refusal.trace_id = trace.trace_id
@@ -220,6 +222,7 @@ class Governor:
         given, found = answer or Answer(), findings or Findings()
         code = None if error is None else getattr(error, "code", type(error).__name__)
         model_error = code if code is not None and code.startswith("MODEL_") else None
+        note(outcome=status)
         self._measurements.executed(status, seconds, given.used, model_error)
         self._count(found.rule, "BLOCK", found.redactions, found.shadow)
 

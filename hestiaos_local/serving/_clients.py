@@ -7,6 +7,7 @@ from typing import Protocol
 
 from anyio import CancelScope, create_task_group
 
+from hestiaos_local.serving._request_log import ResponseRecord
 from hestiaos_local.serving._service import Service, ServiceResponse
 from hestiaos_proto import RemoteProtocolError, ServerRequest
 
@@ -37,17 +38,19 @@ class Client(Protocol):
         """Send it without waiting, while another task may be sending."""
 
 
-async def respond_while_there(service: Service, call: ServerRequest, client: Client) -> ServiceResponse:
+async def respond_while_there(
+    service: Service, call: ServerRequest, client: Client, record: ResponseRecord | None = None
+) -> ServiceResponse:
     """The service's response. Raises `OSError` where a model works on it, and the client goes meanwhile.
 
     One that sends no more counts as gone: nothing can be written that would tell whether it still reads.
     """
     if not service.may_take_long(call):
-        return await service.respond(call)
+        return await service.respond(call, record)
     response: ServiceResponse = None
     async with create_task_group() as tasks:
         tasks.start_soon(_watch, client, tasks.cancel_scope)
-        response = await service.respond(call)
+        response = await service.respond(call, record)
         tasks.cancel_scope.cancel()
     if response is None:
         raise ConnectionAbortedError("the client has gone")

@@ -11,12 +11,14 @@ from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
 from hestiaos_local.flow import Disconnect
+from hestiaos_local.serving._access import Headers
 from hestiaos_local.serving._clients import respond_while_there
 from hestiaos_local.serving._front_door import is_front_door, refuse
+from hestiaos_local.serving._request_log import ResponseRecord, log_request
 from hestiaos_local.serving._resources import SERVED
 from hestiaos_local.serving._service import Service
 from hestiaos_local.serving._sockets import ClientSocket
-from hestiaos_local.serving._streams import EventSender
+from hestiaos_local.serving._streams import Events, EventSender
 from hestiaos_proto import (
     MAX_BODY_SIZE,
     Control,
@@ -24,6 +26,7 @@ from hestiaos_proto import (
     RemoteProtocolError,
     ServerConnection,
     ServerRequest,
+    encode_response,
 )
 
 __all__ = ["IDLE", "ClientConnection"]
@@ -98,7 +101,7 @@ class ClientConnection:
             try:
                 call = next(self._connection.events(), None)
             except RemoteProtocolError as error:
-                await self.send(self._connection.send(self._refuse(error)))
+                await self._refuse(error)
                 return None
             if call is not None or self._ended:
                 self.idle, self.time_left = False, inf
@@ -114,26 +117,38 @@ class ClientConnection:
                 received += size
         return None
 
-    def _refuse(self, error: RemoteProtocolError) -> EncodedResponse | RemoteProtocolError:
-        """The response to what is not a request, in the form that its client reads."""
-        refusal, (_, target) = self._connection.refusal, self._connection.request_line or ("", "")
-        return refuse(refusal) if refusal is not None and is_front_door(target) else error
+    async def _refuse(self, error: RemoteProtocolError) -> None:
+        """Respond to what is not a request, in the form that its client reads."""
+        line, refusal = self._connection.request_line, self._connection.refusal
+        assert refusal is not None, "it says what was raised"
+        with log_request(self._service.on_request, line) as record:
+            record.status = refusal.status_code
+            openai = line is not None and is_front_door(line[1])
+            await self.send(self._connection.send(refuse(refusal) if openai else error))
 
     async def _answer(self, call: ServerRequest) -> None:
-        headers = self._service.access.headers(call)
-        response = await respond_while_there(self._service, call, self)
-        if isinstance(response, Disconnect):
-            raise ConnectionAbortedError(*response.args)
-        if isinstance(response, (Generator, AsyncIterator)):
-            self._sender = EventSender(self, self._connection, self._service, headers)
-            if self._stopping:
-                self._sender.stop()
-            try:
-                await self._sender.send(response)
-            finally:
-                self._sender = None
-        else:
+        with log_request(self._service.on_request, (call.method, call.target), call.operation) as record:
+            headers = self._service.access.headers(call)
+            response = await respond_while_there(self._service, call, self, record)
+            if isinstance(response, Disconnect):
+                raise ConnectionAbortedError(*response.args)
+            if isinstance(response, (Generator, AsyncIterator)):
+                await self._send_stream(response, headers, record)
+                return
+            if not isinstance(response, EncodedResponse):
+                response = encode_response(call.operation, response)
+            record.status = response.status
             await self.send(self._connection.send(response, headers))
+
+    async def _send_stream(self, stream: Events, headers: Headers, record: ResponseRecord) -> None:
+        self._sender = EventSender(self, self._connection, self._service, headers)
+        if self._stopping:
+            self._sender.stop()
+        try:
+            await self._sender.send(stream)
+        finally:
+            record.status = self._sender.status
+            self._sender = None
 
     async def receive(self) -> int:
         """Read what arrives next. Returns how many bytes that were."""

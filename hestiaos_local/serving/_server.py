@@ -17,6 +17,7 @@ from hestiaos_local.keys import Keys, accepted_keys
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._connection import IDLE, ClientConnection
 from hestiaos_local.serving._listeners import base_url, listen
+from hestiaos_local.serving._request_log import ServedRequest
 from hestiaos_local.serving._service import Service
 from hestiaos_local.serving._signals import Signals
 from hestiaos_local.serving._sockets import ClientSocket
@@ -49,6 +50,7 @@ async def serve(
     allow_origins: Collection[str] = (),
     handle_signals: bool = False,
     reload: Callable[[], object] | None = None,
+    on_request: Callable[[ServedRequest], object] | None = None,
 ) -> None:
     """Serve `platform` until cancelled, on asyncio or trio.
 
@@ -57,6 +59,8 @@ async def serve(
     gets a comment. With an `api_key`, every request but one for health must bear it; with `keys`, one of these that has
     the role for it. Web pages may ask only where their origin is the server's own or one of `allow_origins`, each like
     `https://example.com`.
+
+    `on_request` is called with each request once it is answered, a stream when it has ended, or its client has gone.
 
     With `handle_signals`, which needs the main thread, SIGTERM and SIGINT end it: no client is accepted any more, what
     is executed is finished, open streams get `error` and `done`, and it returns. A second signal ends the process.
@@ -68,7 +72,7 @@ async def serve(
     `ServeError`, which is an `OSError`, where the address cannot be listened on.
     """
     access = Access(accepted_keys(api_key, keys), host, allow_origins)
-    service = Service(platform, access, token_delay, heartbeat)
+    service = Service(platform, access, token_delay, heartbeat, on_request=on_request)
     with ExitStack() as opened:
         signals = opened.enter_context(Signals(reload=reload is not None)) if handle_signals else None
         listeners = await listen(host, port, protected=access.keys is not None)

@@ -19,6 +19,7 @@ from hestiaos_local.serving._dashboard import respond_page
 from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, is_front_door, refuse
 from hestiaos_local.serving._metrics import encode_metrics, metrics_of
 from hestiaos_local.serving._openapi import openapi_document
+from hestiaos_local.serving._request_log import ResponseRecord, ServedRequest
 from hestiaos_local.serving._resources import METRICS, OPENAPI, PAGES
 from hestiaos_local.serving._shared_metrics import SharedMetrics
 from hestiaos_local.storage import StoreError
@@ -63,7 +64,7 @@ ServiceResponse = Result | BaseException | EncodedResponse | Events | AsyncEvent
 class Service:
     """The platform, who may ask it, and how its streams are paced: `token_delay` and `heartbeat` in seconds.
 
-    `shared_metrics` are those of several workers.
+    `shared_metrics` are those of several workers; `on_request` is called with each request once it is answered.
     """
 
     platform: Platform
@@ -71,6 +72,7 @@ class Service:
     token_delay: float
     heartbeat: float
     shared_metrics: SharedMetrics | None = None
+    on_request: Callable[[ServedRequest], object] | None = None
     front_door: FrontDoor = field(init=False, default=Factory(lambda self: FrontDoor(self.platform), takes_self=True))
     threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_THREADS))
     large_threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_LARGE_THREADS))
@@ -83,22 +85,22 @@ class Service:
         if not (isfinite(self.heartbeat) and self.heartbeat > 0):
             raise ValueError(f"heartbeat must be a number of seconds greater than 0, not {self.heartbeat}")
 
-    async def respond(self, call: ServerRequest) -> ServiceResponse:
+    async def respond(self, call: ServerRequest, record: ResponseRecord | None = None) -> ServiceResponse:
         """The platform's response to a call that was let in, or what the call is refused with.
 
-        A refusal has the form that its client reads.
+        A refusal has the form that its client reads. `record` is for the log.
         """
-        response = await self._respond(call)
+        response = await self._respond(call, record or ResponseRecord())
         return refuse(response) if isinstance(response, StatusError) and is_front_door(call.target) else response
 
-    async def _respond(self, call: ServerRequest) -> ServiceResponse:
+    async def _respond(self, call: ServerRequest, record: ResponseRecord) -> ServiceResponse:
         if call.response is not None:
             return call.response
         # A key may have been revoked since the head was judged.
         key = None if call.refusal is not None else self.access.authorize(call)
         if isinstance(key, StatusError):
             return key
-        name = None if key is None else key.name
+        name = record.key = None if key is None else key.name
         if key is not None and call.key is not None:  # of keys in a file only the hashes are known before
             self.platform.hide(call.key)
         if call.resource in PATHS:

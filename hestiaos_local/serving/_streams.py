@@ -15,9 +15,17 @@ from hestiaos_local.serving._access import Headers
 from hestiaos_local.serving._clients import Client
 from hestiaos_local.serving._front_door import CompletionPieces
 from hestiaos_local.serving._service import Service
-from hestiaos_proto import Control, EncodedResponse, RemoteProtocolError, ResponseHead, ServerError, StreamEvent
+from hestiaos_proto import (
+    Control,
+    EncodedResponse,
+    RemoteProtocolError,
+    ResponseHead,
+    ServerError,
+    StatusError,
+    StreamEvent,
+)
 
-__all__ = ["Encoder", "EventSender"]
+__all__ = ["Encoder", "EventSender", "Events"]
 
 # In bytes: from which size on a piece of a stream is sent. All streams together send one round of pieces before the
 # first has its turn again, so that others wait for some 15 ms; alone, a stream costs less in larger pieces.
@@ -51,13 +59,14 @@ class EventSender:
     """Sends one stream; `headers` stand in the response's head beside its own."""
 
     def __init__(self, client: Client, connection: Encoder, service: Service, headers: Headers) -> None:
+        self.status: int | None = None
+        """The status of the response; `None` while its head is not written."""
         self._client = client
         self._connection = connection
         self._service = service
         self._headers = headers
         self._scope = CancelScope()
         self._stopped = False
-        self._begun = False  # something has been written
         self._done = False  # the end has been written
         self._fault: Exception | None = None  # of the connection
         self._last_sent = 0.0  # by the event loop's clock
@@ -104,7 +113,7 @@ class EventSender:
         try:
             while not self._done:
                 ended = self._client.ended
-                if ended and not self._begun:
+                if ended and self.status is None:
                     raise ConnectionAbortedError("the client has gone")
                 pause = min(self._service.heartbeat, _ENDED_HEARTBEAT) if ended else self._service.heartbeat
                 with move_on_after(self._last_sent + pause - current_time()):
@@ -174,7 +183,8 @@ class EventSender:
                 await self._write(b"".join(ready))
 
     def _encode(self, item: StreamItem) -> bytes:
-        self._begun = True
+        if self.status is None:
+            self.status = _status_of(item)
         return self._connection.send(item, self._headers)
 
     async def _write(self, data: bytes, *, done: bool = False) -> None:
@@ -193,6 +203,13 @@ class EventSender:
     def _enough(self) -> int:
         """How many bytes are a piece now."""
         return max(_LEAST, min(_PIECE, _ROUND // self._service.platform.measurements.open_streams))
+
+
+def _status_of(item: StreamItem) -> int:
+    """The status of a response that begins with this."""
+    if isinstance(item, EncodedResponse | ResponseHead):
+        return item.status
+    return item.status_code if isinstance(item, StatusError) else 200
 
 
 def _is_end(piece: object) -> bool:

@@ -60,8 +60,8 @@ class ServerConnection:
     `judge` is asked as soon as the head of a request is there. What it is given has the arguments of the path alone,
     and a `refusal` where the path or the method is unknown. `resources` are the server's own paths with their methods,
     beside the wire's operations. Their requests are answered with an `EncodedResponse`, or with a `ResponseHead`,
-    pieces of the body as `bytes`, and `b""` where it ends. A refusal, and what `events` raises, may be answered with
-    an `EncodedResponse` too, which says it in another form.
+    pieces of the body as `bytes`, and `b""` where it ends. An `EncodedResponse` may answer any other request too, and
+    what `events` raises: so a refusal has another form.
     """
 
     def __init__(
@@ -167,10 +167,10 @@ class ServerConnection:
             return self._send_fault(item, headers)
         if isinstance(item, BaseException):
             return self._send_exception(call, item, headers)
-        if call.response is not None or call.refusal is not None:
-            if not isinstance(item, EncodedResponse) or (call.response is not None and item is not call.response):
-                raise LocalProtocolError("the request cannot be carried out: send its refusal")
+        if isinstance(item, EncodedResponse) and self._may_send_whole(call, item):
             return self._send_whole(item, headers)
+        if call.response is not None or call.refusal is not None:
+            raise LocalProtocolError("the request cannot be carried out: send its refusal")
         if call.resource is not None:
             return self._send_own(call.resource, item, headers)
         if ROUTES[call.operation].streams:
@@ -179,9 +179,7 @@ class ServerConnection:
             if isinstance(item, StreamEvent):
                 return self._send_events([item], headers)
             raise LocalProtocolError(f"{call.operation} has StreamEvents up to 'done' as its response")
-        if isinstance(item, EncodedResponse):
-            return self._send_whole(item, headers)
-        if isinstance(item, Control | StreamEvent | ResponseHead | bytes):
+        if isinstance(item, Control | StreamEvent | EncodedResponse | ResponseHead | bytes):
             raise LocalProtocolError(f"{call.operation} has one result as its response, not a stream")
         return self._send_whole(encode_response(call.operation, item), headers)
 
@@ -215,8 +213,6 @@ class ServerConnection:
 
     def _send_own(self, resource: str, item: ServerItem, headers: Headers) -> bytes:
         if self._state is not ConnectionState.STREAMING:
-            if isinstance(item, EncodedResponse):
-                return self._send_whole(item, headers)
             if isinstance(item, ResponseHead):
                 return self._begin(item, headers)
             raise LocalProtocolError(f"{resource} has an EncodedResponse as its response, or a ResponseHead first")
@@ -261,6 +257,10 @@ class ServerConnection:
         assert head is not None, "there is a call"
         self._finish()
         return _LAST_CHUNK if head.chunks and head.method != "HEAD" else b""
+
+    def _may_send_whole(self, call: ServerRequest, response: EncodedResponse) -> bool:
+        """Whether this may answer the call: one that was decided by its head has its response already."""
+        return self._state is not ConnectionState.STREAMING and (call.response is None or call.response is response)
 
     def _send_whole(self, response: EncodedResponse, headers: Headers) -> bytes:
         out = write_head(response.status, self._complete((*response.headers, *headers)))

@@ -139,6 +139,13 @@ def test_any_result_can_be_an_encoded_response() -> None:
     serve(connection, GET)
     assert Client().read(connection.send(EncodedResponse(200, (("Content-Length", "2"),), b"ok")))[2] == b"ok"
     serve(connection, STREAM)
+    assert Client("POST").read(connection.send(NO_CONTENT))[0] == 204
+
+
+def test_a_stream_that_has_begun_goes_on_in_its_kind() -> None:
+    connection = ServerConnection()
+    serve(connection, STREAM)
+    connection.send(Control.HEARTBEAT)
     with pytest.raises(LocalProtocolError, match="run_stream has StreamEvents"):
         connection.send(NO_CONTENT)
 
