@@ -21,14 +21,16 @@ from hestiaos_local.governance._admission import (
 )
 from hestiaos_local.governance._approvals import call_hash
 from hestiaos_local.governance._chain import (
+    CHAIN_SIZE,
     START,
     Head,
     LogEntry,
     LogFault,
     LogPage,
-    LogVerifier,
+    chain_start,
     entry_hash,
 )
+from hestiaos_local.governance._chains import LogVerifier
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._explanations import Explanation, explain
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
@@ -63,6 +65,7 @@ from hestiaos_local.governance._rules import (
 from hestiaos_local.governance._secrets import SecretRedactor
 
 __all__ = [
+    "CHAIN_SIZE",
     "DECISIONS",
     "DEFAULT_OUTPUT_TOKENS",
     "START",
@@ -103,6 +106,7 @@ __all__ = [
     "admit",
     "arguments_of",
     "call_hash",
+    "chain_start",
     "charges_for",
     "entry_hash",
     "error_redactor",

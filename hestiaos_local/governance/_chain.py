@@ -1,10 +1,13 @@
-"""The hash chain of the decision log: each entry's hash is made of the hash before it and its own text. Pure.
+"""A hash chain of the decision log: each entry's hash is made of the hash before it and its own text. Pure.
 
     hash = SHA-256(hash of the entry before + the record as it is stored, compact JSON in UTF-8)
 
 The first entry follows 32 zero bytes. An entry that is changed, missing, inserted or out of its place does not fit to
 its neighbours. What that cannot show: entries missing at the end, where the noted head was set back too, and a log that
 was written anew from some entry on. Both show only against a head that was kept elsewhere.
+
+A log that several processes write has a chain for each, so that they do not wait for each other. An entry's number has
+that of its chain in front: `chain * CHAIN_SIZE + n`. `LogVerifier` checks all chains of a log.
 """
 
 from __future__ import annotations
@@ -15,12 +18,15 @@ from typing import Final
 
 from attrs import frozen
 
-__all__ = ["START", "Head", "LogEntry", "LogFault", "LogPage", "LogVerifier", "entry_hash"]
+__all__ = ["CHAIN_SIZE", "START", "ChainVerifier", "Head", "LogEntry", "LogFault", "LogPage", "chain_start", "entry_hash"]
+
+CHAIN_SIZE: Final = 10**12
+"""How many numbers each chain has."""
 
 
 @frozen
 class Head:
-    """A place in the log: the number of an entry, and its hash."""
+    """A place in a chain: the number of an entry, and its hash."""
 
     number: int
     hash: bytes
@@ -29,13 +35,18 @@ class Head:
         return f"{self.number}:{self.hash.hex()}"
 
 
-START: Final = Head(0, bytes(32))
-"""The place before the first entry."""
+def chain_start(chain: int) -> Head:
+    """The place before the first entry of a chain."""
+    return Head(chain * CHAIN_SIZE, bytes(32))
+
+
+START: Final = chain_start(0)
+"""The place before the first entry of the first chain."""
 
 
 @frozen
 class LogEntry:
-    """One entry: its number, from 1 on, its record as JSON, and its hash.
+    """One entry: its number, in the first chain from 1 on, its record as JSON, and its hash.
 
     `indexed` says whether what the storage finds it by agrees with it.
     """
@@ -48,16 +59,24 @@ class LogEntry:
 
 @frozen
 class LogPage:
-    """Some entries in their order, as they were at one moment.
+    """Some entries of one chain in their order, as they were at one moment.
 
-    `anchor` is the last entry that retention has deleted, `head` the last that was written, as noted beside the log.
-    `more` says that there are entries after them.
+    `anchor` is the last entry of the `chain` that retention has deleted, `head` the last that was written, as noted
+    beside the log, where it is `noted`. The next page, of this chain or of another, comes after the number `next`;
+    `None` after the last.
     """
 
     anchor: Head
     head: Head
     entries: tuple[LogEntry, ...]
-    more: bool = False
+    next: int | None = None
+    chain: int = 0
+    noted: bool = True
+
+    @property
+    def more(self) -> bool:
+        """Whether there is another page."""
+        return self.next is not None
 
 
 @frozen
@@ -73,8 +92,8 @@ def entry_hash(previous: bytes, record: bytes) -> bytes:
     return sha256(previous + record).digest()
 
 
-class LogVerifier:
-    """Checks a log: `receive` is given its pages in their order, `end` says that there are no more.
+class ChainVerifier:
+    """Checks a chain: `receive` is given its pages in their order, `end` says that there are no more.
 
     Both give what is wrong, in order. After a fault the log is checked on, so that each place is reported once. Entries
     may be written, and the oldest deleted by retention, between two pages.

@@ -30,13 +30,13 @@ def audit_operations(storage: Storage, policy: Callable[[], Policy], clock: Call
         return {"records": records, "next": None if whole else records[-1]["number"]}
 
     def verify_audit(arguments: Arguments, key: str | None) -> dict[str, Any]:
-        report = verify_log(storage, known=_head(arguments["known"]))
+        report = verify_log(storage, known=_heads(arguments["known"]))
         return {
             "intact": report.ok,
             "records": report.count,
             "first": report.first,
-            "anchor": str(report.anchor),
-            "head": str(report.head),
+            "anchor": ",".join(map(str, report.anchors)),
+            "head": ",".join(map(str, report.heads)),
             "faults": [{"number": fault.number, "what": fault.what} for fault in report.faults],
             "more_faults": report.more_faults,
         }
@@ -49,12 +49,10 @@ def audit_operations(storage: Storage, policy: Callable[[], Policy], clock: Call
     return {"export_audit": export_audit, "verify_audit": verify_audit, "get_limits": get_limits}
 
 
-def _head(text: str | None) -> Head | None:
-    """A head as an earlier verification has given it."""
-    if text is None:
-        return None
-    number, _, digest = text.partition(":")
-    return Head(int(number), bytes.fromhex(digest))
+def _heads(text: str | None) -> list[Head]:
+    """The heads that an earlier verification has given: one for each chain of the log."""
+    heads = (head.partition(":") for head in (text or "").split(",") if head)
+    return [Head(int(number), bytes.fromhex(digest)) for number, _, digest in heads]
 
 
 def _limit(limit: Limit, uses: list[CounterUse]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _RUN: Mapping[str, Keywords] = {
 }
 _CHAT: Mapping[str, Keywords] = {"message": _FILLED}
 
-_HEAD: Keywords = {"pattern": "^[0-9]{1,18}:[0-9a-f]{64}$"}
+_HEAD: Keywords = {"pattern": "^[0-9]{1,18}:[0-9a-f]{64}(,[0-9]{1,18}:[0-9a-f]{64})*$"}
 _LIMIT: Keywords = {"minimum": 1, "maximum": 1000}
 
 CONSTRAINTS: Mapping[str, Mapping[str, Keywords]] = {
@@ -42,7 +42,7 @@ CONSTRAINTS: Mapping[str, Mapping[str, Keywords]] = {
     "get_session": {"last": {"minimum": 0, "maximum": 10**12}},
     "list_approvals": {"limit": _LIMIT, "status": {"enum": ["pending", "approved", "denied", "used", "expired"]}},
     "verify_audit": {"known": _HEAD},
-    "export_audit": {"limit": _LIMIT, "after": {"minimum": 0, "maximum": 10**12}},
+    "export_audit": {"limit": _LIMIT, "after": {"minimum": 0, "maximum": 2**53 - 1}},
 }
 """The keywords of JSON Schema for an argument, by operation and argument."""
 

@@ -12,10 +12,9 @@ from hestiaos_proto import json
 __all__ = ["Approvals"]
 
 # One that has expired says so, whatever became of it before, unless it was denied or used.
+_SHOWN = "CASE WHEN status IN ('pending', 'approved') AND expires_at <= :now THEN 'expired' ELSE status END"
 _SELECT = (
-    "SELECT id, call_hash, created_at, expires_at, facts, "
-    "CASE WHEN status IN ('pending', 'approved') AND expires_at <= :now THEN 'expired' ELSE status END AS shown, "
-    "decided_by, decided_at FROM approvals"
+    f"SELECT id, call_hash, created_at, expires_at, facts, {_SHOWN} AS shown, decided_by, decided_at FROM approvals"
 )
 
 
@@ -29,7 +28,7 @@ class Approvals:
         """Ask for one. The one that was asked for the same call before, where it has not been used or expired."""
         facts = json.dumps(dict(approval.facts)).decode()
         size = len(facts.encode())
-        with self._database.write() as db:
+        with self._database.write(f"approval {approval.call_hash}") as db:
             row = db.execute(
                 f"{_SELECT} WHERE call_hash = :call_hash AND status != 'used' AND expires_at > :now "
                 "ORDER BY number DESC LIMIT 1",
@@ -42,7 +41,7 @@ class Approvals:
                 "VALUES (?, ?, ?, ?, ?, 'pending', ?)",
                 (approval.id, approval.call_hash, approval.created_at, approval.expires_at, facts, size),
             )
-            count_kept(db, "approvals", 1, size)
+            count_kept(db, self._database.chain, "approvals", 1, size)
         return evolve(approval, status="pending", decided_by=None, decided_at=None)
 
     def get(self, approval_id: str, now: float) -> Approval | None:
@@ -53,9 +52,10 @@ class Approvals:
 
     def newest(self, now: float, status: ApprovalStatus | None, limit: int) -> list[Approval]:
         """The newest, the newest first: of all, or of a status."""
+        where = "" if status is None else f"WHERE {_SHOWN} = :status"
         with self._database.read() as db:
             rows = db.execute(
-                f"{_SELECT} WHERE :status IS NULL OR shown = :status ORDER BY number DESC LIMIT :limit",
+                f"{_SELECT} {where} ORDER BY number DESC LIMIT :limit",
                 {"now": now, "status": status, "limit": max(0, limit)},
             ).fetchall()
         return [_approval(*row) for row in rows]
@@ -74,7 +74,7 @@ class Approvals:
 
     def use(self, call_hash: str, now: float) -> Approval | None:
         """Use the one of this call, which can be done once; `None` where none is approved."""
-        with self._database.write() as db:
+        with self._database.write(f"approval {call_hash}") as db:
             number = db.execute(
                 "SELECT number FROM approvals WHERE call_hash = ? AND status = 'approved' AND expires_at > ? LIMIT 1",
                 (call_hash, now),

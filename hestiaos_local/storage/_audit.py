@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
@@ -16,15 +16,16 @@ __all__ = ["LogReport", "export_log", "read_log", "verify_log"]
 class LogReport:
     """What `verify_log` found.
 
-    `count` entries were checked, from the number `first` on, `None` where there are none. `anchor` is the last entry
-    that retention has deleted, `head` the last of all: kept elsewhere, it can be given to `verify_log` later. `faults`
-    are the first hundred things that are wrong, `more_faults` how many more there are.
+    `count` entries were checked, from the number `first` on, `None` where there are none. `anchors` are of each chain
+    the last entry that retention has deleted, `heads` the last of all: kept elsewhere, they can be given to
+    `verify_log` later, and prove the whole log. `faults` are the first hundred things that are wrong, `more_faults` how
+    many more there are.
     """
 
     count: int
     first: int | None
-    anchor: Head
-    head: Head
+    anchors: tuple[Head, ...]
+    heads: tuple[Head, ...]
     faults: tuple[LogFault, ...] = ()
     more_faults: int = 0
 
@@ -33,29 +34,36 @@ class LogReport:
         """Whether nothing is wrong."""
         return not self.faults
 
+    @property
+    def anchor(self) -> Head:
+        """That of the first chain, the only one of a log that one process at a time writes."""
+        return self.anchors[0]
 
-def verify_log(storage: Storage, *, known: Head | None = None, most_faults: int = 100) -> LogReport:
-    """Check the hash chain of the decision log. `known` is the head of an earlier report, which it has to hold still.
+    @property
+    def head(self) -> Head:
+        """That of the first chain."""
+        return self.heads[0]
+
+
+def verify_log(storage: Storage, *, known: Head | Iterable[Head] | None = None, most_faults: int = 100) -> LogReport:
+    """Check the hash chains of the decision log. `known` are heads of an earlier report, which it has to hold still.
 
     The storage may be used meanwhile: entries that are written until the end is reached are checked too.
     """
-    verifier = LogVerifier(known)
+    verifier = LogVerifier((known,) if isinstance(known, Head) else known or ())
     faults: list[LogFault] = []
     count = 0
-    page = None
     for page in _pages(storage, 0):
         for fault in verifier.receive(page):
             count += 1
             if count <= most_faults:
                 faults.append(fault)
-    assert page is not None, "there is a page, if an empty one"
     for fault in verifier.end():
         count += 1
         if count <= most_faults:
             faults.append(fault)
-    return LogReport(
-        verifier.count, verifier.first, page.anchor, verifier.last, tuple(faults), max(0, count - most_faults)
-    )
+    more = max(0, count - most_faults)
+    return LogReport(verifier.count, verifier.first, verifier.anchors, verifier.heads, tuple(faults), more)
 
 
 def read_log(storage: Storage, *, after: int = 0) -> Iterator[LogEntry]:
@@ -83,8 +91,8 @@ def export_log(storage: Storage, *, after: int = 0) -> Iterator[bytes]:
 
 
 def _pages(storage: Storage, after: int) -> Iterator[LogPage]:
-    """The pages of the log from an entry on: one at least."""
-    while (page := storage.log(after=after)).more:
-        yield page
-        after = page.entries[-1].number
-    yield page
+    """The pages of the log from an entry on: one at least for each chain."""
+    following: int | None = after
+    while following is not None:
+        yield (page := storage.log(after=following))
+        following = page.next

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 
 from hestiaos_local.governance import Charge, Counter, CounterUse, Exhausted, Limit, Reservation, admit
-from hestiaos_local.storage._database import Database
+from hestiaos_local.storage._database import Database, Transaction
 from hestiaos_proto import json
 
 __all__ = ["Counters"]
 
 _SHOWN = 1000  # counters of one limit
 _DELETED = 10  # of which nothing counts any more, at each reservation: more than that makes new
-_DELETE_UNUSED = "DELETE FROM counters WHERE rowid IN (SELECT rowid FROM counters WHERE until <= ? LIMIT ?)"
+_SELECT_UNUSED = 'SELECT name, per, subject, "window" FROM counters WHERE until <= :now LIMIT :most'
 
 
 class Counters:
@@ -24,19 +23,23 @@ class Counters:
 
     def reserve(self, charges: Sequence[Charge], now: float) -> Reservation | Exhausted:
         """Charge all of it, or nothing."""
-        with self._database.write(durable=False) as db:
+        with self._database.write(*map(_lock, charges), durable=False) as db:
             admitted = admit(charges, [_read(db, charge) for charge in charges], now)
             if isinstance(admitted, Exhausted):
                 return admitted
             reservation, counters = admitted
             for charge, counter in zip(charges, counters, strict=True):
                 _write(db, charge, counter)
-            db.execute(_DELETE_UNUSED, (now, _DELETED))
+            unused = f"{_SELECT_UNUSED} {self._database.dialect.skip_locked}"
+            db.execute(  # the time once more, as another process may have used one meanwhile
+                f'DELETE FROM counters WHERE until <= :now AND (name, per, subject, "window") IN ({unused})',
+                {"now": now, "most": _DELETED},
+            )
         return reservation
 
     def settle(self, reservation: Reservation, tokens: int) -> None:
         """Charge what was used in place of what was reserved."""
-        with self._database.write(durable=False) as db:
+        with self._database.write(*map(_lock, reservation.charges), durable=False) as db:
             for charge, place in zip(reservation.charges, reservation.places, strict=True):
                 if charge.counts_tokens and charge.tokens != tokens:
                     counter = _read(db, charge)
@@ -50,7 +53,7 @@ class Counters:
         with self._database.read() as db:
             for limit in limits:
                 rows = db.execute(
-                    "SELECT subject, state FROM counters WHERE name = ? AND per = ? AND window = ? AND until > ? "
+                    "SELECT subject, state FROM counters WHERE name = ? AND per = ? AND \"window\" = ? AND until > ? "
                     "ORDER BY subject LIMIT ?",
                     (limit.name, limit.per, limit.window, now, _SHOWN),
                 ).fetchall()
@@ -60,17 +63,23 @@ class Counters:
         return used
 
 
-def _read(db: sqlite3.Connection, charge: Charge) -> Counter:
+def _lock(charge: Charge) -> str:
+    """What nobody else may use while this charge is read and written."""
+    return f"counter {json.dumps([charge.name, charge.per, charge.subject, charge.window]).decode()}"
+
+
+def _read(db: Transaction, charge: Charge) -> Counter:
     row = db.execute(
-        "SELECT state FROM counters WHERE name = ? AND per = ? AND subject = ? AND window = ?",
+        'SELECT state FROM counters WHERE name = ? AND per = ? AND subject = ? AND "window" = ?',
         (charge.name, charge.per, charge.subject, charge.window),
     ).fetchone()
     return charge.counter(None if row is None else json.loads(row[0].encode()))
 
 
-def _write(db: sqlite3.Connection, charge: Charge, counter: Counter) -> None:
+def _write(db: Transaction, charge: Charge, counter: Counter) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO counters (name, per, subject, window, until, state) VALUES (?, ?, ?, ?, ?, ?)",
+        'INSERT INTO counters (name, per, subject, "window", until, state) VALUES (?, ?, ?, ?, ?, ?) '
+        'ON CONFLICT (name, per, subject, "window") DO UPDATE SET until = excluded.until, state = excluded.state',
         (
             charge.name,
             charge.per,

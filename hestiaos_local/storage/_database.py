@@ -1,214 +1,113 @@
-"""One SQLite database, in memory or in a file: its connections, who may use them when, and what becomes of its file."""
+"""What the store needs of a database: its statements are the same over each, but for a few words."""
 
 from __future__ import annotations
 
-import logging
-import os
-import sqlite3
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from threading import RLock
-from time import monotonic
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol
 
-from hestiaos_local.storage._connections import Connections
-from hestiaos_local.storage._errors import STATEMENT_ERRORS, StoreError, StoreProblem, store_error
-from hestiaos_local.storage._files import beside, identity
+from attrs import frozen
 
-__all__ = ["Database"]
+__all__ = ["Database", "Dialect", "Rows", "Transaction"]
 
-_log = logging.getLogger("hestiaos_local")
-
-_PROBE = 1.0  # seconds that `works` waits
-_TRANSIENT: frozenset[StoreProblem] = frozenset({"locked", "full"})  # these pass without opening the file again
+Parameters = Sequence[Any] | Mapping[str, Any]
 
 
-class Database:
-    """Safe for several threads; a file for several processes, and before and after a fork.
+class Rows(Protocol):
+    """The rows that a statement has found."""
 
-    Reading and writing have a connection each, so that readers wait for no writer (SQLite's write-ahead log). Writers
-    wait for each other, and for those of other processes, up to `busy_timeout` seconds. A file that was removed or
-    replaced is not written any more; once it is back, or another store stands in its place, that is used.
+    @property
+    def rowcount(self) -> int:
+        """How many rows it has changed."""
+        ...
 
-    Raises `StoreError` for a file that cannot be used, which is left as it is, and so does each use later on.
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def close(self) -> object: ...
+
+
+class Transaction(Protocol):
+    """A connection, inside a transaction where something is written.
+
+    The parameters of a statement are `?`, or `:name`. A `rowid` counts rows in the order in which they came.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, busy_timeout: float) -> None:
-        self.name = "the store in memory" if path is None else os.fspath(path)
-        if not self.name:
-            raise StoreError("the store's path is empty: name a file")
-        self._file = None if path is None else Path(path).absolute()
-        self._busy_timeout = busy_timeout
-        self._closed = False
-        self._write_lock = RLock()
-        self._is_writing = False
-        self._read_lock = self._write_lock if path is None else RLock()  # taken after the other where both are needed
-        self._connections = Connections(self.name, self._file, busy_timeout)
-        self._connections.open(create=True)
-        self._finalizer = weakref.finalize(self, self._connections.close)  # also where it is not closed
-        _databases.add(self)
+    def execute(self, statement: str, parameters: Parameters = (), /) -> Rows: ...
+
+    def executemany(self, statement: str, parameters: Iterable[Parameters], /) -> object: ...
+
+
+@frozen
+class Dialect:
+    """The words that differ.
+
+    `record` makes bytes of a column of text. `for_update` locks the rows of a SELECT until the transaction ends, which
+    waits for others that have; `skip_locked` leaves out the rows that others have locked. `log_page` finds a page of
+    the log in one statement, so that it is one state of it: the places of a `chain`, and the entries `after` a number,
+    `limit` of them, or until they have more than `size` bytes.
+    """
+
+    record: str
+    log_page: str
+    for_update: str = ""
+    skip_locked: str = ""
+
+
+class Database(Protocol):
+    """A database, for several threads.
+
+    Raises `StoreError` where it cannot be used: nothing was done then.
+    """
+
+    @property
+    def kind(self) -> Literal["memory", "sqlite", "postgresql"]: ...
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    @property
+    def chain(self) -> int:
+        """The number of the chain of the decision log that this process writes."""
+        ...
 
     def close(self) -> None:
         """Close the connections. A second time does nothing."""
-        with self._write_lock, self._read_lock:
-            self._closed = True
-            if self._connections.is_open and not self._is_current():
-                self.truncate_log()  # SQLite does so only where the file has its name still
-            self._finalizer()
-
-    @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        """A connection to read from. Raises `ValueError` once it is closed."""
-        try:
-            while True:
-                with self._read_lock:
-                    if self._is_current():
-                        yield self._connections.reader
-                        return
-                self._reopen()
-        except STATEMENT_ERRORS:
-            raise
-        except sqlite3.DatabaseError as error:
-            raise self._failed(error) from error
-
-    @contextmanager
-    def write(self, *, durable: bool = True, busy_timeout: float | None = None) -> Iterator[sqlite3.Connection]:
-        """A connection inside a transaction: all that is done is stored, or, where an exception leaves it, nothing.
-
-        What is stored outlives the process; with `durable` it outlives a power cut too. Raises `ValueError` once it is
-        closed.
-        """
-        until = monotonic() + (self._busy_timeout if busy_timeout is None else busy_timeout)
-        try:
-            while True:
-                with self._write_lock:
-                    if self._is_current():
-                        db = self._connections.writer
-                        if db.in_transaction and self._is_writing:  # a finalizer has come in here, in the middle
-                            yield db
-                            return
-                        if db.in_transaction:  # an interrupt has left it open
-                            db.rollback()
-                        self._connections.set_up(durable=durable, busy_timeout=until - monotonic())
-                        self._is_writing = True
-                        try:
-                            with db:
-                                db.execute("BEGIN IMMEDIATE")
-                                yield db
-                        finally:
-                            self._is_writing = False
-                        return
-                self._reopen()
-        except STATEMENT_ERRORS:
-            raise
-        except sqlite3.DatabaseError as error:
-            raise self._failed(error) from error
-
-    def rewrite(self) -> None:
-        """Write the file anew, so that nothing of what was deleted is left in it."""
-        with self._write_lock:
-            try:
-                self._connections.writer.execute("VACUUM")
-            except sqlite3.DatabaseError as error:
-                raise self._failed(error) from error
-            self.truncate_log()
-
-    def truncate_log(self) -> bool:
-        """Leave nothing of what was deleted in the write-ahead log. False where this has to wait for a later one."""
-        with self._write_lock:
-            try:
-                ((busy, _, _),) = self._connections.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            except sqlite3.DatabaseError as error:
-                _log.warning("the log of %s cannot be written into it now: %s", self.name, error)
-                return False
-        return not busy
+        ...
 
     def works(self) -> bool:
         """Whether it can be read and written, without waiting for much longer than a second."""
-        if not self._write_lock.acquire(timeout=_PROBE):
-            return False
-        try:
-            with self.write(durable=False, busy_timeout=_PROBE) as db:
-                db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', '')")
-            with self.read() as db:
-                return db.execute("SELECT name FROM meta WHERE name = 'probe'").fetchall() == [("probe",)]
-        except ValueError:  # a `StoreError`, or it is closed
-            return False
-        finally:
-            self._write_lock.release()
+        ...
 
-    def _is_current(self) -> bool:
-        """Whether the connections are open, and to the file that has the name now."""
-        connections = self._connections
-        return connections.is_open and (self._file is None or identity(self._file) == connections.identity)
+    def read(self) -> AbstractContextManager[Transaction]:
+        """A connection to read from. Each statement sees all that was stored before it."""
+        ...
 
-    def _failed(self, error: sqlite3.DatabaseError) -> StoreError:
-        failed = store_error(self.name, error)
-        if failed.problem not in _TRANSIENT:
-            self._connections.identity = None  # so that the next use opens the file again
-        return failed
+    def write(self, *locks: str, durable: bool = True, appends: bool = False) -> AbstractContextManager[Transaction]:
+        """A transaction: all that is done is stored, or, where an exception leaves it, nothing.
 
-    def _reopen(self) -> None:
-        """Open the file anew: after a fork, a failure, or where another file has its name now."""
-        with self._write_lock, self._read_lock:
-            if self._closed:
-                raise ValueError(f"{self.name} is closed")
-            if self._is_current():  # another thread was faster
-                return
-            assert self._file is not None, "memory is open until it is closed"
-            if identity(self._file) is None:
-                raise self._replaced("put it back, or end what is using it")
-            if self._connections.is_open and self._connections.identity is not None:
-                self._leave_replaced(self._file)
-            self._connections.close()
-            self._connections.open(create=False)
-
-    def _leave_replaced(self, file: Path) -> None:
-        """Bring what was written into the file that lost its name, and remove its log from beside the one that has it.
-
-        SQLite does neither, but finds a log by its name, and writes what is in it into whatever file is there
-        (https://sqlite.org/howtocorrupt.html, section 2.4).
+        No other one that names one of the same `locks` runs meanwhile, and none of another process writes the same
+        `chain` where it `appends` to the log. What is stored outlives the process; with `durable` it outlives a power
+        cut too.
         """
-        if not self.truncate_log():
-            raise self._replaced("end every program that uses it, so that what they wrote gets into their file")
-        log, index = beside(file)
-        if identity(log) == self._connections.log_identity:
-            log.unlink(missing_ok=True)  # another process may be as far
-            index.unlink(missing_ok=True)
+        ...
 
-    def _replaced(self, advice: str) -> StoreError:
-        return StoreError(f"{self.name} was removed or replaced while it was in use: {advice}", problem="replaced")
+    def try_lock(self, db: Transaction, name: str) -> bool:
+        """Keep others from this name until the transaction ends. False where another has it."""
+        ...
 
-    def _before_fork(self) -> None:
-        """Let no thread be inside, and have no file open: the child could use neither locks nor connections.
+    def rewrite(self) -> None:
+        """Write the database anew, so that nothing of what was deleted is left in it."""
+        ...
 
-        SQLite's own locks are not those of the child (https://sqlite.org/howtocorrupt.html, section 2.6).
-        """
-        self._write_lock.acquire()
-        self._read_lock.acquire()
-        if self._file is not None:
-            self._connections.close()
-
-    def _after_fork(self) -> None:
-        self._read_lock.release()
-        self._write_lock.release()
-
-
-_databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_held: list[Database] = []
-
-
-def _before_fork() -> None:
-    _held.extend(_databases)
-    for database in _held:
-        database._before_fork()
-
-
-def _after_fork() -> None:
-    while _held:
-        _held.pop()._after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    def truncate_log(self) -> bool:
+        """Leave nothing of what was deleted in a log of what was written. False where this has to wait."""
+        ...

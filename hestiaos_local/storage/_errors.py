@@ -8,7 +8,7 @@ from typing import Literal
 __all__ = ["STATEMENT_ERRORS", "StoreError", "StoreProblem", "store_error"]
 
 StoreProblem = Literal[
-    "locked", "full", "read_only", "replaced", "damaged", "foreign", "newer", "encrypted", "unusable"
+    "locked", "full", "read_only", "replaced", "damaged", "foreign", "newer", "encrypted", "unreachable", "unusable"
 ]
 
 STATEMENT_ERRORS = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
@@ -18,10 +18,11 @@ STATEMENT_ERRORS = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.Programmi
 class StoreError(ValueError):
     """A store cannot be used; the message says in one line which, why, and what to do.
 
-    `problem` is for programs: another program holds the file (`"locked"`), the disk is `"full"`, file or directory is
-    `"read_only"`, the file was removed or `"replaced"` while it was in use, it is `"damaged"`, another program's
-    (`"foreign"`), of a `"newer"` version, its secrets are `"encrypted"` with a key that is not at hand, or it is
-    `"unusable"` for another reason. `retry_after` is in seconds where waiting may help, else `None`.
+    `problem` is for programs: others use it and it had to wait too long (`"locked"`), the disk is `"full"`, it may not
+    be written (`"read_only"`), the file was removed or `"replaced"` while it was in use, it is `"damaged"`, another
+    program's (`"foreign"`), of a `"newer"` version, its secrets are `"encrypted"` with a key that is not at hand, its
+    server is `"unreachable"`, or it is `"unusable"` for another reason. `retry_after` is in seconds where waiting may
+    help, else `None`.
     """
 
     def __init__(self, message: str, *, problem: StoreProblem = "unusable", retry_after: float | None = None) -> None:

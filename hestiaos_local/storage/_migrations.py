@@ -15,25 +15,33 @@ __all__ = ["migrate"]
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
     """Bring the tables of the version `found` up to date, with all that is in them."""
-    for version in range(found, tables.VERSION):
-        _MIGRATIONS[version](db)
+    while found != tables.VERSION:
+        found = _MIGRATIONS[found](db)
 
 
-def _from_version_1(db: sqlite3.Connection) -> None:
+def _from_version_1(db: sqlite3.Connection) -> int:
     _execute(db, _FROM_VERSION_1)
+    return 2
 
 
-def _from_version_2(db: sqlite3.Connection) -> None:
-    """Its traces had no chain: what is in it is in the log from now on."""
-    _execute(db, ["ALTER TABLE traces RENAME TO traces_2", *_NEW_IN_VERSION_3])
+def _from_version_2(db: sqlite3.Connection) -> int:
+    """Its traces had no log: what is in them is in it from now on."""
+    _execute(db, ["ALTER TABLE traces RENAME TO traces_2", *_COUNTED_FOR_EACH_CHAIN, *_NEW_IN_VERSION_3])
     db.execute("UPDATE kept SET count = 0, bytes = 0 WHERE kind = 'traces'")
     old = db.execute("SELECT trace_id, decision, decided_at, facts, outcome FROM traces_2 ORDER BY number")
     for trace_id, decision, decided_at, facts, outcome in old:
         trace = TraceRecord(trace_id, decision, decided_at, json.loads(facts.encode()))
-        append_decided(db, trace, decided_record(trace))
+        append_decided(db, 0, trace, decided_record(trace))
         if outcome is not None:
-            append_finished(db, trace_id, finished_record(trace_id, Outcome(**json.loads(outcome.encode()))))
+            append_finished(db, 0, trace_id, finished_record(trace_id, Outcome(**json.loads(outcome.encode()))))
     db.execute("DROP TABLE traces_2")
+    return tables.VERSION
+
+
+def _from_version_3(db: sqlite3.Connection) -> int:
+    """It had one chain."""
+    _execute(db, [*_COUNTED_FOR_EACH_CHAIN, *_CHAINS])
+    return 4
 
 
 def _execute(db: sqlite3.Connection, statements: Iterable[str]) -> None:
@@ -41,8 +49,29 @@ def _execute(db: sqlite3.Connection, statements: Iterable[str]) -> None:
         db.execute(statement)
 
 
-_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _from_version_1, 2: _from_version_2}
+_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], int]] = {
+    1: _from_version_1,
+    2: _from_version_2,
+    3: _from_version_3,
+}
+"""Each returns the version that it leads to."""
 
+_COUNTED_FOR_EACH_CHAIN = (
+    "ALTER TABLE kept RENAME TO kept_3",
+    tables.KEPT,
+    "INSERT INTO kept (kind, chain, count, bytes) SELECT kind, 0, count, bytes FROM kept_3",
+    "DROP TABLE kept_3",
+    "ALTER TABLE decisions RENAME TO decisions_3",
+    tables.DECISIONS,
+    "INSERT INTO decisions (decision, chain, taken) SELECT decision, 0, taken FROM decisions_3",
+    "DROP TABLE decisions_3",
+)
+_CHAINS = (
+    "ALTER TABLE chain RENAME TO chain_3",
+    tables.CHAIN,
+    "INSERT INTO chain (chain, name, number, hash) SELECT 0, name, number, hash FROM chain_3",
+    "DROP TABLE chain_3",
+)
 _NEW_IN_VERSION_3 = (
     tables.LOG,
     tables.CHAIN,
@@ -52,7 +81,7 @@ _NEW_IN_VERSION_3 = (
     tables.COUNTERS_BY_TIME,
     tables.APPROVALS,
     tables.APPROVALS_BY_CALL,
-    "INSERT INTO kept (kind, count, bytes) VALUES ('approvals', 0, 0)",
+    "INSERT INTO kept (kind, chain, count, bytes) VALUES ('approvals', 0, 0, 0)",
 )
 
 _TRACES_2 = """CREATE TABLE traces (
@@ -60,8 +89,8 @@ _TRACES_2 = """CREATE TABLE traces (
     size INTEGER NOT NULL, facts TEXT NOT NULL, outcome TEXT)"""
 _FROM_VERSION_1 = (
     tables.META,
-    tables.KEPT,
-    tables.DECISIONS,
+    "CREATE TABLE kept (kind TEXT PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL)",
+    "CREATE TABLE decisions (decision TEXT PRIMARY KEY, taken INTEGER NOT NULL)",
     # It stored an execution once it was over.
     "DROP INDEX traces_by_decision",
     "ALTER TABLE traces RENAME TO traces_1",

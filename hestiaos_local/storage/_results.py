@@ -25,17 +25,17 @@ class Results:
 
     def claim(self, key: str, fingerprint: str, now: float, lease: float) -> Claim:
         """Claim a key, or say what is known of it."""
-        with self._database.write(durable=False) as db:
+        with self._database.write(f"result {key}", durable=False) as db:
             row = db.execute(
                 "SELECT fingerprint, claimed_at, lease_until, result FROM results WHERE key = ?", (key,)
             ).fetchone()
             if row is None or (row[3] is None and row[2] <= now):
-                token = db.execute(
-                    "INSERT OR REPLACE INTO results (key, fingerprint, claimed_at, lease_until, size) "
-                    "VALUES (?, ?, ?, ?, 0)",
+                db.execute("DELETE FROM results WHERE key = ?", (key,))  # a claim that is void
+                db.execute(
+                    "INSERT INTO results (key, fingerprint, claimed_at, lease_until, size) VALUES (?, ?, ?, ?, 0)",
                     (key, fingerprint, now, now + lease),
-                ).lastrowid
-                assert token is not None, "a row was inserted"
+                )
+                (token,) = db.execute("SELECT number FROM results WHERE key = ?", (key,)).fetchone()
                 return Claimed(token)
         claimed_fingerprint, claimed_at, lease_until, result = row
         if claimed_fingerprint not in (None, fingerprint):  # `None` is that of a result of the file's version 1
@@ -54,8 +54,8 @@ class Results:
                 (text, size, key, token),
             ).rowcount
             if changed:
-                count_kept(db, "results", 1, size)
-                prune_batch(db, "results", _NEWEST_RESULTS, 0.0)
+                count_kept(db, self._database.chain, "results", 1, size)
+                prune_batch(self._database, db, "results", _NEWEST_RESULTS, 0.0)
         return changed == 1
 
     def abandon(self, key: str, token: int) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 
 from attrs import frozen
 
+from hestiaos_local.governance import CHAIN_SIZE
+from hestiaos_local.storage._database import Database, Transaction
 from hestiaos_local.storage._records import Retention
 
 __all__ = ["Row", "count_kept", "counted", "prune_batch", "surplus"]
@@ -17,21 +18,22 @@ _BATCH_BYTES = 16 * 1024**2
 # Of each kind, the oldest first: what it is deleted by, its time in seconds since 1970, its size. An entry of the log
 # that has no time belongs to a trace before it.
 _OLDEST = {
-    "traces": "SELECT number, decided_at, size FROM log ORDER BY number LIMIT ?",
+    "traces": "SELECT number, decided_at, size FROM log ORDER BY rowid LIMIT ?",
     "sessions": "SELECT session_id, last_used, size FROM sessions ORDER BY last_used, session_id LIMIT ?",
     "results": "SELECT number, claimed_at, size FROM results WHERE result IS NOT NULL ORDER BY number LIMIT ?",
     "approvals": "SELECT number, created_at, size FROM approvals ORDER BY number LIMIT ?",
 }
 _DELETE = {
-    # The chain stays provable: what is deleted is its beginning, whose last place is kept.
+    # Each chain stays provable: what is deleted is its beginning, whose last place is kept.
     "traces": (
-        "UPDATE chain SET (number, hash) = (SELECT number, hash FROM log WHERE number = ?) WHERE name = 'anchor'",
-        "DELETE FROM log WHERE number = ?",
-        "DELETE FROM traces WHERE number = ?",
+        "UPDATE chain SET (number, hash) = (SELECT number, hash FROM log WHERE number = :row) "
+        f"WHERE chain = :row / {CHAIN_SIZE} AND name = 'anchor'",
+        "DELETE FROM log WHERE number = :row",
+        "DELETE FROM traces WHERE number = :row",
     ),
-    "sessions": ("DELETE FROM messages WHERE session_id = ?", "DELETE FROM sessions WHERE session_id = ?"),
-    "results": ("DELETE FROM results WHERE number = ?",),
-    "approvals": ("DELETE FROM approvals WHERE number = ?",),
+    "sessions": ("DELETE FROM messages WHERE session_id = :row", "DELETE FROM sessions WHERE session_id = :row"),
+    "results": ("DELETE FROM results WHERE number = :row",),
+    "approvals": ("DELETE FROM approvals WHERE number = :row",),
 }
 
 
@@ -63,20 +65,31 @@ def surplus(rows: Iterable[Row], count: int, size: int, retention: Retention, no
     return going
 
 
-def count_kept(db: sqlite3.Connection, kind: str, count: int, size: int) -> None:
-    """Count what was added to a kind, or, below 0, taken from it."""
-    db.execute("UPDATE kept SET count = count + ?, bytes = bytes + ? WHERE kind = ?", (count, size, kind))
+def count_kept(db: Transaction, chain: int, kind: str, count: int, size: int) -> None:
+    """Count what was added to a kind, or, below 0, taken from it. The sum over all chains is what there is."""
+    db.execute(
+        "INSERT INTO kept (kind, chain, count, bytes) VALUES (?, ?, ?, ?) ON CONFLICT (kind, chain) "
+        "DO UPDATE SET count = kept.count + excluded.count, bytes = kept.bytes + excluded.bytes",
+        (kind, chain, count, size),
+    )
 
 
-def prune_batch(db: sqlite3.Connection, kind: str, retention: Retention, now: float) -> list[Row]:
-    """Delete a batch of one kind, inside the caller's transaction. Returns what was deleted."""
-    count, size = db.execute("SELECT count, bytes FROM kept WHERE kind = ?", (kind,)).fetchone()
-    oldest = db.execute(_OLDEST[kind], (_BATCH_ROWS,))
+def prune_batch(database: Database, db: Transaction, kind: str, retention: Retention, now: float) -> list[Row]:
+    """Delete a batch of one kind, inside the caller's transaction. Returns what was deleted.
+
+    Where another process is at it, nothing is.
+    """
+    if not database.try_lock(db, f"oldest {kind}"):
+        return []
+    there = "SELECT coalesce(sum(count), 0), coalesce(sum(bytes), 0) FROM kept WHERE kind = ?"
+    count, size = map(int, db.execute(there, (kind,)).fetchone())
+    oldest = db.execute(f"{_OLDEST[kind]} {database.dialect.skip_locked}", (_BATCH_ROWS,))
     going = surplus((Row(*row) for row in oldest), count, size, retention, now)
     oldest.close()  # most rows were not looked at
-    for statement in _DELETE[kind]:
-        db.executemany(statement, [(row.row,) for row in going])
-    count_kept(db, kind, -counted(going), -sum(row.size for row in going))
+    if going:
+        for statement in _DELETE[kind]:
+            db.executemany(statement, [{"row": row.row} for row in going])
+        count_kept(db, database.chain, kind, -counted(going), -sum(row.size for row in going))
     return going
 
 

@@ -11,6 +11,8 @@ from hestiaos_proto import json
 
 __all__ = ["Sessions"]
 
+_ALL = 2**62  # rows
+
 
 class Sessions:
     """Keeps them in `database`."""
@@ -22,7 +24,7 @@ class Sessions:
         """Add messages to a session, which begins with its first ones."""
         texts = [json.dumps(dict(message)) for message in messages]
         size = sum(map(len, texts))
-        with self._database.write() as db:
+        with self._database.write(f"session {session_id}") as db:
             known = db.execute(
                 "UPDATE sessions SET last_used = ?, messages = messages + ?, size = size + ? WHERE session_id = ?",
                 (now, len(texts), size, session_id),
@@ -36,14 +38,14 @@ class Sessions:
                 "INSERT INTO messages (session_id, message) VALUES (?, ?)",
                 [(session_id, text.decode()) for text in texts],
             )
-            count_kept(db, "sessions", 1 - known, size)
+            count_kept(db, self._database.chain, "sessions", 1 - known, size)
 
     def messages(self, session_id: str, last: int | None) -> list[Message]:
         """A session's messages: all, or the last so many."""
         with self._database.read() as db:
             rows = db.execute(
                 "SELECT message FROM messages WHERE session_id = ? ORDER BY number DESC LIMIT ?",
-                (session_id, -1 if last is None else max(0, last)),
+                (session_id, _ALL if last is None else max(0, last)),
             ).fetchall()
         return [json.loads(message.encode()) for (message,) in reversed(rows)]
 
@@ -68,13 +70,14 @@ class Sessions:
 
     def delete(self, session_id: str) -> bool:
         """Delete one. False where there was none."""
-        with self._database.write() as db:
-            row = db.execute("SELECT size FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+        size = f"SELECT size FROM sessions WHERE session_id = ? {self._database.dialect.for_update}"
+        with self._database.write(f"session {session_id}") as db:
+            row = db.execute(size, (session_id,)).fetchone()
             if row is None:
                 return False
             db.execute("DELETE FROM messages WHERE session_id = ?", (session_id,))
             db.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,))
-            count_kept(db, "sessions", -1, -row[0])
+            count_kept(db, self._database.chain, "sessions", -1, -row[0])
         self._database.truncate_log()
         return True
 

@@ -9,7 +9,7 @@ from typing import Any
 from hestiaos_local.governance import Charge, CounterUse, Exhausted, Limit, LogPage, Reservation
 from hestiaos_local.storage._approvals import Approvals
 from hestiaos_local.storage._counters import Counters
-from hestiaos_local.storage._database import Database
+from hestiaos_local.storage._opening import open_database
 from hestiaos_local.storage._records import (
     Approval,
     ApprovalStatus,
@@ -43,9 +43,9 @@ class Store:
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, key: str | None = None, busy_timeout: float = 5.0
     ) -> None:
-        self.kind = "memory" if path is None else "sqlite"
-        self.blocking: bool = path is not None
-        self._database = Database(path, busy_timeout)
+        self._database = open_database(path, busy_timeout)
+        self.kind: str = self._database.kind
+        self.blocking: bool = self._database.kind != "memory"
         self._results = Results(self._database)
         self._counters = Counters(self._database)
         self._traces = Traces(self._database)
@@ -155,7 +155,7 @@ class Store:
         for kind in ("traces", "sessions", "results", "approvals"):
             while True:
                 with self._database.write(durable=False) as db:
-                    batch = prune_batch(db, kind, retention, now)
+                    batch = prune_batch(self._database, db, kind, retention, now)
                 if not batch:
                     break
                 deleted += counted(batch)

@@ -24,18 +24,25 @@ __all__ = [
     "VERSION",
 ]
 
-VERSION = 3
+VERSION = 4
 
 META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL)"
 # How much there is of each kind, and how often each decision was ever taken: so that no query has to count.
-KEPT = "CREATE TABLE kept (kind TEXT PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL)"
-DECISIONS = "CREATE TABLE decisions (decision TEXT PRIMARY KEY, taken INTEGER NOT NULL)"
+# Both are counted apart for each chain of the log, so that those who write to one do not wait for those of another.
+KEPT = """CREATE TABLE kept (
+    kind TEXT NOT NULL, chain INTEGER NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    PRIMARY KEY (kind, chain))"""
+DECISIONS = """CREATE TABLE decisions (
+    decision TEXT NOT NULL, chain INTEGER NOT NULL, taken INTEGER NOT NULL, PRIMARY KEY (decision, chain))"""
 # Append-only: of each trace the record of its decision, and later that of its outcome, which has no `decided_at`.
 LOG = """CREATE TABLE log (
     number INTEGER PRIMARY KEY, decided_at REAL, size INTEGER NOT NULL, hash BLOB NOT NULL, record TEXT NOT NULL)"""
-# Two places in the log: the last entry that was deleted (`anchor`), the last that was written (`head`).
-CHAIN = "CREATE TABLE chain (name TEXT PRIMARY KEY, number INTEGER NOT NULL, hash BLOB NOT NULL)"
-CHAIN_START = "INSERT INTO chain (name, number, hash) VALUES ('anchor', 0, zeroblob(32)), ('head', 0, zeroblob(32))"
+# Two places in each chain of the log: the last entry that was deleted (`anchor`), the last that was written (`head`).
+CHAIN = """CREATE TABLE chain (
+    chain INTEGER NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (chain, name))"""
+CHAIN_START = """INSERT INTO chain (chain, name, number, hash)
+    VALUES (0, 'anchor', 0, zeroblob(32)), (0, 'head', 0, zeroblob(32))"""
 # Where in the log each trace's two records are; the first has the trace's number.
 TRACES = """CREATE TABLE traces (
     number INTEGER PRIMARY KEY, trace_id TEXT NOT NULL UNIQUE, decision TEXT NOT NULL, finished INTEGER)"""
@@ -79,7 +86,7 @@ CREATE = (
     MESSAGES_BY_SESSION,
     SECRETS,
     RESULTS,
-    "INSERT INTO kept (kind, count, bytes) "
-    "VALUES ('traces', 0, 0), ('sessions', 0, 0), ('results', 0, 0), ('approvals', 0, 0)",
+    "INSERT INTO kept (kind, chain, count, bytes) "
+    "VALUES ('traces', 0, 0, 0), ('sessions', 0, 0, 0), ('results', 0, 0, 0), ('approvals', 0, 0, 0)",
 )
 """The statements that make them in an empty database."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hestiaos_local.governance import START, Head, LogEntry, LogPage
+from hestiaos_local.governance import CHAIN_SIZE, Head, LogEntry, LogPage, chain_start
 from hestiaos_local.storage._database import Database
 from hestiaos_local.storage._errors import StoreError
 from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record
@@ -11,31 +11,7 @@ from hestiaos_proto import json
 
 __all__ = ["Traces"]
 
-_SELECT = (
-    "SELECT CAST(decided.record AS BLOB), CAST(finished.record AS BLOB) FROM traces JOIN log AS decided USING (number) "
-    "LEFT JOIN log AS finished ON finished.number = traces.finished"
-)
-
-_BEFORE = "traces.number < (SELECT number FROM traces WHERE trace_id = :before)"
 _PAGE_BYTES = 1024**2
-
-# One statement, so that it is one state of the log. Whatever was put into it can be read as bytes. The last column is
-# whether the index finds an entry: a decision by its trace, and an outcome by the trace that it ends, if that is kept.
-_SELECT_PAGE = """
-SELECT name, CAST(number AS INTEGER), CAST(hash AS BLOB), NULL, NULL FROM chain
-UNION ALL SELECT * FROM (
-    SELECT NULL, log.number, CAST(hash AS BLOB), CAST(record AS BLOB), CASE
-        WHEN NOT json_valid(record) THEN 1
-        WHEN size IS NOT length(CAST(record AS BLOB)) THEN 0
-        WHEN decided_at IS NULL THEN traces.number IS NULL AND NOT EXISTS (
-            SELECT 1 FROM traces AS ended
-            WHERE ended.trace_id = json_extract(record, '$.trace_id') AND ended.finished IS NOT log.number)
-        ELSE traces.trace_id IS json_extract(record, '$.trace_id')
-            AND traces.decision IS json_extract(record, '$.decision')
-            AND abs(decided_at - json_extract(record, '$.decided_at')) < 0.001
-    END
-    FROM log LEFT JOIN traces USING (number) WHERE log.number > ? ORDER BY log.number LIMIT ?)
-"""
 
 
 class Traces:
@@ -43,39 +19,50 @@ class Traces:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        record = database.dialect.record.format
+        self._select = (
+            f"SELECT {record('decided.record')}, {record('finished.record')} "
+            "FROM traces JOIN log AS decided USING (number) "
+            "LEFT JOIN log AS finished ON finished.number = traces.finished"
+        )
 
     def add(self, trace: TraceRecord) -> None:
         """Keep what was decided, and the outcome where there is one already."""
         decided = decided_record(trace)
         finished = None if trace.outcome is None else finished_record(trace.trace_id, trace.outcome)
-        with self._database.write() as db:
-            append_decided(db, trace, decided)
+        with self._database.write(appends=True) as db:
+            chain = self._database.chain
+            append_decided(db, chain, trace, decided)
             if finished is not None:
-                append_finished(db, trace.trace_id, finished)
+                append_finished(db, chain, trace.trace_id, finished)
             db.execute(
-                "INSERT INTO decisions (decision, taken) VALUES (?, 1) "
-                "ON CONFLICT (decision) DO UPDATE SET taken = taken + 1",
-                (trace.decision,),
+                "INSERT INTO decisions (decision, chain, taken) VALUES (?, ?, 1) "
+                "ON CONFLICT (decision, chain) DO UPDATE SET taken = decisions.taken + 1",
+                (trace.decision, chain),
             )
 
     def finish(self, trace_id: str, outcome: Outcome) -> bool:
         """Keep the outcome. False where there is one already, or the trace is not kept any more."""
         record = finished_record(trace_id, outcome)
-        with self._database.write(durable=False) as db:
-            return append_finished(db, trace_id, record)
+        with self._database.write(durable=False, appends=True) as db:
+            return append_finished(db, self._database.chain, trace_id, record)
 
     def get(self, trace_id: str) -> TraceRecord | None:
         """One trace."""
         with self._database.read() as db:
-            row = db.execute(f"{_SELECT} WHERE trace_id = ?", (trace_id,)).fetchone()
+            row = db.execute(f"{self._select} WHERE trace_id = ?", (trace_id,)).fetchone()
         return None if row is None else self._trace(*row)
 
     def newest(self, limit: int, decision: str | None, before: str | None) -> list[TraceRecord]:
         """The newest, the newest first: of one decision, from before a trace."""
+        conditions = ["1 = 1"]
+        if decision is not None:
+            conditions.append("decision = :decision")
+        if before is not None:
+            conditions.append("traces.rowid < (SELECT rowid FROM traces WHERE trace_id = :before)")
         with self._database.read() as db:
             rows = db.execute(
-                f"{_SELECT} WHERE (:decision IS NULL OR decision = :decision) AND (:before IS NULL OR {_BEFORE}) "
-                "ORDER BY traces.number DESC LIMIT :limit",
+                f"{self._select} WHERE {' AND '.join(conditions)} ORDER BY traces.rowid DESC LIMIT :limit",
                 {"limit": max(0, limit), "decision": decision, "before": before},
             ).fetchall()
         return [self._trace(*row) for row in rows]
@@ -84,34 +71,42 @@ class Traces:
         """How often each decision was taken: ever, or in the newest so many."""
         with self._database.read() as db:
             if newest is None:
-                return dict(db.execute("SELECT decision, taken FROM decisions").fetchall())
-            return dict(
-                db.execute(
-                    "SELECT decision, count(*) FROM (SELECT decision FROM traces ORDER BY number DESC LIMIT ?) "
+                taken = db.execute("SELECT decision, sum(taken) FROM decisions GROUP BY decision").fetchall()
+            else:
+                taken = db.execute(
+                    "SELECT decision, count(*) FROM (SELECT decision FROM traces ORDER BY rowid DESC LIMIT ?) AS newest "
                     "GROUP BY decision",
                     (max(0, newest),),
                 ).fetchall()
-            )
+        return {decision: int(count) for decision, count in taken}
 
     def page(self, after: int, limit: int) -> LogPage:
-        """A page of the log: its first entries after this number, up to `limit`, or until they have 1 MiB."""
+        """A page of the log: the first entries after this number of its chain, up to `limit`, or 1 MiB of them."""
+        chain = after // CHAIN_SIZE
+        start = chain_start(chain)
         places: dict[str, Head] = {}
         entries: list[LogEntry] = []
         size = 0
+        last = chain
+        selected = {"chain": chain, "after": after, "until": start.number + CHAIN_SIZE, "limit": limit + 1}
         with self._database.read() as db:
-            rows = db.execute(_SELECT_PAGE, (after, limit + 1))
+            rows = db.execute(self._database.dialect.log_page, selected | {"size": _PAGE_BYTES})
             for name, number, digest, record, indexed in rows:
-                if name is not None:
+                if name == "last":
+                    last = number
+                elif name is not None:
                     places[name] = Head(number, digest)
-                    continue
-                if more := len(entries) == limit or size >= _PAGE_BYTES:
+                elif len(entries) == limit or size >= _PAGE_BYTES:
+                    following: int | None = entries[-1].number
                     break
-                entries.append(LogEntry(number, record, digest, bool(indexed)))
-                size += len(record)
+                else:
+                    entries.append(LogEntry(number, record, digest, bool(indexed)))
+                    size += len(record)
             else:
-                more = False
+                following = start.number + CHAIN_SIZE if chain < last else None
             rows.close()  # the last ones were not looked at
-        return LogPage(places.get("anchor", START), places.get("head", START), tuple(entries), more)
+        anchor, head = places.get("anchor", start), places.get("head", start)
+        return LogPage(anchor, head, tuple(entries), following, chain, noted="head" in places)
 
     def _trace(self, decided: bytes, finished: bytes | None) -> TraceRecord:
         try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from hestiaos_local.storage._cipher import Cipher, WrongKeyError, is_available
-from hestiaos_local.storage._database import Database
+from hestiaos_local.storage._database import Database, Transaction
 from hestiaos_local.storage._errors import StoreError
 
 __all__ = ["VARIABLE", "Vault"]
@@ -15,6 +14,7 @@ VARIABLE = "HESTIAOS_STORE_KEY"
 """The environment variable of the key."""
 
 _HEADER = "secrets"  # in `meta`: the cipher's header, once the secrets are encrypted
+_LOCK = "secrets"
 _UNCLEAN = "clear secrets"  # there may be some in the file's free space
 
 
@@ -60,7 +60,7 @@ class Vault:
 
     def _decrypted(self, name: str, encrypted: bool, value: Any, header: bytes | None) -> str:
         if not encrypted:
-            return str(value)
+            return _text(value)
         cipher = self._cipher(header)
         assert cipher is not None, "where a secret is encrypted there is a header"
         try:
@@ -79,13 +79,14 @@ class Vault:
                 self._encrypt_clear(self._key)
                 continue
             cipher = self._cipher(header)
-            stored = value if cipher is None else cipher.encrypt(name, value)
-            with self._database.write() as db:
+            stored = value.encode() if cipher is None else cipher.encrypt(name, value)
+            with self._database.write(_LOCK) as db:
                 if _meta(db, _HEADER) == header:  # otherwise another process was given the key in the meantime
                     replaced = db.execute("SELECT 1 FROM secrets WHERE key = ?", (name,)).fetchone() is not None
                     db.execute(
-                        "INSERT OR REPLACE INTO secrets (key, provider, encrypted, value) VALUES (?, ?, ?, ?)",
-                        (name, provider, cipher is not None, stored),
+                        "INSERT INTO secrets (key, provider, encrypted, value) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO "
+                        "UPDATE SET provider = excluded.provider, encrypted = excluded.encrypted, value = excluded.value",
+                        (name, provider, int(cipher is not None), stored),
                     )
                     break
         if replaced:
@@ -93,7 +94,7 @@ class Vault:
 
     def delete(self, name: str) -> bool:
         """Delete a secret. False where there was none."""
-        with self._database.write() as db:
+        with self._database.write(_LOCK) as db:
             deleted = db.execute("DELETE FROM secrets WHERE key = ?", (name,)).rowcount == 1
         if deleted:
             self._database.truncate_log()
@@ -126,7 +127,7 @@ class Vault:
             header, unclean = _meta(db, _HEADER), _meta(db, _UNCLEAN) is not None
         if header is None:
             cipher = Cipher.derive(key)
-            with self._database.write() as db:
+            with self._database.write(_LOCK) as db:
                 if _meta(db, _HEADER) is None:  # otherwise another process was faster
                     _encrypt_all(db, cipher)
                     unclean = True
@@ -136,12 +137,17 @@ class Vault:
                 db.execute("DELETE FROM meta WHERE name = ?", (_UNCLEAN,))
 
 
-def _encrypt_all(db: sqlite3.Connection, cipher: Cipher) -> None:
+def _text(value: Any) -> str:
+    """A value in clear, which older versions have stored as text."""
+    return value if isinstance(value, str) else bytes(value).decode()
+
+
+def _encrypt_all(db: Transaction, cipher: Cipher) -> None:
     for name, value in db.execute("SELECT key, value FROM secrets").fetchall():
-        db.execute("UPDATE secrets SET encrypted = 1, value = ? WHERE key = ?", (cipher.encrypt(name, value), name))
-    db.execute("INSERT INTO meta (name, value) VALUES (?, ?), (?, '')", (_HEADER, cipher.header(), _UNCLEAN))
+        db.execute("UPDATE secrets SET encrypted = 1, value = ? WHERE key = ?", (cipher.encrypt(name, _text(value)), name))
+    db.execute("INSERT INTO meta (name, value) VALUES (?, ?), (?, ?)", (_HEADER, cipher.header(), _UNCLEAN, b""))
 
 
-def _meta(db: sqlite3.Connection, name: str) -> bytes | None:
+def _meta(db: Transaction, name: str) -> bytes | None:
     row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return None if row is None else row[0]

@@ -30,7 +30,7 @@ def faults(
     entries: list[LogEntry], head: Head, *, anchor: Head = START, known: Head | None = None, cuts: tuple[int, ...] = ()
 ) -> list[LogFault]:
     """What is wrong with these entries, given in pages that are cut at these places."""
-    verifier = LogVerifier(known)
+    verifier = LogVerifier(() if known is None else (known,))
     found: list[LogFault] = []
     for start, stop in pairwise([0, *sorted(cuts), len(entries)]):
         found += verifier.receive(LogPage(anchor, head, tuple(entries[start:stop])))
@@ -130,10 +130,10 @@ def test_retention_between_two_pages_is_not_a_fault() -> None:
     entries = chain([b"a", b"b", b"c", b"d", b"e"])
     head = head_of(entries)
     verifier = LogVerifier()
-    assert list(verifier.receive(LogPage(START, head, tuple(entries[:2]), more=True))) == []
+    assert list(verifier.receive(LogPage(START, head, tuple(entries[:2]), next=2))) == []
     assert list(verifier.receive(LogPage(head_of(entries[:4]), head, tuple(entries[4:])))) == []
     assert list(verifier.end()) == []
-    assert (verifier.count, verifier.first, verifier.last) == (3, 1, head)
+    assert (verifier.count, verifier.first, verifier.heads) == (3, 1, (head,))
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from hestiaos_local.storage import Storage, Store, TraceRecord
+from tests.support.postgres import server_or_skip
 
 Opener = Callable[[], Storage]
 
@@ -34,7 +35,37 @@ def _sqlite(directory: Path) -> Iterator[Opener]:
         store.close()
 
 
-STORAGES: Mapping[str, Callable[[Path], AbstractContextManager[Opener]]] = {"memory": _memory, "sqlite": _sqlite}
+@contextmanager
+def _postgresql(directory: Path) -> Iterator[Opener]:
+    with postgres_url() as url:
+        opened: list[Storage] = []
+
+        def opener() -> Storage:
+            opened.append(Store(url))
+            return opened[-1]
+
+        yield opener
+        for store in opened:
+            store.close()
+
+
+@contextmanager
+def postgres_url() -> Iterator[str]:
+    """The URL of an empty database. The test is skipped where PostgreSQL is not to be tested."""
+    url = server_or_skip().url()
+    import psycopg
+
+    yield url
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET lock_timeout = '10s'")
+        connection.execute("DROP SCHEMA IF EXISTS hestiaos CASCADE")
+
+
+STORAGES: Mapping[str, Callable[[Path], AbstractContextManager[Opener]]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "postgresql": _postgresql,
+}
 """Each gives a function that opens the same storage as often as it is called; `directory` is an empty one for files."""
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local.storage import Store, StoreError
-from hestiaos_local.storage._database import Database
+from hestiaos_local.storage._sqlite import SQLiteDatabase
 from tests.support.storages import trace
 
 
@@ -217,7 +217,7 @@ def test_a_store_that_is_closed_after_its_file_was_replaced_leaves_it_whole(
 @pytest.mark.parametrize("name", [None, "store.db"])
 def test_a_finalizer_that_comes_in_the_middle_of_a_transaction(tmp_path: Path, name: str | None) -> None:
     """The collector may run one anywhere, in the thread that is inside already."""
-    database = Database(None if name is None else tmp_path / name, 0.0)
+    database = SQLiteDatabase(None if name is None else tmp_path / name, 0.0)
     with database.write() as outer:
         outer.execute("INSERT INTO meta (name, value) VALUES ('outer', '')")
         with database.write() as inner:

@@ -1,0 +1,33 @@
+"""Which database a store is in."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeGuard
+
+from hestiaos_local.storage._database import Database
+from hestiaos_local.storage._errors import StoreError
+from hestiaos_local.storage._sqlite import SQLiteDatabase
+
+__all__ = ["is_url", "open_database"]
+
+
+def is_url(place: object) -> TypeGuard[str]:
+    """Whether a place is the URL of a PostgreSQL database, and not the path of a file."""
+    return isinstance(place, str) and place.startswith(("postgresql://", "postgres://"))
+
+
+def open_database(place: str | os.PathLike[str] | None, busy_timeout: float) -> Database:
+    """Open the database at a URL, the SQLite file at a path, or the one in memory. Raises `StoreError`."""
+    if not is_url(place):
+        return SQLiteDatabase(place, busy_timeout)
+    try:
+        import psycopg  # noqa: F401
+        import psycopg_pool  # noqa: F401
+    except ImportError as error:
+        raise StoreError(
+            f"a store in PostgreSQL needs psycopg ({error}): pip install 'hestiaos[postgres]'"
+        ) from None
+    from hestiaos_local.storage.postgres import PostgresDatabase
+
+    return PostgresDatabase(place, busy_timeout)

@@ -1,0 +1,115 @@
+"""A PostgreSQL server of the tests' own: Debian's programs, a directory of its own, a socket that nobody else has."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+__all__ = ["PostgresServer", "server_or_skip"]
+
+VARIABLE = "HESTIAOS_TEST_POSTGRES"
+"""The environment variable without which no server is started."""
+
+
+class PostgresServer:
+    """A server that runs until `stop`. What it has stored outlives `kill`, but not `remove`."""
+
+    def __init__(self, *settings: str) -> None:
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        path = os.pathsep.join([*map(str, reversed(programs)), os.environ["PATH"]])
+        self._initdb, self._postgres = (_program(name, path) for name in ("initdb", "postgres"))
+        self._user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+        self.directory = Path(tempfile.mkdtemp(prefix="pg-"))  # short, as a socket's path has to be
+        self._settings = [f"--{setting}" for setting in settings]
+        if self._user is not None:
+            shutil.chown(self.directory, self._user)
+        self._run([self._initdb, "-D", self._data, "-U", "hestia", "-A", "trust", "-E", "UTF8", "--no-sync"])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def _data(self) -> str:
+        return f"{self.directory}/data"
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL of a database."""
+        return f"postgresql://hestia@/{database}?host={self.directory}"
+
+    def start(self) -> None:
+        """Start it, and wait until it may be used."""
+        log = (self.directory / "log").open("ab")
+        arguments = ["-D", self._data, "-k", str(self.directory), "-h", "", *self._settings]
+        with log:
+            self._process = subprocess.Popen(
+                [self._postgres, *arguments], user=self._user, cwd="/", stdout=log, stderr=log, start_new_session=True
+            )
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until it may be used."""
+        import time
+
+        import psycopg
+
+        until = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(self.url(), connect_timeout=5).close()
+                return
+            except psycopg.OperationalError:
+                assert self._process is not None
+                if self._process.poll() is not None or time.monotonic() > until:
+                    raise AssertionError((self.directory / "log").read_text()) from None
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End every process of it at once, as a power cut would."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        Path(self._data, "postmaster.pid").unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """End it in order, the connections with it."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
+            self._process = None
+
+    def remove(self) -> None:
+        """End it, and remove what it has stored."""
+        self.stop()
+        shutil.rmtree(self.directory)
+
+    def _run(self, command: list[str]) -> None:
+        done = subprocess.run(command, user=self._user, cwd="/", capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+@cache
+def server() -> PostgresServer:
+    """The server that the tests of this process share; it need not outlive a power cut."""
+    started = PostgresServer("fsync=off")
+    atexit.register(started.remove)
+    started.start()
+    return started
+
+
+def server_or_skip() -> PostgresServer:
+    """The server, where the tests of PostgreSQL are asked for."""
+    if not os.environ.get(VARIABLE):
+        pytest.skip(f"PostgreSQL is tested by 'nox -s postgres', or where {VARIABLE} is set")
+    return server()
+
+
+def _program(name: str, path: str) -> str:
+    found = shutil.which(name, path=path)
+    assert found is not None, f"{name} is not installed: apt-get install postgresql"
+    return found
