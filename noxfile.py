@@ -29,6 +29,7 @@ SERVED = [
     ),
     *(f"tests/local/test_{name}.py" for name in ("dashboard", "metrics", "openapi", "served_faults")),
 ]
+WITH_BROAD = ["-m", "not (thorough or timing)"]
 APT_PACKAGES = {"chromium": "chromium", "nginx": "nginx-light", "xvfb-run": "xvfb", "xauth": "xauth"}
 
 
@@ -62,6 +63,13 @@ def tests(session: nox.Session) -> None:
     """The tests of the README's command."""
     session.install("-e", ".[test]")
     pytest(session)
+
+
+@nox.session
+def broad(session: nox.Session) -> None:
+    """The tests over the other bindings, event loops and pages, and in programs that are started, forked and killed."""
+    session.install("-e", ".[speed,test]")
+    pytest(session, "-m", "broad and not (thorough or timing)")
 
 
 @nox.session
@@ -155,15 +163,15 @@ def lowest(session: nox.Session) -> None:
     session.run("uv", "pip", "compile", "-q", *wanted, "pyproject.toml", "-o", pins)
     session.install("-r", pins, "-c", pins, *TEST_TOOLS)
     session.install("--no-deps", "-e", ".")
-    pytest(session, *BINDINGS)
+    pytest(session, *WITH_BROAD, *BINDINGS)
 
 
 @nox.session
 def httpx2(session: nox.Session) -> None:
-    """The conformance suite where httpx2, httpx's successor, is there and httpx is not."""
+    """The conformance suite, over every binding, where httpx2, httpx's successor, is there and httpx is not."""
     session.install("-e", ".[test]", "httpx2", "uv")
     session.run("uv", "pip", "uninstall", "-q", "httpx", "httpcore")
-    pytest(session, "tests/conformance", HESTIAOS_TEST_HTTP="httpx2")
+    pytest(session, *WITH_BROAD, "tests/conformance", HESTIAOS_TEST_HTTP="httpx2")
 
 
 @nox.session

@@ -14,7 +14,7 @@ from tests.support.peer import Peer
 from tests.support.places import certificates
 from tests.support.steps import Connection, silence
 
-PATIENCE = 5.0  # seconds; who is not cancelled waits longer
+PATIENCE = 20.0  # seconds; who is not cancelled waits longer
 
 
 def cancelled_while_blocked(stream: EventStream, blocked: threading.Event, how: Callable[[], object]) -> list[str]:

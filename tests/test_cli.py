@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.broad import BROAD
 from tests.support.command_line import Ended, invoke
 
 COMMAND = [sys.executable, "-m", "hestiaos_cli"]
@@ -122,10 +123,12 @@ def test_global_options_stand_before_and_after_the_command(home: Path, arguments
     assert json.loads(invoke(*arguments).stdout)["result"] == "processed: x"
 
 
+@BROAD
 def test_the_later_of_two_options_wins(served: Served) -> None:
     assert invoke("-u", "http://127.0.0.1:1", "health", "-u", served.url).status == 0
 
 
+@BROAD
 def test_the_environment_names_server_and_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HESTIAOS_API_KEY", "the-key")
     server = Served()
@@ -219,6 +222,7 @@ def test_a_store_that_is_not_a_database(home: Path) -> None:
     assert store.read_bytes() == before
 
 
+@BROAD
 def test_killing_the_server_in_the_middle_of_a_stream(home: Path) -> None:
     server = Served("--token-delay", "0.2")
     client = subprocess.Popen(
@@ -348,6 +352,7 @@ def test_the_default_store_is_damaged(home: Path) -> None:
     assert "move it away" in line
 
 
+@BROAD
 @pytest.mark.parametrize("text", ["€ \U0001f600", "\xe9"])
 def test_characters_that_standard_output_cannot_encode_are_escaped(
     home: Path, monkeypatch: pytest.MonkeyPatch, text: str

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local import Configuration, Policy
+from tests.support.broad import BROAD
 from tests.support.documents import FILE_NAME, PAGES, ROOT, WALK, Block, Runner, blocks, matches
 
 README = ROOT / "README.md"
@@ -30,6 +31,7 @@ RUN_BY_CI = [
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -q\n",
 ]
 NOT_RUN = {"text"}  # drawings and layouts
+RUN = [pytest.param(page, marks=[BROAD] * ("guides" in page.parts)) for page in PAGES if page != WALK]
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 
 
@@ -38,7 +40,7 @@ def name_of(page: Path) -> str:
 
 
 @needs_bash
-@pytest.mark.parametrize("page", [page for page in PAGES if page != WALK], ids=name_of)
+@pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_the_blocks_of_a_page(page: Path, server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HESTIAOS_BASE_URL", server_url)

@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from hestiaos import AsyncClient, Client
+from tests.support.broad import BROAD, LOOPS, broadly
 
 PROGRAMS = {
     "sync": """
@@ -85,7 +86,7 @@ def start(program: str, url: str, *, ends: bool) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", broadly(PROGRAMS))
 def test_a_program_may_end_in_the_middle_of_a_stream(silent_url: str, name: str) -> None:
     process = start(PROGRAMS[name], silent_url, ends=True)
     printed, errors = process.communicate(timeout=20)
@@ -135,10 +136,10 @@ anyio.run(main, "end", backend="BACKEND")
     ("client", "backend"),
     [
         ("Client", None),
-        ("AsyncClient", "asyncio"),
-        ("AsyncClient", "trio"),
-        ("AsyncioClient", "asyncio"),
-        ("TrioClient", "trio"),
+        pytest.param("AsyncClient", "asyncio", marks=BROAD),
+        pytest.param("AsyncClient", "trio", marks=BROAD),
+        pytest.param("AsyncioClient", "asyncio", marks=BROAD),
+        pytest.param("TrioClient", "trio", marks=BROAD),
     ],
 )
 def test_a_program_may_close_its_client_in_the_middle_of_streams(
@@ -151,7 +152,7 @@ def test_a_program_may_close_its_client_in_the_middle_of_streams(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process there")
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", broadly(PROGRAMS))
 def test_ctrl_c_ends_a_blocked_read_at_once(silent_url: str, name: str) -> None:
     process = start(PROGRAMS[name], silent_url, ends=False)
     assert process.stdout is not None
@@ -196,7 +197,7 @@ def test_streams_that_are_left_in_many_threads_leave_nothing(silent_url: str, ho
         assert client.run("a").result == "processed: a"
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", LOOPS)
 def test_a_synchronous_call_works_inside_a_running_loop(server_url: str, backend: str) -> None:
     async def main(client: AsyncClient) -> list[str]:
         results = [client.run(number).result for number in "12"]

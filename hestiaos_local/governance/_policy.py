@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from hashlib import sha256
 from pkgutil import get_data
 from typing import TYPE_CHECKING, Any, Self
@@ -158,16 +159,13 @@ class Policy:
                 self._searchers[kind] = self.engine.compile(sources) if sources else None
         return self._searchers[kind]
 
-    @classmethod
-    def default(cls, *, tests: bool = False) -> Self:
-        """The policy that comes with this package, `default_policy.toml`. It needs RE2 for speed only.
+    @staticmethod
+    def default(*, tests: bool = False) -> Policy:
+        """The policy that comes with this package, `default_policy.toml`, read once. It needs RE2 for speed only.
 
         With `tests`, its own are read and run as well.
         """
-        data = get_data("hestiaos_local.governance", "default_policy.toml")  # importlib.resources takes 20 ms to import
-        assert data is not None, "the file is part of this package"
-        engine = re2_engine() or ReEngine()
-        return cls.parse(data.decode(), "default_policy.toml", engine=engine, tests=tests)
+        return _default(re2_engine(), tests)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -234,3 +232,10 @@ class _Any(RepeatingSearcher):
     def search(self, text: str, start: int = 0) -> tuple[int, int] | None:
         found = (rule.searcher.search(text, start) for rule in self._rules if rule.searcher is not None)
         return next((span for span in found if span is not None), None)
+
+
+@cache
+def _default(engine: Engine | None, tests: bool) -> Policy:
+    data = get_data("hestiaos_local.governance", "default_policy.toml")  # importlib.resources takes 20 ms to import
+    assert data is not None, "the file is part of this package"
+    return Policy.parse(data.decode(), "default_policy.toml", engine=engine or ReEngine(), tests=tests)

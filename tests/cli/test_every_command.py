@@ -14,6 +14,7 @@ import pytest
 from attrs import frozen
 
 from hestiaos_cli._app import app
+from tests.support.broad import BROAD
 from tests.support.command_line import Ended, invoke
 from tests.support.programs import CLOSED, FULL, UNREAD, Program
 
@@ -190,6 +191,7 @@ def test_its_output_is_never_lost_with_status_0(name: str, run: Callable[..., En
         assert "Traceback" not in lost.stderr
 
 
+@BROAD
 @every
 def test_it_ends_quietly_where_nobody_reads(name: str, run: Callable[..., Ended]) -> None:
     case = CASES[name]
@@ -198,6 +200,7 @@ def test_it_ends_quietly_where_nobody_reads(name: str, run: Callable[..., Ended]
     assert unread.stderr == "" or not case.prints
 
 
+@BROAD
 @every
 def test_its_status_and_output_depend_on_nothing_else(name: str, run: Callable[..., Ended], home: Path) -> None:
     """Not on standard error, not on a locale that has ASCII alone; and colours are never in JSON."""
@@ -212,6 +215,7 @@ def test_its_status_and_output_depend_on_nothing_else(name: str, run: Callable[.
     assert not case.as_json or json.loads(done.stdout)
 
 
+@BROAD
 @every
 def test_it_fits_a_terminal(name: str, facts: dict[str, str], program: Program) -> None:
     case = CASES[name]

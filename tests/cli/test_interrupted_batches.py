@@ -18,9 +18,10 @@ import pytest
 from hestiaos_local import Platform
 from hestiaos_local.execution import Work, function_executor
 from tests.support.batches import assert_complete, executed, write_inputs
+from tests.support.broad import BROAD
 from tests.support.command_line import PROGRAM, invoke
 
-pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.skipif(os.name != "posix", reason="it uses signals")]
+pytestmark = [BROAD, pytest.mark.usefixtures("home"), pytest.mark.skipif(os.name != "posix", reason="it uses signals")]
 
 
 class Server:

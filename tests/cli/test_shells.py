@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.broad import BROAD
 from tests.support.command_line import PROGRAM
 
 if sys.platform == "win32":
@@ -16,7 +17,7 @@ if sys.platform == "win32":
 
 from tests.support.terminals import Terminal
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = [BROAD, pytest.mark.usefixtures("home")]
 
 PROMPT = "ready> "
 SHELLS = {

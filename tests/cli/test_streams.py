@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.broad import BROAD
 from tests.support.command_line import PROGRAM, shell
 
 pytestmark = [
+    BROAD,
     pytest.mark.usefixtures("home"),
     pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full"),
 ]

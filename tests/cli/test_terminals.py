@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.broad import BROAD
 from tests.support.command_line import PROGRAM, invoke
 
 if sys.platform == "win32":
@@ -21,7 +22,7 @@ if sys.platform == "win32":
 
 from tests.support.terminals import Terminal
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = [BROAD, pytest.mark.usefixtures("home")]
 
 SHELLS = [pytest.param(name, marks=pytest.mark.skipif(not shutil.which(name), reason=name)) for name in ("bash", "zsh")]
 

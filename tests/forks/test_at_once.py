@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from tests.support import forking
+from tests.support.broad import BROAD
 from tests.support.forking import PATIENCE
 from tests.support.peer_process import PeerProcess
 
-pytestmark = forking.pytestmark
+pytestmark = [BROAD, *forking.pytestmark]
 
 PROGRAM = """
 import asyncio, logging, os, ssl, sys, threading

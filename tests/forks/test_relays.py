@@ -12,10 +12,11 @@ import pytest
 from hestiaos_local.execution import RelayExecutor
 from hestiaos_proto import ServerError
 from tests.support import forking
+from tests.support.broad import BROAD
 from tests.support.forking import Load, run_in_child
 from tests.support.peer_process import PeerProcess
 
-pytestmark = forking.pytestmark
+pytestmark = [BROAD, *forking.pytestmark]
 
 
 async def ask(executor: RelayExecutor) -> None:

@@ -18,13 +18,14 @@ import trustme
 from hestiaos import Client, HestiaError, LocalProtocolError
 from tests.support import forking
 from tests.support.bindings import ASYNC, params
+from tests.support.broad import broadly
 from tests.support.forking import run_in_child
 from tests.support.peer import Peer
 from tests.support.sessions import Session
 from tests.support.steps import Script, send
 from tests.support.wire import DONE, FINAL, LAST_CHUNK, RUN, START, STREAM_HEAD, chunk, event, events, ok
 
-TIMEOUT = 5.0  # seconds; the parent reads on sooner
+TIMEOUT = 20.0  # seconds; the parent reads on sooner
 
 pytestmark = forking.pytestmark
 
@@ -49,7 +50,7 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture(params=["http", "https"])
+@pytest.fixture(params=broadly(["http", "https"]))
 def peer(request: pytest.FixtureRequest, authority: trustme.CA) -> Iterator[Peer]:
     context = None
     if request.param == "https":

@@ -20,6 +20,7 @@ import pytest
 from hestiaos import AsyncClient, Client, LocalProtocolError
 from tests.support import forking
 from tests.support.bindings import ASYNC, params
+from tests.support.broad import BROAD
 from tests.support.forking import Child, Load
 from tests.support.http_library import http
 from tests.support.peer import Peer
@@ -35,7 +36,7 @@ http_and_https = pytest.mark.parametrize(
     "tls", [pytest.param(False, marks=pytest.mark.thorough), True], ids=["http", "https"]
 )
 
-pytestmark = forking.pytestmark
+pytestmark = [BROAD, *forking.pytestmark]
 
 
 def check_connections(peer: Peer | PeerProcess) -> None:

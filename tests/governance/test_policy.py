@@ -209,7 +209,7 @@ def test_the_built_in_policy_needs_no_re2(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.undo()
     re2_engine.cache_clear()
     assert isinstance(policy.engine, ReEngine)
-    assert policy == Policy.default()
+    assert policy == Policy.default() is Policy.default()
     assert policy.tests == ()
     assert policy.decide("RUN", "rm -rf /").verdict == "BLOCK"
 

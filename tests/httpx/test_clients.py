@@ -24,10 +24,11 @@ from hestiaos import (
     StatusError,
     TimedOut,
 )
+from tests.support.broad import LOOPS
 from tests.support.http_library import http as httpx
 from tests.support.ports import refusing_url
 
-BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+BACKENDS = pytest.mark.parametrize("backend", LOOPS)
 CLIENTS = pytest.mark.parametrize("kind", [Client, AsyncClient])
 
 NAMESPACES: list[tuple[str, tuple[Any, ...]]] = [

@@ -7,6 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from hestiaos import AsyncClient
+from tests.support.broad import LOOPS
 from tests.support.peer import Peer
 from tests.support.steps import send, silence
 from tests.support.wire import START, STREAM_HEAD, TOKEN, chunk, event
@@ -15,7 +16,7 @@ COUNT = 8000
 LARGE = event(TOKEN).replace(b'"text"', b'"padding": "' + b"x" * 100 + b'", "text"')
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", LOOPS)
 def test_a_stream_that_can_be_read_at_once_lets_other_tasks_run(backend: str) -> None:
     async def main(peer: Peer) -> None:
         turns = 0

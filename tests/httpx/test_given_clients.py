@@ -22,15 +22,16 @@ import pytest
 
 from hestiaos import AsyncClient, Client, LocalProtocolError, LocalTransport, ServerError
 from hestiaos_local import Platform
+from tests.support.broad import LOOPS
 from tests.support.http_library import http
 from tests.support.peer import Peer
 from tests.support.steps import Script, send, silence
 from tests.support.wire import DONE, FINAL, START, STREAM_HEAD, TOKEN, chunk, event, response
 
 SOON = 2.0  # seconds; far below the timeouts here
-PATIENCE = 10.0
+PATIENCE = 30.0
 BEGUN = send(STREAM_HEAD + chunk(event(START)))
-BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+BACKENDS = pytest.mark.parametrize("backend", LOOPS)
 
 
 class Http2Server:

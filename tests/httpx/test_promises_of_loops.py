@@ -9,6 +9,7 @@ import pytest
 from hestiaos import AsyncClient
 from tests.loops import test_clients, test_closing, test_lifetimes, test_tls
 from tests.loops.conftest import authority, leaves_nothing, serving, trusting  # noqa: F401  # fixtures
+from tests.support.broad import LOOPS
 from tests.support.http_library import NAME, http
 from tests.support.loops import Binding
 
@@ -39,7 +40,7 @@ def new_client(url: str, *, max_connections: int = 100, ssl_context: Any = True,
     return AsyncClient(url, limits=limits, verify=ssl_context, **options)
 
 
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(params=LOOPS)
 def binding(request: pytest.FixtureRequest) -> Binding:
     """`AsyncClient` and an event loop."""
     return Binding(request.param, new_client, "", "")

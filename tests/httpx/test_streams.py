@@ -16,10 +16,11 @@ import anyio
 import pytest
 
 from hestiaos import AsyncClient, Client, GovernanceBlock, LocalProtocolError, StreamEvent, TimedOut
+from tests.support.broad import LOOPS
 from tests.support.http_library import http as httpx
 from tests.support.wire import STREAM_HEAD
 
-BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+BACKENDS = pytest.mark.parametrize("backend", LOOPS)
 TYPES = ["start", "token", "token", "token", "final", "done"]
 SOON = 2.0  # seconds; far below what the servers here would take by themselves
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import stepping
+from tests.support.broad import broadly
 from tests.support.stepping import Route, step_through
 from tests.support.works import WORKS, Work
 
@@ -45,19 +46,19 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 @some_and_every
 @pytest.mark.parametrize("warm", [False, True], ids=["new", "kept"])
-@pytest.mark.parametrize("work", WORKS, ids=lambda work: work.name)
+@pytest.mark.parametrize("work", broadly(WORKS, few=2), ids=lambda work: work.name)
 def test_ctrl_c(work: Work, warm: bool, stride: int) -> None:
     step_through(work, KeyboardInterrupt, stride, warm=warm)
 
 
 @some_and_every
-@pytest.mark.parametrize("work", WORKS[:3], ids=lambda work: work.name)
+@pytest.mark.parametrize("work", broadly(WORKS[:3]), ids=lambda work: work.name)
 def test_another_exception(work: Work, stride: int) -> None:
     step_through(work, Alarm, stride)
 
 
 @some_and_every
-@pytest.mark.parametrize("work", [WORKS[0], WORKS[5]], ids=lambda work: work.name)
+@pytest.mark.parametrize("work", broadly([WORKS[0], WORKS[5]]), ids=lambda work: work.name)
 def test_ctrl_c_with_two_connections(work: Work, stride: int) -> None:
     step_through(work, KeyboardInterrupt, stride, places=2, warm=True)
 
@@ -72,6 +73,6 @@ ROUTES: dict[str, Route] = {
 
 
 @some_and_every
-@pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES)
+@pytest.mark.parametrize("route", broadly(ROUTES.values()), ids=ROUTES)
 def test_ctrl_c_while_the_request_is_sent(route: Route, stride: int) -> None:
     step_through(WORKS[0], KeyboardInterrupt, stride, route=route)

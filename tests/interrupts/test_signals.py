@@ -27,7 +27,7 @@ from tests.support.peer import Peer
 from tests.support.works import WORKS, answer, call, check_places
 
 PLACES = 4
-TIMEOUT = 5.0  # seconds; the next call waits for so long for a place that was lost
+TIMEOUT = 20.0  # seconds; the next call waits for so long for a place that was lost
 LATEST = 0.008  # seconds after which a signal is sent; most pieces of work take less
 
 pytestmark = [

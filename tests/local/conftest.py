@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import BACKEND, SERVER
+from tests.support.broad import LOOPS
 
 
-@pytest.fixture(params=["asyncio", "trio"] if SERVER is None else [pytest.param(BACKEND, id=SERVER)])
+@pytest.fixture(params=LOOPS if SERVER is None else [pytest.param(BACKEND, id=SERVER)])
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local.storage import Store, verify_log
+from tests.support.broad import BROAD
 from tests.support.policies import limited
 from tests.support.storages import python
+
+pytestmark = BROAD
 
 REQUESTS = 'per = "all"\nrequests = 100\nwindow = "1h"'
 # Each execution may use 100 tokens: 1 of its input, 99 of its output.

@@ -22,6 +22,7 @@ from hestiaos import (
 )
 from hestiaos_local import Store
 from hestiaos_local.execution import Work, function_executor, message_text
+from tests.support.broad import LOOPS
 
 
 class Model:
@@ -123,7 +124,7 @@ def test_what_refuses_it_comes_before_any_event(client: Client, model: Model) ->
     assert model.sent == []
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", LOOPS)
 def test_over_a_socket(backend: str, serve_platform: Callable[..., str]) -> None:
     with Client(serve_platform(backend=backend), retries=0) as client:
         events = list(client.chat.stream("hello"))

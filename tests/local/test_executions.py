@@ -28,6 +28,7 @@ from hestiaos_local.execution import (
 )
 from hestiaos_local.storage import Claimed, Outcome
 from hestiaos_proto import GovernanceBlock, NotFound, Request, ServerError, parse_request
+from tests.support.broad import LOOPS
 
 RUN = "/api/v1/run"
 STREAM = "/api/v1/run/stream"
@@ -223,7 +224,7 @@ def test_a_repeated_stream_is_not_executed_again(make: Callable[..., Platform], 
     assert store.decisions() == {"ALLOW": 1}
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", LOOPS)
 class TestInEventLoops:
     """Through the in-process transport."""
 

@@ -17,6 +17,7 @@ from hestiaos_local.execution import RelayExecutor
 from tests.local.test_metrics import metrics
 from tests.local.test_server_models import COMPLETIONS, END, ROLE, piece, text
 from tests.support import wire
+from tests.support.broad import BROAD
 from tests.support.completions import call, chunk
 from tests.support.peer import Peer
 from tests.support.policies import BLOCK, DETAILS, NO_DELETING, REDACT, SECRET, policy
@@ -165,6 +166,7 @@ def test_a_tool_call_that_is_not(serve: Serve, stream: bool) -> None:
     assert "rm x" not in response.text
 
 
+@BROAD
 def test_a_process_that_is_killed_leaves_a_trace_that_says_so(tmp_path: Path) -> None:
     store = tmp_path / "store.db"
     with Peer(answer=saying("on and on", then=silence)) as model:

@@ -61,7 +61,9 @@ FAULTS = {
     "500": Fault(failing(500), 502, "MODEL_FAILED"),
     "cut": Fault([close], 502, "MODEL_STREAM_CUT"),
     "garbage": Fault([send(wire.response(200, b"hello"))], 502, "MODEL_PROTOCOL_ERROR"),
-    "garbage in a stream": Fault([send(wire.STREAM_HEAD + wire.chunk(b"data: {\n\n"))], 502, "MODEL_PROTOCOL_ERROR"),
+    "garbage in a stream": Fault(
+        [send(wire.STREAM_HEAD + wire.chunk(b"data: {\n\n") + wire.LAST_CHUNK)], 502, "MODEL_PROTOCOL_ERROR"
+    ),
 }
 
 

@@ -13,10 +13,13 @@ import pytest
 
 from tests.local.test_server_models import COMPLETIONS, ROLE, answer, completion, payload, piece, text
 from tests.support import wire
+from tests.support.broad import BROAD
 from tests.support.peer import Peer
 from tests.support.raw_client import RUN, RawClient, post
 from tests.support.served_process import ServedProcess
 from tests.support.steps import send, silence
+
+pytestmark = BROAD
 
 
 def test_a_model_server_named_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.broad import BROAD
 from tests.support.raw_client import RUN, RawClient, post
 from tests.support.served_process import ServedProcess
+
+pytestmark = BROAD
 
 
 @pytest.mark.parametrize(("option", "most"), [("--keep-count=10", 10), ("--keep-days=0", 1), ("--keep-bytes=2000", 10)])

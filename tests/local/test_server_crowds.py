@@ -18,9 +18,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.local.test_server_models import COMPLETIONS, answer, completion
+from tests.support.broad import BROAD
 from tests.support.peer import Peer
 from tests.support.raw_client import HEALTH, RUN, RawClient, post
 from tests.support.served_process import ServedProcess
+
+pytestmark = BROAD
 
 STREAM = post("/api/v1/run/stream", json.dumps({"input": "word " * 50}).encode())
 _AT_ONCE = 50  # requests, each on a new connection

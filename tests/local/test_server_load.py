@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Store
+from tests.support.broad import BROAD
 from tests.support.raw_client import HEALTH, RUN, RawClient, post
 from tests.support.served_process import ServedProcess
 from tests.support.watched_platforms import Occupied
@@ -108,6 +109,7 @@ def test_a_store_that_cannot_be_written_is_a_503_and_one_line_in_the_log(
     assert line.startswith(f"run failed: {file} is locked by another program (database is locked): ")
 
 
+@BROAD
 def test_a_server_without_a_free_file_descriptor_closes_what_is_idle_and_logs_it_once(backend: str) -> None:
     code = """
 import logging, resource, sys, anyio
@@ -171,6 +173,7 @@ def test_all_waiting_clients_are_accepted_in_one_turn(start: Callable[..., str])
     assert platform.order[:last].count("system_config") < 20
 
 
+@BROAD
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell what a process holds")
 def test_clients_without_the_key_hold_no_memory_by_their_bodies() -> None:
     def most(server: ServedProcess) -> int:

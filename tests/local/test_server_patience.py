@@ -10,8 +10,11 @@ import trio
 from trio.testing import MockClock
 
 from hestiaos_local import Platform, serve
+from tests.support.broad import BROAD
 from tests.support.raw_client import HEALTH, post
 from tests.support.watched_platforms import Watched
+
+pytestmark = BROAD
 
 
 @pytest.mark.parametrize(

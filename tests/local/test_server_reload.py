@@ -16,6 +16,7 @@ import pytest
 
 from hestiaos_local import Platform, Policy, add_key, remove_key
 from hestiaos_proto import GovernanceBlock, ServerRequest
+from tests.support.broad import BROAD
 from tests.support.command_line import PROGRAM
 from tests.support.raw_client import RUN, RawClient, post
 from tests.support.served_process import ServedProcess
@@ -117,6 +118,7 @@ def test_with_a_mistake_in_one_file_both_stay(files: Files) -> None:
         assert server.end() == (0, "stopped\n")
 
 
+@BROAD
 def test_in_json(files: Files) -> None:
     with ServedProcess("--json", "--policy", str(files.policy)) as server:
         files.policy.write_text(text := policy("second", "thing"))
@@ -127,6 +129,7 @@ def test_in_json(files: Files) -> None:
         assert list(map(json.loads, reloaded(server))) == [told]
 
 
+@BROAD
 def test_a_stream_that_runs_goes_on(files: Files) -> None:
     with files.serve("--token-delay", "0.2") as server, RawClient(server.url) as client:
         client.send(post("/api/v1/run/stream", RUN, f"Authorization: Bearer {files.key}"))
@@ -140,6 +143,7 @@ def test_a_stream_that_runs_goes_on(files: Files) -> None:
         assert files.ask(server, "create a report") == 403
 
 
+@BROAD
 def test_requests_go_on_meanwhile(files: Files) -> None:
     """Each is judged by one of the policies, and none is lost."""
     statuses: list[int] = []
@@ -166,6 +170,7 @@ def test_requests_go_on_meanwhile(files: Files) -> None:
     assert set(statuses) <= {200, 403}
 
 
+@BROAD
 def test_a_server_whose_terminal_goes_away_stops(files: Files) -> None:
     with Terminal([str(PROGRAM), "serve", "--port", "0"], env=os.environ) as terminal:
         terminal.expect("is served at ")
@@ -184,6 +189,7 @@ def hangups_ignored() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
+@BROAD
 @pytest.mark.usefixtures("hangups_ignored")
 def test_under_nohup_it_goes_on(files: Files) -> None:
     with Terminal([str(PROGRAM), "serve", "--port", "0"], env=os.environ) as terminal:

@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from hestiaos_local import Platform, ServeError, serve
+from tests.support.broad import BROAD
 from tests.support.raw_client import HEALTH, RawClient
 
 
@@ -128,12 +129,14 @@ def serve_localhost(*arguments: str, prefix: tuple[str, ...] = ()) -> subprocess
     return subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
 
 
+@BROAD
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_localhost_is_served_in_each_family(backend: str) -> None:
     done = serve_localhost(backend, "127.0.0.1", "[::1]")
     assert (done.stdout, done.returncode) == ("200\n200\n", 0), done.stderr
 
 
+@BROAD
 def test_localhost_is_served_without_ipv6(backend: str) -> None:
     if subprocess.run([*WITHOUT_IPV6, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine does not allow network namespaces")

@@ -15,6 +15,7 @@ import pytest
 
 from hestiaos_local import Store
 from hestiaos_proto import ServerRequest
+from tests.support.broad import BROAD
 from tests.support.raw_client import RUN, RawClient, post
 from tests.support.served_process import ServedProcess
 from tests.support.watched_platforms import Occupied
@@ -65,6 +66,7 @@ def can_unshare() -> bool:
 FIRST_PROCESS = ("unshare", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
+@BROAD
 @pytest.mark.parametrize(
     ("number", "prefix"), [(signal.SIGTERM, ()), (signal.SIGINT, ()), (signal.SIGTERM, FIRST_PROCESS)], ids=str
 )

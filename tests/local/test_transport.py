@@ -17,6 +17,7 @@ import pytest
 
 from hestiaos_local import LocalTransport, Platform, Store
 from hestiaos_proto import RunResponse, RunStream, StreamEvent
+from tests.support.broad import LOOPS
 
 URL = "http://platform"
 LONG = {"input": "word " * 1_000_000}
@@ -122,7 +123,7 @@ def test_a_stream_is_made_as_it_is_read_and_dropped_when_left() -> None:
         assert platform.ended
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", LOOPS)
 def test_an_async_stream_is_made_as_it_is_read_and_can_be_cancelled(backend: str) -> None:
     async def main() -> None:
         async with httpx.AsyncClient(transport=LocalTransport(platform), base_url=URL) as client:

@@ -266,7 +266,7 @@ def test_the_first_address_of_a_host_that_answers_is_used(
                 blocked.connect_ex(("127.0.0.3", port))
             resolve_to(monkeypatch, first, "127.0.0.1")
             async with binding.client(f"http://hestia.test:{port}", retries=0, timeout=10.0) as client:
-                with anyio.fail_after(5):
+                with anyio.fail_after(30):
                     assert (await client.health_async()).status == "ok"
 
     with_peer(binding, keep_alive, main)
@@ -384,7 +384,7 @@ def test_a_stream_that_is_left_early_releases_its_connection(
                         await anext(stream)
                 del stream
             gc.collect()
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 assert (await client.run_async("a")).result == "processed: a"
 
     binding.run(main)
@@ -467,7 +467,7 @@ def test_a_server_that_goes_on_after_done_is_left(binding: Binding, ending: byte
 
     async def main(peer: Peer) -> None:
         async with binding.client(peer.url) as client:
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 assert [event.type async for event in client.run_stream("a")] == ["start", "final", "done"]
 
     with_peer(binding, go_on, main)

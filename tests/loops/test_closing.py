@@ -47,7 +47,7 @@ async def a_reader(stream: AnyStream) -> AsyncIterator[None]:
             with pytest.raises(LocalProtocolError, match=STREAM_CLOSED):
                 await anext(stream)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read)
             await anyio.wait_all_tasks_blocked()
@@ -110,9 +110,9 @@ def test_a_tls_handshake_ends_when_its_client_or_stream_is_closed(
                 tasks.start_soon(expect_closed, stream.__anext__, WAITED if who == "client" else STREAM_CLOSED)
                 await until(lambda: peer.connections == 1)
                 await anyio.wait_all_tasks_blocked()
-                with anyio.fail_after(1):
+                with anyio.fail_after(30):
                     await (client if who == "client" else stream).aclose()
-            with anyio.fail_after(1):
+            with anyio.fail_after(30):
                 await until(lambda: peer.ended == 1)
 
     with_peer(binding, hear_and_say_nothing, main)

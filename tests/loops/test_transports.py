@@ -183,7 +183,7 @@ def test_a_stream_that_is_left_ends_its_body(binding: Binding, how: str) -> None
                     await anext(stream)
             else:
                 await client.aclose()
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 await ended.wait()
 
     binding.run(main)
@@ -411,7 +411,7 @@ class TestAwaited:
                             tasks.cancel_scope.cancel()
                         else:
                             await (stream if how == "another task" else client).aclose()
-                with anyio.fail_after(5):
+                with anyio.fail_after(30):
                     await body.ended.wait()
 
         binding.run(main)
@@ -459,7 +459,7 @@ class TestAwaited:
                 stream = client.run_stream("x")
                 await anext(stream)
                 del stream
-                with anyio.fail_after(5):
+                with anyio.fail_after(30):
                     await closing.wait()
                 for _ in range(3):
                     await anyio.lowlevel.checkpoint()

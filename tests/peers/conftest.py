@@ -19,8 +19,8 @@ from faces import FACES, Face
 from nginx_proxy import Nginx, find_nginx
 from sse_server import SSEServer
 
-# Two of them by default; the session `peers` runs all.
-FEW = {"Client", "AsyncClient-asyncio"}
+# One of them by default; the session `peers` runs all.
+FEW = {"Client"}
 
 
 @pytest.fixture(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hestiaos_proto._pool import ConnectionPool, Lease
+from tests.support.broad import BROAD
 
 PLACES = 2
 Step = tuple[str, int]
@@ -126,7 +127,7 @@ class Explored:
 
 
 @pytest.mark.parametrize("keepalive", [0, 1, 2])
-@pytest.mark.parametrize("exchanges", [3, pytest.param(4, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("exchanges", [2, pytest.param(3, marks=BROAD), pytest.param(4, marks=pytest.mark.thorough)])
 def test_every_interleaving(exchanges: int, keepalive: int) -> None:
     seen: set[tuple[Any, ...]] = set()
     left: list[tuple[Step, ...]] = [()]
@@ -137,4 +138,4 @@ def test_every_interleaving(exchanges: int, keepalive: int) -> None:
             continue
         seen.add(state)
         left.extend((*steps, step) for step in explored.possible())
-    assert len(seen) > 1_000
+    assert len(seen) > 100

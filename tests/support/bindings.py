@@ -15,6 +15,7 @@ import trio
 from anyio.from_thread import start_blocking_portal
 
 from hestiaos import AsyncClient, Client, HestiaError, Platform, StreamEvent
+from tests.support.broad import BROAD
 from tests.support.http_library import NAME, http
 from tests.support.selecting import SelectorClient
 from tests.support.sessions import EventStream, Session, method
@@ -257,7 +258,7 @@ async def _count_tasks() -> int:
 
 async def _wait_for_tasks(count: int) -> None:
     """Wait until there are no more tasks than that: the close of a dropped stream is a task for a moment."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while await _count_tasks() > count:  # noqa: ASYNC110  # there is no event to wait for
             await anyio.sleep(0.01)
 
@@ -272,8 +273,14 @@ _NEEDED = {TrioStreams: "hestiaos_trio", AsyncioProtocol: "hestiaos_asyncio"}
 
 
 def params(bindings: tuple[type[Session], ...]) -> list[Any]:
-    """The bindings as pytest's parameters; one that is not there, as in a part of the packages, is skipped."""
-    return [pytest.param(binding, id=binding.name, marks=_missing(binding)) for binding in bindings]
+    """The bindings as pytest's parameters; one that is not there, as in a part of the packages, is skipped.
+
+    All but the first are `broad`.
+    """
+    return [
+        pytest.param(binding, id=binding.name, marks=_missing(binding) + [BROAD] * (binding is not bindings[0]))
+        for binding in bindings
+    ]
 
 
 def _missing(binding: type[Session]) -> list[pytest.MarkDecorator]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _DESCRIPTORS = Path("/proc/self/fd")
-_PATIENCE = 10.0  # seconds for what ends by itself, such as the other side of a connection
+_PATIENCE = 30.0  # seconds for what ends by itself, such as the other side of a connection
 
 
 def open_things() -> set[str]:

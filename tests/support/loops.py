@@ -117,7 +117,7 @@ def with_peer(binding: Binding, handle: Handle, main: Callable[[Peer], Awaitable
     async def both() -> None:
         async with anyio.create_task_group() as tasks:
             await tasks.start(peer.serve)
-            with anyio.fail_after(20):
+            with anyio.fail_after(40):
                 await main(peer)
             tasks.cancel_scope.cancel()
 
@@ -155,6 +155,6 @@ async def silent(stream: SocketStream, number: int) -> None:
 
 async def until(done: Callable[[], bool]) -> None:
     """Wait until it is so."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while not done():  # noqa: ASYNC110  # there is nothing that tells of it
             await anyio.sleep(0.001)

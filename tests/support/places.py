@@ -21,7 +21,7 @@ from tests.support.proxies import NO_LOGIN, SOCKS, TUNNEL, socks_greeting, socks
 from tests.support.steps import Connection, Step, drip, send, silence
 
 HOST = "held.test"
-_PATIENCE = 10.0
+_PATIENCE = 30.0
 
 
 @frozen

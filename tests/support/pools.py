@@ -16,10 +16,11 @@ import trio
 from attrs import frozen
 
 from hestiaos import AsyncClient, AsyncioClient, TrioClient
+from tests.support.broad import BROAD
 from tests.support.http_library import http
 from tests.support.leftovers import open_things
 
-PATIENCE = 5.0  # seconds; a place that is lost is noticed by waiting for so long
+PATIENCE = 20.0  # seconds; a place that is lost is noticed by waiting for so long
 
 Open = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -70,9 +71,9 @@ async def _over_trio(url: str, context: ssl.SSLContext | None, places: int, **op
 
 OWN = [
     Kind("httpx on asyncio", "asyncio", _over_httpx),
+    Kind("trio", "trio", _over_trio),
     Kind("httpx on trio", "trio", _over_httpx),
     Kind("asyncio", "asyncio", _over_asyncio),
-    Kind("trio", "trio", _over_trio),
 ]
 """Those whose connections are ours."""
 
@@ -81,9 +82,12 @@ GIVEN = [Kind("given httpx2 on asyncio", "asyncio", _over_httpx2), Kind("given h
 
 
 def params(kinds: list[Kind]) -> list[Any]:
-    """The kinds as pytest's parameters; what is not installed is skipped."""
+    """The kinds as pytest's parameters, two of them not `broad`; what is not installed is skipped."""
     no_httpx2 = pytest.mark.skipif(find_spec("httpx2") is None, reason="httpx2 is not installed")
-    return [pytest.param(each, id=each.name, marks=[no_httpx2] if each in GIVEN else []) for each in kinds]
+    return [
+        pytest.param(each, id=each.name, marks=[no_httpx2] * (each in GIVEN) + [BROAD] * (each not in kinds[:2]))
+        for each in kinds
+    ]
 
 
 async def one_call(client: Any) -> None:

@@ -17,7 +17,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from tests.support.peer import Peer
 
-PATIENCE = 10.0  # seconds; a peer that waits longer for anything has found a fault
+PATIENCE = 30.0  # seconds; a peer that waits longer for anything has found a fault
 
 
 class Ended(Exception):

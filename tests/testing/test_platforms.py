@@ -28,6 +28,7 @@ from hestiaos import (
 )
 from hestiaos_local import Agent
 from hestiaos_local.testing import ReceivedRequest, Reply, ScriptedPlatform
+from tests.support.broad import LOOPS
 
 
 @pytest.fixture
@@ -158,7 +159,7 @@ def test_a_delay_in_process(platform: ScriptedPlatform, client: Client) -> None:
     assert time.monotonic() - began >= 0.01
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", LOOPS)
 def test_a_caller_that_does_not_wait(platform: ScriptedPlatform, client: Client, backend: str) -> None:
     platform.say("late", delay=60, to="delayed")
     platform.say("late", hold_after=0, to="held")
@@ -295,7 +296,7 @@ def test_an_event_loop_goes_on_while_a_reply_is_held(kind: Any) -> None:
     assert results == ["a report"]
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", LOOPS)
 @pytest.mark.parametrize("options", [{"delay": 0.001}, {"hold_after": 0}])
 def test_what_would_block_the_event_loop_that_waits_for_it(backend: str, options: dict[str, Any]) -> None:
     """A synchronous method does, in a coroutine."""

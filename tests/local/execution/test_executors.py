@@ -35,7 +35,7 @@ from hestiaos_proto import ServerError
 from tests.support.completions import texts
 from tests.support.executions import Way, say
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class TestEcho:

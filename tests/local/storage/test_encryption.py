@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local.storage import Store, StoreError
+from tests.support.broad import BROAD
 from tests.support.storages import python
 
 KEY = "correct horse battery staple"
@@ -143,6 +144,7 @@ def test_a_secret_cannot_be_moved_to_another_name(file: Path, encrypted: Store) 
     assert encrypted.secret("k") == "new"
 
 
+@BROAD
 def test_processes_encrypt_a_file_once(file: Path) -> None:
     pytest.importorskip("cryptography")
     with closing(Store(file)) as store:

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from hestiaos_local.storage import Store, StoreError
+from tests.support.broad import BROAD
 from tests.support.storages import python, trace
 
 EVERY_FILE = [f"store.db{suffix}" for suffix in ("", "-shm", "-wal")]
@@ -64,6 +65,7 @@ def test_a_relative_path_is_that_of_the_directory_at_first(tmp_path: Path, monke
     assert sorted(os.listdir(tmp_path)) == ["a b?#%.db", "other"]
 
 
+@BROAD
 def test_processes_share_a_file(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     code = (

@@ -11,10 +11,11 @@ import pytest
 
 from hestiaos_local.storage import Store
 from tests.support import forking
+from tests.support.broad import BROAD
 from tests.support.forking import Load, run_in_child
 from tests.support.storages import trace
 
-pytestmark = forking.pytestmark
+pytestmark = [BROAD, *forking.pytestmark]
 
 
 @pytest.fixture(params=["memory", "sqlite"])

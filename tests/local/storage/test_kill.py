@@ -14,8 +14,11 @@ import pytest
 from hestiaos_local import Platform
 from hestiaos_local.storage import Claimed, Finished, InProgress, Store, verify_log
 from hestiaos_proto import RateLimited, RunResponse, parse_request
+from tests.support.broad import BROAD
 from tests.support.policies import limited
 from tests.support.storages import python
+
+pytestmark = BROAD
 
 WRITER = """
 import os, sys

@@ -14,6 +14,7 @@ from attrs import evolve
 
 from hestiaos_local.governance import START, Head
 from hestiaos_local.storage import Outcome, Retention, Storage, Store, StoreError, export_log, read_log, verify_log
+from tests.support.broad import BROAD
 from tests.support.storages import python, trace
 
 
@@ -130,6 +131,7 @@ def test_what_is_written_and_deleted_meanwhile_is_no_fault(storage: Storage) -> 
     assert faults(storage) == []
 
 
+@BROAD
 def test_processes_write_one_chain(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     code = (

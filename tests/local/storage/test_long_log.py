@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.broad import BROAD
 from tests.support.storages import python
+
+pytestmark = BROAD
 
 WRITE = """
 import sys

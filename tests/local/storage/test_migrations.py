@@ -20,6 +20,7 @@ from hestiaos_local.storage import (
     verify_log,
 )
 from hestiaos_proto import ServerRequest
+from tests.support.broad import BROAD
 from tests.support.storages import python
 
 # What version 1 wrote: a run, a blocked one, one without a time.
@@ -171,6 +172,7 @@ def test_a_trace_without_a_time_is_not_old(file: Path) -> None:
         assert [name for name in "abc" if store.trace(name)] == ["c"]
 
 
+@BROAD
 def test_processes_migrate_a_file_once(file: Path) -> None:
     code = (
         "import sys; from hestiaos_local.storage import Store\nprint(Store(sys.argv[1], busy_timeout=30.0).decisions())"
