@@ -1,16 +1,18 @@
-"""The files that say who may do what on a served platform. They are read at its start, and anew at SIGHUP."""
+"""The files that say what a served platform does, and for whom. They are read at its start, and anew at SIGHUP."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hestiaos_cli._failures import failure_of, one_line, tell
-from hestiaos_cli._local_platform import policy_of
+from hestiaos_cli._local_platform import models_of, policy_of
 from hestiaos_cli._settings import Settings
-from hestiaos_local import Keys, Platform, Policy
+from hestiaos_local import Agent, Executor, Keys, Platform, Policy
+from hestiaos_local.execution import EchoExecutor
 
 __all__ = ["ServedFiles"]
 
@@ -18,37 +20,62 @@ T = TypeVar("T")
 
 
 class ServedFiles:
-    """The policy, of its file or of the configuration, and the keys. Raises as `Policy.load` and `Keys.load`."""
+    """The policy, the keys, and the models and agents of the configuration, or the model server of the options.
 
-    def __init__(self, settings: Settings, policy: Path | None, keys: Path | None) -> None:
+    Raises as `Policy.load`, `Keys.load_some` and `models_of`.
+    """
+
+    def __init__(
+        self, settings: Settings, policy: Path | None, keys: Path | None, model_options: tuple[str | None, ...] = ()
+    ) -> None:
         self._settings = settings
         self._policy_file = policy
         self._keys_file = keys
+        self._model_options = model_options
         self.policy = self._read_policy()
-        self.keys = None if keys is None else Keys.load(keys)
+        self.keys = self._read_keys()
+        self.models = self._read_models()
 
-    def reload(self, platform: Platform) -> None:
-        """Have `platform` go by the files as they are now. With a mistake in one, all stays as it was. Says which."""
+    def reload(self, platform: Platform) -> Callable[[], None] | None:
+        """Read the files again. Returns what has `platform` go by them; with a mistake, which it tells, `None`."""
         mistakes: list[str] = []
         policy = self._attempt(self._read_policy, mistakes)
-        keys = None if self._keys_file is None else self._attempt(lambda: Keys.load(self._keys_file or ""), mistakes)
-        if mistakes or policy is None:
-            for mistake in mistakes:
-                self._say({"reloaded": False, "mistake": mistake}, f"not reloaded: {mistake}")
-            return
-        platform.reload(policy)
+        keys = self._attempt(self._read_keys, mistakes)
+        models = self._attempt(self._read_models, mistakes)
+        for mistake in dict.fromkeys(mistakes):  # two may need the same file
+            self._say({"reloaded": False, "mistake": mistake}, f"not reloaded: {mistake}")
+        if mistakes or policy is None or models is None:
+            return None
+        return partial(self._put_into_effect, platform, policy, keys, models)
+
+    def _put_into_effect(self, platform: Platform, policy: Policy, keys: Keys | None, models: dict[str, Any]) -> None:
+        executor: Executor = models.get("executor", EchoExecutor())
+        agents: dict[str, Agent] | None = models.get("agents")
+        platform.reload(policy, executor=executor, agents=agents)
         if self.keys is not None and keys is not None:
             self.keys.replace(keys)
-        count = None if self.keys is None else len(self.keys)
-        count_text = "" if count is None else f", {count} API key{'' if count == 1 else 's'}"
+        names = getattr(executor, "models", None)
+        counts = {
+            "keys": None if self.keys is None else len(self.keys),
+            "models": len(names) if isinstance(names, list) else None,
+            "agents": None if agents is None else len(agents),
+        }
+        told = [_counted(count, each) for each, count in counts.items() if count is not None]
         self._say(
-            {"reloaded": True, "policy": policy.name, "policy_hash": policy.hash, "keys": count},
-            f"reloaded: policy {policy.name} ({policy.hash[:12]}){count_text}",
+            {"reloaded": True, "policy": policy.name, "policy_hash": policy.hash, **counts},
+            ", ".join([f"reloaded: policy {policy.name} ({policy.hash[:12]})", *told]),
         )
 
     def _read_policy(self) -> Policy:
         policy = Policy.load(self._policy_file) if self._policy_file else policy_of(self._settings)
         return policy or Policy.default()
+
+    def _read_keys(self) -> Keys | None:
+        return None if self._keys_file is None else Keys.load_some(self._keys_file)
+
+    def _read_models(self) -> dict[str, Any]:
+        options: dict[str, Any] = models_of(self._settings, *self._model_options)
+        return options
 
     def _attempt(self, read: Callable[[], T], mistakes: list[str]) -> T | None:
         try:
@@ -62,3 +89,8 @@ class ServedFiles:
 
     def _say(self, record: dict[str, object], line: str) -> None:
         tell(json.dumps(record) if self._settings.json else one_line(line))
+
+
+def _counted(count: int, kind: str) -> str:
+    kind = {"keys": "API keys"}.get(kind, kind)
+    return f"{count} {kind.removesuffix('s') if count == 1 else kind}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,7 +13,8 @@ from uuid import uuid4
 
 from hestiaos_local._faults import logged
 from hestiaos_local._measurements import Measurements
-from hestiaos_local.decisions import Governor, HiddenValues, Keep, kept_result
+from hestiaos_local._setup import set_up
+from hestiaos_local.decisions import HiddenValues, Keep, kept_result
 from hestiaos_local.execution import Agent, EchoExecutor, Executor, Work
 from hestiaos_local.flow import (
     AsyncEvents,
@@ -31,7 +33,6 @@ from hestiaos_local.governance import Facts, Policy
 from hestiaos_local.operations import (
     TIMEOUT,
     Executions,
-    Operations,
     RunEvents,
     check_constraints,
     fingerprint,
@@ -86,23 +87,35 @@ class Platform:
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
-        policy = Policy.default() if policy is None else policy
         self._storage: Storage = Store() if store is None else store
-        self._executor: Executor = EchoExecutor() if executor is None else executor
         self._retention = retention
         self._clock = clock
         self._measurements = Measurements(clock)
-        self._hidden = HiddenValues(self._storage, getattr(self._executor, "hidden_values", ()))
-        self._governor = Governor(policy, self._storage, self._hidden, keep, clock, new_id, self._measurements)
-        self._executions = Executions(self._governor, self._storage, self._executor, agents, clock, new_id)
-        self._operations = Operations(
-            lambda: self._governor.policy, self._storage, self._executor, agents, self._measurements, clock
+        self._hidden = HiddenValues(self._storage)
+        self._set_up = partial(
+            set_up,
+            storage=self._storage,
+            hidden=self._hidden,
+            keep=keep,
+            clock=clock,
+            new_id=new_id,
+            measurements=self._measurements,
         )
+        policy = Policy.default() if policy is None else policy
+        self._setup = self._set_up(policy, EchoExecutor() if executor is None else executor, agents)
         self._executed = count(1)
 
-    def reload(self, policy: Policy) -> None:
-        """Decide by this policy from now on; what is under way goes on with the one that it began with."""
-        self._governor.policy = policy
+    def reload(
+        self, policy: Policy, *, executor: Executor | None = None, agents: Mapping[str, Agent] | None = None
+    ) -> None:
+        """Decide by this policy from now on; with an `executor`, have it work for these `agents`. All at once.
+
+        Without an executor, the one that there is and the agents stay. What is under way goes on with what it began
+        with.
+        """
+        if executor is None:
+            executor, agents = self._setup.executor, self._setup.agents
+        self._setup = self._set_up(policy, executor, agents)
 
     @property
     def storage(self) -> str:
@@ -133,7 +146,7 @@ class Platform:
     @property
     def echoes(self) -> bool:
         """Whether its executor is the echo, which waits for nothing."""
-        return isinstance(self._executor, EchoExecutor)
+        return isinstance(self._setup.executor, EchoExecutor)
 
     @property
     def blocking(self) -> bool:
@@ -146,7 +159,7 @@ class Platform:
         `key` is the name of the API key that asks. Raises the `StatusError` of a refusal.
         """
         with self._measurements.request(call.operation):
-            items = drive_sync(self._flow(call, key), self._executor)
+            items = drive_sync(self._flow(call, key))
             result: Result | Events = first_of_sync(items, stream=call.operation in STREAMS)
             return result
 
@@ -169,7 +182,7 @@ class Platform:
         """
         try:
             with self._measurements.request(call.operation):
-                items = drive(self._flow(call, key), self._executor, caller)
+                items = drive(self._flow(call, key), caller)
                 result: Result | AsyncEvents = await first_of(items, stream=call.operation in STREAMS)
                 return result
         except (Exception, Disconnect) as error:
@@ -177,22 +190,22 @@ class Platform:
 
     def complete(self, work: Work, caller: Caller, *, key: str | None = None) -> AsyncGenerator[Any, None]:
         """The trace and the outputs of a work that came by OpenAI's API. Raises the `StatusError` of a refusal."""
-        return drive(self._completion(work, key), self._executor, caller)
+        return drive(self._completion(work, key), caller)
 
     def _completion(self, work: Work, key: str | None) -> Flow[None]:
         with self._measurements.request("chat_completions"):
-            yield from self._executions.complete(work, key=key)
+            yield from self._setup.executions.complete(work, key=key)
         yield Call(self._prune)
 
     @property
     def gateways(self) -> frozenset[str]:
         """The names that its executor goes by in the `Via` of requests to model servers (RFC 9110, section 7.6.3)."""
-        names: frozenset[str] = getattr(self._executor, "gateways", frozenset())
+        names: frozenset[str] = getattr(self._setup.executor, "gateways", frozenset())
         return names
 
     async def models(self) -> list[str]:
         """The names of the models that a work may ask for."""
-        return await list_models(self._executor)
+        return await list_models(self._setup.executor)
 
     def _flow(self, call: ServerRequest, key: str | None) -> Flow[None]:
         """What is done for a call. The first item that it emits is the result, or the first of a stream's events."""
@@ -207,11 +220,11 @@ class Platform:
     def _operation(self, call: ServerRequest, key: str | None) -> Flow[None]:
         _check_text(call)
         check_constraints(call.operation, call.arguments)
-        yield Emit((yield from self._operations.answer(call.operation, call.arguments, key=key)))
+        yield Emit((yield from self._setup.operations.answer(call.operation, call.arguments, key=key)))
 
     def _execution(self, call: ServerRequest, key: str | None) -> Flow[None]:
         model, execute = _EXECUTIONS[call.operation]
-        result = yield from self._once(call, key, model, execute(self._executions, call.arguments, key=key))
+        result = yield from self._once(call, key, model, execute(self._setup.executions, call.arguments, key=key))
         if isinstance(result, GovernanceBlock):
             raise result
         yield Emit(result)
@@ -221,7 +234,7 @@ class Platform:
         model, execute = STREAMS[call.operation]
         events = RunEvents(self._clock)
         try:
-            flow = execute(self._executions, call.arguments, key=key, events=events)
+            flow = execute(self._setup.executions, call.arguments, key=key, events=events)
             result = yield from self._once(call, key, model, flow)
             if isinstance(result, GovernanceBlock):
                 raise result
@@ -251,7 +264,7 @@ class Platform:
     def _kept(self, call: ServerRequest, key: str | None) -> Callable[[M], M]:
         """What makes of a call's result what may be kept of it."""
         facts = Facts(agent=call.arguments.get("agent_id"), session=call.arguments.get("session_id"), key=key)
-        return lambda result: kept_result(result, self._governor.record_redactor(facts))
+        return lambda result: kept_result(result, self._setup.governor.record_redactor(facts))
 
     def _prune(self) -> None:
         """Keep to the retention, after every so many executions."""

@@ -75,11 +75,12 @@ def _list(settings: Settings, file: Path | None) -> None:
 @click.pass_obj
 def _revoke(settings: Settings, name: str, file: Path | None) -> None:
     """Take a key out of the file."""
-    from hestiaos_local import remove_key
+    from hestiaos_local import Keys, remove_key
 
     path = _path(file)
     remove_key(path, name)
-    tell(one_line(f"the key {name} is out of {path}: a server that runs lets it in until SIGHUP"))
+    until = "SIGHUP" if Keys.load(path) else "it is stopped: there is no other key for it to go by"
+    tell(one_line(f"the key {name} is out of {path}: a server that runs lets it in until {until}"))
 
 
 def _path(file: Path | None) -> Path:

@@ -65,11 +65,11 @@ def command(
     request then needs, or with --keys, a file of keys each of which may do what its roles say. Of traces, sessions and
     results for repeats, of each, so much is kept as --keep-days, --keep-count and --keep-bytes say. SIGINT (Ctrl-C) and
     SIGTERM end it: streams that run get an error, the store is closed, the status is 0. A second signal ends it at
-    once. SIGHUP has it read the policy and the keys anew; with a mistake in one of them it goes on with what it has.
+    once. SIGHUP has it read the policy, the keys, and its configuration's models and agents anew; with a mistake in one
+    of them it goes on with what it has.
     """
     import anyio
 
-    from hestiaos_cli._local_platform import models_of
     from hestiaos_cli._request_log import json_line, text_line
     from hestiaos_cli._served_files import ServedFiles
     from hestiaos_cli._server import hide_argument, key_from_stdin
@@ -83,11 +83,10 @@ def command(
         api_key = key_from_stdin(settings)
     elif settings.api_key:
         hide_argument(settings.api_key)
-    files = ServedFiles(settings, policy, keys)
-    models = models_of(settings, model_url, model, model_key_env)
+    files = ServedFiles(settings, policy, keys, (model_url, model, model_key_env))
     retention = Retention.of_days(keep_days, keep_count, keep_bytes)
     kept = {"store": Store(store) if store else None, "retention": retention, "keep": keep}
-    arguments = {"policy": files.policy, **kept, **models}
+    arguments = {"policy": files.policy, **kept, **files.models}
     with Platform(**arguments) as platform:
         options["on_request"] = None if quiet else json_line if settings.json else text_line
         options |= {"api_key": api_key, "keys": files.keys, "reload": partial(files.reload, platform)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve, frozen
 
@@ -102,7 +102,7 @@ class Governor:
         new_id: Callable[[], str],
         measurements: Measurements,
     ) -> None:
-        self.policy: Policy = policy
+        self.policy: Final = policy
         self._storage = storage
         self._approver = Approver(storage, keep, clock, new_id)
         self._admission_control = AdmissionControl(storage, clock)

@@ -18,17 +18,17 @@ class HiddenValues:
 
     def __init__(self, storage: Storage, keys: Iterable[str] = ()) -> None:
         self._storage = storage
-        self._keys = frozenset(keys)
+        self._keys = set(keys)
         self._made: tuple[frozenset[str], SecretRedactor] | None = None
         self._told = False
 
-    def add(self, key: str) -> None:
-        """Hide one more."""
-        self._keys |= {key}
+    def add(self, *keys: str) -> None:
+        """Hide some more."""
+        self._keys.update(keys)
 
     def redactor(self) -> SecretRedactor:
         """What replaces them, and what looks like an API key. It may wait for the storage."""
-        values = self._keys.union(self._secrets())
+        values = frozenset(self._keys).union(self._secrets())
         if self._made is None or self._made[0] != values:
             self._made = values, SecretRedactor(values)
         return self._made[1]

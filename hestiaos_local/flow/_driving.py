@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from functools import partial
 from typing import Any, TypeVar
 
-from hestiaos_local.execution import Executor, Output, run_executor, run_executor_sync
+from hestiaos_local.execution import Output, run_executor, run_executor_sync
 from hestiaos_local.flow._effects import Await, Begin, Call, Cancelled, Effect, Emit, Flow, Next, Stop
 
 __all__ = ["Caller", "drive", "drive_sync", "in_thread"]
@@ -60,7 +60,7 @@ class _Steps:
         return effect
 
 
-async def drive(flow: Flow[object], executor: Executor, call: Caller) -> AsyncGenerator[Any, None]:
+async def drive(flow: Flow[object], call: Caller) -> AsyncGenerator[Any, None]:
     """What `flow` emits. Close it where it is left early: that cancels the work, and the flow is sent `Cancelled`."""
     from anyio import CancelScope
 
@@ -80,7 +80,7 @@ async def drive(flow: Flow[object], executor: Executor, call: Caller) -> AsyncGe
                         answer = await (in_thread if long else call)(function)
                     case Await(wait):
                         answer = await wait()
-                    case Begin(work):
+                    case Begin(executor, work):
                         outputs = run_executor(executor, work)
                     case Stop():
                         assert outputs is not None, "a flow begins before it stops"
@@ -111,7 +111,7 @@ async def _cancel(steps: _Steps, call: Caller) -> None:
             steps.fail(error)
 
 
-def drive_sync(flow: Flow[object], executor: Executor) -> Generator[Any, None, None]:
+def drive_sync(flow: Flow[object]) -> Generator[Any, None, None]:
     """As `drive`, without an event loop."""
     outputs: Generator[Output, None, None] | None = None
     steps = _Steps(flow)
@@ -129,7 +129,7 @@ def drive_sync(flow: Flow[object], executor: Executor) -> Generator[Any, None, N
                         answer = function()
                     case Await(wait):
                         answer = _await(wait)
-                    case Begin(work):
+                    case Begin(executor, work):
                         outputs = run_executor_sync(executor, work)
                     case Stop():
                         assert outputs is not None, "a flow begins before it stops"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from hestiaos_local.execution import Work
+from hestiaos_local.execution import Executor, Work
 
 __all__ = ["Await", "Begin", "Call", "Cancelled", "Disconnect", "Effect", "Emit", "Flow", "Next", "Stop"]
 
@@ -37,8 +37,9 @@ class Await:
 
 @frozen
 class Begin:
-    """Have the executor begin with `work`."""
+    """Have `executor` begin with `work`."""
 
+    executor: Executor
     work: Work
 
 

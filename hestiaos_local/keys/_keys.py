@@ -25,7 +25,7 @@ from typing import Literal, Self, get_args
 
 from attrs import field, frozen
 
-from hestiaos_local.toml import Table, TomlFile, read_text
+from hestiaos_local.toml import ConfigurationError, Table, TomlFile, read_text
 from hestiaos_proto import Config
 
 __all__ = ["ROLES", "Key", "Keys", "Role", "accepted_keys", "hash_key", "why_not_a_name"]
@@ -95,6 +95,16 @@ class Keys:
         Raises `ConfigurationError` for all mistakes in it at once, and where it cannot be read or others can write it.
         """
         return cls.parse(read_text(path, check=_why_not_trusted), os.fspath(path))
+
+    @classmethod
+    def load_some(cls, path: str | os.PathLike[str]) -> Self:
+        """As `load`, for a server: a file without keys, which would let nobody in, is a mistake too."""
+        keys = cls.load(path)
+        if not keys:
+            raise ConfigurationError(
+                [f"{os.fspath(path)}: it has no keys, so that nobody could ask: add one with 'hestiaos keys new'"]
+            )
+        return keys
 
     @classmethod
     def parse(cls, text: str, source: str) -> Self:

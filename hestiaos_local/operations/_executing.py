@@ -8,7 +8,7 @@ from functools import partial
 
 from hestiaos_local._measurements import elapsed
 from hestiaos_local.decisions import Answer, Findings, Governed, GovernedOutputs, Governor, Status
-from hestiaos_local.execution import Agent, Finish, Output
+from hestiaos_local.execution import Agent, Executor, Finish, Output
 from hestiaos_local.flow import Begin, Call, Cancelled, Emit, Flow, Next, Stop
 from hestiaos_local.governance import error_redactor
 from hestiaos_local.storage import StoreError
@@ -20,6 +20,7 @@ _log = logging.getLogger("hestiaos_local")
 
 
 def execute(
+    executor: Executor,
     governor: Governor,
     governed: Governed,
     clock: Callable[[], float],
@@ -40,7 +41,7 @@ def execute(
     outputs = GovernedOutputs(governed, agent, governor)
     answer = Answer()
     try:
-        yield Begin(governed.work)
+        yield Begin(executor, governed.work)
         while (output := (yield Next())) is not None:
             if outputs.takes_long(output):
                 released = yield Call(partial(outputs.receive, output), long=True)

@@ -213,7 +213,7 @@ class Executions:
         each: Callable[[Output], object] | None = None,
         keep: Callable[[Answer], None] | None = None,
     ) -> Flow[Answer]:
-        return execute(self._governor, governed, self._clock, agent=agent, each=each, keep=keep)
+        return execute(self._executor, self._governor, governed, self._clock, agent=agent, each=each, keep=keep)
 
 
 def _prepared(work: Work, agent: Agent | None) -> Work:

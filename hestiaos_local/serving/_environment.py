@@ -59,7 +59,7 @@ def _keys(variables: Mapping[str, str]) -> Keys | None:
     api_key, file = variables.get("HESTIAOS_API_KEY"), variables.get("HESTIAOS_KEYS")
     if api_key and file:
         raise ValueError("HESTIAOS_KEYS and HESTIAOS_API_KEY both say who may ask: set one of them")
-    return Keys.load(file) if file else accepted_keys(api_key)
+    return Keys.load_some(file) if file else accepted_keys(api_key)
 
 
 def _keep(value: str) -> Keep:

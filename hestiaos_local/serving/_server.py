@@ -34,6 +34,9 @@ _SPARED = 16  # clients whose idle connections are closed at once where there is
 _AT_ONCE = 1000  # how many clients are accepted before the others have their turn
 _EXHAUSTED = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
 
+Reload = Callable[[], Callable[[], object] | None]
+"""Reads what a server goes by anew. Returns what puts it into effect, `None` where nothing is to be."""
+
 _log = logging.getLogger("hestiaos_local")
 
 
@@ -49,7 +52,7 @@ async def serve(
     on_listening: Callable[[str], None] | None = None,
     allow_origins: Collection[str] = (),
     handle_signals: bool = False,
-    reload: Callable[[], object] | None = None,
+    reload: Reload | None = None,
     on_request: Callable[[ServedRequest], object] | None = None,
 ) -> None:
     """Serve `platform` until cancelled, on asyncio or trio.
@@ -64,9 +67,9 @@ async def serve(
 
     With `handle_signals`, which needs the main thread, SIGTERM and SIGINT end it: no client is accepted any more, what
     is executed is finished, open streams get `error` and `done`, and it returns. A second signal ends the process.
-    SIGHUP has `reload` called in a thread, which may give the platform another policy (`Platform.reload`) and replace
-    the `keys`; where it raises, the log says so, and nothing ends. Where SIGHUP means that the server's terminal is
-    gone, it stops.
+    SIGHUP has `reload` called in a thread, to read files; what that returns is called between two steps of requests: it
+    may set up the platform anew (`Platform.reload`) and replace the `keys`. Where one of them raises, the log says so,
+    and nothing ends. Where SIGHUP means that the server's terminal is gone, it stops.
 
     Raises `ValueError` for an argument that cannot be, one of them a host beyond loopback without an API key, and
     `ServeError`, which is an `OSError`, where the address cannot be listened on.
@@ -86,7 +89,7 @@ async def serve(
 class _Server:
     """The clients that are served, and what is done with all of them."""
 
-    def __init__(self, service: Service, reload: Callable[[], object] | None) -> None:
+    def __init__(self, service: Service, reload: Reload | None) -> None:
         self._service = service
         self._reload = reload
         self._clients: set[ClientConnection] = set()
@@ -112,7 +115,8 @@ class _Server:
         while not await signals.wait():
             assert self._reload is not None, "else there is no such signal"
             try:
-                await to_thread.run_sync(self._reload)
+                if (put_into_effect := await to_thread.run_sync(self._reload)) is not None:
+                    put_into_effect()
             except Exception:
                 _log.exception("nothing was reloaded")
 

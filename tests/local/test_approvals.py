@@ -11,7 +11,7 @@ import pytest
 
 from hestiaos_local import Platform, Policy, Store
 from hestiaos_local.decisions import APPROVAL_TIME
-from hestiaos_local.execution import EchoExecutor, Finish, Output, Text, ToolCall, Work, function_executor
+from hestiaos_local.execution import Finish, Output, Text, ToolCall, Work, function_executor
 from hestiaos_local.flow import drive_sync
 from hestiaos_local.governance import Charge, Exhausted, Reservation, recorded_decision, replay
 from hestiaos_local.storage import Approval as StoredApproval
@@ -219,7 +219,7 @@ def test_completions(ask: Callable[..., Any], store: Store, clock: Clock) -> Non
 
     def complete(**options: Any) -> list[Any]:
         work = Work(messages=[{"role": "user", "content": "deploy it"}], options=options)
-        return list(drive_sync(platform._completion(work, None), EchoExecutor()))
+        return list(drive_sync(platform._completion(work, None)))
 
     with pytest.raises(GovernanceBlock) as caught:
         complete(seed=1)

@@ -14,7 +14,7 @@ import anyio
 import httpx
 import pytest
 
-from hestiaos_local import Platform, Store
+from hestiaos_local import ConfigurationError, Platform, Store
 from hestiaos_local.asgi import application
 from hestiaos_local.execution import RelayExecutor
 from hestiaos_local.serving import ASGIApplication, service_from_environment
@@ -257,3 +257,10 @@ def test_what_cannot_be_is_told_to_the_server(environ: dict[str, str], told: str
     anyio.run(ASGIApplication(lambda: service_from_environment(environ)), {"type": "lifespan"}, receive, send)
     assert sent[0]["type"] == "lifespan.startup.failed"
     assert told in sent[0]["message"]
+
+
+def test_keys_of_a_file_without_any_are_not_served(tmp_path: Path) -> None:
+    (tmp_path / "keys.toml").write_text("version = 1\n")
+    (tmp_path / "keys.toml").chmod(0o600)
+    with pytest.raises(ConfigurationError, match="it has no keys, so that nobody could ask"):
+        service_from_environment({"HESTIAOS_KEYS": str(tmp_path / "keys.toml")})

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Retention, Store
-from hestiaos_local.execution import EchoExecutor, Work, function_executor
+from hestiaos_local.execution import Work, function_executor
 from hestiaos_local.flow import Emit, Flow, drive_sync
 from hestiaos_local.operations import TIMEOUT, fingerprint, idempotent
 from hestiaos_local.storage import Conflict, Finished, InProgress, StoreError
@@ -44,7 +44,7 @@ def once(store: Store, work: Callable[[], Any], key: str = "k", now: float = 100
         once = idempotent(store, key, "f", RunResponse, flow(), lambda: now, 60.0, lambda result: result)
         yield Emit((yield from once))
 
-    [result] = drive_sync(whole(), EchoExecutor())
+    [result] = drive_sync(whole())
     return result
 
 

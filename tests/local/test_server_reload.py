@@ -1,10 +1,11 @@
-"""A server that reads its policy and its keys anew at SIGHUP: real processes."""
+"""A server that reads its policy, its keys, its models and agents anew at SIGHUP: real processes."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,15 +18,20 @@ import pytest
 from hestiaos_local import Platform, Policy, add_key, remove_key
 from hestiaos_proto import GovernanceBlock, ServerRequest
 from tests.support.broad import BROAD
+from tests.local.test_server_models import END, ROLE, Steps, piece, text
+from tests.support import wire
 from tests.support.command_line import PROGRAM
+from tests.support.peer import Peer
 from tests.support.raw_client import RUN, RawClient, post
 from tests.support.served_process import ServedProcess
+from tests.support.steps import send
 
 if sys.platform == "win32":
     pytest.skip("Windows has no SIGHUP", allow_module_level=True)
 
 from tests.support.terminals import Terminal
 
+SAID = wire.STREAM_HEAD + piece(ROLE) + text("Hello") + END
 POLICY = """version = 2
 name = "{name}"
 [[rules]]
@@ -84,6 +90,7 @@ def reloaded(server: ServedProcess, lines: int = 1) -> list[str]:
     return [server.log_line().rstrip("\n") for _ in range(lines)]
 
 
+@BROAD
 def test_new_files_are_gone_by_at_once(files: Files) -> None:
     with files.serve() as server:
         assert [files.ask(server, text) for text in ("a word", "a thing")] == [403, 200]
@@ -100,6 +107,7 @@ def test_new_files_are_gone_by_at_once(files: Files) -> None:
         assert server.end() == (0, "stopped\n")
 
 
+@BROAD
 def test_with_a_mistake_in_one_file_both_stay(files: Files) -> None:
     with files.serve() as server:
         second = add_key(files.keys, "second", ["run"])
@@ -119,10 +127,110 @@ def test_with_a_mistake_in_one_file_both_stay(files: Files) -> None:
 
 
 @BROAD
+def test_a_file_without_keys_is_a_mistake(files: Files) -> None:
+    """Else everybody would be locked out, whoever could mend it too."""
+    with files.serve() as server:
+        remove_key(files.keys, "first")
+        mistake = f"{files.keys}: it has no keys, so that nobody could ask: add one with 'hestiaos keys new'"
+        assert reloaded(server) == [f"not reloaded: {mistake}"]
+        assert files.ask(server, "a thing") == 200
+    command = [PROGRAM, "serve", "--port", "0", "--keys", files.keys]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (2, f"Error: {mistake}\n")
+
+
+CONFIGURATION = """version = 1
+[[models]]
+name = "{model}"
+url = "{url}/v1"
+[[agents]]
+id = "{agent}"
+system = "You are {agent}."
+"""
+
+
+class Configured:
+    """A configuration in a file, before a model server, and a process that is served with it."""
+
+    def __init__(self, folder: Path, model: Peer) -> None:
+        self.file = folder / "hestia.toml"
+        self.model = model
+        self.write("one", "first")
+
+    def write(self, model: str, agent: str) -> None:
+        self.file.write_text(CONFIGURATION.format(model=model, url=self.model.url, agent=agent))
+
+    def run(self, server: ServedProcess, agent: str) -> int:
+        body = {"agent_id": agent, "task": "t", "config": {}}
+        return httpx.post(f"{server.url}/api/agents/run", json=body).status_code
+
+    def models(self, server: ServedProcess) -> list[str]:
+        return [each["id"] for each in httpx.get(f"{server.url}/v1/models").json()["data"]]
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Iterator[Configured]:
+    with Peer(answer=lambda request: [send(SAID)]) as model:
+        yield Configured(tmp_path, model)
+
+
+@BROAD
+def test_models_and_agents(configured: Configured) -> None:
+    with ServedProcess("--config", str(configured.file)) as server:
+        assert [configured.run(server, each) for each in ("first", "second")] == [200, 404]
+        configured.write("two", "second")
+        [line] = reloaded(server)
+        assert line.startswith("reloaded: policy default (")
+        assert line.endswith("), 1 model, 1 agent")
+        assert [configured.run(server, each) for each in ("first", "second")] == [404, 200]
+        assert configured.models(server) == ["two"]
+        system = json.loads(configured.model.requests[-1].body)["messages"][0]
+        assert system == {"role": "system", "content": "You are second."}
+        configured.file.write_text("version = 1\n")
+        assert reloaded(server)[0].endswith("), 0 agents")  # no model: it echoes
+        assert configured.models(server) == ["hestia-local"]
+
+
+@BROAD
+def test_with_a_mistake_in_the_configuration_all_stays(configured: Configured, files: Files) -> None:
+    options = ("--config", str(configured.file), "--policy", str(files.policy))
+    with ServedProcess(*options) as server:
+        files.policy.write_text(policy("second", "thing"))
+        configured.file.write_text('version = 1\n[[models]]\nname = 1\nurl = "ftp://a"\n[[agents]]\nid = "second"\n')
+        name, url = reloaded(server, 2)
+        assert name.startswith(f"not reloaded: {configured.file}, line 3: models[0].name must be ")
+        assert url.startswith(f"not reloaded: {configured.file}, line 4: models[0].url must be like http://")
+        configured.file.write_text("[[models]\n")
+        assert reloaded(server)[0].startswith(f"not reloaded: {configured.file}")
+        assert [configured.run(server, each) for each in ("first", "second")] == [200, 404]
+        assert configured.models(server) == ["one"]
+        assert httpx.post(f"{server.url}/api/v1/run", json={"input": "a word"}).status_code == 403
+        configured.write("two", "second")  # one line for the two reads before: nothing else was told
+        assert reloaded(server)[0].startswith("reloaded: policy second")
+
+
+@BROAD
+def test_a_stream_goes_on_with_its_model(configured: Configured) -> None:
+    steps = Steps()
+    configured.model.add(steps.script())
+    with ServedProcess("--config", str(configured.file)) as server:
+        with httpx.stream("POST", f"{server.url}/api/v1/run/stream", json={"input": "x"}) as stream:
+            configured.model.wait_for_requests(1)
+            configured.file.write_text("version = 1\n")
+            assert reloaded(server)[0].startswith("reloaded: ")
+            for event in steps.events:
+                event.set()
+            assert '"result":"t0 t1 t2 "' in stream.read().decode()
+        run = httpx.post(f"{server.url}/api/v1/run", json={"input": "x"})
+        assert run.json()["result"] == "processed: x"
+
+
+@BROAD
 def test_in_json(files: Files) -> None:
     with ServedProcess("--json", "--policy", str(files.policy)) as server:
         files.policy.write_text(text := policy("second", "thing"))
-        told = {"reloaded": True, "policy": "second", "policy_hash": sha256(text.encode()).hexdigest(), "keys": None}
+        told = {"reloaded": True, "policy": "second", "policy_hash": sha256(text.encode()).hexdigest()}
+        told |= {"keys": None, "models": None, "agents": None}
         assert list(map(json.loads, reloaded(server))) == [told]
         files.policy.unlink()
         told = {"reloaded": False, "mistake": f"{files.policy}: there is no such file"}
@@ -189,8 +297,8 @@ def hangups_ignored() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-@BROAD
 @pytest.mark.usefixtures("hangups_ignored")
+@BROAD
 def test_under_nohup_it_goes_on(files: Files) -> None:
     with Terminal([str(PROGRAM), "serve", "--port", "0"], env=os.environ) as terminal:
         terminal.expect("is served at ")

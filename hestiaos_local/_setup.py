@@ -1,0 +1,47 @@
+"""What decides and what works on a platform, exchanged as a whole where its files are read anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from attrs import frozen
+
+from hestiaos_local._measurements import Measurements
+from hestiaos_local.decisions import Governor, HiddenValues, Keep
+from hestiaos_local.execution import Agent, Executor
+from hestiaos_local.governance import Policy
+from hestiaos_local.operations import Executions, Operations
+from hestiaos_local.storage import Storage
+
+__all__ = ["Setup", "set_up"]
+
+
+@frozen
+class Setup:
+    """An executor and the agents that it works for, under one policy."""
+
+    executor: Executor
+    agents: Mapping[str, Agent] | None
+    governor: Governor
+    executions: Executions
+    operations: Operations
+
+
+def set_up(
+    policy: Policy,
+    executor: Executor,
+    agents: Mapping[str, Agent] | None,
+    *,
+    storage: Storage,
+    hidden: HiddenValues,
+    keep: Keep,
+    clock: Callable[[], float],
+    new_id: Callable[[], str],
+    measurements: Measurements,
+) -> Setup:
+    """Set up a platform anew; what is given by name stays the same for all its life."""
+    hidden.add(*getattr(executor, "hidden_values", ()))
+    governor = Governor(policy, storage, hidden, keep, clock, new_id, measurements)
+    executions = Executions(governor, storage, executor, agents, clock, new_id)
+    operations = Operations(lambda: policy, storage, executor, agents, measurements, clock)
+    return Setup(executor, agents, governor, executions, operations)
