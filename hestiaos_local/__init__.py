@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from hestiaos_local._exchange import LocalExchange
 from hestiaos_local._platform import Platform
 from hestiaos_local.execution import Agent, Executor, function_executor
-from hestiaos_local.governance import Policy, PolicyError, Replayed, recorded_decision, replay
+from hestiaos_local.governance import Policy, PolicyError
 from hestiaos_local.storage import Retention, Store, StoreError
 
 if TYPE_CHECKING:
     from hestiaos_local._transport import LocalTransport
     from hestiaos_local.execution import Configuration, ConfigurationError, RelayExecutor
+    from hestiaos_local.governance import Replayed, recorded_decision, replay
     from hestiaos_local.keys import Key, Keys, add_key, remove_key
     from hestiaos_local.serving import ServedRequest, ServeError, serve
 
@@ -53,6 +54,9 @@ _LAZY = {
     "RelayExecutor": "hestiaos_local.execution",
     "Key": "hestiaos_local.keys",
     "Keys": "hestiaos_local.keys",
+    "Replayed": "hestiaos_local.governance",
+    "recorded_decision": "hestiaos_local.governance",
+    "replay": "hestiaos_local.governance",
     "LocalTransport": "hestiaos_local._transport",
     "ServeError": "hestiaos_local.serving",
     "ServedRequest": "hestiaos_local.serving",

@@ -220,7 +220,7 @@ class Platform:
     def _operation(self, call: ServerRequest, key: str | None) -> Flow[None]:
         _check_text(call)
         check_constraints(call.operation, call.arguments)
-        yield Emit((yield from self._setup.operations.answer(call.operation, call.arguments, key=key)))
+        yield Emit((yield from self._setup.operations().answer(call.operation, call.arguments, key=key)))
 
     def _execution(self, call: ServerRequest, key: str | None) -> Flow[None]:
         model, execute = _EXECUTIONS[call.operation]

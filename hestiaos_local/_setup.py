@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -10,8 +12,11 @@ from hestiaos_local._measurements import Measurements
 from hestiaos_local.decisions import Governor, HiddenValues, Keep
 from hestiaos_local.execution import Agent, Executor
 from hestiaos_local.governance import Policy
-from hestiaos_local.operations import Executions, Operations
+from hestiaos_local.operations import Executions
 from hestiaos_local.storage import Storage
+
+if TYPE_CHECKING:
+    from hestiaos_local.operations import Operations
 
 __all__ = ["Setup", "set_up"]
 
@@ -24,7 +29,8 @@ class Setup:
     agents: Mapping[str, Agent] | None
     governor: Governor
     executions: Executions
-    operations: Operations
+    operations: Callable[[], Operations]
+    """What only answers, made when it is first asked: a process that executes one text needs none of it."""
 
 
 def set_up(
@@ -43,5 +49,11 @@ def set_up(
     hidden.add(*getattr(executor, "hidden_values", ()))
     governor = Governor(policy, storage, hidden, keep, clock, new_id, measurements)
     executions = Executions(governor, storage, executor, agents, clock, new_id)
-    operations = Operations(lambda: policy, storage, executor, agents, measurements, clock)
+
+    @cache
+    def operations() -> Operations:
+        from hestiaos_local.operations import Operations
+
+        return Operations(lambda: policy, storage, executor, agents, measurements, clock)
+
     return Setup(executor, agents, governor, executions, operations)

@@ -7,6 +7,8 @@ a `LogVerifier` checks the log of what was decided.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from hestiaos_local.governance._admission import (
     DEFAULT_OUTPUT_TOKENS,
     Charge,
@@ -32,7 +34,6 @@ from hestiaos_local.governance._chain import (
 )
 from hestiaos_local.governance._chains import LogVerifier
 from hestiaos_local.governance._errors import PolicyError
-from hestiaos_local.governance._explanations import Explanation, explain
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
 from hestiaos_local.governance._normal import normalized
 from hestiaos_local.governance._output import (
@@ -51,7 +52,6 @@ from hestiaos_local.governance._redaction import (
     input_redactor,
     redact_input,
 )
-from hestiaos_local.governance._replay import RecordedDecision, Replayed, recorded_decision, replay
 from hestiaos_local.governance._rules import (
     DECISIONS,
     Bucket,
@@ -63,6 +63,10 @@ from hestiaos_local.governance._rules import (
     Verdict,
 )
 from hestiaos_local.governance._secrets import SecretRedactor
+
+if TYPE_CHECKING:
+    from hestiaos_local.governance._explanations import Explanation, explain
+    from hestiaos_local.governance._replay import RecordedDecision, Replayed, recorded_decision, replay
 
 __all__ = [
     "CHAIN_SIZE",
@@ -119,6 +123,25 @@ __all__ = [
     "replay",
     "texts_of",
 ]
+
+# What no execution needs is imported when it is first asked for (PEP 562).
+_LAZY = {
+    "Explanation": "hestiaos_local.governance._explanations",
+    "explain": "hestiaos_local.governance._explanations",
+    "RecordedDecision": "hestiaos_local.governance._replay",
+    "Replayed": "hestiaos_local.governance._replay",
+    "recorded_decision": "hestiaos_local.governance._replay",
+    "replay": "hestiaos_local.governance._replay",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -24,6 +24,7 @@ __all__ = [
     "ReEngine",
     "RepeatingSearcher",
     "Searcher",
+    "Span",
     "WholeSearcher",
     "WindowedSearcher",
     "re2_engine",
@@ -65,6 +66,9 @@ class RepeatingSearcher(ABC):
 class Engine(Protocol):
     """Makes searchers. Raises `ValueError` for what is not a pattern; the message says why."""
 
+    joins: bool
+    """Whether one search for many patterns is faster than a search for each."""
+
     def check(self, pattern: str) -> None:
         """Raise `ValueError` for a pattern that is wrong by itself, whatever stands around it."""
         ...
@@ -105,11 +109,14 @@ def _encoded(text: str) -> bytes:
 class Re2Engine:
     """RE2. Raises `ImportError` where it is not installed."""
 
+    joins = True
+
     def __init__(self) -> None:
         self._re2: Any = import_module("re2")
 
     def check(self, pattern: str) -> None:
         self._searcher(pattern)
+        parse(pattern)  # which governs outputs
 
     def compile(self, patterns: Sequence[str]) -> Searcher:
         return self._searcher("|".join(f"(?:{pattern})" for pattern in patterns) if patterns[1:] else patterns[0])
@@ -177,6 +184,8 @@ def re2_engine() -> Engine | None:
 
 class ReEngine:
     """`re`: patterns in RE2's syntax are rewritten so that it matches what RE2 does."""
+
+    joins = False
 
     def check(self, pattern: str) -> None:
         for_re(parse(pattern))

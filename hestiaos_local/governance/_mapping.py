@@ -19,8 +19,8 @@ _LETTERS = (
     "\u0401\u0410-\u044f\u0451\u2013\u2014\u2018-\u201e\u2022\u20ac\u2190-\u2193\u3001\u3002\u300c-\u300f\u3041-\u3096\u30a1-\u30fa"
     "\u4e00-\u9fff\uac00-\ud7a3"
 )
-_PLAIN = re.compile(f"[{_LETTERS}]+(?:[ \n][{_LETTERS}]+)*")
-_PLAIN_AFTER = re.compile(f"[ \n]?[{_LETTERS}]+(?:[ \n][{_LETTERS}]+)*")
+_PLAIN = f"[{_LETTERS}]+(?:[ \n][{_LETTERS}]+)*"
+_PLAIN_AFTER = f"[ \n]?{_PLAIN}"
 _WHITE = re.compile(f"[{BLANK}]*([{BREAK}])?[{BLANK}{BREAK}]*")
 _VISIBLE = frozenset(map(chr, range(0x21, 0x7F))) - {"\\"}
 _CLASSES = re.compile(f"(?P<DROPPED>[{DROPPED}])|(?P<BLANK>[{BLANK}])|(?P<BREAK>[{BREAK}])|(?P<SLASH>[{BROKEN}])")
@@ -51,6 +51,12 @@ def _kind(char: str) -> _Kind:
     return _Kind.OTHER
 
 
+@lru_cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compiled when the first text comes in pieces: it takes milliseconds, which a process that judges none saves."""
+    return re.compile(pattern)
+
+
 class StreamNormalizer:
     """The same normal form as `normalized`, for every cutting of a text.
 
@@ -59,6 +65,7 @@ class StreamNormalizer:
     """
 
     def __init__(self) -> None:
+        self._plain, self._plain_after = _compiled(_PLAIN), _compiled(_PLAIN_AFTER)
         self.length = 0  # of the normal form that is known
         self._received = 0
         # Blocks of units; of an unchanged block each character is a unit of its own.
@@ -80,7 +87,7 @@ class StreamNormalizer:
         place, base = 0, self._received
         self._received += len(text)
         while place < len(text):
-            match = (_PLAIN_AFTER if self._chars else _PLAIN).match(text, place)
+            match = (self._plain_after if self._chars else self._plain).match(text, place)
             if match is None:
                 place = self._receive_some(text, place, base)
                 continue

@@ -169,7 +169,6 @@ def _compiled(table: Table, engine: Engine, sources: tuple[str, ...], on: set[Ru
     for source in sources:
         try:
             engine.check(source)
-            parse(source)
         except ValueError as error:
             table.refuse("pattern", f"is not a pattern of RE2: {error}: {source}")
             return None

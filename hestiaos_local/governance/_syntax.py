@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from math import inf
 
 from attrs import frozen
@@ -57,16 +58,19 @@ class Repeat:
 Node = Char | Place | Seq | Either | Repeat
 
 _ESCAPE = r"\\(?:[pP](?:\{[^}]*\}|[^{])|x(?:\{[0-9A-Fa-f]+\}|[0-9A-Fa-f]{2})|[0-7]{1,3}|[^0-7])"
-_TOKEN = re.compile(
-    rf"""(?P<group>\((?:\?(?:P?<(?P<name>\w+)>|(?P<flags>[imsU]*(?:-[imsU]*)?)(?P<scope>[:)])))?)
+_TOKEN = rf"""(?P<group>\((?:\?(?:P?<(?P<name>\w+)>|(?P<flags>[imsU]*(?:-[imsU]*)?)(?P<scope>[:)])))?)
     | (?P<repeat>(?:[*+?] | \{{\d+(?:,\d*)?\}})\??)
     | (?P<quoted>\\Q.*?(?:\\E|\Z))
     | (?P<end>\\E)
     | (?P<place>\\[bBAz] | [\^$])
     | (?P<char>\[\^?\]?(?:\[:\^?\w+:\] | {_ESCAPE} | [^\]\\])*\] | {_ESCAPE} | [^()|])
-    | (?P<other>[)|])""",
-    re.VERBOSE | re.DOTALL,
-)
+    | (?P<other>[)|])"""
+
+
+@cache
+def _tokens() -> re.Pattern[str]:
+    """Compiled when a pattern is read: it takes milliseconds, which a process that reads none saves."""
+    return re.compile(_TOKEN, re.VERBOSE | re.DOTALL)
 
 
 def parse(pattern: str) -> Node:
@@ -79,6 +83,7 @@ _DEEPEST = 100  # groups inside each other; RE2 itself takes 1,000, for which Py
 
 class _Parser:
     def __init__(self, pattern: str) -> None:
+        self._tokens = _tokens()
         self._pattern = pattern
         self._place = 0
         self._depth = 0
@@ -93,7 +98,7 @@ class _Parser:
         """What stands up to the end of the group or pattern; the flags that are set inside go on to that end."""
         branches: list[Node] = []
         nodes: list[Node] = []
-        while (token := _TOKEN.match(self._pattern, self._place)) is not None and token[0] != ")":
+        while (token := self._tokens.match(self._pattern, self._place)) is not None and token[0] != ")":
             self._place = token.end()
             if token[0] == "|":
                 branches.append(_seq(nodes))

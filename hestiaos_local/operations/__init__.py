@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from hestiaos_local.operations._constraints import BODIES, CONSTRAINTS, check_constraints
 from hestiaos_local.operations._executions import MAX_OUTPUT, TIMEOUT, Executions
 from hestiaos_local.operations._idempotency import fingerprint, idempotent
 from hestiaos_local.operations._models import list_models
-from hestiaos_local.operations._operations import Operations
 from hestiaos_local.operations._streams import RunEvents
+
+if TYPE_CHECKING:
+    from hestiaos_local.operations._operations import Operations
 
 __all__ = [
     "BODIES",
@@ -22,6 +26,15 @@ __all__ = [
     "idempotent",
     "list_models",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Operations":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hestiaos_local.operations._operations import Operations  # no execution needs it (PEP 562)
+
+    globals()[name] = Operations
+    return Operations
 
 
 def __dir__() -> list[str]:

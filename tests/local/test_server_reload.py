@@ -17,9 +17,9 @@ import pytest
 
 from hestiaos_local import Platform, Policy, add_key, remove_key
 from hestiaos_proto import GovernanceBlock, ServerRequest
-from tests.support.broad import BROAD
 from tests.local.test_server_models import END, ROLE, Steps, piece, text
 from tests.support import wire
+from tests.support.broad import BROAD
 from tests.support.command_line import PROGRAM
 from tests.support.peer import Peer
 from tests.support.raw_client import RUN, RawClient, post

@@ -1,4 +1,4 @@
-"""What the session `broad` runs: a promise once more over other bindings, event loops and pages, or in whole programs."""
+"""What the session `broad` runs: promises once more over other bindings, event loops, pages, or in programs."""
 
 from __future__ import annotations
 
