@@ -8,27 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 from hestiaos_cli._failures import one_line
 from hestiaos_cli._output import print_fields, print_json, print_lines, remark
-from hestiaos_cli._terminal import columns, is_terminal, visible
+from hestiaos_cli._terminal import columns, is_terminal, paint, visible
 
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
 
-__all__ = ["for_people", "print_list"]
+__all__ = ["for_people", "print_list", "which_have"]
 
 _NARROWEST = 40  # columns
 
 
 def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *names: str, empty: str) -> None:
-    """Print rows; people get these fields, on a terminal no wider than it is. `empty` is said where there are none."""
+    """Print rows; people get these fields, on a terminal no wider than it is and under their names.
+
+    `empty` is said where there are no rows.
+    """
     if settings.json:
         print_json(rows)
     elif settings.field is not None:
         for row in rows:
             print_fields(settings, row)
     else:
-        _print_table([[_cell(row.get(name)) for name in names] for row in rows])
+        _print_table(names, [[_cell(row.get(name)) for name in names] for row in rows])
     if not rows and empty:
         remark(settings, empty)
+
+
+def which_have(rows: Sequence[Mapping[str, Any]], *names: str) -> list[str]:
+    """Those of these fields that a row has."""
+    return [name for name in names if any(row.get(name) is not None for row in rows)]
 
 
 def for_people(settings: Settings, rows: Sequence[Mapping[str, Any]], time: str) -> list[dict[str, Any]]:
@@ -47,12 +55,19 @@ def _moment(value: Any) -> Any:
         return value
 
 
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    most = max(_NARROWEST, columns()) if is_terminal(sys.stdout) else None
+def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    terminal = is_terminal(sys.stdout)
+    most = max(_NARROWEST, columns()) if terminal else None
+    heading = [name.upper() for name in names]
+    widths = [max(map(len, column)) for column in zip(*([heading] if terminal else []), *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True)).rstrip()[:most]
+
+    if terminal and rows:
+        print_lines(paint(line(heading), "dim", sys.stdout))
     for row in rows:
-        line = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
-        print_lines(line[:most])
+        print_lines(line(row))
 
 
 def _cell(value: Any) -> str:

@@ -35,12 +35,14 @@ def command() -> None:
 def _list(settings: Settings, status: str | None, last: int | None) -> None:
     """List what waits for somebody to approve it, and what became of the others."""
     from hestiaos_cli._clients import open_client
-    from hestiaos_cli._lists import print_list
+    from hestiaos_cli._lists import for_people, print_list, which_have
 
     with open_client(settings, looks_only=True) as client, waiting():
         approvals = client.governance.approvals(status, last or _LAST)
-    rows = [each.to_dict() for each in approvals]
-    print_list(settings, rows, "approval_id", "status", "expires", "rule", "input", empty="there are no approvals")
+    rows = for_people(settings, [each.to_dict() for each in approvals], "expires")
+    asker = which_have(rows, "key", "agent", "session")
+    names = ("approval_id", "status", "expires", "rule", *asker, "input")
+    print_list(settings, rows, *names, empty="there are no approvals")
 
 
 @make_command("approve")

@@ -53,6 +53,31 @@ def _status(settings: Settings) -> None:
         print_fields(settings, status)
 
 
+@make_command("limits")
+@click.pass_obj
+def _limits(settings: Settings) -> None:
+    """Show the policy's limits, and what is used of them."""
+    from hestiaos_cli._clients import open_client
+    from hestiaos_cli._lists import print_list
+
+    with open_client(settings, looks_only=True) as client, waiting():
+        result = client.governance.limits()
+    if settings.json or settings.field is not None:
+        print_fields(settings, result)
+        return
+    unused: list[dict[str, Any]] = [{}]
+    rows = [_use(limit, use) for limit in result["limits"] for use in limit["used"] or unused]
+    print_list(settings, rows, "limit", "per", "of", "requests", "tokens", "window", empty="the policy has no limits")
+
+
+def _use(limit: dict[str, Any], use: dict[str, Any]) -> dict[str, Any]:
+    """What somebody has used of a limit: `3/60`, `-` where it does not count that."""
+    most = {name: limit.get(name) for name in ("requests", "tokens")}
+    used = {name: None if each is None else f"{use.get(name) or 0}/{each}" for name, each in most.items()}
+    window = f"{limit['window']:g} s"
+    return {"limit": limit["name"], "per": limit["per"], "of": use.get("subject") or None, "window": window} | used
+
+
 @make_command("trace")
 @click.argument("command_id", metavar="ID")
 @click.pass_obj
@@ -84,5 +109,5 @@ def _input(words: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, _, value in pairs}
 
 
-for each in (_explain, _status, _trace):
+for each in (_explain, _status, _limits, _trace):
     command.add_command(each)

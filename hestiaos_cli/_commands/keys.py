@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ __all__ = ["command"]
 _ROLES = ("run", "read", "approve", "admin")
 
 _file = click.option(
-    "--keys", "file", type=click.Path(path_type=Path), metavar="FILE", help="The key file; else the user's own."
+    "--keys",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The key file; else your own, which 'serve' does not read by itself.",
 )
 
 
@@ -53,6 +58,8 @@ def _new(settings: Settings, name: str, roles: tuple[Any, ...], file: Path | Non
         remove_key(path, name)
         raise
     tell(one_line(f"kept in {path} without the key itself: this is the only time that it is shown"))
+    if file is None:
+        tell(one_line(f"it is let in by: hestiaos serve --keys {shlex.quote(str(path))}"))
 
 
 @make_command("list", takes=OUTPUT)

@@ -126,7 +126,7 @@ def _replay(settings: Settings, file: Path, store: Path | None) -> None:
     executed. Decisions on texts that were not kept as they were are unknown.
     """
     from hestiaos_cli._files import audit_records, open_client_of
-    from hestiaos_cli._lists import print_list
+    from hestiaos_cli._lists import print_list, which_have
     from hestiaos_local import Policy, recorded_decision, replay
 
     policy = Policy.load(file)
@@ -142,8 +142,8 @@ def _replay(settings: Settings, file: Path, store: Path | None) -> None:
     if settings.json:
         print_json({"decisions": total, "unknown": unknown, "changed": rows})
         return
-    columns = [name for name in _COLUMNS if "limit" not in name or any(row[name] for row in rows)]
-    print_list(settings, rows, *columns, empty="")
+    limits = which_have(rows, "limit", "new_limit")
+    print_list(settings, rows, *(name for name in _COLUMNS if "limit" not in name or name in limits), empty="")
     tell(one_line(f"decisions: {total}, changed: {len(rows)}, unknown: {unknown}"))
 
 

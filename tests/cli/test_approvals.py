@@ -32,7 +32,7 @@ def test_what_is_approved_passes_once(where: list[str]) -> None:
     ended = invoke("run", "deploy it", *where)
     assert ended.status == 1
     listed = invoke("approvals", "list", *where).stdout.split()
-    assert (listed[1], listed[3:]) == ("pending", ["deploys", "deploy", "it"])
+    assert (listed[1], listed[4:]) == ("pending", ["deploys", "deploy", "it"])
     approval_id = listed[0]
     assert f" approvals approve {approval_id}" in ended.error
     assert invoke("approvals", "approve", approval_id, *where).stdout == "approved\n"
@@ -51,6 +51,12 @@ def test_what_is_denied_does_not(where: list[str]) -> None:
     ended = invoke("approvals", "approve", approval_id, *where)
     assert ended.status == 1
     assert ended.error.startswith("[APPROVAL_DECIDED] the approval was denied already")
+
+
+def test_who_asked_is_listed(where: list[str]) -> None:
+    assert invoke("run", "deploy it", "--session-id", "monday", "--agent-id", "builder", *where).status == 1
+    [row] = invoke("approvals", "list", *where).stdout.splitlines()
+    assert row.endswith("  deploys  builder  monday  deploy it")
 
 
 def test_one_that_is_not_there(where: list[str]) -> None:

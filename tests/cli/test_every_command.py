@@ -66,6 +66,7 @@ CASES: dict[str, Case] = {
     "doctor": Case("doctor -u {url}"),
     "governance": Case("governance", as_json=False),
     "governance explain": Case("--local governance explain RUN text=x"),
+    "governance limits": Case("--local governance limits --config {config}"),
     "governance status": Case("--local governance status"),
     "governance trace": Case("--local governance trace {trace}"),
     "health": Case("--local health"),
@@ -117,6 +118,11 @@ pattern = "wipe"
 decision = "BLOCK"
 reason = "it wipes"
 approval = true
+[[limits]]
+name = "mine"
+per = "all"
+requests = 9
+window = "1h"
 [[tests]]
 input = "wipe"
 expect = "BLOCK"

@@ -18,7 +18,10 @@ def test_a_key_from_its_making_to_its_end(home: Path) -> None:
     file = home / ".config/hestiaos/keys.toml"
     made = invoke("keys", "new", "ci", "--role", "read")
     assert made.status == 0
-    assert made.stderr == f"kept in {file} without the key itself: this is the only time that it is shown\n"
+    assert made.stderr == (
+        f"kept in {file} without the key itself: this is the only time that it is shown\n"
+        f"it is let in by: hestiaos serve --keys {file}\n"
+    )
     key = made.stdout.strip()
     assert Keys.load(file).find(key) == Key("ci", hash_key(key), ("read",))
     assert invoke("keys", "new", "app", "--json").json.keys() == {"name", "key", "roles", "file"}

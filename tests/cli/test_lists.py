@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from hestiaos_local import Platform, Policy
 from tests.support.command_line import invoke
 from tests.support.scripted_answers import serve_once
 
 pytestmark = pytest.mark.usefixtures("home")
+pytest.importorskip("re2")
 
 
 @pytest.fixture
@@ -103,6 +106,62 @@ def test_options_of_a_list_for_one_trace() -> None:
         ended = invoke("--local", "trace", "some-id", *options)
         assert ended.status == 2
         assert f"{options[0]} is for a list: hestiaos trace list" in ended.error
+
+
+LIMITS = """
+version = 2
+[[limits]]
+name = "calls"
+per = "session"
+requests = 5
+window = "1m"
+[[limits]]
+name = "spent"
+per = "all"
+tokens = 100000
+window = "1h"
+"""
+
+
+@pytest.mark.parametrize("served", [True, False], ids=["served", "local"])
+def test_limits(served: bool, home: Path, serve_platform: Callable[..., str]) -> None:
+    where = ["--local"]
+    if served:
+        where = ["-u", serve_platform(platform=Platform(policy=Policy.parse(LIMITS, "limits.toml")))]
+    else:
+        config = home / ".config/hestiaos/config.toml"
+        config.parent.mkdir(parents=True)
+        config.with_name("limits.toml").write_text(LIMITS)
+        config.write_text('policy = "limits.toml"\n')
+    shown = invoke(*where, "governance", "limits").stdout
+    assert [line.split() for line in shown.splitlines()] == [
+        ["calls", "session", "-", "0/5", "-", "60", "s"],
+        ["spent", "all", "-", "-", "0/100000", "3600", "s"],
+    ]
+    for session in ("a", "a", "b"):
+        assert invoke(*where, "run", "x", "--session-id", session).status == 0
+    shown = invoke(*where, "governance", "limits").stdout
+    assert [line.split()[2:4] for line in shown.splitlines()[:2]] == [["a", "2/5"], ["b", "1/5"]]
+    assert invoke(*where, "governance", "limits", "-q", "limits.0.used.1.requests").stdout == "1\n"
+    assert invoke(*where, "governance", "limits", "--json").json["limits"][1]["tokens"] == 100000
+
+
+def test_a_policy_without_limits() -> None:
+    ended = invoke("--local", "governance", "limits", "-v")
+    assert (ended.status, ended.stdout) == (0, "")
+    assert "the policy has no limits" in ended.stderr
+
+
+def test_what_a_limit_refused_is_not_listed_as_allowed(home: Path) -> None:
+    config = home / ".config/hestiaos/config.toml"
+    config.parent.mkdir(parents=True)
+    config.with_name("limits.toml").write_text(LIMITS.replace("requests = 5", "requests = 1"))
+    config.write_text('policy = "limits.toml"\n')
+    assert invoke("--local", "run", "first", "--session-id", "a").status == 0
+    assert invoke("--local", "run", "second", "--session-id", "a").status == 1
+    refused, allowed = invoke("--local", "trace", "list").stdout.splitlines()
+    assert "  THROTTLE, blocked  " in refused
+    assert "  ALLOW  " in allowed.replace("ALLOW              ", "ALLOW  ")
 
 
 @EVERYWHERE

@@ -46,6 +46,27 @@ def test_json_on_a_terminal_is_json() -> None:
     assert r'"processed: \u009b\u007f"' in shown.shown
 
 
+def test_a_list_has_headings_on_a_terminal_only() -> None:
+    assert invoke("--local", "secrets", "set", "mail", stdin=b"v").status == 0
+    with terminal("--local", "secrets", "list", NO_COLOR="1") as shown:
+        assert shown.end() == 0
+    assert shown.shown.splitlines() == ["KEY", "mail"]
+    assert invoke("--local", "secrets", "list").stdout == "mail\n"
+    with terminal("--local", "agents", "list") as shown:
+        assert shown.end() == 0
+    assert "MODEL" not in shown.shown  # there are none
+
+
+def test_headings_are_cut_as_the_rows_are() -> None:
+    assert invoke("--local", "run", "a text that is longer than the line", "--session-id", "s").status == 0
+    with terminal("--local", "trace", "list", columns=60, NO_COLOR="1") as shown:
+        assert shown.end() == 0
+    heading, row = shown.shown.splitlines()
+    assert heading.split() == ["TIMESTAMP", "DECISION", "TRACE_ID"]
+    assert len(row) == 60
+    assert heading.index("DECISION") == row.index("ALLOW")
+
+
 @pytest.mark.parametrize(
     ("env", "option", "colored"),
     [
