@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
     from hestiaos_local import Policy
 
-__all__ = ["audit_records", "open_client_of", "policy_path", "read_policy"]
+__all__ = ["audit_records", "open_client_of", "policy_path", "read_policy", "read_text_of"]
 
 _PAGE = 1000  # records of an audit that are asked for at once
 _OF_SERVER = ("base_url", "api_key", "profile", "local")
@@ -41,7 +41,7 @@ def read_policy(path: Path) -> tuple[Policy | None, dict[str, Any]]:
 
     report: dict[str, Any] = {"file": str(path), "name": None, "hash": None, "rules": 0, "limits": 0, "tests": 0}
     try:
-        policy, failures = Policy.parse_and_test(_text(path), str(path))
+        policy, failures = Policy.parse_and_test(read_text_of(path), str(path))
     except PolicyError as error:
         return None, {**report, "mistakes": list(error.mistakes), "failures": []}
     counts = {"rules": len(policy.rules), "limits": len(policy.limits), "tests": len(policy.tests)}
@@ -49,7 +49,8 @@ def read_policy(path: Path) -> tuple[Policy | None, dict[str, Any]]:
     return policy, found
 
 
-def _text(path: Path) -> str:
+def read_text_of(path: Path) -> str:
+    """The text of a file. Raises `Failure` where it is not UTF-8."""
     try:
         return path.read_text("utf-8")
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ from hestiaos_cli._command import Group, TextArgument
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import one_line, tell
 from hestiaos_cli._input import read_text
-from hestiaos_cli._options import OUTPUT
+from hestiaos_cli._options import OUTPUT, SERVER
 from hestiaos_cli._output import print_fields, print_json, print_text
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._terminal import visible
@@ -43,15 +43,26 @@ def _check(context: click.Context, file: Path | None) -> None:
     _tell(context, file, "{file} is right; rules: {rules}, limits: {limits}, tests that pass: {tests}")
 
 
-@make_command("test", takes=_OF_FILES)
+@make_command("test", takes=_OF_FILES | SERVER)
 @_FILE
 @click.pass_context
 def _test(context: click.Context, file: Path | None) -> None:
     """Run the tests in a policy file, and say which fail.
 
-    FILE is by default the configuration's. The exit status is 1 where a test fails.
+    FILE is by default the configuration's. They run here, or, where --base-url or another option of a server is given,
+    on that server. The exit status is 1 where a test fails.
     """
-    _tell(context, file, "tests that pass: {tests}")
+    settings: Settings = context.obj
+    if SERVER.isdisjoint(settings.given):
+        _tell(context, file, "tests that pass: {tests}")
+        return
+    from hestiaos_cli._clients import open_client
+    from hestiaos_cli._files import policy_path, read_text_of
+
+    path = policy_path(settings, file)
+    with open_client(settings) as client, waiting():
+        report = {"file": str(path)} | client.governance.test_policy(read_text_of(path))
+    _tell_report(context, report, "tests that pass: {tests}")
 
 
 def _tell(context: click.Context, file: Path | None, fine: str) -> None:
@@ -59,6 +70,11 @@ def _tell(context: click.Context, file: Path | None, fine: str) -> None:
 
     settings: Settings = context.obj
     _, report = read_policy(policy_path(settings, file))
+    _tell_report(context, report, fine)
+
+
+def _tell_report(context: click.Context, report: dict[str, Any], fine: str) -> None:
+    settings: Settings = context.obj
     wrong = [*report["mistakes"], *report["failures"]]
     if settings.json or settings.field is not None:
         print_fields(settings, report)

@@ -154,6 +154,16 @@ def test_what_cannot_be_explained(arguments: tuple[str, ...], message: str) -> N
     assert message in ended.error
 
 
+def test_a_server_runs_a_files_tests(file: Path, server_url: str) -> None:
+    file.write_text(RULE + '[[tests]]\ninput = "x"\nexpect = "BLOCK"\n')
+    ended = invoke("policy", "test", str(file), "-u", server_url)
+    assert ended.status == 1
+    assert "the test expects BLOCK, and gets ALLOW" in ended.stdout
+    file.write_text(RULE + '[[tests]]\ninput = "x"\nexpect = "ALLOW"\n')
+    assert invoke("policy", "test", str(file), "-u", server_url).stdout == "tests that pass: 1\n"
+    assert "CONNECT_FAILED" in invoke("policy", "test", str(file), "-u", ":1").error
+
+
 @EVERYWHERE
 def test_recorded_decisions_are_replayed_under_another_policy(where: list[str], file: Path) -> None:
     ids = [
