@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-__all__ = ["Facts", "arguments_of", "at_path", "texts_of"]
+__all__ = ["Facts", "arguments_of", "at_path", "texts_in", "texts_of"]
 
 
 @frozen(kw_only=True)
@@ -54,35 +54,84 @@ def texts_of(value: Any) -> tuple[str, ...]:
     """Every text in a JSON value, keys included, and how they read as the words of one command and as paths.
 
     The words are all values in their order, and twice more with the keys: `{"dd": {"of": "x"}}` reads `dd of=x` and
-    `dd of x`. The paths are the values one below the other: `{"folder": "/etc", "file": "shadow"}` reads `/etc/shadow`.
+    `dd of x`; and once with each member that is a word in front: `{"on": "/dev/x", "do": "mkfs"}` reads `mkfs /dev/x`.
+    The paths are the words one below the other: `{"folder": "/etc", "file": "shadow"}` reads `/etc/shadow`.
     """
     if isinstance(value, str):
-        return (value,)
-    keys: list[str] = []
-    values: list[str] = []
-    members: list[list[str]] = []
-    for key, leaf in _walked(value):
-        if leaf is not None:
-            values.append(leaf)
-        if key is not None:
-            keys.append(key)
-        members.append([text for text in (key, leaf) if text])
-    words = [" ".join(values), *(" ".join(map(between.join, members)) for between in "= ")]
-    return tuple(dict.fromkeys([*values, *keys, *words, *_paths(values)]))
+        return (value, *texts_in(value))
+    read = _Reading(value)
+    inner = (text for leaf in read.values for text in texts_in(leaf))
+    return tuple(dict.fromkeys([*read.values, *read.keys, *read.commands(), *read.paths(), *inner]))
 
 
-def _paths(values: Sequence[str]) -> Iterator[str]:
-    """The paths that values may be parts of: all of them in their order, and each below each that is a folder."""
-    names = [value for value in values if _NAME.fullmatch(value)][:_MOST_NAMES]
-    if len(names) > 1:
-        yield "/".join(names)
-    for folder in names:
-        if "/" in folder:
-            yield "\n".join(f"{folder}/{name}" for name in names)
+def texts_in(text: str) -> tuple[str, ...]:
+    """How a text reads that is a JSON object or array: as the words of one command and as paths."""
+    if len(text) > _LONGEST_JSON or text.strip()[:1] not in ("{", "["):
+        return ()
+    try:
+        value = json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return ()
+    read = _Reading(value)
+    inner = (text for leaf in read.values for text in texts_in(leaf))
+    return (*read.commands(), *read.paths(), *inner)
 
 
+_LONGEST_JSON = 2048  # characters: no more than a command with its arguments
 _NAME = re.compile(r"\S{1,255}")
 _MOST_NAMES = 32  # the paths are as many as their square
+_MOST_MEMBERS = 16  # each is once in front
+_FOLDERS = frozenset(("cwd", "pwd", "workdir", "work_dir", "working_dir", "workingdirectory", "working_directory"))
+"""Keys of where a command is executed, which is not one of its words."""
+
+
+class _Reading:
+    """The keys and values of a JSON value in their order."""
+
+    def __init__(self, value: Any) -> None:
+        self.keys: list[str] = []
+        self.values: list[str] = []
+        self._operands: list[str] = []  # the values that are words of a command
+        self._words: list[str] = []  # keys and values
+        self._members: list[list[str]] = []  # each key with its value
+        self._units: list[list[str]] = []  # the values of each member: of an array all
+        for key, leaf in _walked(value):
+            if key is not None:
+                self.keys.append(key)
+            if key is not None and leaf is not None and key.lower() in _FOLDERS:
+                self.values.append(leaf)
+                self._words += (key, leaf)
+                continue
+            if key is not None or not self._units:
+                self._units.append([])
+            if leaf is not None:
+                self.values.append(leaf)
+                self._operands.append(leaf)
+                self._units[-1].append(leaf)
+            member = [text for text in (key, leaf) if text]
+            self._members.append(member)
+            self._words += member
+
+    def commands(self) -> Iterator[str]:
+        """The values as the words of a command, with and without the keys, and with each member in front."""
+        yield " ".join(self._operands)
+        if self.keys:
+            yield from (" ".join(map(between.join, self._members)) for between in "= ")
+        units = [unit for unit in self._units if unit and all(map(_NAME.fullmatch, unit))]
+        if 1 < len(units) <= _MOST_MEMBERS:
+            words = [" ".join(unit) for unit in units]
+            yield "\n".join(" ".join(words[first:] + words[:first]) for first in range(1, len(words)))
+
+    def paths(self) -> Iterator[str]:
+        """The paths that words may be parts of: values in either order, and each word below each that is a folder."""
+        names = [value for value in self.values if _NAME.fullmatch(value)][:_MOST_NAMES]
+        if len(names) > 1:
+            yield "/".join(names)
+            yield "/".join(reversed(names))
+        words = [word for text in self._words for word in text[:_LONGEST_JSON].split() if len(word) < 256][:_MOST_NAMES]
+        for folder in words:
+            if "/" in folder:
+                yield "\n".join(f"{folder}/{name}" for name in words)
 
 
 def _walked(value: Any) -> Iterator[tuple[str | None, str | None]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from pkgutil import get_data
@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from hestiaos_local.governance._engines import Engine, ReEngine, RepeatingSearcher, Searcher, re2_engine
 from hestiaos_local.governance._errors import PolicyError
-from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
+from hestiaos_local.governance._facts import Facts, arguments_of, texts_in, texts_of
 from hestiaos_local.governance._rules import DecisionName, Limit, PolicyTest, Rule, RuleKind, Subject, Verdict
 from hestiaos_local.governance._scanner import RuleSet
 from hestiaos_local.governance._trusted import TrustingEngine
@@ -146,8 +146,10 @@ class Policy:
             if kind == "input" and "command" in rule.on and rule.matches_command(command_type):
                 yield rule
 
-    def _subject(self, texts: Any) -> Subject:
-        return Subject(["\n".join(texts)], plain=True) if self.version == 1 else Subject(texts)
+    def _subject(self, texts: Iterable[str]) -> Subject:
+        if self.version == 1:
+            return Subject(["\n".join(texts)], plain=True)
+        return Subject([form for text in texts for form in (text, *texts_in(text))])
 
     def _searcher(self, kind: RuleKind) -> Searcher | None:
         """The searcher for a match of any rule of this kind: one search shows that most texts have none."""

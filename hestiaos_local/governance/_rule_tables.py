@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from hestiaos_local.governance._engines import Engine
+from hestiaos_local.governance._engines import Engine, Searcher
 from hestiaos_local.governance._rules import DECISIONS, Bucket, Rule, RuleKind
 from hestiaos_local.governance._syntax import longest, parse, shortest
 from hestiaos_local.toml import Table
@@ -92,6 +92,10 @@ def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str
     if own_window is not None and own_window > MAX_WINDOW:
         table.refuse("window", f"must be {MAX_WINDOW} or less")
     searchers = _compiled(table, engine, sources, on)
+    ignored = tuple(_filled(table, "ignore", each, parts) for each in table.text_or_texts("ignore"))
+    ignoring = _ignoring(table, engine, ignored)
+    if ignored:
+        _check_ignored(table, on, sources, redact)
     if searchers is not None and ("output" in on or redact is not None):
         _check_lengths(table, sources, None if hold or "output" not in on else own_window or window)
     table.close()
@@ -99,6 +103,7 @@ def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str
         name=name,
         on=frozenset(on),
         sources=sources,
+        ignored=ignored,
         decision=decision,  # type: ignore[arg-type]  # one of them
         redact=redact,
         risk=_RISKS.get(decision or "", 0.0) if risk is None else risk,
@@ -111,6 +116,7 @@ def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str
         max_tokens=max_tokens,
         bucket=bucket,
         searcher=searchers[0] if searchers else None,
+        ignoring=ignoring,
         whole=searchers[1] if searchers else None,
     )
 
@@ -164,14 +170,8 @@ def seconds(table: Table, key: str, *, needed: bool = False) -> float | None:
 
 
 def _compiled(table: Table, engine: Engine, sources: tuple[str, ...], on: set[RuleKind]) -> tuple[Any, Any] | None:
-    if not sources:
+    if not sources or not _all_are_patterns(table, "pattern", engine, sources):
         return None
-    for source in sources:
-        try:
-            engine.check(source)
-        except ValueError as error:
-            table.refuse("pattern", f"is not a pattern of RE2: {error}: {source}")
-            return None
     try:
         whole = engine.compile_whole("|".join(f"(?:{each})" for each in sources)) if "command" in on else None
         if "output" in on:
@@ -182,13 +182,47 @@ def _compiled(table: Table, engine: Engine, sources: tuple[str, ...], on: set[Ru
         return None
 
 
+def _check_ignored(table: Table, on: set[RuleKind], sources: tuple[str, ...], redact: str | None) -> None:
+    if not on <= {"input", "tool"}:
+        table.refuse("ignore", 'is for rules with on = "input" or "tool" only')
+    elif redact is not None:
+        table.refuse("ignore", "is for rules with a decision only")
+    elif not sources:
+        table.refuse("ignore", "is for rules with a pattern only")
+
+
+def _ignoring(table: Table, engine: Engine, sources: tuple[str, ...]) -> Searcher | None:
+    if not sources or not _all_are_patterns(table, "ignore", engine, sources):
+        return None
+    _refuse_empty(table, "ignore", sources)
+    try:
+        return engine.compile(sources)
+    except ValueError as error:
+        table.refuse("ignore", f"cannot be used: {error}")
+        return None
+
+
+def _all_are_patterns(table: Table, key: str, engine: Engine, sources: tuple[str, ...]) -> bool:
+    for source in sources:
+        try:
+            engine.check(source)
+        except ValueError as error:
+            table.refuse(key, f"is not a pattern of RE2: {error}: {source}")
+            return False
+    return True
+
+
+def _refuse_empty(table: Table, key: str, sources: tuple[str, ...]) -> None:
+    for source in sources:
+        if shortest(parse(source)) == 0:
+            table.refuse(key, f"must not match where there is nothing: {source}")
+
+
 def _check_lengths(table: Table, sources: tuple[str, ...], window: int | None) -> None:
     """Refuse what matches nothing at all, and what may match more than the window."""
+    _refuse_empty(table, "pattern", sources)
     for source in sources:
-        node = parse(source)
-        if shortest(node) == 0:
-            table.refuse("pattern", f"must not match where there is nothing: {source}")
-        length = longest(node)
+        length = longest(parse(source))
         if window is not None and length > window:
             size = "without end" if length > 1e9 else f"{int(length)} characters long"
             table.refuse(

@@ -88,9 +88,24 @@ class Subject:
         views = texts if plain else (view for text in texts for view in views_of(text))
         self._views = tuple(dict.fromkeys(views))
 
-    def has(self, pattern: Searcher) -> bool:
-        """Whether the pattern matches somewhere."""
-        return any(pattern.search(view) is not None for view in self._views)
+    def has(self, pattern: Searcher, ignored: Searcher | None = None) -> bool:
+        """Whether the pattern matches somewhere, in what is left without the matches of `ignored`."""
+        for view in self._views:
+            if pattern.search(view) is not None and (
+                ignored is None or pattern.search(_without(ignored, view)) is not None
+            ):
+                return True
+        return False
+
+
+def _without(ignored: Searcher, text: str) -> str:
+    """The text with a NUL, which no normal form has, for each match."""
+    pieces: list[str] = []
+    place = 0
+    for start, end in ignored.search_all(text):
+        pieces.append(text[place:start])
+        place = end
+    return "\0".join([*pieces, text[place:]])
 
 
 @frozen(kw_only=True)
@@ -98,12 +113,14 @@ class Rule:
     """One rule: what it looks at, and what it does there.
 
     `sources` are its patterns as they are written, of which one has to match; without any it matches whatever its
-    conditions fit. `redact` is what a match is replaced with by a rule that does not decide but redacts.
+    conditions fit. `ignored` are the patterns of what is left out of a text before; `redact` is what a match is
+    replaced with by a rule that does not decide but redacts.
     """
 
     name: str
     on: frozenset[RuleKind]
     sources: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     decision: DecisionName | None = None
     redact: str | None = None
     risk: float = 0.0
@@ -116,6 +133,7 @@ class Rule:
     max_tokens: int | None = None
     bucket: Bucket | None = None
     searcher: Searcher | None = field(default=None, eq=False, repr=False)
+    ignoring: Searcher | None = field(default=None, eq=False, repr=False)
     whole: Searcher | None = field(default=None, eq=False, repr=False)
 
     def fits(self, facts: Facts) -> bool:
@@ -128,7 +146,7 @@ class Rule:
 
     def matches(self, subject: Subject) -> bool:
         """Whether one of its patterns is somewhere in the texts."""
-        return self.searcher is None or subject.has(self.searcher)
+        return self.searcher is None or subject.has(self.searcher, self.ignoring)
 
     def matches_arguments(self, arguments: Any) -> bool:
         """Whether what stands at its path in a tool's arguments matches; what is not there does not."""

@@ -14,6 +14,7 @@ on = "tool"                   # input, output, tool, command; or a list of them
 tools = ["shell"]             # conditions, all optional: tools, agents, sessions, keys, models
 path = "command"              # which argument, such as "options.command"; every text in them, if not given
 pattern = '\\brm\\s+(?&flag)'   # or a list of patterns, of which one has to match
+ignore = 'rm -rf build\\b'      # what is left out of the text before, on input and tool; or a list
 decision = "BLOCK"            # BLOCK, THROTTLE or ALLOW; or action = "redact", on input and output
 risk = 0.95                   # from 0 to 1
 reason = "destroys files"

@@ -1,7 +1,7 @@
 """The forms of a text that the rules of version 2 look at; a match in any of them counts.
 
-They are the text as it is, its normal form, and, where it holds percent-escapes (RFC 3986, section 2.1) or a path that
-goes up again, that form with the escapes decoded and the paths resolved: `rm%20-rf%20/tmp/..` reads `rm -rf /`.
+They are the text as it is, its normal form, and that form with percent-escapes (RFC 3986, section 2.1) decoded and
+paths that go up again resolved: `rm%20-rf%20/tmp/..` reads `rm -rf /`; and that as a shell reads it, without quotes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from hestiaos_local.governance._normal import normalized
+from hestiaos_local.governance._shell import unquoted
 
 __all__ = ["views_of"]
 
@@ -23,8 +24,9 @@ def views_of(text: str) -> Iterator[str]:
     yield text
     normal = normalized(text)
     yield normal
-    if "%" in normal or "/.." in normal:
-        yield _resolved(_decoded(normal))
+    plain = _decoded(normal) if "%" in normal else normal
+    yield _resolved(plain)
+    yield _resolved(unquoted(plain))
 
 
 def _decoded(text: str) -> str:

@@ -258,3 +258,31 @@ def test_a_test_that_fails(test: str, why: str) -> None:
     with pytest.raises(PolicyError, match="the test expects"):
         Policy.parse(text, "p")
     assert Policy.parse(text, "p", tests=False).tests == ()
+
+
+IGNORING = """
+version = 2
+[[rules]]
+name = "drop"
+on = ["input", "tool"]
+pattern = 'drop \\w+'
+ignore = ['not drop \\w+', 'raindrop']
+decision = "BLOCK"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "decision"),
+    [
+        ("drop it", "BLOCK"),
+        ("do not drop it", "ALLOW"),
+        ("do not drop it; drop that", "BLOCK"),
+        ("do not drop it, nor a raindrop here", "ALLOW"),
+        ("do not\u200b drop it", "BLOCK"),  # each form is looked at by itself
+        ("drnot drop xop it", "ALLOW"),  # what is left is not joined
+    ],
+)
+def test_what_is_ignored_is_left_out_before_a_text_is_searched(text: str, decision: str) -> None:
+    policy = Policy.parse(IGNORING, "p")
+    assert policy.judge(Facts(texts=(text,))).decision == decision
+    assert policy.judge(Facts(tool="t", arguments={"x": text})).decision == decision

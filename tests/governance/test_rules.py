@@ -29,6 +29,7 @@ def test_a_rule() -> None:
         "name": "r",
         "on": {"input"},
         "sources": (),
+        "ignored": (),
         "decision": None,
         "redact": None,
         "risk": 0.0,
@@ -41,6 +42,7 @@ def test_a_rule() -> None:
         "max_tokens": None,
         "bucket": None,
         "searcher": None,
+        "ignoring": None,
         "whole": None,
     }
     assert rule.fits(Facts())

@@ -13,8 +13,8 @@ from hestiaos_local.governance._views import views_of
 from tests.support.governed_texts import TEXTS
 
 
-def last_view(text: str) -> str:
-    return [*views_of(text)][-1]
+def resolved(text: str) -> str:
+    return [*views_of(text)][2]
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def last_view(text: str) -> str:
     ],
 )
 def test_escapes(text: str, decoded: str) -> None:
-    assert last_view(text) == decoded
+    assert resolved(text) == decoded
 
 
 @pytest.mark.parametrize(
-    ("path", "resolved"),
+    ("path", "shorter"),
     [
         ("/tmp/a/../b", "/tmp/b"),
         ("/tmp/a/../..", "/"),
@@ -69,18 +69,25 @@ def test_escapes(text: str, decoded: str) -> None:
         ("/a/.. /b/../c\n/d/./e", "/ /c\n/d/./e"),
     ],
 )
-def test_paths(path: str, resolved: str) -> None:
-    assert last_view(path) == resolved
+def test_paths(path: str, shorter: str) -> None:
+    assert resolved(path) == shorter
 
 
 @given(st.lists(st.sampled_from(["a", "b", "..", "...", ".c"]), min_size=1, max_size=8))
 def test_a_path_from_the_root_is_resolved_as_posix_does(names: list[str]) -> None:
     path = "/" + "/".join(names)
-    assert last_view(path) == posixpath.normpath(path)
+    assert resolved(path) == posixpath.normpath(path)
 
 
 @given(TEXTS)
-def test_there_is_a_third_form_only_where_there_is_an_escape_or_a_path_that_goes_up(text: str) -> None:
+def test_the_normal_form_is_the_last_where_nothing_is_escaped_quoted_or_goes_up(text: str) -> None:
     raw, normal, *more = views_of(text)
     assert (raw, normal) == (text, normalized(text))
-    assert bool(more) == ("%" in normal or "/.." in normal)
+    if not any(sign in normal for sign in ("%", "/..", "'", '"', "\\", "$", "`")):
+        assert set(more) == {normal}
+
+
+@given(TEXTS)
+def test_what_a_shell_reads_has_no_quotes(text: str) -> None:
+    last = [*views_of(text)][-1]
+    assert not set("'\"\\") & set(last)
