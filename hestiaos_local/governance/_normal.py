@@ -33,7 +33,8 @@ BROKEN = "\\\\\uff3c\ufe68"
 """The backslashes that continue a line, as the inside of a character class."""
 
 _CHUNK = 256 * 1024  # characters; the interpreter's lock is free between two chunks
-_JOINT = "[0-9A-Za-z\u4e00-\u9fff](?=[0-9A-Za-z\u4e00-\u9fff])"  # nothing goes on over it
+# Between letters nothing goes on; in white space a run does.
+_JOINT = "[0-9A-Za-z\u4e00-\u9fff](?=[0-9A-Za-z\u4e00-\u9fff])|[ \n](?=[ \n])|\n(?=\\\\)"
 
 _DROP = re.compile(f"[{DROPPED}]+")
 _CONTINUE = re.compile(f"(?:[{BROKEN}](?:\r\n|[{BREAK}]))+")
@@ -46,7 +47,14 @@ def normalized(text: str) -> str:
     """The normal form of a text. The text itself, where it is that."""
     if len(text) <= _CHUNK:
         return _normalized(text)
-    return "".join(map(_normalized, _chunks(text)))
+    pieces: list[str] = []
+    for piece in filter(None, map(_normalized, _chunks(text))):
+        last, first = pieces[-1][-1:] if pieces else "", piece[0]
+        if first in " \n" and last in (" ", "\n"):  # one run
+            pieces[-1] = pieces[-1][:-1]
+            piece = ("\n" if "\n" in (last, first) else " ") + piece[1:]
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def _chunks(text: str) -> Iterator[str]:

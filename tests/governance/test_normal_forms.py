@@ -106,6 +106,16 @@ def test_a_long_text_is_normalised_as_a_short_one(monkeypatch: pytest.MonkeyPatc
     assert normalized(text) == whole
 
 
+@given(TEXTS | st.text("a \n\\\r\u0308\xa8\u200b", max_size=12))
+def test_a_text_is_normalised_as_its_chunks_are(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_normal, "_CHUNK", 10_000)
+        whole = normalized(text)
+        for size in (1, 2, 3):
+            patch.setattr(_normal, "_CHUNK", size)
+            assert normalized(text) == whole
+
+
 @pytest.mark.parametrize(
     ("text", "chunks"),
     [
@@ -116,6 +126,7 @@ def test_a_long_text_is_normalised_as_a_short_one(monkeypatch: pytest.MonkeyPatc
         ("ab  cd  e", ["ab  c", "d  e"]),
         ("Zz9中Zz9中Zz", ["Zz9中", "Zz9中", "Zz"]),
         ("a b c d e f", ["a b c d e f"]),
+        ("a \n \n \nb", ["a \n ", "\n \nb"]),
     ],
 )
 def test_a_long_text_is_cut_between_two_letters(text: str, chunks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
