@@ -29,6 +29,7 @@ from hestiaos_local.decisions._records import (
 from hestiaos_local.execution import Message, Work
 from hestiaos_local.flow import Call, Flow
 from hestiaos_local.governance import (
+    ErrorRedactor,
     Facts,
     Policy,
     RecordRedactor,
@@ -144,8 +145,10 @@ class Governor:
                 timestamp=iso(began),
             )
             work, redactions = redacted_work(messages, prepare, input_redactor(policy, facts))
-            work = evolve(work, trace_id=trace.trace_id)
             redactor = self.record_redactor(facts, policy)
+            work = evolve(
+                work, trace_id=trace.trace_id, redact=ErrorRedactor(policy, facts, self._hidden.redactor()).text
+            )
             if verdict.approval:
                 approval = self._approver.ask(asked, policy, verdict, facts, redactor, trace.trace_id)
             blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -103,9 +103,10 @@ class RelayExecutor(AsyncExecutor):
         work = evolve(work, max_tokens=min(limits, default=None))
         request = chat_request(work, model=model, key=self._key, stream=True)
         prefix = f"call_{work.trace_id}_" if work.trace_id else "call_"
-        async with self._exchange(request) as response:
+        redactor = _WorkRedactor(self._redactor, work.redact)
+        async with self._exchange(request, redactor) as response:
             if _is_event_stream(response):
-                stream = CompletionStream(redactor=self._redactor, id_prefix=prefix)
+                stream = CompletionStream(redactor=redactor, id_prefix=prefix)
                 async with aclosing(_pieces(response)) as pieces:
                     while not stream.finished:
                         try:
@@ -117,7 +118,7 @@ class RelayExecutor(AsyncExecutor):
                             yield output
             else:  # it does not stream, and has answered at once
                 body = await self._body(response)
-                for output in completion_outputs(body, redactor=self._redactor, id_prefix=prefix):
+                for output in completion_outputs(body, redactor=redactor, id_prefix=prefix):
                     yield output
 
     async def models(self, *, within: float = _CHECK_TIMEOUT) -> list[str]:
@@ -128,7 +129,7 @@ class RelayExecutor(AsyncExecutor):
         from anyio import move_on_after
 
         with move_on_after(within):
-            async with self._exchange(models_request(key=self._key)) as response:
+            async with self._exchange(models_request(key=self._key), self._redactor) as response:
                 return model_names(await self._body(response), redactor=self._redactor)
         raise model_timed_out(f"{self.url} was silent for {within:g} s")
 
@@ -153,7 +154,7 @@ class RelayExecutor(AsyncExecutor):
         return self._model
 
     @asynccontextmanager
-    async def _exchange(self, request: ModelRequest) -> AsyncIterator[httpx.Response]:
+    async def _exchange(self, request: ModelRequest, redactor: Redactor) -> AsyncIterator[httpx.Response]:
         """A response of status 200 to read. Leaving it ends the connection, and so the work of the server."""
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=0)
         client = httpx.AsyncClient(verify=self._ssl_context, timeout=self._timeout, limits=limits)
@@ -167,16 +168,18 @@ class RelayExecutor(AsyncExecutor):
                 if response.status_code != 200:
                     body = await self._body(response, limit=_MAX_ERROR_BODY)
                     received = {name.lower(): value for name, value in response.headers.items()}
-                    raise upstream_error(response.status_code, received, body, self._redactor)
+                    raise upstream_error(response.status_code, received, body, redactor)
                 if (coding := response.headers.get("content-encoding", "identity")) != "identity":
-                    raise model_protocol_error(f"it sent the content coding {coding[:40]!r}, though not asked to")
+                    raise model_protocol_error(
+                        f"it sent the content coding {redactor.quote(coding)}, though not asked to"
+                    )
                 yield response
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            raise model_unreachable(f"{self.url}: {self._told(error)}") from error
+            raise model_unreachable(f"{self.url}: {_said(error, redactor)}") from error
         except httpx.TimeoutException as error:
-            raise model_timed_out(f"{self.url}: {self._told(error)}") from error
+            raise model_timed_out(f"{self.url}: {_said(error, redactor)}") from error
         except httpx.HTTPError as error:
-            raise model_stream_cut(self._told(error)) from error
+            raise model_stream_cut(_said(error, redactor)) from error
 
     async def _body(self, response: httpx.Response, *, limit: int = MAX_BODY_SIZE) -> bytes:
         """The whole body. Of an error's body what goes beyond `limit` is left out, of an answer's it is refused."""
@@ -190,8 +193,21 @@ class RelayExecutor(AsyncExecutor):
                     raise model_protocol_error(f"its answer is larger than {limit} bytes")
         return bytes(body[:limit])
 
-    def _told(self, error: httpx.HTTPError) -> str:
-        return self._redactor.error(error) or type(error).__name__
+
+class _WorkRedactor(Redactor):
+    """Hides the model server's key, and what the work's caller must not see, before a quotation is shortened."""
+
+    def __init__(self, redactor: Redactor, redact: Callable[[str], str]) -> None:
+        super().__init__()
+        self._key = redactor
+        self._redact = redact
+
+    def text(self, text: str) -> str:
+        return self._redact(self._key.text(text))
+
+
+def _said(error: httpx.HTTPError, redactor: Redactor) -> str:
+    return redactor.error(error) or type(error).__name__
 
 
 async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:

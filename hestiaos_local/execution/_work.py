@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -19,7 +19,8 @@ class Work:
 
     `model` is the name that the caller asked for, `None` for the executor's own choice. `tools` are the definitions of
     the tools that may be called, in OpenAI's form. `options` are further fields for the model server (`temperature`,
-    `grammar` …). `timeout` is in seconds and holds over the whole execution. `trace_id` names it.
+    `grammar` …). `timeout` is in seconds and holds over the whole execution. `trace_id` names it. `redact` replaces in
+    what an error quotes of a model what its caller must not see, which comes before any shortening.
     """
 
     messages: Sequence[Message] = field(repr=False)
@@ -29,6 +30,7 @@ class Work:
     max_tokens: int | None = None
     timeout: float | None = None
     trace_id: str = ""
+    redact: Callable[[str], str] = field(default=str, repr=False, eq=False)
 
 
 def message_text(message: Message) -> str:

@@ -46,9 +46,9 @@ from hestiaos_local.governance._output import (
 )
 from hestiaos_local.governance._policy import Decision, Policy
 from hestiaos_local.governance._redaction import (
+    ErrorRedactor,
     RecordRedactor,
     TextRedactor,
-    error_redactor,
     input_redactor,
     redact_input,
 )
@@ -80,6 +80,7 @@ __all__ = [
     "CounterUse",
     "Decision",
     "DecisionName",
+    "ErrorRedactor",
     "Exhausted",
     "Explanation",
     "Facts",
@@ -113,7 +114,6 @@ __all__ = [
     "chain_start",
     "charges_for",
     "entry_hash",
-    "error_redactor",
     "explain",
     "input_redactor",
     "normalized",

@@ -13,7 +13,7 @@ from hestiaos_local.governance._policy import Policy
 from hestiaos_local.governance._rules import Rule, Subject
 from hestiaos_local.governance._secrets import SecretRedactor
 
-__all__ = ["RecordRedactor", "TextRedactor", "error_redactor", "input_redactor", "redact_input"]
+__all__ = ["ErrorRedactor", "RecordRedactor", "TextRedactor", "input_redactor", "redact_input"]
 
 _REDACTED = "[redacted]"
 
@@ -41,12 +41,6 @@ def _redacting_output(rule: Rule) -> Rule:
     return evolve(rule, on=frozenset(["output"]), decision=None, redact=redact, conditions={}, hold=True)
 
 
-def error_redactor(policy: Policy, facts: Facts) -> TextRedactor:
-    """What replaces in the message of an error, which may quote a model, what the policy's rules say of outputs."""
-    rules = (rule for rule in policy.rules if "output" in rule.on and not rule.shadow and rule.fits(facts))
-    return policy.redactor(tuple(rules))
-
-
 def input_redactor(policy: Policy, facts: Facts) -> TextRedactor:
     """What replaces in an execution's inputs what the policy's rules redact there."""
     return policy.redactor(tuple(rule for rule in _redacting(policy, facts) if "input" in rule.on))
@@ -59,6 +53,23 @@ def redact_input(policy: Policy, facts: Facts, text: str) -> tuple[str, tuple[Re
 
 def _redacting(policy: Policy, facts: Facts) -> tuple[Rule, ...]:
     return tuple(rule for rule in policy.rules if rule.redact is not None and not rule.shadow and rule.fits(facts))
+
+
+class ErrorRedactor:
+    """Replaces in the message of an error, which may quote a model, what an output must not say, and what `secrets`
+    replaces."""
+
+    def __init__(self, policy: Policy, facts: Facts, secrets: SecretRedactor) -> None:
+        self._policy = policy
+        self._facts = facts
+        self._secrets = secrets
+
+    def text(self, text: str) -> str:
+        """A message as it may be seen."""
+        policy, facts = self._policy, self._facts
+        rules = (rule for rule in policy.rules if "output" in rule.on and not rule.shadow and rule.fits(facts))
+        text = self._secrets.text(text)  # before the rules, which could leave a part of a secret
+        return self._secrets.text(policy.redactor(tuple(rules)).redact(text)[0])
 
 
 class RecordRedactor:

@@ -10,7 +10,6 @@ from hestiaos_local._measurements import elapsed
 from hestiaos_local.decisions import Answer, Findings, Governed, GovernedOutputs, Governor, Status
 from hestiaos_local.execution import Agent, Executor, Finish, Output
 from hestiaos_local.flow import Begin, Call, Cancelled, Emit, Flow, Next, Stop
-from hestiaos_local.governance import error_redactor
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import GovernanceBlock, ServerError, StatusError
 
@@ -59,7 +58,7 @@ def execute(
         if isinstance(error, GovernanceBlock):
             yield from _stop(trace_id)  # before its end is stored, which takes time
         elif isinstance(error, StatusError):
-            _redact(error, governed)
+            _redact(error, governed.work.redact)
         if answer.used is None and outputs.usage is not None:
             answer.add(outputs.usage)
         block = error if isinstance(error, GovernanceBlock) else None
@@ -87,10 +86,10 @@ def _stop(trace_id: str) -> Flow[None]:
         _log.exception("the executor has failed while %s was cancelled", trace_id)
 
 
-def _redact(error: StatusError, governed: Governed) -> None:
+def _redact(error: StatusError, redact: Callable[[str], str]) -> None:
     """Have an error say no more than an output may. A model server's own message may quote its model."""
-    message, redactions = error_redactor(governed.policy, governed.facts).redact(error.message)
-    if redactions:
+    message = redact(error.message)
+    if message != error.message:
         error.message = message
         error.args = (str(error),)
         error.__cause__ = error.__context__ = None  # they say it too

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
 
 from hestiaos_local import Platform, Store
-from hestiaos_local.execution import Finish, Text, ToolCall, Usage, Work, function_executor
+from hestiaos_local.execution import Finish, RelayExecutor, Text, ToolCall, Usage, Work, function_executor
 from hestiaos_local.storage import Outcome
 from hestiaos_proto import GovernanceBlock, ServerError
+from tests.support import wire
 from tests.support.asked_platforms import (
     AGENT,
     CHAT,
@@ -25,7 +26,9 @@ from tests.support.asked_platforms import (
     text_of,
     trace,
 )
+from tests.support.peer import Peer
 from tests.support.policies import BLOCK, DETAILS, NO_DELETING, REDACT, SECRET, policy
+from tests.support.steps import send
 
 
 class Watched(Store):
@@ -164,6 +167,35 @@ class TestFailures:
             assert SECRET not in "".join(traceback.format_exception(error))
             *_, told, _ = ask(platform, STREAM)
             assert told.data["message"] == "the model server failed: at [redacted]"
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            lambda text: wire.response(500, wire.to_json({"error": text})),
+            lambda text: wire.response(500, text.encode()),
+            lambda text: wire.response(200, f"data: {text}\n\n".encode(), content_type="text/event-stream"),
+        ],
+        ids=["message", "text", "event"],
+    )
+    def test_what_an_error_quotes_is_redacted_before_it_is_shortened(self, script: Callable[[str], bytes]) -> None:
+        places = [start + shift for start in (60, 480) for shift in range(0, 20, 2)]  # it ends after 80, or after 500
+        with Peer(*([send(script(f"{'x' * place}{SECRET} y"))] for place in places)) as peer:
+            executor = RelayExecutor(f"{peer.url}/v1", model="m")
+            with Platform(policy=policy(REDACT), executor=executor) as platform:
+                for _ in places:
+                    error = ask(platform, RUN)
+                    assert isinstance(error, ServerError)
+                    assert SECRET[:3] not in error.message
+
+    def test_what_an_error_quotes_has_no_stored_secret(self) -> None:
+        store = Store()
+        store.set_secret("password", "hunter2hunter2", "local")
+        with Peer([send(wire.response(500, wire.to_json({"error": "x" * 495 + "hunter2hunter2"})))]) as peer:
+            executor = RelayExecutor(f"{peer.url}/v1", model="m")
+            with Platform(store=store, executor=executor) as platform:
+                error = ask(platform, RUN)
+        assert isinstance(error, ServerError)
+        assert error.message.endswith("xxx[secr…")
 
     def test_an_executor_that_fails_as_it_is_cancelled(self, server_faults: list[str]) -> None:
         """The block is what its caller is told, and what the trace says."""
