@@ -33,8 +33,10 @@ BROKEN = "\\\\\uff3c\ufe68"
 """The backslashes that continue a line, as the inside of a character class."""
 
 _CHUNK = 256 * 1024  # characters; the interpreter's lock is free between two chunks
-# Between letters nothing goes on; in white space a run does.
-_JOINT = "[0-9A-Za-z\u4e00-\u9fff](?=[0-9A-Za-z\u4e00-\u9fff])|[ \n](?=[ \n])|\n(?=\\\\)"
+# Between letters nothing goes on; in white space a run does. After a continued line that is sure of ASCII alone: of the
+# rest some characters become white space and a mark.
+_JOINT = "[0-9A-Za-z\u4e00-\u9fff](?=[0-9A-Za-z\u4e00-\u9fff])|[ \n](?=[ \n])"
+_ASCII_JOINT = _JOINT + r"|\n(?=\\)"
 
 _DROP = re.compile(f"[{DROPPED}]+")
 _CONTINUE = re.compile(f"(?:[{BROKEN}](?:\r\n|[{BREAK}]))+")
@@ -58,7 +60,8 @@ def normalized(text: str) -> str:
 
 
 def _chunks(text: str) -> Iterator[str]:
-    joints = re.compile(_JOINT)  # here, since that takes milliseconds and long texts are rare
+    # Compiled here, since that takes milliseconds and long texts are rare.
+    joints = re.compile(_ASCII_JOINT if text.isascii() else _JOINT)
     start = 0
     while start < len(text):
         joint = joints.search(text, start + _CHUNK)

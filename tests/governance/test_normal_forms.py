@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hestiaos_local.governance import _normal, normalized
@@ -106,6 +106,7 @@ def test_a_long_text_is_normalised_as_a_short_one(monkeypatch: pytest.MonkeyPatc
     assert normalized(text) == whole
 
 
+@example(" \n\\\r\xa8")
 @given(TEXTS | st.text("a \n\\\r\u0308\xa8\u200b", max_size=12))
 def test_a_text_is_normalised_as_its_chunks_are(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
