@@ -25,14 +25,14 @@ _log = logging.getLogger("hestiaos_local")
 
 @frozen
 class Asked:
-    """The identity of a call, beside the policy: an operation, or a tool's call, with its arguments."""
+    """The identity of a call, beside the verdict on it: an operation, or a tool's call, with its arguments."""
 
     operation: str
     arguments: Mapping[str, Any] = field(repr=False)
 
-    def hash(self, policy: Policy) -> str:
-        """The call under a policy."""
-        return call_hash(self.operation, self.arguments, policy.hash)
+    def hash(self, verdict: Verdict) -> str:
+        """The call as what a policy's rules ask about."""
+        return call_hash(self.operation, self.arguments, verdict.policy, verdict.approval)
 
 
 class Approver:
@@ -47,7 +47,8 @@ class Approver:
     def judge(self, policy: Policy, facts: Facts, asked: Asked) -> tuple[Verdict, Approval | None]:
         """The verdict on a call; where somebody has approved it, that of the other rules, and the approval.
 
-        An approval is used by it, which only one of all who make the call can.
+        An approval is used by it, which only one of all who make the call can. It is one for all the rules that ask:
+        where other rules do, because of who makes the call perhaps, another is needed.
         """
         verdict = policy.judge(facts)
         if not verdict.approval:
@@ -55,7 +56,7 @@ class Approver:
         passed = policy.judge(facts, approved=True)
         if passed.decision == "BLOCK":
             return passed, None
-        approval = self._storage.use_approval(asked.hash(policy), now=self._clock())
+        approval = self._storage.use_approval(asked.hash(verdict), now=self._clock())
         if approval is None:
             return verdict, None
         if passed.decision == "ALLOW":
@@ -79,9 +80,7 @@ class Approver:
         except Exception as error:  # as where the trace could not be stored
             _log.error("the approval %s is used up, and nothing was executed: %s", approval.id, error)
 
-    def ask(
-        self, asked: Asked, policy: Policy, verdict: Verdict, facts: Facts, redactor: RecordRedactor, trace_id: str
-    ) -> Approval:
+    def ask(self, asked: Asked, verdict: Verdict, facts: Facts, redactor: RecordRedactor, trace_id: str) -> Approval:
         """Ask for an approval of a call; the one that was asked for before, where it is neither used nor expired.
 
         Who decides is shown what was asked for, where traces keep texts.
@@ -94,6 +93,7 @@ class Approver:
             "trace_id": trace_id,
             "operation": asked.operation,
             "rule": verdict.rule,
+            "rules": list(verdict.approval) if verdict.approval[1:] else None,
             "reason": verdict.reason,
             "risk_score": verdict.risk,
             "input": shortened(redactor.text(text)) if self._keep == "text" else None,
@@ -103,7 +103,7 @@ class Approver:
         }
         approval = Approval(
             id=self._new_id(),
-            call_hash=asked.hash(policy),
+            call_hash=asked.hash(verdict),
             created_at=now,
             expires_at=now + APPROVAL_TIME,
             facts={name: value for name, value in shown.items() if value is not None},

@@ -150,7 +150,7 @@ class Governor:
                 work, trace_id=trace.trace_id, redact=ErrorRedactor(policy, facts, self._hidden.redactor()).text
             )
             if verdict.approval:
-                approval = self._approver.ask(asked, policy, verdict, facts, redactor, trace.trace_id)
+                approval = self._approver.ask(asked, verdict, facts, redactor, trace.trace_id)
             blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
             admission = Admission(work) if blocked else self._admit(policy, verdict, facts, work, redactor)
             command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
@@ -201,7 +201,7 @@ class Governor:
         if verdict.approval:
             as_written = evolve(facts, arguments=arguments)
             redactor = self.record_redactor(facts, policy)
-            approval = self._approver.ask(asked, policy, verdict, as_written, redactor, governed.trace.trace_id)
+            approval = self._approver.ask(asked, verdict, as_written, redactor, governed.trace.trace_id)
         if verdict.decision == "BLOCK":
             raise governed.block_by(verdict, approval)
         return approval

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -11,9 +11,10 @@ from hestiaos_proto import json
 __all__ = ["call_hash"]
 
 
-def call_hash(operation: str, arguments: Mapping[str, Any], policy: str) -> str:
-    """What tells a call from any other, in hexadecimal: the operation, its arguments, and the policy's hash.
+def call_hash(operation: str, arguments: Mapping[str, Any], policy: str, rules: Sequence[str]) -> str:
+    """What tells a call from any other, in hexadecimal: the operation, its arguments, the policy's hash, and the rules
+    that it has to pass.
 
     The order of keys does not matter. Raises `ValueError` for what JSON cannot say.
     """
-    return sha256(json.dumps([operation, dict(arguments), policy], sort_keys=True)).hexdigest()
+    return sha256(json.dumps([operation, dict(arguments), policy, list(rules)], sort_keys=True)).hexdigest()

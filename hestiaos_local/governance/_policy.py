@@ -69,13 +69,19 @@ class Policy:
         What somebody has `approved` passes the rules that ask for an approval; those after them are tried on.
         """
         shadow = []
-        decided: Rule | None = None
+        asking: list[str] = []
+        decided = asks = None
         for rule in self._matching(facts):
             if rule.shadow:
                 shadow.append(rule.hit())
-            elif decided is None and not (approved and rule.approval):
+            elif decided is None and rule.approval:
+                asking.append(rule.name)
+                asks = asks or rule
+            elif decided is None:
                 decided = rule
-        return self.verdict(decided, shadow=tuple(shadow))
+        if asks is None or approved:
+            return self.verdict(decided, shadow=tuple(shadow))
+        return self.verdict(asks, shadow=tuple(shadow), approval=tuple(asking))
 
     def judge_tool_call(self, facts: Facts, name: str, arguments: str, *, approved: bool = False) -> Verdict:
         """The verdict on a tool's call in this execution; `arguments` is the JSON text that the model wrote."""
@@ -111,7 +117,6 @@ class Policy:
             reason=rule.reason,
             risk=rule.risk,
             policy=self.hash,
-            approval=rule.approval,
             max_tokens=rule.max_tokens,
             bucket=rule.bucket,
             **more,

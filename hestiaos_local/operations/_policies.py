@@ -78,7 +78,7 @@ def _explained(policy: Policy, explanation: Explanation) -> dict[str, Any]:
         "risk_score": verdict.risk,
         "policy": policy.name,
         "policy_hash": policy.hash,
-        "approval": verdict.approval,
+        "approval": bool(verdict.approval),
         "redactions": [{"rule": each.rule, "start": each.start, "end": each.end} for each in explanation.redactions],
         "shadow": [{"rule": each.rule, "decision": each.decision, "risk_score": each.risk} for each in verdict.shadow],
         "forms": list(explanation.forms),

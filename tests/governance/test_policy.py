@@ -105,7 +105,6 @@ def test_a_verdict_has_all_of_its_rule() -> None:
         decision="THROTTLE",
         risk=0.5,
         reason="why",
-        approval=True,
         max_tokens=7,
         bucket=Bucket(1, 2.0),
     )
@@ -117,7 +116,6 @@ def test_a_verdict_has_all_of_its_rule() -> None:
         risk=0.5,
         shadow=hits,
         policy="h",
-        approval=True,
         max_tokens=7,
         bucket=Bucket(1, 2.0),
     )
@@ -286,3 +284,52 @@ def test_what_is_ignored_is_left_out_before_a_text_is_searched(text: str, decisi
     policy = Policy.parse(IGNORING, "p")
     assert policy.judge(Facts(texts=(text,))).decision == decision
     assert policy.judge(Facts(tool="t", arguments={"x": text})).decision == decision
+
+
+ASKING = """
+version = 2
+[[rules]]
+name = "first"
+on = "input"
+pattern = 'a'
+decision = "BLOCK"
+approval = true
+[[rules]]
+name = "second"
+on = "input"
+pattern = 'b'
+decision = "BLOCK"
+approval = true
+[[rules]]
+name = "no"
+on = "input"
+pattern = 'c'
+decision = "BLOCK"
+[[rules]]
+name = "third"
+on = "input"
+pattern = 'd'
+decision = "BLOCK"
+approval = true
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "asking", "passed"),
+    [
+        ("x", None, (), None),
+        ("a", "first", ("first",), None),
+        ("ab", "first", ("first", "second"), None),
+        ("bc", "second", ("second",), "no"),
+        ("c", "no", (), "no"),
+        ("cd", "no", (), "no"),
+        ("bcd", "second", ("second",), "no"),
+        ("abd", "first", ("first", "second", "third"), None),
+    ],
+)
+def test_a_verdict_names_the_rules_that_ask(text: str, rule: str | None, asking: tuple[str, ...], passed: str) -> None:
+    policy = Policy.parse(ASKING, "p")
+    verdict = policy.judge(Facts(texts=(text,)))
+    assert (verdict.rule, verdict.approval) == (rule, asking)
+    approved = policy.judge(Facts(texts=(text,)), approved=True)
+    assert (approved.rule, approved.approval) == (passed, ())

@@ -17,7 +17,7 @@ def test_a_verdict() -> None:
         "risk": 0.0,
         "shadow": (),
         "policy": "",
-        "approval": False,
+        "approval": (),
         "max_tokens": None,
         "bucket": None,
     }

@@ -134,6 +134,59 @@ def test_the_same_call_passes_once(ask: Callable[..., Any]) -> None:
     assert approval_of(ask, DEPLOY) != approval["id"]
 
 
+TWO_RULES = Policy.parse(
+    """\
+version = 2
+name = "team"
+
+[[rules]]
+name = "deploys"
+on = ["input", "tool"]
+pattern = 'deploy'
+decision = "BLOCK"
+reason = "deploys need a person"
+approval = true
+
+[[rules]]
+name = "interns"
+on = ["input", "tool"]
+pattern = 'deploy'
+keys = ["intern"]
+decision = "BLOCK"
+reason = "so do interns"
+approval = true
+""",
+    "team.toml",
+)
+
+
+def test_an_approval_is_for_the_rules_that_it_was_asked_for(clock: Clock) -> None:
+    with Platform(policy=TWO_RULES, clock=clock) as platform:
+
+        def ask(key: str) -> RunResponse:
+            return platform.answer(call(DEPLOY), key=key)  # type: ignore[no-any-return]
+
+        approvals: dict[str, str] = {}
+        for key in ("senior", "intern"):
+            with pytest.raises(GovernanceBlock) as caught:
+                ask(key)
+            approvals[key] = caught.value.details["approval"]["id"]
+        assert approvals["senior"] != approvals["intern"]
+        shown = [each.to_wire() for each in platform.answer(call(operations.list_approvals()))]
+        assert [(each["rule"], each.get("rules")) for each in shown] == [
+            ("deploys", ["deploys", "interns"]),
+            ("deploys", None),
+        ]
+        platform.answer(call(operations.decide_approval(approvals["senior"], True)))
+        with pytest.raises(GovernanceBlock):
+            ask("intern")
+        assert ask("senior").mode == "ALLOW"
+        platform.answer(call(operations.decide_approval(approvals["intern"], True)))
+        with pytest.raises(GovernanceBlock):
+            ask("senior")
+        assert ask("intern").mode == "ALLOW"
+
+
 @pytest.mark.parametrize(
     "changed",
     [
