@@ -71,7 +71,7 @@ class Platform:
     `policy` is the default policy where none is given, `store` one in memory; without a `retention` all is kept.
     `executor` carries out what is allowed: by default it is the echo, for development. `agents` are those that there
     are; without them any may be named. Traces keep the texts of inputs and outputs, or with `keep="hash"` only their
-    SHA-256. `clock` gives seconds since 1970, and `new_id` a new id for a trace or a session. Several threads may use
+    SHA-256; approvals and results for repeats have no texts then, either. `clock` gives seconds since 1970, and `new_id` a new id for a trace or a session. Several threads may use
     it. Closing it closes its store.
     """
 
@@ -89,6 +89,7 @@ class Platform:
     ) -> None:
         self._storage: Storage = Store() if store is None else store
         self._retention = retention
+        self._keep: Keep = keep
         self._clock = clock
         self._measurements = Measurements(clock)
         self._hidden = HiddenValues(self._storage)
@@ -261,8 +262,10 @@ class Platform:
         yield Call(self._prune)
         return result
 
-    def _kept(self, call: ServerRequest, key: str | None) -> Callable[[M], M]:
-        """What makes of a call's result what may be kept of it."""
+    def _kept(self, call: ServerRequest, key: str | None) -> Callable[[M], M | None]:
+        """What makes of a call's result what may be kept of it, if anything."""
+        if self._keep == "hash":
+            return lambda result: None
         facts = Facts(agent=call.arguments.get("agent_id"), session=call.arguments.get("session_id"), key=key)
         return lambda result: kept_result(result, self._setup.governor.record_redactor(facts))
 

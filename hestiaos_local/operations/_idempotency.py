@@ -37,10 +37,10 @@ def idempotent(
     flow: Flow[M | GovernanceBlock],
     clock: Callable[[], float],
     lease: float,
-    kept: Callable[[M], M],
+    kept: Callable[[M], M | None],
 ) -> Flow[M | GovernanceBlock]:
     """What `flow` comes to at the first request with this key; it is stored as `kept` makes it, and given to each that
-    repeats it.
+    repeats it. Where `kept` makes nothing of it, a repeat raises a `StatusError` (409, `RESULT_NOT_KEPT`).
 
     No transaction is open while it works. Where it raises or is cancelled, the key is free again; where its process
     crashes, after `lease` seconds, which are more than its timeout. Where it cannot be interrupted and works on after
@@ -88,13 +88,21 @@ def _unless_it_fails(store: Callable[[], object], key: str, lease: float) -> Flo
         _log.error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, lease, error)
 
 
-def _to_json(result: M | GovernanceBlock, kept: Callable[[M], M]) -> Any:
+def _to_json(result: M | GovernanceBlock, kept: Callable[[M], M | None]) -> Any:
     if isinstance(result, GovernanceBlock):
         return {"blocked": result.trace_id, "details": result.details}
-    return {"result": kept(result).to_wire()}
+    as_kept = kept(result)
+    return {"executed": getattr(result, "trace_id", None)} if as_kept is None else {"result": as_kept.to_wire()}
 
 
 def _from_json(model: type[M], stored: Any) -> M | GovernanceBlock:
     if "blocked" in stored:
         return GovernanceBlock(stored["blocked"], details=stored.get("details"))
+    if "executed" in stored:
+        raise StatusError(
+            "the request with this Idempotency-Key was executed, and no texts of results are kept here",
+            stored["executed"],
+            status_code=409,
+            code="RESULT_NOT_KEPT",
+        )
     return model.from_wire(stored["result"])

@@ -247,3 +247,21 @@ def test_a_platform_keeps_to_its_retention(store: Store) -> None:
         assert len(store.sessions(limit=1000)) == 10 + 50
         assert sum(store.decisions(newest=1000).values()) == 10 + 50
         assert store.decisions() == {"ALLOW": 250}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/api/v1/run", {"input": "tango"}), ("/api/agents/run", {"agent_id": "a", "task": "tango"})],
+)
+def test_where_no_texts_are_kept_a_repeat_learns_that_it_was_executed(
+    path: str, body: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "store.db"
+    with Platform(store=Store(file), keep="hash") as platform:
+        first = platform.answer(request(path, body))
+        with pytest.raises(StatusError, match="was executed") as caught:
+            platform.answer(request(path, body))
+        assert (caught.value.status_code, caught.value.code) == (409, "RESULT_NOT_KEPT")
+        assert (caught.value.trace_id, caught.value.retry_after) == (first.trace_id, None)
+    for each in tmp_path.iterdir():
+        assert b"tango" not in each.read_bytes()
