@@ -67,8 +67,9 @@ class Profiles:
     def get(self, name: str) -> Profile:
         """A profile. Raises `Failure` where there is none of that name."""
         if name not in self._content["profiles"]:
-            known = ", ".join(self._content["profiles"]) or "there is none yet"
-            raise Failure(f"no profile is called '{name}' ({known}): 'hestiaos login {name} --base-url URL' makes it")
+            known = ", ".join(self._content["profiles"]) or "none yet"
+            hint = f"'hestiaos login {name} --base-url URL' makes it"
+            raise Failure(f"there is no profile '{name}': there are {known}; {hint}")
         return self._profile(name)
 
     def use(self, name: str) -> None:

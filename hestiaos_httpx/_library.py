@@ -72,7 +72,8 @@ def library_of(given: Any, name: str, kind: str) -> Library:
             return _LIBRARIES.setdefault(module, Library(http))
     kind_of = given if isinstance(given, type) else type(given)
     description = f"{'the class ' if kind_of is given else ''}{kind_of.__module__}.{kind_of.__qualname__}"
-    raise TypeError(f"{name} must be a {kind} of httpx or httpx2, not {description}")
+    example = ", such as LocalTransport(platform)" if name == "transport" else ""
+    raise TypeError(f"{name} must be a {kind} of httpx or httpx2{example}, not {description}")
 
 
 def is_patched(owner: type, method: str) -> bool:

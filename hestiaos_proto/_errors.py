@@ -266,3 +266,7 @@ class LocalProtocolError(ProtocolError):
     """The caller broke the protocol: it used something that is closed, or two readers shared a stream."""
 
     default_code: ClassVar[str] = "LOCAL_PROTOCOL_ERROR"
+
+
+for _name in __all__:
+    globals()[_name].__module__ = "hestiaos_proto"  # where it is imported from, as tracebacks show it

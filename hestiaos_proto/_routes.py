@@ -49,7 +49,7 @@ def find_route(method: str, target: str) -> tuple[Route[Any], dict[str, Any]]:
         if route.method == wanted:
             return route, (arguments | route.decode_query(target) if route.query else arguments)
     if not found:
-        raise NotFound(f"there is no {path}", code="UNKNOWN_OPERATION")
+        raise NotFound(f"there is no {path}{_correction(path)}", code="UNKNOWN_OPERATION")
     raise method_not_allowed(path, method, [route.method for route, _ in found])
 
 
@@ -69,6 +69,12 @@ def method_not_allowed(path: str, method: str, methods: Collection[str]) -> Stat
         status_code=405,
         code="METHOD_NOT_ALLOWED",
     )
+
+
+def _correction(path: str) -> str:
+    """What would be right, where a path that is in the table follows one that the base URL has too much."""
+    prefix, api, rest = path.rpartition("/api/")
+    return f": leave {prefix} out of the base URL" if prefix and _find_templates(api + rest) else ""
 
 
 def _find_templates(path: str) -> list[tuple[Route[Any], dict[str, Any]]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from typing import Any
 
 import click
@@ -15,6 +17,8 @@ from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
 
 __all__ = ["command"]
+
+_TYPE = re.compile(r"[A-Z][A-Z0-9_]*")  # as `operations.explain` has it
 
 
 @click.group("governance", cls=Group)
@@ -34,6 +38,11 @@ def _explain(settings: Settings, command_type: str, command_input: tuple[str, ..
     """
     from hestiaos_cli._clients import open_client
 
+    if not command_input and not _TYPE.fullmatch(command_type):  # else a text would be allowed as an unknown type
+        raise click.UsageError(
+            "TYPE must be a kind of command in capitals, such as RUN, where no INPUT is given; "
+            f"for a text: hestiaos governance explain RUN {shlex.quote(f'input={command_type}')}"
+        )
     fields = _input(command_input)
     with open_client(settings) as client:
         with waiting():
@@ -105,7 +114,7 @@ def _input(words: tuple[str, ...]) -> dict[str, Any]:
     pairs = [word.partition("=") for word in words]
     for name, equals, _ in pairs:
         if not (name and equals):
-            raise click.UsageError(f"the input is a JSON object or name=value pairs, not '{name}'")
+            raise click.UsageError(f"INPUT must be a JSON object or name=value pairs, not '{name}'")
     return {name: value for name, _, value in pairs}
 
 

@@ -108,6 +108,7 @@ def test_an_unknown_command_and_what_may_be_meant(arguments: list[str], told: st
     [
         (["governance", "explain", "RUN", "{"], "not a JSON object"),
         (["governance", "explain", "RUN", "path"], "name=value"),
+        (["governance", "explain", "rm -rf /"], "explain RUN 'input=rm -rf /'"),
         (["agents", "run", "a", "x", "--agent-config", "[]"], "must be a JSON object"),
         (["agents", "run", "a", "x", "--agent-config", "{"], "not JSON"),
         (["api", "GET", "health"], "begins with one slash"),

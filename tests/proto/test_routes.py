@@ -581,6 +581,10 @@ def test_refused_requests_name_their_reason() -> None:
     with pytest.raises(NotFound, match=r"there is no /x$") as missing:
         resolve("GET", "/x?y", b"")
     assert missing.value.code == "UNKNOWN_OPERATION"
+    with pytest.raises(NotFound, match=r"there is no /v1/api/secrets/k: leave /v1 out of the base URL$"):
+        resolve("GET", "/v1/api/secrets/k", b"")
+    with pytest.raises(NotFound, match=r"there is no /v1/api/x$"):
+        resolve("GET", "/v1/api/x", b"")
     with pytest.raises(StatusError) as caught:
         resolve("PUT", "/api/secrets/k", b"")
     assert (caught.value.status_code, caught.value.code) == (405, "METHOD_NOT_ALLOWED")
