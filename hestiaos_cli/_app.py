@@ -26,7 +26,7 @@ COMMANDS = {
         "trace": "Retrieve a governance trace.",
         "governance": "Ask how governance decides, and why.",
         "health": "Check the server's health.",
-        "doctor": "Walk the way to the server step by step.",
+        "doctor": "Check the connection to the server step by step.",
         "system": "Show the server's state, configuration and measurements.",
     },
     "Govern": {
@@ -37,9 +37,9 @@ COMMANDS = {
     "Set up": {
         "serve": "Serve the embedded platform over HTTP.",
         "keys": "Make and revoke the API keys of a served platform.",
-        "secrets": "Keep secrets on the server.",
-        "login": "Keep a server and its key as a profile.",
-        "logout": "Forget a profile and its key.",
+        "secrets": "Read and write secrets on the server.",
+        "login": "Store a server and its key as a profile.",
+        "logout": "Delete a profile and its key.",
         "profile": "Show and choose profiles.",
         "config": "Show the embedded platform's configuration.",
         "local": "Show, export or clear what --local remembers.",

@@ -10,15 +10,15 @@ __all__ = ["EXAMPLE", "TOPICS"]
 
 _VARIABLES = [
     ("HESTIAOS_BASE_URL", "The server's URL."),
-    ("HESTIAOS_API_KEY", "Its API key; of 'hestiaos serve' the one that it asks for."),
+    ("HESTIAOS_API_KEY", "The API key to send; for 'hestiaos serve', to require."),
     ("HESTIAOS_PROFILE", "The profile to use."),
-    ("HESTIAOS_EXIT_CODES", "With 1, exit statuses tell the failures apart."),
+    ("HESTIAOS_EXIT_CODES", "With 1, each kind of failure has its exit status."),
     ("HESTIAOS_KEYS", "The file of API keys of 'hestiaos serve'."),
-    ("HESTIAOS_STORE_KEY", "What encrypts the secrets in the local store."),
-    ("NO_COLOR, FORCE_COLOR", "No colours; colours into pipes and files too."),
-    ("TERM", "With dumb, no colours, and nothing is drawn over."),
-    ("COLUMNS", "How wide help is, else as the terminal."),
-    ("HTTP_PROXY, HTTPS_PROXY", "The proxy; ALL_PROXY and NO_PROXY are minded too."),
+    ("HESTIAOS_STORE_KEY", "The key that encrypts secrets in the local store."),
+    ("NO_COLOR, FORCE_COLOR", "Never use colours; use them in pipes and files too."),
+    ("TERM", "With dumb, no colours and no redrawing."),
+    ("COLUMNS", "The width of help; else the terminal's."),
+    ("HTTP_PROXY, HTTPS_PROXY", "The proxy; ALL_PROXY and NO_PROXY are read too."),
     ("SSL_CERT_FILE, SSL_CERT_DIR", "The certificate authorities."),
     ("XDG_CONFIG_HOME, XDG_DATA_HOME", "Where configuration and data are kept."),
 ]
@@ -35,23 +35,23 @@ model = "llama3.2:1b"
 
 
 def _environment(formatter: click.HelpFormatter) -> None:
-    formatter.write_text("The variables that are read. An option of the command line wins over each.")
+    formatter.write_text("The environment variables that are read. Options take precedence over them.")
     formatter.write_paragraph()
     formatter.write_dl(_VARIABLES)
 
 
 def _models(formatter: click.HelpFormatter) -> None:
     formatter.write_text(
-        "Models answer where the configuration names them, for --local and for 'hestiaos serve'. 'hestiaos config "
-        "path' says which file that is. For an OpenAI-compatible server (Ollama, vLLM, llama.cpp, LM Studio, LiteLLM):"
+        "--local and 'hestiaos serve' use the models that the configuration names; 'hestiaos config path' prints its "
+        "path. For an OpenAI-compatible server (Ollama, vLLM, llama.cpp, LM Studio, LiteLLM):"
     )
     formatter.write_paragraph()
     for line in EXAMPLE.splitlines():
         formatter.write(f"  {line}\n")
     formatter.write_paragraph()
     formatter.write_text(
-        "A server's key comes from the variable that key_env = \"NAME\" names. 'hestiaos serve --model-url URL' needs "
-        "no file. Without a model the echo answers, which says what it was sent."
+        "With key_env = \"NAME\", the model server's key is read from that variable. 'hestiaos serve --model-url URL' "
+        "needs no file. Without a model the platform echoes its input."
     )
 
 

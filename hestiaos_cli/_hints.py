@@ -33,7 +33,7 @@ _ROLE_MISSING = "ROLE_MISSING"  # the code of a key that is known, and is not fo
 _LONGEST_WAIT = 60.0  # seconds; what a server asks for beyond them is not waited for
 _PROXY_LOGIN, _UNAVAILABLE, _OF_GATEWAYS = 407, 503, (502, 504)
 _OTHER_HOST, _EXPIRED = (62, 64), 10  # X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH, _CERT_HAS_EXPIRED
-_DOCTOR = "; 'hestiaos doctor' walks the way there step by step"
+_DOCTOR = "; 'hestiaos doctor' checks each step of the connection"
 
 _STATUSES = (
     (GovernanceBlock, BLOCKED),

@@ -90,7 +90,7 @@ class Profiles:
         return self._profile(name)
 
     def remove(self, name: str) -> None:
-        """Forget a profile and its key."""
+        """Delete a profile and its key."""
         profile = self.get(name)
         if profile.in_keyring:
             with _keyring_errors("changed"):

@@ -31,7 +31,7 @@ def command() -> None:
 def _run(settings: Settings, agent_id: str, task: str | None, agent_config: str | None) -> None:
     """Have the agent ID carry out a task.
 
-    TASK is the argument or standard input, or the one above the other.
+    TASK is the argument or standard input; if both are given, the argument comes first.
     """
     from hestiaos_cli._clients import open_client
 
@@ -69,7 +69,7 @@ def _object(name: str, text: str | None) -> dict[str, Any] | None:
 @make_command("list")
 @click.pass_obj
 def _list(settings: Settings) -> None:
-    """List the agents that there are; where none are configured, any may be named."""
+    """List the configured agents; if there are none, any name may be used."""
     from hestiaos_cli._clients import open_client
     from hestiaos_cli._lists import print_list
 

@@ -33,7 +33,14 @@ __all__ = ["command"]
 )
 @click.argument("words", metavar="[METHOD] PATH", nargs=-1, required=True)
 @click.option("--data", "-d", metavar="JSON", help="The body; '@FILE' reads it from a file, '-' from standard input.")
-@click.option("--raw-field", "-f", "fields", multiple=True, metavar="NAME=TEXT", help="A text in the body, an object.")
+@click.option(
+    "--raw-field",
+    "-f",
+    "fields",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="A string member of the body, a JSON object.",
+)
 @click.option("--include", "-i", is_flag=True, help="Show the response's status and headers on stderr.")
 @click.pass_obj
 def command(
@@ -41,9 +48,9 @@ def command(
 ) -> None:
     """Send any request, for what has no command.
 
-    The API key and the other options of a request apply: 'hestiaos api GET /api/system/config'. Without METHOD it is
-    GET, and POST where there is a body: 'hestiaos api /api/v1/run -f input=hello'. The body of the response goes to
-    standard output as it comes.
+    The API key and the other options of a request apply: 'hestiaos api GET /api/system/config'. METHOD is by default
+    GET, or POST with a body: 'hestiaos api /api/v1/run -f input=hello'. The body of the response goes to standard
+    output as it arrives.
     """
     *before, path = words
     if len(before) > 1:

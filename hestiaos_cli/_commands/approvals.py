@@ -26,14 +26,14 @@ def command() -> None:
     "--status",
     type=click.Choice(_STATUSES),
     metavar="STATUS",
-    help="List these only: pending, approved, denied, used or expired.",
+    help="List only these: pending, approved, denied, used or expired.",
 )
 @click.option(
     "--last", type=click.IntRange(1, 1000), metavar="N", help=f"List so many, the newest first; else {_LAST}."
 )
 @click.pass_obj
 def _list(settings: Settings, status: str | None, last: int | None) -> None:
-    """List what waits for somebody to approve it, and what became of the others."""
+    """List pending and decided approvals."""
     from hestiaos_cli._clients import open_client
     from hestiaos_cli._lists import for_people, print_list, which_have
 
@@ -49,9 +49,9 @@ def _list(settings: Settings, status: str | None, last: int | None) -> None:
 @click.argument("approval_id", metavar="ID")
 @click.pass_obj
 def _approve(settings: Settings, approval_id: str) -> None:
-    """Let the call pass, once, before the approval expires.
+    """Approve the call: it passes once, before the approval expires.
 
-    It passes as it was made: with the same text, under the same policy.
+    The call that passes must be the same: the same text, under the same policy.
     """
     _decide(settings, approval_id, approve=True)
 
@@ -60,7 +60,7 @@ def _approve(settings: Settings, approval_id: str) -> None:
 @click.argument("approval_id", metavar="ID")
 @click.pass_obj
 def _deny(settings: Settings, approval_id: str) -> None:
-    """Let the call be blocked, until the approval expires."""
+    """Deny the call: it stays blocked until the approval expires."""
     _decide(settings, approval_id, approve=False)
 
 

@@ -18,7 +18,7 @@ from hestiaos_cli._waiting import waiting
 __all__ = ["command"]
 
 _STORE = click.option(
-    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Of this store's file; no server is asked."
+    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Read this store's file, without a server."
 )
 
 
@@ -29,13 +29,13 @@ def command() -> None:
 
 @make_command("verify")
 @_STORE
-@click.option("--known", metavar="HEAD", help="A head that was printed before: the audit has to hold it still.")
+@click.option("--known", metavar="HEAD", help="A head that was printed before, which must still be in the audit.")
 @click.pass_context
 def _verify(context: click.Context, store: Path | None, known: str | None) -> None:
-    """Say whether the audit is intact: no record was changed, removed or inserted.
+    """Check that no record of the audit was changed, removed or inserted.
 
-    Keep the head that it prints in another place. What was cut off at the end is found by it alone. The exit status is
-    1 where something is wrong.
+    Keep the head that it prints in another place: records that were removed at the end are found by --known HEAD only.
+    The exit status is 1 if something is wrong.
     """
     from hestiaos_cli._files import open_client_of
 
@@ -55,10 +55,12 @@ def _verify(context: click.Context, store: Path | None, known: str | None) -> No
 
 @make_command("export", takes=CONNECTION | {"json"})
 @_STORE
-@click.option("--after", type=click.IntRange(0), default=0, metavar="N", help="The records after this number alone.")
+@click.option(
+    "--after", type=click.IntRange(0), default=0, metavar="N", help="Print only the records after this number."
+)
 @click.pass_obj
 def _export(settings: Settings, store: Path | None, after: int) -> None:
-    """Print the audit as lines of JSON, one for each record, with its number and hash.
+    """Print the audit as JSON lines, one per record, with its number and hash.
 
     A record's hash is the SHA-256 of the hash before it and of the record, as compact JSON.
     """

@@ -36,7 +36,7 @@ def command(settings: Settings, message: str | None, go_on: bool, session_id: st
     """Send a chat message, or hold a conversation.
 
     MESSAGE is the argument or standard input. Without one, on a terminal, each line that you type is a message: Ctrl-C
-    cancels an answer, Ctrl-D leaves.
+    cancels a reply, Ctrl-D ends the conversation.
     """
     from hestiaos_cli._clients import open_client
     from hestiaos_cli._latest_sessions import latest_session

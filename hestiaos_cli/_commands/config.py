@@ -27,7 +27,7 @@ def command() -> None:
 @make_command("path", takes=frozenset({"config"}))
 @click.pass_obj
 def _path(settings: Settings) -> None:
-    """Print where the file is, or would be."""
+    """Print the file's path."""
     from hestiaos_cli._local_platform import config_path
 
     print_text(str(config_path(settings)))
@@ -36,7 +36,7 @@ def _path(settings: Settings) -> None:
 @make_command("show", takes=_TAKES)
 @click.pass_obj
 def _show(settings: Settings) -> None:
-    """Show what the file says, where it is without mistakes."""
+    """Show what is configured, or the mistakes in the file."""
     from hestiaos_cli._local_platform import config_path, show_config
 
     config = show_config(settings)

@@ -23,10 +23,10 @@ __all__ = ["command"]
 @make_command("doctor", takes=SERVER - {"retries"} | {"json"})
 @click.pass_obj
 def command(settings: Settings) -> None:
-    """Walk the way to the server step by step.
+    """Check the connection to the server step by step.
 
-    The name, the proxy, TCP, TLS, HTTP, the key, the API's version and a streamed run: each with its time, until one
-    fails. The run is of a short harmless text; it shows whether anything on the way holds a stream back.
+    The proxy, the host name, TCP, TLS, HTTP, the key, the API's version and a streamed run: each with its time, until
+    one fails. The run has a short harmless text; it shows whether something on the way buffers streams.
     """
     from hestiaos_cli._clients import open_client
     from hestiaos_cli._walk import walk

@@ -26,7 +26,7 @@ _PAUSE = 0.2  # seconds between two tries
     "--wait",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Wait up to so long for the server to be there.",
+    help="How long to wait for the server to be ready.",
 )
 @click.pass_obj
 def command(settings: Settings, wait: float | None) -> None:

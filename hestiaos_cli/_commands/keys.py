@@ -32,21 +32,25 @@ _file = click.option(
 def command() -> None:
     """Make and revoke the API keys of a served platform.
 
-    'hestiaos serve --keys FILE' lets in who has a key of the file, for what the key's roles say: run (runs, chats,
-    agents, completions), read (traces, governance, the system), approve (approvals), admin (everything). The file has
-    a hash of each key, from which the key cannot be found. A server reads it anew at SIGHUP.
+    'hestiaos serve --keys FILE' accepts the keys of the file. A key's roles say what it may do: run (runs, chats,
+    agents, completions), read (traces, governance, the system), approve (approvals), admin (everything). The file has a
+    hash of each key, never the key. A server reads it again on SIGHUP.
     """
 
 
 @make_command("new", takes=OUTPUT)
 @click.argument("name", metavar="NAME")
 @click.option(
-    "--role", "roles", type=click.Choice(_ROLES), multiple=True, help="What it is for; else run and read. Repeatable."
+    "--role",
+    "roles",
+    type=click.Choice(_ROLES),
+    multiple=True,
+    help="A role of the key; else run and read. Repeatable.",
 )
 @_file
 @click.pass_obj
 def _new(settings: Settings, name: str, roles: tuple[Any, ...], file: Path | None) -> None:
-    """Make a key, and print it this once."""
+    """Make a key, and print it. It is not shown again."""
     from hestiaos_local import add_key, remove_key
 
     path = _path(file)
@@ -81,7 +85,7 @@ def _list(settings: Settings, file: Path | None) -> None:
 @_file
 @click.pass_obj
 def _revoke(settings: Settings, name: str, file: Path | None) -> None:
-    """Take a key out of the file."""
+    """Remove a key from the file."""
     from hestiaos_local import Keys, remove_key
 
     path = _path(file)

@@ -29,7 +29,7 @@ def command() -> None:
 @make_command("path", takes=_TAKES)
 @click.pass_obj
 def _path(settings: Settings) -> None:
-    """Print which file it is."""
+    """Print the path of its file."""
     from hestiaos_cli._local_platform import store_path
 
     print_text(str(store_path(settings)))
@@ -61,9 +61,9 @@ def _clear(settings: Settings, yes: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_obj
 def _export(settings: Settings, file: Path) -> None:
-    """Copy it into a file of its own, an SQLite database.
+    """Copy it to another file, an SQLite database.
 
-    The copy is complete even while other commands write. It holds the secrets, and is yours alone to read.
+    The copy is complete even while other commands write. It contains the secrets; only you can read it.
     """
     from hestiaos_cli._local_platform import store_path
 

@@ -28,11 +28,11 @@ __all__ = ["command"]
 @click.argument("name", metavar="[NAME]", default="default")
 @click.pass_obj
 def command(settings: Settings, name: str) -> None:
-    """Keep a server and its key as a profile.
+    """Store a server and its key as a profile.
 
-    The key is asked for, or read from standard input with '-k -'. It is tried, and kept in the system's keyring where
-    there is one (pip install keyring), else in a file that only you can read. From then on the profile is used wherever
-    neither an option nor the environment says otherwise.
+    The key is read from a prompt, or from standard input with '-k -'. It is tried, and stored in the system's keyring
+    if there is one (pip install keyring), else in a file that only you can read. The profile is then used unless an
+    option or the environment names another server.
     """
     from hestiaos_cli._clients import open_client
     from hestiaos_cli._profiles import Profiles

@@ -15,9 +15,9 @@ __all__ = ["command"]
 @click.argument("name", metavar="[NAME]", required=False)
 @click.pass_obj
 def command(settings: Settings, name: str | None) -> None:
-    """Forget a profile and its key.
+    """Delete a profile and its key.
 
-    Without NAME it is the profile in use.
+    Without NAME, the profile in use.
     """
     from hestiaos_cli._profiles import Profiles
 

@@ -36,9 +36,9 @@ def command() -> None:
 @_FILE
 @click.pass_context
 def _check(context: click.Context, file: Path | None) -> None:
-    """Say all that is wrong with a policy file, each with its line.
+    """Report all mistakes in a policy file, each with its line.
 
-    FILE is by default the configuration's. The exit status is 1 where something is wrong.
+    FILE is by default the configuration's. The exit status is 1 if something is wrong.
     """
     _tell(context, file, "{file} is right; rules: {rules}, limits: {limits}, tests that pass: {tests}")
 
@@ -47,10 +47,10 @@ def _check(context: click.Context, file: Path | None) -> None:
 @_FILE
 @click.pass_context
 def _test(context: click.Context, file: Path | None) -> None:
-    """Run the tests in a policy file, and say which fail.
+    """Run the tests in a policy file, and report which fail.
 
-    FILE is by default the configuration's. They run here, or, where --base-url or another option of a server is given,
-    on that server. The exit status is 1 where a test fails.
+    FILE is by default the configuration's. They run in this process, or, with --base-url or another option of a server,
+    on that server. The exit status is 1 if a test fails.
     """
     settings: Settings = context.obj
     if SERVER.isdisjoint(settings.given):
@@ -87,7 +87,7 @@ def _tell_report(context: click.Context, report: dict[str, Any], fine: str) -> N
 @make_command("show")
 @click.pass_obj
 def _show(settings: Settings) -> None:
-    """Print the policy that decides; with -q hash, its SHA-256."""
+    """Print the policy in use; with -q hash, its SHA-256."""
     from hestiaos_cli._clients import open_client
 
     with open_client(settings, looks_only=True) as client:
@@ -98,22 +98,22 @@ def _show(settings: Settings) -> None:
 
 @make_command("explain")
 @click.argument("text", cls=TextArgument, metavar="[TEXT]")
-@click.option("--policy", type=click.Path(path_type=Path), metavar="FILE", help="By this policy; no server is asked.")
-@click.option("--output", is_flag=True, help="TEXT is what a model says.")
-@click.option("--tool", metavar="NAME", help="A tool's call; TEXT has its arguments, a JSON object.")
+@click.option("--policy", type=click.Path(path_type=Path), metavar="FILE", help="Use this policy, without a server.")
+@click.option("--output", is_flag=True, help="TEXT is a model's output.")
+@click.option("--tool", metavar="NAME", help="The tool that is called; TEXT has its arguments, a JSON object.")
 @click.option("--command-type", default="RUN", show_default=True, help="The kind of command.")
-@click.option("--agent", metavar="ID", help="As if by this agent.")
-@click.option("--session", metavar="ID", help="As if in this session.")
-@click.option("--key", metavar="NAME", help="As if with the API key of this name.")
-@click.option("--model", metavar="NAME", help="As if for this model.")
+@click.option("--agent", metavar="ID", help="Decide as for this agent.")
+@click.option("--session", metavar="ID", help="Decide as for this session.")
+@click.option("--key", metavar="NAME", help="Decide as for the API key of this name.")
+@click.option("--model", metavar="NAME", help="Decide as for this model.")
 @click.pass_obj
 def _explain(
     settings: Settings, /, text: str | None, policy: Path | None, output: bool, tool: str | None, **facts: Any
 ) -> None:
-    """Say what the policy decides on a text, by which rule, and why.
+    """Show what the policy decides on a text, by which rule, and why.
 
-    TEXT is the argument or standard input. Nothing is executed. It says too in which forms patterns see the text beside
-    itself, and what rules in shadow mode would do.
+    TEXT is the argument or standard input. Nothing is executed. Also shown are the normalised forms in which patterns
+    see the text, and what rules in shadow mode would do.
     """
     from hestiaos_cli._files import open_client_of
 
@@ -132,14 +132,14 @@ def _explain(
 @make_command("replay")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Of this store's file; no server is asked."
+    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Read this store's file, without a server."
 )
 @click.pass_obj
 def _replay(settings: Settings, file: Path, store: Path | None) -> None:
-    """Say which recorded decisions a policy file would change.
+    """Show which recorded decisions a policy file would change.
 
-    It decides anew, here, on what the audit has recorded, of a server, of --local, or of a store's file. Nothing is
-    executed. Decisions on texts that were not kept as they were are unknown.
+    It decides again, in this process, on what the audit has recorded: a server's, that of --local, or a store file's.
+    Nothing is executed. Decisions on texts that were kept as hashes or redacted are unknown.
     """
     from hestiaos_cli._files import audit_records, open_client_of
     from hestiaos_cli._lists import print_list, which_have

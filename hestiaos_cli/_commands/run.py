@@ -27,11 +27,13 @@ __all__ = ["command"]
     ),
 )
 @click.argument("text", cls=TextArgument, metavar="[TEXT]")
-@click.option("--stream", is_flag=True, help="Show the result as it comes.")
+@click.option("--stream", is_flag=True, help="Show the result as it arrives.")
 @click.option("--explain", is_flag=True, help="Ask what governance would decide; nothing is executed.")
 @click.option("--session-id", metavar="ID", help="The session to run in.")
 @click.option("--agent-id", metavar="ID", help="The agent to run as.")
-@click.option("--mode-hint", type=click.Choice(["fast", "balanced", "deep"]), help="How much to think.")
+@click.option(
+    "--mode-hint", type=click.Choice(["fast", "balanced", "deep"]), help="How much reasoning effort to spend."
+)
 @click.option(
     "--timeout-ms", type=click.IntRange(min=1), metavar="MS", help="How long the server may take; else 30,000."
 )
@@ -39,8 +41,8 @@ __all__ = ["command"]
 def command(settings: Settings, /, text: str | None, stream: bool, explain: bool, **options: Any) -> None:
     """Execute a text through the governance pipeline.
 
-    TEXT is the argument or standard input; where both are given, the argument stands above what is piped in. The
-    result alone goes to standard output.
+    TEXT is the argument or standard input; if both are given, the argument comes first. Only the result goes to
+    standard output.
     """
     from hestiaos_cli._clients import open_client
 

@@ -21,7 +21,7 @@ __all__ = ["command"]
 
 @click.group("secrets", cls=Group)
 def command() -> None:
-    """Keep secrets on the server."""
+    """Read and write secrets on the server."""
 
 
 @make_command("get", takes=ALL)
@@ -40,12 +40,12 @@ def _get(settings: Settings, key: str) -> None:
 @make_command("set", takes=CONNECTION, examples=("pass mail | hestiaos secrets set mail",))
 @click.argument("key", metavar="KEY")
 @click.argument("typed", metavar="", nargs=-1)
-@click.option("--provider", default="custom", show_default=True, help="Who gave it out.")
+@click.option("--provider", default="custom", show_default=True, help="Who issued the secret.")
 @click.pass_obj
 def _set(settings: Settings, key: str, typed: tuple[str, ...], provider: str) -> None:
-    """Keep a secret, whose value is asked for or comes through a pipe.
+    """Store a secret; the value is read from a prompt or a pipe.
 
-    So it stands neither in the shell's history nor in the list of processes.
+    So it is neither in the shell's history nor in the list of processes.
     """
     from hestiaos_cli._clients import open_client
 

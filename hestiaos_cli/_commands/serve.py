@@ -21,22 +21,40 @@ __all__ = ["command"]
 
 
 @make_command("serve", takes=KEY | {"json", "config"}, examples=("hestiaos serve", "hestiaos serve --port 9000 --json"))
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
-@click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
-@click.option("--store", type=click.Path(path_type=Path), help="The SQLite file to keep everything in; else memory.")
-@click.option("--keys", type=click.Path(path_type=Path), help="A file of API keys; see 'hestiaos keys'.")
-@click.option("--keep-days", type=click.FloatRange(min=0), metavar="N", help="Keep what is younger; else all.")
-@click.option("--keep-count", type=click.IntRange(min=0), metavar="N", help="Keep the newest of each kind.")
-@click.option("--keep-bytes", type=click.IntRange(min=0), metavar="N", help="Keep so much of each kind.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--keep", type=click.Choice(["text", "hash"]), default="text", show_default=True, help="What traces have of texts."
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0 chooses a free one."
 )
-@click.option("--model-url", metavar="URL", help="The OpenAI-compatible model server that does the work.")
-@click.option("--model", metavar="NAME", help="Its model for those who name none; else its first one.")
-@click.option("--model-key-env", metavar="VAR", help="The environment variable that holds its API key.")
-@click.option("--token-delay", type=click.FloatRange(min=0), default=0.02, show_default=True, help="Seconds a token.")
-@click.option("--allow-origin", "allow_origins", multiple=True, metavar="ORIGIN", help="Answer its web pages too.")
+@click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
+@click.option("--store", type=click.Path(path_type=Path), help="The SQLite file for all data; else memory.")
+@click.option("--keys", type=click.Path(path_type=Path), help="A file of API keys; see 'hestiaos keys'.")
+@click.option("--keep-days", type=click.FloatRange(min=0), metavar="N", help="Delete what is older than N days.")
+@click.option("--keep-count", type=click.IntRange(min=0), metavar="N", help="Keep the newest N of each kind.")
+@click.option("--keep-bytes", type=click.IntRange(min=0), metavar="N", help="Keep the newest N bytes of each kind.")
+@click.option(
+    "--keep",
+    type=click.Choice(["text", "hash"]),
+    default="text",
+    show_default=True,
+    help="Whether traces keep texts or their hashes.",
+)
+@click.option("--model-url", metavar="URL", help="The OpenAI-compatible model server to use.")
+@click.option("--model", metavar="NAME", help="The model of requests that name none; else the first.")
+@click.option("--model-key-env", metavar="VAR", help="The environment variable with the model server's key.")
+@click.option(
+    "--token-delay",
+    type=click.FloatRange(min=0),
+    default=0.02,
+    show_default=True,
+    help="Seconds between tokens of the echo.",
+)
+@click.option(
+    "--allow-origin",
+    "allow_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Allow requests from this web origin (CORS).",
+)
 @click.option(
     "--heartbeat", type=click.FloatRange(min=0.01), default=15.0, show_default=True, help="Seconds between heartbeats."
 )
@@ -60,13 +78,12 @@ def command(
 ) -> None:
     """Serve the embedded platform over HTTP.
 
-    Without --model-url, and models in its configuration, it echoes. Each request is logged on standard error, with
-    governance's decision. Beyond this machine it is served only with --api-key (or $HESTIAOS_API_KEY), which every
-    request then needs, or with --keys, a file of keys each of which may do what its roles say. Of traces, sessions and
-    results for repeats, of each, so much is kept as --keep-days, --keep-count and --keep-bytes say. SIGINT (Ctrl-C) and
-    SIGTERM end it: streams that run get an error, the store is closed, the status is 0. A second signal ends it at
-    once. SIGHUP has it read the policy, the keys, and its configuration's models and agents anew; with a mistake in one
-    of them it goes on with what it has.
+    Without --model-url, or models in its configuration, it echoes its input. Each request is logged on standard error,
+    with the decision. A --host that other machines can reach needs --api-key (or $HESTIAOS_API_KEY), which every
+    request must then send, or --keys, a file of keys with roles. --keep-days, --keep-count and --keep-bytes bound each
+    kind of data: traces, sessions and results kept for repeats. SIGINT (Ctrl-C) and SIGTERM stop it: open streams get
+    an error, the store is closed, the exit status is 0. A second signal stops it at once. On SIGHUP it reads the
+    policy, the keys, and its configuration's models and agents again; if one has a mistake, the old ones stay in use.
     """
     import anyio
 

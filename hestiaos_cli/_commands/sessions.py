@@ -20,18 +20,18 @@ _LAST = 20
 def command() -> None:
     """Show and delete conversations.
 
-    'hestiaos chat --session-id ID' goes on with one.
+    'hestiaos chat --session-id ID' continues one.
     """
 
 
 @make_command("list")
 @click.option(
-    "--last", type=click.IntRange(1, 1000), default=_LAST, show_default=True, metavar="N", help="List so many."
+    "--last", type=click.IntRange(1, 1000), default=_LAST, show_default=True, metavar="N", help="How many to list."
 )
-@click.option("--before", metavar="ID", help="List those that were last used before this one.")
+@click.option("--before", metavar="ID", help="List only conversations last used before this one.")
 @click.pass_obj
 def _list(settings: Settings, last: int, before: str | None) -> None:
-    """List conversations, the last used first."""
+    """List conversations, the most recently used first."""
     from hestiaos_cli._clients import open_client
     from hestiaos_cli._lists import for_people, print_list
 
@@ -43,7 +43,7 @@ def _list(settings: Settings, last: int, before: str | None) -> None:
 
 @make_command("show")
 @click.argument("session_id", metavar="ID")
-@click.option("--last", type=click.IntRange(1), metavar="N", help="The newest messages only, so many; else all.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="Show only the newest N messages; else all.")
 @click.pass_obj
 def _show(settings: Settings, session_id: str, last: int | None) -> None:
     """Print a conversation's messages."""

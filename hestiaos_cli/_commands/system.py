@@ -35,7 +35,7 @@ def _shows(name: str, text: str, ask: Callable[[Client], Mapping[str, Any]]) -> 
         "--watch",
         type=click.FloatRange(min=0.1),
         metavar="SECONDS",
-        help="Show it again every so often, until Ctrl-C; with --json one line each.",
+        help="Repeat at this interval until Ctrl-C; with --json, one line each.",
     )
     @click.pass_obj
     def show(settings: Settings, watch: float | None) -> None:

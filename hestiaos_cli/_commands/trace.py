@@ -24,12 +24,12 @@ _LAST = 20
 @click.option(
     "--decision", type=click.Choice(["ALLOW", "THROTTLE", "BLOCK"], case_sensitive=False), help="List these only."
 )
-@click.option("--before", metavar="ID", help="List those that are older than this one.")
+@click.option("--before", metavar="ID", help="List only traces that are older than this one.")
 @click.pass_obj
 def command(settings: Settings, trace_id: str, last: int | None, decision: str | None, before: str | None) -> None:
     """Retrieve a governance trace.
 
-    It says what was decided on an execution, and why. 'hestiaos trace list' lists the newest.
+    It shows what was decided on an execution, and why. 'hestiaos trace list' lists the newest.
     """
     from hestiaos_cli._clients import open_client
 
