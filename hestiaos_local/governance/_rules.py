@@ -66,8 +66,8 @@ class ShadowHit:
 class Verdict:
     """A policy's verdict on an execution, an output or a tool's call.
 
-    `rule` is `None` where none decided. `policy` is the SHA-256 of the policy, in hexadecimal. `approval` names the rules
-    that somebody may let what is blocked pass by; `max_tokens` and `bucket` are those of a THROTTLE.
+    `rule` is `None` where none decided. `policy` is the SHA-256 of the policy, in hexadecimal. `approval` names the
+    rules by which something is blocked until somebody approves it; `max_tokens` and `bucket` are those of a THROTTLE.
     """
 
     decision: DecisionName

@@ -100,22 +100,22 @@ def test_a_served_platform_logs_its_requests(as_json: bool) -> None:
     if as_json:
         assert json.loads(first) == {"url": found[0]}
         logged = [json.loads(line) for line in lines]
-        assert [(each["operation"], each["decision"]) for each in logged] == [
-            ("run", "ALLOW"),
-            ("run_stream", "ALLOW"),
-            ("run", "BLOCK"),
-            ("health", None),
+        assert [(each["path"], each["status"], each.get("decision")) for each in logged] == [
+            ("/api/v1/run", 200, "ALLOW"),
+            ("/api/v1/run/stream", 200, "ALLOW"),
+            ("/api/v1/run", 403, "BLOCK"),
+            ("/api/v1/health", 200, None),
         ]
         assert logged[1]["outcome"] == "completed"
         assert all(each["trace_id"] for each in logged[:3])
         assert rest == ""
     else:
-        assert [line.split()[1:3] for line in lines] == [
-            ["run", "ALLOW"],
-            ["run_stream", "ALLOW"],
-            ["run", "BLOCK"],
-            ["health", "200"],
+        assert [line.split()[1:5] for line in lines[:3]] == [
+            ["POST", "/api/v1/run", "200", "ALLOW"],
+            ["POST", "/api/v1/run/stream", "200", "ALLOW"],
+            ["POST", "/api/v1/run", "403", "BLOCK"],
         ]
+        assert lines[3].split()[1:4] == ["GET", "/api/v1/health", "200"]
         assert rest == "stopped\n"
 
 

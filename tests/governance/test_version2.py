@@ -230,7 +230,10 @@ def test_verdicts(facts: Facts, decision: str, rule: str | None, shadow: bool) -
     assert verdict.shadow == ((ShadowHit("tried", "THROTTLE", 0.3),) if shadow else ())
     assert verdict.policy == policy.hash
     assert verdict == policy.judge(facts)
-    assert (verdict.approval, verdict.max_tokens) == (rule == "shell", 10 if rule == "words" else None)
+    assert (verdict.approval, verdict.max_tokens) == (
+        ("shell",) if rule == "shell" else (),
+        10 if rule == "words" else None,
+    )
 
 
 @pytest.mark.parametrize(

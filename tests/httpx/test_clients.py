@@ -183,7 +183,8 @@ def test_the_embedded_platform_is_a_transport_of_both_kinds(backend: str) -> Non
 def test_a_transport_of_the_other_kind_is_refused() -> None:
     with pytest.raises(LocalProtocolError, match="use the methods without _async"):
         anyio.run(Client(transport=httpx.HTTPTransport()).health_async)
-    with pytest.raises(TypeError, match=r"BaseTransport of httpx or httpx2, such as LocalTransport\(platform\), not httpx"):
+    wrong = r"BaseTransport of httpx or httpx2, such as LocalTransport\(platform\), not httpx"
+    with pytest.raises(TypeError, match=wrong):
         Client(transport=httpx.AsyncHTTPTransport())
 
 
