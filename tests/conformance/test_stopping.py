@@ -27,7 +27,7 @@ ROW = (
     " SOCKS, the wait for a place"
 )
 TIMEOUT = 30.0  # seconds; who waits for this is not stopped
-SOON = 5.0
+SOON = 20.0
 ALL = LOOKUP | DIRECT | PROXY
 
 soon = pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.support.wire import (
     stream,
 )
 
-SOON = 10.0  # seconds; a server that goes on does so for a minute
+SOON = 20.0  # seconds; a server that goes on does so for a minute
 
 GOING_ON = {
     "blank lines": b"\n",

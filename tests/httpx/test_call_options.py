@@ -15,7 +15,7 @@ from tests.support.steps import send, silence
 from tests.support.wire import GOOD_STREAM, response
 
 BUSY = send(response(503, b"", "Retry-After: 0"))
-SOON = 5.0  # seconds; much longer than the timeouts here, much shorter than those of the clients
+SOON = 20.0  # seconds; much longer than the timeouts here, much shorter than those of the clients
 
 Run = Callable[..., Any]
 

@@ -369,18 +369,18 @@ def test_a_given_clients_own_headers_are_sent_too() -> None:
 def test_waiting_for_a_connection_is_bounded_by_the_timeout(server_url: str) -> None:
     limits = httpx.Limits(max_connections=1)
     busy = "every connection to http://.* stayed in use for too long"
-    with Client(server_url, timeout=0.1, retries=0, limits=limits) as client, client.run_stream("a") as stream:
+    with Client(server_url, retries=0, limits=limits) as client, client.run_stream("a") as stream:
         next(stream)
         with pytest.raises(TimedOut, match=busy) as caught:
-            client.health()
+            client.health(timeout=0.1)
         assert not caught.value.request_sent
 
     async def main() -> None:
-        async with AsyncClient(server_url, timeout=0.1, retries=0, limits=limits) as client:
+        async with AsyncClient(server_url, retries=0, limits=limits) as client:
             async with client.run_stream("a") as stream:
                 await anext(stream)
                 with pytest.raises(TimedOut, match=busy) as caught:
-                    await client.health_async()
+                    await client.health_async(timeout=0.1)
                 assert not caught.value.request_sent
             assert (await client.health_async()).status == "ok"
 

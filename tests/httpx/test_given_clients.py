@@ -28,7 +28,7 @@ from tests.support.peer import Peer
 from tests.support.steps import Script, send, silence
 from tests.support.wire import DONE, FINAL, START, STREAM_HEAD, TOKEN, chunk, event, response
 
-SOON = 2.0  # seconds; far below the timeouts here
+SOON = 20.0  # seconds; far below the timeouts here
 PATIENCE = 30.0
 BEGUN = send(STREAM_HEAD + chunk(event(START)))
 BACKENDS = pytest.mark.parametrize("backend", LOOPS)

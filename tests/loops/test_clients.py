@@ -26,6 +26,7 @@ from hestiaos import (
     StatusError,
     TimedOut,
 )
+from tests.support.expecting import within
 from tests.support.loops import (
     HEALTH,
     RUN,
@@ -429,14 +430,14 @@ def test_a_whole_stream_is_bounded(
 ) -> None:
     url = serve_platform(token_delay=3600.0, heartbeat=heartbeat)
 
-    async def main() -> None:
+    async def main(seconds: float) -> None:
         async with binding.client(url) as client:
-            stream = client.run_stream("a", **{bound: 0.3})
+            stream = client.run_stream("a", **{bound: seconds})
             assert (await anext(stream)).type == "start"
-            with pytest.raises(TimedOut, match=r"0\.3 s"):
+            with pytest.raises(TimedOut, match=f"{seconds:g} s"):
                 await anext(stream)
 
-    binding.run(main)
+    within(0.3, lambda seconds: binding.run(main, seconds))
 
 
 def test_a_stream_that_is_silent_times_out(binding: Binding) -> None:
@@ -445,14 +446,14 @@ def test_a_stream_that_is_silent_times_out(binding: Binding) -> None:
         await stream.send(STREAM)
         assert await request(stream) == b""
 
-    async def main(peer: Peer) -> None:
-        async with binding.client(peer.url, timeout=0.5) as client:
+    async def main(seconds: float, peer: Peer) -> None:
+        async with binding.client(peer.url, timeout=seconds) as client:
             stream = client.run_stream("a")
             assert (await anext(stream)).type == "start"
             with pytest.raises(TimedOut, match="sent nothing for too long"):
                 await anext(stream)
 
-    with_peer(binding, begin, main)
+    within(0.3, lambda seconds: with_peer(binding, begin, partial(main, seconds)))
 
 
 @pytest.mark.parametrize("ending", [b"", b": heartbeat\n\n"], ids=["silence", "heartbeats"])
@@ -513,12 +514,12 @@ def test_an_unread_upload_times_out(binding: Binding) -> None:
         await stream.receive(1)  # before that anyio reads by itself, on asyncio
         await anyio.sleep_forever()
 
-    async def main(peer: Peer) -> None:
-        async with binding.client(peer.url, retries=0, timeout=0.3) as client:
+    async def main(seconds: float, peer: Peer) -> None:
+        async with binding.client(peer.url, retries=0, timeout=seconds) as client:
             with pytest.raises(TimedOut, match="sending to"):
                 await client.run_async("x" * 32_000_000)
 
-    with_peer(binding, deaf, main)
+    within(0.3, lambda seconds: with_peer(binding, deaf, partial(main, seconds)))
 
 
 def test_a_large_upload_and_a_large_response(binding: Binding, server_url: str) -> None:

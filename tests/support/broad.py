@@ -1,4 +1,4 @@
-"""What the session `broad` runs: promises once more over other bindings, event loops, pages, or in programs."""
+"""What the session `broad` runs: a promise over one more binding, event loop or page, or in a started program."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ from tests.support.places import HOST, certificates
 from tests.support.proxies import SOCKS, tunneling
 from tests.support.works import Work, answer, call, check_places
 
-TIMEOUT = 5.0  # seconds; the next call waits for so long for a place that was lost
-SOON = 3.0  # seconds; less than any wait for the server, and much longer than any work
-HANGS = 4 * TIMEOUT  # seconds; a lock was lost where a call takes so long
+TIMEOUT = 25.0  # seconds; the next call waits for so long for a place that was lost
+SOON = 20.0  # seconds; less than any wait for the server, and much longer than any work
+HANGS = 2 * TIMEOUT  # seconds; a lock was lost where a call takes so long
 MOST_FAILURES = 3  # that are reported; each may take as long as a timeout
 
 
