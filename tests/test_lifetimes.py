@@ -89,7 +89,7 @@ def start(program: str, url: str, *, ends: bool) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("name", broadly(PROGRAMS))
 def test_a_program_may_end_in_the_middle_of_a_stream(silent_url: str, name: str) -> None:
     process = start(PROGRAMS[name], silent_url, ends=True)
-    printed, errors = process.communicate(timeout=20)
+    printed, errors = process.communicate(timeout=50)
     assert (process.returncode, printed, errors) == (0, "start\n", "")
 
 
@@ -147,7 +147,7 @@ def test_a_program_may_close_its_client_in_the_middle_of_streams(
 ) -> None:
     program = ASYNC_CLOSING.replace("CLIENT", client).replace("BACKEND", backend) if backend else CLOSING
     process = start(program, silent_url, ends=True)
-    printed, errors = process.communicate(timeout=20)
+    printed, errors = process.communicate(timeout=50)
     assert (process.returncode, printed, errors) == (0, "drop\nclose\nend\n", "")
 
 
@@ -158,7 +158,7 @@ def test_ctrl_c_ends_a_blocked_read_at_once(silent_url: str, name: str) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "start\n"
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=50)
     assert process.returncode != 0
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert "Exception ignored" not in errors

@@ -48,7 +48,7 @@ class InTurn:
         return [*steps, self._wait, send(LAST_CHUNK)]
 
     def _wait(self, connection: Connection) -> None:
-        assert self.read.acquire(timeout=10)
+        assert self.read.acquire(timeout=50)
 
     def watched(self, cassette: Cassette) -> Watched:
         return Watched(cassette, lambda data: self.read.release())

@@ -95,7 +95,7 @@ def no_threads() -> Iterator[None]:
 def test_a_client_where_no_thread_can_be_started(binding: type[Session], host: str) -> None:
     """What needs none works; a name that has to be looked up may need one, and then that is said."""
     with Peer() as peer, binding(peer.url.replace("127.0.0.1", host), deadline=20.0) as session:
-        for ask in (lambda: session.call("run", "x")), (lambda: session.stream("x", timeout=20.0).read()):
+        for ask in (lambda: session.call("run", "x")), (lambda: session.stream("x", timeout=50.0).read()):
             with no_threads():
                 message = outcome(ask)
             assert message is None or (host == "localhost" and "thread" in message)
@@ -115,11 +115,11 @@ def outcome(ask: Callable[[], object]) -> str | None:
 AT_EXIT = """
 import atexit, sys, threading, time
 from hestiaos import Client, HestiaError
-client = Client(sys.argv[1], timeout=10, deadline=20, retries=0)
+client = Client(sys.argv[1], timeout=50, deadline=50, retries=0)
 
 def late():
     try:
-        print(client.run("x").result, [event.type for event in client.run_stream("x", timeout=10)][-1])
+        print(client.run("x").result, [event.type for event in client.run_stream("x", timeout=50)][-1])
     except HestiaError as error:
         print("failed:", error)
 

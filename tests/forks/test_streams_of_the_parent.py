@@ -164,7 +164,7 @@ def test_a_child_that_ends_as_a_program_does() -> None:
             said = process.stdout.readline()
             left = list(peer.left)
             halves.go_on()
-            _, errors = process.communicate(timeout=30)
+            _, errors = process.communicate(timeout=50)
         assert (said, left, errors, process.returncode) == ("gone\n", [], "", 0)
         assert peer.connections == 2
 

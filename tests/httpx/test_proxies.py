@@ -74,7 +74,7 @@ def tunneling_inside(context: ssl.SSLContext) -> Callable[[Request], Script]:
 
 def use(url: str, **options: Any) -> tuple[str, str]:
     """A call's result and a stream's text."""
-    with Client(url, retries=0, timeout=10.0, **options) as client, client.run_stream("x") as stream:
+    with Client(url, retries=0, timeout=50.0, **options) as client, client.run_stream("x") as stream:
         result = client.run("x").result
         assert [event.type for event in stream][-1] == "done"
         return result, stream.text
@@ -84,7 +84,7 @@ def use_async(url: str, **options: Any) -> tuple[str, str]:
     """As `use`, in an event loop."""
 
     async def main() -> tuple[str, str]:
-        async with AsyncClient(url, retries=0, timeout=10.0, **options) as client, client.run_stream("x") as stream:
+        async with AsyncClient(url, retries=0, timeout=50.0, **options) as client, client.run_stream("x") as stream:
             result = (await client.run_async("x")).result
             assert [event.type async for event in stream][-1] == "done"
             return result, stream.text

@@ -40,7 +40,7 @@ class Log:
     def next(self) -> ServedRequest:
         """The next one; a client has its answer before the log is told of it."""
         with self._told:
-            assert self._told.wait_for(lambda: self._requests, timeout=10)
+            assert self._told.wait_for(lambda: self._requests, timeout=50)
             return self._requests.pop(0)
 
 

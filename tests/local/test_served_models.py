@@ -62,7 +62,7 @@ def test_local_reads_the_file_too(tmp_path: Path) -> None:
         environ = os.environ | {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         environ.pop("XDG_CONFIG_HOME", None)
         command = [sys.executable, "-m", "hestiaos_cli", "--local", "--config", str(file), "--json", "run", "hi"]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=30)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=50)
     assert json.loads(done.stdout)["result"] == "Hello"
 
 
@@ -80,7 +80,7 @@ def test_options_that_cannot_be(tmp_path: Path, options: tuple[str, ...], told: 
     (tmp_path / "mistaken.toml").write_text('version = 1\n[[models]]\nname = "m"\n')
     command = [sys.executable, "-m", "hestiaos_cli", "serve", "--port", "0", *options]
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=50)
     assert (done.returncode, told in " ".join(done.stderr.split()), "Traceback" in done.stderr) == (
         status,
         True,

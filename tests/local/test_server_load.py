@@ -34,7 +34,7 @@ def test_a_large_request_does_not_stop_the_others(start: Callable[..., str], req
         url = start(platform=platform)
         with RawClient(url) as slow, RawClient(url) as quick:
             slow.send(request_bytes)
-            assert platform.began.wait(20)
+            assert platform.began.wait(50)
             quick.send(HEALTH)
             assert quick.response()[0] == 200
             platform.go_on.set()
@@ -46,10 +46,10 @@ def test_a_small_request_does_not_wait_in_the_loop_for_a_large_one(start: Callab
         url = start(platform=platform)
         with RawClient(url) as large, RawClient(url) as small, RawClient(url) as quick:
             large.send(post("/api/v1/run", json.dumps({"input": "x" * 10_000}).encode()))
-            assert platform.began.wait(20)
+            assert platform.began.wait(50)
             platform.began.clear()
             small.send(post("/api/v1/run", RUN))
-            assert platform.began.wait(20)
+            assert platform.began.wait(50)
             quick.send(HEALTH)
             assert quick.response()[0] == 200
             platform.go_on.set()
@@ -64,7 +64,7 @@ def test_a_locked_store_does_not_stop_the_others(start: Callable[..., str], tmp_
         url = start(platform=platform)
         with RawClient(url) as waiting, RawClient(url) as quick:
             waiting.send(post("/api/v1/run", RUN))
-            assert platform.began.wait(20)
+            assert platform.began.wait(50)
             quick.send(HEALTH)
             assert quick.response()[0] == 200
             other.execute("ROLLBACK")
@@ -150,7 +150,7 @@ class Recording(Platform):
     def respond(self, call: Any, *, key: str | None = None) -> object:
         if call.operation == "governance_status":
             self.began.set()
-            assert self.go_on.wait(20)
+            assert self.go_on.wait(50)
         self.order.append(call.operation)
         return super().respond(call, key=key)
 
@@ -162,7 +162,7 @@ def test_all_waiting_clients_are_accepted_in_one_turn(start: Callable[..., str])
         url = start(platform=platform)
         busy = clients.enter_context(RawClient(url))
         busy.send(config.replace(b"system/config", b"governance/stability") + config * 200)
-        assert platform.began.wait(20)
+        assert platform.began.wait(50)
         others = [clients.enter_context(RawClient(url)) for _ in range(100)]
         for client in others:
             client.send(HEALTH)

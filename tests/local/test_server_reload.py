@@ -287,7 +287,7 @@ def test_a_server_whose_terminal_goes_away_stops(files: Files) -> None:
         terminal.expect("reloaded: policy default")
         assert httpx.get(f"{url}/health").status_code == 200
         terminal.hang_up()
-        assert terminal.process.wait(20) == 0
+        assert terminal.process.wait(50) == 0
 
 
 @pytest.fixture
@@ -307,4 +307,4 @@ def test_under_nohup_it_goes_on(files: Files) -> None:
         terminal.process.send_signal(signal.SIGHUP)
         assert httpx.get(f"{url}/health").status_code == 200
         terminal.process.send_signal(signal.SIGTERM)
-        assert terminal.process.wait(20) == 0
+        assert terminal.process.wait(50) == 0

@@ -38,11 +38,11 @@ def test_a_server_that_stops_finishes_what_it_executes(serve_platform: Any, back
         url = serve_platform(platform=platform, backend=backend)
         with RawClient(url) as peer:
             peer.send(post("/api/v1/run", RUN))
-            assert platform.began.wait(20)
+            assert platform.began.wait(50)
             stopping = threading.Thread(target=serve_platform.stop, args=(url,))
             stopping.start()
             platform.go_on.set()
-            stopping.join(20)
+            stopping.join(50)
         status = platform.answer(ServerRequest("governance_status", {}, {}))
         assert isinstance(status, dict)
         assert status["decisions"]["ALLOW"] == 1

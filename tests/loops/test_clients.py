@@ -266,7 +266,7 @@ def test_the_first_address_of_a_host_that_answers_is_used(
                 blocked.setblocking(False)
                 blocked.connect_ex(("127.0.0.3", port))
             resolve_to(monkeypatch, first, "127.0.0.1")
-            async with binding.client(f"http://hestia.test:{port}", retries=0, timeout=10.0) as client:
+            async with binding.client(f"http://hestia.test:{port}", retries=0, timeout=50.0) as client:
                 with anyio.fail_after(30):
                     assert (await client.health_async()).status == "ok"
 

@@ -32,7 +32,7 @@ class Walk(Runner):
         """Stop the server."""
         assert self._server is not None, "the page starts a server"
         self._server.terminate()
-        _, log = self._server.communicate(timeout=30)
+        _, log = self._server.communicate(timeout=50)
         assert self._server.returncode == 0, log
 
     def _serve(self, text: str) -> str:

@@ -66,7 +66,7 @@ class ASGIServer:
     def stop(self) -> int:
         """End it as an administrator does. Returns its exit status."""
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=30)
+        return self._process.wait(timeout=50)
 
 
 async def serve_application(name: str, application: Any, *, task_status: TaskStatus[str]) -> None:
@@ -90,7 +90,7 @@ async def serve_application(name: str, application: Any, *, task_status: TaskSta
 
 async def _wait_for(port: int) -> None:
     """Wait until somebody listens."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(50):
         while True:
             try:
                 await (await anyio.connect_tcp("127.0.0.1", port)).aclose()

@@ -93,7 +93,7 @@ class Runner:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=50,
+            timeout=100,
             check=False,
         )
         assert ended.returncode == 0 or may_fail, ended.stdout

@@ -16,7 +16,7 @@ from typing import Self
 
 import pytest
 
-PATIENCE = 20.0  # seconds; a child that takes longer hangs
+PATIENCE = 50.0  # seconds; a child that takes longer hangs
 
 # Threads are forked on purpose here; from 3.12 on Python warns of it.
 pytestmark = [

@@ -73,7 +73,7 @@ class ModelServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._process.kill()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=50)
         self._log.join()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None

@@ -91,7 +91,7 @@ class ForkServer(Program):
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(50)
         self._process.stdout.close()
 
     def _ask(self, arguments: Sequence[str], streams: Sequence[str], encoding: str, environ: Mapping[str, str]) -> int:

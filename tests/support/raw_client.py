@@ -23,7 +23,7 @@ class RawClient:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=20)
+        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=50)
         self.file = self.socket.makefile("rb")
         self._unread = b""  # of a stream
 

@@ -56,5 +56,5 @@ class ServedProcess:
 
     def end(self) -> tuple[int, str]:
         """Wait for its end: the exit status, and what it has logged since it was started."""
-        _, log = self._process.communicate(timeout=30)
+        _, log = self._process.communicate(timeout=50)
         return self._process.returncode, log

@@ -18,7 +18,7 @@ from typing import Self
 
 __all__ = ["Terminal"]
 
-_PATIENCE = 30.0  # seconds
+_PATIENCE = 50.0  # seconds
 
 
 class Terminal:

@@ -43,7 +43,7 @@ class Halting(Platform):
 
     def _halt(self, events: Iterator[StreamEvent]) -> Iterator[StreamEvent]:
         yield next(events)
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(50)
         yield from events
 
 
@@ -58,5 +58,5 @@ class Occupied(Platform):
     def respond(self, call: Any, *, key: str | None = None) -> object:
         if call.operation == "run":
             self.began.set()
-            assert self.go_on.wait(20)
+            assert self.go_on.wait(50)
         return super().respond(call, key=key)

@@ -173,7 +173,7 @@ class TestAnswers:
 
 
 def _wait(event: threading.Event) -> None:
-    assert event.wait(10.0)
+    assert event.wait(50.0)
 
 
 async def _last_of(executor: RelayExecutor, taken: threading.Event) -> Any:

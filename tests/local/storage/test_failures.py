@@ -82,7 +82,7 @@ def test_a_writer_waits_for_another(file: Path) -> None:
         writer.start()
         assert store.trace("a") is None
         holder.execute("ROLLBACK")
-        writer.join(20.0)
+        writer.join(50)
         assert store.trace("a") == trace("a")
 
 

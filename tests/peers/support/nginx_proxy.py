@@ -124,7 +124,7 @@ class Nginx:
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(signal.SIGTERM)
-            status = process.wait(timeout=10)
+            status = process.wait(timeout=50)
             assert status == 0, (self._prefix / "error.log").read_text()
 
 

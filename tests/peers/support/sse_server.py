@@ -45,7 +45,7 @@ class SSEServer:
             self._process.kill()
         else:
             self._process.terminate()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=50)
         self._log.join()
         assert self._process.stderr is not None
         self._process.stderr.close()
