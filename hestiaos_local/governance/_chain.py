@@ -18,7 +18,17 @@ from typing import Final
 
 from attrs import frozen
 
-__all__ = ["CHAIN_SIZE", "START", "ChainVerifier", "Head", "LogEntry", "LogFault", "LogPage", "chain_start", "entry_hash"]
+__all__ = [
+    "CHAIN_SIZE",
+    "START",
+    "ChainVerifier",
+    "Head",
+    "LogEntry",
+    "LogFault",
+    "LogPage",
+    "chain_start",
+    "entry_hash",
+]
 
 CHAIN_SIZE: Final = 10**12
 """How many numbers each chain has."""
@@ -105,6 +115,7 @@ class ChainVerifier:
         self._known = known
         self._last: Head | None = None  # the hash of the last entry is what the next one has to follow
         self._head = START
+        self._noted = True
         self.first: int | None = None
         """The number of the first entry; `None` where there is none."""
         self.count = 0
@@ -117,7 +128,7 @@ class ChainVerifier:
 
     def receive(self, page: LogPage) -> Iterator[LogFault]:
         """Check the next page."""
-        self._head = page.head
+        self._head, self._noted = page.head, page.noted
         if self._last is None or page.anchor.number > self._last.number:
             self._last = page.anchor
             yield from self._compare(page.anchor)
@@ -134,7 +145,9 @@ class ChainVerifier:
     def end(self) -> Iterator[LogFault]:
         """Check that the log ends where it should."""
         last = self.last
-        if last.number < self._head.number:
+        if not self._noted and self.count:
+            yield LogFault(last.number, "it is the last, and the end of the log is not noted")
+        elif last.number < self._head.number:
             yield LogFault(last.number + 1, f"{_entries(last.number + 1, self._head.number)} missing at the end")
         elif last.number > self._head.number:
             yield LogFault(self._head.number + 1, f"{_entries(self._head.number + 1, last.number)} added at the end")

@@ -48,6 +48,8 @@ class LogVerifier:
         """Check the next page."""
         if page.chain != self._chain:
             yield from self._end_chain()
+            if page.chain > self._chain + 1:
+                yield _missing(self._chain + 1, page.chain - 1)
             self._chain = page.chain
             self._chains.append(ChainVerifier(self._known.pop(page.chain, None)))
             self._anchors.append(page.anchor)
@@ -58,16 +60,17 @@ class LogVerifier:
         """Check that each chain ends where it should, and that none is missing which was known."""
         yield from self._end_chain()
         for chain, known in self._known.items():
-            yield _missing(chain, f", whose entry {known.number} was known")
+            yield _missing(chain, chain, f", whose entry {known.number} was known")
 
     def _end_chain(self) -> Iterator[LogFault]:
         if not self._chains:
             return
         verifier = self._chains[-1]
         if not verifier.count and not self._noted:
-            yield _missing(self._chain)
+            yield _missing(self._chain, self._chain)
         yield from verifier.end()
 
 
-def _missing(chain: int, known: str = "") -> LogFault:
-    return LogFault(chain_start(chain).number + 1, f"the chain {chain} is missing{known}")
+def _missing(first: int, last: int, known: str = "") -> LogFault:
+    chains = f"the chain {first} is" if first == last else f"the chains {first} to {last} are"
+    return LogFault(chain_start(first).number + 1, f"{chains} missing{known}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import attrs
 
-from hestiaos_local.governance import entry_hash
+from hestiaos_local.governance import CHAIN_SIZE, Head, chain_start, entry_hash
 from hestiaos_local.storage._database import Transaction
+from hestiaos_local.storage._errors import StoreError
 from hestiaos_local.storage._records import Outcome, TraceRecord
 from hestiaos_local.storage._retention import count_kept
 from hestiaos_proto import json
 
-__all__ = ["append_decided", "append_finished", "decided_record", "finished_record"]
+__all__ = ["append_decided", "append_finished", "decided_record", "finished_record", "read_head"]
 
 _OUTCOME = tuple(field.name for field in attrs.fields(Outcome))
 
@@ -55,13 +56,36 @@ def append_finished(db: Transaction, chain: int, trace_id: str, record: bytes) -
 
 def _append(db: Transaction, chain: int, record: bytes, decided_at: float | None) -> int:
     """Append a record to a chain. Returns its number."""
-    head = "SELECT number + 1, hash FROM chain WHERE chain = ? AND name = 'head'"
-    number, last = db.execute(head, (chain,)).fetchone()
-    digest = entry_hash(last, record)
-    db.execute(
-        "INSERT INTO log (number, decided_at, size, hash, record) VALUES (?, ?, ?, ?, ?)",
+    head = read_head(db, chain)
+    number, digest = head.number + 1, entry_hash(head.hash, record)
+    inserted = db.execute(
+        "INSERT INTO log (number, decided_at, size, hash, record) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (number, decided_at, len(record), digest, record.decode()),
     )
+    if not inserted.rowcount:
+        raise _damaged(f"there is an entry after the noted end, {head.number}")
     db.execute("UPDATE chain SET number = ?, hash = ? WHERE chain = ? AND name = 'head'", (number, digest, chain))
     count_kept(db, chain, "traces", 0 if decided_at is None else 1, len(record))
-    return int(number)
+    return number
+
+
+def read_head(db: Transaction, chain: int) -> Head:
+    """The noted end of a chain, which the next entry follows. Raises `StoreError` where it cannot be one."""
+    row = db.execute("SELECT number, hash FROM chain WHERE chain = ? AND name = 'head'", (chain,)).fetchone()
+    if row is None:
+        raise _damaged("its end is not noted")
+    number, digest = row
+    start = chain_start(chain)
+    if type(number) is not int or not start.number <= number < start.number + CHAIN_SIZE - 1:
+        raise _damaged("the number of its noted end is not one")
+    if type(digest) is not bytes or len(digest) != len(start.hash):
+        raise _damaged("the hash of its noted end is not one")
+    return Head(number, digest)
+
+
+def _damaged(why: str) -> StoreError:
+    """Somebody has changed it: nothing is written after what is not known."""
+    return StoreError(
+        f"the decision log is damaged ({why}): 'hestiaos audit verify' says where; choose another store to go on",
+        problem="damaged",
+    )

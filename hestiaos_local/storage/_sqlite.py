@@ -27,8 +27,9 @@ _log = logging.getLogger("hestiaos_local")
 # trace, and an outcome by the trace that it ends, if that is kept.
 _LOG_PAGE = f"""
 SELECT name, CAST(number AS INTEGER), CAST(hash AS BLOB), NULL, NULL FROM chain WHERE chain = :chain
-UNION ALL SELECT 'last', max(coalesce(max(chain), 0), (SELECT coalesce(max(number), 0) FROM log) / {CHAIN_SIZE}),
-    NULL, NULL, NULL FROM chain
+UNION ALL SELECT 'next', min(place), NULL, NULL, NULL FROM (
+    SELECT chain AS place FROM chain WHERE chain > :chain AND typeof(chain) = 'integer'
+    UNION ALL SELECT min(number) / {CHAIN_SIZE} FROM log WHERE number >= :until)
 UNION ALL SELECT * FROM (
     SELECT NULL, log.number, CAST(hash AS BLOB), CAST(record AS BLOB), CASE
         WHEN NOT json_valid(record) THEN 1
@@ -45,7 +46,7 @@ UNION ALL SELECT * FROM (
 """
 
 # There is one writer, and so one chain. Of a store that was copied from a database of several, the last one goes on.
-_LAST_CHAIN = "SELECT coalesce(max(chain), 0) FROM chain"
+_LAST_CHAIN = "SELECT coalesce(max(CAST(chain AS INTEGER)), 0) FROM chain"
 
 _PROBE = 1.0  # seconds that `works` waits
 _TRANSIENT: frozenset[StoreProblem] = frozenset({"locked", "full"})  # these pass without opening the file again

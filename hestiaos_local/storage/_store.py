@@ -61,7 +61,7 @@ class Store:
         self._database.close()
 
     def works(self) -> bool:
-        return self._database.works()
+        return self._database.works() and self._traces.works()
 
     def claim(self, key: str, fingerprint: str, *, now: float, lease: float) -> Claim:
         return self._results.claim(key, fingerprint, now, lease)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hestiaos_local.governance import CHAIN_SIZE, Head, LogEntry, LogPage, chain_start
 from hestiaos_local.storage._database import Database
 from hestiaos_local.storage._errors import StoreError
-from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record
+from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record, read_head
 from hestiaos_local.storage._records import Outcome, TraceRecord
 from hestiaos_proto import json
 
@@ -47,6 +47,15 @@ class Traces:
         with self._database.write(durable=False, appends=True) as db:
             return append_finished(db, self._database.chain, trace_id, record)
 
+    def works(self) -> bool:
+        """Whether an entry can be appended to the log, as far as its end is one."""
+        try:
+            with self._database.write(durable=False, appends=True) as db:
+                read_head(db, self._database.chain)
+        except StoreError:
+            return False
+        return True
+
     def get(self, trace_id: str) -> TraceRecord | None:
         """One trace."""
         with self._database.read() as db:
@@ -87,13 +96,13 @@ class Traces:
         places: dict[str, Head] = {}
         entries: list[LogEntry] = []
         size = 0
-        last = chain
+        following_chain: int | None = None
         selected = {"chain": chain, "after": after, "until": start.number + CHAIN_SIZE, "limit": limit + 1}
         with self._database.read() as db:
             rows = db.execute(self._database.dialect.log_page, selected | {"size": _PAGE_BYTES})
             for name, number, digest, record, indexed in rows:
-                if name == "last":
-                    last = number
+                if name == "next":
+                    following_chain = number
                 elif name is not None:
                     places[name] = Head(number, digest)
                 elif len(entries) == limit or size >= _PAGE_BYTES:
@@ -103,7 +112,7 @@ class Traces:
                     entries.append(LogEntry(number, record, digest, bool(indexed)))
                     size += len(record)
             else:
-                following = start.number + CHAIN_SIZE if chain < last else None
+                following = None if following_chain is None else chain_start(following_chain).number
             rows.close()  # the last ones were not looked at
         anchor, head = places.get("anchor", start), places.get("head", start)
         return LogPage(anchor, head, tuple(entries), following, chain, noted="head" in places)

@@ -98,8 +98,9 @@ LOG_PAGE = f"""
 SELECT name, number, hash, record, indexed FROM (
     SELECT name, number, hash, CAST(NULL AS BYTEA) AS record, CAST(NULL AS BOOLEAN) AS indexed
         FROM chain WHERE chain = :chain
-    UNION ALL SELECT 'last', greatest(
-        (SELECT coalesce(max(chain), 0) FROM chain), (SELECT coalesce(max(number), 0) FROM log) / {CHAIN_SIZE}),
+    UNION ALL SELECT 'next', least(
+        (SELECT min(chain) FROM chain WHERE chain > :chain),
+        (SELECT min(number) / {CHAIN_SIZE} FROM log WHERE number >= :until)),
         NULL, NULL, NULL
     UNION ALL SELECT NULL, number, hash,
         CASE WHEN before < :size THEN convert_to(record, 'UTF8') END, CASE WHEN before < :size THEN is_indexed(entry) END

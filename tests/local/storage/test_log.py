@@ -180,7 +180,18 @@ MOVE = "UPDATE log SET number = -number WHERE number > {0}; UPDATE log SET numbe
             "UPDATE log SET number = 11 + number WHERE number < 0",
             [(4, CHANGED), (5, CHANGED), (7, CHANGED), (8, CHANGED)],
         ),
-        ("DELETE FROM chain", [(1, "the entries 1 to 9 are added at the end")]),
+        ("DELETE FROM chain", [(9, "it is the last, and the end of the log is not noted")]),
+        (
+            "INSERT INTO chain VALUES (3, 'head', 3000000000000, zeroblob(32))",
+            [(1000000000001, "the chains 1 to 2 are missing")],
+        ),
+        (
+            "INSERT INTO log SELECT 9000000000000000000, 0, 2, zeroblob(32), '{}'",
+            [
+                (1000000000001, "the chains 1 to 8999999 are missing"),
+                (9000000000000000001, "the chain 9000000 is missing"),
+            ],
+        ),
         ("UPDATE chain SET number = 3 WHERE name = 'anchor'", [(1, "it follows the entry 3")]),
         (
             "UPDATE chain SET hash = zeroblob(32) WHERE name = 'head'",
@@ -198,6 +209,37 @@ def test_what_was_done_to_a_log_is_found_in_its_place(
         with closing(sqlite3.connect(file)) as db:
             db.executescript(statements)
         assert [fault for fault in faults(store) if fault[1] != INDEX] == found
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("DELETE FROM chain", "its end is not noted"),
+        ("UPDATE chain SET chain = 'x'", "its end is not noted"),
+        ("UPDATE chain SET number = 'x'", "the number of its noted end is not one"),
+        ("UPDATE chain SET number = -9", "the number of its noted end is not one"),
+        ("UPDATE chain SET number = 9223372036854775807", "the number of its noted end is not one"),
+        ("UPDATE chain SET hash = 'text'", "the hash of its noted end is not one"),
+        ("UPDATE chain SET hash = zeroblob(3)", "the hash of its noted end is not one"),
+        ("UPDATE chain SET number = 2", "there is an entry after the noted end, 2"),
+    ],
+)
+def test_nothing_is_written_after_an_end_that_is_damaged(tmp_path: Path, statement: str, why: str) -> None:
+    file = tmp_path / "store.db"
+    with closing(Store(file)) as store:
+        fill(store)
+        assert store.works()
+        with closing(sqlite3.connect(file, isolation_level=None)) as db:
+            db.execute(statement)
+        for write in (lambda: store.add_trace(trace("new")), lambda: store.finish_trace("t4", Outcome("completed"))):
+            with pytest.raises(StoreError) as caught:
+                write()
+            assert caught.value.problem == "damaged"
+            assert str(caught.value).startswith(f"the decision log is damaged ({why}): 'hestiaos audit verify' says")
+        assert not verify_log(store).ok
+        assert (len(list(read_log(store))), store.trace("new")) == (9, None)
+        if "number = 2" not in statement:  # that shows only when an entry is to be written
+            assert not store.works()
 
 
 @pytest.mark.parametrize(
