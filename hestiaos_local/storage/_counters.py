@@ -53,7 +53,7 @@ class Counters:
         with self._database.read() as db:
             for limit in limits:
                 rows = db.execute(
-                    "SELECT subject, state FROM counters WHERE name = ? AND per = ? AND \"window\" = ? AND until > ? "
+                    'SELECT subject, state FROM counters WHERE name = ? AND per = ? AND "window" = ? AND until > ? '
                     "ORDER BY subject LIMIT ?",
                     (limit.name, limit.per, limit.window, now, _SHOWN),
                 ).fetchall()

@@ -25,9 +25,7 @@ def open_database(place: str | os.PathLike[str] | None, busy_timeout: float) -> 
         import psycopg  # noqa: F401
         import psycopg_pool  # noqa: F401
     except ImportError as error:
-        raise StoreError(
-            f"a store in PostgreSQL needs psycopg ({error}): pip install 'hestiaos[postgres]'"
-        ) from None
+        raise StoreError(f"a store in PostgreSQL needs psycopg ({error}): pip install 'hestiaos[postgres]'") from None
     from hestiaos_local.storage.postgres import PostgresDatabase
 
     return PostgresDatabase(place, busy_timeout)

@@ -83,8 +83,8 @@ class Traces:
                 taken = db.execute("SELECT decision, sum(taken) FROM decisions GROUP BY decision").fetchall()
             else:
                 taken = db.execute(
-                    "SELECT decision, count(*) FROM (SELECT decision FROM traces ORDER BY rowid DESC LIMIT ?) AS newest "
-                    "GROUP BY decision",
+                    "SELECT decision, count(*) FROM "
+                    "(SELECT decision FROM traces ORDER BY rowid DESC LIMIT ?) AS newest GROUP BY decision",
                     (max(0, newest),),
                 ).fetchall()
         return {decision: int(count) for decision, count in taken}

@@ -84,8 +84,9 @@ class Vault:
                 if _meta(db, _HEADER) == header:  # otherwise another process was given the key in the meantime
                     replaced = db.execute("SELECT 1 FROM secrets WHERE key = ?", (name,)).fetchone() is not None
                     db.execute(
-                        "INSERT INTO secrets (key, provider, encrypted, value) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO "
-                        "UPDATE SET provider = excluded.provider, encrypted = excluded.encrypted, value = excluded.value",
+                        "INSERT INTO secrets (key, provider, encrypted, value) VALUES (?, ?, ?, ?) "
+                        "ON CONFLICT (key) DO UPDATE SET "
+                        "provider = excluded.provider, encrypted = excluded.encrypted, value = excluded.value",
                         (name, provider, int(cipher is not None), stored),
                     )
                     break
@@ -144,7 +145,9 @@ def _text(value: Any) -> str:
 
 def _encrypt_all(db: Transaction, cipher: Cipher) -> None:
     for name, value in db.execute("SELECT key, value FROM secrets").fetchall():
-        db.execute("UPDATE secrets SET encrypted = 1, value = ? WHERE key = ?", (cipher.encrypt(name, _text(value)), name))
+        db.execute(
+            "UPDATE secrets SET encrypted = 1, value = ? WHERE key = ?", (cipher.encrypt(name, _text(value)), name)
+        )
     db.execute("INSERT INTO meta (name, value) VALUES (?, ?), (?, ?)", (_HEADER, cipher.header(), _UNCLEAN, b""))
 
 

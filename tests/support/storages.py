@@ -44,9 +44,11 @@ def _postgresql(directory: Path) -> Iterator[Opener]:
             opened.append(Store(url))
             return opened[-1]
 
-        yield opener
-        for store in opened:
-            store.close()
+        try:
+            yield opener
+        finally:
+            for store in opened:
+                store.close()
 
 
 @contextmanager
@@ -55,10 +57,12 @@ def postgres_url() -> Iterator[str]:
     url = server_or_skip().url()
     import psycopg
 
-    yield url
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SET lock_timeout = '10s'")
-        connection.execute("DROP SCHEMA IF EXISTS hestiaos CASCADE")
+    try:
+        yield url
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SET lock_timeout = '10s'")
+            connection.execute("DROP SCHEMA IF EXISTS hestiaos CASCADE")
 
 
 STORAGES: Mapping[str, Callable[[Path], AbstractContextManager[Opener]]] = {

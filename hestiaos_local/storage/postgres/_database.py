@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any, Literal
 
 import psycopg
@@ -27,11 +27,11 @@ __all__ = ["PostgresDatabase"]
 _CONNECTIONS = 10  # at most, of one process
 _PROBE = 1.0  # seconds that `works` waits
 
+_PROBED = "INSERT INTO meta (name, value) VALUES ('probe', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_BOUNDED = "SELECT set_config('statement_timeout', ?, true), set_config('lock_timeout', ?, true)"
 _LOCKS = "SELECT count(*) FROM (SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(? AS BIGINT[])) AS key) AS taken"
 # The chain that this process has written before, unless another is writing it now; then one that nobody writes now.
-_FREE_CHAIN = (
-    "SELECT chain FROM chain WHERE name = 'head' ORDER BY chain <> ?, chain LIMIT 1 FOR UPDATE SKIP LOCKED"
-)
+_FREE_CHAIN = "SELECT chain FROM chain WHERE name = 'head' ORDER BY chain <> ?, chain LIMIT 1 FOR UPDATE SKIP LOCKED"
 _NEW_CHAIN = "INSERT INTO chain (chain, name, number, hash) VALUES (?, 'anchor', ?, ?), (?, 'head', ?, ?)"
 
 
@@ -57,6 +57,7 @@ class PostgresDatabase:
         self._arguments = connection_arguments(parts, busy_timeout)
         self._busy_timeout = busy_timeout
         self._closed = False
+        self._append_lock, self._starting = RLock(), Lock()
         with self._connect() as connection:
             try:
                 prepare(self.name, connection)
@@ -84,30 +85,36 @@ class PostgresDatabase:
         Where the connection is lost while it commits, it raises `StoreError`, and may have been done all the same.
         """
         timeout = self._busy_timeout if busy_timeout is None else busy_timeout
-        with ExitStack() as stack:
-            if appends:  # a process writes one chain
-                if not self._append_lock.acquire(timeout=timeout):
-                    raise self._busy("the decision log is being written")
-                stack.callback(self._append_lock.release)
-            connection = stack.enter_context(self._connection(timeout))
-            stack.enter_context(connection.transaction())
+        with (
+            self._alone_in_process(timeout) if appends else nullcontext(),
+            self._connection(timeout) as connection,
+            connection.transaction(),
+        ):
             db = PostgresTransaction(connection)
             if busy_timeout is not None:
-                limit = str(round(busy_timeout * 1000))
-                db.execute("SELECT set_config(name, ?, true) FROM unnest(ARRAY['statement_timeout', 'lock_timeout']) AS name", (limit,)).fetchall()
+                db.execute(_BOUNDED, (f"{busy_timeout}s", f"{busy_timeout}s"))
             if locks:
                 db.execute(_LOCKS, (sorted(set(map(_key, locks))),))
             if appends:
                 self.chain = self._free_chain(db)
             yield db
 
+    @contextmanager
+    def _alone_in_process(self, timeout: float) -> Iterator[None]:
+        """A process writes one chain of the log."""
+        taken = False
+        try:
+            if not (taken := self._append_lock.acquire(timeout=timeout)):
+                raise self._busy("the decision log is being written")
+            yield
+        finally:
+            if taken:
+                self._append_lock.release()
+
     def works(self) -> bool:
         try:
             with self.write(busy_timeout=_PROBE) as db:
-                db.execute(
-                    "INSERT INTO meta (name, value) VALUES ('probe', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                    (b"",),
-                )
+                db.execute(_PROBED, (b"",))
         except ValueError:  # a `StoreError`, or it is closed
             return False
         return True
@@ -136,21 +143,47 @@ class PostgresDatabase:
 
     @contextmanager
     def _connection(self, timeout: float) -> Iterator[psycopg.Connection[Any]]:
-        if self._closed:
-            raise ValueError(f"{self.name} is closed")
-        self._pool.open()  # which does nothing where it is open; its threads begin with the first use, after a fork too
+        pool = self._open_pool()
         try:
-            with self._pool.connection(timeout) as connection:
+            try:
+                connection = pool.getconn(timeout)
+            except PoolTimeout:
+                pool = self._pool_after_timeout(pool)
+                connection = pool.getconn(timeout)
+            try:
+                self._in_use.add(connection)
                 yield connection
+            finally:
+                self._in_use.discard(connection)
+                pool.putconn(connection)
         except PoolClosed:
             raise ValueError(f"{self.name} is closed") from None
-        except PoolTimeout:
-            with self._connect():  # says why, if it cannot
-                raise self._busy(f"all {_CONNECTIONS} connections are in use") from None
         except STATEMENT_ERRORS:
             raise
         except psycopg.Error as error:
             raise store_error(self.name, error) from error
+
+    def _open_pool(self) -> ConnectionPool[psycopg.Connection[Any]]:
+        if self._closed:
+            raise ValueError(f"{self.name} is closed")
+        pool = self._pool
+        pool.open()  # nothing where it is open; its threads begin with its first use, as none outlives a fork
+        return pool
+
+    def _pool_after_timeout(
+        self, pool: ConnectionPool[psycopg.Connection[Any]]
+    ) -> ConnectionPool[psycopg.Connection[Any]]:
+        """A pool that has connections, where a `pool` had none for too long. Raises `StoreError` that says why.
+
+        One that an interrupt took out of it is lost to it.
+        """
+        with self._connect(), self._starting:  # it raises why, if it cannot
+            if len(self._in_use) >= _CONNECTIONS:
+                raise self._busy(f"all {_CONNECTIONS} connections are in use")
+            if self._pool is pool:
+                self._finalizer()
+                self._start()
+            return self._open_pool()
 
     @contextmanager
     def _connect(self) -> Iterator[psycopg.Connection[Any]]:
@@ -166,7 +199,7 @@ class PostgresDatabase:
         return StoreError(f"{self.name} is busy ({why}): try again", problem="locked", retry_after=1.0)
 
     def _start(self) -> None:
-        self._append_lock = RLock()
+        self._in_use: set[psycopg.Connection[Any]] = set()
         self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
             kwargs={**self._arguments, "autocommit": True, "context": ADAPTERS},
             min_size=1,
@@ -182,6 +215,7 @@ class PostgresDatabase:
         """Leave the connections to the parent, whose sockets they are, and make others when they are needed."""
         self._finalizer.detach()
         _of_parents.append(self._pool)
+        self._append_lock, self._starting = RLock(), Lock()
         self._start()
 
 

@@ -36,7 +36,8 @@ def prepare(name: str, connection: psycopg.Connection[Any]) -> None:
         for statement in statements:
             connection.execute(statement.encode())
         connection.execute(
-            "INSERT INTO meta (name, value) VALUES ('version', %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            "INSERT INTO meta (name, value) VALUES ('version', %s) "
+            "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (b"%d" % VERSION,),
         )
 
@@ -48,7 +49,8 @@ def _found(name: str, connection: psycopg.Connection[Any]) -> int | None:
         connection.execute(f"CREATE SCHEMA {SCHEMA}".encode())
         return None
     tables = connection.execute(
-        "SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = %s", (SCHEMA,)
+        "SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = %s",
+        (SCHEMA,),
     ).fetchall()
     if not tables:
         return None
@@ -56,9 +58,7 @@ def _found(name: str, connection: psycopg.Connection[Any]) -> int | None:
     if ("meta",) in tables and ("chain",) in tables:
         version = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
     if version is None:
-        raise StoreError(
-            f"{name} has a schema {SCHEMA} of another program: choose another database", problem="foreign"
-        )
+        raise StoreError(f"{name} has a schema {SCHEMA} of another program: choose another database", problem="foreign")
     if int(version[0]) > VERSION:
         raise StoreError(
             f"{name} was written by a newer version: install that version, or choose another database", problem="newer"

@@ -1,7 +1,7 @@
 """The tables of this version: those of a SQLite file, in PostgreSQL's words.
 
-What SQLite does by itself stands here: texts are ordered by their bytes, and a `rowid` counts rows in the order in which
-they came, which the numbers of several chains do not tell.
+What SQLite does by itself stands here: texts are ordered by their bytes, and a `rowid` counts rows in the order in
+which they came, which the numbers of several chains do not tell.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ SELECT name, number, hash, record, indexed FROM (
         (SELECT min(number) / {CHAIN_SIZE} FROM log WHERE number >= :until)),
         NULL, NULL, NULL
     UNION ALL SELECT NULL, number, hash,
-        CASE WHEN before < :size THEN convert_to(record, 'UTF8') END, CASE WHEN before < :size THEN is_indexed(entry) END
+        CASE WHEN before < :size THEN convert_to(record, 'UTF8') END,
+        CASE WHEN before < :size THEN is_indexed(entry) END
     FROM (
         SELECT *, sum(octet_length(record)) OVER (ORDER BY number) - octet_length(record) AS before
         FROM (
