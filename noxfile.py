@@ -30,6 +30,7 @@ SERVED = [
     *(f"tests/local/test_{name}.py" for name in ("dashboard", "metrics", "openapi", "served_faults")),
 ]
 WITH_BROAD = ["-m", "not (thorough or timing)"]
+POSTGRES = ["tests/local/storage", "tests/postgres"]
 APT_PACKAGES = {"chromium": "chromium", "nginx": "nginx-light", "xvfb-run": "xvfb", "xauth": "xauth"}
 
 
@@ -50,7 +51,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy and pyright; then these, ty and pyrefly on a user's program with the built wheel."""
-    session.install("-e", ".[bench,instrumentation,lint,package,test]")
+    session.install("-e", ".[bench,instrumentation,lint,package,postgres,test]")
     session.run("mypy")
     session.run("pyright", "--pythonpath", shutil.which("python", path=session.bin) or sys.executable)
     _, wheel = build(session)
@@ -127,16 +128,17 @@ def mutation(session: nox.Session) -> None:
 @nox.session
 def peers(session: nox.Session) -> None:
     """Against nginx and other servers, real model servers, a browser, and the examples; installs programs."""
-    install_from_apt(session)
+    install_from_apt(session, APT_PACKAGES)
     session.install("-e", ".[models,test]")
     environment = {"PATH": os.pathsep.join([*session.bin_paths, os.environ["PATH"], "/usr/sbin"])}
     pytest(session, "-rs", "-m", "not timing", "tests/peers", "tests/models", "tests/test_examples.py", **environment)
 
 
-def install_from_apt(session: nox.Session) -> None:
-    """Have nginx, Chromium and a virtual screen, or say what is missing. No service is started."""
-    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
-    missing = [package for command, package in APT_PACKAGES.items() if not shutil.which(command, path=path)]
+def install_from_apt(session: nox.Session, packages: dict[str, str]) -> None:
+    """Have these programs, each of a package, or say what is missing. No service is started."""
+    folders = ["/usr/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    path = os.pathsep.join([os.environ["PATH"], *folders])
+    missing = [package for command, package in packages.items() if not shutil.which(command, path=path)]
     if not missing:
         return
     if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("apt-get"):
@@ -195,6 +197,14 @@ def schemathesis(session: nox.Session) -> None:
     """schemathesis, with all of its checks, against `/openapi.json` of `hestiaos serve`."""
     session.install("-e", ".[test]", "schemathesis>=4", "fakellm==0.3.5")
     pytest(session, "-m", "thorough", "tests/schemathesis", "--timeout=1800")
+
+
+@nox.session
+def postgres(session: nox.Session) -> None:
+    """The storage in PostgreSQL, with a server that it starts; installs that one."""
+    install_from_apt(session, {"postgres": "postgresql"})
+    session.install("-e", ".[postgres,test]")
+    pytest(session, "-rs", "-m", "not timing", *POSTGRES, "--timeout=1200", HESTIAOS_TEST_POSTGRES="1")
 
 
 @nox.session

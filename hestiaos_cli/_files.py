@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hestiaos_cli._failures import Failure
+from hestiaos_cli._stores import Place, existing_place
 
 if TYPE_CHECKING:
     from hestiaos import Client
@@ -23,11 +24,12 @@ _OF_SERVER = ("base_url", "api_key", "profile", "local")
 
 def policy_path(settings: Settings, given: Path | None) -> Path:
     """The file that was given, else the one that the configuration names. Raises `Failure` where neither is there."""
-    from hestiaos_cli._local_platform import config_path, read_config
+    from hestiaos_cli._local_platform import config_path
+    from hestiaos_cli._local_platform import policy_path as configured_path
 
     if given is not None:
         return given
-    if (named := read_config(settings).get("policy")) is None:
+    if (named := configured_path(settings)) is None:
         raise Failure(f"name a file: {config_path(settings)} has no policy", code="USAGE", status=2)
     return named
 
@@ -57,7 +59,7 @@ def read_text_of(path: Path) -> str:
         raise Failure(f"{path} is not UTF-8: byte {error.start + 1} is wrong") from None
 
 
-def open_client_of(settings: Settings, *, policy: Path | None = None, store: Path | None = None) -> Client:
+def open_client_of(settings: Settings, *, policy: Path | None = None, store: Place | None = None) -> Client:
     """The client of a platform of these files alone, else the one that the settings name.
 
     Raises `UsageError` where a file and a server are named, `Failure` where a store is not there.
@@ -73,11 +75,8 @@ def open_client_of(settings: Settings, *, policy: Path | None = None, store: Pat
     from hestiaos_cli._local_client import LocalClient
     from hestiaos_local import Platform, Policy, Store
 
-    if store is not None and not store.is_file():
-        raise Failure(f"there is no such file: {store}")
-    client: Any = LocalClient(
-        Platform(policy=None if policy is None else Policy.load(policy), store=Store(store)),
-    )
+    opened = Store(None if store is None else existing_place(store))
+    client: Any = LocalClient(Platform(policy=None if policy is None else Policy.load(policy), store=opened))
     return client  # type: ignore[no-any-return]  # it has the same methods
 
 

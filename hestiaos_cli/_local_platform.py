@@ -21,6 +21,7 @@ from click import UsageError
 
 from hestiaos_cli._failures import Failure
 from hestiaos_cli._places import config_directory, data_directory
+from hestiaos_cli._stores import Place, place, shown
 
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
@@ -32,8 +33,9 @@ __all__ = [
     "models_of",
     "open_platform",
     "policy_of",
-    "read_config",
+    "policy_path",
     "show_config",
+    "store_of",
     "store_path",
 ]
 
@@ -46,17 +48,22 @@ def config_path(settings: Settings) -> Path:
     return config_directory() / "config.toml" if settings.config is None else Path(settings.config)
 
 
-def read_config(settings: Settings) -> dict[str, Path]:
-    """The contents of the file, its paths whole; empty where there is none. Raises `Failure` that names the mistake."""
+def policy_path(settings: Settings) -> Path | None:
+    """The file of the policy that the configuration names. Raises `Failure` that names a mistake in it."""
+    path = _places(settings).get("policy")
+    return None if path is None else Path(path)
+
+
+def _places(settings: Settings) -> dict[str, Place]:
     path, content = _content(settings)
-    return {name: _path(path, name, value) for name, value in content.items() if name not in _OF_MODELS}
+    return {name: _place(path, name, value) for name, value in content.items() if name not in _OF_MODELS}
 
 
 def show_config(settings: Settings) -> dict[str, Any]:
     """All that the file says, its paths whole. Raises `Failure`, `ConfigurationError` that name the mistakes."""
     path, content = _content(settings)
     _configuration(settings)
-    return {name: value if name in _OF_MODELS else str(_path(path, name, value)) for name, value in content.items()}
+    return {name: value if name in _OF_MODELS else shown(_place(path, name, value)) for name, value in content.items()}
 
 
 def _content(settings: Settings) -> tuple[Path, dict[str, Any]]:
@@ -71,17 +78,17 @@ def _content(settings: Settings) -> tuple[Path, dict[str, Any]]:
         raise Failure(f"{path} is not a TOML file: {error}") from None
 
 
-def _path(file: Path, name: str, value: Any) -> Path:
+def _place(file: Path, name: str, value: Any) -> Place:
     if name not in _KNOWN:
         raise Failure(f"{file}: {name!r} is not known there, only {', '.join(_KNOWN + _OF_MODELS)}")
     if not isinstance(value, str) or not value:
         raise Failure(f'{file}: {name} must be the path of a file, as in {name} = "FILE"')
-    return file.parent / Path(value).expanduser()
+    return place(value, file.parent) if name == "store" else file.parent / Path(value).expanduser()
 
 
 def policy_of(settings: Settings) -> Policy | None:
     """The policy that the configuration names. Raises `PolicyError` for a mistake in it."""
-    path = read_config(settings).get("policy")
+    path = policy_path(settings)
     if path is None:
         return None
     from hestiaos_local import Policy
@@ -125,9 +132,20 @@ def _configuration(settings: Settings) -> Configuration | None:
     return Configuration.load(path)
 
 
+def store_of(settings: Settings) -> Place:
+    """Where `--local` remembers."""
+    return _places(settings).get("store") or data_directory() / "hestiaos.sqlite3"
+
+
 def store_path(settings: Settings) -> Path:
-    """The file in which `--local` remembers."""
-    return read_config(settings).get("store") or data_directory() / "hestiaos.sqlite3"
+    """The file in which `--local` remembers. Raises `Failure` where that is a database."""
+    store = store_of(settings)
+    if isinstance(store, str):
+        raise Failure(
+            f"{config_path(settings)} names a database, {shown(store)}: 'hestiaos store copy' copies it, "
+            "and its own programs do all else"
+        )
+    return store
 
 
 def open_platform(settings: Settings, *, looks_only: bool = False) -> Platform:
@@ -137,26 +155,32 @@ def open_platform(settings: Settings, *, looks_only: bool = False) -> Platform:
     """
     from hestiaos_local import Platform, Store
 
-    policy, models, path = policy_of(settings), models_of(settings), store_path(settings)
-    store = Store() if looks_only and not path.exists() else _open_store(path)
+    policy, models, place = policy_of(settings), models_of(settings), store_of(settings)
+    store = Store() if looks_only and _is_missing(place) else _open_store(place)
     return Platform(policy=policy, store=store, **models)
 
 
 @contextmanager
 def existing_store(settings: Settings) -> Iterator[Store | None]:
     """What `--local` remembers, for the `with` block; `None` where it has nothing to remember yet. Raises `Failure`."""
-    path = store_path(settings)
-    if not path.exists():
+    place = store_of(settings)
+    if _is_missing(place):
         yield None
         return
-    with closing(_open_store(path)) as store:
+    with closing(_open_store(place)) as store:
         yield store
 
 
-def _open_store(path: Path) -> Store:
+def _is_missing(store: Place) -> bool:
+    return isinstance(store, Path) and not store.exists()
+
+
+def _open_store(place: Place) -> Store:
     from hestiaos_local import Store, StoreError
 
     try:
-        return Store(path)
+        return Store(place)
     except StoreError as error:
+        if isinstance(place, str):
+            raise Failure(str(error)) from error
         raise Failure(f"{error}, or move it away: --local then makes a new one") from error

@@ -120,7 +120,7 @@ class Platform:
 
     @property
     def storage(self) -> str:
-        """Where it keeps what it remembers: `"memory"` or `"sqlite"`."""
+        """Where it keeps what it remembers: `"memory"`, `"sqlite"` or `"postgresql"`."""
         return self._storage.kind
 
     def close(self) -> None:

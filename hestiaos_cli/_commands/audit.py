@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -12,14 +11,13 @@ from hestiaos_cli._command import command as make_command
 from hestiaos_cli._options import CONNECTION
 from hestiaos_cli._output import print_fields, print_text
 from hestiaos_cli._settings import Settings
+from hestiaos_cli._stores import Place, named_store
 from hestiaos_cli._terminal import is_terminal, visible
 from hestiaos_cli._waiting import waiting
 
 __all__ = ["command"]
 
-_STORE = click.option(
-    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Read this store's file, without a server."
-)
+_STORE = click.option("--store", type=named_store, metavar="FILE|URL", help="Read this store, without a server.")
 
 
 @click.group("audit", cls=Group)
@@ -31,7 +29,7 @@ def command() -> None:
 @_STORE
 @click.option("--known", metavar="HEAD", help="A head that was printed before, which must still be in the audit.")
 @click.pass_context
-def _verify(context: click.Context, store: Path | None, known: str | None) -> None:
+def _verify(context: click.Context, store: Place | None, known: str | None) -> None:
     """Check that no record of the audit was changed, removed or inserted.
 
     Keep the head that it prints in another place: records that were removed at the end are found by --known HEAD only.
@@ -59,7 +57,7 @@ def _verify(context: click.Context, store: Path | None, known: str | None) -> No
     "--after", type=click.IntRange(0), default=0, metavar="N", help="Print only the records after this number."
 )
 @click.pass_obj
-def _export(settings: Settings, store: Path | None, after: int) -> None:
+def _export(settings: Settings, store: Place | None, after: int) -> None:
     """Print the audit as JSON lines, one per record, with its number and hash.
 
     A record's hash is the SHA-256 of the hash before it and of the record, as compact JSON.

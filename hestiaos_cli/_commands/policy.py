@@ -15,6 +15,7 @@ from hestiaos_cli._input import read_text
 from hestiaos_cli._options import OUTPUT, SERVER
 from hestiaos_cli._output import print_fields, print_json, print_text
 from hestiaos_cli._settings import Settings
+from hestiaos_cli._stores import Place, named_store
 from hestiaos_cli._terminal import visible
 from hestiaos_cli._waiting import waiting
 
@@ -131,14 +132,12 @@ def _explain(
 
 @make_command("replay")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Read this store's file, without a server."
-)
+@click.option("--store", type=named_store, metavar="FILE|URL", help="Read this store, without a server.")
 @click.pass_obj
-def _replay(settings: Settings, file: Path, store: Path | None) -> None:
+def _replay(settings: Settings, file: Path, store: Place | None) -> None:
     """Show which recorded decisions a policy file would change.
 
-    It decides again, in this process, on what the audit has recorded: a server's, that of --local, or a store file's.
+    It decides again, in this process, on what the audit has recorded: a server's, that of --local, or a store's.
     Nothing is executed. Decisions on texts that were kept as hashes or redacted are unknown.
     """
     from hestiaos_cli._files import audit_records, open_client_of

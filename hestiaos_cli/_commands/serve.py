@@ -16,6 +16,7 @@ from hestiaos_cli._failures import tell
 from hestiaos_cli._options import KEY
 from hestiaos_cli._output import ECHO, remark
 from hestiaos_cli._settings import Settings
+from hestiaos_cli._stores import Place, named_store
 
 __all__ = ["command"]
 
@@ -26,7 +27,9 @@ __all__ = ["command"]
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0 chooses a free one."
 )
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
-@click.option("--store", type=click.Path(path_type=Path), help="The SQLite file for all data; else memory.")
+@click.option(
+    "--store", type=named_store, metavar="FILE|URL", help="The SQLite file or PostgreSQL database; else memory."
+)
 @click.option("--keys", type=click.Path(path_type=Path), help="A file of API keys; see 'hestiaos keys'.")
 @click.option("--keep-days", type=click.FloatRange(min=0), metavar="N", help="Delete what is older than N days.")
 @click.option("--keep-count", type=click.IntRange(min=0), metavar="N", help="Keep the newest N of each kind.")
@@ -64,7 +67,7 @@ def command(
     settings: Settings,
     /,
     policy: Path | None,
-    store: Path | None,
+    store: Place | None,
     keys: Path | None,
     keep_days: float | None,
     keep_count: int | None,

@@ -13,7 +13,7 @@ from hestiaos_local.keys import Keys, accepted_keys
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._service import Service
 from hestiaos_local.serving._shared_metrics import SharedMetrics
-from hestiaos_local.storage import Retention, Store
+from hestiaos_local.storage import Retention, Store, is_url
 
 __all__ = ["service_from_environment"]
 
@@ -78,7 +78,7 @@ def _models(variables: Mapping[str, str]) -> tuple[dict[str, Any], str | None, s
         configuration = Configuration.load(path, variables)
         folder = Path(path).parent
         policy, store = (
-            str(folder / Path(each).expanduser()) if each else None
+            str(folder / Path(each).expanduser()) if each and not is_url(each) else each
             for each in (configuration.policy, configuration.store)
         )
         options["agents"] = configuration.agents

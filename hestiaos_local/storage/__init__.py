@@ -1,10 +1,11 @@
-"""The storage of a platform: the interface, and the store in memory or in one SQLite file."""
+"""The storage of a platform: the interface, and the store in memory, in one SQLite file or in PostgreSQL."""
 
 from __future__ import annotations
 
 from hestiaos_local.storage._audit import LogReport, export_log, read_log, verify_log
 from hestiaos_local.storage._errors import StoreError, StoreProblem
 from hestiaos_local.storage._interface import Storage
+from hestiaos_local.storage._opening import is_url
 from hestiaos_local.storage._records import (
     Approval,
     ApprovalStatus,
@@ -42,6 +43,7 @@ __all__ = [
     "StoreProblem",
     "TraceRecord",
     "export_log",
+    "is_url",
     "read_log",
     "verify_log",
 ]

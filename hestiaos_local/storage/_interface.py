@@ -25,12 +25,13 @@ class Storage(Protocol):
 
     Every method is one short transaction, none of which is open while work is done. `now` is in seconds since 1970.
     Each raises `StoreError` where the storage cannot be used; then nothing of what it was to do was done, and it may
-    be called again.
+    be called again. Where the connection to a server is lost in the last moment, it may have been done all the same;
+    none does harm then: what is charged leaves its limit's window, a claim runs out, a trace has no outcome.
     """
 
     @property
     def kind(self) -> str:
-        """`"memory"`, or how it is stored: `"sqlite"`."""
+        """`"memory"`, or how it is stored: `"sqlite"`, `"postgresql"`."""
         ...
 
     @property
@@ -110,7 +111,10 @@ class Storage(Protocol):
         ...
 
     def log(self, *, after: int = 0, limit: int = 1000) -> LogPage:
-        """A page of the decision log: its first entries after the one of this number, of about 1 MiB at most."""
+        """A page of the decision log: its first entries after the one of this number, of about 1 MiB at most.
+
+        A page is of one chain of the log, and says after which number the next page comes.
+        """
         ...
 
     # Approvals.

@@ -19,6 +19,9 @@ def is_url(place: object) -> TypeGuard[str]:
 
 def open_database(place: str | os.PathLike[str] | None, busy_timeout: float) -> Database:
     """Open the database at a URL, the SQLite file at a path, or the one in memory. Raises `StoreError`."""
+    if isinstance(place, str) and "://" in place and not is_url(place):
+        scheme = place.partition(":")[0]
+        raise StoreError(f"a store cannot be at {scheme}://…: name a file, or postgresql://USER@HOST/DATABASE")
     if not is_url(place):
         return SQLiteDatabase(place, busy_timeout)
     try:

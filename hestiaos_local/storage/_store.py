@@ -1,4 +1,4 @@
-"""The store that comes with the platform: everything in memory, or in one SQLite file."""
+"""The store that comes with the platform: everything in memory, in one SQLite file, or in a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -36,8 +36,11 @@ class Store:
     it at once: readers do not wait, a writer waits for the others, `busy_timeout` seconds at most. With a `key`, by
     default that of `HESTIAOS_STORE_KEY`, secrets are encrypted in the file, those that are in it already too.
 
-    Raises `StoreError` for a file that cannot be used, which is left as it is; every method does so where it cannot be
-    used any more. `Storage` says what the methods do.
+    Where `path` is the URL of a PostgreSQL database, `postgresql://…` (extra `postgres`), the schema `hestiaos` there
+    is the memory of the platforms of many machines. Name no password in it, but in `PGPASSWORD` or `~/.pgpass`.
+
+    Raises `StoreError` for a file or database that cannot be used, which is left as it is; every method does so where
+    it cannot be used any more. `Storage` says what the methods do.
     """
 
     def __init__(
