@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from hashlib import blake2b
 from threading import Lock, RLock
 from typing import Any, Literal
@@ -88,7 +88,7 @@ class PostgresDatabase:
         with (
             self._alone_in_process(timeout) if appends else nullcontext(),
             self._connection(timeout) as connection,
-            connection.transaction(),
+            _transaction(connection),
         ):
             db = PostgresTransaction(connection)
             if busy_timeout is not None:
@@ -230,6 +230,19 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextmanager
+def _transaction(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """psycopg's own one counts its levels, which an interrupt can disturb."""
+    try:
+        connection.execute("BEGIN")
+        yield
+    except BaseException:
+        with suppress(psycopg.Error):  # the connection is lost, and the transaction with it
+            connection.rollback()
+        raise
+    connection.commit()
 
 
 def _key(name: str) -> int:
