@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from hestiaos_local.storage._errors import StoreError
 from hestiaos_local.storage.postgres._tables import SCHEMA
 
-__all__ = ["connection_arguments", "shown"]
+__all__ = ["connection_arguments", "parsed", "shown"]
 
 _STATEMENT = 30_000  # milliseconds, after which the server gives up a statement, or a transaction that does nothing
 _UNANSWERED = 10  # seconds without an answer of the other machine, after which a connection is lost
@@ -19,11 +19,12 @@ _UNANSWERED = 10  # seconds without an answer of the other machine, after which 
 def parsed(url: str) -> dict[str, Any]:
     """The parts of a URL. Raises `StoreError` that does not repeat it, as it may hold a password."""
     try:
-        return conninfo_to_dict(url)
+        parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        raise StoreError(
-            "the store's URL is not one of PostgreSQL: write postgresql://USER@HOST:PORT/DATABASE"
-        ) from None
+        parts = {"port": "?"}
+    if not all(port.isdecimal() for port in str(parts.get("port", "0")).split(",")):  # what was meant as a password
+        raise StoreError("the store's URL is not one of PostgreSQL: write postgresql://USER@HOST:PORT/DATABASE")
+    return parts
 
 
 def shown(parts: dict[str, Any]) -> str:

@@ -58,19 +58,19 @@ CREATE = (
         result TEXT)""",
     "CREATE INDEX results_that_are_finished ON results (number) WHERE result IS NOT NULL",
     # Whether the index finds an entry: a decision by its trace, and an outcome by the trace that it ends, if that is
-    # kept. `#>> '{}'` of a part, as `->>` would read the whole text, and refuse a NUL in it.
-    """CREATE FUNCTION is_indexed(entry log) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+    # kept. PostgreSQL's JSON can say no NUL, which a text in it may have.
+    r"""CREATE FUNCTION is_indexed(entry log) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
     DECLARE
         said json;
         said_id text;
         trace traces%ROWTYPE;
     BEGIN
         BEGIN
-            said := CAST(entry.record AS json);
+            said := CAST(replace(entry.record, '\u0000', '\u0001') AS json);
         EXCEPTION WHEN others THEN
             RETURN TRUE; -- its hash tells that it was changed
         END;
-        said_id := (said -> 'trace_id') #>> '{}';
+        said_id := said ->> 'trace_id';
         SELECT * INTO trace FROM traces WHERE number = entry.number;
         IF entry.size <> octet_length(entry.record) THEN
             RETURN FALSE;
@@ -79,8 +79,8 @@ CREATE = (
                 SELECT FROM traces WHERE trace_id = said_id AND finished IS DISTINCT FROM entry.number);
         END IF;
         RETURN coalesce(
-            trace.trace_id = said_id AND trace.decision = (said -> 'decision') #>> '{}'
-                AND abs(entry.decided_at - CAST((said -> 'decided_at') #>> '{}' AS DOUBLE PRECISION)) < 0.001, FALSE);
+            trace.trace_id = said_id AND trace.decision = said ->> 'decision'
+                AND abs(entry.decided_at - CAST(said ->> 'decided_at' AS DOUBLE PRECISION)) < 0.001, FALSE);
     EXCEPTION WHEN others THEN
         RETURN FALSE;
     END $$""",
