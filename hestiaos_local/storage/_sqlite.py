@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from time import monotonic
+from types import FrameType
 from typing import Literal
 
 from hestiaos_local.governance import CHAIN_SIZE
@@ -74,7 +76,7 @@ class SQLiteDatabase:
         self._closed = False
         self.chain = 0
         self._write_lock = RLock()
-        self._is_writing = False
+        self._writer: FrameType | None = None  # what is inside a write
         self._read_lock = self._write_lock if path is None else RLock()  # taken after the other where both are needed
         self._connections = Connections(self.name, self._file, busy_timeout)
         self._connections.open(create=True)
@@ -109,33 +111,58 @@ class SQLiteDatabase:
         self, *locks: str, durable: bool = True, appends: bool = False, busy_timeout: float | None = None
     ) -> Iterator[sqlite3.Connection]:
         """A connection inside a transaction; there is one at a time. Raises `ValueError` once it is closed."""
+        writer = sys._getframe(2)  # that of the `with` statement, below contextlib's
         until = monotonic() + (self._busy_timeout if busy_timeout is None else busy_timeout)
         try:
             while True:
                 with self._write_lock:
                     if self._is_current():
                         db = self._connections.writer
-                        if db.in_transaction and self._is_writing:  # a finalizer has come in here, in the middle
+                        if db.in_transaction and self._is_inside_a_write(writer):  # a finalizer has come in here
                             yield db
                             return
                         if db.in_transaction:  # an interrupt has left it open
                             db.rollback()
                         self._connections.set_up(durable=durable, busy_timeout=until - monotonic())
-                        self._is_writing = True
-                        try:
-                            with db:
-                                db.execute("BEGIN IMMEDIATE")
-                                if appends:
-                                    (self.chain,) = db.execute(_LAST_CHAIN).fetchone()
-                                yield db
-                        finally:
-                            self._is_writing = False
+                        self._writer = writer
+                        with self._transaction(db, writer):
+                            if appends:
+                                (self.chain,) = db.execute(_LAST_CHAIN).fetchone()
+                            yield db
                         return
                 self._reopen()
         except STATEMENT_ERRORS:
             raise
         except sqlite3.DatabaseError as error:
             raise self._failed(error) from error
+
+    @contextmanager
+    def _transaction(self, db: sqlite3.Connection, writer: FrameType) -> Iterator[None]:
+        """A transaction that is stored or undone, unless another has taken the place of this writer's meanwhile.
+
+        An interrupt can leave it open where it is about to end. It is undone by the next write then; its own end comes
+        with that of the traceback.
+        """
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            yield
+            if self._writer is writer:
+                db.commit()
+        except BaseException:
+            if self._writer is writer:
+                db.rollback()
+            raise
+        finally:
+            if self._writer is writer:
+                self._writer = None
+
+    def _is_inside_a_write(self, frame: FrameType | None) -> bool:
+        """Whether what runs is called by what writes, as a finalizer is."""
+        assert frame is not None, "it is the caller's"
+        frame = frame.f_back
+        while frame is not None and frame is not self._writer:
+            frame = frame.f_back
+        return frame is not None
 
     def try_lock(self, db: Transaction, name: str) -> bool:
         """Whoever writes is alone."""

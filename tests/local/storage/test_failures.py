@@ -218,10 +218,15 @@ def test_a_store_that_is_closed_after_its_file_was_replaced_leaves_it_whole(
 def test_a_finalizer_that_comes_in_the_middle_of_a_transaction(tmp_path: Path, name: str | None) -> None:
     """The collector may run one anywhere, in the thread that is inside already."""
     database = SQLiteDatabase(None if name is None else tmp_path / name, 0.0)
+
+    class Collected:
+        def __del__(self) -> None:
+            with database.write() as inner:
+                inner.execute("INSERT INTO meta (name, value) VALUES ('inner', '')")
+
     with database.write() as outer:
         outer.execute("INSERT INTO meta (name, value) VALUES ('outer', '')")
-        with database.write() as inner:
-            inner.execute("INSERT INTO meta (name, value) VALUES ('inner', '')")
+        Collected()
     with database.read() as db:
         assert db.execute("SELECT name FROM meta ORDER BY name").fetchall() == [("inner",), ("outer",)]
     database.close()

@@ -20,6 +20,35 @@ def test_ctrl_c_at_every_line_of_a_write(kind: str, tmp_path: Path) -> None:
         assert threads.submit(interrupted_writes_of, kind, tmp_path).result() > 20
 
 
+@pytest.mark.parametrize("kind", STORAGES)
+def test_ctrl_c_whose_traceback_is_kept(kind: str, tmp_path: Path) -> None:
+    """It holds what was interrupted, as an interactive interpreter does with the last traceback."""
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(kept_tracebacks_of, kind, tmp_path).result() > 20
+
+
+def kept_tracebacks_of(kind: str, folder: Path) -> int:
+    with STORAGES[kind](folder) as opener:
+        storage = opener()
+        interrupted: KeyboardInterrupt | None = None
+        for turn in count(1):
+            interrupt = Interrupt(KeyboardInterrupt(), turn)
+            try:
+                with interrupt.during():
+                    storage.add_trace(trace(f"interrupted {turn}"))
+            except KeyboardInterrupt as error:
+                interrupted = error
+            if not interrupt.where:
+                break
+            storage.add_trace(trace(f"next {turn}"))
+            assert interrupted is not None
+            interrupted.__traceback__ = None  # now what was interrupted ends
+            storage.add_trace(trace(f"last {turn}"))
+            assert {each.trace_id for each in storage.traces(limit=2)} == {f"next {turn}", f"last {turn}"}
+        assert verify_log(storage).faults == ()
+        return turn
+
+
 def interrupted_writes_of(kind: str, folder: Path) -> int:
     with STORAGES[kind](folder) as opener:
         return interrupted_writes(opener())
