@@ -9,6 +9,7 @@ from hestiaos_httpx._scopes import run, sleep
 from hestiaos_proto import (
     AsyncEventStreamBase,
     CallContext,
+    CallFlow,
     CallOptions,
     EventStreamBase,
     Operation,
@@ -146,11 +147,11 @@ class AsyncEventStream(AsyncEventStreamBase):
             exchange.http.drop(exchange)
         super().__del__()
 
-    async def _open(self) -> RunStream:
+    async def _open(self, flow: CallFlow[RunStream]) -> RunStream:
         from anyio import CancelScope
 
         with CancelScope() as self._scope:
-            return await super()._open()
+            return await super()._open(flow)
         raise self._refusal()  # another task has closed the stream meanwhile
 
     async def _exchange(self, send: Send) -> Response:

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING
 
 from hestiaos_proto import json, operations
 from hestiaos_proto._body_schemas import BodySchema, FieldError, Param
-from hestiaos_proto._calls import (
-    CallContext,
-    CallOptions,
-    StreamOptions,
-    call_flow,
-    run_flow,
-    run_flow_async,
-)
+from hestiaos_proto._call_options import CallOptions, StreamOptions
+from hestiaos_proto._calls import CallContext, call_flow, run_flow, run_flow_async
 from hestiaos_proto._client_messages import Request, Response
 from hestiaos_proto._config import DEFAULT_BASE_URL, MAX_BODY_SIZE, Config, ConfigOptions
 from hestiaos_proto._deadline import Deadline

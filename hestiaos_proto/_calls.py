@@ -1,36 +1,29 @@
-"""A call from its operation to its result: retries, backoff, Retry-After, deadline and idempotency key.
+"""A call from its operation to its result: retries, backoff, Retry-After, deadline, idempotency key, lost streams.
 
-`call_flow` is a generator that does no I/O. It yields `Send` and is sent the `Response`; it yields `Wait` and is sent
-`None` after that many seconds; an exception is thrown into it. It returns the result or raises.
+`call_flow` is a generator that does no I/O: see `CallFlow`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from attrs import frozen
 
-from hestiaos_proto._call_options import CallOptions, StreamOptions, config_of_call
+from hestiaos_proto._call_options import CallOptions, StreamOptions, config_of_call, is_resumable
 from hestiaos_proto._client_messages import Response
 from hestiaos_proto._config import Config
 from hestiaos_proto._deadline import Deadline
-from hestiaos_proto._errors import ConnectionLost, HestiaError
+from hestiaos_proto._errors import ConnectionLost, HestiaError, LocalProtocolError
 from hestiaos_proto._hooks import LOG_LEVEL, CallObserver, Hooks, hooks_of
 from hestiaos_proto._retries import pause_before_repeat
 from hestiaos_proto._runtime import Runtime
 from hestiaos_proto._steps import CallFlow, Interceptor, Send, Wait
+from hestiaos_proto._stream import RunStream
 from hestiaos_proto._tracebacks import shorten
 from hestiaos_proto.operations import Operation
 
-__all__ = [
-    "CallContext",
-    "CallOptions",
-    "StreamOptions",
-    "call_flow",
-    "run_flow",
-    "run_flow_async",
-]
+__all__ = ["Call", "CallContext", "call_flow", "run_flow", "run_flow_async"]
 
 T = TypeVar("T")
 
@@ -46,15 +39,17 @@ class CallContext:
 
     def begin(self, operation: Operation[T], options: CallOptions) -> tuple[CallFlow[T], CallObserver | None]:
         """The flow of a call, and the observer for its hooks and log, if there are any. Raises as `call_flow` does."""
+        call = self.call(operation, options)
+        return call.flow(), call.observer
+
+    def call(self, operation: Operation[T], options: CallOptions | StreamOptions) -> Call[T]:
+        """A call with its observer. Raises as `call_flow` does."""
         runtime = self.runtime
         hooks = (*self.hooks, *hooks_of(options.get("hooks"))) if options else self.hooks
         observer = None
         if hooks or (runtime.logger is not None and runtime.logger.isEnabledFor(LOG_LEVEL)):
             observer = CallObserver(operation.name, hooks, runtime.logger, runtime.monotonic)
-        flow = call_flow(
-            operation, self.config, runtime, options=options, observer=observer, interceptor=self.interceptor
-        )
-        return flow, observer
+        return Call(operation, self.config, runtime, options, observer, self.interceptor)
 
 
 def call_flow(
@@ -78,12 +73,126 @@ def call_flow(
 
     Raises `ValueError` or `TypeError` at once for `options` that are wrong.
     """
-    key = None
-    if options:
-        config = config_of_call(operation.name, config, options)
-        key = options.get("idempotency_key")
-    flow = _attempts(operation, config, runtime, key, observer, interceptor)
-    return flow if observer is None or operation.route.streams else _to_its_end(flow, observer)
+    return Call(operation, config, runtime, options, observer, interceptor).flow()
+
+
+class Call(Generic[T]):
+    """One call: all its requests have the same key, and share the deadline and the number of repeats.
+
+    `flow` carries it out. If the connection of its stream was lost, `resume` carries on.
+    """
+
+    def __init__(
+        self,
+        operation: Operation[T],
+        config: Config,
+        runtime: Runtime,
+        options: CallOptions | StreamOptions | None,
+        observer: CallObserver | None,
+        interceptor: Interceptor | None,
+    ) -> None:
+        self.observer: CallObserver | None = observer
+        self._interceptor = interceptor
+        self._key = None
+        self._stream: RunStream | None = None
+        if options:
+            config = config_of_call(operation.name, config, options, streams=operation.route.streams)
+            self._key = options.get("idempotency_key")
+            if is_resumable(options):
+                self._stream = RunStream(
+                    strict=config.strict,
+                    max_event_size=config.max_event_size,
+                    redactor=operation.redactor(config),
+                    resumable=True,
+                )
+        self._operation = operation
+        self._config = config
+        self._runtime = runtime
+        self._deadline = Deadline.never()  # until the first request
+        self._repeats = 0
+
+    def flow(self) -> CallFlow[T]:
+        """Carry out the call, as `call_flow` says."""
+        flow = self._first()
+        return flow if self.observer is None or self._operation.route.streams else _to_its_end(flow, self.observer)
+
+    def _first(self) -> CallFlow[T]:
+        self._deadline = Deadline(self._runtime.monotonic, self._config.deadline)
+        idempotent = self._operation.route.idempotent
+        if self._key is None and not idempotent:
+            self._key = f"{self._runtime.random.getrandbits(128):032x}"
+        return (yield from self._attempts(safe=idempotent))
+
+    def resume(self, interruption: HestiaError) -> CallFlow[T]:
+        """Go on after the last event of the stream, which `interruption` has ended, over another connection.
+
+        A request for the rest of a stream starts no work, and is repeated as what is idempotent. Raises `interruption`
+        at once if the stream cannot go on, or no repeat is left. The flow raises `StreamInterrupted` if the server
+        cannot go on, `TimedOut` after the deadline.
+        """
+        stream = self._stream
+        if stream is None or stream.error is not interruption or not stream.can_resume:
+            raise interruption
+        pause = self._pause(interruption, safe=True)
+        if pause is None:
+            raise interruption
+        stream.reconnect()
+        return self._rest(stream, pause)
+
+    def _rest(self, stream: RunStream, pause: float) -> CallFlow[T]:
+        yield Wait(pause)
+        try:
+            return (yield from self._attempts(safe=True))
+        except LocalProtocolError:
+            raise
+        except HestiaError as error:
+            if self._deadline.left() == 0:
+                raise
+            raise stream.interrupted(
+                f"the stream was interrupted after {stream.events_received} events, and cannot be resumed: {error}"
+            ) from error
+
+    def _attempts(self, *, safe: bool) -> CallFlow[T]:
+        """Send the request until it is answered; `safe` says that a repeat does no more than the first request did."""
+        observer, interceptor, stale = self.observer, self._interceptor, False
+        while True:
+            self._deadline.check()
+            send = Send.of(self._operation, self._config, self._deadline, self._key, self._stream)
+            if observer is not None:
+                observer.request(send.request, send.redactor)
+            try:
+                response = (yield send) if interceptor is None else (yield from interceptor.exchange(send))
+                assert response is not None, "a Send is answered with a Response"
+                result = _read(self._operation, response, self._runtime)
+            except HestiaError as error:
+                if observer is not None and error.response is not None:
+                    observer.response(error.response)
+                if safe and not stale and isinstance(error, ConnectionLost) and error.stale:
+                    stale = True  # RFC 9112, section 9.3.1: repeated at once, on a new connection, and not counted
+                    if observer is not None:
+                        observer.retry(error, 0.0)
+                    continue
+                pause = self._pause(error, safe=safe)
+                if pause is None:
+                    raise
+            else:
+                if observer is not None and observer.has_hook("on_response"):
+                    observer.response(response.info)
+                return result
+            yield Wait(pause)
+
+    def _pause(self, error: HestiaError, *, safe: bool) -> float | None:
+        """Count a repeat after `error`, and return the wait before it; `None` if the request is not repeated."""
+        if self._repeats >= self._config.retries:
+            return None
+        keyed = not self._operation.route.idempotent
+        pause = pause_before_repeat(error, safe=safe, keyed=keyed, repeats=self._repeats, random=self._runtime.random)
+        if pause is None or self._deadline.bound(pause) < pause:
+            return None
+        if self.observer is not None:
+            self.observer.retry(error, pause)
+        self._repeats += 1
+        return pause if self._interceptor is None else self._interceptor.pause(pause)
 
 
 def _to_its_end(flow: CallFlow[T], observer: CallObserver) -> CallFlow[T]:
@@ -94,53 +203,6 @@ def _to_its_end(flow: CallFlow[T], observer: CallObserver) -> CallFlow[T]:
     except BaseException as error:  # a cancellation and Ctrl-C too
         observer.end(error)
         raise
-
-
-def _attempts(
-    operation: Operation[T],
-    config: Config,
-    runtime: Runtime,
-    key: str | None,
-    observer: CallObserver | None,
-    interceptor: Interceptor | None,
-) -> CallFlow[T]:
-    idempotent = operation.route.idempotent
-    end = Deadline(runtime.monotonic, config.deadline)
-    if key is None and not idempotent:
-        key = f"{runtime.random.getrandbits(128):032x}"
-    attempt, stale = 0, False
-    while True:
-        end.check()
-        send = Send.of(operation, config, end, key)
-        if observer is not None:
-            observer.request(send.request, send.redactor)
-        try:
-            response = (yield send) if interceptor is None else (yield from interceptor.exchange(send))
-            assert response is not None, "a Send is answered with a Response"
-            result = _read(operation, response, runtime)
-        except HestiaError as error:
-            if observer is not None and error.response is not None:
-                observer.response(error.response)
-            if idempotent and not stale and isinstance(error, ConnectionLost) and error.stale:
-                stale = True  # RFC 9112, section 9.3.1: repeated at once, on a new connection, and not counted
-                if observer is not None:
-                    observer.retry(error, 0.0)
-                continue
-            pause = None
-            if attempt < config.retries:
-                pause = pause_before_repeat(
-                    error, safe=idempotent, keyed=not idempotent, repeats=attempt, random=runtime.random
-                )
-            if pause is None or end.bound(pause) < pause:
-                raise
-            if observer is not None:
-                observer.retry(error, pause)
-        else:
-            if observer is not None and observer.has_hook("on_response"):
-                observer.response(response.info)
-            return result
-        attempt += 1
-        yield Wait(pause if interceptor is None else interceptor.pause(pause))
 
 
 def run_flow(flow: CallFlow[T], send: Callable[[Send], Response], sleep: Callable[[float], object]) -> T:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from hestiaos_proto._arguments import seconds
-from hestiaos_proto._calls import CallContext, StreamOptions
+from hestiaos_proto._call_options import StreamOptions
+from hestiaos_proto._calls import CallContext
 from hestiaos_proto._client_messages import Response, ResponseInfo
 from hestiaos_proto._deadline import Deadline
 from hestiaos_proto._errors import HestiaError, LocalProtocolError
 from hestiaos_proto._events import StreamEvent
 from hestiaos_proto._hooks import CallObserver
-from hestiaos_proto._steps import Send
+from hestiaos_proto._steps import CallFlow, Send
 from hestiaos_proto._stream import RunStream
 from hestiaos_proto._tracebacks import shorten
 from hestiaos_proto.operations import Operation
@@ -43,7 +44,9 @@ class EventStreamState:
     ) -> None:
         bounds = [seconds("timeout", timeout), seconds("deadline", options.get("deadline"))]
         deadline = min((bound for bound in bounds if bound is not None), default=None)
-        self._flow, self._observer = context.begin(operation, {"timeout": None, **options, "deadline": deadline})
+        self._call = context.call(operation, {**options, "deadline": deadline})
+        self._flow: CallFlow[RunStream] | None = self._call.flow()  # until the head of its response has arrived
+        self._observer = self._call.observer
         observed = self._observer is not None and self._observer.has_hook("on_stream_event")
         self._event_observer = self._observer if observed else None
         self._base_url = context.config.base_url
@@ -104,6 +107,16 @@ class EventStreamState:
             error.response = error.response or self.response
         else:
             self._closed = True
+
+    def _opened(self) -> RunStream:
+        assert self._machine is not None, "events are received after the head of the response"
+        return self._machine
+
+    def _reconnect(self, flow: CallFlow[RunStream]) -> None:
+        """Have `flow` open another connection; the one that was lost has ended."""
+        self._flow = flow
+        self._ready = iter(())
+        self._over = False
 
     def _is_complete(self) -> bool:
         """Whether the response was read to its end, and nothing of the stream is missing."""

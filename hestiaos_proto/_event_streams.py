@@ -15,7 +15,7 @@ from hestiaos_proto._errors import HestiaError, LocalProtocolError
 from hestiaos_proto._event_stream_state import EventStreamState
 from hestiaos_proto._events import StreamEvent
 from hestiaos_proto._other_kind import NotAsynchronous, NotSynchronous
-from hestiaos_proto._steps import LocalResponse, Send
+from hestiaos_proto._steps import CallFlow, LocalResponse, Send
 from hestiaos_proto._stream import RunStream
 
 __all__ = ["AsyncEventStreamBase", "EventStreamBase"]
@@ -36,17 +36,17 @@ class EventStreamBase(EventStreamState, NotAsynchronous, ABC):
         self._reading = True
         try:
             while not self._cancelled:  # after a cancel the result of a read does not matter
-                for event in self._ready:
-                    if self._event_observer is not None:
-                        self._event_observer.event(event)
-                    return event
-                if self._is_over():
-                    break
                 try:
+                    for event in self._ready:
+                        if self._event_observer is not None:
+                            self._event_observer.event(event)
+                        return event
+                    if self._is_over():
+                        break
                     self._receive()
-                except HestiaError:
+                except HestiaError as error:
                     if not self._cancelled:
-                        raise
+                        self._resume(error)
         except BaseException as error:  # Ctrl-C ends the stream too
             self._fail(error)
             self._finish(error)
@@ -79,14 +79,22 @@ class EventStreamBase(EventStreamState, NotAsynchronous, ABC):
             self._tell_end(error)
 
     def _receive(self) -> None:
-        if self._machine is None:
-            self._machine = run_flow(self._flow, self._begin, self._sleep)
+        if (flow := self._flow) is not None:
+            machine = run_flow(flow, self._begin, self._sleep)
+            self._machine, self._flow = machine, None
         elif isinstance(self._response, LocalResponse):
+            machine = self._opened()
             self._sleep(self._response.wait)
             self._over = not self._response.receive_next()
         else:
-            self._read(self._machine, self._read_timeout(self._machine))
-        self._ready = self._machine.events()
+            machine = self._opened()
+            self._read(machine, self._read_timeout(machine))
+        self._ready = machine.events()
+
+    def _resume(self, error: HestiaError) -> None:
+        flow = self._call.resume(error)
+        self._end()
+        self._reconnect(flow)
 
     def _begin(self, send: Send) -> Response:
         self._send, self._response = send, None
@@ -134,17 +142,17 @@ class AsyncEventStreamBase(EventStreamState, NotSynchronous, ABC):
         self._reading = True
         try:
             while True:
-                for event in self._ready:
-                    if self._event_observer is not None:
-                        self._event_observer.event(event)
-                    return event
-                if self._is_over():
-                    break
                 try:
+                    for event in self._ready:
+                        if self._event_observer is not None:
+                            self._event_observer.event(event)
+                        return event
+                    if self._is_over():
+                        break
                     await self._receive()
-                except HestiaError:
+                except HestiaError as error:
                     if not self._closed:
-                        raise
+                        await self._resume(error)
                 if self._closed:  # by another task, which also made the read fail or end
                     raise self._refusal()
         except BaseException as error:  # a cancellation ends the stream too
@@ -175,19 +183,27 @@ class AsyncEventStreamBase(EventStreamState, NotSynchronous, ABC):
         finally:
             self._tell_end(error)
 
-    async def _open(self) -> RunStream:
+    async def _open(self, flow: CallFlow[RunStream]) -> RunStream:
         """Send the request and wait for the head of its response."""
-        return await run_flow_async(self._flow, self._begin, self._sleep)
+        return await run_flow_async(flow, self._begin, self._sleep)
 
     async def _receive(self) -> None:
-        if self._machine is None:
-            self._machine = await self._open()
+        if (flow := self._flow) is not None:
+            machine = await self._open(flow)
+            self._machine, self._flow = machine, None
         elif isinstance(self._response, LocalResponse):
+            machine = self._opened()
             await self._sleep(self._response.wait)
             self._over = not self._response.receive_next()
         else:
-            await self._read(self._machine, self._read_timeout(self._machine))
-        self._ready = self._machine.events()
+            machine = self._opened()
+            await self._read(machine, self._read_timeout(machine))
+        self._ready = machine.events()
+
+    async def _resume(self, error: HestiaError) -> None:
+        flow = self._call.resume(error)
+        await self._end()
+        self._reconnect(flow)
 
     async def _begin(self, send: Send) -> Response:
         self._send, self._response = send, None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from hestiaos_proto._calls import CallOptions
+from hestiaos_proto._call_options import CallOptions
 from hestiaos_proto._other_kind import CoroutinesOnly
 from hestiaos_proto.operations import Operation
 

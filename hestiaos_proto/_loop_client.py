@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 from weakref import finalize, ref
 
-from hestiaos_proto._calls import CallContext, CallOptions, StreamOptions, run_flow_async
+from hestiaos_proto._call_options import CallOptions, StreamOptions
+from hestiaos_proto._calls import CallContext, run_flow_async
 from hestiaos_proto._client_bases import AsyncClientBase, AsyncStreams
 from hestiaos_proto._client_messages import Response
 from hestiaos_proto._errors import LocalProtocolError
@@ -130,7 +131,7 @@ class LoopEventStream(AsyncEventStreamBase):
         super().__del__()
 
     async def _receive(self) -> None:
-        if self._machine is None:
+        if self._flow is not None:
             self._pool = self._executor.pool()
             await self._until_closed(super()._receive)
         else:

@@ -34,8 +34,11 @@ class Operation(Generic[T]):
     body: bytes = field(repr=False)
     server_timeout: float = field(default=0.0, repr=False)
 
-    def request(self, config: Config, idempotency_key: str | None = None) -> Request:
-        """The request to send. Raises as `check_idempotency_key` does."""
+    def request(self, config: Config, idempotency_key: str | None = None, last_event_id: str | None = None) -> Request:
+        """The request to send; for the rest of a stream with `last_event_id`.
+
+        Raises as `check_idempotency_key` does.
+        """
         headers = dict(config.common_headers)
         if "accept" not in config.given_headers:
             headers["Accept"] = "text/event-stream" if self.route.streams else "application/json"
@@ -44,6 +47,9 @@ class Operation(Generic[T]):
         if idempotency_key is not None:
             check_idempotency_key(idempotency_key)
             headers["Idempotency-Key"] = idempotency_key
+        if last_event_id is not None:
+            headers = {name: value for name, value in headers.items() if name.lower() != "last-event-id"}
+            headers["Last-Event-ID"] = last_event_id
         return Request(self.route.method, config.origin, config.root_path + self.path, headers, self.body)
 
     def redactor(self, config: Config) -> Redactor:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from hestiaos_proto import json
 from hestiaos_proto._errors import RemoteProtocolError
+from hestiaos_proto._event_ids import EventIds
 from hestiaos_proto._lines import LineDecoder
 from hestiaos_proto._redaction import Redactor
 
@@ -57,13 +58,15 @@ class PayloadDecoder:
         """Note that the last payload is that of `done`."""
         self._after_done = True
 
-    def payloads(self, lines: LineDecoder) -> Iterator[bytes | list[bytes] | None]:
+    def payloads(self, lines: LineDecoder, ids: EventIds | None = None) -> Iterator[bytes | list[bytes] | None]:
         """The payloads, those of plain events that arrived together as lists; `None` if more data has to be received.
+
+        With `ids` no list comes: each payload is handed out before the `id` line of the next one is read.
 
         Raises `RemoteProtocolError` for a line or an object over the limit, and for an object that is incomplete at its
         blank line.
         """
-        for block in lines.blocks():
+        for block in lines.blocks() if ids is None else ids.blocks(lines):
             if block is None:
                 yield None
                 continue

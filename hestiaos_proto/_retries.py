@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hestiaos_proto._errors import HestiaError, StatusError, TransportError
+from hestiaos_proto._errors import HestiaError, StatusError, StreamInterrupted, TransportError
 from hestiaos_proto._runtime import RandomSource
 
 __all__ = ["pause_before_repeat"]
@@ -32,7 +32,7 @@ def pause_before_repeat(
         if repeat and error.retry_after is not None:
             return error.retry_after if error.retry_after <= _LONGEST_RETRY_AFTER else None
     else:
-        repeat = False
+        repeat = safe and isinstance(error, StreamInterrupted)
     # Full jitter: clients that failed together do not come back together.
     longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(repeats, 10))
     return random.random() * longest if repeat else None

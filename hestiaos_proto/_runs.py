@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from hestiaos_proto import operations
-from hestiaos_proto._calls import CallOptions
+from hestiaos_proto._call_options import CallOptions
 from hestiaos_proto._executors import AsyncNamespace, Namespace, documented_as
 from hestiaos_proto._models import HealthResponse, RunResponse, TraceResponse
 from hestiaos_proto.operations import ModeHint

@@ -40,27 +40,34 @@ class Send:
     """Makes the response: `Response`, or a subclass of it."""
     answer: Response | None = field(default=None, repr=False)
     """The response to a stream's request that an interceptor gave: nothing is sent."""
+    _stream: RunStream | None = field(default=None, repr=False)
 
     @classmethod
     def of(
-        cls, operation: Operation[Any], config: Config, deadline: Deadline, idempotency_key: str | None = None
+        cls,
+        operation: Operation[Any],
+        config: Config,
+        deadline: Deadline,
+        idempotency_key: str | None = None,
+        stream: RunStream | None = None,
     ) -> Self:
-        """The step that sends this operation."""
+        """The step that sends this operation, whose events are to be read by `stream`, which may have begun."""
         return cls(
             operation,
-            operation.request(config, idempotency_key),
+            operation.request(config, idempotency_key, None if stream is None else stream.last_event_id),
             deadline.bound(config.timeout),
             deadline.bound(max(config.timeout, operation.server_timeout)),
             deadline,
             operation.redactor(config),
             config,
+            stream=stream,
         )
 
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
         """The response whose head has arrived. With a `stream` it answers the call now, else when it is complete."""
         config = self._config
-        stream = None
-        if self.operation.route.streams:
+        stream = self._stream
+        if stream is None and self.operation.route.streams:
             stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, redactor=self.redactor)
         return self.new_response(
             status,

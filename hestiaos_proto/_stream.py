@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from hestiaos_proto._errors import ConnectionLost, HestiaError, RemoteProtocolError, StreamInterrupted
+from hestiaos_proto._errors import (
+    ConnectionLost,
+    HestiaError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    StreamInterrupted,
+    TransportError,
+)
+from hestiaos_proto._event_ids import EventIds
 from hestiaos_proto._event_order import KNOWN_TYPES, ORDER, StreamState, next_state
 from hestiaos_proto._events import TEXT_TYPES, StreamEvent, parse_event, read_event, read_events, read_text_events
 from hestiaos_proto._lines import MAX_EVENT_SIZE, LineDecoder
@@ -29,17 +37,24 @@ class RunStream:
     `strict=True` enforces the frozen order; `strict=False` passes every event through. Both report a stream that ends
     before `done` as `StreamInterrupted`. A type that this version does not know is passed through, and leaves the
     order as it is. What an error quotes is masked by `redactor`.
+
+    `resumable=True` reads the ids of the events too. A stream whose connection was lost after an event with an id
+    `can_resume`: after `reconnect` it takes what another connection has after that event.
     """
 
     def __init__(
-        self, *, strict: bool = True, max_event_size: int = MAX_EVENT_SIZE, redactor: Redactor | None = None
+        self,
+        *,
+        strict: bool = True,
+        max_event_size: int = MAX_EVENT_SIZE,
+        redactor: Redactor | None = None,
+        resumable: bool = False,
     ) -> None:
         self._redactor = redactor or Redactor()
         self._strict = strict
-        self._lines = LineDecoder(max_event_size)
-        self._decoder = PayloadDecoder(max_event_size, self._redactor)
-        self._source = self._decoder.payloads(self._lines)
-        self._payloads = self._source  # or what was pushed back, followed by the source
+        self._max_size = max_event_size
+        self._ids = EventIds(self._redactor) if resumable else None
+        self._open()
         # Payloads that arrived together are decoded together. These are left of the last ones:
         self._run: TextRun | None = None  # first, text events, which do not change the state
         self._mixed: Iterator[StreamEvent] | None = None  # then, events of any type
@@ -50,6 +65,13 @@ class RunStream:
         self._last_event: StreamEvent | None = None
         self._final: dict[str, Any] | None = None
         self._done = False
+
+    def _open(self) -> None:
+        """Begin to read from a connection."""
+        self._lines = LineDecoder(self._max_size)
+        self._decoder = PayloadDecoder(self._max_size, self._redactor)
+        self._source = self._decoder.payloads(self._lines, self._ids)
+        self._payloads = self._source  # or what was pushed back, followed by the source
         self._end_read = False
         self._fault: HestiaError | None = None
         self._error: HestiaError | None = None
@@ -95,6 +117,29 @@ class RunStream:
         """
         return self._error is not None or (self._done and (self._end_read or self._decoder.went_on))
 
+    @property
+    def last_event_id(self) -> str | None:
+        """The id of the last event that has been handed out; `None` if it had none, or ids are not read."""
+        return None if self._ids is None else self._ids.last
+
+    @property
+    def error(self) -> HestiaError | None:
+        """The error that `events` has raised."""
+        return self._error
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the connection was lost, and the stream can go on after its last event."""
+        lost = isinstance(self._error, (StreamInterrupted, TransportError))
+        return lost and not self._done and self.last_event_id is not None
+
+    def reconnect(self) -> None:
+        """Go on after the last event, from another connection."""
+        if self._ids is None or not self.can_resume:
+            raise LocalProtocolError("the stream cannot go on: no connection was lost after an event with an id")
+        self._ids.reconnect()
+        self._open()
+
     def receive_data(self, data: bytes) -> None:
         """Receive data, in any pieces; `b""` is the end of the stream."""
         if self._error is None:
@@ -137,7 +182,7 @@ class RunStream:
                         self._decode(payload)
                         break
                     event = read_event(payload) or self._read_strictly(payload)
-                    if event is None:
+                    if event is None or (self._ids is not None and not self._ids.admit()):
                         continue
                     if event.type in self._text_types and type(text := event.data.get("text")) is str:
                         self._text.append(text)  # nearly every event: the state does not change
@@ -238,8 +283,11 @@ class RunStream:
                 f"the stream ends inside a payload after 'done': {self._redactor.quote(incomplete)}"
             )
         where = "inside an event" if incomplete else f"where {self._state.value} was expected"
-        raise StreamInterrupted(
-            f"the stream ended before 'done', {where}, after {self.events_received} events",
-            events_received=self.events_received,
-            last_event=self.last_event,
-        ) from self._fault
+        message = f"the stream ended before 'done', {where}, after {self.events_received} events"
+        if self._ids is not None and self._ids.last is None:
+            message += "; it cannot be resumed without the id of the last event, which the server did not give"
+        raise self.interrupted(message) from self._fault
+
+    def interrupted(self, message: str) -> StreamInterrupted:
+        """The exception for a stream that has ended here."""
+        return StreamInterrupted(message, events_received=self.events_received, last_event=self.last_event)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar, Unpack
 
 from hestiaos_proto import operations
-from hestiaos_proto._calls import StreamOptions
+from hestiaos_proto._call_options import StreamOptions
 from hestiaos_proto._executors import AsyncExecutor, Executor
 from hestiaos_proto._namespaces import AsyncChat, Chat
 from hestiaos_proto._stream import RunStream

@@ -8,7 +8,6 @@ from typing import Any
 from hestiaos_proto import (
     AsyncEventStreamBase,
     CallContext,
-    CallOptions,
     Config,
     ConnectionLost,
     EventStreamBase,
@@ -16,6 +15,8 @@ from hestiaos_proto import (
     Response,
     RunStream,
     Send,
+    StreamOptions,
+    TransportError,
     operations,
 )
 from tests.support.flows import EVENT_STREAM, runtime
@@ -49,7 +50,7 @@ class Reader(AsyncEventStreamBase):
         timeout_ms: int | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(context, operations.run_stream("x", timeout_ms=timeout_ms), timeout, CallOptions(**options))
+        super().__init__(context, operations.run_stream("x", timeout_ms=timeout_ms), timeout, StreamOptions(**options))
         self.script = list(script)
         self.sends: list[Send] = []
         self.waits: list[float] = []
@@ -62,7 +63,12 @@ class Reader(AsyncEventStreamBase):
 
     async def _read(self, machine: RunStream, timeout: float) -> None:  # noqa: ASYNC109 - it is only noted
         self.timeouts.append(timeout)
-        data = await self._step()
+        try:
+            data = await self._step()
+        except TransportError as error:
+            machine.connection_lost(error)
+            self._over = True
+            return
         machine.receive_data(data)
         self._over = not data
 
@@ -105,7 +111,7 @@ class SyncReader(EventStreamBase):
         timeout_ms: int | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(context, operations.run_stream("x", timeout_ms=timeout_ms), timeout, CallOptions(**options))
+        super().__init__(context, operations.run_stream("x", timeout_ms=timeout_ms), timeout, StreamOptions(**options))
         self.script = list(script)
         self.sends: list[Send] = []
         self.waits: list[float] = []
@@ -123,7 +129,12 @@ class SyncReader(EventStreamBase):
 
     def _read(self, machine: RunStream, timeout: float) -> None:
         self.timeouts.append(timeout)
-        data = self._step()
+        try:
+            data = self._step()
+        except TransportError as error:
+            machine.connection_lost(error)
+            self._over = True
+            return
         machine.receive_data(data)
         self._over = not data
 

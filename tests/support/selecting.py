@@ -28,6 +28,7 @@ from hestiaos_proto import (
     RunStream,
     Runtime,
     Send,
+    StreamOptions,
     TimedOut,
     call_flow,
     operations,
@@ -201,7 +202,9 @@ class SelectorClient:
         self, input: str, *, timeout: float | None = None, cancel: threading.Event | None = None, **kwargs: Any
     ) -> Stream:
         context = CallContext(self.config, self.runtime, interceptor=self.cassette)
-        return Stream(self, context, operations.run_stream(input, **kwargs), timeout, cancel or threading.Event())
+        options = StreamOptions(**{name: kwargs.pop(name) for name in StreamOptions.__optional_keys__ & kwargs.keys()})
+        operation = operations.run_stream(input, **kwargs)
+        return Stream(self, context, operation, timeout, cancel or threading.Event(), options)
 
     def close(self) -> None:
         self._closed = True
@@ -249,8 +252,9 @@ class Stream(EventStreamBase):
         operation: Operation[RunStream],
         timeout: float | None,
         cancel: threading.Event,
+        options: StreamOptions,
     ) -> None:
-        super().__init__(context, operation, timeout, {})
+        super().__init__(context, operation, timeout, options)
         self._client = client
         self._cancel = cancel
         self._link: Link | None = None
