@@ -13,6 +13,7 @@ TYPE_CHECKING = False  # type checkers take it as true; importing `typing` would
 if TYPE_CHECKING:
     from typing import Any
 
+    from hestiaos.batches import AsyncBatch, Batch, BatchResult, batch
     from hestiaos.cassettes import Cassette
     from hestiaos_asyncio import AsyncioClient, AsyncioEventStream
     from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream, Limits
@@ -72,11 +73,14 @@ __all__ = [
     "AgentInfo",
     "AgentResult",
     "Approval",
+    "AsyncBatch",
     "AsyncClient",
     "AsyncEventStream",
     "AsyncioClient",
     "AsyncioEventStream",
     "AuthenticationFailed",
+    "Batch",
+    "BatchResult",
     "CallInfo",
     "Cassette",
     "ChatResponse",
@@ -124,10 +128,12 @@ __all__ = [
     "TrioClient",
     "TrioEventStream",
     "__version__",
+    "batch",
     "serve",
 ]
 
 _HOMES = {
+    "hestiaos.batches": ("AsyncBatch", "Batch", "BatchResult", "batch"),
     "hestiaos.cassettes": ("Cassette",),
     "hestiaos_asyncio": ("AsyncioClient", "AsyncioEventStream"),
     "hestiaos_httpx": ("AsyncClient", "AsyncEventStream", "Client", "EventStream", "Limits"),

@@ -8,6 +8,7 @@ import pytest
 
 PACKAGES = [
     "hestiaos",
+    "hestiaos.batches",
     "hestiaos.cassettes",
     "hestiaos_asyncio",
     "hestiaos_cli",

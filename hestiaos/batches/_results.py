@@ -1,0 +1,48 @@
+"""The result of one input."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from attrs import frozen
+
+from hestiaos.batches._schedule import Outcome, Schedule
+from hestiaos_proto import HestiaError
+
+__all__ = ["BatchResult", "next_result"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@frozen
+class BatchResult(Generic[T, R]):
+    """What came of an input: a `result`, or an `error`. `number` counts the inputs from 0."""
+
+    number: int
+    input: T
+    result: R | None = None
+    error: HestiaError | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """By which the audit trail of the server has it; `None` where the server said none."""
+        trace_id = getattr(self.result if self.error is None else self.error, "trace_id", None)
+        return trace_id if isinstance(trace_id, str) else None
+
+
+def next_result(schedule: Schedule[T, R], end: type[Exception], *, raise_errors: bool) -> BatchResult[T, R] | None:
+    """The next result, `None` where it is still to come.
+
+    Raises `end` after the last, what made it the last, and, of an input, what is not a `HestiaError`, with
+    `raise_errors` that too.
+    """
+    outcome: Outcome[T, R] | None = schedule.take()
+    if outcome is None:
+        if schedule.over:
+            raise schedule.fault or end
+        return None
+    error: Any = outcome.error
+    if error is not None and (raise_errors or not isinstance(error, HestiaError)):
+        raise error
+    return BatchResult(outcome.work.number, outcome.work.input, outcome.result, error)

@@ -1,0 +1,130 @@
+"""A batch over an asynchronous client: its calls are made in tasks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from functools import partial
+from time import monotonic
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from hestiaos.batches._loops import Tasks, new_tasks
+from hestiaos.batches._results import BatchResult, next_result
+from hestiaos.batches._schedule import Schedule, Work
+from hestiaos_proto import LocalProtocolError
+
+__all__ = ["AsyncBatch"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class AsyncBatch(Generic[T, R]):
+    """The results of many inputs, one by one: an asynchronous iterator inside its own `async with` block.
+
+    The inputs are read in the task that iterates, as there is room. The calls are made in tasks of the block, on
+    asyncio and on trio; `aclose`, leaving the block, a cancellation and an error cancel those that are under way.
+    """
+
+    def __init__(
+        self,
+        call: Callable[..., Awaitable[R]],
+        inputs: Iterable[T] | AsyncIterable[T],
+        schedule: Schedule[T, R],
+        key: Callable[[int, T], str],
+        *,
+        raise_errors: bool,
+    ) -> None:
+        self._inputs: Iterator[T] | AsyncIterator[T] = (
+            aiter(inputs) if isinstance(inputs, AsyncIterable) else iter(inputs)
+        )
+        self._call = call
+        self._schedule = schedule
+        self._key = key
+        self._raise_errors = raise_errors
+        self._tasks: Tasks | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._tasks is not None or self._schedule.over:
+            raise LocalProtocolError("a batch is entered once: make another one")
+        tasks = new_tasks()
+        await tasks.enter()
+        self._tasks = tasks
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._schedule.stop()
+        tasks, self._tasks = self._tasks, None
+        assert tasks is not None, "it was entered"
+        await tasks.leave()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> BatchResult[T, R]:
+        try:
+            while True:
+                more = await self._read()
+                result = next_result(self._schedule, StopAsyncIteration, raise_errors=self._raise_errors)
+                if result is not None:
+                    return result
+                if not more:
+                    assert self._tasks is not None, "something is under way"
+                    await self._tasks.wait_for_news()
+        except BaseException:  # the end, and a cancellation too; it is raised again
+            self._stop()
+            raise
+
+    async def aclose(self) -> None:
+        """End the batch: what is under way is cancelled; the end of the block waits for it."""
+        self._stop()
+
+    def _stop(self) -> None:
+        self._schedule.stop()
+        if self._tasks is not None:
+            self._tasks.cancel()
+            self._tasks.wake()
+
+    async def _read(self) -> bool:
+        """Read an input, where there is room. Returns whether there may be room for another."""
+        if not self._schedule.wants_input:
+            return False
+        if self._tasks is None:
+            raise LocalProtocolError("write `async with batch(…) as results:`, and iterate in that block")
+        try:
+            value = await anext(self._inputs) if isinstance(self._inputs, AsyncIterator) else next(self._inputs)
+        except Exception as error:
+            ended = isinstance(error, StopIteration | StopAsyncIteration)
+            self._schedule.exhaust(None if ended else error)
+        else:
+            if self._schedule.add(value):
+                self._tasks.start(partial(self._work, self._tasks))
+        return True
+
+    async def _work(self, tasks: Tasks) -> None:
+        while (work := self._schedule.take_up()) is not None:
+            try:
+                while await self._may_send(work, tasks) and await self._send(work):
+                    pass
+            finally:
+                tasks.wake()
+
+    async def _may_send(self, work: Work[T], tasks: Tasks) -> bool:
+        """Wait until it may be sent. Returns false if it is not sent at all."""
+        while seconds := self._schedule.wait(work, monotonic()):
+            await tasks.sleep(seconds)
+        return seconds is not None
+
+    async def _send(self, work: Work[T]) -> bool:
+        """Make the call. Returns whether it is repeated."""
+        try:
+            result = await self._call(work.input, retries=0, idempotency_key=self._key(work.number, work.input))
+        except Exception as error:
+            return self._schedule.fail(work, error, monotonic())
+        except BaseException as error:  # a cancellation by others than the batch is to end the reader's wait
+            self._schedule.fail(work, error, monotonic())
+            raise
+        self._schedule.succeed(work, result)
+        return False
