@@ -40,7 +40,7 @@ on = "input"
 pattern = '(?i)\breport\b'
 decision = "BLOCK"
 risk = 0.2
-reason = "not told yet"
+reason = "not published yet"
 mode = "shadow"
 
 [[limits]]

@@ -1,4 +1,4 @@
-"""What Sphinx is told of the code: its docstrings are Markdown, and a class is documented where users find it."""
+"""How Sphinx reads the code: its docstrings are Markdown, and a class is documented where users find it."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def blocked() -> Iterator[str]:
 
 
 def batch() -> Iterator[str]:
-    """A batch that is interrupted and goes on, and its last result."""
+    """A batch that is interrupted and resumed, and its last result."""
     with tempfile.TemporaryDirectory() as home:
         session = Session(home)
         yield from session.run('for i in {1..2000}; do echo "text $i"; done > ~/inputs.txt')

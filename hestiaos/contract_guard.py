@@ -1,6 +1,6 @@
 """`python -m hestiaos.contract_guard`: checks that the core is pure and that imports run downwards only.
 
-It reads the files, each `import` wherever it stands, and runs nothing.
+It reads the files, each `import` wherever it is, and runs nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ALLOWED_IN_CORE = frozenset(
         "zlib",
     }
 )
-"""The modules that `hestiaos_proto` may import beside itself: none does I/O or runs an event loop."""
+"""The modules that `hestiaos_proto` may import besides itself: none does I/O or runs an event loop."""
 
 FORBIDDEN_IN_CORE = frozenset({"__import__", "eval", "exec", "input", "now", "open", "print", "today", "utcnow"})
 """The functions and methods that it must not call: they do I/O or read a clock without an import."""

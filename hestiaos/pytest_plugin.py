@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("hestiaos").addoption(
         "--hestiaos-record",
         action="store_true",
-        help="record the cassettes of hestiaos_cassette anew, from the servers that the clients of the tests name",
+        help="record the cassettes of hestiaos_cassette again, from the servers that the clients of the tests name",
     )
 
 
@@ -41,7 +41,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture
 def hestiaos_platform() -> Iterator[ScriptedPlatform]:
-    """A HestiaOS platform that answers what the test tells it to: `hestiaos_platform.say("a report")`.
+    """A HestiaOS platform whose replies the test scripts: `hestiaos_platform.say("a report")`.
 
     Clients reach it by `transport=hestiaos_platform.transport`, or over a socket by `hestiaos_platform.url`. The test
     fails where a request had no reply, and where a reply is left.
@@ -61,7 +61,7 @@ def hestiaos_platform() -> Iterator[ScriptedPlatform]:
 def hestiaos_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     """Recorded traffic of this test, for `cassette=` of any client: `Client(cassette=hestiaos_cassette)`.
 
-    It is replayed, at once and without a network, from `cassettes/MODULE/TEST.jsonl` beside the test's module. With
+    It is replayed, at once and without a network, from `cassettes/MODULE/TEST.jsonl` next to the test's module. With
     `--hestiaos-record` it is recorded there, where the test passes. The test fails where a request was not recorded,
     and where something is left that was.
     """

@@ -1,7 +1,7 @@
 """A TCP connection to the first address of a host that accepts one (Happy Eyeballs, RFC 8305).
 
 asyncio's own implementation leaks a socket if it is cancelled while that connects, or if two connect at once, as
-aio-libs/aiohappyeyeballs#143 tells.
+aio-libs/aiohappyeyeballs#143 describes.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def _version(context: click.Context, option: click.Parameter, wanted: bool) -> N
 def app() -> None:
     """Governed AI execution: run, trace and serve.
 
-    Options may stand before the command or after it.
+    Options may be given before the command or after it.
     """
 
 

@@ -25,7 +25,7 @@ _FAREWELLS = frozenset({"exit", "quit", "/bye", "/exit", "/quit"})  # what leave
 def converse(settings: Settings, session: ChatSession) -> None:
     """Hold a conversation, until Ctrl-D. Ctrl-C cancels a reply that is waited for, or the line that is being typed."""
     _prepare_editing()
-    tell(dim("Ctrl-C cancels a reply, Ctrl-D ends the conversation. A line that ends with \\ goes on in the next."))
+    tell(dim("Ctrl-C cancels a reply, Ctrl-D ends the conversation. A line that ends with \\ continues in the next."))
     while True:
         try:
             message = _read_message().strip()

@@ -63,7 +63,7 @@ def report_lost_output(failed: OutputFailed) -> int:
 
 
 def tell(line: str) -> None:
-    """A line on standard error. Where that cannot be written either, only the exit status tells of the failure."""
+    """A line on standard error. Where that cannot be written either, only the exit status shows the failure."""
     try:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()

@@ -80,7 +80,7 @@ def hint_in_doctor(error: HestiaError, server: Server | None) -> str:
 
 
 def _hint_of(error: HestiaError, server: Server | None) -> str:
-    """What to do, as far as the error tells; `""` where it does not."""
+    """What to do, as far as the error shows it; `""` where it does not."""
     if isinstance(error, GovernanceBlock) and (hint := _of_block(error, server)):
         return hint
     if server is None or server.local:
@@ -120,7 +120,7 @@ def _of_status(error: StatusError, server: Server) -> str:
             return "run it again then"
         return "--retries N tries again for you"
     if error.status_code in _OF_GATEWAYS and not answers_json:
-        return f"a proxy on the way says so: the server behind it does not answer{_DOCTOR}"
+        return f"this is a proxy's response: the server behind it does not answer{_DOCTOR}"
     return _of_trace(error, server) if answers_json else _of_another_server(server)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["API_KEY", "decode", "open_stdin", "read_stdin", "read_text"]
 
 API_KEY = "the API key"
-_SILENCE = 1.0  # seconds without input after which it is said what is waited for
+_SILENCE = 1.0  # seconds without input after which a note says what is waited for
 
 
 def read_text(settings: Settings, given: str | None, what: str, example: str) -> str:

@@ -1,6 +1,6 @@
-"""A client of the platform in this process, as small a binding as the core lets one be: there is no wire in between.
+"""A client of the platform in this process, a binding without a wire.
 
-It has what `hestiaos.Client` has, and does without httpx, whose import would take longer than all else that a
+It has what `hestiaos.Client` has, and does without httpx, whose import would take longer than everything else that a
 `--local` command does.
 """
 

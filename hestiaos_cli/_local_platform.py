@@ -1,7 +1,7 @@
 """The embedded platform as `--local` and `serve` make it: what its configuration file says, and where it keeps things.
 
 ```toml
-policy = "policy.toml"        # a file of rules, beside this one or by its whole path
+policy = "policy.toml"        # a file of rules: a path relative to this file, or an absolute one
 store = "hestia.sqlite3"      # where --local remembers; by default in the user's data directory
 ```
 
@@ -104,7 +104,7 @@ def models_of(settings: Settings, url: str | None = None, model: str | None = No
     the file.
     """
     if url is None and (model is not None or key_env is not None):
-        raise UsageError("--model and --model-key-env say how the server of --model-url is asked: give that too")
+        raise UsageError("--model and --model-key-env need --model-url: give that too")
     options: dict[str, Any] = {}
     if (configuration := _configuration(settings)) is not None:
         options["agents"] = configuration.agents

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; `arguments` are by default the process's own.
 
     Ctrl-C and a closed pipe end the process by their signal, since a shell ends a loop only where it sees the signal:
-    an exit status of 130 goes on with the next item.
+    an exit status of 130 continues with the next item.
     """
     if arguments is None:
         gc.set_threshold(50_000)  # from 700: while modules are loaded there is nothing to collect

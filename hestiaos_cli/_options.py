@@ -1,4 +1,4 @@
-"""The common options, which commands take in groups. Each stands before the command or after it; what is later wins."""
+"""The common options, which commands take in groups. Each may be before or after the command; the last one counts."""
 
 from __future__ import annotations
 

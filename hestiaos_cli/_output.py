@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ECHO", "TextOutput", "print_fields", "print_json", "print_lines", "print_text", "remark", "remark_echo"]
 
 
-ECHO = "no model is configured, so the echo answers: 'hestiaos help models' says how to name one"
+ECHO = "no model is configured, so the input is echoed: see 'hestiaos help models'"
 
 
 class TextOutput:
@@ -44,7 +44,7 @@ class TextOutput:
             self._write("\n")
 
     def break_off(self) -> None:
-        """Have what a terminal shows next stand on a line of its own; a pipe or a file ends where the text does."""
+        """Begin a new line on a terminal; a pipe or a file ends where the text does."""
         if self._terminal:
             self.end()
 

@@ -43,9 +43,9 @@ class Settings:
         self.server: Server | None = None
         """Where the command's requests go, once that has been asked."""
         self.echoes = False
-        """Whether the echo answers, which has not been said yet."""
+        """Whether the echo answers, and the user has not been told yet."""
 
     @property
     def distinct_statuses(self) -> bool:
-        """Whether the exit status tells one kind of failure from another."""
+        """Whether each kind of failure has its own exit status."""
         return self.exit_codes or os.environ.get("HESTIAOS_EXIT_CODES", "") not in ("", "0")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PrintedStream"]
 
-_SILENT = frozenset({"start", "done"})  # a model may still be thinking after the one; before the other all is said
+_SILENT = frozenset(
+    {"start", "done"}
+)  # after the one the model may still be thinking; before the other the text is complete
 
 
 class PrintedStream:
@@ -34,7 +36,7 @@ class PrintedStream:
         self.final: Mapping[str, Any] = {}
 
     def print(self, stream: EventStreamBase) -> None:
-        """Print all of it. Raises the error that an `error` event tells, once the stream is over."""
+        """Print all of it. Raises the error of an `error` event, once the stream is over."""
         failure: StatusError | None = None
         output = TextOutput()
         try:
@@ -68,7 +70,7 @@ class PrintedStream:
         remark_echo(self._settings)
 
     def _error_of(self, event: StreamEvent) -> StatusError:
-        """The error that an event tells, as the server would have answered with it instead of a stream."""
+        """The error of an event, as the server would have answered with it instead of a stream."""
         data = {"code": "FAILED", "message": "it failed", "trace_id": event.trace_id or None, **event.data}
         status = 403 if data.get("code") == "GOVERNANCE_BLOCK" else 500
         return error_from_response(status, json.dumps(data).encode(), redactor=self._redactor)

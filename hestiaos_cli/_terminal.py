@@ -64,7 +64,7 @@ def dim(text: str) -> str:
 
 
 def symbol(character: str, instead: str, stream: TextIO) -> str:
-    """`character`, or what stands for it where the stream's encoding does not have it."""
+    """`character`, or its replacement if the stream's encoding does not have it."""
     try:
         character.encode(stream.encoding or "ascii")
     except UnicodeEncodeError:

@@ -29,7 +29,7 @@ __all__ = ["Step", "walk"]
 _API_VERSION = "v1"
 _ROLE_MISSING = "ROLE_MISSING"
 _TEXT = "hestiaos doctor checks whether this stream comes word by word"
-_TELLING = 0.05  # seconds over which the server must have spread its events for their arrival to tell anything
+_TELLING = 0.05  # seconds over which the server must have spread its events for their arrival to mean anything
 
 
 class Step:
@@ -159,14 +159,14 @@ class _Way:
         try:
             health = self._client.health()
         except AuthenticationFailed:
-            return "a server that tells nothing without a key"
+            return "a server that shows nothing without a key"
         except ConnectionLost as error:
             if not self._config.tls and self._server.proxy is None and self._speaks_tls():
                 raise _Fails(str(error), "it speaks TLS: its URL begins with https://") from None
             raise
         except RemoteProtocolError as error:
             if self._server.key_source is None and is_json(error):  # without its key a server may leave things out
-                return "a server that tells little without a key"
+                return "a server that shows little without a key"
             raise
         self._version = health.api_version
         return f"HestiaOS {health.version}, status {health.status}"
@@ -204,7 +204,7 @@ class _Way:
         detail = f"{len(arrived)} events"
         spread = sent[-1] - sent[0] if len(sent) == len(arrived) else 0.0
         if spread < _TELLING:
-            return f"{detail}; they were sent too fast to tell whether anything holds them back"
+            return f"{detail}; they were sent too fast to show whether something buffers them"
         if arrived[-1] - arrived[0] < spread / 2:
             raise _Fails(
                 f"{detail}, sent over {spread:.1f} s, arrived in {arrived[-1] - arrived[0]:.1f} s: something buffers",

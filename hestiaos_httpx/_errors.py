@@ -18,7 +18,7 @@ from hestiaos_proto import (
 
 __all__ = ["translate"]
 
-# httpx has one exception for a peer that breaks the protocol and for one that closes early, told apart by the message.
+# httpx has one exception for a peer that breaks the protocol and for one that closes early: the message differs.
 _CLOSED_EARLY = ("Server disconnected", "peer closed connection", "peer unexpectedly closed connection")
 
 

@@ -153,4 +153,4 @@ async def _close(exchange: Exchange) -> None:
     try:
         await exchange.scope.run(exchange.close())
     except Exception:  # nothing can handle it, and in trio it would end the program
-        _log.warning("the connection of a dropped stream did not close well", exc_info=True)
+        _log.warning("closing the connection of a dropped stream failed", exc_info=True)

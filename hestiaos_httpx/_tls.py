@@ -1,4 +1,4 @@
-"""TLS without a socket: what was received goes in, what is to be sent comes out.
+"""TLS without a socket: received bytes are written in, bytes to send are read out.
 
 `ssl.SSLContext.wrap_socket` detaches the socket that another thread would shut down to end a blocked call, blocks in
 the handshake, and cannot do TLS inside of TLS, which an https proxy needs. `ssl.MemoryBIO` has none of these faults.

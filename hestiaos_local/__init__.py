@@ -47,7 +47,7 @@ __all__ = [
     "serve",
 ]
 
-# What stands on httpx or anyio is imported when it is first asked for (PEP 562), and so is what a server alone needs.
+# What uses httpx or anyio is imported at its first use (PEP 562), and so is what only a server needs.
 _LAZY = {
     "Configuration": "hestiaos_local.execution",
     "ConfigurationError": "hestiaos_local.execution",

@@ -103,7 +103,7 @@ def _pieces(events: Events) -> Generator[bytes, None, None]:
 def _encode(call: ServerRequest, result: Result | BaseException) -> EncodedResponse:
     if isinstance(result, Disconnect):
         raise result
-    if isinstance(result, StoreError):  # here the client has the file: the message says what to do with it
+    if isinstance(result, StoreError):  # here the file is the client's: the message says what to do with it
         result = unavailable(result, str(result))
     response = encode_response(call.operation, result)
     return evolve(response, body=b"") if call.method == "HEAD" else response

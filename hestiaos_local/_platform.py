@@ -1,4 +1,4 @@
-"""The platform itself: how a call goes. Clock and ids are handed in, I/O is the storage's and the executor's."""
+"""The platform itself: what a call does. Clock and ids are arguments, I/O is the storage's and the executor's."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Platform:
         self.close()
 
     def hide(self, value: str) -> None:
-        """Never write this value, such as an API key: where it stands in a text, it is replaced."""
+        """Never write this value, such as an API key: it is replaced in each text."""
         self._hidden.add(value)
 
     @property
@@ -231,7 +231,7 @@ class Platform:
         yield Emit(result)
 
     def _stream(self, call: ServerRequest, key: str | None) -> Flow[None]:
-        """The events. What refuses the call is raised before the first; what fails then is said by the last."""
+        """The events. A refusal is raised before the first event; a failure after it is the last event."""
         model, execute = STREAMS[call.operation]
         events = RunEvents(self._clock)
         try:
@@ -252,7 +252,7 @@ class Platform:
     def _once(
         self, call: ServerRequest, key: str | None, model: type[M], flow: Flow[M | GovernanceBlock]
     ) -> Flow[M | GovernanceBlock]:
-        """What a flow comes to, executed once for an Idempotency-Key."""
+        """The result of a flow, executed once for an Idempotency-Key."""
         request = _check_text(call, key)
         check_constraints(call.operation, call.arguments)
         if (once := call.idempotency_key) is not None:
@@ -270,7 +270,7 @@ class Platform:
         return lambda result: kept_result(result, self._setup.governor.record_redactor(facts))
 
     def _prune(self) -> None:
-        """Keep to the retention, after every so many executions."""
+        """Apply the retention, once every N executions."""
         if self._retention is not None and next(self._executed) % _PRUNED_EVERY == 0:
             try:
                 self._storage.prune(self._retention, now=self._clock())

@@ -19,7 +19,7 @@ class SurrogateJoiner:
         self._half = ""
 
     def send(self, text: str) -> str:
-        """The text that can be handed on with this piece; the first half of a pair at its end waits for the second."""
+        """The text that is complete with this piece; the first half of a pair at its end waits for the second."""
         if text.isascii() and not self._half:
             return text
         text = self._half + text

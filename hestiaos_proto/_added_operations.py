@@ -64,7 +64,7 @@ def list_sessions(*, limit: int = 100, before: str | None = None) -> Operation[l
 
 
 def get_session(session_id: str, *, last: int | None = None) -> Operation[SessionInfo]:
-    """Fetch a session with its messages: all, or the last so many."""
+    """Fetch a session with its messages: all, or the `last` N."""
     return make_operation("get_session", session_id=session_id, last=last)
 
 

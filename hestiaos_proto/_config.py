@@ -156,7 +156,7 @@ def _common_headers(config: Config) -> dict[str, str]:
 
 
 class ConfigOptions(TypedDict, total=False):
-    """The arguments of `Config` beside `base_url` and `api_key`."""
+    """The arguments of `Config` besides `base_url` and `api_key`."""
 
     timeout: float
     retries: int

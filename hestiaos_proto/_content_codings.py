@@ -15,7 +15,7 @@ __all__ = ["ACCEPT_ENCODING", "ContentDecoder"]
 
 ACCEPT_ENCODING = "gzip, deflate"
 
-_MOST_OUT = 64 * 1024  # how much is handed out at a time, in bytes
+_MOST_OUT = 64 * 1024  # how much is returned at a time, in bytes
 _MOST_IN = 16 * 1024  # how much is passed to zlib at a time, which copies what it does not consume
 _FIRST_IN = 256  # the same at the beginning of a member, which may be short
 _MOST_SILENT = 128 * 1024  # how much may decode to nothing: twice the longest extra field of a gzip header
@@ -51,7 +51,7 @@ class ContentDecoder:
             yield data
             return
         data = self._head + data
-        # RFC 1950, section 2.2: two bytes tell the zlib format from the bare deflate data that some servers send.
+        # RFC 1950, section 2.2: two bytes distinguish the zlib format from bare deflate data, which some servers send.
         self._head = data if self._format == _ZLIB and len(data) < 2 else b""
         if not self._head:
             is_raw = self._format == _ZLIB and (data[0] & 0x0F != 8 or int.from_bytes(data[:2]) % 31)

@@ -91,7 +91,7 @@ def _restore(cls: type[_E], args: tuple[Any, ...], state: Mapping[str, Any]) -> 
 class StatusError(HestiaError):
     """The server answered with a status other than 2xx.
 
-    `status_code` is the HTTP status; `details` is what the body has beside its message (for example the list of field
+    `status_code` is the HTTP status; `details` is what the body has besides its message (for example the list of field
     errors of a FastAPI server); `retry_after` is the wait that the server asked for, in seconds (RFC 9110, section
     10.2.3), or
     `None`; `body` is the first KiB of the body as it came.
@@ -127,7 +127,7 @@ class StatusError(HestiaError):
 class GovernanceBlock(StatusError):
     """Governance refused to execute the request (403).
 
-    `details` says which rule refused and why, where the server tells it: `rule`, `reason`, `risk_score`, `policy` and
+    `details` says which rule refused and why, if the server reports it: `rule`, `reason`, `risk_score`, `policy` and
     `trace_id`; and, in `approval`, the `id` of what somebody may approve so that the call passes, when that `expires`,
     and its `status`. The text of the exception says so too.
     """

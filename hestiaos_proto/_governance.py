@@ -1,4 +1,4 @@
-"""The namespace `governance` of a client: how it decides, what it decided, and what waits for somebody to decide."""
+"""The namespace `governance` of a client: how it decides, what it decided, and what waits for approval."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class AsyncGovernance(AsyncNamespace):
         return await self._execute_async(operations.list_approvals(status=status, limit=limit), options)
 
     async def approve_async(self, approval_id: str, **options: Unpack[CallOptions]) -> Approval:
-        """Approve what governance has blocked: the same call, of whoever makes it, passes once.
+        """Approve what governance has blocked: the same call, by any caller, passes once.
 
         Raises `NotFound` if there is no such approval, and `StatusError` (409) if it was denied, or has expired.
         """
@@ -84,7 +84,7 @@ class AsyncGovernance(AsyncNamespace):
 
         Give one of `input`, `output` and `tool` with its `arguments`; the rest is what a rule's conditions may name.
         The result has the `decision`, `rule`, `reason` and `risk_score`, the `forms` in which patterns see the text
-        beside itself, the `redactions`, whether an `approval` is asked for, and in `shadow` what rules in shadow mode
+        besides itself, the `redactions`, whether an `approval` is asked for, and in `shadow` what rules in shadow mode
         would have done.
         """
         operation = operations.judge(

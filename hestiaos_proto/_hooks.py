@@ -143,7 +143,7 @@ class CallObserver:
     def end(self, error: BaseException | None) -> None:
         """The call is over."""
         try:
-            self._open.pop()  # atomic: of two threads that end a stream one goes on
+            self._open.pop()  # atomic: of two threads that end a stream one continues
         except IndexError:
             return
         self._look_at_the_clock()

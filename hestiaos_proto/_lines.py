@@ -19,7 +19,7 @@ _BOM = b"\xef\xbb\xbf"
 class LineDecoder:
     """Decodes bytes to lines, which end at CR, LF or CRLF only. One leading byte order mark is dropped.
 
-    A line is handed out as soon as its end has come: a CR is not held back to see whether LF follows. What comes
+    A line is yielded as soon as its end has arrived: a CR is not held back to see whether LF follows. What comes
     after the last line end is the `rest`. A line over `max_size` bytes raises `RemoteProtocolError`.
     """
 

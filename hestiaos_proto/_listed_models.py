@@ -13,7 +13,7 @@ __all__ = ["AgentInfo", "Approval", "SessionInfo"]
 
 @frozen
 class AgentInfo(Model):
-    """An agent that the server has: what it is told, what answers for it, and what it may use.
+    """An agent that the server has: its system prompt, its model, and the tools that it may use.
 
     `tools` names those that it may call; `None` means any. `timeout_ms` is in milliseconds.
     """

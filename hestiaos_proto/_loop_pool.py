@@ -233,7 +233,7 @@ class LoopPool(ABC):
 
     @abstractmethod
     async def _connect(self, seconds: float) -> LoopConnection:
-        """A new connection, with TLS if needed, for which there are so many seconds.
+        """A new connection, with TLS if needed, within this many `seconds`.
 
         Raises `OSError`, `ValueError` and `RuntimeError`; `_reason` is their message.
         """

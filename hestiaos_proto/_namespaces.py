@@ -47,7 +47,7 @@ class AsyncChat(AsyncNamespace):
     async def session_async(
         self, session_id: str, last: int | None = None, **options: Unpack[CallOptions]
     ) -> SessionInfo:
-        """Fetch a session with its messages: all, or the `last` so many. Raises `NotFound` if there is none."""
+        """Fetch a session with its messages: all, or the `last` N. Raises `NotFound` if there is none."""
         return await self._execute_async(operations.get_session(session_id, last=last), options)
 
     async def delete_session_async(self, session_id: str, **options: Unpack[CallOptions]) -> None:

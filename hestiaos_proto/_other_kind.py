@@ -1,6 +1,6 @@
 """Errors for uses of a stream or a client that only the other kind supports; Python's own do not say what to write.
 
-Type checkers do not see these methods, so that they go on to refuse such uses. At run time each stream is an instance
+Type checkers do not see these methods, so that they still refuse such uses. At run time each stream is an instance
 of both `Iterable` and `AsyncIterable`, and of `Awaitable`: ask whether it is an `EventStreamBase` instead.
 """
 

@@ -1,6 +1,6 @@
 """A run stream's lines, cut into payloads: what a `data` line holds, and the objects that go over several of them.
 
-A payload leaves its line as the 1.0 contract froze it, `line.split("data:", 1)[1].strip()`, and is handed out at the
+A payload leaves its line as the 1.0 contract froze it, `line.split("data:", 1)[1].strip()`, and is yielded at the
 end of the line that completes its JSON object, with or without a blank line after it. An object over several data
 lines is joined with LF, as the WHATWG standard says. Both hold at once because no complete JSON object is the
 beginning of a longer one.
@@ -19,7 +19,7 @@ from hestiaos_proto._redaction import Redactor
 __all__ = ["PayloadDecoder"]
 
 _LF, _CR = b"\n\r"  # as numbers, which are found faster
-_BATCH = 64  # how many payloads are handed out together: enough for speed, and few enough to wait for
+_BATCH = 64  # how many payloads are yielded together: enough for speed, and few enough to wait for
 _MOST_LINES = 64  # how many lines of an object are not looked at
 _ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # the ASCII that `str.strip` strips; `bytes.strip` strips less
 

@@ -47,7 +47,7 @@ class Redactor:
     def pieces(self, pieces: Sequence[bytes]) -> list[bytes]:
         """The pieces of one text without secrets, also without those that lie in several pieces.
 
-        There are as many as before. What stands for such a secret is in the piece in which it begins.
+        There are as many as before. The mask of a secret is in the piece in which it begins.
         """
         if not self._secrets:
             return list(pieces)

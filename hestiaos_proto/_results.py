@@ -80,7 +80,7 @@ def model_of(model: type[Model]) -> dict[str, Any]:
 
 
 def list_of(name: str, kind: type[Model] | type[str]) -> dict[str, Any]:
-    """Those of a row whose result is a list, which stands in the JSON's field `name`."""
+    """Those of a row whose result is a list, which is in the JSON's field `name`."""
 
     def read(body: Any) -> list[Any]:
         items = _object(body).get(name)

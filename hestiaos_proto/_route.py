@@ -28,7 +28,7 @@ class Route(Generic[T]):
     result of a successful response, and of a 404 where `absent` says that it is an answer; `write` makes the
     response's JSON of a `result`. Where that is a list, `listed` has its field in the JSON, and the type of what is in
     it. `streams` is whether the answer is an event stream. A server answers at each of the `aliases` as at the path.
-    `query` has the arguments that stand in the target's query. `params` are all arguments, those of the path first,
+    `query` has the arguments in the target's query. `params` are all arguments, those of the path first,
     `secrets` the names of those that must not be shown. `since` is the version that the operation came with.
     """
 

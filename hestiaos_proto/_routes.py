@@ -126,7 +126,7 @@ _TABLE_1_0: tuple[Route[Any], ...] = (
     Route("governance_trace", "GET", "/api/governance/trace/{command_id}", **OBJECT_OR_NONE),
 )
 
-# What came after 1.0 stands below /api/v1, at paths of its own: a server that does not have it answers with 404.
+# Operations that were added after 1.0 have paths of their own below /api/v1: a server without them answers with 404.
 
 _LIMIT = Param("limit", int, 100)
 _JUDGE: BodySchema = {

@@ -50,7 +50,7 @@ class ServerRequest:
 
     `refusal` is the exception to answer with where the request is none of the wire's operations, or its arguments do
     not fit; `operation` is then `""`. The names of `headers` are in lower case. `method` and `target` are the
-    request's own. `resource` is the path where that is one of the server's own, beside the wire's: `operation` is then
+    request's own. `resource` is the path where that is one of the server's own, besides the wire's: `operation` is then
     `""`, and `body` what came. `response` is what is to be sent where that was decided by the request's head.
     """
 

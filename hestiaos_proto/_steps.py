@@ -1,4 +1,4 @@
-"""The steps of a call, which its binding carries out, and what may stand between the two."""
+"""The steps of a call, which its binding carries out, and what may be put between the two."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class LocalResponse(Response, ABC):
 
 
 class Interceptor(Protocol):
-    """Stands between a client's calls and its binding, which need not know of it."""
+    """Passes the steps of a client's calls to its binding, and may change them on the way."""
 
     def exchange(self, send: Send, /) -> CallFlow[Response]:
         """Carry out one exchange: a flow that yields `send`, or `Wait`s only, and returns the response.

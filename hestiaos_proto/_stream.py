@@ -95,17 +95,17 @@ class RunStream:
 
     @property
     def events_received(self) -> int:
-        """The number of events that have been handed out."""
+        """The number of events that have been yielded."""
         return self._received + (0 if self._run is None else self._run.received)
 
     @property
     def last_event(self) -> StreamEvent | None:
-        """The last event that has been handed out."""
+        """The last event that has been yielded."""
         return self._last_event if self._run is None else self._run.last or self._last_event
 
     @property
     def done(self) -> bool:
-        """Whether the `done` event has been handed out, after which only the end of the stream can come."""
+        """Whether the `done` event has been yielded, after which only the end of the stream can come."""
         return self._done
 
     @property

@@ -66,7 +66,7 @@ class StreamText:
 
 
 class TextRun:
-    """Text events that were decoded together, and are handed out one by one through `left`.
+    """Text events that were decoded together, and are taken one by one from `left`.
 
     Raises `KeyError` or `TypeError` where one of them has no text.
     """
@@ -83,16 +83,16 @@ class TextRun:
 
     @property
     def received(self) -> int:
-        """The number of parts that have been handed out."""
+        """The number of parts that have been taken."""
         return len(self._events) - length_hint(self.left)  # exact for the iterator of a list
 
     @property
     def last(self) -> StreamEvent | None:
-        """The last that has been handed out."""
+        """The last that has been taken."""
         return self._events[self.received - 1] if self.received else None
 
     def take_text(self) -> str:
-        """The text of those that have been handed out, without what was taken before."""
+        """The text of the parts taken since the last call."""
         start, self._taken = self._taken, self.received
         if self._taken - start == len(self._texts):
             return self._joined

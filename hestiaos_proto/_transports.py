@@ -68,7 +68,7 @@ def check_transport(transport: object) -> None:
 class TransportConnection:
     """One exchange through a transport, instead of a connection, in an event loop.
 
-    `checkpoint` lets other tasks run. `within` awaits a function for so many seconds at most; `None` is the result if
+    `checkpoint` lets other tasks run. `within` awaits a function for at most this many seconds; `None` is the result if
     it takes longer, or is cancelled by what `within` adds to a set meanwhile. `spawn` awaits one in a task of its own.
     """
 

@@ -40,7 +40,7 @@ MAX_DEPTH = 128
 """How deep arrays and objects can be nested. RFC 8259, section 9, allows a parser to set this limit."""
 
 SHALLOW = 2 * MAX_DEPTH
-"""A text of at most so many bytes cannot be nested deeper, as each bracket has to be closed."""
+"""A text of at most this many bytes cannot be nested too deeply, as each bracket has to be closed."""
 
 # One pass over any text: a string without an end extends to the end of the text, and is not tried again at each quote.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:(?P<end>")|\\?\Z)', re.DOTALL)

@@ -127,7 +127,7 @@ def run_stream(
 
 
 def health() -> Operation[HealthResponse]:
-    """Ask whether the server is well."""
+    """Check the server's health."""
     return make_operation("health")
 
 

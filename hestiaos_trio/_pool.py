@@ -101,7 +101,7 @@ async def _logged(work: Callable[[], Awaitable[object]]) -> None:
     try:
         await work()
     except Exception:
-        _log.exception("what a transport had begun did not end well")
+        _log.exception("a background task of a transport failed")
 
 
 def _innermost(error: BaseException) -> BaseException:

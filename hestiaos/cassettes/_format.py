@@ -49,7 +49,7 @@ class RecordedRequest:
 
 @frozen
 class Piece:
-    """A piece of a body, which arrived `after` so many seconds."""
+    """A piece of a body, which arrived `after` this many seconds."""
 
     after: float
     data: bytes

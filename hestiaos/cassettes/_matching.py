@@ -1,7 +1,7 @@
 """Which recorded request is the one that is made now.
 
 Method, path with its query, and body are compared, the body as a JSON value. Headers are not: they hold the key, and an
-idempotency key that is new for each call. `***` in the recording, which stands for a secret, is any text.
+idempotency key that is new for each call. `***` in the recording replaces a secret, and matches any text.
 """
 
 from __future__ import annotations

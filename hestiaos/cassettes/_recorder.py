@@ -61,7 +61,7 @@ class Recorder:
 
 
 class _Recording:
-    """One exchange, as it goes on."""
+    """One exchange while it is under way."""
 
     def __init__(self, send: Send, clock: Callable[[], float]) -> None:
         self.exchange = Exchange(request_of(send))
@@ -94,7 +94,7 @@ class _Recording:
             return self._send.redactor
         try:
             body = json.loads(b"".join(piece.data for piece in self.exchange.pieces))
-        except ValueError:  # it is no secret, but an error's page
+        except ValueError:  # not a secret, but an error's page
             return self._send.redactor
         value = body.get("value") if isinstance(body, dict) else None
         return self._send.redactor.joined(Redactor(value if isinstance(value, str) else None))
@@ -110,7 +110,7 @@ class _Recording:
 
 
 class _RecordedResponse(Response):
-    """A response that tells a recording what it receives."""
+    """A response that records what it receives."""
 
     def __init__(self, recording: _Recording, status: int, headers: Iterable[tuple[bytes, bytes]], **rest: Any) -> None:
         super().__init__(status, headers, **rest)

@@ -40,7 +40,7 @@ def command(settings: Settings, wait: float | None) -> None:
 
 
 def _health_within(client: Client, seconds: float) -> HealthResponse:
-    """The health of a server that may be starting yet. Raises what the last try came to."""
+    """The health of a server that may be starting yet. Raises the last attempt's error."""
     from hestiaos_proto import AuthenticationFailed, HestiaError
 
     until = time.monotonic() + seconds

@@ -49,7 +49,7 @@ def _clear(settings: Settings, yes: bool) -> None:
     if not yes:
         if cast("object", sys.stdin) is None or not sys.stdin.isatty():
             raise click.UsageError("standard input is not a terminal, so that there is no one to ask: add --yes")
-        tell(one_line(f"This deletes {path} with all traces, sessions and secrets. Type 'yes' to go on:"))
+        tell(one_line(f"This deletes {path} with all traces, sessions and secrets. Type 'yes' to continue:"))
         if sys.stdin.readline().strip() != "yes":
             raise Failure("nothing was deleted")
     for name in (f"{path.name}-wal", f"{path.name}-shm", path.name):

@@ -97,7 +97,7 @@ def command(
     from hestiaos_local import serve as serve_platform
 
     if keys is not None and settings.api_key is not None:
-        raise click.UsageError("--keys and --api-key both say who may ask: leave one of them out")
+        raise click.UsageError("--keys and --api-key exclude each other: leave one of them out")
     api_key = settings.api_key or (None if keys else os.environ.get("HESTIAOS_API_KEY")) or None
     if settings.api_key == "-":
         api_key = key_from_stdin(settings)

@@ -30,7 +30,7 @@ _log = logging.getLogger("hestiaos_local")
 
 @frozen
 class Admission:
-    """What comes of admission: the `work` within the limits, or the `refusal` that tells why it may not begin.
+    """The result of admission: the `work` within the limits, or the `refusal` with the reason why it may not begin.
 
     Of the `tokens` that are reserved for it, `input_tokens` are what it reads, as estimated.
     """
@@ -48,7 +48,7 @@ class Admission:
         return None if self.exhausted is None else self.exhausted.limit
 
     def to_json(self) -> dict[str, Any]:
-        """What a trace has of it: the limits with what is used of them, this execution included where it was let in."""
+        """What a trace has of it: the limits with what is used of them, this execution included if it was admitted."""
         found = self.reservation or self.exhausted
         if found is None:
             return {}

@@ -15,7 +15,7 @@ _LARGE = 64 * 1024  # characters; what is smaller is judged in about a milliseco
 
 
 class GovernedOutputs:
-    """Takes the outputs of one execution, and gives those that may be handed on.
+    """Takes the outputs of one execution, and returns those that may be sent on.
 
     Texts may come later and in other pieces. `Usage` and `Finish` end them: what was held back comes before.
     """
@@ -46,7 +46,7 @@ class GovernedOutputs:
 
     @property
     def usage(self) -> Usage | None:
-        """What was used so far, estimated where the executor has not told it; `None` where nothing was received."""
+        """What was used so far, estimated if the executor has not reported it; `None` where nothing was received."""
         if self._usage is None and self._received:
             return Usage(estimate_input(self._governed.work), tokens_in(self._received), estimated=True)
         return self._usage
@@ -60,7 +60,7 @@ class GovernedOutputs:
         return self._received > _LARGE  # so much is held back, at most
 
     def receive(self, output: Output) -> Sequence[Output]:
-        """What may be handed on now that this output is there. Raises the `GovernanceBlock` of what may not."""
+        """What may be sent on after this output. Raises the `GovernanceBlock` of what may not."""
         match output:
             case Text(text):
                 self._received += len(text)

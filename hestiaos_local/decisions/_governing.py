@@ -1,4 +1,4 @@
-"""What comes before an execution, its facts, the verdict and the trace that says so; and how the trace ends."""
+"""What comes before an execution: its facts, the verdict and the trace; and the outcome that ends the trace."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Governed:
 
     @property
     def block(self) -> GovernanceBlock | None:
-        """The exception that says so where it is blocked."""
+        """The exception of a block."""
         return self.block_by(self.verdict, self.approval) if self.verdict.decision == "BLOCK" else None
 
     def block_by(self, verdict: Verdict, approval: Approval | None = None) -> GovernanceBlock:
@@ -249,7 +249,7 @@ class Governor:
 
 
 def _tokens(admission: Admission, answer: Answer | None) -> int:
-    """How many tokens an execution has used. A model that has said nothing yet may have read its input."""
+    """How many tokens an execution has used. A model without output may still have read its input."""
     if answer is None:  # it was not begun
         return 0
     used = answer.used

@@ -14,7 +14,7 @@ _log = logging.getLogger("hestiaos_local")
 
 
 class HiddenValues:
-    """Reads the secrets of `storage` anew each time, since other processes set some too; `keys` are hidden as well."""
+    """Reads the secrets of `storage` again each time, since other processes set some too; `keys` are hidden as well."""
 
     def __init__(self, storage: Storage, keys: Iterable[str] = ()) -> None:
         self._storage = storage

@@ -1,4 +1,4 @@
-"""What is decided while a request is answered, for whoever logs the request.
+"""What is decided while a request is answered, for the log of requests.
 
 The decision is made deep in a flow, whose result need not say it: a chat's does not. As with the context of a trace in
 OpenTelemetry, it is written into what the context of the task holds, which threads that the task waits for share.
@@ -41,7 +41,7 @@ def observe() -> Iterator[Observation]:
 
 
 def note(*, trace_id: str | None = None, decision: str | None = None, outcome: str | None = None) -> None:
-    """Tell what is known now to whoever observes this task."""
+    """Report what is known now to the observer of this task."""
     if (observation := _observation.get()) is not None:
         observation.trace_id = trace_id or observation.trace_id
         observation.decision = decision or observation.decision

@@ -65,7 +65,7 @@ class Findings:
 
 
 def approval_record(approval: Approval) -> dict[str, Any]:
-    """What is written of an approval: `used` says that something has passed by it."""
+    """The record of an approval: `used` means that a call has passed by it."""
     return {"id": approval.id, "status": approval.status} | ({"by": approval.decided_by} if approval.decided_by else {})
 
 
@@ -160,7 +160,7 @@ def outcome_record(
 
 
 def trace_response(record: TraceRecord) -> TraceResponse:
-    """A trace as the wire has it; `outcome` is among what it has beside its fields."""
+    """A trace as the wire has it; `outcome` is one of its extra fields."""
     trace = TraceResponse.from_wire(record.facts["trace"])
     outcome = record.outcome
     found = {} if outcome is None or outcome.findings is None else outcome.findings

@@ -19,7 +19,7 @@ max_tokens = 512                      # lower limits than the model's and the ca
 timeout_ms = 60000
 ```
 
-`policy` and `store`, paths beside these tables, are the command line's: they are kept as they were written.
+`policy` and `store`, paths outside of these tables, are the command line's: they are kept as they were written.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Configuration:
 
     def executor(self) -> ModelRouter:
         """The executor over the models of the file. Raises `ValueError` where it has none."""
-        from hestiaos_local.execution._relay import RelayExecutor  # it stands on httpx
+        from hestiaos_local.execution._relay import RelayExecutor  # it uses httpx
 
         return ModelRouter(
             {

@@ -43,7 +43,7 @@ class Executor(Protocol):
 
 @runtime_checkable
 class Checkable(Protocol):
-    """An executor that can tell whether what it stands on is there."""
+    """An executor that can report whether what it depends on is available."""
 
     async def check(self) -> StatusError | None:
         """Why it cannot be used now; `None` where it can."""
@@ -51,7 +51,7 @@ class Checkable(Protocol):
 
 
 def keeps_max_tokens(executor: Executor) -> bool:
-    """Whether it keeps to a work's `max_tokens`, by its own tokens: an attribute of this name says so."""
+    """Whether it enforces a work's `max_tokens` itself: an attribute of this name."""
     return bool(getattr(executor, "keeps_max_tokens", False))
 
 

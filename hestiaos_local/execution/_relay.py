@@ -88,7 +88,7 @@ class RelayExecutor(AsyncExecutor):
 
     @property
     def gateways(self) -> frozenset[str]:
-        """The name that it goes by in the `Via` of its requests (RFC 9110, section 7.6.3)."""
+        """Its name in the `Via` of its requests (RFC 9110, section 7.6.3)."""
         return frozenset([self._name])
 
     @property
@@ -122,7 +122,7 @@ class RelayExecutor(AsyncExecutor):
                     yield output
 
     async def models(self, *, within: float = _CHECK_TIMEOUT) -> list[str]:
-        """The names of the models that the server has; `within` so many seconds it has to tell them.
+        """The names of the models that the server has; `within` is its timeout in seconds.
 
         Raises the `StatusError` of what goes wrong.
         """
@@ -137,7 +137,7 @@ class RelayExecutor(AsyncExecutor):
         """Why the server cannot be used now; `None` where it answers and takes the key."""
         try:
             await self.models(within=within)
-        except NotFound:  # it has no list of models, and is there
+        except NotFound:  # the server is up, without a list of models
             return None
         except StatusError as error:
             return error

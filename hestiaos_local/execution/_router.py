@@ -28,7 +28,7 @@ class ModelRouter:
 
     @property
     def keeps_max_tokens(self) -> bool:
-        """Whether each of its executors keeps to the `max_tokens` of its works."""
+        """Whether each of its executors enforces the `max_tokens` of its works."""
         return all(map(keeps_max_tokens, self._executors.values()))
 
     @property
@@ -43,7 +43,7 @@ class ModelRouter:
 
     @property
     def gateways(self) -> frozenset[str]:
-        """The names that its executors go by in the `Via` of their requests."""
+        """The names of its executors in the `Via` of their requests."""
         return frozenset().union(*(getattr(each, "gateways", ()) for each in self._executors.values()))
 
     @property
@@ -52,7 +52,7 @@ class ModelRouter:
         return next(iter(self._executors))
 
     async def check(self) -> StatusError | None:
-        """Why one of the models cannot be used now; `None` where all can, as far as they tell."""
+        """Why one of the models cannot be used now; `None` if all can, as far as they report."""
         from anyio import create_task_group
 
         errors: list[StatusError] = []

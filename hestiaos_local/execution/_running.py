@@ -17,7 +17,7 @@ __all__ = ["run_executor", "run_executor_sync"]
 async def run_executor(executor: Executor, work: Work) -> AsyncGenerator[Output, None]:
     """The outputs of `executor` for `work`: texts and tool calls, then always one `Usage` and one `Finish`.
 
-    One that does not keep to `work.max_tokens` itself is cut by an estimate.
+    If it does not enforce `work.max_tokens` itself, its output is cut by an estimate.
 
     Close it (`contextlib.aclosing`) where it is left early: that cancels the work. Raises the `StatusError` of what
     went wrong, a `ServerError` (504) where `work.timeout` has passed.

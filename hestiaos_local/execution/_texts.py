@@ -1,4 +1,4 @@
-"""The texts of what a model is sent, wherever they stand in the JSON of a request. Pure."""
+"""The texts of what a model is sent, wherever they are in the JSON of a request. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hestiaos_proto import json
 
 __all__ = ["further_texts", "with_texts"]
 
-# The names of fields, and the kinds of what stands in them, of OpenAI's API and of JSON Schema.
+# The names of fields, and the kinds of their values, of OpenAI's API and of JSON Schema.
 _FIELDS = """
     anyOf arguments audio_url content data description enum file file_data function functions id image_url index
     input_audio items name parameters properties reasoning_content refusal required role schema strict text tool_call_id
@@ -24,7 +24,7 @@ _KINDS = """
 _KEYS = frozenset(_FIELDS.split())
 _VALUES = {"role": frozenset(_KINDS.split()), "type": frozenset(_KINDS.split())}
 
-# Where an image, a sound or a file stands in a part of a message, as a data URL (RFC 2397) or in base64 alone.
+# Where an image, a sound or a file is in a part of a message, as a data URL (RFC 2397) or in base64 alone.
 _BINARY = frozenset(
     {
         ("image_url", "url"),
@@ -38,7 +38,7 @@ _BASE64 = re.compile(r"(?:data:[\w.+-]+/[\w.+-]+;base64,)?[A-Za-z0-9+/]+={0,2}")
 
 
 def further_texts(work: Work) -> tuple[str, ...]:
-    """The texts that a model may read beside those of `message_text`, each once.
+    """The texts that a model may read besides those of `message_text`, each once.
 
     They are the other fields and parts of the messages, the definitions of tools, and the options. Images, sounds and
     files are left out.

@@ -13,7 +13,7 @@ __all__ = ["in_time", "in_time_sync"]
 
 
 async def in_time(outputs: AsyncGenerator[Output, None], seconds: float | None) -> AsyncGenerator[Output, None]:
-    """The same outputs for so many seconds; then what makes them is cancelled, and `ServerError` (504) raised."""
+    """The same outputs, with a timeout in seconds: their source is cancelled, and `ServerError` (504) raised."""
     from anyio import CancelScope, current_time
 
     async with aclosing(outputs):
@@ -24,7 +24,7 @@ async def in_time(outputs: AsyncGenerator[Output, None], seconds: float | None) 
         deadline = current_time() + seconds
         while True:
             next_output: Output | None = None
-            with CancelScope(deadline=deadline) as scope:  # for each output: none may be open where it is handed out
+            with CancelScope(deadline=deadline) as scope:  # for each output: a scope may not be open at a yield
                 next_output = await anext(outputs, None)
             if scope.cancelled_caught:
                 raise _timed_out(seconds)

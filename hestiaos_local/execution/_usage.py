@@ -80,7 +80,7 @@ class OutputCounter:
         raise TypeError(f"an executor gives Text, ToolCall, Usage and Finish, not {type(output).__name__}")
 
     def end(self) -> Sequence[Output]:
-        """The executor has come to its end."""
+        """The executor has finished."""
         return () if self.finished else self.send(Finish("tool_calls" if self._called else "stop"))
 
     def _cut(self, text: str) -> Sequence[Output]:

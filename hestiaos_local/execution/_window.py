@@ -11,7 +11,7 @@ from hestiaos_proto import json
 __all__ = ["MESSAGE_TOKENS", "history_window"]
 
 MESSAGE_TOKENS = 4
-"""What each message counts beside its text: a chat template puts its role and marks around it."""
+"""What each message counts besides its text: a chat template puts its role and marks around it."""
 
 _OPENING = ("system", "developer")
 
@@ -21,7 +21,7 @@ def history_window(messages: Sequence[Message], *, max_tokens: int, max_messages
 
     1. the system and developer messages at the beginning always,
     2. of the others the newest turns that fit whole, a turn being a message of the user and all that follows it up to
-       the next one. So no answer stands without its question, and no tool's result without its call.
+       the next one. So no answer is sent without its question, and no tool's result without its call.
     3. The newest turn is sent whatever its size, since it is what is asked.
 
     A message counts `estimate_tokens` of its text and tool calls and `MESSAGE_TOKENS`; those of 1. count too. A turn

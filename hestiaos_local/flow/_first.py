@@ -1,4 +1,4 @@
-"""The first item of a flow, which is a result, or tells that a stream begins; then the rest."""
+"""The first item of a flow, which is a result, or marks the beginning of a stream; then the rest."""
 
 from __future__ import annotations
 

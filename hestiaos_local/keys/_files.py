@@ -86,7 +86,7 @@ def _remove_key(path: Path, name: str) -> None:
     first = where.line(("keys", index)) - 1
     end = where.line(("keys", index + 1)) - 1 if index + 1 < len(keys) else len(lines)
     while end > first + 1 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
-        end -= 1  # what stands above the next table is said of that
+        end -= 1  # comments above the next table are about that one
     if not lines[first].lstrip().startswith("[["):
         raise ConfigurationError([_BY_HAND.format(path)])
     if first > 0 and not lines[first - 1].strip():

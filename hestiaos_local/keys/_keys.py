@@ -1,6 +1,6 @@
 """API keys by name, each with its roles, and the file that holds them.
 
-The file has the SHA-256 of each key, not the key: keys are random, so that nobody finds one from its hash.
+The file has the SHA-256 of each key, not the key: keys are random, so that they cannot be found from their hashes.
 
 ```toml
 version = 1
@@ -70,7 +70,7 @@ class Keys:
         return len(self._keys)
 
     def find(self, api_key: str) -> Key | None:
-        """The key that this is; `None` if it is unknown. How long that takes does not tell which it resembles."""
+        """The entry of this key; `None` if it is unknown. The time that it takes does not depend on the keys."""
         given = hash_key(api_key)
         found = None
         for key in self._keys:
@@ -127,7 +127,7 @@ class Keys:
 def accepted_keys(api_key: str | None, keys: Keys | None = None) -> Keys | None:
     """The keys that are accepted where one is given or several; `None` where no key is needed."""
     if api_key and keys is not None:
-        raise ValueError("api_key and keys both say who may ask: give one of them")
+        raise ValueError("api_key and keys exclude each other: give one of them")
     return Keys.of(api_key) if api_key else keys
 
 
@@ -160,7 +160,7 @@ def _key(table: Table) -> Key:
 
 
 def _why_not_trusted(status: os.stat_result) -> str | None:
-    """Why a file may not say who is let in: whoever can write it, could let themselves in."""
+    """Why a key file is refused: anyone who can write it could add a key."""
     if sys.platform == "win32":
         return None
     if status.st_uid not in (0, os.geteuid()):

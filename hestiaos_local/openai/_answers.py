@@ -30,7 +30,7 @@ class AnswerReader:
         self._reason: str | None = None
 
     def read(self, value: Any, part: Literal["delta", "message"], *, event: str = "message") -> Iterator[Output]:
-        """The texts of the next object. Raises the `StatusError` of an error that stands there instead."""
+        """The texts of the next object. Raises the `StatusError` of an error in its place."""
         if not isinstance(value, dict):
             raise model_protocol_error("what it sent is not a JSON object")
         if (error := stated_error(value, self._redactor, event=event)) is not None:
@@ -41,7 +41,7 @@ class AnswerReader:
                 yield from self._choice(choice, part)
 
     def end(self, *, marked: bool) -> Iterator[Output]:
-        """The outputs at the end of the answer; `marked` is whether the end was said, not only reached.
+        """The outputs at the end of the answer; `marked` is whether the end was sent, not only reached.
 
         Raises `ServerError` where the answer is not complete.
         """
@@ -101,7 +101,7 @@ def _is_text(part: dict[str, Any]) -> bool:
 
 
 def _finish_reason(said: str, *, called: bool) -> FinishReason:
-    """The reason that a model server's word stands for; `called` is whether there were tool calls.
+    """The finish reason for a model server's word; `called` is whether there were tool calls.
 
     Servers have words of their own (`eos`, `end_turn`, `abort`), and some say `stop` after a tool call.
     """

@@ -22,8 +22,8 @@ class CompletionStream:
     """The stream of a chat completion: bytes in, `Text`, `ToolCall`, `Usage` and `Finish` out.
 
     It is an event stream by the WHATWG standard whose `data` are JSON chunks, the last one `[DONE]`. Where that is
-    missing, a stream that has said its `finish_reason` is complete. Texts are given as they come; the tool calls, the
-    usage where the server tells it, and `Finish` when the stream has ended.
+    missing, a stream that has sent its `finish_reason` is complete. Texts are given as they come; the tool calls, the
+    usage if the server reports it, and `Finish` when the stream has ended.
 
     `events` raises a `StatusError` for a stream that was cut, is not one, or says that the server failed, after
     everything that came before; then it raises the same again. `redactor` hides the key of the model server.
@@ -42,7 +42,7 @@ class CompletionStream:
 
     @property
     def finished(self) -> bool:
-        """Whether `Finish` was given: nothing more is read then, also where the server goes on."""
+        """Whether `Finish` was given: nothing more is read then, even if the server sends more."""
         return self._complete and not self._ready
 
     def receive_data(self, data: bytes) -> None:

@@ -26,7 +26,7 @@ _ERROR_TYPES: tuple[tuple[type[StatusError], str], ...] = (
 
 
 def encode_error(error: StatusError) -> tuple[int, bytes]:
-    """The status and the body that tell an error. An input that does not fit is a 400 here, not a 422."""
+    """The status and the body of an error. An input that does not fit is a 400 here, not a 422."""
     status = 400 if isinstance(error, InvalidInput) else error.status_code
     return status, json.dumps(error_body(error))
 

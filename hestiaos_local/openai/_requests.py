@@ -31,7 +31,7 @@ class ModelRequest:
 def chat_request(work: Work, *, model: str, key: str | None, stream: bool) -> ModelRequest:
     """Ask for the completion of `work` by the model that the server calls `model`.
 
-    The fields that we know take the place of those in `work.options`. A stream is asked to tell its usage. Raises
+    The fields that we know take the place of those in `work.options`. A stream is asked to include its usage. Raises
     `InvalidInput` for what JSON cannot say.
     """
     body: dict[str, Any] = {**work.options, "model": model, "messages": list(work.messages), "stream": stream}
@@ -59,7 +59,7 @@ def _lowest(max_tokens: int, another: Any) -> int:
 
 
 def models_request(*, key: str | None) -> ModelRequest:
-    """Ask which models the server has; it tells at the same time whether the server is there and takes the key."""
+    """Ask which models the server has; the response also shows whether it is reachable and accepts the key."""
     return ModelRequest("GET", "/models", _headers(key, "application/json"))
 
 

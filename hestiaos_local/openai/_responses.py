@@ -48,13 +48,13 @@ class ChunkEncoder:
     """Outputs as the chunks of a streamed completion.
 
     `created` is in seconds since 1970. With `include_usage` (of the request's `stream_options`) a chunk before the end
-    tells the usage, and the others say `null` there.
+    has the usage, and the others have `null` there.
     """
 
     def __init__(self, *, id: str, model: str, created: int, include_usage: bool = False) -> None:
         self._head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._include_usage = include_usage
-        # A text stands between what is the same for all of them, which is written once.
+        # The JSON around a text is the same for all of them, and is written once.
         self._before_text, self._after_text = self._chunk({"content": ""}).rsplit(b'""', 1)
         self._calls = 0
         self._usage: Usage | None = None

@@ -9,7 +9,7 @@
 | 429 | `RateLimited`, with its wait | `MODEL_RATE_LIMITED` |
 | 503 | `ServerError` 503, with its wait | `MODEL_UNAVAILABLE` |
 | any other status | `ServerError` 502 | `MODEL_FAILED` |
-| says nothing for too long | `ServerError` 504 | `MODEL_TIMED_OUT` |
+| sends nothing for too long | `ServerError` 504 | `MODEL_TIMED_OUT` |
 | ends before its answer does | `ServerError` 502 | `MODEL_STREAM_CUT` |
 | anything else than a completion | `ServerError` 502 | `MODEL_PROTOCOL_ERROR` |
 """
@@ -71,7 +71,7 @@ def upstream_error(status: int, headers: Mapping[str, str], body: bytes, redacto
 
 
 def stated_error(value: Mapping[str, Any], redactor: Redactor, *, event: str = "message") -> StatusError | None:
-    """The exception for an error that stands in a body or a stream with status 200; `None` where none does.
+    """The exception for an error in a body or a stream with status 200; `None` where none does.
 
     `event` is the type of the stream's event: some servers say `error` there.
     """
@@ -144,5 +144,5 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         until, now = parsedate_to_datetime(headers["retry-after"]), parsedate_to_datetime(headers["date"])
         return max(0.0, (until - now).total_seconds())
-    except (KeyError, TypeError, ValueError):  # a TypeError for a date without a zone beside one with it
+    except (KeyError, TypeError, ValueError):  # a TypeError: only one of the dates has a zone
         return None

@@ -1,4 +1,4 @@
-"""Approvals: what waits for somebody, and what somebody decides."""
+"""Approvals: calls that wait for a person's decision, and the decisions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def approval_operations(storage: Storage, clock: Callable[[], float]) -> Answers
         return [_info(each) for each in found]
 
     def decide_approval(arguments: Arguments, key: str | None) -> Approval:
-        """A repeat of the same decision, whose response was lost perhaps, is no mistake."""
+        """A repeat of the same decision is not an error: the response to the first may have been lost."""
         approval_id, approve, now = arguments["approval_id"], arguments["approve"], clock()
         decided = storage.decide_approval(approval_id, approve, by=key or "", now=now)
         found = storage.approval(approval_id, now=now)

@@ -19,7 +19,7 @@ _LONGEST = 10**12  # milliseconds, 31 years: seconds of a clock can be added to 
 
 Keywords = Mapping[str, Any]
 
-# A text with something beside the white space of `str.isspace`, of which `\s` means less in other languages.
+# A text that is not only the white space of `str.isspace`, of which `\s` means less in other languages.
 _FILLED: Keywords = {"pattern": r"[^\s\u001c-\u001f\u0085]"}
 _RUN: Mapping[str, Keywords] = {
     "input": _FILLED,
@@ -75,7 +75,7 @@ def _why_not(keywords: Keywords, value: Any) -> str | None:
         return None if value.strip() else "not be empty"
     if keywords is _HEAD:
         fits = re.fullmatch(keywords["pattern"], value)
-        return None if fits else "be a head as a verification tells it: a number, a colon and a hash"
+        return None if fits else "be a head as a verification prints it: a number, a colon and a hash"
     if "enum" in keywords:
         *first, last = [each for each in keywords["enum"] if each is not None]
         return None if value in keywords["enum"] else f"be {', '.join(first)} or {last}"

@@ -28,9 +28,9 @@ def execute(
     each: Callable[[Output], object] | None = None,
     keep: Callable[[Answer], None] | None = None,
 ) -> Flow[Answer]:
-    """Have the work done. How it ends is stored in the trace; `keep` stores what else is to be kept of the answer.
+    """Have the work done. How it ends is stored in the trace; `keep` stores the rest of the answer that is to be kept.
 
-    What `each` makes of an output that may be handed on is emitted. What is executed cannot be taken back: where the
+    What `each` makes of an output that may be sent on is emitted. What is executed cannot be taken back: where the
     storage then fails, a `ServerError` says so, after which clients do not repeat the request. A result that is there
     is given even if it cannot be stored. Raises the `GovernanceBlock` of an output that is blocked, and of a tool's
     call: the work is cancelled first.
@@ -92,7 +92,7 @@ def _redact(error: StatusError, redact: Callable[[str], str]) -> None:
     if message != error.message:
         error.message = message
         error.args = (str(error),)
-        error.__cause__ = error.__context__ = None  # they say it too
+        error.__cause__ = error.__context__ = None  # they contain it too
 
 
 def _status(error: BaseException) -> Status:

@@ -26,7 +26,7 @@ MAX_OUTPUT = 1024 * 1024
 input that a request can carry stays within what a client accepts."""
 
 TIMEOUT = 600.0
-"""How long an execution may take whose request does not say so, in seconds."""
+"""The default timeout of an execution, in seconds."""
 
 # How much of a chat's history the model is sent, the new message included: `history_window`.
 _HISTORY_TOKENS = 4096
@@ -34,7 +34,7 @@ _HISTORY_MESSAGES = 100
 
 
 class Executions:
-    """Executes as `governor` decides. A blocked run or chat gives the exception that says so, for it is a result too.
+    """Executes as `governor` decides. A blocked run or chat returns its exception, for it is a result too.
 
     `agents` are those that there are; `None` where any may be named. `key` is everywhere the name of the API key that
     asks. Raises `StoreError` where a decision cannot be stored; then nothing was executed.
@@ -141,7 +141,7 @@ class Executions:
         )
 
     def run_agent(self, arguments: Mapping[str, Any], *, key: str | None = None) -> Flow[AgentResult]:
-        """Have an agent process a task; where it is blocked, the result says so."""
+        """Have an agent process a task. A blocked agent is a result with that status."""
         agent_id, task = arguments["agent_id"], arguments["task"]
         agent = self._agent(agent_id)
         config = texts_of(arguments["config"]) if arguments["config"] else ()
@@ -226,7 +226,7 @@ def _user(text: str) -> Message:
 
 
 def _blocked(agent_id: str, block: GovernanceBlock) -> AgentResult:
-    """The result of an agent that was blocked, with the details of the block beside the fields of the model."""
+    """The result of an agent that was blocked, with the details of the block besides the fields of the model."""
     details = block.details if isinstance(block.details, dict) else {}
     reason = details.get("reason", block.message)
     extra = {name: value for name, value in details.items() if name != "trace_id"}

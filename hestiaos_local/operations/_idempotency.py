@@ -19,9 +19,9 @@ _log = logging.getLogger("hestiaos_local")
 
 
 def fingerprint(operation: str, arguments: Mapping[str, Any], key: str | None = None) -> str:
-    """What tells a request from another: a hash that does not depend on the order of members.
+    """The fingerprint of a request: a hash that does not depend on the order of members.
 
-    `key` is the name of the API key that asks: nobody gets the result of another's request by its Idempotency-Key.
+    `key` is the name of the caller's API key: the Idempotency-Key of one caller never gives its result to another.
 
     Raises `ValueError` for what JSON and UTF-8 cannot say: JSON can escape a lone surrogate.
     """

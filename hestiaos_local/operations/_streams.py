@@ -25,7 +25,7 @@ class RunEvents:
         self._tokens = 0
 
     def start(self, of: TraceResponse | RunResponse | ChatResponse, session_id: str | None = None) -> StreamEvent:
-        """The first event: the decision, and of a chat the session. A chat's response does not tell the decision."""
+        """The first event: the decision, and of a chat the session. A chat's response does not have the decision."""
         self._trace_id = of.trace_id or ""
         if isinstance(of, ChatResponse):
             return self._event("start", {"session_id": of.session_id})
@@ -33,7 +33,7 @@ class RunEvents:
         return self._event("start", {"mode": of.mode, "budget": of.budget, **session})
 
     def output(self, output: Output) -> StreamEvent | None:
-        """A `token` for a text, a `tool_call` for a call; nothing for what the end of a run tells."""
+        """A `token` for a text, a `tool_call` for a call; nothing for what comes at the end of a run."""
         match output:
             case Text(text):
                 return self._token(text)

@@ -34,7 +34,7 @@ def system_operations(storage: Storage, measurements: Measurements, clock: Calla
 
 
 def system_status(storage: Storage, executor: Executor, measurements: Measurements) -> Flow[SystemStatus]:
-    """How the system is. The two kinds of model servers are not told apart: both say whether ours answers."""
+    """The system's state. Model servers are of one kind here: both fields report whether the server answers."""
     works = yield Call(storage.works)
     fault = yield from _model_fault(executor)
     reached = isinstance(executor, Checkable) and fault is None

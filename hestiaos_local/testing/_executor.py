@@ -85,7 +85,7 @@ def _not_released(reply: Reply) -> ServerError:
 
 
 def _has_event_loop() -> bool:
-    """Whether this thread runs an event loop, which would stand still."""
+    """Whether this thread runs an event loop, which would be blocked."""
     if "trio" in sys.modules:
         import trio
 

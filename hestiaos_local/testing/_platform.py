@@ -145,7 +145,7 @@ class ScriptedPlatform(Platform):
     @property
     def transport(self) -> LocalTransport:
         """For `transport=` of any client: it is asked in the client's own process."""
-        from hestiaos_local._transport import LocalTransport  # it stands on httpx
+        from hestiaos_local._transport import LocalTransport  # it uses httpx
 
         return LocalTransport(self)
 

@@ -77,15 +77,15 @@ class Reply:
         return self._released.is_set()
 
     def release(self) -> None:
-        """Let a reply with `hold_after` go on, in every request that it holds and will hold. From any thread."""
+        """Release a reply with `hold_after`, in every request that it holds and will hold. From any thread."""
         self._released.set()
 
     def wait(self, seconds: float | None) -> bool:
-        """Block until it is released, for so many seconds at most. Returns whether it is."""
+        """Block until it is released, for at most this many seconds. Returns whether it is released."""
         return self._released.wait(seconds)
 
     def fits(self, operation: str | None, text: str) -> bool:
-        """Whether it is for such a request, and is left; the operation is `None` for whatever is being executed."""
+        """Whether it matches such a request and is not used up; the operation is `None` for an execution."""
         if self.times is not None and self.used >= self.times:
             return False
         if self.operation is None:

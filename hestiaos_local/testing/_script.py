@@ -30,7 +30,7 @@ class ReceivedRequest:
 
 
 class Script:
-    """Hands out replies: to each request the first of those that are for it and are left. Threads may share it."""
+    """Gives each request the first reply that matches it and is not used up. Threads may share it."""
 
     def __init__(self) -> None:
         self.requests: list[ReceivedRequest] = []

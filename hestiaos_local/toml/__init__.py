@@ -1,4 +1,4 @@
-"""Reads TOML files, and tells all mistakes in one, each with its line."""
+"""Reads TOML files, and reports all mistakes in one, each with its line."""
 
 from __future__ import annotations
 

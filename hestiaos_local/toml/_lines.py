@@ -9,7 +9,7 @@ from collections.abc import Sequence
 __all__ = ["KeyLines", "Path"]
 
 Path = tuple[str | int, ...]
-"""Where a value stands: `("models", 0, "url")`."""
+"""The place of a value: `("models", 0, "url")`."""
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY_PART = re.compile(r"""[ \t]*("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*""")

@@ -101,7 +101,7 @@ class TomlFile:
 
 
 class Table:
-    """One table: each method takes a key's value, notes a mistake in it, and gives a value to go on with."""
+    """One table: each method takes a key's value, notes a mistake in it, and returns a value to continue with."""
 
     def __init__(self, file: TomlFile, values: Mapping[str, Any], path: Path) -> None:
         self._file = file
@@ -196,7 +196,7 @@ class Table:
         return None
 
     def truth(self, key: str) -> bool:
-        """Whether something is so; false where that is not said."""
+        """A Boolean; false if it is missing."""
         value = self._take(key, needed=False)
         if value is None or isinstance(value, bool):
             return bool(value)

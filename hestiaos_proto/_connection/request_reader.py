@@ -14,7 +14,7 @@ from hestiaos_proto._server_requests import Resources, check_body, parse_body, p
 __all__ = ["Judge", "RequestReader"]
 
 Judge = Callable[[ServerRequest], "StatusError | EncodedResponse | None"]
-"""Decides on a request by its head: refuses it, says how to answer it, or lets it in with `None`."""
+"""Decides on a request by its head: refuses it, returns how to answer it, or accepts it with `None`."""
 
 _SHORT = 64 * 1024  # up to here, in bytes, the body of a request that its head has refused is awaited and dropped
 

@@ -32,7 +32,7 @@ class ResponseReader:
         self._request = request
         self._h11 = connection
         self._heads = HeadScanner()  # of those that h11 reads
-        self._first = b""  # of what h11 reads, as far as it tells whether this is HTTP
+        self._first = b""  # of what h11 reads, as far as it shows whether this is HTTP
         self._head: PlainHead | None = None
         self._head_data = b""
         self._received = 0  # of a body with a Content-Length, in bytes

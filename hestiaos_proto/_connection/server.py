@@ -39,7 +39,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class Control(Enum):
-    """Items for `ServerConnection.send` beside results, events and exceptions."""
+    """Items for `ServerConnection.send` besides results, events and exceptions."""
 
     CONTINUE = "100 Continue, for a client that waits before it sends its body (RFC 9110, section 10.1.1)"
     HEARTBEAT = "a comment, which keeps an idle stream alive"
@@ -59,7 +59,7 @@ class ServerConnection:
 
     `judge` is asked as soon as the head of a request is there. What it is given has the arguments of the path alone,
     and a `refusal` where the path or the method is unknown. `resources` are the server's own paths with their methods,
-    beside the wire's operations. Their requests are answered with an `EncodedResponse`, or with a `ResponseHead`,
+    besides the wire's operations. Their requests are answered with an `EncodedResponse`, or with a `ResponseHead`,
     pieces of the body as `bytes`, and `b""` where it ends. An `EncodedResponse` may answer any other request too, and
     what `events` raises: so a refusal has another form.
     """
@@ -97,7 +97,7 @@ class ServerConnection:
 
     @property
     def refusal(self) -> StatusError | None:
-        """What the client is told of what `events` has raised; `None` where it has raised nothing."""
+        """The response to the error that `events` has raised; `None` if it has raised none."""
         error = self._error
         return None if error is None else as_status_error(error, status=error.status_code)
 
@@ -156,7 +156,7 @@ class ServerConnection:
     def send(self, item: ServerItem, headers: Headers = ()) -> bytes:
         """The bytes to send for a result, a `StreamEvent`, an exception, a `Control` or a response of your own.
 
-        `headers` stand in the response's head beside its own; those of later pieces are ignored. Raises
+        `headers` are sent in the response's head besides its own; those of later pieces are ignored. Raises
         `LocalProtocolError` where there is no call to answer, or where this is not a response of its kind; then nothing
         is sent, and the call can still be answered.
         """
@@ -196,7 +196,7 @@ class ServerConnection:
         return CONTINUE
 
     def _send_fault(self, item: ServerItem, headers: Headers) -> bytes:
-        """The response to what is not a request: what `events` has raised, or a response that says it."""
+        """The response to what is not a request: to the error that `events` has raised, or a given response."""
         refusal = self.refusal if self._state is ConnectionState.ERROR else None
         if refusal is not None and item is self._error:
             item = encode_response("", refusal)

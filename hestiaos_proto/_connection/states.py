@@ -41,7 +41,7 @@ CLIENT_STATES: Mapping[ConnectionState, Mapping[str, ConnectionState]] = {
 
 - `request`: a request is sent.
 - `response`, `stream`: the head of a response arrives, or that of the event stream that was asked for.
-- `end`, `last`: the response ends, and the connection goes on, or ends with it.
+- `end`, `last`: the response ends, and the connection is kept, or ends with it.
 - `EOF`: the server closes an idle connection.
 - `fault`: the connection is lost, or what arrives breaks the protocol.
 """
@@ -60,7 +60,7 @@ SERVER_STATES: Mapping[ConnectionState, Mapping[str, ConnectionState]] = {
 - `head`: the head of a request arrives.
 - `request`: the request is whole, or refused.
 - `stream`: the head of a response is sent whose body follows in pieces.
-- `end`, `last`: a response has been sent whole, and the connection goes on, or is to be closed.
+- `end`, `last`: a response has been sent whole, and the connection is kept, or must be closed.
 - `EOF`: the client has closed an idle connection.
 - `fault`: what arrives breaks the protocol; in ERROR, that fault can still be sent.
 """

@@ -27,7 +27,7 @@ def test_what_governance_decided_is_a_remark(stream: list[str]) -> None:
     assert done.stdout == "processed: x\n"
     *_, decided, echo = done.stderr.splitlines()
     assert decided.startswith("ALLOW · ")
-    assert "the echo answers" in echo
+    assert "the input is echoed" in echo
 
 
 def test_json_is_one_document() -> None:

@@ -69,7 +69,7 @@ def test_a_role_that_is_none() -> None:
 def test_keys_and_one_key(tmp_path: Path) -> None:
     ended = invoke("serve", "--keys", str(tmp_path / "k.toml"), "-k", "key")
     assert ended.status == 2
-    assert "--keys and --api-key both say who may ask" in ended.error
+    assert "--keys and --api-key exclude each other" in ended.error
 
 
 def test_keys_with_mistakes(tmp_path: Path) -> None:

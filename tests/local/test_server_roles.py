@@ -154,7 +154,7 @@ def test_a_key_is_never_logged(start: Callable[..., str], caplog: pytest.LogCapt
 
 
 def test_one_key_or_several(platform: Platform) -> None:
-    with pytest.raises(ValueError, match="api_key and keys both say who may ask"):
+    with pytest.raises(ValueError, match="api_key and keys exclude each other"):
         application(platform, api_key="a", keys=Keys.of("b"))
 
 
