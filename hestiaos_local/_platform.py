@@ -71,8 +71,8 @@ class Platform:
     `policy` is the default policy where none is given, `store` one in memory; without a `retention` all is kept.
     `executor` carries out what is allowed: by default it is the echo, for development. `agents` are those that there
     are; without them any may be named. Traces keep the texts of inputs and outputs, or with `keep="hash"` only their
-    SHA-256; approvals and results for repeats have no texts then, either. `clock` gives seconds since 1970, and `new_id` a new id for a trace or a session. Several threads may use
-    it. Closing it closes its store.
+    SHA-256; approvals and results for repeats have no texts then, either. `clock` returns seconds since 1970, and
+    `new_id` a new id for a trace or a session. Several threads may use it. Closing it closes its store.
     """
 
     def __init__(
