@@ -60,32 +60,32 @@ RECEIVES = """
 """
 # What `send` gives for what is a whole response, or precedes one: its status.
 SENDS = """
-                  result          response        exception        fault             continue
- IDLE             refused         refused         refused          refused           refused
- DONE             refused         refused         refused          refused           refused
- BODY             refused         refused         refused          refused           100
- BODY_expecting   refused         refused         refused          refused           100:BODY
- WAITING          200:DONE        200:DONE        403:DONE         400:DONE          100
- WAITING_stream   refused         refused         403:DONE         400:DONE          100
- WAITING_own      refused         200:DONE        403:DONE         400:DONE          100
- WAITING_refusal  refused         refused         403:DONE         400:DONE          100
- STREAMING        refused         refused         last:DONE        last:DONE         refused
- STREAMING_own    refused         refused         refused          refused           refused
- ERROR            refused         refused         refused          400:CLOSED_fault  refused
- ERROR_body       refused         refused         refused          400:CLOSED_fault  refused
- CLOSED           refused         refused         refused          refused           refused
- CLOSED_fault     refused         refused         refused          refused           refused
- CLOSED_EOF!      refused         refused         refused          refused           refused
- WAITING!         200:CLOSED_EOF! 200:CLOSED_EOF! 403:CLOSED_EOF!  400:CLOSED_EOF!   100
- WAITING_stream!  refused         refused         403:CLOSED_EOF!  400:CLOSED_EOF!   100
- WAITING_own!     refused         200:CLOSED_EOF! 403:CLOSED_EOF!  400:CLOSED_EOF!   100
- WAITING_refusal! refused         refused         403:CLOSED_EOF!  400:CLOSED_EOF!   100
- STREAMING!       refused         refused         last:CLOSED_EOF! last:CLOSED_EOF!  refused
- STREAMING_own!   refused         refused         refused          refused           refused
- ERROR!           refused         refused         refused          400:CLOSED_fault! refused
- ERROR_body!      refused         refused         refused          400:CLOSED_fault! refused
- CLOSED!          refused         refused         refused          refused           refused
- CLOSED_fault!    refused         refused         refused          refused           refused
+                  result          response          exception        fault             continue
+ IDLE             refused         refused           refused          refused           refused
+ DONE             refused         refused           refused          refused           refused
+ BODY             refused         refused           refused          refused           100
+ BODY_expecting   refused         refused           refused          refused           100:BODY
+ WAITING          200:DONE        200:DONE          403:DONE         400:DONE          100
+ WAITING_stream   refused         200:DONE          403:DONE         400:DONE          100
+ WAITING_own      refused         200:DONE          403:DONE         400:DONE          100
+ WAITING_refusal  refused         200:DONE          403:DONE         400:DONE          100
+ STREAMING        refused         refused           last:DONE        last:DONE         refused
+ STREAMING_own    refused         refused           refused          refused           refused
+ ERROR            refused         200:CLOSED_fault  refused          400:CLOSED_fault  refused
+ ERROR_body       refused         200:CLOSED_fault  refused          400:CLOSED_fault  refused
+ CLOSED           refused         refused           refused          refused           refused
+ CLOSED_fault     refused         refused           refused          refused           refused
+ CLOSED_EOF!      refused         refused           refused          refused           refused
+ WAITING!         200:CLOSED_EOF! 200:CLOSED_EOF!   403:CLOSED_EOF!  400:CLOSED_EOF!   100
+ WAITING_stream!  refused         200:CLOSED_EOF!   403:CLOSED_EOF!  400:CLOSED_EOF!   100
+ WAITING_own!     refused         200:CLOSED_EOF!   403:CLOSED_EOF!  400:CLOSED_EOF!   100
+ WAITING_refusal! refused         200:CLOSED_EOF!   403:CLOSED_EOF!  400:CLOSED_EOF!   100
+ STREAMING!       refused         refused           last:CLOSED_EOF! last:CLOSED_EOF!  refused
+ STREAMING_own!   refused         refused           refused          refused           refused
+ ERROR!           refused         200:CLOSED_fault! refused          400:CLOSED_fault! refused
+ ERROR_body!      refused         200:CLOSED_fault! refused          400:CLOSED_fault! refused
+ CLOSED!          refused         refused           refused          refused           refused
+ CLOSED_fault!    refused         refused           refused          refused           refused
 """
 # What `send` gives for a part of a response: `stream` for the head of a stream and what follows it, `chunk` for a piece
 # of the stream, `last` for its end, `whole` for all of these.

@@ -99,7 +99,7 @@ def test_a_request_without_a_reply_that_the_code_under_test_swallows(pytester: p
 
 def test_the_fixture_is_listed_with_what_it_does(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--fixtures")
-    result.stdout.fnmatch_lines(["hestiaos_platform -- *", "*answers what the test tells it to*"])
+    result.stdout.fnmatch_lines(["hestiaos_platform -- *", "*whose replies the test scripts*"])
 
 
 ASKS = """
