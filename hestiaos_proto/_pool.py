@@ -137,7 +137,7 @@ class ConnectionPool(Generic[C]):
             if len(idle) - place <= most and not self.closed and (len(idle) == 1 or self._usable(connection)):
                 break
             if self._owners.setdefault(connection, _RETIRED) == _RETIRED:
-                self._retire(connection)
+                self._retired[connection] = None
                 self._idle.pop(connection, None)
         connections = list(self._retired)
         keys = set(self._dropped)

@@ -62,8 +62,8 @@ def _compiles(source: str) -> bool:
 class _Visitor(cst.CSTVisitor):
     """Collects what mutmut's operators make of each node.
 
-    Left out are annotations, decorators and names for types, which the type checkers hold, `__all__`, the words of a
-    message, and what means the same: `None` in the place of `False`, and the name of a codec in capitals.
+    Left out are annotations, decorators, protocols and names for types, which the type checkers hold, `__all__`, the
+    words of a message, and what means the same: `None` in the place of `False`, and the name of a codec in capitals.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,11 @@ class _Visitor(cst.CSTVisitor):
         self._around: list[cst.CSTNode] = []  # the classes and functions around a node, and the bodies of those
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        if isinstance(node, (cst.Annotation, cst.Decorator, cst.ImportFrom)) or _says_nothing(node):
+        if (
+            isinstance(node, (cst.Annotation, cst.Decorator, cst.ImportFrom))
+            or _says_nothing(node)
+            or _is_protocol(node)
+        ):
             return False
         if isinstance(node, cst.Assert) and node.msg is not None:
             self._words.add(node.msg)
@@ -107,7 +111,7 @@ class _Visitor(cst.CSTVisitor):
 
 _CODECS = frozenset({'"ascii"', '"latin-1"', '"utf-8"'})
 
-_NAMES = frozenset({"__all__", "T", "_E", "BodySchema", "ModeHint", "Reply", "CallFlow"})
+_NAMES = frozenset({"__all__", "BodySchema", "ModeHint", "Reply", "CallFlow", "Span"})
 
 _MESSAGES = frozenset(
     {
@@ -155,9 +159,15 @@ def _says_nothing(node: cst.CSTNode) -> bool:
     if isinstance(statement, cst.Expr):
         return isinstance(statement.value, cst.BaseString)
     if isinstance(statement, cst.Assign):
-        target = statement.targets[0].target
+        target, value = statement.targets[0].target, statement.value
+        if isinstance(value, cst.Call) and _name_of(value.func) == "TypeVar":
+            return True
         return isinstance(target, cst.Name) and target.value in _NAMES
     return False
+
+
+def _is_protocol(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.ClassDef) and any(_name_of(base.value) == "Protocol" for base in node.bases)
 
 
 def _diff(before: str, after: str) -> str:

@@ -272,6 +272,43 @@ def test_after_one_that_another_thread_took_an_older_one_is_acquired(gives_up: b
     assert pool.acquire(enqueued(pool)) == "a"
 
 
+class Noticed:
+    """A connection at whose `turn`th use as a key something is done, as by another thread in the middle of a step."""
+
+    def __init__(self, turn: int, then: Callable[[], object]) -> None:
+        self.left, self._then = turn, then
+
+    def __hash__(self) -> int:
+        self.left -= 1
+        if self.left == 0:
+            self._then()
+        return id(self)
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_threads_that_look_for_what_is_surplus_at_once_do_not_disturb_each_other(dropped: bool) -> None:
+    turn, over = 0, False
+    while not over:
+        turn += 1
+        pool: ConnectionPool[Noticed] = ConnectionPool(2, 0, usable=lambda _: True)
+        found: list[Noticed] = []
+        lease = enqueued(pool)
+        connection = Noticed(10**9, lambda pool=pool, found=found: found.extend(pool.surplus()))
+        pool.opened(lease, connection)
+        if dropped:
+            del lease
+        else:
+            pool.release(lease)
+        connection.left = turn
+        found += pool.surplus()
+        over = connection.left > 0
+        assert set(map(id, found)) == {id(connection)}
+        assert pool.surplus() == []
+        assert not pool._owners
+        assert all(pool.admits(enqueued(pool)) for _ in range(2))
+    assert turn > 1
+
+
 def test_a_dropped_lease_is_forgotten_by_whatever_comes_first() -> None:
     case = Case(1)
     for _ in range(3):
