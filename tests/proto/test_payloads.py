@@ -7,6 +7,8 @@ import sys
 import tracemalloc
 from collections import Counter
 from contextlib import suppress
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -403,6 +405,30 @@ class TestCost:
         )
         assert [event.type for event in events] == ["start"]
         assert type(fault) is RemoteProtocolError
+
+    @pytest.mark.parametrize(
+        ("data", "left_out"),
+        [(b'data: {"a":1}\n\n', "_of_block"), (b'data:{"a":1}\n', "lstrip")],
+        ids=["event", "line"],
+    )
+    def test_what_is_plain_goes_the_short_way(self, data: bytes, left_out: str) -> None:
+        """The longer one, which comes to the same, is not gone."""
+        lines = LineDecoder()
+        payloads = PayloadDecoder(10**6, Redactor()).payloads(lines)
+        called: set[str] = set()
+
+        def note(frame: FrameType, event: str, argument: Any) -> None:
+            called.add(argument.__name__ if event == "c_call" else frame.f_code.co_name)
+
+        lines.receive_data(data)
+        sys.setprofile(note)
+        try:
+            payload = next(payloads)
+        finally:
+            sys.setprofile(None)
+        assert payload == b'{"a":1}'
+        assert "partition" in called
+        assert left_out not in called
 
     def test_what_is_kept_of_many_lines_is_no_more_than_they_are(self) -> None:
         lines = LineDecoder()
