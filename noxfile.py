@@ -100,14 +100,14 @@ def timing(session: nox.Session) -> None:
 def properties(session: nox.Session) -> None:
     """200 examples for each property."""
     session.install("-e", ".[speed,test]")
-    pytest(session, "tests/properties", "--hypothesis-profile=ci", "--timeout=600")
+    pytest(session, *WITH_BROAD, "tests/properties", "--hypothesis-profile=ci", "--timeout=600")
 
 
 @nox.session
 def deep(session: nox.Session) -> None:
     """100,000 examples for each property: hours."""
     session.install("-e", ".[speed,test]")
-    pytest(session, "tests/properties", "--hypothesis-profile=deep", "--timeout=0")
+    pytest(session, *WITH_BROAD, "tests/properties", "--hypothesis-profile=deep", "--timeout=0")
 
 
 @nox.session

@@ -157,6 +157,7 @@ def test_each_session_that_is_named_is_there() -> None:
     assert named <= sessions
 
 
+@BROAD
 @needs_bash
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 @pytest.mark.parametrize("name", ["terminal", "terminal-help", "terminal-stream"])

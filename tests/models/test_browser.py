@@ -14,7 +14,10 @@ from tests.support.model_servers import LlamaServer
 from tests.support.peer import Peer
 from tests.support.served_process import ServedProcess
 
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium: apt-get install chromium"),
+    pytest.mark.thorough,  # as for the dashboard: the session `peers` runs it
+]
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from hestiaos_local.storage import (
     Storage,
     verify_log,
 )
+from tests.support.broad import broadly
 from tests.support.storages import STORAGES, trace
 
 NAMES = st.sampled_from(["a", "b", "é\0", ""])
@@ -204,7 +205,7 @@ class StorageMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", STORAGES)
+@pytest.mark.parametrize("kind", broadly(STORAGES))
 def test_a_storage_is_as_the_model(kind: str) -> None:
     machine = type("Machine", (StorageMachine,), {"kind": kind})
     examples = settings.default.max_examples if kind == "memory" else max(20, settings.default.max_examples // 10)

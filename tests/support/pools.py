@@ -82,10 +82,10 @@ GIVEN = [Kind("given httpx2 on asyncio", "asyncio", _over_httpx2), Kind("given h
 
 
 def params(kinds: list[Kind]) -> list[Any]:
-    """The kinds as pytest's parameters, two of them not `broad`; what is not installed is skipped."""
+    """The kinds as pytest's parameters, one of them not `broad`; what is not installed is skipped."""
     no_httpx2 = pytest.mark.skipif(find_spec("httpx2") is None, reason="httpx2 is not installed")
     return [
-        pytest.param(each, id=each.name, marks=[no_httpx2] * (each in GIVEN) + [BROAD] * (each not in kinds[:2]))
+        pytest.param(each, id=each.name, marks=[no_httpx2] * (each in GIVEN) + [BROAD] * (each not in kinds[:1]))
         for each in kinds
     ]
 
