@@ -138,7 +138,6 @@ class ConnectionPool(Generic[C]):
                 break
             if self._owners.setdefault(connection, _RETIRED) == _RETIRED:
                 self._retired[connection] = None
-                self._idle.pop(connection, None)
         connections = list(self._retired)
         keys = set(self._dropped)
         if keys:

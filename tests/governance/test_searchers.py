@@ -125,6 +125,11 @@ def test_the_longest_piece_that_may_become_a_match(engine: Engine) -> None:
         assert searcher.search(text) == span
 
 
+def test_one_search_for_many_patterns_is_faster_with_re2_alone() -> None:
+    """Which a policy goes by."""
+    assert [engine.joins for engine in ENGINES] == [True, False]
+
+
 def test_re2_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re2_engine() is re2_engine() is not None
     monkeypatch.setitem(sys.modules, "re2", None)
