@@ -75,6 +75,7 @@ class SQLiteDatabase:
         self._busy_timeout = busy_timeout
         self._closed = False
         self.chain = 0
+        self._locked_until = 0.0  # a writer has waited for others in vain, and the next ones do not wait
         self._write_lock = RLock()
         self._writer: FrameType | None = None  # what is inside a write
         self._read_lock = self._write_lock if path is None else RLock()  # taken after the other where both are needed
@@ -123,18 +124,27 @@ class SQLiteDatabase:
                             return
                         if db.in_transaction:  # an interrupt has left it open
                             db.rollback()
-                        self._connections.set_up(durable=durable, busy_timeout=until - monotonic())
+                        self._connections.set_up(durable=durable, busy_timeout=self._time_left(until))
                         self._writer = writer
                         with self._transaction(db, writer):
                             if appends:
                                 (self.chain,) = db.execute(_LAST_CHAIN).fetchone()
+                            self._locked_until = 0.0
                             yield db
                         return
                 self._reopen()
         except STATEMENT_ERRORS:
             raise
         except sqlite3.DatabaseError as error:
-            raise self._failed(error) from error
+            failed = self._failed(error)
+            if failed.problem == "locked" and busy_timeout is None:
+                self._locked_until = monotonic() + self._busy_timeout
+            raise failed from error
+
+    def _time_left(self, until: float) -> float:
+        """How long a writer may wait for other processes. Those who wait for each other here would do so in turn."""
+        now = monotonic()
+        return 0.0 if now < self._locked_until else until - now
 
     @contextmanager
     def _transaction(self, db: sqlite3.Connection, writer: FrameType) -> Iterator[None]:
@@ -221,7 +231,7 @@ class SQLiteDatabase:
                 return
             assert self._file is not None, "memory is open until it is closed"
             if identity(self._file) is None:
-                raise self._replaced("put it back, or end what is using it")
+                raise self._unseen(self._file)
             if self._connections.is_open and self._connections.identity is not None:
                 self._leave_replaced(self._file)
             self._connections.close()
@@ -239,6 +249,17 @@ class SQLiteDatabase:
         if identity(log) == self._connections.log_identity:
             log.unlink(missing_ok=True)  # another process may be as far
             index.unlink(missing_ok=True)
+
+    def _unseen(self, file: Path) -> StoreError:
+        try:
+            file.stat()
+        except PermissionError:
+            return StoreError(
+                f"{self.name} is in a directory that this user may not enter any more: allow it to", problem="read_only"
+            )
+        except OSError:  # as is to be expected
+            pass
+        return self._replaced("put it back, or end what is using it")
 
     def _replaced(self, advice: str) -> StoreError:
         return StoreError(f"{self.name} was removed or replaced while it was in use: {advice}", problem="replaced")

@@ -7,8 +7,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,29 @@ def damage(file: Path) -> None:
         size = raw.seek(0, os.SEEK_END)
         raw.seek(4096)
         raw.write(b"\xff" * (size - 4096))
+
+
+@pytest.mark.timing
+def test_writers_do_not_wait_for_a_locked_file_in_turn(file: Path) -> None:
+    with (
+        closing(Store(file, busy_timeout=1.0)) as store,
+        closing(sqlite3.connect(file, isolation_level=None)) as holder,
+    ):
+        holder.execute("BEGIN IMMEDIATE")
+        until = time.monotonic() + 4.0
+
+        def write(number: int) -> float:
+            longest = 0.0
+            while (began := time.monotonic()) < until:
+                with suppress(StoreError):
+                    store.set_secret(f"k{number}", "v", "custom")
+                longest = max(longest, time.monotonic() - began)
+            return longest
+
+        with ThreadPoolExecutor(8) as threads:
+            assert max(threads.map(write, range(8))) < 2.0
+        holder.execute("ROLLBACK")
+        store.set_secret("k", "v", "custom")
 
 
 def test_a_damaged_file(file: Path, store: Store) -> None:

@@ -190,3 +190,38 @@ def test_a_directory_that_may_not_be_written(open_directory: Path, is_there: boo
     directory.chmod(0o555)
     told = f"{file} is in a directory that this user may not write to ({directory}): choose another one"
     assert as_nobody(OPEN, file) == f"read_only {told}\n"
+
+
+IN_USE = """
+from pathlib import Path
+directory = Path(sys.argv[1]) / "directory"
+directory.mkdir()
+store = Store(directory / "store.db")
+def use(mode, name):
+    directory.chmod(mode)
+    try:
+        store.add_trace(TraceRecord(name, "ALLOW", 0.0, {}))
+        print(name, store.works())
+    except StoreError as error:
+        print(name, store.works(), error.problem, str(error).removeprefix(str(directory)))
+use(0o755, "first")
+use(0o555, "no new file")
+use(0o000, "not entered")
+use(0o755, "as before")
+directory.chmod(0o555)
+store.close()
+directory.chmod(0o755)
+print(*(trace.trace_id for trace in Store(directory / "store.db").traces()), sep=", ")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="this system has no users to be")
+def test_a_directory_that_may_not_be_used_any_more(open_directory: Path) -> None:
+    """A file that is open is written all the same; one whose name cannot be seen is not."""
+    assert as_nobody(IN_USE, open_directory).splitlines() == [
+        "first True",
+        "no new file True",
+        "not entered False read_only /store.db is in a directory that this user may not enter any more: allow it to",
+        "as before True",
+        "as before, no new file, first",
+    ]
