@@ -8,18 +8,22 @@ from hestiaos_local.execution import Output, Text, ToolCall, Usage
 
 __all__ = ["Answer"]
 
+_BLOCK = 1024
+
 
 @frozen
 class Answer:
     """The texts, the tool calls and the usage among the outputs of one execution."""
 
-    texts: list[str] = field(factory=list)
+    _blocks: list[str] = field(factory=list)  # of many texts each: to join and to free millions holds the interpreter
+    _texts: list[str] = field(factory=list)  # the last ones
     tool_calls: list[ToolCall] = field(factory=list)
     usage: list[Usage] = field(factory=list)
 
     @property
     def text(self) -> str:
-        return "".join(self.texts)
+        """The texts so far."""
+        return "".join([*self._blocks, *self._texts])
 
     @property
     def used(self) -> Usage | None:
@@ -29,7 +33,10 @@ class Answer:
     def add(self, output: Output) -> None:
         match output:
             case Text(text):
-                self.texts.append(text)
+                self._texts.append(text)
+                if len(self._texts) == _BLOCK:
+                    self._blocks.append("".join(self._texts))
+                    self._texts.clear()
             case ToolCall():
                 self.tool_calls.append(output)
             case Usage():
