@@ -24,6 +24,12 @@ _APP = "hestiaos_local.asgi:app"
 SERVERS = {
     "uvicorn": lambda port, workers: [_APP, f"--port={port}", f"--workers={workers}", "--log-level=warning"],
     "hypercorn": lambda port, workers: [_APP, f"--bind=127.0.0.1:{port}", f"--workers={workers}"],
+    "gunicorn": lambda port, workers: [
+        _APP,
+        f"--bind=127.0.0.1:{port}",
+        f"--workers={workers}",
+        "--worker-class=uvicorn_worker.UvicornWorker",
+    ],
     "granian": lambda port, workers: ["--interface=asgi", f"--port={port}", f"--workers={workers}", _APP],
 }
 """The arguments of each, given the port and the number of workers."""
@@ -56,6 +62,12 @@ class ASGIServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def kill_worker(self) -> None:
+        """Kill one of its workers. On Linux."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        workers = [pid for pid in children if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(int(workers[-1]), signal.SIGKILL)
 
     def close(self) -> None:
         """Kill it, where it has not ended, and its workers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,18 @@ from hestiaos_local.storage import Store
 from tests.support import forking
 from tests.support.broad import BROAD
 from tests.support.forking import Load, run_in_child
-from tests.support.storages import trace
+from tests.support.storages import postgres_url, trace
 
 pytestmark = [BROAD, *forking.pytestmark]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    path = tmp_path / "store.db" if request.param == "sqlite" else None
-    with closing(Store(path, busy_timeout=15.0)) as store:
+    with ExitStack() as stack:
+        place: str | Path | None = tmp_path / "store.db" if request.param == "sqlite" else None
+        if request.param == "postgresql":
+            place = stack.enter_context(postgres_url())
+        store = stack.enter_context(closing(Store(place, busy_timeout=15.0)))
         store.add_trace(trace("before"))
         yield store
 
@@ -36,7 +39,7 @@ def test_both_sides_use_it(store: Store) -> None:
     run_in_child(work)
     store.add_trace(trace("parent"))
     assert store.trace("parent") is not None
-    assert (store.trace("child") is not None) is (store.kind == "sqlite")  # memory is each process's own
+    assert (store.trace("child") is not None) is (store.kind != "memory")  # memory is each process's own
 
 
 def test_forks_while_threads_use_it(store: Store) -> None:
