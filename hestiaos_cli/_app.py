@@ -43,6 +43,7 @@ COMMANDS = {
         "profile": "Show and choose profiles.",
         "config": "Show the embedded platform's configuration.",
         "local": "Show, export or clear what --local remembers.",
+        "store": "Copy what a platform keeps.",
     },
     "More": {
         "api": "Send any request, for what has no command.",

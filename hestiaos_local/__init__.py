@@ -11,7 +11,7 @@ from hestiaos_local._exchange import LocalExchange
 from hestiaos_local._platform import Platform
 from hestiaos_local.execution import Agent, Executor, function_executor
 from hestiaos_local.governance import Policy, PolicyError
-from hestiaos_local.storage import Retention, Store, StoreError
+from hestiaos_local.storage import Retention, Store, StoreError, copy_store
 
 if TYPE_CHECKING:
     from hestiaos_local._transport import LocalTransport
@@ -40,6 +40,7 @@ __all__ = [
     "Store",
     "StoreError",
     "add_key",
+    "copy_store",
     "function_executor",
     "recorded_decision",
     "remove_key",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hestiaos_local.storage._audit import LogReport, export_log, read_log, verify_log
+from hestiaos_local.storage._copying import copy_store
 from hestiaos_local.storage._errors import StoreError, StoreProblem
 from hestiaos_local.storage._interface import Storage
 from hestiaos_local.storage._opening import is_url
@@ -42,6 +43,7 @@ __all__ = [
     "StoreError",
     "StoreProblem",
     "TraceRecord",
+    "copy_store",
     "export_log",
     "is_url",
     "read_log",

@@ -48,13 +48,15 @@ class Dialect:
     `record` makes bytes of a column of text. `for_update` locks the rows of a SELECT until the transaction ends, which
     waits for others that have; `skip_locked` leaves out the rows that others have locked. `log_page` finds a page of
     the log in one statement, so that it is one state of it: the places of a `chain`, and the entries `after` a number,
-    `limit` of them, or until they have more than `size` bytes.
+    `limit` of them, or until they have more than `size` bytes. `after_copy` is done after rows were inserted with their
+    numbers.
     """
 
     record: str
     log_page: str
     for_update: str = ""
     skip_locked: str = ""
+    after_copy: tuple[str, ...] = ()
 
 
 class Database(Protocol):
@@ -89,6 +91,10 @@ class Database(Protocol):
 
     def read(self) -> AbstractContextManager[Transaction]:
         """A connection to read from. Each statement sees all that was stored before it."""
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Transaction]:
+        """A connection to read from, which sees one state however long it takes."""
         ...
 
     def write(self, *locks: str, durable: bool = True, appends: bool = False) -> AbstractContextManager[Transaction]:

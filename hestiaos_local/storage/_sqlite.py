@@ -108,6 +108,16 @@ class SQLiteDatabase:
             raise self._failed(error) from error
 
     @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Other readers of this process wait meanwhile."""
+        with self.read() as db:
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.rollback()
+
+    @contextmanager
     def write(
         self, *locks: str, durable: bool = True, appends: bool = False, busy_timeout: float | None = None
     ) -> Iterator[sqlite3.Connection]:

@@ -8,7 +8,7 @@ from hestiaos_local.storage._cipher import Cipher, WrongKeyError, is_available
 from hestiaos_local.storage._database import Database, Transaction
 from hestiaos_local.storage._errors import StoreError
 
-__all__ = ["VARIABLE", "Vault"]
+__all__ = ["SECRETS_META", "VARIABLE", "Vault"]
 
 VARIABLE = "HESTIAOS_STORE_KEY"
 """The environment variable of the key."""
@@ -16,6 +16,8 @@ VARIABLE = "HESTIAOS_STORE_KEY"
 _HEADER = "secrets"  # in `meta`: the cipher's header, once the secrets are encrypted
 _LOCK = "secrets"
 _UNCLEAN = "clear secrets"  # there may be some in the file's free space
+SECRETS_META = (_HEADER, _UNCLEAN)
+"""What `meta` says of the secrets."""
 
 
 class Vault:

@@ -103,6 +103,8 @@ CASES: dict[str, Case] = {
     ),
     "sessions list": Case("--local sessions list", ("--local chat x",)),
     "sessions show": Case("--local sessions show s", ("--local chat x --session-id s",)),
+    "store": Case("store", as_json=False),
+    "store copy": Case("store copy {own} {new} --replace", ("--local run x --config {config}",)),
     "system": Case("system", as_json=False),
     "system config": Case("--local system config"),
     "system metrics": Case("--local system metrics"),
@@ -156,7 +158,7 @@ def facts(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
     if "{config}" in typed:
         text = 'store = "own.sqlite3"\npolicy = "policy.toml"\nversion = 1\n[[agents]]\nid = "a"\n'
         (tmp_path / "config.toml").write_text(text)
-        found["config"] = str(tmp_path / "config.toml")
+        found["config"], found["own"] = str(tmp_path / "config.toml"), str(tmp_path / "own.sqlite3")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found["taken"] = str(listener.getsockname()[1])
         yield found

@@ -48,6 +48,11 @@ class PostgresDatabase:
         log_page=LOG_PAGE,
         for_update="FOR UPDATE",
         skip_locked="FOR UPDATE SKIP LOCKED",
+        after_copy=tuple(
+            f"SELECT setval(pg_get_serial_sequence('{table}', 'number'), coalesce(max(number), 0) + 1, false) "
+            f"FROM {table}"
+            for table in ("approvals", "messages", "results")
+        ),
     )
 
     def __init__(self, url: str, busy_timeout: float) -> None:
@@ -74,6 +79,13 @@ class PostgresDatabase:
     def read(self) -> Iterator[PostgresTransaction]:
         """A connection to read from. Raises `ValueError` once it is closed."""
         with self._connection(self._busy_timeout) as connection:
+            yield PostgresTransaction(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[PostgresTransaction]:
+        with self._connection(self._busy_timeout) as connection, _transaction(connection):
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield PostgresTransaction(connection)
 
     @contextmanager
