@@ -144,6 +144,8 @@ class Governor:
                 budget=BUDGETS[verdict.decision] * effort,
                 timestamp=iso(began),
             )
+            if verdict.decision != "BLOCK":
+                policy.prepare(facts)  # here, where it may take its time
             work, redactions = redacted_work(messages, prepare, input_redactor(policy, facts))
             redactor = self.record_redactor(facts, policy)
             work = evolve(

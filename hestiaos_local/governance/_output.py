@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from attrs import evolve, field, frozen
 
@@ -73,9 +73,9 @@ class OutputGovernor:
     def __init__(self, policy: Policy, facts: Facts) -> None:
         self._policy = policy
         self._facts = facts
-        rules = [rule for rule in policy.rules if "output" in rule.on and rule.fits(facts)]
-        self._scanner = _scanner(policy, [rule for rule in rules if not rule.shadow])
-        self._shadow_scanner = _scanner(policy, [rule for rule in rules if rule.shadow])
+        enforced, shadow = policy.output_rules(facts)
+        self._scanner = Scanner(policy.rule_set(enforced)) if enforced else None
+        self._shadow_scanner = Scanner(policy.rule_set(shadow)) if shadow else None
         self._joiner = SurrogateJoiner()
         self._events: list[OutputEvent] = []
         self._calls: deque[tuple[int, ReleasedToolCall]] = deque()  # each with the place in the text where it was made
@@ -208,7 +208,3 @@ class OutputGovernor:
         if self._shadow_scanner is not None:
             self._shadow_scanner.end()
             self._note(self._shadow_scanner)
-
-
-def _scanner(policy: Policy, rules: Sequence[Rule]) -> Scanner | None:
-    return Scanner(policy.rule_set(tuple(rules))) if rules else None

@@ -94,6 +94,17 @@ class Policy:
             self._rule_sets[key] = RuleSet(rules, self.engine)
         return self._rule_sets[key]
 
+    def output_rules(self, facts: Facts) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+        """The rules for outputs under these facts: those that are enforced, and those in shadow mode."""
+        rules = [rule for rule in self.rules if "output" in rule.on and rule.fits(facts)]
+        return tuple(rule for rule in rules if not rule.shadow), tuple(rule for rule in rules if rule.shadow)
+
+    def prepare(self, facts: Facts) -> None:
+        """Make what judges an output under these facts, so that its first piece does not wait for it."""
+        for rules in self.output_rules(facts):
+            if rules:
+                self.rule_set(rules).prepare()
+
     def depends_on(self, fact: str) -> bool:
         """Whether a rule has a condition on this fact: `agent`, `session`, `key` or `model`."""
         return any(fact in rule.conditions for rule in self.rules)
@@ -214,6 +225,7 @@ class Policy:
             tests=file.tests,
             engine=file.engine,
         )
+        policy.prepare(Facts())
         return policy, tuple(f"{source}, line {file.test_line(index)}: {why}" for index, why in policy.run_tests())
 
     def run_tests(self) -> list[tuple[int, str]]:

@@ -8,7 +8,6 @@ Both views of the text are looked at, and what is decided in one has to be decid
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 from hestiaos_local.governance._engines import Engine, Searcher
@@ -35,12 +34,18 @@ class Decided(NamedTuple):
     matches: Sequence[Match]
 
 
+_AT_ONCE = 32
+"""Of how many patterns the beginnings are searched at once: RE2 takes quadratic time to compile them."""
+
+
 class RuleSet:
     """Rules that look at a text together.
 
-    What finds beginnings of matches is made when it is needed: it is several times as large as the patterns, and who
-    holds a text back until its end needs none of it.
+    What finds beginnings of matches is several times as large as the patterns, and who holds a text back until its end
+    needs none of it: it is made when it is needed, or by `prepare`.
     """
+
+    # No cached_property: Ctrl-C can leave its lock taken, for all instances (python/cpython#87634, until 3.12).
 
     def __init__(self, rules: Sequence[Rule], engine: Engine) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
@@ -49,21 +54,43 @@ class RuleSet:
         self._sources = [source for rule in rules for source in rule.sources]
         self.searchers: list[Searcher] = [rule.searcher for rule in rules if rule.searcher is not None]
         self.any: Searcher = engine.compile(self._sources)
+        self._shortest: int | None = None
+        self._beginnings: list[Searcher] | None = None
+        self._first: Searcher | None = None
 
-    @cached_property
+    def prepare(self) -> None:
+        """Make what a text in pieces needs: of a thousand rules that takes seconds."""
+        if not self.hold:
+            _ = self.shortest, self.beginnings, self.first
+
+    @property
     def shortest(self) -> int:
         """How many characters a match has at least."""
-        return min(shortest(parse(source)) for source in self._sources)
+        if self._shortest is None:
+            self._shortest = min(shortest(parse(source)) for source in self._sources)
+        return self._shortest
 
-    @cached_property
-    def beginnings(self) -> Searcher:
-        """Finds the longest piece at a text's end that more text could make a match."""
-        return self._engine.compile_beginnings(self._sources)
+    @property
+    def beginnings(self) -> list[Searcher]:
+        """Each finds the longest piece at a text's end that more text could make a match of some of the patterns."""
+        if self._beginnings is None:
+            starts = range(0, len(self._sources), _AT_ONCE)
+            self._beginnings = [
+                self._engine.compile_beginnings(self._sources[start : start + _AT_ONCE]) for start in starts
+            ]
+        return self._beginnings
 
-    @cached_property
+    def beginning(self, text: str, start: int) -> int:
+        """Where the longest such piece begins."""
+        spans = [searcher.search(text, start) for searcher in self.beginnings]
+        return min(span[0] for span in spans if span is not None)
+
+    @property
     def first(self) -> Searcher:
         """Finds the first match, or the first piece at a text's end that more text could make one."""
-        return self._engine.compile_first(self._sources)
+        if self._first is None:
+            self._first = self._engine.compile_first(self._sources)
+        return self._first
 
 
 class _View:
@@ -90,9 +117,7 @@ class _View:
         # What is shorter than any match needs no search.
         if len(self.text) - first[0] < rules.shortest or rules.any.search(self.text, first[0]) is None:
             return self.base + first[0], False
-        span = rules.beginnings.search(self.text, start)
-        assert span is not None, "it finds at least the empty piece"
-        return self.base + span[0], True
+        return self.base + rules.beginning(self.text, start), True
 
     def matches(self, frontier: int) -> Iterator[Match]:
         """The matches that begin before this place: of a rule that redacts all, of another the first."""

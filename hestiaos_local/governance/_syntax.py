@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from math import inf
 
 from attrs import frozen
@@ -73,6 +73,7 @@ def _tokens() -> re.Pattern[str]:
     return re.compile(_TOKEN, re.VERBOSE | re.DOTALL)
 
 
+@lru_cache(maxsize=4096)
 def parse(pattern: str) -> Node:
     """The tree of a pattern. Raises `ValueError` for what cannot be read, `\\C` (one byte) among it."""
     return _Parser(pattern).parse()

@@ -21,7 +21,7 @@ from hestiaos_local.governance import (
     ReleasedToolCall,
     redact_input,
 )
-from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine
+from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine, Searcher
 from hestiaos_local.governance._scanner import Decided, Match, Scanner
 from hestiaos_local.governance._syntax import longest, parse, shortest
 from tests.support.governed_outputs import governed, judged, policy_of, rule_of
@@ -359,3 +359,43 @@ def test_what_is_kept_of_a_long_text_is_short() -> None:
         scanner = governor._scanner
         assert len(scanner._raw.text) + len(scanner._norm.text) + len(scanner._normalizer._norms) < 40
     assert "".join(released(governor)).startswith("some words, and ｆｕｌｌ  ones")
+
+
+def test_many_rules_are_judged_as_few_are() -> None:
+    """Their beginnings are searched in groups."""
+    engine = ENGINES["re2"]
+    rules = [rule_of(f"r{number}", f"w{number:02d}[a-f]{{3,{number}}}z", engine, redact="-") for number in range(3, 99)]
+    policy = policy_of(rules, engine)
+    text = "w50abcw98abcdz w03abcz w40abcdefabcdefz w97abcdefw50aaaz"
+    assert judged(policy, text).released == "w50abc- - - w97abcdef-"
+    for size in (1, 2, 3, 7):
+        assert governed(policy, [text[place : place + size] for place in range(0, len(text), size)]) == judged(
+            policy, text
+        )
+
+
+class Counting(Re2Engine):
+    """Counts what it compiles."""
+
+    compiled = 0
+
+    def _searcher(self, pattern: str) -> Searcher:
+        self.compiled += 1
+        return super()._searcher(pattern)
+
+
+@pytest.mark.parametrize(("more", "prepared"), [("", True), ('agents = ["a"]\n', False)])
+def test_what_judges_outputs_is_made_as_a_policy_is_read(more: str, prepared: bool) -> None:
+    """The first output does not wait for it; under conditions it is made as an execution is decided."""
+    engine, facts = Counting(), Facts(agent="a")
+    policy = Policy.parse(POLICY + more, "p", engine=engine)
+    read = engine.compiled
+    policy.prepare(facts)
+    assert (engine.compiled == read) == prepared
+    read = engine.compiled
+    governor = OutputGovernor(policy, facts)
+    for piece in ("it is sk-ab", "cd sk-"):
+        governor.receive_text(piece)
+    governor.end()
+    assert [event.text for event in governor.events() if isinstance(event, ReleasedText)][-1] == "sk-"
+    assert engine.compiled == read
