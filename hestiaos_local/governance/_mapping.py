@@ -16,6 +16,8 @@ __all__ = ["StreamNormalizer"]
 # punctuation of much used scripts; with single spaces and line breaks between them, and, after a character, one before.
 _LETTERS = (
     "!-\\[\\]-~\xa7\xa9\xab\xae\xb0\xb7\xbb\xbf-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9"
+    "\u05d0-\u05ea\u05f0-\u05f4\u060c\u061b\u061f-\u064a\u0660-\u066f\u0671-\u0674\u0679-\u06d3\u06f0-\u06fe"
+    "\u0904-\u0939\u093d-\u094c\u0950\u0960-\u097f\u0e01-\u0e32\u0e34-\u0e37\u0e40-\u0e47\u0e4f-\u0e5b\u1ea0-\u1ef9"
     "\u0401\u0410-\u044f\u0451\u2013\u2014\u2018-\u201e\u2022\u20ac\u2190-\u2193\u3001\u3002\u300c-\u300f\u3041-\u3096\u30a1-\u30fa"
     "\u4e00-\u9fff\uac00-\ud7a3"
 )

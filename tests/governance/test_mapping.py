@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
-from hestiaos_local.governance._mapping import _PLAIN, StreamNormalizer, _compiled, _Kind, _kind
+from hestiaos_local.governance._mapping import _PLAIN, StreamNormalizer, _compiled
 
 Unit = tuple[str, int, int]
 
@@ -112,9 +114,17 @@ def test_blocks_that_are_over_are_forgotten() -> None:
 
 
 def test_plain_characters_stand_alone() -> None:
+    """None is changed, put in another order, or composed with what stands before it."""
+    composed = set()
+    for code in range(0x110000):
+        parts = unicodedata.decomposition(chr(code)).split()
+        if len(parts) == 2 and parts[0][0] != "<":
+            composed.add(chr(int(parts[1], 16)))
     plain = _compiled(_PLAIN)
     for code in range(0x110000):
         char = chr(code)
         if not 0xD800 <= code < 0xE000 and plain.match(char):
             _, normal = normalized_in([char])
-            assert (normal, _kind(char)) == (char, _Kind.OTHER), hex(code)
+            assert (normal, unicodedata.combining(char)) == (char, 0), hex(code)
+            assert char not in composed, hex(code)
+            assert not 0x1100 <= code < 0x1200, "a part of a syllable of Hangul"
