@@ -70,6 +70,13 @@ class Governed:
         return self.admission.work
 
     @property
+    def blocked(self) -> Outcome | None:
+        """The outcome of an execution that is over already."""
+        if (refusal := self.admission.refusal) is not None:
+            return Outcome("blocked", error=refusal.code)
+        return Outcome("blocked") if self.verdict.decision == "BLOCK" else None
+
+    @property
     def block(self) -> GovernanceBlock | None:
         """The exception of a block."""
         return self.block_by(self.verdict, self.approval) if self.verdict.decision == "BLOCK" else None
@@ -131,64 +138,69 @@ class Governor:
         """
         began = self._clock()
         policy = self.policy
+        secrets = self._hidden.redactor()
+        redactor = RecordRedactor(policy, facts, secrets)
         with self._approver.judged(policy, facts, asked) as (verdict, approval):
-            trace = TraceResponse(
-                trace_id=trace_id or self._new_id(),
-                decision=verdict.decision,
-                violations=violations(verdict),
-                latency_ms=elapsed(began, self._clock()) * 1000,
-                reason=verdict.reason,
-                risk_score=verdict.risk,
-                policy=policy.name,
-                mode=verdict.decision,
-                budget=BUDGETS[verdict.decision] * effort,
-                timestamp=iso(began),
-            )
+            trace = self._trace(verdict, policy, began, effort, trace_id or self._new_id())
             if verdict.decision != "BLOCK":
                 policy.prepare(facts)  # here, where it may take its time
             work, redactions = redacted_work(messages, prepare, input_redactor(policy, facts))
-            redactor = self.record_redactor(facts, policy)
-            work = evolve(
-                work, trace_id=trace.trace_id, redact=ErrorRedactor(policy, facts, self._hidden.redactor()).text
-            )
+            work = evolve(work, trace_id=trace.trace_id, redact=ErrorRedactor(policy, facts, secrets).text)
             if verdict.approval:
                 approval = self._approver.ask(asked, verdict, facts, redactor, trace.trace_id)
-            blocked = Outcome("blocked") if verdict.decision == "BLOCK" else None
-            admission = Admission(work) if blocked else self._admit(policy, verdict, facts, work, redactor)
-            command = command_record(trace.trace_id, facts, verdict, redactions, redactor, self._keep)
-            if (refusal := admission.refusal) is not None:
-                blocked = Outcome("blocked", error=refusal.code)
-                trace = throttled(trace, admission.refused_by, refusal.message)
-                command["verdict"] = verdict.decision
-            try:
-                if charged := admission.to_json():
-                    command["admission"] = charged
-                if approval is not None:
-                    command["approval"] = approval_record(approval)
-                self._storage.add_trace(
-                    TraceRecord(
-                        trace_id=trace.trace_id,
-                        decision=trace.decision,
-                        decided_at=began,
-                        facts={"trace": trace.to_wire(), "command": command},
-                        outcome=blocked,
-                    )
-                )
-            except BaseException:  # nothing is executed
-                self._admission_control.settle(admission, 0)
-                raise
-            self._measurements.decided(trace.decision)
-            note(trace_id=trace.trace_id, decision=trace.decision, outcome=blocked.status if blocked else None)
-            self._count(verdict.rule, verdict.decision, redactions, verdict.shadow)
+            admission = self._admit(policy, verdict, facts, work, redactor)
+            refusal = admission.refusal
             if refusal is not None:
                 refusal.trace_id = trace.trace_id
+                trace = throttled(trace, admission.refused_by, refusal.message)
+            governed = Governed(trace, facts, verdict, policy, admission, approval)
+            self._store(governed, began, redactions, redactor)
+            self._count(verdict.rule, verdict.decision, redactions, verdict.shadow)
+            if refusal is not None:
                 raise refusal
-            return Governed(trace, facts, verdict, policy, admission, approval)
+            return governed
+
+    def _trace(self, verdict: Verdict, policy: Policy, began: float, effort: float, trace_id: str) -> TraceResponse:
+        return TraceResponse(
+            trace_id=trace_id,
+            decision=verdict.decision,
+            violations=violations(verdict),
+            latency_ms=elapsed(began, self._clock()) * 1000,
+            reason=verdict.reason,
+            risk_score=verdict.risk,
+            policy=policy.name,
+            mode=verdict.decision,
+            budget=BUDGETS[verdict.decision] * effort,
+            timestamp=iso(began),
+        )
 
     def _admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work, redactor: RecordRedactor) -> Admission:
-        """Admission counts by names as they may be written."""
+        """What is not blocked is counted, by names as they may be written."""
+        if verdict.decision == "BLOCK":
+            return Admission(work)
         agent, session = (name and redactor.name(name) for name in (facts.agent, facts.session))
         return self._admission_control.admit(policy, verdict, evolve(facts, agent=agent, session=session), work)
+
+    def _store(
+        self, governed: Governed, began: float, redactions: Sequence[Redaction], redactor: RecordRedactor
+    ) -> None:
+        """Store the decision. Where that fails nothing is executed, and what was reserved is free again."""
+        trace, verdict, admission, outcome = governed.trace, governed.verdict, governed.admission, governed.blocked
+        try:
+            command = command_record(trace.trace_id, governed.facts, verdict, redactions, redactor, self._keep)
+            if admission.refusal is not None:
+                command["verdict"] = verdict.decision
+            if charged := admission.to_json():
+                command["admission"] = charged
+            if governed.approval is not None:
+                command["approval"] = approval_record(governed.approval)
+            facts = {"trace": trace.to_wire(), "command": command}
+            self._storage.add_trace(TraceRecord(trace.trace_id, trace.decision, began, facts, outcome))
+        except BaseException:
+            self._admission_control.settle(admission, 0)
+            raise
+        self._measurements.decided(trace.decision)
+        note(trace_id=trace.trace_id, decision=trace.decision, outcome=None if outcome is None else outcome.status)
 
     def approval_of(self, governed: Governed, tool: str, arguments: str) -> Approval | None:
         """The approval that a tool's call passes by, `None` where it needs none; `arguments` is the model's JSON text.

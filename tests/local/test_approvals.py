@@ -338,7 +338,7 @@ def test_an_approved_call_that_a_limit_refuses_passes_later(store: Store, clock:
         assert ask(DEPLOY).mode == "ALLOW"
 
 
-@pytest.mark.parametrize("failing", ["add_trace", "reserve", "secret_values"])
+@pytest.mark.parametrize("failing", ["add_trace", "reserve"])
 def test_an_approved_call_that_cannot_be_stored_passes_later(clock: Clock, failing: str) -> None:
     class Full(Store):
         """A store that has no room for what follows the use of an approval, until there is some."""
