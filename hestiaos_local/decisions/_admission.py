@@ -65,7 +65,8 @@ class AdmissionControl:
 
     def admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work) -> Admission:
         """Reserve what the work may use, and lower its `max_tokens` to that. Raises `StoreError`."""
-        work = evolve(work, max_tokens=_lowest(work.max_tokens, verdict.max_tokens))
+        if verdict.max_tokens is not None:
+            work = evolve(work, max_tokens=_lowest(work.max_tokens, verdict.max_tokens))
         if not policy.limits and verdict.bucket is None:
             return Admission(work)
         input_tokens = estimate_input(work)

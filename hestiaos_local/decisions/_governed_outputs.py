@@ -23,11 +23,11 @@ class GovernedOutputs:
     def __init__(self, governed: Governed, agent: Agent | None, governor: Governor) -> None:
         self._governed = governed
         self._decider = governor
-        self._asks = any(rule.approval and "tool" in rule.on for rule in governed.policy.rules)
+        self._asks = any(rule.approval for rule in governed.policy.rules_on("tool"))
         self._agent = agent
         self._governor = OutputGovernor(governed.policy, governed.facts)
         # Where no rule is about outputs, texts pass; one that may have half of a character has to be joined first.
-        self._open = not any("output" in rule.on and rule.fits(governed.facts) for rule in governed.policy.rules)
+        self._open = not any(governed.policy.output_rules(governed.facts))
         self._ascii = True  # the last text is
         self._received = 0  # characters
         self.approvals: list[Approval] = []

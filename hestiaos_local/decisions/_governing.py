@@ -178,8 +178,10 @@ class Governor:
         """What is not blocked is counted, by names as they may be written."""
         if verdict.decision == "BLOCK":
             return Admission(work)
-        agent, session = (name and redactor.name(name) for name in (facts.agent, facts.session))
-        return self._admission_control.admit(policy, verdict, evolve(facts, agent=agent, session=session), work)
+        if facts.agent is not None or facts.session is not None:
+            agent, session = (name and redactor.name(name) for name in (facts.agent, facts.session))
+            facts = evolve(facts, agent=agent, session=session)
+        return self._admission_control.admit(policy, verdict, facts, work)
 
     def _store(
         self, governed: Governed, began: float, redactions: Sequence[Redaction], redactor: RecordRedactor

@@ -24,6 +24,8 @@ def redacted_work(
         return text
 
     work = prepare([with_texts(message, redacted) for message in messages])
+    if not work.tools and not work.options:
+        return work, redactions
     return evolve(
         work,
         tools=[with_texts(tool, redacted) for tool in work.tools],

@@ -97,7 +97,7 @@ def command_record(
     trace_id: str,
     facts: Facts,
     verdict: Verdict,
-    redactions: Iterable[Redaction],
+    redactions: Sequence[Redaction],
     redactor: RecordRedactor,
     keep: Keep,
 ) -> dict[str, Any]:
@@ -215,8 +215,8 @@ def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value or type(value) in (int, float)}
 
 
-def _counted(redactions: Iterable[Redaction]) -> dict[str, int]:
-    return dict(Counter(each.rule for each in redactions))
+def _counted(redactions: Sequence[Redaction]) -> dict[str, int]:
+    return dict(Counter(each.rule for each in redactions)) if redactions else {}
 
 
 def _shadow(hits: Iterable[ShadowHit]) -> list[dict[str, Any]]:

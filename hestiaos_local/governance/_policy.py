@@ -59,6 +59,7 @@ class Policy:
     limits: tuple[Limit, ...] = field(default=(), repr=False)
     tests: tuple[PolicyTest, ...] = field(default=(), repr=False)
     engine: Engine = field(factory=ReEngine, eq=False, repr=False)
+    _kinds: dict[RuleKind, tuple[Rule, ...]] = field(init=False, factory=dict, eq=False, repr=False)
     _searchers: dict[RuleKind, Searcher | None] = field(init=False, factory=dict, eq=False, repr=False)
     _rule_sets: dict[tuple[int, ...], RuleSet] = field(init=False, factory=dict, eq=False, repr=False)
     _redactors: dict[tuple[int, ...], TextRedactor] = field(init=False, factory=dict, eq=False, repr=False)
@@ -94,9 +95,15 @@ class Policy:
             self._rule_sets[key] = RuleSet(rules, self.engine)
         return self._rule_sets[key]
 
+    def rules_on(self, kind: RuleKind) -> tuple[Rule, ...]:
+        """The rules that look at one kind of thing, in order."""
+        if kind not in self._kinds:
+            self._kinds[kind] = tuple(rule for rule in self.rules if kind in rule.on)
+        return self._kinds[kind]
+
     def output_rules(self, facts: Facts) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
         """The rules for outputs under these facts: those that are enforced, and those in shadow mode."""
-        rules = [rule for rule in self.rules if "output" in rule.on and rule.fits(facts)]
+        rules = [rule for rule in self.rules_on("output") if rule.fits(facts)]
         return tuple(rule for rule in rules if not rule.shadow), tuple(rule for rule in rules if rule.shadow)
 
     def prepare(self, facts: Facts) -> None:
@@ -170,7 +177,7 @@ class Policy:
     def _searcher(self, kind: RuleKind) -> Searcher | None:
         """The searcher for a match of any rule of this kind: one search shows that most texts have none."""
         if kind not in self._searchers:
-            rules = [rule for rule in self.rules if kind in rule.on and rule.searcher is not None]
+            rules = [rule for rule in self.rules_on(kind) if rule.searcher is not None]
             sources = [source for rule in rules for source in rule.sources]
             if self.version == 1 or not self.engine.joins:
                 self._searchers[kind] = _Any(tuple(rules)) if rules else None

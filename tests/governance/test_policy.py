@@ -85,7 +85,7 @@ def test_what_is_not_given() -> None:
     policy.redactor(rules)
     assert policy == Policy("n", ())
     assert policy != Policy("n", (), hash="x")
-    for own in ("searchers", "rule_sets", "redactors"):
+    for own in ("kinds", "searchers", "rule_sets", "redactors"):
         with pytest.raises(TypeError, match=own):
             Policy("n", (), **{own: {}})  # type: ignore[arg-type]  # it makes them itself
 
