@@ -75,7 +75,7 @@ class _WithCommonOptions(click.Command):
         except click.NoSuchOption as error:
             if not any(isinstance(param, TextArgument) for param in self.params):
                 raise
-            hint = f"A text that begins with a dash comes after --: {ctx.command_path} -- '…'"
+            hint = f"A text that begins with a dash comes after --: {ctx.command_path} -- '...'"
             raise click.UsageError(f"{error.format_message()} {hint}", ctx) from error
 
 

@@ -13,11 +13,14 @@ _EVERY = 0.1  # seconds between two drawings
 
 
 class Progress:
-    """A bar with the rest of the time, on a terminal only. `total` is `None` where it is not known."""
+    """A bar with the rest of the time, on a terminal only. `total` is `None` where it is not known.
 
-    def __init__(self, total: int | None) -> None:
+    It is not to be `drawn` where the results are shown themselves.
+    """
+
+    def __init__(self, total: int | None, *, drawn: bool = True) -> None:
         self._total = total
-        self._drawn = may_draw(sys.stderr)
+        self._drawn = drawn and may_draw(sys.stderr)
         self._began = time.monotonic()
         self._next = 0.0
         self._run = 0  # in this process

@@ -18,7 +18,7 @@ from hestiaos_cli._options import CONNECTION
 from hestiaos_cli._output import print_json, remark_echo
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._standard_streams import OutputFailed
-from hestiaos_cli._terminal import dim
+from hestiaos_cli._terminal import dim, is_terminal
 
 if TYPE_CHECKING:
     from hestiaos_cli._batch import Item, Progress, Results
@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Run each line of a file, and resume after an interruption.
 
-    A line of FILE, or of standard input, is a text, or a JSON object: {"input": "…"}, and where wanted an "id",
+    A line of FILE, or of standard input, is a text, or a JSON object: {"input": "..."}, and where wanted an "id",
     "session_id", "agent_id", "mode_hint" and "timeout_ms". The results are JSON lines in the same order.
 
     After an interruption the same command goes on where it stopped: nothing is run twice, nothing is left out. A block
@@ -74,7 +74,7 @@ def command(
             lines.seek(0)
         results: Results = stack.enter_context(ResultPipe() if output is None else ResultFile(output))
         client = stack.enter_context(open_client(settings, connections=concurrency))
-        progress = Progress(total)
+        progress = Progress(total, drawn=output is not None or not is_terminal(sys.stdout))
         batch = Batch(
             client,
             results,

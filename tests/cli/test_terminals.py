@@ -212,3 +212,12 @@ def test_progress_is_drawn_over_itself(tmp_path: Path) -> None:
     assert all(len(line.removesuffix("\x1b[K")) < 60 for line in drawn)
     assert "left" in drawn[-1]
     assert "400 inputs done" in shown.shown.splitlines()[-2]
+
+
+def test_no_progress_is_drawn_among_results(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("one\ntwo\n")
+    with terminal("--local", "batch", str(tmp_path / "in")) as shown:
+        assert shown.end() == 0
+    results = [line for line in shown.shown.splitlines() if line.startswith("{")]
+    assert len(results) == 2
+    assert "\x1b[K" not in shown.shown
