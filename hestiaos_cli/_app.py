@@ -21,6 +21,7 @@ COMMANDS = {
         "sessions": "Show and delete conversations.",
         "agents": "Have agents carry out tasks.",
         "batch": "Run each line of a file, and resume after an interruption.",
+        "models": "List the available models.",
     },
     "Look into": {
         "trace": "Retrieve a governance trace.",

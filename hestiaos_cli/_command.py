@@ -69,10 +69,14 @@ class _WithCommonOptions(click.Command):
         super().format_epilog(ctx, formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and say how a text that looks like an option is given."""
+        """Parse, and say what may be meant by an unknown option, or how a text that looks like one is given."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            from hestiaos_cli._unknown_options import meant_by_option
+
+            if meant := meant_by_option(error.option_name):
+                raise click.UsageError(f"No such option '{error.option_name}'. {meant}", ctx) from error
             if not any(isinstance(param, TextArgument) for param in self.params):
                 raise
             hint = f"A text that begins with a dash comes after --: {ctx.command_path} -- '...'"
@@ -113,7 +117,7 @@ class Group(_WithCommonOptions, click.Group):
             return super().resolve_command(ctx, args)
         from hestiaos_cli._unknown_commands import meant_instead
 
-        meant = meant_instead(ctx.command_path, args[0], names)
+        meant = meant_instead(ctx.command_path, args, names)
         raise click.UsageError(f"No such command '{args[0]}'. {meant}", ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,27 +11,36 @@ __all__ = ["meant_instead"]
 _ELSEWHERE = {
     "ask": "run",
     "auth": "login",
+    "auth logout": "logout",
+    "auth status": "profile show",
+    "auth switch": "profile use",
+    "config list": "config show",
+    "history": "sessions list",
     "init": "config path",
+    "keys set": "login",
+    "list": "models",
     "log": "trace list",
     "logs": "trace list",
-    "model": "api GET /v1/models",
-    "models": "api GET /v1/models",
+    "ls": "models",
+    "model": "models",
     "prompt": "run",
-    "history": "sessions list",
     "start": "serve",
     "status": "system status",
     "version": "--version",
+    "whoami": "profile show",
 }
 """Where other command lines have such a command, what is most like it here."""
 
 
-def meant_instead(path: str, name: str, names: Sequence[str]) -> str:
-    """The sentence to add; `path` is the program or the group that was asked, `names` are its commands."""
-    is_group = " " in path
-    if not is_group and len(name.split()) > 1:
+def meant_instead(path: str, words: Sequence[str], names: Sequence[str]) -> str:
+    """The sentence to add; `path` is the program or the group that was asked for `words`, `names` are its commands."""
+    program, *group = path.split()
+    name = words[0]
+    if not group and len(name.split()) > 1:
         return f"A text is run by: {path} run {shlex.quote(name)}"
-    if not is_group and name in _ELSEWHERE:
-        return f"You may want '{path} {_ELSEWHERE[name]}'."
+    for typed in (" ".join([*group, *words[:2]]), " ".join([*group, name])):
+        if typed in _ELSEWHERE:
+            return f"You may want '{program} {_ELSEWHERE[typed]}'."
     if close := get_close_matches(name, names, 1):
         return f"Did you mean '{close[0]}'?"
-    return f"There are: {', '.join(names)}." if is_group else f"'{path} help' lists them."
+    return f"There are: {', '.join(names)}." if group else f"'{path} help' lists them."

@@ -7,7 +7,7 @@ import click
 from hestiaos_cli._command import Group
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._options import OUTPUT
-from hestiaos_cli._output import print_json, print_lines, remark
+from hestiaos_cli._output import print_fields, print_json, print_lines, remark
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._terminal import visible
 
@@ -45,6 +45,20 @@ def _list(settings: Settings) -> None:
         print_lines(visible(f"{star} {each.name:{width}}  {each.base_url}"))
 
 
+@make_command("show", takes=OUTPUT | {"base_url", "api_key", "profile"})
+@click.pass_obj
+def _show(settings: Settings) -> None:
+    """Show the server that commands ask, and whose key they send.
+
+    Nothing is asked, and the key is not shown; 'hestiaos doctor' tries both.
+    """
+    from hestiaos_cli._server import server_of
+
+    server = server_of(settings)
+    shown = {"base_url": server.url, "base_url_from": server.url_source, "api_key_from": server.key_source}
+    print_fields(settings, shown)
+
+
 @make_command("use", takes=frozenset())
 @click.argument("name", metavar="NAME")
 def _use(name: str) -> None:
@@ -54,5 +68,5 @@ def _use(name: str) -> None:
     Profiles().use(name)
 
 
-for _each in (_list, _use):
+for _each in (_list, _show, _use):
     command.add_command(_each)

@@ -27,7 +27,7 @@ __all__ = ["command"]
     ),
 )
 @click.argument("text", cls=TextArgument, metavar="[TEXT]")
-@click.option("--stream", is_flag=True, help="Show the result as it arrives.")
+@click.option("--stream/--no-stream", help="Show the result as it arrives; else at its end.")
 @click.option("--explain", is_flag=True, help="Ask what governance would decide; nothing is executed.")
 @click.option("--session-id", metavar="ID", help="The session to run in.")
 @click.option("--agent-id", metavar="ID", help="The agent to run as.")

@@ -81,6 +81,7 @@ CASES: dict[str, Case] = {
     "local path": Case("local path", as_json=False),
     "login": Case("login -u {url}", prints=False, as_json=False),
     "logout": Case("logout", ("login -u {url}",), prints=False, as_json=False),
+    "models": Case("--local models --config {config}"),
     "policy": Case("policy", as_json=False),
     "policy check": Case("policy check {policy}"),
     "policy explain": Case("policy explain wipe --policy {policy}"),
@@ -89,6 +90,7 @@ CASES: dict[str, Case] = {
     "policy test": Case("policy test {policy}"),
     "profile": Case("profile", as_json=False),
     "profile list": Case("profile list", ("login -u {url}",)),
+    "profile show": Case("profile show -u {url}"),
     "profile use": Case("profile use default", ("login -u {url}",), prints=False, as_json=False),
     "run": Case("--local run x"),
     "secrets": Case("secrets", as_json=False),
@@ -157,6 +159,7 @@ def facts(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
     found["policy"] = str(tmp_path / "policy.toml")
     if "{config}" in typed:
         text = 'store = "own.sqlite3"\npolicy = "policy.toml"\nversion = 1\n[[agents]]\nid = "a"\n'
+        text += '[[models]]\nname = "m"\nurl = "http://localhost:1/v1"\n'
         (tmp_path / "config.toml").write_text(text)
         found["config"], found["own"] = str(tmp_path / "config.toml"), str(tmp_path / "own.sqlite3")
     with socket.create_server(("127.0.0.1", 0)) as listener:

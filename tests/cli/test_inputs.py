@@ -92,6 +92,9 @@ def test_one_standard_input_for_two_things() -> None:
         (["rum", "x"], "'rum'. Did you mean 'run'?"),
         (["write a report"], "'write a report'. A text is run by: hestiaos run 'write a report'"),
         (["logs"], "'logs'. You may want 'hestiaos trace list'"),
+        (["auth", "status"], "'auth'. You may want 'hestiaos profile show'"),
+        (["auth", "token"], "'auth'. You may want 'hestiaos login'"),
+        (["keys", "set", "openai"], "'set'. You may want 'hestiaos login'"),
         (["quux"], "'quux'. 'hestiaos help' lists them."),
         (["secrets", "gte"], "'gte'. Did you mean 'get'?"),
         (["config", "edit"], "'edit'. There are: path, show"),
@@ -101,6 +104,18 @@ def test_an_unknown_command_and_what_may_be_meant(arguments: list[str], told: st
     done = invoke(*arguments)
     assert done.status == 2
     assert f"No such command {told}" in done.error
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("-m", "An agent (--agent-id ID) has its model"), ("--system", "its system prompt"), ("--jq", "-q trace_id")],
+)
+def test_an_option_of_other_command_lines(option: str, told: str) -> None:
+    for command in (["run"], ["chat"], []):
+        done = invoke(*command, option, "x")
+        assert done.status == 2
+        assert done.error.startswith(f"No such option '{option}'. ")
+        assert told in done.error
 
 
 @pytest.mark.parametrize(

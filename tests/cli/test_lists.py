@@ -108,6 +108,33 @@ def test_options_of_a_list_for_one_trace() -> None:
         assert f"{options[0]} is for a list: hestiaos trace list" in ended.error
 
 
+def test_models(home: Path, serve_platform: Callable[..., str]) -> None:
+    url = serve_platform(api_key="right")
+    assert invoke("models", "-u", url, "-k", "right").stdout == "hestia-local\n"
+    assert invoke("models", "-u", url, "-k", "wrong").error.startswith("[AUTHENTICATION_FAILED] the server does not")
+    assert invoke("models", "-u", ":1").error.startswith("[CONNECT_FAILED]")
+    assert invoke("--local", "models").stdout == ""
+    config = home / ".config/hestiaos/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('version = 1\n[[models]]\nname = "small"\nurl = "http://localhost:11434/v1"\n')
+    assert invoke("--local", "models").stdout == "small\n"
+    assert invoke("--local", "models", "--json").json[0]["url"] == "http://localhost:11434/v1"
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "told"),
+    [
+        (b"200 OK", b"[]", "was not answered with a list of models"),
+        (b"200 OK", b"<html>", "was not answered with a list of models"),
+        (b"404 Not Found", b'{"detail":"Not Found"}', "was answered with 404"),
+    ],
+)
+def test_a_server_without_a_list_of_models(head: bytes, body: bytes, told: str) -> None:
+    ended = invoke("models", "-u", serve_once(head, b"application/json", body))
+    assert ended.status == 1
+    assert told in ended.error
+
+
 LIMITS = """
 version = 2
 [[limits]]

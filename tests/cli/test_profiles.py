@@ -40,6 +40,20 @@ def test_a_profile_is_kept_and_used(server: str, home: Path) -> None:
     assert "no profile" in invoke("logout").error
 
 
+def test_what_is_in_use_is_shown_without_its_key(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert invoke("profile", "show").stdout == "base_url: http://localhost:8000\nbase_url_from: the default\n"
+    assert invoke("login", "work", "-u", server, "-k", "first-key").status == 0
+    shown = invoke("profile", "show", "--json")
+    assert shown.json == {
+        "base_url": server,
+        "base_url_from": "the profile 'work'",
+        "api_key_from": "the profile 'work'",
+    }
+    monkeypatch.setenv("HESTIAOS_API_KEY", "other")
+    assert invoke("profile", "show", "-q", "api_key_from").stdout == "HESTIAOS_API_KEY\n"
+    assert invoke("profile", "show", "-u", ":1", "-q", "base_url_from").stdout == "--base-url\n"
+
+
 def test_a_key_is_tried_before_it_is_kept(server: str, home: Path) -> None:
     assert invoke("login", "-u", server, "-k", "wrong").status == 1
     assert not profiles(home).exists()

@@ -1,0 +1,29 @@
+"""What may be meant by an option that there is not."""
+
+from __future__ import annotations
+
+__all__ = ["meant_by_option"]
+
+_MODEL = "An agent (--agent-id ID) has its model, or else the server chooses one: 'hestiaos help models' says how."
+_SYSTEM = "An agent (--agent-id ID) has its system prompt."
+_FIELDS = "--field NAME prints one field, as in -q trace_id."
+_FILE = "A text is read from standard input: hestiaos run 'summarise' < FILE."
+
+_ELSEWHERE = {
+    "-m": _MODEL,
+    "--model": _MODEL,
+    "-s": _SYSTEM,
+    "--system": _SYSTEM,
+    "--jq": _FIELDS,
+    "--template": _FIELDS,
+    "-f": _FILE,
+    "--file": _FILE,
+    "-a": _FILE,
+    "--attachment": _FILE,
+}
+"""What does here what such an option does in other command lines."""
+
+
+def meant_by_option(name: str) -> str | None:
+    """The sentence to add, where other command lines have such an option."""
+    return _ELSEWHERE.get(name)
