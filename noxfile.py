@@ -208,6 +208,15 @@ def postgres(session: nox.Session) -> None:
 
 
 @nox.session
+def recipes(session: nox.Session) -> None:
+    """Batches on Ray Data, Dask and, where there is a Java, Spark; one of their workers is killed."""
+    session.install("-e", ".[test]", "ray[data]>=2.50", "dask[distributed]>=2026.1", "pandas")
+    if shutil.which("java"):
+        session.install("pyspark>=4.0")
+    pytest(session, "-rs", "-s", "tests/recipes")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, on an otherwise idle machine; `-- --quick` runs each once."""
     session.install("-e", ".[bench,speed]", "pip")  # by pip it fetches the published client

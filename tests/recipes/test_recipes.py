@@ -1,0 +1,107 @@
+"""The recipes of examples/recipes with the engines that they are for: `nox -s recipes`.
+
+Ten thousand inputs, two workers, one of which is killed in the middle: every input has a result, none was executed
+twice, and a second run of the same command does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.support.served_process import ServedProcess
+
+RECIPES = Path(__file__).parent.parent.parent / "examples" / "recipes"
+INPUTS = int(os.environ.get("HESTIAOS_RECIPE_INPUTS", "10000"))
+KEY = "sk-recipes-4711"
+PATIENCE = 600.0  # seconds
+
+WORKERS = {"ray_data": "ray::", "dask_partitions": "spawn_main", "spark_partitions": "pyspark.daemon"}
+ENGINES = {"ray_data": "ray", "dask_partitions": "dask", "spark_partitions": "pyspark"}
+
+pytestmark = pytest.mark.timeout(2 * PATIENCE)
+
+
+def inputs(path: Path) -> Path:
+    path.write_text("".join(json.dumps({"key": f"row-{n}", "text": f"summarize {n}"}) + "\n" for n in range(INPUTS)))
+    return path
+
+
+def executed(store: Path) -> int:
+    """How many executions the platform has recorded."""
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=30)) as connection:
+        count: int = connection.execute("SELECT count(*) FROM traces").fetchone()[0]
+    return count
+
+
+def workers(recipe: str, mark: str) -> list[int]:
+    """The processes in which an engine runs the recipe's code, by what they inherited."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            inherits = f"RECIPE_MARK={mark}\0".encode() in (folder / "environ").read_bytes()
+            command = (folder / "cmdline").read_text()
+            parent = int((folder / "stat").read_text().rpartition(") ")[2].split()[1])
+        except (OSError, ValueError):  # it has ended, or is not ours
+            continue
+        if inherits and WORKERS[recipe] in command and (recipe != "ray_data" or "Runner" in command):
+            found.append((int(folder.name), parent))
+    # Spark's daemon has the workers as its children.
+    return [pid for pid, parent in found if recipe != "spark_partitions" or parent in {each for each, _ in found}]
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedProcess]:
+    monkeypatch.setenv("HESTIAOS_API_KEY", KEY)
+    with ServedProcess("--store", str(tmp_path / "store.sqlite3")) as served:
+        monkeypatch.setenv("HESTIAOS_BASE_URL", served.url)
+        yield served
+
+
+@pytest.mark.parametrize("recipe", WORKERS)
+def test_a_worker_is_killed_in_the_middle(recipe: str, served: ServedProcess, tmp_path: Path) -> None:
+    if find_spec(ENGINES[recipe]) is None:
+        pytest.skip(f"{ENGINES[recipe]} is not installed: nox -s recipes")
+    mark = f"{os.getpid()}-{recipe}"
+    root = str(RECIPES.parent.parent)
+    environ = os.environ | {"RECIPE_MARK": mark, "PYTHONPATH": f"{root}{os.pathsep}{RECIPES}", "RAY_DEDUP_LOGS": "0"}
+    results, log = tmp_path / "results", tmp_path / "log"
+    command = [sys.executable, str(RECIPES / f"{recipe}.py"), str(inputs(tmp_path / "in.jsonl")), str(results), "2"]
+    begun = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT, cwd=tmp_path)
+    try:
+        while executed(tmp_path / "store.sqlite3") < INPUTS // 3:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < begun + PATIENCE, log.read_text()
+            time.sleep(0.05)
+        killed = workers(recipe, mark)[0]
+        os.kill(killed, signal.SIGKILL)
+        assert process.wait(PATIENCE) == 0, log.read_text()[-5000:]
+    finally:
+        process.kill()
+        process.wait()
+    seconds = time.monotonic() - begun
+    rows = [json.loads(line) for path in results.rglob("*.json*") for line in path.read_text().splitlines()]
+    counted = Counter(row["key"] for row in rows)
+    assert counted == {f"row-{number}": 1 for number in range(INPUTS)}
+    assert [row for row in rows if row["error"] is not None] == []
+    assert len({row["trace_id"] for row in rows}) == INPUTS
+    assert executed(tmp_path / "store.sqlite3") == INPUTS, "none was executed twice"
+    for path in [log, *results.rglob("*.json*")]:
+        assert KEY.encode() not in path.read_bytes()
+    print(f"{recipe}: {INPUTS:,} inputs in {seconds:.0f} s, one of two workers killed")
+    subprocess.run(command, env=environ, check=True, capture_output=True, cwd=tmp_path, timeout=PATIENCE)
+    assert executed(tmp_path / "store.sqlite3") == INPUTS, "a second run does nothing"
