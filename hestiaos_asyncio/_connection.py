@@ -47,7 +47,7 @@ class Connection(asyncio.BufferedProtocol):
         self._unread = 0
         self._expires = 0.0  # when the current wait times out, by the clock of the loop
         self._timer: asyncio.TimerHandle | None = None
-        self._late = ""  # the message of that timeout
+        self._timeout_message = ""  # the message of that timeout
         self._idle_since = 0.0
         self._ended = False  # the end was received
         self._closed = False
@@ -112,7 +112,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._closed = True
         if self._process != os.getpid():
-            _let_go(self._transport)
+            _abandon(self._transport)
             return
         if self._loop.is_closed():
             self._waiter = None
@@ -199,9 +199,9 @@ class Connection(asyncio.BufferedProtocol):
 
     # One timer that is rarely set again costs less than one for each read.
 
-    async def _wait(self, seconds: float, late: str) -> None:
+    async def _wait(self, seconds: float, message: str) -> None:
         assert self._send is not None, "a request is under way"
-        self._late = late
+        self._timeout_message = message
         self._expires = expires = self._loop.time() + self._send.deadline.bound(seconds)
         if self._timer is None or self._timer.when() > expires:
             if self._timer is not None:
@@ -220,7 +220,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._loop.time() < self._expires:
             self._timer = self._loop.call_at(self._expires, self._check_time)
         else:
-            self._lose(self._send.deadline.timeout_error(self._late))
+            self._lose(self._send.deadline.timeout_error(self._timeout_message))
 
 
 def _is_readable(transport: asyncio.Transport) -> bool:
@@ -232,7 +232,7 @@ def _is_readable(transport: asyncio.Transport) -> bool:
     return bool(poll.poll(0))
 
 
-def _let_go(transport: asyncio.Transport) -> None:
+def _abandon(transport: asyncio.Transport) -> None:
     """Close the descriptor of a connection of the parent process, without an effect on the parent's connection.
 
     The transport still uses the number of the descriptor, so it is made to refer to the null device.
@@ -247,7 +247,7 @@ def _let_go(transport: asyncio.Transport) -> None:
 def _run_at_once(loop: asyncio.AbstractEventLoop) -> None:
     """Let a closed loop run callbacks at once, so that its transports close their sockets.
 
-    Otherwise they raise `RuntimeError` and leave the sockets open: python/cpython#92841 has mended finalizers only.
+    Otherwise they raise `RuntimeError` and leave the sockets open: python/cpython#92841 has fixed finalizers only.
     """
     with suppress(AttributeError):  # uvloop's loops close their transports themselves
         loop.call_soon = _call  # type: ignore[method-assign, assignment]

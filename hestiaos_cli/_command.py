@@ -115,9 +115,9 @@ class Group(_WithCommonOptions, click.Group):
         names = self.list_commands(ctx)
         if args[0] in names or args[0].startswith("-"):
             return super().resolve_command(ctx, args)
-        from hestiaos_cli._unknown_commands import meant_instead
+        from hestiaos_cli._unknown_commands import suggestion
 
-        meant = meant_instead(ctx.command_path, args, names)
+        meant = suggestion(ctx.command_path, args, names)
         raise click.UsageError(f"No such command '{args[0]}'. {meant}", ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

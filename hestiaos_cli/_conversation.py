@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["converse"]
 
 _HISTORY = 1000  # messages
-_FAREWELLS = frozenset({"exit", "quit", "/bye", "/exit", "/quit"})  # what leaves other conversations
+_EXIT_COMMANDS = frozenset({"exit", "quit", "/bye", "/exit", "/quit"})  # what leaves other conversations
 
 
 def converse(settings: Settings, session: ChatSession) -> None:
@@ -38,7 +38,7 @@ def converse(settings: Settings, session: ChatSession) -> None:
         if not message:
             continue
         _keep_history()
-        if message in _FAREWELLS:
+        if message in _EXIT_COMMANDS:
             return
         try:
             session.send(message)

@@ -91,7 +91,7 @@ def failure_of(error: Exception, settings: Settings) -> Failure | None:
             return failure_of_call(error, settings)
     if isinstance(error, OSError):  # a port in use, a file that cannot be read
         return Failure(_os_error(error), code="OS_ERROR")
-    if isinstance(error, ValueError | TypeError) and _is_told_by_us(error):
+    if isinstance(error, ValueError | TypeError) and _is_own_error(error):
         return Failure(str(error), code="USAGE", status=MISUSED)
     return None
 
@@ -108,7 +108,7 @@ def _os_error(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
 
 
-def _is_told_by_us(error: Exception) -> bool:
+def _is_own_error(error: Exception) -> bool:
     """Whether the SDK raised it for an argument that cannot be right; any other `ValueError` is a bug."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:

@@ -25,7 +25,7 @@ def read_text(settings: Settings, given: str | None, what: str, example: str) ->
     that was not announced.
     """
     if given is not None and given != "-":
-        piped = read_stdin(settings, what) if _is_piped_for_us(settings) else ""
+        piped = read_stdin(settings, what) if _is_piped(settings) else ""
         return f"{given}\n\n{piped}" if piped.strip() else given
     if given is None and _stdin_is_terminal():
         raise click.UsageError(f"{what} is missing: give it, as in: {example}; or pipe it in")
@@ -66,7 +66,7 @@ def _stdin_is_terminal() -> bool:
     return cast("object", sys.stdin) is not None and sys.stdin.isatty()
 
 
-def _is_piped_for_us(settings: Settings) -> bool:
+def _is_piped(settings: Settings) -> bool:
     """Whether standard input is there to be read in addition to an argument.
 
     A pipe is, and a file from its beginning. A file that is being read already is a shell loop's own, and a socket is

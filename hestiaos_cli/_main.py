@@ -45,20 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OutputFailed as failed:
         drop_output()
         if failed.closed_pipe and hasattr(signal, "SIGPIPE"):
-            _die_of(signal.SIGPIPE)
+            _exit_by_signal(signal.SIGPIPE)
         from hestiaos_cli._failures import report_lost_output
 
         status = report_lost_output(failed)
     except KeyboardInterrupt:
         drop_output()
-        _die_of(signal.SIGINT)
+        _exit_by_signal(signal.SIGINT)
     take_interrupts()
     if arguments is None:
         gc.freeze()  # the process ends, and its last collection would search through every module: 25 ms
     sys.exit(status)
 
 
-def _die_of(number: signal.Signals) -> NoReturn:
+def _exit_by_signal(number: signal.Signals) -> NoReturn:
     """End the process as an uncaught signal does."""
     signal.signal(number, signal.SIG_DFL)
     if os.name == "posix":

@@ -1,6 +1,6 @@
 """Profiles: servers and their keys by name, in one file of the user's, or the keys in the system's keyring.
 
-The file holds keys, so it is refused where others can read it.
+The file holds keys, so it is refused if others can read it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEYRING_SERVICE = "hestiaos"
 
 
 class Profile:
-    """A server, and the key that it is sent; the key is read where it is asked for."""
+    """A server and its API key, which is read from the keyring at the first use."""
 
     def __init__(self, name: str, base_url: str, api_key: str | None, *, in_keyring: bool) -> None:
         self.name = name
@@ -31,7 +31,7 @@ class Profile:
         self._api_key = api_key
 
     def api_key(self) -> str | None:
-        """The key. Raises `Failure` where the keyring does not give it."""
+        """The key. Raises `Failure` if the keyring does not return it."""
         if not self.in_keyring:
             return self._api_key
         with _keyring_errors("read"):
@@ -52,7 +52,7 @@ class Profiles:
 
     @property
     def current(self) -> str | None:
-        """The name of the profile that is used where none is named."""
+        """The name of the profile that is used by default."""
         name: str | None = self._content["current"]
         return name if name in self._content["profiles"] else None
 
@@ -65,7 +65,7 @@ class Profiles:
         return (self._profile(name) for name in self._content["profiles"])
 
     def get(self, name: str) -> Profile:
-        """A profile. Raises `Failure` where there is none of that name."""
+        """The profile of this name. Raises `Failure` if there is none."""
         if name not in self._content["profiles"]:
             known = ", ".join(self._content["profiles"]) or "none yet"
             hint = f"'hestiaos login {name} --base-url URL' makes it"
@@ -78,7 +78,7 @@ class Profiles:
         self._write()
 
     def add(self, name: str, base_url: str, api_key: str | None) -> Profile:
-        """Keep a profile, in place of the one of that name, and use it from now on."""
+        """Store a profile, replacing one of that name, and use it from now on."""
         in_keyring = api_key is not None and _keyring_set(name, api_key)
         self._content["profiles"][name] = {
             "base_url": base_url,
@@ -116,7 +116,7 @@ class Profiles:
         except FileNotFoundError:
             return {"current": None, "profiles": {}}
         except (ValueError, RecursionError) as error:
-            raise Failure(f"{self.path} is not JSON ({error}): mend it, or move it away and log in again") from None
+            raise Failure(f"{self.path} is not JSON ({error}): correct it, or move it away and log in again") from None
         if not _fits(content):
             raise Failure(f"{self.path} is not a file of profiles: move it away, and log in again")
         read: dict[str, Any] = content
@@ -148,7 +148,7 @@ def _fits(content: Any) -> bool:
 
 
 def _keyring_set(name: str, api_key: str) -> bool:
-    """Keep a key in the system's keyring. Returns whether there is one."""
+    """Store a key in the system's keyring. Returns whether there is a keyring."""
     try:
         import keyring
         import keyring.errors

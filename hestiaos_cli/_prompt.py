@@ -1,4 +1,4 @@
-"""Prompts on a terminal, and never without one."""
+"""Prompts on a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ask_secret"]
 
 
 def ask_secret(question: str) -> str:
-    """Ask for a secret without showing what is typed. Raises `UsageError` where nothing is."""
+    """Ask for a secret without showing what is typed. Raises `UsageError` if nothing is entered."""
     try:
         value = getpass(question)
     except EOFError:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Server", "full_url", "hide_argument", "key_from_stdin", "server_of"]
 
 _OF_SERVER = ("base_url", "api_key", "profile", "cacert", "insecure", "headers")
-_HERE = re.compile(r":\d+|(?i:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?(?:/.*)?")  # a URL of this machine, shortened
+_LOCAL_URL = re.compile(r":\d+|(?i:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?(?:/.*)?")  # a short URL of this machine
 
 
 class Server:
@@ -143,7 +143,7 @@ def _profile(settings: Settings) -> Profile | None:
 
 def full_url(url: str) -> str:
     """`:8000` and `localhost:8000` with what is left out; any other URL as it is."""
-    if _HERE.fullmatch(url):
+    if _LOCAL_URL.fullmatch(url):
         return f"http://localhost{url}" if url.startswith(":") else f"http://{url}"
     return url
 

@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-__all__ = ["meant_instead"]
+__all__ = ["suggestion"]
 
-_ELSEWHERE = {
+_SYNONYMS = {
     "ask": "run",
     "auth": "login",
     "auth logout": "logout",
@@ -32,15 +32,15 @@ _ELSEWHERE = {
 """Where other command lines have such a command, what is most like it here."""
 
 
-def meant_instead(path: str, words: Sequence[str], names: Sequence[str]) -> str:
+def suggestion(path: str, words: Sequence[str], names: Sequence[str]) -> str:
     """The sentence to add; `path` is the program or the group that was asked for `words`, `names` are its commands."""
     program, *group = path.split()
     name = words[0]
     if not group and len(name.split()) > 1:
         return f"A text is run by: {path} run {shlex.quote(name)}"
     for typed in (" ".join([*group, *words[:2]]), " ".join([*group, name])):
-        if typed in _ELSEWHERE:
-            return f"You may want '{program} {_ELSEWHERE[typed]}'."
+        if typed in _SYNONYMS:
+            return f"You may want '{program} {_SYNONYMS[typed]}'."
     if close := get_close_matches(name, names, 1):
         return f"Did you mean '{close[0]}'?"
     return f"There are: {', '.join(names)}." if group else f"'{path} help' lists them."

@@ -11,7 +11,7 @@ from hestiaos_cli._terminal import may_draw, symbol
 
 __all__ = ["waiting"]
 
-_PATIENCE = 1.0  # seconds
+_DELAY = 1.0  # seconds
 _TURN = 0.1
 
 
@@ -35,7 +35,7 @@ def waiting() -> Iterator[Callable[[], None]]:
 
 
 def _spin(over: Event) -> None:
-    if over.wait(_PATIENCE):
+    if over.wait(_DELAY):
         return
     frames = symbol("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\", sys.stderr)
     turn = 0

@@ -29,7 +29,7 @@ __all__ = ["Step", "walk"]
 _API_VERSION = "v1"
 _ROLE_MISSING = "ROLE_MISSING"
 _TEXT = "hestiaos doctor checks whether this stream comes word by word"
-_TELLING = 0.05  # seconds over which the server must have spread its events for their arrival to mean anything
+_MIN_SPREAD = 0.05  # seconds over which the server must have spread its events for their arrival to mean anything
 
 
 class Step:
@@ -203,7 +203,7 @@ class _Way:
             return "not tried: the key does not have the role to run"
         detail = f"{len(arrived)} events"
         spread = sent[-1] - sent[0] if len(sent) == len(arrived) else 0.0
-        if spread < _TELLING:
+        if spread < _MIN_SPREAD:
             return f"{detail}; they were sent too fast to show whether something buffers them"
         if arrived[-1] - arrived[0] < spread / 2:
             raise _Fails(

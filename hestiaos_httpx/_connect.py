@@ -13,7 +13,7 @@ from hestiaos_httpx._scopes import Address, Scope, Steps, can_wait
 __all__ = ["connect"]
 
 _NEXT_ADDRESS = 0.25  # seconds
-_UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
+_IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
 
 
 def connect(scope: Scope, host: str, port: int, until: float) -> Steps[socket.socket]:
@@ -64,7 +64,7 @@ def _begin(address: Address) -> socket.socket:
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     code = sock.connect_ex(address[4])
-    if code not in _UNDER_WAY:
+    if code not in _IN_PROGRESS:
         sock.close()
         raise OSError(code, os.strerror(code))
     return sock

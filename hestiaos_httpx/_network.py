@@ -26,7 +26,7 @@ from hestiaos_proto import ChunkDecoder, HeadScanner
 
 __all__ = ["Network"]
 
-_MOST = 64 * 1024  # bytes that are read of a body at once
+_READ_SIZE = 64 * 1024  # bytes that are read of a body at once
 
 
 class Network:
@@ -83,7 +83,7 @@ class Network:
         return NetworkStream(self, len(self.layers))
 
     def receive(self, level: int, max_bytes: int) -> Steps[bytes]:
-        """The data that httpcore reads next, through so many layers of TLS: of a chunked body what `chunks` left."""
+        """The data that httpcore reads next, through `level` layers of TLS; of a chunked body, what `chunks` left."""
         self.chunks, ahead, self._ahead = None, self._ahead, b""
         data = ahead or (yield from self._receive(level, max_bytes))
         if self.established and not self._heads.ended:
@@ -93,7 +93,7 @@ class Network:
         return data
 
     def receive_body(self) -> Steps[bytes]:
-        """The next piece of a body that `chunks` decodes; `b""` where httpcore has to read on."""
+        """The next piece of a body that `chunks` decodes; `b""` if httpcore has to read the rest."""
         while (chunks := self.chunks) is not None:
             try:
                 for body in self._decoded:
@@ -104,7 +104,7 @@ class Network:
                 self.chunks, self._ahead = None, chunks.rest
                 break
             ahead, self._ahead = self._ahead, b""
-            self._decoded = chunks.decode(ahead or (yield from self._receive(len(self.layers), _MOST)))
+            self._decoded = chunks.decode(ahead or (yield from self._receive(len(self.layers), _READ_SIZE)))
         return b""
 
     def _receive(self, level: int, max_bytes: int) -> Steps[bytes]:
@@ -117,7 +117,7 @@ class Network:
         return data
 
     def send(self, level: int, data: bytes, timeout: float | None) -> Steps[None]:
-        """Send all of it, through so many layers of TLS."""
+        """Send all of `data`, through `level` layers of TLS."""
         if self._in_socks and data[:1] not in (b"\x05", b"\x01"):  # a request, not a message of RFC 1928 or 1929
             self._end_handshakes(1)
         try:
@@ -141,7 +141,10 @@ class Network:
         try:
             data: bytes = yield from self._through(level, partial(self.layers[level - 1].object.read, max_bytes), until)
             return data
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):  # many end without saying so (RFC 9110, section 4.3.4)
+        except (
+            ssl.SSLEOFError,
+            ssl.SSLZeroReturnError,
+        ):  # many servers do not announce it (RFC 9110, 4.3.4)
             return b""
 
     def _write(self, level: int, data: bytes, until: float) -> Steps[None]:

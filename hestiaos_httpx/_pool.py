@@ -1,7 +1,7 @@
 """The connections of one process or event loop: httpcore connections in the core's `ConnectionPool`.
 
 httpcore's own pool fails in ordinary programs: Ctrl-C in its lock blocks the next call for ever, a forked
-child that closes it hangs, and a cancelled request loses its place (encode/httpcore#658, #830, #1093, mended in
+child that closes it hangs, and a cancelled request loses its place (encode/httpcore#658, #830, #1093, fixed in
 httpcore2 2.6; a double cancellation: encode/httpx#3782).
 """
 

@@ -125,7 +125,7 @@ class Scope:
         yield
 
     def receive(self, sock: socket.socket, max_bytes: int, until: float) -> Steps[bytes]:
-        """The next piece of data over a socket, of at most so many bytes; `b""` is the end."""
+        """The next piece of data over a socket, of at most `max_bytes` bytes; `b""` is the end."""
         look = self.left if self._event is None else self._slice  # it can be ended by a shutdown, which no event does
         while True:
             sock.settimeout(look(until))

@@ -17,7 +17,7 @@ _ADDRESSES = {"client_addr": "getsockname", "server_addr": "getpeername"}
 
 
 class NetworkStream:
-    """httpcore's network stream, over so many layers of TLS."""
+    """httpcore's network stream, over `level` layers of TLS."""
 
     def __init__(self, network: Network, level: int) -> None:
         self._network = network

@@ -25,16 +25,16 @@ class LocalTransport(LocalExchange, httpx.BaseTransport, httpx.AsyncBaseTranspor
     """Carries a client's requests to `platform`. Closing it leaves the platform open, which several may share."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        with _as_httpx_says_it():
+        with _httpx_errors():
             return _response(self._ask(_parse(request, request.read())))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        with _as_httpx_says_it():
+        with _httpx_errors():
             return _response(await self._ask_async(_parse(request, await request.aread())))
 
 
 @contextmanager
-def _as_httpx_says_it() -> Iterator[None]:
+def _httpx_errors() -> Iterator[None]:
     """Raise for a connection that ends what httpx's own transports raise."""
     try:
         yield
@@ -61,7 +61,7 @@ class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._events = events
 
     def __iter__(self) -> Iterator[bytes]:
-        with _as_httpx_says_it():
+        with _httpx_errors():
             yield from map(encode_stream_event, self._events)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -82,5 +82,5 @@ class _AwaitedEventBytes(AwaitedPieces, httpx.AsyncByteStream):
     """The same of a run that the event loop waits for."""
 
     async def __anext__(self) -> bytes:
-        with _as_httpx_says_it():
+        with _httpx_errors():
             return encode_stream_event(await anext(self._events))

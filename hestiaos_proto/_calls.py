@@ -114,7 +114,7 @@ class Call(Generic[T]):
     def flow(self) -> CallFlow[T]:
         """Carry out the call, as `call_flow` says."""
         flow = self._first()
-        return flow if self.observer is None or self._operation.route.streams else _to_its_end(flow, self.observer)
+        return flow if self.observer is None or self._operation.route.streams else _observed(flow, self.observer)
 
     def _first(self) -> CallFlow[T]:
         self._deadline = Deadline(self._runtime.monotonic, self._config.deadline)
@@ -195,7 +195,7 @@ class Call(Generic[T]):
         return pause if self._interceptor is None else self._interceptor.pause(pause)
 
 
-def _to_its_end(flow: CallFlow[T], observer: CallObserver) -> CallFlow[T]:
+def _observed(flow: CallFlow[T], observer: CallObserver) -> CallFlow[T]:
     try:
         result = yield from flow
         observer.end(None)

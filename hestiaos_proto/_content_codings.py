@@ -15,10 +15,10 @@ __all__ = ["ACCEPT_ENCODING", "ContentDecoder"]
 
 ACCEPT_ENCODING = "gzip, deflate"
 
-_MOST_OUT = 64 * 1024  # how much is returned at a time, in bytes
-_MOST_IN = 16 * 1024  # how much is passed to zlib at a time, which copies what it does not consume
+_MAX_OUTPUT = 64 * 1024  # how much is returned at a time, in bytes
+_MAX_INPUT = 16 * 1024  # how much is passed to zlib at a time, which copies what it does not consume
 _FIRST_IN = 256  # the same at the beginning of a member, which may be short
-_MOST_SILENT = 128 * 1024  # how much may decode to nothing: twice the longest extra field of a gzip header
+_MAX_SILENT = 128 * 1024  # how much may decode to nothing: twice the longest extra field of a gzip header
 _CHECKPOINT = 4 * 1024  # after how many bytes the decompressor is copied, which takes as long as an event
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
@@ -92,28 +92,28 @@ class _Inflater:
             more = True
             while more:
                 try:
-                    piece = self._zlib.decompress(rest, _MOST_OUT)
+                    piece = self._zlib.decompress(rest, _MAX_OUTPUT)
                 except zlib.error as error:
-                    yield from self._up_to_the_fault()
+                    yield from self._bytewise()
                     raise RemoteProtocolError(f"the response's compressed body is damaged: {error}") from None
                 if piece:
                     self._given += len(piece)
                     yield piece
                 rest = self._zlib.unconsumed_tail
-                more = bool(rest) or len(piece) == _MOST_OUT  # a full piece is mostly not the last
+                more = bool(rest) or len(piece) == _MAX_OUTPUT  # a full piece is mostly not the last
             used = len(chunk) - len(self._zlib.unused_data)
             place += used
-            self._step = min(2 * self._step, _MOST_IN)
+            self._step = min(2 * self._step, _MAX_INPUT)
             self._silent = 0 if self._given > before else self._silent + used
-            if self._silent > _MOST_SILENT:
-                raise RemoteProtocolError(f"more than {_MOST_SILENT} bytes of the response's body decode to nothing")
+            if self._silent > _MAX_SILENT:
+                raise RemoteProtocolError(f"more than {_MAX_SILENT} bytes of the response's body decode to nothing")
 
     def _note(self, checkpoint: zlib._Decompress | None) -> None:
         self._checkpoint = checkpoint
         self._since.clear()
         self._given = 0
 
-    def _up_to_the_fault(self) -> Iterator[bytes]:
+    def _bytewise(self) -> Iterator[bytes]:
         """The data that zlib had decoded before the fault, and does not return with it."""
         decompressor = self._checkpoint or zlib.decompressobj(self._format)
         given = self._given

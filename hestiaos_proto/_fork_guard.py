@@ -17,7 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _PAUSE = 0.0001  # seconds
-_MOST_PAUSES = 10_000  # before a fork; a second or two
+_MAX_PAUSES = 10_000  # before a fork; a second or two
 
 
 class _Inside:
@@ -72,7 +72,7 @@ class ForkGuard:
             self._sleep(_PAUSE)
 
     def _wait(self) -> None:
-        for _ in range(_MOST_PAUSES):
+        for _ in range(_MAX_PAUSES):
             if not self._inside:
                 break
             self._sleep(_PAUSE)

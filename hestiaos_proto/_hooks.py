@@ -146,13 +146,13 @@ class CallObserver:
             self._open.pop()  # atomic: of two threads that end a stream one continues
         except IndexError:
             return
-        self._look_at_the_clock()
+        self._update_seconds()
         self._tell_end(self._hooks, error)
 
     def _tell(self, name: str, *what: object) -> None:
         if not self._open:  # another thread has closed the stream
             return
-        self._look_at_the_clock()
+        self._update_seconds()
         for each in self._hooks:
             if (hook := getattr(each, name)) is not None:
                 hook(self.call, *what)
@@ -166,7 +166,7 @@ class CallObserver:
         finally:  # the hooks of the others are called, whatever one raises
             self._tell_end(hooks[1:], error)
 
-    def _look_at_the_clock(self) -> None:
+    def _update_seconds(self) -> None:
         now = self._clock()
         if self._began is None:
             self._began = now

@@ -96,7 +96,7 @@ class LineDecoder:
             if self._partial:
                 block = b"".join((self._partial, block))
                 self._partial.clear()
-            self._blocks.append(self._up_to_the_limit(block.removeprefix(_BOM) if self._at_start else block))
+            self._blocks.append(self._limited(block.removeprefix(_BOM) if self._at_start else block))
             self._at_start = False
         if not whole and self._error is None:
             self._partial += data[end:]
@@ -104,7 +104,7 @@ class LineDecoder:
             if len(self._partial) - bom > self._max_size:
                 self._fail()
 
-    def _up_to_the_limit(self, block: bytes) -> bytes:
+    def _limited(self, block: bytes) -> bytes:
         """The lines of a block before the first that is too long."""
         if len(block) > self._max_size:
             end = 0

@@ -20,7 +20,7 @@ __all__ = ["PayloadDecoder"]
 
 _LF, _CR = b"\n\r"  # as numbers, which are found faster
 _BATCH = 64  # how many payloads are yielded together: enough for speed, and few enough to wait for
-_MOST_LINES = 64  # how many lines of an object are not looked at
+_MAX_LINES = 64  # how many lines of an object are not looked at
 _ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # the ASCII that `str.strip` strips; `bytes.strip` strips less
 
 
@@ -120,7 +120,7 @@ class PayloadDecoder:
             return None
         self._further.append(payload)
         self._size += len(payload) + 1
-        if self._object and self._goes_on(payload):
+        if self._object and self._continues(payload):
             return None
         self._join()
         if not self._object:
@@ -137,12 +137,12 @@ class PayloadDecoder:
         self._unclosed = 0
         return whole
 
-    def _goes_on(self, payload: bytes) -> bool:
+    def _continues(self, payload: bytes) -> bool:
         """Whether the object cannot be complete, and its last lines need not be joined to it yet.
 
         Only a line that ends with `}` completes it, with white space after it, some of which is not ASCII.
         """
-        return 32 < payload[-1] < 125 and len(self._further) < _MOST_LINES and self._size <= self._max_size
+        return 32 < payload[-1] < 125 and len(self._further) < _MAX_LINES and self._size <= self._max_size
 
     def _join(self) -> None:
         """Join the lines of an object that have arrived."""

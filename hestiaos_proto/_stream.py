@@ -171,7 +171,7 @@ class RunStream:
                         self._end_run(run)
                     continue
                 if self._mixed is not None:
-                    yield from self._hand_out(self._mixed)
+                    yield from self._yield_events(self._mixed)
                     continue
                 payloads = self._payloads
                 for payload in payloads:
@@ -217,7 +217,7 @@ class RunStream:
             count += len(events)
         self._payloads = chain(payloads[count:], self._source)
 
-    def _hand_out(self, mixed: Iterator[StreamEvent]) -> Iterator[StreamEvent]:
+    def _yield_events(self, mixed: Iterator[StreamEvent]) -> Iterator[StreamEvent]:
         for event in mixed:
             self._advance(event)
             yield event

@@ -19,7 +19,7 @@ from hestiaos_proto import (
 
 __all__ = ["Connection"]
 
-_PIECE = 64 * 1024  # how much is read at a time, in bytes
+_READ_SIZE = 64 * 1024  # how much is read at a time, in bytes
 
 
 class Connection:
@@ -55,17 +55,17 @@ class Connection:
         """As `LoopConnection.exchange`."""
         machine, origin = self._machine, send.request.origin
         self._send = send
-        late = f"sending to {origin} took too long"
+        timed_out = f"sending to {origin} took too long"
         with trio.CancelScope(deadline=_after(send, send.timeout)) as scope:
             # A server may respond and close before it has received everything; the response is still to be read.
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._stream.send_all(machine.send(send))
-            late = f"{origin} sent nothing for too long"
+            timed_out = f"{origin} sent nothing for too long"
             while not machine.answered:
                 scope.deadline = _after(send, send.read_timeout)
                 await self._receive(origin)
         if scope.cancelled_caught:
-            machine.connection_lost(send.deadline.timeout_error(late))
+            machine.connection_lost(send.deadline.timeout_error(timed_out))
         response = machine.response
         assert response is not None, "the machine is answered"
         return response
@@ -93,7 +93,7 @@ class Connection:
 
     async def _receive(self, origin: str) -> None:
         try:
-            data = await self._stream.receive_some(_PIECE)
+            data = await self._stream.receive_some(_READ_SIZE)
         except trio.BrokenResourceError as error:
             lost = ConnectionLost(f"the connection to {origin} was lost: {error.__cause__ or error}")
             lost.__cause__ = error

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from hestiaos.cassettes._format import encode, parse
-from hestiaos.cassettes._matching import shown_from
+from hestiaos.cassettes._matching import excerpt
 from hestiaos.cassettes._player import Player
 from hestiaos.cassettes._recorder import Recorder
 from hestiaos_proto import CallFlow, Response, Send
@@ -59,7 +59,7 @@ class Cassette:
         return f"Cassette({str(self._path)!r}, record={self.records})"
 
     def __reduce__(self) -> str:
-        raise TypeError("a cassette cannot be copied or pickled: it would be recorded, or used up, in two places")
+        raise TypeError("a cassette cannot be copied or pickled: two copies would record or use up the same exchanges")
 
     def __enter__(self) -> Self:
         return self
@@ -81,13 +81,15 @@ class Cassette:
         return (self._recorder or self._player).pause(seconds)
 
     def problems(self) -> list[str]:
-        """What did not fit so far: the requests that nothing was recorded for, and the exchanges that were not used."""
+        """The mismatches so far: the requests that were not recorded, and the exchanges that were not used."""
         unused = self._player.unused
-        left = [f"{self._path.name} has what was not asked for: {', '.join(map(shown_from, unused))}"] if unused else []
-        return [*self._player.refusals, *left]
+        if not unused:
+            return list(self._player.refusals)
+        shown = ", ".join(map(excerpt, unused))
+        return [*self._player.refusals, f"{self._path.name} has exchanges that were not requested: {shown}"]
 
     def close(self) -> None:
-        """Write what was recorded so far; the folder is made where it is missing. Raises `OSError`.
+        """Write what was recorded so far; the directory is made if it is missing. Raises `OSError`.
 
         After a replay it does nothing.
         """
@@ -98,7 +100,7 @@ class Cassette:
         unfinished = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
         try:
             unfinished.write_bytes(text)
-            unfinished.replace(self._path)  # at once, so that nobody reads half of it
+            unfinished.replace(self._path)  # at once, so that no reader sees half of it
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise

@@ -1,7 +1,7 @@
-"""Which recorded request is the one that is made now.
+"""Matches a request with the recorded ones.
 
-Method, path with its query, and body are compared, the body as a JSON value. Headers are not: they hold the key, and an
-idempotency key that is new for each call. `***` in the recording replaces a secret, and matches any text.
+Method, path with its query, and body are compared, the body as a JSON value. Headers are not: they contain the key,
+and an idempotency key that is new for each call. `***` in the recording replaces a secret, and matches any text.
 """
 
 from __future__ import annotations
@@ -13,49 +13,49 @@ from typing import Any
 
 from hestiaos.cassettes._format import RecordedRequest
 
-__all__ = ["fits", "nearest", "shown_from"]
+__all__ = ["excerpt", "matches", "nearest"]
 
 _SHOWN = 60  # characters of a request that a message repeats, around the first difference
 
 
-def fits(recorded: RecordedRequest, made: RecordedRequest) -> bool:
+def matches(recorded: RecordedRequest, made: RecordedRequest) -> bool:
     """Whether a recorded request is the one that was made."""
     return (
         recorded.method == made.method
-        and _fits(recorded.path, made.path)
+        and _match(recorded.path, made.path)
         and type(recorded.body) is type(made.body)
-        and _fits(recorded.body, made.body)
+        and _match(recorded.body, made.body)
     )
 
 
-def _fits(recorded: Any, made: Any) -> bool:
+def _match(recorded: Any, made: Any) -> bool:
     if isinstance(recorded, str) and isinstance(made, str):
         if "***" not in recorded:
             return recorded == made
         return re.fullmatch(".*".join(map(re.escape, recorded.split("***"))), made, re.DOTALL) is not None
     if isinstance(recorded, dict) and isinstance(made, dict):
-        return recorded.keys() == made.keys() and all(_fits(value, made[name]) for name, value in recorded.items())
+        return recorded.keys() == made.keys() and all(_match(value, made[name]) for name, value in recorded.items())
     if isinstance(recorded, list) and isinstance(made, list):
-        return len(recorded) == len(made) and all(map(_fits, recorded, made))
+        return len(recorded) == len(made) and all(map(_match, recorded, made))
     return bool(type(recorded) is type(made) and recorded == made)
 
 
 def nearest(made: RecordedRequest, recorded: Iterable[RecordedRequest]) -> RecordedRequest | None:
     """The recorded request that has the longest beginning in common with what was made; `None` if there is none."""
-    return max(recorded, key=lambda each: _common(str(each), str(made)), default=None)
+    return max(recorded, key=lambda each: _common_length(str(each), str(made)), default=None)
 
 
-def shown_from(request: RecordedRequest, other: RecordedRequest | None = None) -> str:
-    """A request as a message shows it; of a long body, what is around the first difference to the other's."""
+def excerpt(request: RecordedRequest, other: RecordedRequest | None = None) -> str:
+    """A request as a message shows it; a long body is cut to the part around its first difference from the other's."""
     whole = str(request)
     head = f"{request.method} {request.path}"
     body = whole[len(head) :]
     if len(body) <= 2 * _SHOWN:
         return whole
-    start = 1 if other is None else max(1, _common(whole, str(other)) - len(head) - _SHOWN // 2)
+    start = 1 if other is None else max(1, _common_length(whole, str(other)) - len(head) - _SHOWN // 2)
     stop = start + 2 * _SHOWN
     return f"{head} {'…' if start > 1 else ''}{body[start:stop]}{'…' if stop < len(body) else ''}"
 
 
-def _common(one: str, other: str) -> int:
+def _common_length(one: str, other: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

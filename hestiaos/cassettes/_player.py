@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve
 
 from hestiaos.cassettes._format import End, Exchange, Piece, RecordedRequest
-from hestiaos.cassettes._matching import fits, nearest, shown_from
+from hestiaos.cassettes._matching import excerpt, matches, nearest
 from hestiaos.cassettes._recorder import request_of
 from hestiaos_proto import CallFlow, HestiaError, LocalProtocolError, LocalResponse, Response, Send, Wait
 
@@ -71,17 +71,17 @@ class Player:
     def _take(self, send: Send) -> Exchange:
         made = request_of(send)
         for number, each in list(self._unused.items()):
-            if fits(each.request, made) and self._unused.pop(number, None) is not None:  # no other thread has it
+            if matches(each.request, made) and self._unused.pop(number, None) is not None:  # no other thread has it
                 return each
         raise self._refusal(evolve(made, path=send.redactor.text(made.path), body=send.redactor.value(made.body)))
 
     def _refusal(self, made: RecordedRequest) -> LocalProtocolError:
         near = nearest(made, self.unused)
-        message = f"{self._name} has nothing for {shown_from(made, near)}"
-        if any(fits(each.request, made) for each in self._exchanges):
+        message = f"{self._name} has nothing for {excerpt(made, near)}"
+        if any(matches(each.request, made) for each in self._exchanges):
             message += ", which was recorded, and has been used: each exchange is replayed once"
         elif near is not None:
-            message += f"; the nearest that is left is {shown_from(near, made)}"
+            message += f"; the nearest that is left is {excerpt(near, made)}"
         else:
             message += "; nothing is left"
         message += ". To record it again: pytest --hestiaos-record, or Cassette(…, record=True)"

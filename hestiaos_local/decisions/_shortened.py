@@ -1,12 +1,12 @@
-"""Long texts where their beginning is enough."""
+"""Shortens long texts for lists."""
 
 from __future__ import annotations
 
 __all__ = ["shortened"]
 
-_MOST = 1000  # characters
+_MAX_LENGTH = 1000  # characters
 
 
 def shortened(text: str) -> str:
-    """The beginning of a text, for a list whose response would have no bound otherwise."""
-    return text if len(text) <= _MOST else f"{text[:_MOST]}…"
+    """The beginning of a text, for lists: it bounds the size of their responses."""
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"

@@ -1,4 +1,4 @@
-"""Agents: what is added to the work that one is given, and what is taken from it. Pure."""
+"""Agents: how one's configuration changes the work that it is given. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Agent"]
 class Agent:
     """An agent of the configuration file.
 
-    `system` is its prompt, `model` the name of its model, `tools` the names of those it may call, `None` for any;
+    `system` is its prompt, `model` the name of its model, `tools` the names of those that it may call, `None` for any;
     `max_tokens` and `timeout`, in seconds, are its limits.
     """
 
@@ -28,7 +28,7 @@ class Agent:
     timeout: float | None = None
 
     def prepare(self, work: Work) -> Work:
-        """The work as this agent does it: after its prompt, by its model, with its tools, within the lower limits."""
+        """The work with this agent's prompt, model and tools, and the lower of both limits."""
         prompt = () if self.system is None else ({"role": "system", "content": self.system},)
         return evolve(
             work,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from hestiaos_local.keys._keys import ROLES, Key, Keys, Role, hash_key, why_not_a_name
+from hestiaos_local.keys._keys import ROLES, Key, Keys, Role, hash_key, name_mistake
 from hestiaos_local.toml import ConfigurationError, KeyLines
 from hestiaos_proto import json
 
@@ -25,7 +25,7 @@ def add_key(path: Path, name: str, roles: Collection[Role]) -> str:
 
     Raises `ConfigurationError` for a file with mistakes and for a name that is there already, and `OSError`.
     """
-    if (mistake := why_not_a_name(name)) is not None:
+    if (mistake := name_mistake(name)) is not None:
         raise ConfigurationError([f"the name of a key {mistake}"])
     api_key = _PREFIX + secrets.token_urlsafe(_RANDOM)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

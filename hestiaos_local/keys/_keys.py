@@ -28,7 +28,7 @@ from attrs import field, frozen
 from hestiaos_local.toml import ConfigurationError, Table, TomlFile, read_text
 from hestiaos_proto import Config
 
-__all__ = ["ROLES", "Key", "Keys", "Role", "accepted_keys", "hash_key", "why_not_a_name"]
+__all__ = ["ROLES", "Key", "Keys", "Role", "accepted_keys", "hash_key", "name_mistake"]
 
 Role = Literal["run", "read", "approve", "admin"]
 """What a key is for; `admin` may do everything."""
@@ -38,7 +38,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _DEFAULT = "default"  # the name of a key that was given without one
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_MOST_NAME = 64  # characters
+_MAX_NAME = 64  # characters
 
 
 @frozen
@@ -94,7 +94,7 @@ class Keys:
 
         Raises `ConfigurationError` for all mistakes in it at once, and where it cannot be read or others can write it.
         """
-        return cls.parse(read_text(path, check=_why_not_trusted), os.fspath(path))
+        return cls.parse(read_text(path, check=_untrusted_reason), os.fspath(path))
 
     @classmethod
     def load_some(cls, path: str | os.PathLike[str]) -> Self:
@@ -136,16 +136,16 @@ def hash_key(api_key: str) -> str:
     return sha256(api_key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def why_not_a_name(name: str) -> str | None:
+def name_mistake(name: str) -> str | None:
     """The mistake in a key's name; `None` where there is none."""
-    if name.strip() and name.isprintable() and len(name) <= _MOST_NAME:
+    if name.strip() and name.isprintable() and len(name) <= _MAX_NAME:
         return None
-    return f"must be one line of 1 to {_MOST_NAME} characters"
+    return f"must be one line of 1 to {_MAX_NAME} characters"
 
 
 def _key(table: Table) -> Key:
     name = table.text("name", needed=True) or ""
-    if name and (mistake := why_not_a_name(name)) is not None:
+    if name and (mistake := name_mistake(name)) is not None:
         table.refuse("name", mistake)
     digest = (table.text("sha256", needed=True) or "").lower()
     if digest and not _HASH.fullmatch(digest):  # it is not quoted: it may be the key itself
@@ -159,7 +159,7 @@ def _key(table: Table) -> Key:
     return Key(name, digest, roles)
 
 
-def _why_not_trusted(status: os.stat_result) -> str | None:
+def _untrusted_reason(status: os.stat_result) -> str | None:
     """Why a key file is refused: anyone who can write it could add a key."""
     if sys.platform == "win32":
         return None

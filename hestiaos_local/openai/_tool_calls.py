@@ -85,7 +85,7 @@ class ToolCallGatherer:
     def _call_of(self, index: int | None, call_id: str, name: str) -> _Call:
         place = call_id if index is None else index
         call = self._places.get(place) if place != "" else None
-        if call is not None and not _begins_another(call, call_id, name):
+        if call is not None and not _is_new_call(call, call_id, name):
             return call
         if call is None and self._calls and not name and not call_id:
             return self._calls[-1]
@@ -111,7 +111,7 @@ class ToolCallGatherer:
             call.arguments.append(arguments)
 
 
-def _begins_another(call: _Call, call_id: str, name: str) -> bool:
+def _is_new_call(call: _Call, call_id: str, name: str) -> bool:
     """Whether a delta in the place of `call` is the first of another one."""
     another_id = bool(call.id and call_id and call.id != call_id)
     another_name = bool(call.name and call.name != name and call.arguments)

@@ -31,7 +31,7 @@ __all__ = [
     "upstream_error",
 ]
 
-_MAX_SAID = 500
+_MAX_MESSAGE = 500
 """How much of a model server's own message is repeated, in characters."""
 
 
@@ -113,7 +113,7 @@ def _message(value: Any) -> str:
 
 def _said(message: str, redactor: Redactor) -> str:
     masked = redactor.text(message)  # before the cut, which could go through the key
-    return f": {masked[:_MAX_SAID]}{'…' if len(masked) > _MAX_SAID else ''}" if masked else ""
+    return f": {masked[:_MAX_MESSAGE]}{'…' if len(masked) > _MAX_MESSAGE else ''}" if masked else ""
 
 
 def _status(error: Mapping[str, Any]) -> int:

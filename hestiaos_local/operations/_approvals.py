@@ -28,13 +28,13 @@ def approval_operations(storage: Storage, clock: Callable[[], float]) -> Answers
         if found is None:
             raise NotFound(f"there is no approval {approval_id!r}")
         if not decided and found.status not in (("approved", "used") if approve else ("denied",)):
-            raise StatusError(_TOO_LATE[found.status], status_code=409, code="APPROVAL_DECIDED")
+            raise StatusError(_DECIDED_MESSAGES[found.status], status_code=409, code="APPROVAL_DECIDED")
         return _info(found)
 
     return {"list_approvals": list_approvals, "decide_approval": decide_approval}
 
 
-_TOO_LATE = {
+_DECIDED_MESSAGES = {
     "pending": "the approval has expired",  # between the two looks at it
     "approved": "the approval was approved already",
     "denied": "the approval was denied already",

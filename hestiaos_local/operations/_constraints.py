@@ -63,14 +63,14 @@ def check_constraints(operation: str, arguments: Mapping[str, Any]) -> None:
     """Raise `InvalidInput` for the first argument that does not fit."""
     for name, keywords in CONSTRAINTS.get(operation, {}).items():
         value = arguments[name]
-        if value is not None and (why := _why_not(keywords, value)) is not None:
+        if value is not None and (why := _mistake(keywords, value)) is not None:
             in_query = any(param.name == name for param in ROUTES[operation].query)
             place = ["query", name] if in_query else ["body", *_PLACES.get(name, ()), name]
             message = f"{name} must {why}"
             raise InvalidInput(message, None, [FieldError(loc=place, msg=message, type="value_error")])
 
 
-def _why_not(keywords: Keywords, value: Any) -> str | None:
+def _mistake(keywords: Keywords, value: Any) -> str | None:
     if keywords is _FILLED:
         return None if value.strip() else "not be empty"
     if keywords is _HEAD:

@@ -65,12 +65,12 @@ def idempotent(
     try:
         result = yield from flow
     except (Exception, Cancelled):  # a flow that is collected with its event loop closed cannot store anything
-        yield from _unless_it_fails(lambda: storage.abandon(key, claim.token), key, lease)
+        yield from _logging_failure(lambda: storage.abandon(key, claim.token), key, lease)
         raise
     if _waits_for_approval(result):
-        yield from _unless_it_fails(lambda: storage.abandon(key, claim.token), key, lease)
+        yield from _logging_failure(lambda: storage.abandon(key, claim.token), key, lease)
     else:
-        yield from _unless_it_fails(lambda: storage.finish(key, claim.token, _to_json(result, kept)), key, lease)
+        yield from _logging_failure(lambda: storage.finish(key, claim.token, _to_json(result, kept)), key, lease)
     return result
 
 
@@ -80,7 +80,7 @@ def _waits_for_approval(result: Model | GovernanceBlock) -> bool:
     return isinstance(result, AgentResult) and "approval" in result.extra
 
 
-def _unless_it_fails(store: Callable[[], object], key: str, lease: float) -> Flow[None]:
+def _logging_failure(store: Callable[[], object], key: str, lease: float) -> Flow[None]:
     """Have the outcome of a claim stored. If that fails, the claim ends with its lease, and no result is lost."""
     try:
         yield Call(store)

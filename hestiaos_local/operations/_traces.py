@@ -13,7 +13,7 @@ from hestiaos_proto import NotFound, TraceResponse
 
 __all__ = ["trace_operations"]
 
-_MOST_CALLS = 10  # of tools, of each trace in a list
+_MAX_CALLS = 10  # of tools, of each trace in a list
 _RECENT = 100  # executions that are compared with all, to see whether governance drifts
 
 
@@ -64,7 +64,7 @@ def _shortened(trace: dict[str, Any]) -> dict[str, Any]:
     """A trace for a list: of long texts in it the beginning."""
     texts = {name: shortened(trace[name]) for name in ("input", "output") if name in trace}
     calls = [
-        {name: shortened(text) for name, text in call.items()} for call in trace.get("tool_calls", [])[:_MOST_CALLS]
+        {name: shortened(text) for name, text in call.items()} for call in trace.get("tool_calls", [])[:_MAX_CALLS]
     ]
     return trace | texts | ({"tool_calls": calls} if calls else {})
 

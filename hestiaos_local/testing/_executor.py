@@ -15,7 +15,7 @@ from hestiaos_proto import GovernanceBlock, ServerError
 
 __all__ = ["ScriptedExecutor"]
 
-_LOOK = 0.005  # how often an event loop looks whether a reply was released, which any thread may do, in seconds
+_POLL_INTERVAL = 0.005  # seconds between an event loop's checks for a release, which any thread may do
 
 
 class ScriptedExecutor:
@@ -53,7 +53,7 @@ class ScriptedExecutor:
         for number, output in enumerate((*reply.outputs, None)):
             if number == reply.hold_after:
                 while not reply.released:  # noqa: ASYNC110  # an event would belong to one event loop
-                    await sleep(_LOOK)
+                    await sleep(_POLL_INTERVAL)
             if output is not None:
                 yield output
         for output in self._end(reply, work):

@@ -92,7 +92,7 @@ def test_what_is_left_is_a_problem(tmp_path: Path) -> None:
     record(tmp_path / "c.jsonl", calls=2)
     cassette = Cassette(tmp_path / "c.jsonl")
     Client(cassette=cassette).health()
-    assert cassette.problems() == ["c.jsonl has what was not asked for: GET /api/v1/health"]
+    assert cassette.problems() == ["c.jsonl has exchanges that were not requested: GET /api/v1/health"]
 
 
 def test_each_exchange_is_replayed_once_to_many_threads(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hestiaos import ConnectFailed, ConnectionLost, HestiaError, LocalProtocolError, RemoteProtocolError, TimedOut
 from hestiaos.cassettes._format import End, Exchange, Piece, RecordedRequest, encode, parse
-from hestiaos.cassettes._matching import fits, nearest, shown_from
+from hestiaos.cassettes._matching import excerpt, matches, nearest
 
 FIRST = b'{"cassette":"hestiaos","version":1}\n'
 REQUEST = b'{"request":{"method":"GET","path":"/"}}\n'
@@ -122,7 +122,7 @@ def request(body: Any = None, method: str = "POST", path: str = "/api/v1/run") -
     ],
 )
 def test_which_request_is_the_recorded_one(recorded: RecordedRequest, made: RecordedRequest, fit: bool) -> None:
-    assert fits(recorded, made) is fit
+    assert matches(recorded, made) is fit
 
 
 def test_the_nearest_is_the_one_with_the_longest_beginning_in_common() -> None:
@@ -139,8 +139,8 @@ def test_the_nearest_is_the_one_with_the_longest_beginning_in_common() -> None:
 
 def test_a_long_request_is_shown_around_the_difference() -> None:
     one, other = request({"input": f"{'a' * 500}b{'c' * 500}"}), request({"input": f"{'a' * 500}d"})
-    shown = shown_from(one, other)
+    shown = excerpt(one, other)
     assert shown == f"POST /api/v1/run …{'a' * 30}b{'c' * 89}…"
-    assert shown_from(one).startswith('POST /api/v1/run {"input":"aaa')
-    assert shown_from(request({"a": 1}), one) == 'POST /api/v1/run {"a":1}'
-    assert shown_from(request(method="GET"), one) == "GET /api/v1/run"
+    assert excerpt(one).startswith('POST /api/v1/run {"input":"aaa')
+    assert excerpt(request({"a": 1}), one) == 'POST /api/v1/run {"a":1}'
+    assert excerpt(request(method="GET"), one) == "GET /api/v1/run"

@@ -161,4 +161,4 @@ def test_what_does_not_fit_the_cassette_fails_the_test(pytester: pytest.Pytester
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["test_it.jsonl has nothing for POST /api/v1/run*hallo*the nearest*hello*"])
-    result.stdout.fnmatch_lines(["test_it.jsonl has what was not asked for: POST /api/v1/run*"])
+    result.stdout.fnmatch_lines(["test_it.jsonl has exchanges that were not requested: POST /api/v1/run*"])
