@@ -21,7 +21,7 @@ _NARROWEST = 40  # columns
 def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *names: str, empty: str) -> None:
     """Print rows; people get these fields, on a terminal no wider than it is and under their names.
 
-    `empty` is said where there are no rows.
+    `empty` is printed if there are no rows.
     """
     if settings.json:
         print_json(rows)

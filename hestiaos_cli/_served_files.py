@@ -1,4 +1,4 @@
-"""The files that say what a served platform does, and for whom. They are read at its start, and again on SIGHUP."""
+"""The files of a served platform: policy, keys and configuration. They are read at its start, and again on SIGHUP."""
 
 from __future__ import annotations
 

@@ -69,9 +69,9 @@ class Platform:
     """A deterministic HestiaOS.
 
     `policy` is the default policy where none is given, `store` one in memory; without a `retention` all is kept.
-    `executor` carries out what is allowed: by default it is the echo, for development. `agents` are those that there
-    are; without them any may be named. Traces keep the texts of inputs and outputs, or with `keep="hash"` only their
-    SHA-256; approvals and results for repeats have no texts then, either. `clock` returns seconds since 1970, and
+    `executor` carries out what is allowed: by default it is the echo, for development. `agents` are the known agents;
+    without them any name is accepted. Traces keep the texts of inputs and outputs, or with `keep="hash"` only their
+    SHA-256; approvals and results for repeats have no texts then, either. `clock` gives seconds since 1970, and
     `new_id` a new id for a trace or a session. Several threads may use it. Closing it closes its store.
     """
 
@@ -111,7 +111,7 @@ class Platform:
     ) -> None:
         """Decide by this policy from now on; with an `executor`, have it work for these `agents`. All at once.
 
-        Without an executor, the one that there is and the agents stay. What is under way goes on with what it began
+        Without an executor, the one that there is and the agents stay. Executions under way keep what they began
         with.
         """
         if executor is None:

@@ -1,4 +1,4 @@
-"""What decides and what works on a platform, exchanged as a whole where its files are read anew."""
+"""A platform's policy and executor, replaced together when its files are read again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def set_up(
     new_id: Callable[[], str],
     measurements: Measurements,
 ) -> Setup:
-    """Set up a platform anew; what is given by name stays the same for all its life."""
+    """Make a platform's setup; the named arguments are the same for its lifetime."""
     hidden.add(*getattr(executor, "hidden_values", ()))
     governor = Governor(policy, storage, hidden, keep, clock, new_id, measurements)
     executions = Executions(governor, storage, executor, agents, clock, new_id)

@@ -91,7 +91,7 @@ def _revoke(settings: Settings, name: str, file: Path | None) -> None:
     path = _path(file)
     remove_key(path, name)
     until = "SIGHUP" if Keys.load(path) else "it is stopped: there is no other key for it to go by"
-    tell(one_line(f"the key {name} is out of {path}: a server that runs lets it in until {until}"))
+    tell(one_line(f"the key {name} is removed from {path}: a running server accepts it until {until}"))
 
 
 def _path(file: Path | None) -> Path:

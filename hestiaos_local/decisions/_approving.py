@@ -45,7 +45,7 @@ class Approver:
         self._new_id = new_id
 
     def judge(self, policy: Policy, facts: Facts, asked: Asked) -> tuple[Verdict, Approval | None]:
-        """The verdict on a call; where somebody has approved it, that of the other rules, and the approval.
+        """The verdict on a call; if it was approved, that of the other rules, and the approval.
 
         An approval is used by it, which only one of all who make the call can. It is one for all the rules that ask:
         where other rules do, because of who makes the call perhaps, another is needed.

@@ -27,7 +27,7 @@ def test_a_key_from_its_making_to_its_end(home: Path) -> None:
     assert invoke("keys", "new", "app", "--json").json.keys() == {"name", "key", "roles", "file"}
     assert invoke("keys", "list").stdout == "ci   read\napp  run, read\n"
     assert invoke("keys", "list", "-q", "sha256").stdout.splitlines()[0] == hash_key(key)
-    revoked = "the key {} is out of {}: a server that runs lets it in until {}\n"
+    revoked = "the key {} is removed from {}: a running server accepts it until {}\n"
     assert invoke("keys", "revoke", "ci").stderr == revoked.format("ci", file, "SIGHUP")
     assert invoke("keys", "list", "-q", "name").stdout == "app\n"
     until = "it is stopped: there is no other key for it to go by"
