@@ -87,7 +87,7 @@ class Command(_WithCommonOptions):
     """A command."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, where nothing was given that means nothing to it."""
+        """Run the command. Raises `UsageError` for options that it does not use."""
         settings = ctx.ensure_object(Settings)
         for name, option in settings.given.items():
             if name not in self.takes:
@@ -102,7 +102,7 @@ class Group(_WithCommonOptions, click.Group):
     command_class = Command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and show the help where nothing was given; Click takes that for a mistake."""
+        """Parse, and show the help where nothing was given; Click treats that as an error."""
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help())
             ctx.exit()
@@ -111,7 +111,7 @@ class Group(_WithCommonOptions, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is named. Raises `UsageError` that says what may have been meant."""
+        """Find the command that is named. Raises `UsageError` with a suggestion."""
         names = self.list_commands(ctx)
         if args[0] in names or args[0].startswith("-"):
             return super().resolve_command(ctx, args)
@@ -127,7 +127,7 @@ class Group(_WithCommonOptions, click.Group):
 
 
 class TextArgument(click.Argument):
-    """A text, which several words make only where they are quoted; `None` where it is left out."""
+    """A text argument, which must be quoted if it has several words; `None` if it is missing."""
 
     def __init__(self, param_decls: Sequence[str], **attributes: Any) -> None:
         super().__init__(param_decls, nargs=-1, callback=_one_text, **attributes)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["converse"]
 
 _HISTORY = 1000  # messages
-_EXIT_COMMANDS = frozenset({"exit", "quit", "/bye", "/exit", "/quit"})  # what leaves other conversations
+_EXIT_COMMANDS = frozenset({"exit", "quit", "/bye", "/exit", "/quit"})  # the commands of other programs, too
 
 
 def converse(settings: Settings, session: ChatSession) -> None:
@@ -74,13 +74,13 @@ def _prepare_editing() -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     try:
         readline.read_history_file(path)
-    except OSError as error:  # one that readline cannot make sense of
+    except OSError as error:  # a file that readline cannot read
         tell(dim(f"the history of {path} is left out: {error}"))
     readline.set_history_length(_HISTORY)
 
 
 def _keep_history() -> None:
-    """Write the history after each line: who closes the window loses none."""
+    """Write the history after each line, so that closing the window loses none."""
     try:
         import readline
     except ImportError:

@@ -23,7 +23,7 @@ BLOCKED, NOT_AUTHENTICATED, UNREACHABLE, TIMED_OUT, CUT = 3, 4, 5, 6, 7
 
 
 class Failure(Exception):
-    """The failure that ends a command: a line for people, and what programs want to know of it."""
+    """The failure that ends a command: a line for people, and the fields for programs."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ def _os_error(error: OSError) -> str:
 
 
 def _is_own_error(error: Exception) -> bool:
-    """Whether the SDK raised it for an argument that cannot be right; any other `ValueError` is a bug."""
+    """Whether the SDK raised it for a wrong argument; any other `ValueError` is a bug."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next

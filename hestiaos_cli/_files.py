@@ -23,7 +23,7 @@ _OF_SERVER = ("base_url", "api_key", "profile", "local")
 
 
 def policy_path(settings: Settings, given: Path | None) -> Path:
-    """The file that was given, else the one that the configuration names. Raises `Failure` where neither is there."""
+    """The file that was given, else the one that the configuration names. Raises `Failure` if there is neither."""
     from hestiaos_cli._local_platform import config_path
     from hestiaos_cli._local_platform import policy_path as configured_path
 

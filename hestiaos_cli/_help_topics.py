@@ -1,4 +1,4 @@
-"""The help that is not of a command."""
+"""The help topics that are not commands."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["failure_of_call", "hint_in_doctor", "is_json"]
 
-_LONG = 1.0  # seconds from which on it is worth saying how long it took
+_LONG = 1.0  # seconds; a call that took longer is reported with its duration
 _ROLE_MISSING = "ROLE_MISSING"  # the code of a key that is known, and is not for this
 _LONGEST_WAIT = 60.0  # seconds; what a server asks for beyond them is not waited for
 _PROXY_LOGIN, _UNAVAILABLE, _OF_GATEWAYS = 407, 503, (502, 504)

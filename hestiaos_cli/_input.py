@@ -19,7 +19,7 @@ _SILENCE = 1.0  # seconds without input after which a note says what is waited f
 
 
 def read_text(settings: Settings, given: str | None, what: str, example: str) -> str:
-    """The text that a command is to take: the argument, what comes through a pipe, or the one above the other.
+    """The text of a command: the argument, what is piped in, or both, the argument first.
 
     `what` is what an error calls it. Raises `UsageError` where there is none: on a terminal it does not wait for input
     that was not announced.

@@ -23,7 +23,7 @@ def latest_session(settings: Settings) -> str | None:
 
 
 def remember_session(settings: Settings, session_id: str) -> None:
-    """Have this session be the latest."""
+    """Store this session as the latest."""
     sessions = _read()
     if sessions.get(_name(settings)) == session_id:
         return
@@ -47,6 +47,6 @@ def _name(settings: Settings) -> str:
 def _read() -> dict[str, object]:
     try:
         content = json.loads(_path().read_text("utf-8"))
-    except (FileNotFoundError, ValueError):  # what cannot be read is forgotten: it is a convenience
+    except (FileNotFoundError, ValueError):  # a file that cannot be read is ignored: it is a convenience
         return {}
     return content if isinstance(content, dict) else {}

@@ -39,10 +39,10 @@ class _NoCookies(CookieJar):
     """Keeps nothing: cookies could grow without limit, and Ctrl-C can leave the lock of the jar taken."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
-        """Keep none."""
+        """Ignore the response's cookies."""
 
     def add_cookie_header(self, request: Any) -> None:
-        """Send none."""
+        """Add no cookies."""
 
 
 def _forget_redirect(response: Any) -> None:

@@ -50,7 +50,7 @@ class Scope:
     """Limits one exchange: by its deadline, by `cancel`, and by the close of its client.
 
     This is that of a thread, whose reads end only when their socket is shut down; a set `event` ends it, too. The
-    `TaskScope` of a task does the same by awaiting. A wait raises `TimeoutError`, and `OSError` where the exchange is
+    `TaskScope` of a task does the same by awaiting. A wait raises `TimeoutError`, and `OSError` if the exchange is
     over. `client` says by `closed` whether it is. `connect_timeout` bounds the connect as a whole, `read_timeout` each
     read, in seconds.
     """
@@ -175,7 +175,7 @@ def sleep(seconds: float, is_over: Callable[[], bool]) -> None:
 
 
 def can_wait(sock: socket.socket, *, write: bool, seconds: float) -> bool:
-    """Whether a socket can be read, or written, after so many seconds at most."""
+    """Whether a socket can be read, or written, within this many seconds."""
     if hasattr(select, "poll"):  # `select.select` takes no descriptor over 1023
         poll = select.poll()
         poll.register(sock, select.POLLOUT if write else select.POLLIN)

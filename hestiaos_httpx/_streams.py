@@ -44,7 +44,7 @@ class NetworkStream:
         sock = self._network.socket
         if info == "ssl_object":
             return self._network.layers[self._level - 1].object if self._level else None
-        if info == "is_readable":  # the server has closed an idle connection, or sent what was not asked for
+        if info == "is_readable":  # the server has closed an idle connection, or sent data without a request
             return sock is None or can_wait(sock, write=False, seconds=0)
         if sock is not None and info in _ADDRESSES:
             return getattr(sock, _ADDRESSES[info])()

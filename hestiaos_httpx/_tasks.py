@@ -115,7 +115,7 @@ class TaskScope(Scope):
                 waited = True
             else:
                 if not waited:
-                    yield from checkpoint().__await__()  # other tasks have their turn, however fast the server is
+                    yield from checkpoint().__await__()  # so that other tasks run, however fast the server is
                 return data
 
     def look_up(self, host: bytes, port: int, until: float) -> Steps[list[Address]]:

@@ -68,11 +68,11 @@ _log = logging.getLogger("hestiaos_local")
 class Platform:
     """A deterministic HestiaOS.
 
-    `policy` is the default policy where none is given, `store` one in memory; without a `retention` all is kept.
-    `executor` carries out what is allowed: by default it is the echo, for development. `agents` are the known agents;
-    without them any name is accepted. Traces keep the texts of inputs and outputs, or with `keep="hash"` only their
-    SHA-256; approvals and results for repeats have no texts then, either. `clock` gives seconds since 1970, and
-    `new_id` a new id for a trace or a session. Several threads may use it. Closing it closes its store.
+    `policy` is by default the built-in one, `store` in memory; without a `retention` all is kept. `executor` carries
+    out what is allowed: by default it is the echo, for development. `agents` are the known agents; without them any
+    name is accepted. Traces keep the texts of inputs and outputs, or with `keep="hash"` only their SHA-256; approvals
+    and results for repeats have no texts then, either. `clock` gives seconds since 1970, and `new_id` a new id for a
+    trace or a session. Several threads may use it. Closing it closes its store.
     """
 
     def __init__(
@@ -111,8 +111,7 @@ class Platform:
     ) -> None:
         """Decide by this policy from now on; with an `executor`, have it work for these `agents`. All at once.
 
-        Without an executor, the one that there is and the agents stay. Executions under way keep what they began
-        with.
+        Without an executor, it and the agents stay the same. Executions under way keep what they began with.
         """
         if executor is None:
             executor, agents = self._setup.executor, self._setup.agents

@@ -1,4 +1,4 @@
-"""The operations that came after 1.0: chats as streams, lists, approvals, the policy, the audit. `operations` has all.
+"""The operations added after 1.0: chats as streams, lists, approvals, the policy, the audit. `operations` has all.
 
 A server that does not have one answers with 404, which is raised as a `NotFound` with the code `UNKNOWN_OPERATION`.
 """
@@ -84,7 +84,7 @@ def decide_approval(approval_id: str, approve: bool) -> Operation[Approval]:
 
 
 def get_policy() -> Operation[dict[str, Any]]:
-    """Fetch the policy that decides: its name, version, SHA-256 and text."""
+    """Fetch the policy in use: its name, version, SHA-256 and text."""
     return make_operation("get_policy")
 
 
@@ -100,7 +100,7 @@ def judge(
     key: str | None = None,
     model: str | None = None,
 ) -> Operation[dict[str, Any]]:
-    """Ask what the policy says of an input, an output or a tool's call, and why. Nothing is executed.
+    """Ask what the policy decides on an input, an output or a tool's call, and why. Nothing is executed.
 
     Give one of `input`, `output` and `tool` with its `arguments`; the rest is what a rule's conditions may name.
     """
@@ -119,7 +119,7 @@ def judge(
 
 
 def test_policy(text: str) -> Operation[dict[str, Any]]:
-    """Have the server read the text of a policy and run its tests. The policy that decides stays."""
+    """Have the server read the text of a policy and run its tests. The policy in use is not changed."""
     return make_operation("test_policy", text=text)
 
 
@@ -136,6 +136,6 @@ def export_audit(*, after: int = 0, limit: int = 100) -> Operation[dict[str, Any
 def verify_audit(*, known: str | None = None) -> Operation[dict[str, Any]]:
     """Have the server look for records of the audit that were changed, removed or inserted.
 
-    `known` is the head that an earlier verification has given, which the audit has to hold still.
+    `known` is the head that an earlier verification returned, which must still be in the audit.
     """
     return make_operation("verify_audit", server_timeout_ms=_VERIFICATION_MS, known=known)

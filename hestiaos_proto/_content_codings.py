@@ -1,7 +1,7 @@
 """Content codings (RFC 9110, section 8.4.1).
 
-gzip and deflate are decoded piece by piece, so that the caller can stop at a bomb. The cost of each received byte is
-bounded, also for many small members, for empty ones, and for one that grows without end.
+gzip and deflate are decoded piece by piece, so that the caller can stop at a decompression bomb. The cost of each
+received byte is bounded, also for many small members, for empty ones, and for one that grows without end.
 """
 
 from __future__ import annotations

@@ -128,8 +128,8 @@ class GovernanceBlock(StatusError):
     """Governance refused to execute the request (403).
 
     `details` says which rule refused and why, if the server reports it: `rule`, `reason`, `risk_score`, `policy` and
-    `trace_id`; and, in `approval`, the `id` of what somebody may approve so that the call passes, when that `expires`,
-    and its `status`. The text of the exception says so too.
+    `trace_id`; and, in `approval`, the `id` of the approval that would let the call pass, when it `expires`, and its
+    `status`. `str()` has them too.
     """
 
     default_status = 403

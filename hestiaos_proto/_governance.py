@@ -40,8 +40,8 @@ class AsyncGovernance(AsyncNamespace):
     ) -> list[TraceResponse]:
         """List the newest traces, the newest first: all, or those of one `decision` (`"BLOCK"`).
 
-        With `before`, the id of a trace, those that are older. What was asked for, cut to 1,000 characters, how it
-        ended, and the session, agent and key are in the `extra` of each.
+        With `before`, the id of a trace, those that are older. The input, cut to 1,000 characters, the outcome, and the
+        session, agent and key are in the `extra` of each.
         """
         return await self._execute_async(operations.list_traces(limit=limit, decision=decision, before=before), options)
 
@@ -63,7 +63,7 @@ class AsyncGovernance(AsyncNamespace):
         return await self._execute_async(operations.decide_approval(approval_id, False), options)
 
     async def policy_async(self, **options: Unpack[CallOptions]) -> dict[str, Any]:
-        """Fetch the policy that decides: its `name`, `version`, `hash` (SHA-256) and `text`."""
+        """Fetch the policy in use: its `name`, `version`, `hash` (SHA-256) and `text`."""
         return await self._execute_async(operations.get_policy(), options)
 
     async def judge_async(
@@ -80,7 +80,7 @@ class AsyncGovernance(AsyncNamespace):
         model: str | None = None,
         **options: Unpack[CallOptions],
     ) -> dict[str, Any]:
-        """Ask what the policy says of an input, an output or a tool's call, and why. Nothing is executed.
+        """Ask what the policy decides on an input, an output or a tool's call, and why. Nothing is executed.
 
         Give one of `input`, `output` and `tool` with its `arguments`; the rest is what a rule's conditions may name.
         The result has the `decision`, `rule`, `reason` and `risk_score`, the `forms` in which patterns see the text
@@ -101,7 +101,7 @@ class AsyncGovernance(AsyncNamespace):
         return await self._execute_async(operation, options)
 
     async def test_policy_async(self, text: str, **options: Unpack[CallOptions]) -> dict[str, Any]:
-        """Have the server read the text of a policy and run its tests; the policy that decides stays.
+        """Have the server read the text of a policy and run its tests; the policy in use is not changed.
 
         The result says what is wrong with the text (`mistakes`), how many tests there are (`tests`), and which fail and
         why (`failures`).
@@ -125,8 +125,8 @@ class AsyncGovernance(AsyncNamespace):
         """Have the server look for records of its audit that were changed, removed or inserted.
 
         The result has `intact`, how many `records` there are, and of each of the `faults` the `number` of the record
-        and `what` is wrong there. Keep its `head` elsewhere, and give it as `known` later: what was cut off at the end
-        can be seen by it alone. It may take minutes; the client waits for ten.
+        and `what` is wrong there. Keep its `head` elsewhere, and give it as `known` later: records that were removed at
+        the end are found only with it. It may take minutes; the client waits for ten.
         """
         return await self._execute_async(operations.verify_audit(known=known), options)
 

@@ -1,4 +1,4 @@
-"""The models of the operations that came after 1.0: what is listed, and what is decided on."""
+"""The models of the operations that were added after 1.0."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AgentInfo(Model):
 
 @frozen
 class SessionInfo(Model):
-    """A session; `last_used` is ISO 8601. Its `messages` are there where one session was asked for."""
+    """A session; `last_used` is ISO 8601. It has `messages` if one session was fetched."""
 
     session_id: str
     last_used: str
@@ -38,10 +38,10 @@ class SessionInfo(Model):
 
 @frozen
 class Approval(Model):
-    """A call that governance has blocked, and that somebody may approve.
+    """A call that governance has blocked, and that can be approved.
 
     `status` is one of pending, approved, denied, used and expired. An approved call passes once, before it `expires`;
-    both times are ISO 8601. `input` is what was asked for, cut to 1,000 characters: the trace has all of it. `by` is
+    both times are ISO 8601. `input` is the call's text, cut to 1,000 characters: the trace has all of it. `by` is
     the name of the API key that decided.
     """
 

@@ -96,7 +96,7 @@ class TraceResponse(Model):
 
 @frozen
 class HealthResponse(Model):
-    """Whether the server works. Without its key a server says its `status` and `version` only."""
+    """The server's health. Without its API key, a server returns `status` and `version` only."""
 
     status: str
     version: str

@@ -21,7 +21,7 @@ __all__ = [
     "System",
 ]
 
-# In a class with a method `list` the built-in type has to be called otherwise.
+# In a class with a method `list`, the built-in type needs another name.
 AgentList = list[AgentInfo]
 KeyList = list[str]
 
@@ -91,7 +91,7 @@ class AsyncAgents(AsyncNamespace):
         return await self._execute_async(operations.run_agent(agent_id, task, config=config), options)
 
     async def list_async(self, **options: Unpack[CallOptions]) -> AgentList:
-        """List the agents that the server has. Without any configured, every name is one."""
+        """List the agents that the server has. If none is configured, any name is accepted."""
         return await self._execute_async(operations.list_agents(), options)
 
 

@@ -60,9 +60,8 @@ class Operation(Generic[T]):
     def read(self, response: Response, *, retry_after: float | None = None) -> T:
         """The result of a whole response, or of a stream whose head has arrived.
 
-        Raises the `StatusError` of a status other than 2xx, `RemoteProtocolError` for a body that does not fit. Of an
-        operation that came after 1.0, and that the server does not have, the `NotFound` has the code
-        `UNKNOWN_OPERATION`.
+        Raises the `StatusError` of a status other than 2xx, `RemoteProtocolError` for a body that does not fit. If the
+        server does not have an operation that was added after 1.0, the `NotFound` has the code `UNKNOWN_OPERATION`.
         """
         if 200 <= response.status < 300 or (response.status == 404 and self.route.absent):
             return self.route.read(response)

@@ -41,7 +41,7 @@ class PayloadDecoder:
         self._in_event = False  # a blank line would end the event that was read last
         self._after_done = False
         self._at_last_line = False  # which has no line end
-        self._went_on = False
+        self._trailing_data = False
 
     @property
     def incomplete(self) -> bytes:
@@ -50,9 +50,9 @@ class PayloadDecoder:
         return bytes(self._object)
 
     @property
-    def went_on(self) -> bool:
+    def trailing_data(self) -> bool:
         """Whether a line has arrived after `done` that is not part of an event."""
-        return self._went_on
+        return self._trailing_data
 
     def expect_end(self) -> None:
         """Note that the last payload is that of `done`."""
@@ -102,7 +102,7 @@ class PayloadDecoder:
                     continue
                 name, _, payload = line.partition(b":")
                 if name.lstrip() != b"data":  # the frozen contract finds the field after white space too
-                    self._went_on = self._after_done
+                    self._trailing_data = self._after_done
                     continue
             self._in_event = True
             if not self._object:
@@ -116,7 +116,7 @@ class PayloadDecoder:
         A text is complete where it is a whole object, and where no line that follows could make it one.
         """
         if not payload:
-            self._went_on = self._after_done
+            self._trailing_data = self._after_done
             return None
         self._further.append(payload)
         self._size += len(payload) + 1
@@ -124,7 +124,7 @@ class PayloadDecoder:
             return None
         self._join()
         if not self._object:
-            self._went_on = self._after_done
+            self._trailing_data = self._after_done
             return None
         # An object can continue after a line end, a string cannot.
         is_cut = self._at_last_line if json.ends_in_string(payload) else 0 < self._unclosed <= json.MAX_DEPTH
@@ -163,7 +163,7 @@ class PayloadDecoder:
             raise RemoteProtocolError(
                 f"the payload ends before its JSON object does: {self._redactor.quote(self.incomplete)}"
             )
-        self._went_on = self._went_on or not self._in_event
+        self._trailing_data = self._trailing_data or not self._in_event
         self._in_event = False
 
 

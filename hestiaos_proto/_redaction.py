@@ -63,7 +63,7 @@ class Redactor:
         return [clean[start:end] for start, end in pairwise(cuts)]
 
     def joined(self, other: Redactor) -> Redactor:
-        """One that hides the secrets of both."""
+        """A redactor for the secrets of both."""
         return Redactor(*self._secrets, *other._secrets)
 
     def value(self, value: Any) -> Any:

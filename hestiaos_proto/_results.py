@@ -75,12 +75,12 @@ SECRET: dict[str, Any] = {
 
 
 def model_of(model: type[Model]) -> dict[str, Any]:
-    """Those of a row whose result is a model."""
+    """The attributes of a row whose result is a model."""
     return {"result": model, "read": _json(model.from_wire), "write": methodcaller("to_wire")}
 
 
 def list_of(name: str, kind: type[Model] | type[str]) -> dict[str, Any]:
-    """Those of a row whose result is a list, which is in the JSON's field `name`."""
+    """The attributes of a row whose result is a list, in the JSON's field `name`."""
 
     def read(body: Any) -> list[Any]:
         items = _object(body).get(name)

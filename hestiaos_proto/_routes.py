@@ -60,7 +60,7 @@ def path_of(target: str) -> str:
 
 
 def method_not_allowed(path: str, method: str, methods: Collection[str]) -> StatusError:
-    """The refusal of a method that a path has not; HEAD is one of its methods where GET is (RFC 9110, section 9.1)."""
+    """The refusal of a method that a path does not have; one with GET has HEAD too (RFC 9110, section 9.1)."""
     allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
     return StatusError(
         f"{path} allows {', '.join(allowed)}, not {method}",
@@ -72,7 +72,7 @@ def method_not_allowed(path: str, method: str, methods: Collection[str]) -> Stat
 
 
 def _correction(path: str) -> str:
-    """What would be right, where a path that is in the table follows one that the base URL has too much."""
+    """How to correct a path that begins with too much of a base URL; `""` for any other."""
     prefix, api, rest = path.rpartition("/api/")
     return f": leave {prefix} out of the base URL" if prefix and _find_templates(api + rest) else ""
 

@@ -47,7 +47,7 @@ class AsyncRuns(AsyncNamespace):
         )
 
     async def health_async(self, **options: Unpack[CallOptions]) -> HealthResponse:
-        """Ask whether the server works."""
+        """Check the server's health."""
         return await self._execute_async(operations.health(), options)
 
     async def trace_async(self, trace_id: str, **options: Unpack[CallOptions]) -> TraceResponse:

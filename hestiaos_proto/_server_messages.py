@@ -96,7 +96,7 @@ class ResponseHead:
 def encode_response(operation: str, result: Result | BaseException) -> EncodedResponse:
     """The response for `result`, the result of the operation or an exception.
 
-    An exception other than a `StatusError` becomes a `ServerError` that says nothing about it. Raises
+    An exception other than a `StatusError` becomes a `ServerError` without its details. Raises
     `LocalProtocolError` for a result of another type than the operation's.
     """
     if isinstance(result, BaseException):
@@ -111,7 +111,7 @@ def encode_response(operation: str, result: Result | BaseException) -> EncodedRe
 
 
 def encode_json(value: object, status: int = 200) -> EncodedResponse:
-    """The response that says a JSON value. Raises `ValueError` and `TypeError` for what is not one."""
+    """The response with a JSON value. Raises `ValueError` and `TypeError` for what is not one."""
     body = json.dumps(value)
     headers = (_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body))))
     return EncodedResponse(status, headers, body)

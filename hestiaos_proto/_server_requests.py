@@ -26,7 +26,7 @@ def parse_head(
 ) -> ServerRequest:
     """The operation that the head of a request names, with the arguments of its path; `resources` are the server's own.
 
-    The names of `headers` are in lower case. A path or a method that there is not makes its `refusal`.
+    The names of `headers` are in lower case. An unknown path or method is its `refusal`.
     """
     path = path_of(target)
     try:
@@ -55,7 +55,7 @@ def too_large(max_size: int) -> StatusError:
 
 
 def parse_body(request: ServerRequest, body: bytes) -> ServerRequest:
-    """The request that `parse_head` gave, with the arguments of its body. Those that do not fit make its `refusal`."""
+    """The request that `parse_head` gave, with the arguments of its body. If they do not fit, it has a `refusal`."""
     if request.refusal is not None:
         return request
     if request.resource is not None:

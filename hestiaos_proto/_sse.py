@@ -108,7 +108,7 @@ class SSEDecoder:
 def encode_event(data: str, *, event: str = "", id: str | None = None, retry: int | None = None) -> bytes:
     """One event for the wire; a CR, LF or CRLF in `data` arrives as LF.
 
-    Raises `ValueError` for what a field cannot say.
+    Raises `ValueError` for what a field cannot contain.
     """
     lines: list[str] = []
     if event:

@@ -115,7 +115,7 @@ class RunStream:
         That is so after a failure. After `done` it is so at the end of the stream, or as soon as the server sends a
         line that is not part of an event: a comment, another field, a blank line that does not end an event.
         """
-        return self._error is not None or (self._done and (self._end_read or self._decoder.went_on))
+        return self._error is not None or (self._done and (self._end_read or self._decoder.trailing_data))
 
     @property
     def last_event_id(self) -> str | None:

@@ -108,7 +108,7 @@ class _PlayedResponse(LocalResponse):
             return False
         match self._left.pop():
             case Piece(data=data):
-                if data:  # the end is what is empty
+                if data:  # an empty piece is the end
                     self.receive_data(data)
             case End(kind="complete"):
                 self.receive_data(b"")

@@ -50,7 +50,7 @@ class Recorder:
             raise
 
     def pause(self, seconds: float) -> float:
-        """What is due."""
+        """Return `seconds` unchanged."""
         return seconds
 
     def exchanges(self) -> list[Exchange]:

@@ -80,7 +80,7 @@ def _limits(settings: Settings) -> None:
 
 
 def _use(limit: dict[str, Any], use: dict[str, Any]) -> dict[str, Any]:
-    """What somebody has used of a limit: `3/60`, `-` where it does not count that."""
+    """The usage of a limit: `3/60`, or `-` for what it does not count."""
     most = {name: limit.get(name) for name in ("requests", "tokens")}
     used = {name: None if each is None else f"{use.get(name) or 0}/{each}" for name, each in most.items()}
     window = f"{limit['window']:g} s"

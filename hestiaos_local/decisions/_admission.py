@@ -44,11 +44,11 @@ class Admission:
 
     @property
     def refused_by(self) -> str | None:
-        """The name of the limit that has no room."""
+        """The name of the exhausted limit."""
         return None if self.exhausted is None else self.exhausted.limit
 
     def to_json(self) -> dict[str, Any]:
-        """What a trace has of it: the limits with what is used of them, this execution included if it was admitted."""
+        """Its part of a trace: the limits and what is used of them, including this execution if it was admitted."""
         found = self.reservation or self.exhausted
         if found is None:
             return {}
@@ -57,7 +57,7 @@ class Admission:
 
 
 class AdmissionControl:
-    """Charges executions in `storage`. What it is asked may wait for that."""
+    """Charges executions in `storage`. Its methods may wait for the storage."""
 
     def __init__(self, storage: Storage, clock: Callable[[], float]) -> None:
         self._storage = storage
@@ -80,7 +80,7 @@ class AdmissionControl:
         return Admission(work, input_tokens, plan.reserved, exhausted=answer, refusal=refusal)
 
     def settle(self, admission: Admission, tokens: int) -> None:
-        """Charge the tokens that were used. Where that cannot be stored, what was reserved leaves with its window."""
+        """Charge the tokens that were used. If that cannot be stored, the reservation expires with its window."""
         if admission.reservation is None:
             return
         try:
@@ -94,7 +94,7 @@ def _lowest(*limits: int | None) -> int | None:
 
 
 def _refusal(exhausted: Exhausted, input_tokens: int) -> StatusError:
-    """The refusal of what has no room now, or never."""
+    """The refusal of an execution that does not fit now, or never fits."""
     [use] = [use for use in exhausted.used if use.limit == exhausted.limit][:1]
     if not isfinite(exhausted.retry_after):
         return InvalidInput(

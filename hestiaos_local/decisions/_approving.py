@@ -1,4 +1,4 @@
-"""Approvals of calls that a rule blocks: somebody approves one, and the same call passes once before that expires."""
+"""Approvals of calls that a rule blocks: after a person's approval the same call passes once, before it expires."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Asked:
 
 
 class Approver:
-    """Uses approvals, and asks for them. Each method may wait for the storage, and raises `StoreError`."""
+    """Uses approvals, and requests them. Each method may wait for the storage, and raises `StoreError`."""
 
     def __init__(self, storage: Storage, keep: Keep, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
         self._storage = storage

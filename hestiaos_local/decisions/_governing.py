@@ -52,9 +52,8 @@ _log = logging.getLogger("hestiaos_local")
 
 @frozen
 class Governed:
-    """An execution that was decided on: its trace, what was known of it, and the policy that it is under.
-
-    `approval` is the one that it waits for, or that has let it pass.
+    """An execution with its decision: its trace, its facts, and the policy. `approval` is the one that it waits for, or
+    that it has used.
     """
 
     trace: TraceResponse
@@ -82,7 +81,7 @@ class Governed:
         return self.block_by(self.verdict, self.approval) if self.verdict.decision == "BLOCK" else None
 
     def block_by(self, verdict: Verdict, approval: Approval | None = None) -> GovernanceBlock:
-        """The exception for a verdict that blocks: its details say why, and which approval would let it pass."""
+        """The exception for a verdict that blocks, with the reason and the approval that would let it pass."""
         details: dict[str, Any] = {
             "rule": verdict.rule,
             "reason": verdict.reason,
@@ -97,7 +96,7 @@ class Governed:
 class Governor:
     """Decides on executions by its `policy`, and stores each decision as a trace, and how it ended.
 
-    `keep` is what the traces have of inputs and outputs, `hidden` what is never written.
+    `keep` is how traces keep inputs and outputs, `hidden` are the values that are never written.
     """
 
     def __init__(
@@ -175,7 +174,7 @@ class Governor:
         )
 
     def _admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work, redactor: RecordRedactor) -> Admission:
-        """What is not blocked is counted, by names as they may be written."""
+        """Charge the limits for what is not blocked, by names that may be written."""
         if verdict.decision == "BLOCK":
             return Admission(work)
         if facts.agent is not None or facts.session is not None:
@@ -186,7 +185,7 @@ class Governor:
     def _store(
         self, governed: Governed, began: float, redactions: Sequence[Redaction], redactor: RecordRedactor
     ) -> None:
-        """Store the decision. Where that fails nothing is executed, and what was reserved is free again."""
+        """Store the decision. If that fails, nothing is executed, and what was reserved is released."""
         trace, verdict, admission, outcome = governed.trace, governed.verdict, governed.admission, governed.blocked
         try:
             command = command_record(trace.trace_id, governed.facts, verdict, redactions, redactor, self._keep)
@@ -205,10 +204,10 @@ class Governor:
         note(trace_id=trace.trace_id, decision=trace.decision, outcome=None if outcome is None else outcome.status)
 
     def approval_of(self, governed: Governed, tool: str, arguments: str) -> Approval | None:
-        """The approval that a tool's call passes by, `None` where it needs none; `arguments` is the model's JSON text.
+        """The approval that a tool call uses, `None` if it needs none; `arguments` is the model's JSON text.
 
-        It may wait for the storage. Raises the `GovernanceBlock` of a call that a rule blocks and nobody has approved;
-        then somebody is asked to.
+        It may wait for the storage. Raises `GovernanceBlock` for a call that a rule blocks and that is not approved;
+        its approval is then requested.
         """
         policy = governed.policy
         facts = evolve(governed.facts, tool=tool, arguments=arguments_of(arguments))
@@ -223,7 +222,7 @@ class Governor:
         return approval
 
     def record_redactor(self, facts: Facts, policy: Policy | None = None) -> RecordRedactor:
-        """What replaces in all that is written of an execution under a policy. It may wait for the storage."""
+        """The redactor for all that is written about an execution under a policy. It may wait for the storage."""
         return RecordRedactor(policy or self.policy, facts, self._hidden.redactor())
 
     def finish(
@@ -236,7 +235,7 @@ class Governor:
         findings: Findings | None = None,
         error: BaseException | None = None,
     ) -> Flow[None]:
-        """Store how an execution has ended, after so many seconds, and what its caller was given."""
+        """Store an execution's outcome, its duration in seconds, and what its caller received."""
         trace_id = governed.trace.trace_id
         given, found = answer or Answer(), findings or Findings()
         code = None if error is None else getattr(error, "code", type(error).__name__)

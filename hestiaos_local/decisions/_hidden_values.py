@@ -23,18 +23,18 @@ class HiddenValues:
         self._told = False
 
     def add(self, *keys: str) -> None:
-        """Hide some more."""
+        """Hide these values too."""
         self._keys.update(keys)
 
     def redactor(self) -> SecretRedactor:
-        """What replaces them, and what looks like an API key. It may wait for the storage."""
+        """The redactor for them, and for what looks like an API key. It may wait for the storage."""
         values = frozenset(self._keys).union(self._secrets())
         if self._made is None or self._made[0] != values:
             self._made = values, SecretRedactor(values)
         return self._made[1]
 
     def _secrets(self) -> Iterable[str]:
-        """Nobody can get a secret from this platform that it cannot read itself."""
+        """The secrets that can be read; others cannot be returned to a caller either."""
         try:
             return self._storage.secret_values()
         except StoreError as error:

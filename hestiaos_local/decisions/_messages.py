@@ -1,4 +1,4 @@
-"""What a model is sent: what the policy redacts in inputs is replaced."""
+"""The messages that a model is sent, redacted by the policy."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def violations(verdict: Verdict) -> list[dict[str, Any]]:
 
 
 def throttled(trace: TraceResponse, limit: str | None, reason: str) -> TraceResponse:
-    """The trace of what a limit has refused, though no rule blocks it."""
+    """The trace of an execution that a limit refused, though no rule blocks it."""
     violation = _violation("THROTTLE", limit, reason, trace.risk_score)
     return evolve(
         trace,
@@ -101,7 +101,7 @@ def command_record(
     redactor: RecordRedactor,
     keep: Keep,
 ) -> dict[str, Any]:
-    """What was commanded, under which policy, and what it says. What there is nothing of is left out."""
+    """The command of an execution, its policy, and the verdict. Empty fields are left out."""
     texts = [redactor.text(text) for text in facts.texts]
     return {
         "command_id": trace_id,
@@ -131,7 +131,7 @@ def outcome_record(
     keep: Keep,
     error: str | None = None,
 ) -> Outcome:
-    """How an execution has ended, and what its caller was given; `error` is the code of what went wrong."""
+    """An execution's outcome, and what its caller received; `error` is the code of a failure."""
     output = redactor.text(answer.text)
     calls = [
         {"name": redactor.text(call.name), "arguments": redactor.text(call.arguments)} for call in answer.tool_calls
@@ -174,7 +174,7 @@ def trace_response(record: TraceRecord) -> TraceResponse:
 
 
 def described(record: TraceRecord) -> dict[str, Any]:
-    """All that is known of an execution: its trace, what was commanded, and, once it is over, how it has ended."""
+    """Everything known about an execution: its trace, the command, and, once it is over, its outcome."""
     command = dict(record.facts["command"])
     if (texts := command.pop("texts", None)) is not None:
         command["input"] = "\n".join(texts)
@@ -199,7 +199,7 @@ def described(record: TraceRecord) -> dict[str, Any]:
 
 
 def kept_result(result: M, redactor: RecordRedactor) -> M:
-    """A result of an execution as it may be kept for a request that comes again."""
+    """An execution's result as it may be kept for a repeat of the request."""
     if isinstance(result, RunResponse):
         text = redactor.text(result.result)
         return evolve(result, result=text, output=result.output and text)
@@ -211,7 +211,7 @@ def kept_result(result: M, redactor: RecordRedactor) -> M:
 
 
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is not known, and what there is nothing of."""
+    """Without fields that are `None` or empty."""
     return {name: value for name, value in values.items() if value or type(value) in (int, float)}
 
 

@@ -29,7 +29,7 @@ class Executor(Protocol):
     """Carries work out. Closing what `execute` gives cancels the work, a request to a model server included.
 
     Both methods give the same outputs: `execute` for callers on an event loop (asyncio or trio), `execute_sync` for
-    callers without one. `AsyncExecutor` and `SyncExecutor` make the one of the other.
+    callers without one. `AsyncExecutor` and `SyncExecutor` each derive one from the other.
     """
 
     def execute(self, work: Work) -> AsyncGenerator[Output, None]:
@@ -46,7 +46,7 @@ class Checkable(Protocol):
     """An executor that can report whether what it depends on is available."""
 
     async def check(self) -> StatusError | None:
-        """Why it cannot be used now; `None` where it can."""
+        """Why it cannot be used now; `None` if it can."""
         ...
 
 
@@ -67,7 +67,7 @@ class AsyncExecutor(ABC):
         """The outputs, as they come."""
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
-        """The same for a caller without an event loop. One output is made ahead of what was asked for."""
+        """The same for a caller without an event loop. One output is made in advance."""
         from anyio import EndOfStream, create_memory_object_stream
         from anyio.from_thread import start_blocking_portal
 
@@ -97,7 +97,7 @@ class AsyncExecutor(ABC):
 class SyncExecutor(ABC):
     """An executor that is synchronous. An asynchronous caller has it work in a thread.
 
-    Where such a caller goes while an output is being made, it does not wait for it: the generator is closed in its
+    If such a caller stops while an output is being made, it does not wait for it: the generator is closed in its
     thread as soon as that output is there.
     """
 
@@ -135,7 +135,7 @@ class _Steps:
         with self._lock:
             output = next(self._outputs, None)
             self.over = output is None
-        if self._closing:  # after the lock was released: a caller that found it taken has left the closing to this one
+        if self._closing:  # after the lock's release: a caller that found it taken leaves the closing to this thread
             self.close()
         return output
 

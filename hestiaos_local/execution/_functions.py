@@ -1,4 +1,4 @@
-"""Executors of a user's own, made of a function."""
+"""Executors made from a user's function."""
 
 from __future__ import annotations
 

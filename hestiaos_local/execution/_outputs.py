@@ -30,7 +30,7 @@ class ToolCall:
 
 @frozen
 class Usage:
-    """The tokens that were read and written; `estimated` where the model server did not say, and we counted."""
+    """The tokens that were read and written; `estimated` if the model server did not report them."""
 
     prompt_tokens: int
     completion_tokens: int

@@ -97,7 +97,7 @@ class RelayExecutor(AsyncExecutor):
         return self._model
 
     async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The outputs, as the model server sends them. Raises the `StatusError` of what goes wrong there."""
+        """The outputs, as the model server sends them. Raises the `StatusError` of a failure there."""
         model = work.model or await self.find_model()
         limits = [limit for limit in (work.max_tokens, self._max_tokens) if limit is not None]
         work = evolve(work, max_tokens=min(limits, default=None))
@@ -124,7 +124,7 @@ class RelayExecutor(AsyncExecutor):
     async def models(self, *, within: float = _CHECK_TIMEOUT) -> list[str]:
         """The names of the models that the server has; `within` is its timeout in seconds.
 
-        Raises the `StatusError` of what goes wrong.
+        Raises the `StatusError` of a failure.
         """
         from anyio import move_on_after
 
@@ -134,7 +134,7 @@ class RelayExecutor(AsyncExecutor):
         raise model_timed_out(f"{self.url} was silent for {within:g} s")
 
     async def check(self, *, within: float = _CHECK_TIMEOUT) -> StatusError | None:
-        """Why the server cannot be used now; `None` where it answers and takes the key."""
+        """Why the server cannot be used now; `None` if it answers and accepts the key."""
         try:
             await self.models(within=within)
         except NotFound:  # the server is up, without a list of models
@@ -144,7 +144,7 @@ class RelayExecutor(AsyncExecutor):
         return None
 
     async def find_model(self) -> str:
-        """The model for work that names none. Raises the `StatusError` of a server that does not say which it has."""
+        """The model for work that names none. Raises the `StatusError` of a server that does not list its models."""
         if self._model is not None:
             return self._model
         names = await self.models()

@@ -17,7 +17,7 @@ _GUARD = ForkGuard(time.sleep, getattr(os, "register_at_fork", None))
 
 
 class _GuardedObject(ssl.SSLObject):
-    """What takes OpenSSL's locks takes them while no fork happens."""
+    """Methods that take OpenSSL's locks; no fork happens meanwhile."""
 
     def do_handshake(self) -> None:
         _GUARD.call(super().do_handshake)

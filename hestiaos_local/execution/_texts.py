@@ -71,7 +71,7 @@ def _note_parts(content: Any, note: Callable[[str], str]) -> None:
 
 
 def with_texts(value: Any, change: Callable[[str], str], place: tuple[str, ...] = ()) -> Any:
-    """A JSON value with each text in it, keys included, as `change` gives it; `place` are the keys that lead to it.
+    """A JSON value with each text in it, keys included, replaced by `change`; `place` is the path of keys to it.
 
     What the API itself calls its fields and their kinds stays as it is, and so do images, sounds and files.
     """
@@ -90,7 +90,7 @@ def with_texts(value: Any, change: Callable[[str], str], place: tuple[str, ...] 
 
 
 def _is_silent(text: str, place: tuple[str, ...]) -> bool:
-    """Whether a model reads nothing there that a caller could choose freely."""
+    """Whether the model reads no text there that a caller can choose freely."""
     if place[-2:] in _BINARY:
         return _BASE64.fullmatch(text) is not None
     return text in _VALUES.get("".join(place[-1:]), ())

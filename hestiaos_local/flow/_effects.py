@@ -1,6 +1,6 @@
 """The steps of one execution, apart from its waits.
 
-A flow is a generator of effects: what it yields is done for it, and it is sent what came of it.
+A flow is a generator of effects: each effect that it yields is carried out, and its result is sent back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Call:
     """Call `function`, which may wait for the storage or compute for a while. It is sent what that returns.
 
-    `long`: it computes for so long that an event loop has it done in a thread, whatever the caller's call is like.
+    `long`: it computes for so long that an event loop always runs it in a thread.
     """
 
     function: Callable[[], Any]
@@ -55,7 +55,7 @@ class Stop:
 
 @frozen
 class Emit:
-    """Hand `item` to the caller of the execution."""
+    """Yield `item` to the caller of the execution."""
 
     item: Any
 

@@ -46,7 +46,7 @@ async def first_of(items: AsyncGenerator[Any, None], *, stream: bool) -> Any:
 
 
 class Resumed(AsyncEvents):
-    """The items of an iterator whose first one was taken already."""
+    """An iterator with its first item put back."""
 
     def __init__(self, first: object, items: AsyncGenerator[Any, None]) -> None:
         self._first = [first]

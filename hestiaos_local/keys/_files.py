@@ -1,4 +1,4 @@
-"""Adds keys to a key file and takes them away; the rest of its text stays as it is, comments too."""
+"""Adds and removes keys in a key file; the rest of its text, comments included, stays as it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hestiaos_proto import json
 
 __all__ = ["add_key", "remove_key"]
 
-_PREFIX = "hestia_"  # by which scanners for secrets know it
+_PREFIX = "hestia_"  # by which secret scanners recognize it
 _RANDOM = 32  # bytes
 _BY_HAND = "{}: it does not have its keys as [[keys]] tables: change it by hand"
 
@@ -35,7 +35,7 @@ def add_key(path: Path, name: str, roles: Collection[Role]) -> str:
 
 
 def remove_key(path: Path, name: str) -> None:
-    """Take a key out of the file. Raises `ConfigurationError` where that cannot be done, and `OSError`."""
+    """Remove a key from the file. Raises `ConfigurationError` where that cannot be done, and `OSError`."""
     Keys.load(path)  # it has to be there
     with _locked(path.resolve().parent):
         _remove_key(path, name)
@@ -43,7 +43,7 @@ def remove_key(path: Path, name: str) -> None:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Let one change of the key files in a directory at a time. Windows has no such lock: there two may meet."""
+    """Let one change of the key files in a directory at a time. Windows has no such lock."""
     if os.name == "nt":
         yield
         return
@@ -103,7 +103,7 @@ def _table(key: Key) -> str:
 
 
 def _check(path: Path, text: str, expected: list[Key]) -> None:
-    """Raise `ConfigurationError` where a new text would not say what it should, as with keys in an inline array."""
+    """Raise `ConfigurationError` if the new text does not have the expected keys, as with keys in an inline array."""
     try:
         said = [*Keys.parse(text, str(path))]
     except ConfigurationError:

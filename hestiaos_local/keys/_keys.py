@@ -98,7 +98,7 @@ class Keys:
 
     @classmethod
     def load_some(cls, path: str | os.PathLike[str]) -> Self:
-        """As `load`, for a server: a file without keys, which would let nobody in, is a mistake too."""
+        """As `load`, for a server: a file without keys is a mistake too, since it would accept no one."""
         keys = cls.load(path)
         if not keys:
             raise ConfigurationError(

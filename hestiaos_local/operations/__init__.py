@@ -1,4 +1,4 @@
-"""What each operation does: those that governance decides on, and those that only answer."""
+"""The operations: those that governance decides on, and those that execute nothing."""
 
 from __future__ import annotations
 

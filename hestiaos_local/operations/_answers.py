@@ -1,4 +1,4 @@
-"""What a group of operations is: for each, a function of its arguments and of who asks."""
+"""The type of a group of operations: for each, a function of its arguments and the caller's key."""
 
 from __future__ import annotations
 

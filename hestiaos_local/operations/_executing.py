@@ -1,4 +1,4 @@
-"""One execution, once it is decided: the work, what comes of it, and its end."""
+"""One execution, once it is decided: the work, its outputs, and its outcome."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def execute(
     each: Callable[[Output], object] | None = None,
     keep: Callable[[Answer], None] | None = None,
 ) -> Flow[Answer]:
-    """Have the work done. How it ends is stored in the trace; `keep` stores the rest of the answer that is to be kept.
+    """Execute the work. Its outcome is stored in the trace; `keep` stores the rest of the answer that is to be kept.
 
-    What `each` makes of an output that may be sent on is emitted. What is executed cannot be taken back: where the
-    storage then fails, a `ServerError` says so, after which clients do not repeat the request. A result that is there
-    is given even if it cannot be stored. Raises the `GovernanceBlock` of an output that is blocked, and of a tool's
-    call: the work is cancelled first.
+    Each output that may be sent on is passed to `each`, and the result is emitted. If the storage fails after the
+    execution, a `ServerError` (500) is raised, after which clients do not repeat the request. A complete result is
+    returned even if it cannot be stored. Raises the `GovernanceBlock` of an output or a tool call that is blocked; the
+    work is cancelled first.
     """
     began = clock()
     trace_id = governed.trace.trace_id
@@ -87,7 +87,7 @@ def _stop(trace_id: str) -> Flow[None]:
 
 
 def _redact(error: StatusError, redact: Callable[[str], str]) -> None:
-    """Have an error say no more than an output may. A model server's own message may quote its model."""
+    """Redact an error as the output is redacted. A model server's own message may quote its model."""
     message = redact(error.message)
     if message != error.message:
         error.message = message

@@ -36,8 +36,8 @@ _HISTORY_MESSAGES = 100
 class Executions:
     """Executes as `governor` decides. A blocked run or chat returns its exception, for it is a result too.
 
-    `agents` are those that there are; `None` where any may be named. `key` is everywhere the name of the API key that
-    asks. Raises `StoreError` where a decision cannot be stored; then nothing was executed.
+    `agents` are the configured ones; with `None` any name is accepted. `key` is everywhere the name of the caller's API
+    key. Raises `StoreError` where a decision cannot be stored; then nothing was executed.
     """
 
     def __init__(

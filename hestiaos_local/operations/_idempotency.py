@@ -1,4 +1,4 @@
-"""A request that comes again with its Idempotency-Key gets the first result, and nothing is executed twice."""
+"""A repeated request with the same Idempotency-Key gets the first result, and nothing is executed twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fingerprint(operation: str, arguments: Mapping[str, Any], key: str | None = 
 
     `key` is the name of the caller's API key: the Idempotency-Key of one caller never gives its result to another.
 
-    Raises `ValueError` for what JSON and UTF-8 cannot say: JSON can escape a lone surrogate.
+    Raises `ValueError` for what JSON and UTF-8 cannot represent: JSON can escape a lone surrogate.
     """
     asker = [] if key is None else [key]
     return sha256(json.dumps([operation, dict(arguments), *asker], sort_keys=True)).hexdigest()

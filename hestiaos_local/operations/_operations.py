@@ -1,4 +1,4 @@
-"""All operations that only answer, by their names."""
+"""All operations that execute nothing, by their names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Operations"]
 
 
 class Operations:
-    """Answers from what a platform keeps and counts. `policy` gives the one that decides at the time."""
+    """Answers from a platform's storage and counts. `policy` returns the policy in use."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Operations:
         }
 
     def answer(self, operation: str, arguments: Arguments, *, key: str | None) -> Flow[Any]:
-        """The result of an operation; `key` is the name of the API key that asks.
+        """The result of an operation; `key` is the name of the caller's API key.
 
         Raises `StatusError`: `NotFound` of an operation that is not answered here.
         """

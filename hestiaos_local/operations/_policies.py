@@ -1,4 +1,4 @@
-"""The policy: what it is, what it says of something and why, and whether another text would be one."""
+"""The policy: its text, what it decides and why, and the tests of another policy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUBJECTS = ("input", "output", "tool")
 
 
 def policy_operations(policy: Callable[[], Policy]) -> Answers:
-    """The operations on the policy that decides at the time."""
+    """The operations on the policy in use."""
 
     def explain_command(arguments: Arguments, key: str | None) -> dict[str, Any]:
         current, command_type = policy(), arguments["command_type"]
@@ -47,7 +47,7 @@ def policy_operations(policy: Callable[[], Policy]) -> Answers:
 
 
 def _facts(arguments: Arguments) -> Facts:
-    """What is to be judged. Raises `InvalidInput` where that is not one thing."""
+    """The facts to judge. Raises `InvalidInput` unless there is exactly one of input, output and tool."""
     given = [name for name in _SUBJECTS if arguments[name] is not None]
     if len(given) != 1:
         raise _refuse(_SUBJECTS[0], f"give one of input, output and tool, not {' and '.join(given) or 'none'}")

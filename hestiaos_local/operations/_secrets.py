@@ -1,4 +1,4 @@
-"""Secrets: one, its key, its end; and the keys of all."""
+"""The operations on secrets: get, set, delete and list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sessions of chats: all, one with its messages, and its end."""
+"""The operations on sessions: list, get and delete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the system is, and what it is made of."""
+"""The system's state and configuration."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def system_status(storage: Storage, executor: Executor, measurements: Measuremen
 
 
 def system_config(storage: Storage, executor: Executor, policy: Callable[[], Policy]) -> Flow[dict[str, Any]]:
-    """What it is made of, and why its model server cannot be used: `system.status` may say no more than that."""
+    """Its parts, and why its model server cannot be used: `system.status` only has a flag for that."""
     fault = yield from _model_fault(executor)
     return {
         "version": __version__,

@@ -1,4 +1,4 @@
-"""What was decided: one trace, the newest, and how steady the decisions are."""
+"""The operations on traces: get and list; and how steady the decisions are."""
 
 from __future__ import annotations
 

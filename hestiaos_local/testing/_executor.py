@@ -1,4 +1,4 @@
-"""Does what a script says, for callers with and without an event loop."""
+"""An executor that follows a script, for callers with and without an event loop."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ScriptedExecutor:
         self._echo = EchoExecutor()
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
-        """The outputs of the reply. Raises what it ends with, and a `ServerError` where there is none."""
+        """The outputs of the reply. Raises the reply's error, and a `ServerError` if there is no reply."""
         reply = self._take(work)
         if reply.waits and _has_event_loop():
             raise self._script.fault(

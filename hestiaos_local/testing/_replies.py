@@ -23,7 +23,7 @@ To = str | re.Pattern[str] | Callable[[str], bool] | None
 says; `None` for all."""
 
 End = Literal["done", "block", "cut", "echo"] | Callable[[], StatusError]
-"""How a reply ends: well, by governance, with the connection, as the echo's does, or with an error."""
+"""How a reply ends: complete, blocked by governance, with the connection cut, as an echo, or with an error."""
 
 
 @define(eq=False)
@@ -68,7 +68,7 @@ class Reply:
 
     @property
     def waits(self) -> bool:
-        """Whether it lets its client wait."""
+        """Whether its client has to wait."""
         return self.delay > 0 or self.hold_after is not None
 
     @property

@@ -39,7 +39,7 @@ class Script:
         self._lock = Lock()
 
     def add(self, reply: Reply) -> Reply:
-        """Add a reply after those that are there."""
+        """Append a reply."""
         with self._lock:
             self._replies.append(reply)
         return reply
@@ -61,7 +61,7 @@ class Script:
             return reply
 
     def fault(self, message: str) -> ServerError:
-        """The error that a client gets where the script does not fit; `problems` lists it, too."""
+        """The error that a client gets for a request without a reply; `problems` lists it, too."""
         self._faults.append(message)
         return ServerError(message, code="SCRIPT")
 
@@ -83,7 +83,7 @@ class Script:
         ]
 
     def release(self) -> None:
-        """Hold nothing any more."""
+        """Release all held replies."""
         for reply in self._replies:
             reply.release()
 

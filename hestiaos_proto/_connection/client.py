@@ -106,7 +106,7 @@ class ClientConnection:
         return operation.read(response, retry_after=response.retry_after())
 
     def send(self, item: Operation[Any] | Send, *, idempotency_key: str | None = None) -> bytes:
-        """The bytes of an operation's request. By the key a server recognizes a repeat.
+        """The bytes of an operation's request. A server recognizes a repeat by the key.
 
         Raises `LocalProtocolError` while another operation is under way and when the connection cannot be used again,
         and `ValueError` for a key that no header can carry; the connection stays as it was.

@@ -184,7 +184,7 @@ class ServerConnection:
         return self._send_whole(encode_response(call.operation, item), headers)
 
     def shut_down(self) -> None:
-        """Let the response to the request that is under way be the last; its head, if it is to come, says so."""
+        """Make the response to the current request the last; its head, if not sent yet, has `Connection: close`."""
         self._shutting_down = True
 
     def _send_continue(self) -> bytes:

@@ -264,7 +264,7 @@ class TestAfterDone:
     """What arrives after `done`: the rest of its event, or more, which ends the stream."""
 
     @staticmethod
-    def went_on(first: bytes, *pieces: bytes, done: bool = True) -> list[bool]:
+    def trailing_data(first: bytes, *pieces: bytes, done: bool = True) -> list[bool]:
         """Whether it is known to go on, after the first piece and after each that follows."""
         lines, known = LineDecoder(), []
         decoder = PayloadDecoder(1000, Redactor())
@@ -277,7 +277,7 @@ class TestAfterDone:
                     decoder.expect_end()
                 if isinstance(payload, bytes) and not payload.strip():
                     assert decoder.complete(payload) is None
-            known.append(decoder.went_on)
+            known.append(decoder.trailing_data)
         return known
 
     WHOLE = (b"data: 1\n\n", b"data: 1\r\n\r\n", b"data:1\n\n", b"data: 1\n\r\n")
@@ -286,16 +286,16 @@ class TestAfterDone:
     @pytest.mark.parametrize("more", MORE, ids=repr)
     @pytest.mark.parametrize("event", WHOLE, ids=repr)
     def test_more_after_its_blank_line(self, event: bytes, more: bytes) -> None:
-        assert self.went_on(event, more, b"") == [False, True, True]
-        assert self.went_on(event, more, done=False) == [False, False]
+        assert self.trailing_data(event, more, b"") == [False, True, True]
+        assert self.trailing_data(event, more, done=False) == [False, False]
 
     @pytest.mark.parametrize("more", MORE[2:], ids=repr)
     def test_more_before_its_blank_line(self, more: bytes) -> None:
-        assert self.went_on(b"data: 1\n", more) == [False, True]
+        assert self.trailing_data(b"data: 1\n", more) == [False, True]
 
     def test_its_blank_line_comes_later(self) -> None:
-        assert self.went_on(b"data: 1\n", b"\n", b"\n", b": x\n") == [False, False, True, True]
-        assert self.went_on(b"data: 1\n", b"data: 2\n", b"\n", b"\n") == [False, False, False, True]
+        assert self.trailing_data(b"data: 1\n", b"\n", b"\n", b": x\n") == [False, False, True, True]
+        assert self.trailing_data(b"data: 1\n", b"data: 2\n", b"\n", b"\n") == [False, False, False, True]
 
 
 class TestComplete:
