@@ -44,7 +44,8 @@ add_module_names = False
 # Types of other projects, whose documentation a build does not fetch; type variables; and types that a signature of
 # ours names but that no user makes.
 nitpick_ignore_regex = [
-    ("py:class", r"hestiaos_\w+\.[\w.]+\.[A-Z]"),
+    ("py:class", r"hestiaos(_\w+)?\.[\w.]+\.[A-Z]"),
+    ("py:class", r"hestiaos\.batches\._schedule\.Schedule"),  # of the constructors, which are `batch`'s alone
     (
         "py:class",
         r"hestiaos_\w+\.[\w.]*_executor\.Executor|Judge|Resources|hestiaos_local\.(\w+\._\w+\.\w+|_\w+\.AsyncEvents)",

@@ -1,7 +1,9 @@
-"""`python spark_partitions.py INPUTS RESULTS [WORKERS]`: the JSON lines of INPUTS through Spark, one client for each partition.
+"""`python spark_partitions.py INPUTS RESULTS [WORKERS]`: the JSON lines of INPUTS through Spark.
 
-Each line is an object with a `key` and a `text`. RESULTS is a folder; what has a result there is not run again. The
-client reads `HESTIAOS_BASE_URL` and `HESTIAOS_API_KEY` where it runs: a key is never an argument, and in no plan.
+There is one client for each partition.
+
+Each line is an object with a `key` and a `text`; RESULTS is a folder that all workers see. The same command goes on
+where it was stopped. The client reads `HESTIAOS_BASE_URL` and `HESTIAOS_API_KEY` where it runs.
 """
 
 from __future__ import annotations
@@ -9,21 +11,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
-from rows import done_keys, run_rows
+from rows import done_keys, run_block
 
 from hestiaos import Client
 
-SCHEMA = "key string, result string, trace_id string, error string"
 
-
-def run_partition(rows: Iterator[Any]) -> Iterator[dict[str, Any]]:
+def run_partition(rows: Iterator[Any], results: str) -> Iterator[int]:
     """Run a partition."""
     with Client() as client:
-        yield from run_rows(client, (row.asDict() for row in rows))
+        yield run_block(client, (row.asDict() for row in rows), results)
 
 
 def main(inputs: str, results: str, workers: int = 2) -> None:
@@ -33,9 +34,10 @@ def main(inputs: str, results: str, workers: int = 2) -> None:
     spark = local.config("spark.ui.enabled", "false").getOrCreate()
     spark.sparkContext.addPyFile(str(Path(__file__).parent / "rows.py"))
     done = done_keys(results)
-    rows = spark.read.json(inputs).rdd.filter(lambda row: row["key"] not in done).repartition(10 * workers)
-    ran = spark.createDataFrame(rows.mapPartitions(run_partition), SCHEMA)
-    ran.write.mode("append").option("ignoreNullFields", "false").json(results)
+    # Sorted, so that a partition that is tried again has the same rows, and finds its file.
+    rows = spark.read.json(inputs).repartition(10 * workers, "key").sortWithinPartitions("key").rdd
+    rows = rows.filter(lambda row: row["key"] not in done)
+    print(f"{rows.mapPartitions(partial(run_partition, results=results)).sum():,} rows were run")
 
 
 if __name__ == "__main__":

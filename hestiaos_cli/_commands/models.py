@@ -21,7 +21,8 @@ _PATH = "/v1/models"
 def command(settings: Settings) -> None:
     """List the available models.
 
-    They are those of the server, or, with --local, those of the configuration. An agent of the configuration names one of them; OpenAI's clients name one in each request to the server's /v1.
+    They are those of the server, or, with --local, those of the configuration. An agent of the configuration names one
+    of them; OpenAI's clients name one in each request to the server's /v1.
     """
     from hestiaos_cli._lists import print_list
 

@@ -27,7 +27,7 @@ def command() -> None:
 @make_command(
     "copy",
     takes=OUTPUT,
-    examples=("hestiaos store copy a.sqlite3 b.sqlite3",),
+    examples=("hestiaos store copy a.db b.db",),
 )
 @click.argument("source", type=named_store, metavar="FROM")
 @click.argument("target", type=named_store, metavar="TO")

@@ -21,8 +21,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.served_process import ServedProcess
-
 RECIPES = Path(__file__).parent.parent.parent / "examples" / "recipes"
 INPUTS = int(os.environ.get("HESTIAOS_RECIPE_INPUTS", "10000"))
 KEY = "sk-recipes-4711"
@@ -62,16 +60,24 @@ def workers(recipe: str, mark: str) -> list[int]:
     return [pid for pid, parent in found if recipe != "spark_partitions" or parent in {each for each, _ in found}]
 
 
-@pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedProcess]:
-    monkeypatch.setenv("HESTIAOS_API_KEY", KEY)
-    with ServedProcess("--store", str(tmp_path / "store.sqlite3")) as served:
-        monkeypatch.setenv("HESTIAOS_BASE_URL", served.url)
-        yield served
+@pytest.fixture(autouse=True)
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A platform as slow as a fast model.
+
+    It keeps the results of its newest 1,000 executions for repeats, and an engine
+    takes seconds to start another worker.
+    """
+    command = [sys.executable, str(Path(__file__).parent / "slow_platform.py"), str(tmp_path / "store.sqlite3"), "0.2"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        monkeypatch.setenv("HESTIAOS_API_KEY", KEY)
+        monkeypatch.setenv("HESTIAOS_BASE_URL", process.stdout.readline().strip())
+        yield
+        process.kill()
 
 
 @pytest.mark.parametrize("recipe", WORKERS)
-def test_a_worker_is_killed_in_the_middle(recipe: str, served: ServedProcess, tmp_path: Path) -> None:
+def test_a_worker_is_killed_in_the_middle(recipe: str, tmp_path: Path) -> None:
     if find_spec(ENGINES[recipe]) is None:
         pytest.skip(f"{ENGINES[recipe]} is not installed: nox -s recipes")
     mark = f"{os.getpid()}-{recipe}"
@@ -96,7 +102,7 @@ def test_a_worker_is_killed_in_the_middle(recipe: str, served: ServedProcess, tm
     seconds = time.monotonic() - begun
     rows = [json.loads(line) for path in results.rglob("*.json*") for line in path.read_text().splitlines()]
     counted = Counter(row["key"] for row in rows)
-    assert counted == {f"row-{number}": 1 for number in range(INPUTS)}
+    assert counted == dict.fromkeys((f"row-{number}" for number in range(INPUTS)), 1)
     assert [row for row in rows if row["error"] is not None] == []
     assert len({row["trace_id"] for row in rows}) == INPUTS
     assert executed(tmp_path / "store.sqlite3") == INPUTS, "none was executed twice"
