@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from hestiaos_local._exchange import LocalExchange
 from hestiaos_local._platform import Platform
-from hestiaos_local.execution import Agent, Executor, function_executor
+from hestiaos_local.execution import Agent, Executor
 from hestiaos_local.governance import Policy, PolicyError
 from hestiaos_local.storage import Retention, Store, StoreError, copy_store
 
 if TYPE_CHECKING:
     from hestiaos_local._transport import LocalTransport
-    from hestiaos_local.execution import Configuration, ConfigurationError, RelayExecutor
+    from hestiaos_local.execution import Configuration, ConfigurationError, RelayExecutor, function_executor
     from hestiaos_local.governance import Replayed, recorded_decision, replay
     from hestiaos_local.keys import Key, Keys, add_key, remove_key
     from hestiaos_local.serving import ServedRequest, ServeError, serve
@@ -53,6 +53,7 @@ _LAZY = {
     "Configuration": "hestiaos_local.execution",
     "ConfigurationError": "hestiaos_local.execution",
     "RelayExecutor": "hestiaos_local.execution",
+    "function_executor": "hestiaos_local.execution",
     "Key": "hestiaos_local.keys",
     "Keys": "hestiaos_local.keys",
     "Replayed": "hestiaos_local.governance",

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 from hestiaos_local.execution._agents import Agent
 from hestiaos_local.execution._echo import EchoExecutor
 from hestiaos_local.execution._executors import AsyncExecutor, Checkable, Executor, SyncExecutor
-from hestiaos_local.execution._functions import ExecutorFunction, function_executor
 from hestiaos_local.execution._outputs import Finish, FinishReason, Output, Text, ToolCall, Usage
-from hestiaos_local.execution._router import ModelRouter
 from hestiaos_local.execution._running import run_executor, run_executor_sync
 from hestiaos_local.execution._texts import further_texts, with_texts
 from hestiaos_local.execution._usage import OutputCounter, estimate_input, estimate_tokens, tokens_in
@@ -22,7 +20,9 @@ from hestiaos_local.execution._work import Message, Work, last_user_text, messag
 
 if TYPE_CHECKING:
     from hestiaos_local.execution._configuration import Configuration, ModelConfig
+    from hestiaos_local.execution._functions import ExecutorFunction, function_executor
     from hestiaos_local.execution._relay import RelayExecutor
+    from hestiaos_local.execution._router import ModelRouter
     from hestiaos_local.toml import ConfigurationError
 
 __all__ = [
@@ -61,12 +61,15 @@ __all__ = [
     "with_texts",
 ]
 
-# What needs httpx, or reads a file, is imported when it is first asked for (PEP 562).
+# What needs httpx, reads a file, or takes the echo's place is imported when it is first asked for (PEP 562).
 _LAZY = {
     "Configuration": "hestiaos_local.execution._configuration",
     "ConfigurationError": "hestiaos_local.toml",
+    "ExecutorFunction": "hestiaos_local.execution._functions",
     "ModelConfig": "hestiaos_local.execution._configuration",
+    "ModelRouter": "hestiaos_local.execution._router",
     "RelayExecutor": "hestiaos_local.execution._relay",
+    "function_executor": "hestiaos_local.execution._functions",
 }
 
 

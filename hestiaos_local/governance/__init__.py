@@ -32,7 +32,6 @@ from hestiaos_local.governance._chain import (
     chain_start,
     entry_hash,
 )
-from hestiaos_local.governance._chains import LogVerifier
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
 from hestiaos_local.governance._normal import normalized
@@ -65,6 +64,7 @@ from hestiaos_local.governance._rules import (
 from hestiaos_local.governance._secrets import SecretRedactor
 
 if TYPE_CHECKING:
+    from hestiaos_local.governance._chains import LogVerifier
     from hestiaos_local.governance._explanations import Explanation, explain
     from hestiaos_local.governance._replay import RecordedDecision, Replayed, recorded_decision, replay
 
@@ -128,6 +128,7 @@ __all__ = [
 _LAZY = {
     "Explanation": "hestiaos_local.governance._explanations",
     "explain": "hestiaos_local.governance._explanations",
+    "LogVerifier": "hestiaos_local.governance._chains",
     "RecordedDecision": "hestiaos_local.governance._replay",
     "Replayed": "hestiaos_local.governance._replay",
     "recorded_decision": "hestiaos_local.governance._replay",

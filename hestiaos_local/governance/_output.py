@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
@@ -11,7 +12,9 @@ from hestiaos_local._surrogates import SurrogateJoiner
 from hestiaos_local.governance._facts import Facts
 from hestiaos_local.governance._policy import Policy
 from hestiaos_local.governance._rules import Rule, ShadowHit, Verdict
-from hestiaos_local.governance._scanner import Decided, Scanner
+
+if TYPE_CHECKING:
+    from hestiaos_local.governance._scanner import Decided, Scanner
 
 __all__ = [
     "Blocked",
@@ -74,8 +77,8 @@ class OutputGovernor:
         self._policy = policy
         self._facts = facts
         enforced, shadow = policy.output_rules(facts)
-        self._scanner = Scanner(policy.rule_set(enforced)) if enforced else None
-        self._shadow_scanner = Scanner(policy.rule_set(shadow)) if shadow else None
+        self._scanner = _scanner(policy, enforced)
+        self._shadow_scanner = _scanner(policy, shadow)
         self._joiner = SurrogateJoiner()
         self._events: list[OutputEvent] = []
         self._calls: deque[tuple[int, ReleasedToolCall]] = deque()  # each with the place in the text where it was made
@@ -208,3 +211,11 @@ class OutputGovernor:
         if self._shadow_scanner is not None:
             self._shadow_scanner.end()
             self._note(self._shadow_scanner)
+
+
+def _scanner(policy: Policy, rules: Sequence[Rule]) -> Scanner | None:
+    if not rules:
+        return None
+    from hestiaos_local.governance._scanner import Scanner  # most policies need none
+
+    return Scanner(policy.rule_set(tuple(rules)))

@@ -15,14 +15,13 @@ from hestiaos_local.governance._engines import Engine, ReEngine, RepeatingSearch
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_in, texts_of
 from hestiaos_local.governance._rules import DecisionName, Limit, PolicyTest, Rule, RuleKind, Subject, Verdict
-from hestiaos_local.governance._scanner import RuleSet
 from hestiaos_local.governance._trusted import TrustingEngine
-from hestiaos_local.governance._version1 import read_version1
 from hestiaos_local.governance._version2 import read_version2
 from hestiaos_local.toml import TomlFile, read_text
 
 if TYPE_CHECKING:
     from hestiaos_local.governance._redaction import TextRedactor
+    from hestiaos_local.governance._scanner import RuleSet
 
 __all__ = ["Decision", "Policy"]
 
@@ -90,6 +89,8 @@ class Policy:
 
     def rule_set(self, rules: tuple[Rule, ...]) -> RuleSet:
         """Some of its rules for one search; made once."""
+        from hestiaos_local.governance._scanner import RuleSet  # outputs alone need it
+
         key = tuple(map(id, rules))
         if key not in self._rule_sets:
             self._rule_sets[key] = RuleSet(rules, self.engine)
@@ -220,6 +221,8 @@ class Policy:
         known = text if tests else text.partition("\n[[tests]]\n")[0]
         read = TomlFile(known, source, PolicyError)
         if read.document.get("version") != 2:
+            from hestiaos_local.governance._version1 import read_version1
+
             name, rules = read_version1(read.document, known, source)
             return cls(name=name, rules=rules, version=1, hash=digest, text=text), ()
         file = read_version2(read, source, engine or re2_engine())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hestiaos_local.storage._audit import LogReport, export_log, read_log, verify_log
-from hestiaos_local.storage._copying import copy_store
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from hestiaos_local.storage._errors import StoreError, StoreProblem
 from hestiaos_local.storage._interface import Storage
 from hestiaos_local.storage._opening import is_url
@@ -23,6 +24,10 @@ from hestiaos_local.storage._records import (
 )
 from hestiaos_local.storage._results import MAX_RESULTS
 from hestiaos_local.storage._store import Store
+
+if TYPE_CHECKING:
+    from hestiaos_local.storage._audit import LogReport, export_log, read_log, verify_log
+    from hestiaos_local.storage._copying import copy_store
 
 __all__ = [
     "MAX_RESULTS",
@@ -49,6 +54,22 @@ __all__ = [
     "read_log",
     "verify_log",
 ]
+
+# What no execution needs is imported when it is first asked for (PEP 562).
+_LAZY = {
+    "LogReport": "hestiaos_local.storage._audit",
+    "copy_store": "hestiaos_local.storage._copying",
+    "export_log": "hestiaos_local.storage._audit",
+    "read_log": "hestiaos_local.storage._audit",
+    "verify_log": "hestiaos_local.storage._audit",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 
 from hestiaos_local.storage._errors import StoreError
-from hestiaos_local.storage._migrations import migrate
 from hestiaos_local.storage._tables import CREATE, VERSION
 
 __all__ = ["prepare"]
@@ -30,6 +29,8 @@ def prepare(name: str, db: sqlite3.Connection) -> None:
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             else:
+                from hestiaos_local.storage._migrations import migrate  # few files need it
+
                 migrate(db, found)
             db.execute(f"PRAGMA user_version = {VERSION}")
 

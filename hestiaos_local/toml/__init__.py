@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from hestiaos_local.toml._lines import KeyLines, Path
+from typing import TYPE_CHECKING
+
 from hestiaos_local.toml._tables import ConfigurationError, Table, TomlFile, read_text
+
+if TYPE_CHECKING:
+    from hestiaos_local.toml._lines import KeyLines, Path
 
 __all__ = [
     "ConfigurationError",
@@ -13,6 +17,15 @@ __all__ = [
     "TomlFile",
     "read_text",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in ("KeyLines", "Path"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hestiaos_local.toml import _lines  # a file without mistakes needs it seldom (PEP 562)
+
+    value = globals()[name] = getattr(_lines, name)
+    return value
 
 
 def __dir__() -> list[str]:

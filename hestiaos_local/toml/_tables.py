@@ -6,9 +6,10 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hestiaos_local.toml._lines import KeyLines, Path
+if TYPE_CHECKING:
+    from hestiaos_local.toml._lines import KeyLines, Path
 
 __all__ = ["ConfigurationError", "Table", "TomlFile", "read_text"]
 
@@ -89,6 +90,8 @@ class TomlFile:
     def line(self, path: Path) -> int:
         """The line of a key."""
         if self._lines is None:  # most files have no mistakes
+            from hestiaos_local.toml._lines import KeyLines
+
             self._lines = KeyLines(self._text)
         return self._lines.line(path)
 
