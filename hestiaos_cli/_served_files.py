@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 from hestiaos_cli._failures import failure_of, one_line, tell
 from hestiaos_cli._local_platform import models_of, policy_of
 from hestiaos_cli._settings import Settings
-from hestiaos_local import Agent, Executor, Keys, Platform, Policy
-from hestiaos_local.execution import EchoExecutor
+from hestiaos_local import Agent, EchoExecutor, Executor, Keys, Platform, Policy
 
 __all__ = ["ServedFiles"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hestiaos_local._exchange import LocalExchange
 from hestiaos_local._platform import Platform
-from hestiaos_local.execution import Agent, Executor
+from hestiaos_local.execution import Agent, EchoExecutor, Executor
 from hestiaos_local.governance import Policy, PolicyError
 from hestiaos_local.storage import Retention, Store, StoreError, copy_store
 
@@ -24,6 +24,7 @@ __all__ = [
     "Agent",
     "Configuration",
     "ConfigurationError",
+    "EchoExecutor",
     "Executor",
     "Key",
     "Keys",
