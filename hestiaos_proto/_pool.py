@@ -125,7 +125,7 @@ class ConnectionPool(Generic[C]):
         if connection is not None:
             self._owners.pop(connection, None)
         else:  # unless an interrupt came between the connection and the lease
-            self._dropped[lease._key] = None
+            self._dropped.setdefault(lease._key)
         self._end(lease)
 
     def surplus(self) -> list[C]:

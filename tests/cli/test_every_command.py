@@ -14,7 +14,7 @@ import pytest
 from attrs import frozen
 
 from hestiaos_cli._app import app
-from tests.support.broad import BROAD
+from tests.support.broad import BROAD, broadly
 from tests.support.command_line import Ended, invoke
 from tests.support.programs import CLOSED, FULL, UNREAD, Program
 
@@ -190,16 +190,16 @@ def run(name: str, facts: dict[str, str], program: Program) -> Callable[..., End
 
 
 @every
-def test_its_output_is_never_lost_with_status_0(name: str, run: Callable[..., Ended]) -> None:
-    case = CASES[name]
-    for target, reason in ((FULL, "No space left on device"), (CLOSED, "it is closed")):
-        lost = run(stdout=target)
-        if case.prints:
-            assert lost.status == 1
-            assert lost.stderr.splitlines()[-1] == f"Error: standard output cannot be written: {reason}"
-        else:
-            assert lost.status == case.status, lost
-        assert "Traceback" not in lost.stderr
+@pytest.mark.parametrize("target", broadly([FULL, CLOSED]))
+def test_its_output_is_never_lost_with_status_0(name: str, target: str, run: Callable[..., Ended]) -> None:
+    case, reason = CASES[name], {FULL: "No space left on device", CLOSED: "it is closed"}[target]
+    lost = run(stdout=target)
+    if case.prints:
+        assert lost.status == 1
+        assert lost.stderr.splitlines()[-1] == f"Error: standard output cannot be written: {reason}"
+    else:
+        assert lost.status == case.status, lost
+    assert "Traceback" not in lost.stderr
 
 
 @BROAD
