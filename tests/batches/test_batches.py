@@ -34,6 +34,7 @@ from hestiaos import (
     batch,
 )
 from hestiaos_local.testing import ScriptedPlatform
+from tests.support.broad import broadly
 from tests.support.leftovers import left_over, open_things
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ LOOPS = {
     "AsyncioClient": (AsyncioClient, "asyncio"),
     "TrioClient": (TrioClient, "trio"),
 }
-BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+BACKENDS = pytest.mark.parametrize("backend", broadly(["asyncio", "trio"]))
 EVERY = pytest.mark.parametrize("kind", ["threads", "asyncio", "trio"])
 
 
@@ -94,7 +95,7 @@ def test_the_results_of_a_client(platform: ScriptedPlatform) -> None:
     assert len({each.trace_id for each in results}) == 50
 
 
-@pytest.mark.parametrize("client", LOOPS)
+@pytest.mark.parametrize("client", broadly(LOOPS))
 def test_the_results_of_an_asynchronous_client(client: str, platform: ScriptedPlatform) -> None:
     kind, backend = LOOPS[client]
 
