@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any
@@ -196,6 +197,18 @@ def test_an_interrupt_at_any_line_loses_no_place_and_no_connection(kept: list[st
         case.pool.surplus()
         assert len(case.pool._owners) + len(case.pool._idle) == len([each for each in held if each is not None])
     assert line > 20
+
+
+def test_a_connection_that_an_interrupt_kept_from_its_lease_is_closed() -> None:
+    surplus = []
+    for line in 1, 2, 3:  # before it is opened, before the lease has it, and after that
+        case = Case()
+        lease = enqueued(case.pool)
+        assert interrupted_at(line, partial(case.pool.opened, lease, "new")) is (line < 3)
+        case.pool.discard(lease)
+        surplus.append(case.pool.surplus())
+        assert case.pool.close() == []
+    assert surplus == [[], ["new"], []]
 
 
 def test_threads_never_share_a_connection_nor_lose_a_place() -> None:
