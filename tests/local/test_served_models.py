@@ -100,3 +100,15 @@ def test_a_server_that_stops_ends_a_completion_with_an_error() -> None:
             assert (done, client.chunk(), client.at_end()) == (b"data: [DONE]", b"", True)
             assert server.end() == (0, "stopped\n")
         model.wait_until_left(1)
+
+
+def test_a_server_that_stops_refuses_a_completion_that_has_not_begun() -> None:
+    with Peer([silence]) as model:
+        with ServedProcess("--model-url", f"{model.url}/v1", "--model", "m") as server, RawClient(server.url) as client:
+            client.send(post(COMPLETIONS, completion(stream=True)))
+            model.wait_for_requests(1)
+            server.send_signal(signal.SIGTERM)
+            status, body = client.response()
+            assert (status, body["error"]["code"], client.at_end()) == (503, "stopping", True)
+            assert server.end() == (0, "stopped\n")
+        model.wait_until_left(1)
