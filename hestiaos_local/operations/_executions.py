@@ -13,6 +13,7 @@ from hestiaos_local.execution import Agent, Executor, Message, Output, Work, fur
 from hestiaos_local.flow import Call, Cancelled, Emit, Flow
 from hestiaos_local.governance import Facts, texts_of
 from hestiaos_local.operations._constraints import EFFORTS
+from hestiaos_local.operations._conversations import history_for, said_by
 from hestiaos_local.operations._executing import execute
 from hestiaos_local.operations._models import default_model, find_model
 from hestiaos_local.operations._streams import RunEvents
@@ -99,7 +100,10 @@ class Executions:
     def chat(
         self, arguments: Mapping[str, Any], *, key: str | None = None, events: RunEvents | None = None
     ) -> Flow[ChatResponse | GovernanceBlock]:
-        """Reply to a message, and keep both in the session. Where there are `events`, as in `run`."""
+        """Reply to a message, and keep both in the session. Where there are `events`, as in `run`.
+
+        Raises `NotFound` for a session of another key.
+        """
         message, given_id = arguments["message"], arguments["session_id"]
         trace_id = self._new_id()
         session_id = given_id or self._new_id()
@@ -113,7 +117,8 @@ class Executions:
             return Work(messages=window, timeout=TIMEOUT)
 
         def decide() -> Governed:
-            history = self._storage.messages(session_id, last=_HISTORY_MESSAGES - 1) if given_id else []
+            kept = self._storage.messages(session_id, last=_HISTORY_MESSAGES - 1) if given_id else []
+            history = history_for(kept, session_id, key)
             asked = Asked("chat", {"message": message, "session_id": given_id})
             return self._governor.decide(facts, [*history, _user(message)], prepare, asked, trace_id=trace_id)
 
@@ -126,7 +131,8 @@ class Executions:
         def keep(answer: Answer) -> None:
             redactor = self._governor.record_redactor(facts, governed.policy)
             reply = {"role": "assistant", "content": redactor.text(answer.text)}
-            self._storage.add_messages(session_id, [_user(redactor.text(message)), reply], now=began)
+            asked = said_by(_user(redactor.text(message)), key)
+            self._storage.add_messages(session_id, [asked, reply], now=began)
 
         try:
             answer = yield from self._execute(governed, each=None if events is None else events.output, keep=keep)
