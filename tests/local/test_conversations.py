@@ -46,8 +46,7 @@ def test_its_own_key_goes_on(platform: Platform, heard: list[list[Any]]) -> None
 def test_another_key_does_not(platform: Platform, heard: list[list[Any]], operation: Any) -> None:
     session = answer(platform, operations.chat("the word is tango", session_id="s"), "alice").session_id
     with pytest.raises(NotFound, match="not of this API key") as caught:
-        result = answer(platform, operation("and?", session_id=session), "bob")
-        list(result)
+        list(answer(platform, operation("and?", session_id=session), "bob"))
     assert caught.value.code == "SESSION_NOT_FOUND"
     assert len(heard) == 1
     assert answer(platform, operations.get_session(session), "reader").messages == [
