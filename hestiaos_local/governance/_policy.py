@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 from hestiaos_local.governance._engines import Engine, ReEngine, RepeatingSearcher, Searcher, re2_engine
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_in, texts_of
+from hestiaos_local.governance._normal import normalized
 from hestiaos_local.governance._rules import DecisionName, Limit, PolicyTest, Rule, RuleKind, Subject, Verdict
 from hestiaos_local.governance._trusted import TrustingEngine
 from hestiaos_local.governance._version2 import read_version2
@@ -153,7 +154,7 @@ class Policy:
             subject = self._subject(facts.texts)
         else:
             subject = self._subject([facts.tool, *texts_of(facts.arguments)])
-        command_type = self._subject([facts.command_type])
+        command_type = self._command_subject(facts.command_type)
         searcher = self._searcher(kind)
         something = searcher is not None and subject.has(searcher)
         for rule in self.rules:
@@ -174,6 +175,12 @@ class Policy:
         if self.version == 1:
             return Subject(["\n".join(texts)], plain=True)
         return Subject([form for text in texts for form in (text, *texts_in(text))])
+
+    def _command_subject(self, command_type: str) -> Subject:
+        """A kind of command, and that without white space around it."""
+        if self.version == 1:
+            return self._subject([command_type])
+        return self._subject(dict.fromkeys((command_type, normalized(command_type).strip())))
 
     def _searcher(self, kind: RuleKind) -> Searcher | None:
         """The searcher for a match of any rule of this kind: one search shows that most texts have none."""
