@@ -81,6 +81,7 @@ _LONGEST_JSON = 2048  # characters: no more than a command with its arguments
 _NAME = re.compile(r"\S{1,255}")
 _MOST_NAMES = 32  # the paths are as many as their square
 _MOST_MEMBERS = 16  # each is once in front
+_LONGEST_OPERAND = 64 * 1024  # characters: what is longer is a text by itself, of which no copies are made
 _FOLDERS = frozenset(("cwd", "pwd", "workdir", "work_dir", "working_dir", "workingdirectory", "working_directory"))
 """Keys of where a command is executed, which is not one of its words."""
 
@@ -96,21 +97,19 @@ class _Reading:
         self._members: list[list[str]] = []  # each key with its value
         self._units: list[list[str]] = []  # the values of each member: of an array all
         for key, leaf in _walked(value):
+            self._words += [text for text in (key, leaf) if text]
             if key is not None:
                 self.keys.append(key)
-            if key is not None and leaf is not None and key.lower() in _FOLDERS:
+            if leaf is not None:
                 self.values.append(leaf)
-                self._words += (key, leaf)
-                continue
+                if len(leaf) > _LONGEST_OPERAND or (key or "").lower() in _FOLDERS:
+                    continue
             if key is not None or not self._units:
                 self._units.append([])
             if leaf is not None:
-                self.values.append(leaf)
                 self._operands.append(leaf)
                 self._units[-1].append(leaf)
-            member = [text for text in (key, leaf) if text]
-            self._members.append(member)
-            self._words += member
+            self._members.append([text for text in (key, leaf) if text])
 
     def commands(self) -> Iterator[str]:
         """The values as the words of a command, with and without the keys, and with each member in front."""

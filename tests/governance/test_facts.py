@@ -71,6 +71,13 @@ def test_only_short_words_are_parts_of_paths_and_not_too_many() -> None:
     assert not any(text.startswith(("/30/", "/32/")) for text in texts)
 
 
+def test_a_long_text_is_not_a_word_of_a_command() -> None:
+    long = "x" * (64 * 1024 + 1)
+    texts = texts_of({"do": "rm", "text": long, "args": ["-rf", "/"]})
+    assert "rm -rf /" in texts
+    assert [text for text in texts if len(text) > 64 * 1024] == [long]
+
+
 def test_members_are_in_front_where_each_is_a_word_and_there_are_not_too_many() -> None:
     assert "y z u x\nu x y z" in texts_of({"a": "x", "b": ["y", "z"], "c": "v w", "d": "u"})
     assert "y x" in texts_of({"a": "x", "b": "y"})
