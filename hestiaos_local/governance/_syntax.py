@@ -73,9 +73,16 @@ def _tokens() -> re.Pattern[str]:
     return re.compile(_TOKEN, re.VERBOSE | re.DOTALL)
 
 
-@lru_cache(maxsize=4096)
 def parse(pattern: str) -> Node:
     """The tree of a pattern. Raises `ValueError` for what cannot be read, `\\C` (one byte) among it."""
+    return _kept(pattern) if len(pattern) <= _SHORT else _Parser(pattern).parse()
+
+
+_SHORT = 256  # characters: trees are a hundred times as large as their patterns
+
+
+@lru_cache(maxsize=1024)
+def _kept(pattern: str) -> Node:
     return _Parser(pattern).parse()
 
 
