@@ -8,7 +8,10 @@ from typing import Any, Literal, Protocol
 
 from attrs import frozen
 
-__all__ = ["Database", "Dialect", "Rows", "Transaction"]
+__all__ = ["PROBE", "Database", "Dialect", "Rows", "Transaction"]
+
+PROBE = 1.0
+"""Seconds that it may take to tell whether a database works."""
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -97,11 +100,13 @@ class Database(Protocol):
         """A connection to read from, which sees one state however long it takes."""
         ...
 
-    def write(self, *locks: str, durable: bool = True, appends: bool = False) -> AbstractContextManager[Transaction]:
+    def write(
+        self, *locks: str, durable: bool = True, appends: bool = False, busy_timeout: float | None = None
+    ) -> AbstractContextManager[Transaction]:
         """A transaction: all that is done is stored, or, where an exception leaves it, nothing.
 
         No other one that names one of the same `locks` runs meanwhile, and none of another process writes the same
-        `chain` where it `appends` to the log. What is stored outlives the process; with `durable` it outlives a power
+        `chain` where it `appends` to the log. It waits for others for `busy_timeout` seconds at most. What is stored outlives the process; with `durable` it outlives a power
         cut too.
         """
         ...

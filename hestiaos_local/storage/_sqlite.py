@@ -17,7 +17,7 @@ from typing import Literal
 
 from hestiaos_local.governance import CHAIN_SIZE
 from hestiaos_local.storage._connections import Connections
-from hestiaos_local.storage._database import Dialect, Transaction
+from hestiaos_local.storage._database import PROBE, Dialect, Transaction
 from hestiaos_local.storage._errors import STATEMENT_ERRORS, StoreError, StoreProblem, store_error
 from hestiaos_local.storage._files import beside, identity
 
@@ -50,7 +50,6 @@ UNION ALL SELECT * FROM (
 # There is one writer, and so one chain. Of a store that was copied from a database of several, the last one goes on.
 _LAST_CHAIN = "SELECT coalesce(max(CAST(chain AS INTEGER)), 0) FROM chain"
 
-_PROBE = 1.0  # seconds that `works` waits
 _TRANSIENT: frozenset[StoreProblem] = frozenset({"locked", "full"})  # these pass without opening the file again
 
 
@@ -209,10 +208,10 @@ class SQLiteDatabase:
 
     def works(self) -> bool:
         """Whether it can be read and written, without waiting for much longer than a second."""
-        if not self._write_lock.acquire(timeout=_PROBE):
+        if not self._write_lock.acquire(timeout=PROBE):
             return False
         try:
-            with self.write(durable=False, busy_timeout=_PROBE) as db:
+            with self.write(durable=False, busy_timeout=PROBE) as db:
                 db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', '')")
             with self.read() as db:
                 return db.execute("SELECT name FROM meta WHERE name = 'probe'").fetchall() == [("probe",)]

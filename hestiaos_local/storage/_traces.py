@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hestiaos_local.governance import CHAIN_SIZE, Head, LogEntry, LogPage, chain_start
-from hestiaos_local.storage._database import Database
+from hestiaos_local.storage._database import PROBE, Database
 from hestiaos_local.storage._errors import StoreError
 from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record, read_head
 from hestiaos_local.storage._records import Outcome, TraceRecord
@@ -50,7 +50,7 @@ class Traces:
     def works(self) -> bool:
         """Whether an entry can be appended to the log, as far as its end is one."""
         try:
-            with self._database.write(durable=False, appends=True) as db:
+            with self._database.write(durable=False, appends=True, busy_timeout=PROBE) as db:
                 read_head(db, self._database.chain)
         except StoreError:
             return False

@@ -10,6 +10,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from threading import Event, Thread
 
 import pytest
@@ -78,11 +79,11 @@ tell("over", name)
 class Workers:
     """Processes that write; what they have acknowledged is read as it comes."""
 
-    def __init__(self, url: str, each: int, cap: int) -> None:
+    def __init__(self, url: str, name: str, each: int, cap: int) -> None:
         self.acknowledged: list[tuple[str, str]] = []
         self._arguments = (url, each, cap)
         self._processes: list[tuple[subprocess.Popen[str], Thread]] = []
-        self._names = iter(range(10**6))
+        self._names = (f"{name}.{number}" for number in count())
         self._waited_for, self._come = 0, Event()
 
     def start(self) -> None:
@@ -137,10 +138,10 @@ def durable_server() -> Iterator[PostgresServer]:
         server.remove()
 
 
-def kill_and_check(server: PostgresServer, victim: str, writes: int, choose: random.Random) -> None:
+def kill_and_check(server: PostgresServer, victim: str, name: str, writes: int, choose: random.Random) -> None:
     """Kill in the middle of so many writes."""
     cap = writes // 2
-    workers = Workers(server.url(), writes // (2 * WORKERS), cap)
+    workers = Workers(server.url(), name, writes // (2 * WORKERS), cap)
     for _ in range(WORKERS):
         workers.start()
     workers.wait(choose.randrange(writes))
@@ -173,8 +174,8 @@ def check(store: Store, acknowledged: list[tuple[str, str]], cap: int) -> None:
     report = verify_log(store)
     assert report.ok, report.faults
     assert len(report.heads) <= WORKERS + 1  # a killed worker's chain is free as soon as the server notices
-    count = store.decisions()["ALLOW"]
-    assert sum(store.decisions(newest=count + 1).values()) == count
+    decided = store.decisions()["ALLOW"]
+    assert sum(store.decisions(newest=decided + 1).values()) == decided
 
 
 def store_again(store: Store) -> None:
@@ -186,12 +187,12 @@ def store_again(store: Store) -> None:
 
 @pytest.mark.parametrize("victim", ["worker", "server"])
 def test_killed_in_the_middle_of_writes(durable_server: PostgresServer, victim: str) -> None:
-    kill_and_check(durable_server, victim, 100, random.Random(12))
+    kill_and_check(durable_server, victim, "once", 100, random.Random(12))
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("victim", ["worker", "server"])
 def test_killed_twenty_times_in_the_middle_of_a_thousand_writes(durable_server: PostgresServer, victim: str) -> None:
     choose = random.Random(14)
-    for _ in range(20):
-        kill_and_check(durable_server, victim, 1000, choose)
+    for number in range(20):
+        kill_and_check(durable_server, victim, str(number), 1000, choose)

@@ -14,7 +14,7 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from hestiaos_local.governance import chain_start
-from hestiaos_local.storage._database import Dialect, Transaction
+from hestiaos_local.storage._database import PROBE, Dialect, Transaction
 from hestiaos_local.storage._errors import StoreError
 from hestiaos_local.storage.postgres._address import connection_arguments, parsed, shown
 from hestiaos_local.storage.postgres._connection import ADAPTERS, PostgresTransaction
@@ -25,7 +25,6 @@ from hestiaos_local.storage.postgres._tables import LOG_PAGE
 __all__ = ["PostgresDatabase"]
 
 _CONNECTIONS = 10  # at most, of one process
-_PROBE = 1.0  # seconds that `works` waits
 
 _PROBED = "INSERT INTO meta (name, value) VALUES ('probe', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _BOUNDED = "SELECT set_config('statement_timeout', ?, true), set_config('lock_timeout', ?, true)"
@@ -125,7 +124,7 @@ class PostgresDatabase:
 
     def works(self) -> bool:
         try:
-            with self.write(busy_timeout=_PROBE) as db:
+            with self.write(busy_timeout=PROBE) as db:
                 db.execute(_PROBED, (b"",))
         except ValueError:  # a `StoreError`, or it is closed
             return False
