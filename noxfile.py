@@ -201,10 +201,10 @@ def schemathesis(session: nox.Session) -> None:
 
 @nox.session
 def postgres(session: nox.Session) -> None:
-    """The storage in PostgreSQL, with a server that it starts; installs that one."""
+    """The storage in PostgreSQL, with a server that it starts, and installs; `-- -m thorough` kills for minutes."""
     install_from_apt(session, {"postgres": "postgresql"})
-    session.install("-e", ".[postgres,test]")
-    pytest(session, "-rs", "-m", "not timing", *POSTGRES, "--timeout=1200", HESTIAOS_TEST_POSTGRES="1")
+    session.install("-e", ".[postgres,test]", "gunicorn>=23", "uvicorn-worker>=0.3")
+    pytest(session, "-rs", *WITH_BROAD, *POSTGRES, "--timeout=1800", HESTIAOS_TEST_POSTGRES="1")
 
 
 @nox.session

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
+needs_psycopg = pytest.mark.skipif(find_spec("psycopg") is None, reason="psycopg is not installed")
 PACKAGES = [
     "hestiaos",
     "hestiaos.batches",
@@ -23,6 +25,7 @@ PACKAGES = [
     "hestiaos_local.operations",
     "hestiaos_local.serving",
     "hestiaos_local.storage",
+    pytest.param("hestiaos_local.storage.postgres", marks=needs_psycopg),
     "hestiaos_local.testing",
     "hestiaos_local.toml",
     "hestiaos_proto",

@@ -106,8 +106,8 @@ class Database(Protocol):
         """A transaction: all that is done is stored, or, where an exception leaves it, nothing.
 
         No other one that names one of the same `locks` runs meanwhile, and none of another process writes the same
-        `chain` where it `appends` to the log. It waits for others for `busy_timeout` seconds at most. What is stored outlives the process; with `durable` it outlives a power
-        cut too.
+        `chain` where it `appends` to the log. It waits for others for `busy_timeout` seconds at most. What is stored
+        outlives the process; with `durable` it outlives a power cut too.
         """
         ...
 
