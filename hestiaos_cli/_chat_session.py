@@ -25,7 +25,7 @@ _NOT_THERE = frozenset({"UNKNOWN_OPERATION", "HTTP_405"})  # of a server of 1.0
 class ChatSession:
     """Sends messages and prints their replies. The session is a new one where `session_id` is `None`.
 
-    `stream` is whether a reply is printed as it comes; `None` prints it so where the server can.
+    `stream` is whether a reply is printed as it arrives; `None` prints it so where the server can.
     """
 
     def __init__(self, settings: Settings, client: Client, session_id: str | None, *, stream: bool | None) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["audit_records", "open_client_of", "policy_path", "read_policy", "read_text_of"]
 
-_PAGE = 1000  # records of an audit that are asked for at once
+_PAGE = 1000  # records of an audit in one request
 _OF_SERVER = ("base_url", "api_key", "profile", "local")
 
 

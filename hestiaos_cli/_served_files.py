@@ -36,7 +36,7 @@ class ServedFiles:
         self.models = self._read_models()
 
     def reload(self, platform: Platform) -> Callable[[], None] | None:
-        """Read the files again. Returns what has `platform` go by them; with a mistake, which it tells, `None`."""
+        """Read the files again. Returns a function that applies them; `None` after a mistake, which it reports."""
         mistakes: list[str] = []
         policy = self._attempt(self._read_policy, mistakes)
         keys = self._attempt(self._read_keys, mistakes)

@@ -1,4 +1,4 @@
-"""A stream of events, printed as it comes."""
+"""A stream of events, printed as it arrives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be meant by a command that there is not."""
+"""A suggestion for an unknown command."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class _Way:
         if arrived[-1] - arrived[0] < spread / 2:
             raise _Fails(
                 f"{detail}, sent over {spread:.1f} s, arrived in {arrived[-1] - arrived[0]:.1f} s: something buffers",
-                "have the reverse proxy pass streams on as they come (nginx: proxy_buffering off)",
+                "have the reverse proxy pass streams on as they arrive (nginx: proxy_buffering off)",
             )
         return f"{detail}, as they were sent"
 

@@ -34,7 +34,7 @@ class LocalExchange:
         self._platform = platform
 
     def exchange(self, request: Request) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
-        """The response's status, headers and body, whose pieces are made when they are asked for."""
+        """The response's status, headers and body, whose pieces are made on demand."""
         with _lost_connections():
             result = self._ask(_parse(request))
         if isinstance(result, Generator):

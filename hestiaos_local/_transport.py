@@ -55,7 +55,7 @@ def _response(result: EncodedResponse | Events | AsyncEvents) -> httpx.Response:
 
 
 class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A stream's events as bytes, each made when it is asked for."""
+    """A stream's events as bytes, each made on demand."""
 
     def __init__(self, events: Events) -> None:
         self._events = events

@@ -179,7 +179,7 @@ class AsyncStreams(ABC, Generic[S]):
         timeout: float | None = None,
         **options: Unpack[StreamOptions],
     ) -> S:
-        """Execute `input` and stream its events. The request is sent when the first event is asked for.
+        """Execute `input` and stream its events. The request is sent at the first iteration.
 
         `timeout` bounds the whole stream, in seconds; the client's own `timeout` bounds each connect, read and write.
         The server may take `timeout_ms` milliseconds, by default 30,000.

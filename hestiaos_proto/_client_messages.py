@@ -18,7 +18,7 @@ from hestiaos_proto._stream import RunStream
 __all__ = ["IS_IT_HESTIAOS", "Request", "Response", "ResponseInfo"]
 
 IS_IT_HESTIAOS = "is this a HestiaOS server?"
-"""What is asked about a response that no HestiaOS server would send."""
+"""The hint for a response that no HestiaOS server would send."""
 
 _SECONDS = re.compile(r"\d+(\.\d+)?([eE]\+?\d+)?", re.ASCII)
 

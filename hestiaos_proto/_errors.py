@@ -94,7 +94,7 @@ class StatusError(HestiaError):
     `status_code` is the HTTP status; `details` is what the body has besides its message (for example the list of field
     errors of a FastAPI server); `retry_after` is the wait that the server asked for, in seconds (RFC 9110, section
     10.2.3), or
-    `None`; `body` is the first KiB of the body as it came.
+    `None`; `body` is the first KiB of the body as received.
     """
 
     default_status: ClassVar[int] = 400

@@ -24,7 +24,7 @@ _AFTER_DONE = 1.0  # seconds that a server has to end the response once it has s
 
 
 class EventStreamState:
-    """The state of a stream that is read. Its request is sent when the first event is asked for.
+    """The state of a stream that is read. Its request is sent at the first iteration.
 
     `timeout` bounds the whole stream, in seconds, and so does the option `deadline`. Raises `ValueError` or `TypeError`
     for arguments that are wrong.

@@ -84,7 +84,7 @@ class AsyncGovernance(AsyncNamespace):
 
         Give one of `input`, `output` and `tool` with its `arguments`; the rest is what a rule's conditions may name.
         The result has the `decision`, `rule`, `reason` and `risk_score`, the `forms` in which patterns see the text
-        besides itself, the `redactions`, whether an `approval` is asked for, and in `shadow` what rules in shadow mode
+        besides itself, the `redactions`, whether an `approval` is requested, and in `shadow` what rules in shadow mode
         would have done.
         """
         operation = operations.judge(

@@ -36,7 +36,7 @@ class PayloadDecoder:
         self._redactor = redactor
         self._object = bytearray()  # the data lines of an object that is not complete yet,
         self._unclosed = 0  # how many of its brackets are open,
-        self._further: list[bytes] = []  # and the lines that follow, as they came
+        self._further: list[bytes] = []  # and the lines that follow, as received
         self._size = 0  # of both, in bytes, with white space that will go
         self._in_event = False  # a blank line would end the event that was read last
         self._after_done = False

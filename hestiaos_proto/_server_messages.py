@@ -39,7 +39,7 @@ STREAM_HEADERS = (
     _SERVER,
     ("Content-Type", "text/event-stream"),
     ("Cache-Control", "no-store"),
-    ("X-Accel-Buffering", "no"),  # a reverse proxy in front is to pass each event on as it comes
+    ("X-Accel-Buffering", "no"),  # a reverse proxy in front is to pass each event on as it arrives
 )
 """The headers in front of an event stream."""
 

@@ -56,7 +56,7 @@ class StreamText:
         """
         if self._room < 0:
             raise LocalProtocolError(
-                f"the text is over {self._max_length} characters and was not kept: join that of the events as they come"
+                f"the text is over {self._max_length} characters and was not kept: join the events' own texts"
             )
         text = "".join(self._parts)
         half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""

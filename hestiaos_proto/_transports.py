@@ -24,7 +24,7 @@ class Transport(Protocol):
     """
 
     def exchange(self, request: Request, /) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
-        """The status, the headers, and the body in pieces, each made when it is asked for.
+        """The status, the headers, and the body in pieces, each made on demand.
 
         It runs in the event loop, which it must not hold: what waits for something is an `AsyncTransport`. A
         `HestiaError` that it or the body raises is treated as a fault of the network (for example `ConnectionLost`);

@@ -110,7 +110,7 @@ def _tell_head(response: httpx.Response) -> None:
 
 
 def _print_body(response: httpx.Response) -> None:
-    """Print the body as it comes: to a terminal as visible text, else byte by byte."""
+    """Print the body as it arrives: to a terminal as visible text, else byte by byte."""
     last = "\n"
     if is_terminal(sys.stdout):
         for text in response.iter_text():

@@ -29,7 +29,7 @@ def command() -> None:
     help="List only these: pending, approved, denied, used or expired.",
 )
 @click.option(
-    "--last", type=click.IntRange(1, 1000), metavar="N", help=f"List so many, the newest first; else {_LAST}."
+    "--last", type=click.IntRange(1, 1000), metavar="N", help=f"How many to list, the newest first; else {_LAST}."
 )
 @click.pass_obj
 def _list(settings: Settings, status: str | None, last: int | None) -> None:

@@ -29,7 +29,7 @@ __all__ = ["command"]
 @click.option("--continue", "-c", "go_on", is_flag=True, help="Continue the latest conversation with this server.")
 @click.option("--session-id", metavar="ID", help="The conversation to continue.")
 @click.option(
-    "--stream/--no-stream", default=None, help="Show the reply as it comes; else on a terminal, where the server can."
+    "--stream/--no-stream", default=None, help="Show the reply as it arrives; else on a terminal, where the server can."
 )
 @click.pass_obj
 def command(settings: Settings, message: str | None, go_on: bool, session_id: str | None, stream: bool | None) -> None:

@@ -90,7 +90,7 @@ def _revoke(settings: Settings, name: str, file: Path | None) -> None:
 
     path = _path(file)
     remove_key(path, name)
-    until = "SIGHUP" if Keys.load(path) else "it is stopped: there is no other key for it to go by"
+    until = "SIGHUP" if Keys.load(path) else "it is stopped, as the file has no other key"
     tell(one_line(f"the key {name} is removed from {path}: a running server accepts it until {until}"))
 
 

@@ -50,7 +50,9 @@ def _set(settings: Settings, key: str, typed: tuple[str, ...], provider: str) ->
     from hestiaos_cli._clients import open_client
 
     if typed:
-        raise click.UsageError("the value is asked for, or comes through a pipe: here it stays in the shell's history")
+        raise click.UsageError(
+            "type the value at the prompt, or pipe it: an argument stays in the shell's history"
+        )
     if cast("object", sys.stdin) is not None and sys.stdin.isatty():
         value = ask_secret(f"Value of {key}: ")
     else:

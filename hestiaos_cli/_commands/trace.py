@@ -19,7 +19,7 @@ _LAST = 20
 @make_command("trace", examples=("hestiaos trace list", "hestiaos trace list --decision block"))
 @click.argument("trace_id", metavar="ID|list")
 @click.option(
-    "--last", type=click.IntRange(1, 1000), metavar="N", help=f"List so many, the newest first; else {_LAST}."
+    "--last", type=click.IntRange(1, 1000), metavar="N", help=f"How many to list, the newest first; else {_LAST}."
 )
 @click.option(
     "--decision", type=click.Choice(["ALLOW", "THROTTLE", "BLOCK"], case_sensitive=False), help="List these only."

@@ -25,7 +25,7 @@ _log = logging.getLogger("hestiaos_local")
 
 @frozen
 class Asked:
-    """The identity of a call, beside the verdict on it: an operation, or a tool's call, with its arguments."""
+    """The identity of a call, without the verdict on it: an operation, or a tool's call, with its arguments."""
 
     operation: str
     arguments: Mapping[str, Any] = field(repr=False)
@@ -81,9 +81,9 @@ class Approver:
             _log.error("the approval %s is used up, and nothing was executed: %s", approval.id, error)
 
     def ask(self, asked: Asked, verdict: Verdict, facts: Facts, redactor: RecordRedactor, trace_id: str) -> Approval:
-        """Ask for an approval of a call; the one that was asked for before, where it is neither used nor expired.
+        """Request an approval of a call; an earlier request that is neither used nor expired is returned again.
 
-        Who decides is shown what was asked for, where traces keep texts.
+        It shows the input to whoever decides, if traces keep texts.
         """
         now = self._clock()
         text = "\n".join(facts.texts)

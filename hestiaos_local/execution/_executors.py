@@ -33,7 +33,7 @@ class Executor(Protocol):
     """
 
     def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The outputs, as they come."""
+        """The outputs, as they arrive."""
         ...
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
@@ -64,7 +64,7 @@ class AsyncExecutor(ABC):
 
     @abstractmethod
     def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The outputs, as they come."""
+        """The outputs, as they arrive."""
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
         """The same for a caller without an event loop. One output is made in advance."""
@@ -103,7 +103,7 @@ class SyncExecutor(ABC):
 
     @abstractmethod
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
-        """The outputs, as they come."""
+        """The outputs, as they arrive."""
 
     async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
         """The same for a caller on an event loop."""

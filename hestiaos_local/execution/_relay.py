@@ -46,7 +46,7 @@ _CHECK_TIMEOUT = 5.0
 class RelayExecutor(AsyncExecutor):
     """Has the OpenAI-compatible model server at `url` (`http://localhost:11434/v1`) do the work, streamed.
 
-    `model` is what is asked for where the work names none; without it, the first that the server has. `key` is the
+    `model` is requested if the work names none; without it, the first that the server has. `key` is the
     server's API key, `max_tokens` the most that any work may ask for. `connect_timeout` and `read_timeout`, in seconds,
     bound the connect and each silence of the server. Raises `ValueError` for a URL or a key that cannot be one.
 
@@ -211,7 +211,7 @@ def _said(error: httpx.HTTPError, redactor: Redactor) -> str:
 
 
 async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The body as it comes. Closing it ends the connection."""
+    """The body as it arrives. Closing it ends the connection."""
     from anyio import CancelScope
 
     pieces = response.aiter_raw()

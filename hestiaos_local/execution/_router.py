@@ -67,7 +67,7 @@ class ModelRouter:
         return errors[0] if errors else None
 
     def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The outputs, as they come."""
+        """The outputs, as they arrive."""
         return self._of(work).execute(evolve(work, model=None))
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:

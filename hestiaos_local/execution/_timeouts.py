@@ -36,7 +36,7 @@ async def in_time(outputs: AsyncGenerator[Output, None], seconds: float | None) 
 def in_time_sync(
     outputs: Generator[Output, None, None], seconds: float | None, clock: Callable[[], float] = time.monotonic
 ) -> Generator[Output, None, None]:
-    """The same of a synchronous generator, which is asked between its outputs only: it cannot be interrupted."""
+    """The same of a synchronous generator, which is checked between its outputs only: it cannot be interrupted."""
     with closing(outputs):
         deadline = None if seconds is None else clock() + seconds
         for output in outputs:

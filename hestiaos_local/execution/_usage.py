@@ -26,7 +26,7 @@ def estimate_tokens(text: str) -> int:
 
 
 def tokens_in(size: int) -> int:
-    """About how many tokens so many bytes are."""
+    """About how many tokens this many bytes are."""
     return -(-size // _BYTES_PER_TOKEN)
 
 

@@ -22,7 +22,7 @@ def history_window(messages: Sequence[Message], *, max_tokens: int, max_messages
     1. the system and developer messages at the beginning always,
     2. of the others the newest turns that fit whole, a turn being a message of the user and all that follows it up to
        the next one. So no answer is sent without its question, and no tool's result without its call.
-    3. The newest turn is sent whatever its size, since it is what is asked.
+    3. The newest turn is always sent, whatever its size.
 
     A message counts `estimate_tokens` of its text and tool calls and `MESSAGE_TOKENS`; those of 1. count too. A turn
     that does not fit ends the window: nothing older is sent, so that there is no gap.

@@ -23,7 +23,7 @@ class ChatCompletion:
     """A request for a chat completion.
 
     `max_tokens` is the lower of the request's `max_tokens` and `max_completion_tokens`. `options` are the fields that
-    are passed on to the model server as they came.
+    are passed on to the model server as received.
     """
 
     model: str
@@ -144,7 +144,7 @@ class _Fields:
 
 
 def _message(fields: _Fields) -> Message:
-    """A message, as it came."""
+    """A message, as received."""
     role = fields.text("role")
     if role not in ROLES:
         raise fields.invalid("role", f"must be one of {', '.join(ROLES)}, not {role[:40]!r}")
@@ -171,7 +171,7 @@ def _message(fields: _Fields) -> Message:
 
 
 def _tool(fields: _Fields) -> dict[str, Any]:
-    """The definition of a tool, as it came."""
+    """The definition of a tool, as received."""
     if fields.text("type") == "function":
         function = fields.object("function", needed=True)
         assert function is not None, "it is needed"

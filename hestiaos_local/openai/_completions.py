@@ -22,7 +22,7 @@ class CompletionStream:
     """The stream of a chat completion: bytes in, `Text`, `ToolCall`, `Usage` and `Finish` out.
 
     It is an event stream by the WHATWG standard whose `data` are JSON chunks, the last one `[DONE]`. Where that is
-    missing, a stream that has sent its `finish_reason` is complete. Texts are given as they come; the tool calls, the
+    missing, a stream that has sent its `finish_reason` is complete. Texts are given as they arrive; the tool calls, the
     usage if the server reports it, and `Finish` when the stream has ended.
 
     `events` raises a `StatusError` for a stream that was cut, is not one, or says that the server failed, after

@@ -39,7 +39,7 @@ _DECIDED_MESSAGES = {
     "approved": "the approval was approved already",
     "denied": "the approval was denied already",
     "used": "the approval was approved already, and the call has passed",
-    "expired": "the approval has expired: make the call again, and a new one is asked for",
+    "expired": "the approval has expired: make the call again to request a new one",
 }
 
 

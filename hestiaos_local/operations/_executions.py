@@ -194,7 +194,7 @@ class Executions:
         return agent
 
     def _model(self, agent: Agent | None = None, asked: str | None = None) -> Flow[str | None]:
-        """The name of the model that does the work: the agent's, the one that was asked for, or the executor's own.
+        """The name of the model that does the work: the agent's, the requested one, or the executor's own.
 
         A model server is asked for it only where the policy depends on it.
         """

@@ -144,7 +144,7 @@ class ScriptedPlatform(Platform):
 
     @property
     def transport(self) -> LocalTransport:
-        """For `transport=` of any client: it is asked in the client's own process."""
+        """For `transport=` of any client: calls stay in the client's own process."""
         from hestiaos_local._transport import LocalTransport  # it uses httpx
 
         return LocalTransport(self)
@@ -157,7 +157,7 @@ class ScriptedPlatform(Platform):
                 self._url = self._opened.enter_context(serving(self))
             return self._url
 
-    # What was asked.
+    # The requests.
 
     @property
     def requests(self) -> list[ReceivedRequest]:

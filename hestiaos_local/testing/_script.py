@@ -1,4 +1,4 @@
-"""The replies of a test in their order, and what was asked of them."""
+"""The replies of a test in their order, and the requests that were made."""
 
 from __future__ import annotations
 

@@ -57,11 +57,11 @@ class ServerConnection:
     up to `done`. `clock`, in seconds since 1970, dates the responses (RFC 9110, section 6.6.1); without one they bear
     no date.
 
-    `judge` is asked as soon as the head of a request is there. What it is given has the arguments of the path alone,
-    and a `refusal` where the path or the method is unknown. `resources` are the server's own paths with their methods,
-    besides the wire's operations. Their requests are answered with an `EncodedResponse`, or with a `ResponseHead`,
-    pieces of the body as `bytes`, and `b""` where it ends. An `EncodedResponse` may answer any other request too, and
-    what `events` raises: so a refusal has another form.
+    `judge` is called with the request as soon as its head has arrived: with the arguments of the path only, and with a
+    `refusal` if the path or the method is unknown. `resources` are the server's own paths with their methods, besides
+    the wire's operations. Their requests are answered with an `EncodedResponse`, or with a `ResponseHead`, pieces of
+    the body as `bytes`, and `b""` at its end. An `EncodedResponse` may answer any other request too, and what `events`
+    raises, so that a refusal can have another form.
     """
 
     def __init__(

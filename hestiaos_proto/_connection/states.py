@@ -40,7 +40,7 @@ CLIENT_STATES: Mapping[ConnectionState, Mapping[str, ConnectionState]] = {
 """From each state of a client, by what happens, to the state after it.
 
 - `request`: a request is sent.
-- `response`, `stream`: the head of a response arrives, or that of the event stream that was asked for.
+- `response`, `stream`: the head of a response arrives, or that of the requested event stream.
 - `end`, `last`: the response ends, and the connection is kept, or ends with it.
 - `EOF`: the server closes an idle connection.
 - `fault`: the connection is lost, or what arrives breaks the protocol.

@@ -30,7 +30,7 @@ def test_a_key_from_its_making_to_its_end(home: Path) -> None:
     revoked = "the key {} is removed from {}: a running server accepts it until {}\n"
     assert invoke("keys", "revoke", "ci").stderr == revoked.format("ci", file, "SIGHUP")
     assert invoke("keys", "list", "-q", "name").stdout == "app\n"
-    until = "it is stopped: there is no other key for it to go by"
+    until = "it is stopped, as the file has no other key"
     assert invoke("keys", "revoke", "app").stderr == revoked.format("app", file, until)
 
 

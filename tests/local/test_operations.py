@@ -311,7 +311,7 @@ class TestApprovals:
     @pytest.mark.parametrize("approve", [True, False])
     def test_what_has_expired_is_not_decided(self, decide: Callable[..., Any], now: list[float], approve: bool) -> None:
         now[0] = 2000.0
-        self.refused(decide, "a", approve, "the approval has expired: make the call again, and a new one is asked for")
+        self.refused(decide, "a", approve, "the approval has expired: make the call again to request a new one")
 
     def test_one_that_is_not_there(self, decide: Callable[..., Any]) -> None:
         with pytest.raises(NotFound, match="there is no approval 'c'"):
