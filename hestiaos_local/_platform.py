@@ -69,10 +69,9 @@ class Platform:
     """A deterministic HestiaOS.
 
     `policy` is by default the built-in one, `store` in memory; without a `retention` all is kept. `executor` carries
-    out what is allowed: by default it is the echo, for development. `agents` are the known agents; without them any
-    name is accepted. Traces keep the texts of inputs and outputs, or with `keep="hash"` only their SHA-256; approvals
-    and results for repeats have no texts then, either. `clock` gives seconds since 1970, and `new_id` a new id for a
-    trace or a session. Several threads may use it. Closing it closes its store.
+    out what is allowed, by default an echo. `agents` are the known ones; without them any name is accepted. With
+    `keep="hash"` traces have the SHA-256 of texts instead of the texts, and approvals and results for repeats have
+    none. `clock` returns seconds since 1970, `new_id` a new id. Threads may share it. Closing it closes its store.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ class Send:
             deadline,
             operation.redactor(config),
             config,
-            stream=stream,
+            stream=stream,  # pyright: ignore[reportCallIssue]  # attrs' name of the private field
         )
 
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:

@@ -50,13 +50,13 @@ def _set(settings: Settings, key: str, typed: tuple[str, ...], provider: str) ->
     from hestiaos_cli._clients import open_client
 
     if typed:
-        raise click.UsageError(
-            "type the value at the prompt, or pipe it: an argument stays in the shell's history"
-        )
+        raise click.UsageError("type the value at the prompt, or pipe it: an argument stays in the shell's history")
     if cast("object", sys.stdin) is not None and sys.stdin.isatty():
         value = ask_secret(f"Value of {key}: ")
     else:
         value = read_stdin(settings, "the secret's value")
+        if not value:  # perhaps the program before the pipe has failed
+            raise click.UsageError("the secret's value is empty: nothing came on standard input")
     with open_client(settings) as client, waiting():
         client.secrets.set(key, value, provider)
     remark(settings, f"the secret {key} is kept")
