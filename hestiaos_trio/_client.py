@@ -41,8 +41,7 @@ class TrioClient(LoopClient[TrioEventStream]):
     requests instead of a server: a `LocalTransport`, or a test's own. A `cassette` records what is sent and
     received, or replays it without a network.
 
-    Proxies that the environment names are not used. The environment is read when the
-    client is built.
+    Proxies that the environment names are not used. The environment is read when the client is built.
 
     Raises `ValueError` for an argument or a variable of the environment that is wrong, `TypeError` for an argument of
     the wrong type.
