@@ -63,9 +63,7 @@ class ConnectionPool(Generic[C]):
         self._max_keepalive = max_keepalive
         self._usable = usable
         self._leases: dict[int, ref[Lease[C]]] = {}  # in the order of the queue; the first of them are admitted
-        self._dropped: dict[
-            int, object
-        ] = {}  # the keys of leases that were garbage-collected, until `surplus` has seen them
+        self._dropped: dict[int, object] = {}  # the keys of garbage-collected leases, until `surplus` has seen them
         self._owners: dict[C, int] = {}  # by connection in use, the key of its lease
         self._retired: dict[C, None] = {}  # being removed
         self._idle: dict[C, None] = {}  # the one that was released last is last
@@ -125,7 +123,7 @@ class ConnectionPool(Generic[C]):
         if connection is not None:
             self._owners.pop(connection, None)
         else:  # unless an interrupt came between the connection and the lease
-            self._dropped.setdefault(lease._key)
+            self._dropped.setdefault(lease._key, None)
         self._end(lease)
 
     def surplus(self) -> list[C]:
