@@ -15,16 +15,19 @@ from hestiaos_local.storage import StoreError
 from hestiaos_proto import (
     STREAM_HEADERS,
     ConnectionLost,
+    Control,
     EncodedResponse,
     Request,
     Result,
     ServerRequest,
+    StreamEvent,
+    encode_comment,
     encode_response,
     encode_stream_event,
     parse_request,
 )
 
-__all__ = ["AwaitedPieces", "LocalExchange"]
+__all__ = ["AwaitedPieces", "LocalExchange", "encode_item"]
 
 
 class LocalExchange:
@@ -57,7 +60,7 @@ class LocalExchange:
 
     async def _ask_async(self, call: ServerRequest) -> EncodedResponse | Events | AsyncEvents:
         """As `_ask`, without holding the event loop where the platform waits for something."""
-        if not self._platform.blocking:
+        if not self._platform.blocking and call.last_event_id is None:
             return self._ask(call)
         result = await self._platform.respond_async(call, in_thread)
         return result if isinstance(result, AsyncIterator) else _encode(call, result)
@@ -74,7 +77,7 @@ class AwaitedPieces:
 
     async def __anext__(self) -> bytes:
         with _lost_connections():
-            return encode_stream_event(await anext(self._events))
+            return encode_item(await anext(self._events))
 
     async def aclose(self) -> None:
         """Close it, and so cancel the run."""
@@ -89,6 +92,11 @@ def _lost_connections() -> Generator[None, None, None]:
         raise ConnectionLost(str(error)) from error
 
 
+def encode_item(item: StreamEvent | Control) -> bytes:
+    """An event of a stream, or a heartbeat, for the wire."""
+    return encode_stream_event(item) if isinstance(item, StreamEvent) else encode_comment("heartbeat")
+
+
 def _parse(request: Request) -> ServerRequest:
     headers = {name.lower(): value for name, value in request.headers.items()}
     return parse_request(request.method, request.target, headers, request.body)
@@ -97,7 +105,7 @@ def _parse(request: Request) -> ServerRequest:
 def _pieces(events: Events) -> Generator[bytes, None, None]:
     with closing(events), _lost_connections():  # closed at once, where the stream is left
         for event in events:
-            yield encode_stream_event(event)
+            yield encode_item(event)
 
 
 def _encode(call: ServerRequest, result: Result | BaseException) -> EncodedResponse:

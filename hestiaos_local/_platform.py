@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from hestiaos_local._faults import logged
 from hestiaos_local._measurements import Measurements
+from hestiaos_local._run_streams import STREAMS, RunStreams, check_text
 from hestiaos_local._setup import set_up
 from hestiaos_local.decisions import HiddenValues, Keep, kept_result
 from hestiaos_local.execution import Agent, EchoExecutor, Executor, Work
@@ -32,10 +33,10 @@ from hestiaos_local.flow import (
 from hestiaos_local.governance import Facts, Policy
 from hestiaos_local.operations import (
     TIMEOUT,
+    EventLog,
     Executions,
     RunEvents,
     check_constraints,
-    fingerprint,
     idempotent,
     list_models,
 )
@@ -44,16 +45,13 @@ from hestiaos_proto import (
     AgentResult,
     ChatResponse,
     GovernanceBlock,
-    InvalidInput,
     Model,
     Result,
     RunResponse,
     ServerRequest,
-    StatusError,
-    error_events,
 )
 
-__all__ = ["STREAMS", "Platform"]
+__all__ = ["Platform"]
 
 _PRUNED_EVERY = 100  # executions
 _CRASHED = 60.0  # seconds after its timeout until an execution that has not ended counts as crashed
@@ -103,6 +101,7 @@ class Platform:
         )
         policy = Policy.default() if policy is None else policy
         self._setup = self._set_up(policy, EchoExecutor() if executor is None else executor, agents)
+        self._streams = RunStreams(self._storage, self._once, clock)
         self._executed = count(1)
 
     def reload(
@@ -206,18 +205,24 @@ class Platform:
         """The names of the models that a work may ask for."""
         return await list_models(self._setup.executor)
 
+    def run_log(self, call: ServerRequest) -> EventLog | None:
+        """The log of the run that this request has begun, if its client comes back where it loses the connection."""
+        return self._streams.log(call)
+
     def _flow(self, call: ServerRequest, key: str | None) -> Flow[None]:
         """What is done for a call. The first item that it emits is the result, or the first of a stream's events."""
         if call.refusal is not None:
             raise call.refusal
         if call.operation in STREAMS:
-            return self._stream(call, key)
+            if call.last_event_id is not None:
+                return self._streams.resume(call, key)
+            return self._streams.begin(call, key, self._setup.executions)
         if call.operation in _EXECUTIONS:
             return self._execution(call, key)
         return self._operation(call, key)
 
     def _operation(self, call: ServerRequest, key: str | None) -> Flow[None]:
-        _check_text(call)
+        check_text(call)
         check_constraints(call.operation, call.arguments)
         yield Emit((yield from self._setup.operations().answer(call.operation, call.arguments, key=key)))
 
@@ -228,34 +233,21 @@ class Platform:
             raise result
         yield Emit(result)
 
-    def _stream(self, call: ServerRequest, key: str | None) -> Flow[None]:
-        """The events. A refusal is raised before the first event; a failure after it is the last event."""
-        model, execute = STREAMS[call.operation]
-        events = RunEvents(self._clock)
-        try:
-            flow = execute(self._setup.executions, call.arguments, key=key, events=events)
-            result = yield from self._once(call, key, model, flow)
-            if isinstance(result, GovernanceBlock):
-                raise result
-            for event in events.end(result):
-                yield Emit(event)
-        except Exception as error:
-            if events.last is None:
-                raise
-            if not isinstance(error, StatusError):  # the client gets a ServerError, the log says why
-                _log.exception("a stream failed")
-            for event in error_events(error, events.last):
-                yield Emit(event)
-
     def _once(
-        self, call: ServerRequest, key: str | None, model: type[M], flow: Flow[M | GovernanceBlock]
+        self,
+        call: ServerRequest,
+        key: str | None,
+        model: type[M],
+        flow: Flow[M | GovernanceBlock],
+        events: RunEvents | None = None,
     ) -> Flow[M | GovernanceBlock]:
         """The result of a flow, executed once for an Idempotency-Key."""
-        request = _check_text(call, key)
+        request = check_text(call, key)
         check_constraints(call.operation, call.arguments)
         if (once := call.idempotency_key) is not None:
             lease = call.arguments.get("timeout_ms", TIMEOUT * 1000) / 1000 + _CRASHED
-            flow = idempotent(self._storage, once, request, model, flow, self._clock, lease, self._kept(call, key))
+            kept = self._kept(call, key)
+            flow = idempotent(self._storage, once, request, model, flow, self._clock, lease, kept, events)
         result = yield from flow
         yield Call(self._prune)
         return result
@@ -281,20 +273,3 @@ _EXECUTIONS: Mapping[str, tuple[type[Model], Callable[..., Flow[Any]]]] = {
     "chat": (ChatResponse, Executions.chat),
     "run_agent": (AgentResult, Executions.run_agent),
 }
-
-STREAMS: Mapping[str, tuple[type[RunResponse] | type[ChatResponse], Callable[..., Flow[Any]]]] = {
-    "run_stream": (RunResponse, Executions.run),
-    "chat_stream": (ChatResponse, Executions.chat),
-}
-"""The operations whose result is a stream."""
-
-
-def _check_text(call: ServerRequest, key: str | None = None) -> str:
-    """The fingerprint of a request by this API key. Raises `InvalidInput` where it has none.
-
-    JSON can escape a lone surrogate.
-    """
-    try:
-        return fingerprint(call.operation, call.arguments, key)
-    except ValueError as error:
-        raise InvalidInput(str(error)) from None

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hestiaos_local._exchange import AwaitedPieces, LocalExchange
+from hestiaos_local._exchange import AwaitedPieces, LocalExchange, encode_item
 from hestiaos_local.flow import AsyncEvents, Disconnect, Events
-from hestiaos_proto import STREAM_HEADERS, EncodedResponse, ServerRequest, encode_stream_event, parse_request
+from hestiaos_proto import STREAM_HEADERS, EncodedResponse, ServerRequest, parse_request
 
 if TYPE_CHECKING:
     import httpx
@@ -62,7 +62,7 @@ class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         with _httpx_errors():
-            yield from map(encode_stream_event, self._events)
+            yield from map(encode_item, self._events)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         from anyio.lowlevel import checkpoint
@@ -83,4 +83,4 @@ class _AwaitedEventBytes(AwaitedPieces, httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         with _httpx_errors():
-            return encode_stream_event(await anext(self._events))
+            return encode_item(await anext(self._events))

@@ -22,6 +22,7 @@ def application(
     keys: Keys | None = None,
     token_delay: float = 0.02,
     heartbeat: float = 15.0,
+    grace: float = 30.0,
     allow_origins: Collection[str] = (),
 ) -> ASGIApplication:
     """An application that serves `platform`, and closes it at its shutdown; the arguments are those of `serve`.
@@ -29,7 +30,7 @@ def application(
     Without an `api_key` or `keys` it answers clients of this machine only, wherever the server listens.
     """
     access = Access(accepted_keys(api_key, keys), allow_origins=allow_origins)
-    service = Service(platform, access, token_delay, heartbeat)
+    service = Service(platform, access, token_delay, heartbeat, grace=grace)
     return ASGIApplication(lambda: service)
 
 

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from hestiaos_proto._server_messages import (
         STREAM_HEADERS,
         EncodedResponse,
+        NumberedEvent,
         ResponseHead,
         Result,
         ServerRequest,
@@ -174,6 +175,7 @@ __all__ = [
     "Model",
     "NetworkOptions",
     "NotFound",
+    "NumberedEvent",
     "Operation",
     "Param",
     "ProtocolError",

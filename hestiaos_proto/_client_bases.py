@@ -184,6 +184,10 @@ class AsyncStreams(ABC, Generic[S]):
         `timeout` bounds the whole stream, in seconds; the client's own `timeout` bounds each connect, read and write.
         The server may take `timeout_ms` milliseconds, by default 30,000.
 
+        With `resume=True` a stream whose connection was lost goes on after the last event, over a new connection, where
+        the server gives its events ids: each event comes once and in order, and nothing is executed twice. Waits and
+        their number are those of the retries. The server goes on with the run for a while when the stream is left.
+
         Iterating raises the `StatusError` of a refusal (`GovernanceBlock` by governance), `StreamInterrupted` where the
         stream ends before `done`, `RemoteProtocolError` where it is not the stream of a run, and `ConnectFailed` or
         `TimedOut`; always after the events that arrived whole. An `error` event is an event, and is not raised.

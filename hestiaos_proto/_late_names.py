@@ -75,6 +75,7 @@ def home_of(name: str) -> ModuleType | None:
         "ServerRequest",
         "encode_json",
         "encode_response",
+        "NumberedEvent",
         "encode_stream_event",
         "error_events",
     }:

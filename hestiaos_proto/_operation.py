@@ -13,10 +13,14 @@ from hestiaos_proto._error_bodies import error_from_response, lacks_operation, u
 from hestiaos_proto._redaction import Redactor
 from hestiaos_proto._routes import ROUTES, Route
 
-__all__ = ["Operation", "make_operation"]
+__all__ = ["RESUMABLE", "Operation", "make_operation"]
 
 T = TypeVar("T")
 
+RESUMABLE = "resumable-stream"
+"""The preference of a client that comes back for the rest of a stream if its connection is lost."""
+
+_OF_RESUMING = frozenset({"prefer", "last-event-id"})
 _LONGEST_SERVER_TIMEOUT_MS = 10**9  # 11 days; a socket's timeout cannot be as long as an int can
 
 
@@ -35,7 +39,10 @@ class Operation(Generic[T]):
     server_timeout: float = field(default=0.0, repr=False)
 
     def request(self, config: Config, idempotency_key: str | None = None, last_event_id: str | None = None) -> Request:
-        """The request to send; for the rest of a stream with `last_event_id`.
+        """The request to send.
+
+        With a `last_event_id` its stream is to be resumed if the connection is lost: it asks the server to keep the run
+        (`Prefer`, RFC 7240), and goes on after the event of this id, with `""` from the beginning.
 
         Raises as `check_idempotency_key` does.
         """
@@ -48,8 +55,10 @@ class Operation(Generic[T]):
             check_idempotency_key(idempotency_key)
             headers["Idempotency-Key"] = idempotency_key
         if last_event_id is not None:
-            headers = {name: value for name, value in headers.items() if name.lower() != "last-event-id"}
-            headers["Last-Event-ID"] = last_event_id
+            given = {name.lower(): headers.pop(name) for name in list(headers) if name.lower() in _OF_RESUMING}
+            headers["Prefer"] = ", ".join(filter(None, (given.get("prefer"), RESUMABLE)))
+            if last_event_id:
+                headers["Last-Event-ID"] = last_event_id
         return Request(self.route.method, config.origin, config.root_path + self.path, headers, self.body)
 
     def redactor(self, config: Config) -> Redactor:

@@ -14,12 +14,14 @@ from hestiaos_proto._error_bodies import error_to_wire
 from hestiaos_proto._errors import LocalProtocolError, NotFound, RemoteProtocolError, ServerError, StatusError
 from hestiaos_proto._events import StreamEvent
 from hestiaos_proto._models import Model
+from hestiaos_proto._operation import RESUMABLE
 from hestiaos_proto._routes import ROUTES
 from hestiaos_proto._version import __version__
 
 __all__ = [
     "STREAM_HEADERS",
     "EncodedResponse",
+    "NumberedEvent",
     "ResponseHead",
     "Result",
     "ServerRequest",
@@ -75,6 +77,32 @@ class ServerRequest:
         """The key that is the same for each repeat of a call; `None` if there is none."""
         return self.headers.get("idempotency-key") or None
 
+    @property
+    def last_event_id(self) -> str | None:
+        """The id of the event after which a stream is to go on; `None` where it is to begin."""
+        return self.headers.get("last-event-id") or None
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the client comes back for the rest of its stream if the connection is lost (RFC 7240, section 2)."""
+        preferences = self.headers.get("prefer", "").lower().split(",")
+        return any(each.partition(";")[0].strip() == RESUMABLE for each in preferences)
+
+
+@frozen(weakref_slot=False)
+class NumberedEvent(StreamEvent):
+    """An event with an id, `{trace_id}/{number}`, by which a client that lost the connection says where to go on.
+
+    The numbers count the events of a run from 0.
+    """
+
+    number: int = field(kw_only=True)
+
+    @property
+    def id(self) -> str:
+        """The id, as it stands in the event's `id` line."""
+        return f"{self.trace_id}/{self.number}"
+
 
 @frozen
 class EncodedResponse:
@@ -129,7 +157,8 @@ def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
 def encode_stream_event(event: StreamEvent) -> bytes:
     """An event of a run's stream for the wire."""
     # As `encode_event`, without its search for line ends: compact JSON has none, since those in strings are escaped.
-    return b"data: " + json.dumps(event.to_wire()) + b"\n\n"
+    data = b"data: " + json.dumps(event.to_wire()) + b"\n\n"
+    return f"id: {event.id}\n".encode() + data if isinstance(event, NumberedEvent) else data
 
 
 def error_events(error: BaseException, last: StreamEvent | None) -> list[StreamEvent]:

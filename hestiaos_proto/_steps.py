@@ -40,7 +40,8 @@ class Send:
     """Makes the response: `Response`, or a subclass of it."""
     answer: Response | None = field(default=None, repr=False)
     """The response to a stream's request that an interceptor gave: nothing is sent."""
-    _stream: RunStream | None = field(default=None, repr=False)
+    stream: RunStream | None = field(default=None, repr=False)
+    """Reads the events of the response; one that goes on has begun."""
 
     @classmethod
     def of(
@@ -54,7 +55,7 @@ class Send:
         """The step that sends this operation, whose events are to be read by `stream`, which may have begun."""
         return cls(
             operation,
-            operation.request(config, idempotency_key, None if stream is None else stream.last_event_id),
+            operation.request(config, idempotency_key, None if stream is None else stream.last_event_id or ""),
             deadline.bound(config.timeout),
             deadline.bound(max(config.timeout, operation.server_timeout)),
             deadline,
@@ -66,7 +67,7 @@ class Send:
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
         """The response whose head has arrived. With a `stream` it answers the call now, else when it is complete."""
         config = self._config
-        stream = self._stream
+        stream = self.stream
         if stream is None and self.operation.route.streams:
             stream = RunStream(strict=config.strict, max_event_size=config.max_event_size, redactor=self.redactor)
         return self.new_response(

@@ -285,7 +285,7 @@ class RunStream:
         where = "inside an event" if incomplete else f"where {self._state.value} was expected"
         message = f"the stream ended before 'done', {where}, after {self.events_received} events"
         if self._ids is not None and self._ids.last is None:
-            message += "; it cannot be resumed without the id of the last event, which the server did not give"
+            message += "; there is no event id to resume from"
         raise self.interrupted(message) from self._fault
 
     def interrupted(self, message: str) -> StreamInterrupted:

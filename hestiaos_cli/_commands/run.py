@@ -55,7 +55,7 @@ def command(settings: Settings, /, text: str | None, stream: bool, explain: bool
         elif stream:
             from hestiaos_cli._streaming import PrintedStream
 
-            PrintedStream(settings, _facts).print(client.run_stream(text, **options))
+            PrintedStream(settings, _facts).print(client.run_stream(text, resume=bool(settings.retries), **options))
         else:
             with waiting():
                 result = client.run(text, **options)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hestiaos_local.operations._constraints import BODIES, CONSTRAINTS, check_constraints
+from hestiaos_local.operations._event_logs import EventLog, EventLogs, check_place, forgotten, number_of
 from hestiaos_local.operations._executions import MAX_OUTPUT, TIMEOUT, Executions
-from hestiaos_local.operations._idempotency import fingerprint, idempotent
+from hestiaos_local.operations._following import follow
+from hestiaos_local.operations._idempotency import fingerprint, idempotent, recall
 from hestiaos_local.operations._models import list_models
 from hestiaos_local.operations._streams import RunEvents
 
@@ -18,13 +20,20 @@ __all__ = [
     "CONSTRAINTS",
     "MAX_OUTPUT",
     "TIMEOUT",
+    "EventLog",
+    "EventLogs",
     "Executions",
     "Operations",
     "RunEvents",
     "check_constraints",
+    "check_place",
     "fingerprint",
+    "follow",
+    "forgotten",
     "idempotent",
     "list_models",
+    "number_of",
+    "recall",
 ]
 
 

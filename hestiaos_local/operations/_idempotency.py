@@ -8,10 +8,14 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from hestiaos_local.flow import Call, Cancelled, Flow
-from hestiaos_local.storage import Claimed, Conflict, Finished, Storage
+from hestiaos_local.operations._event_logs import forgotten
+from hestiaos_local.operations._streams import RunEvents
+from hestiaos_local.storage import Claimed, Conflict, Finished, InProgress, Storage
 from hestiaos_proto import AgentResult, GovernanceBlock, InvalidInput, Model, StatusError, json
 
-__all__ = ["fingerprint", "idempotent"]
+__all__ = ["fingerprint", "idempotent", "recall"]
+
+_MOMENT = 10.0  # seconds that a claim is held which is given back at once
 
 M = TypeVar("M", bound=Model)
 
@@ -38,6 +42,7 @@ def idempotent(
     clock: Callable[[], float],
     lease: float,
     kept: Callable[[M], M | None],
+    events: RunEvents | None = None,
 ) -> Flow[M | GovernanceBlock]:
     """What `flow` comes to at the first request with this key; it is stored as `kept` makes it, and given to each that
     repeats it. Where `kept` makes nothing of it, a repeat raises a `StatusError` (409, `RESULT_NOT_KEPT`).
@@ -47,21 +52,14 @@ def idempotent(
     its lease, as a user's function may, a repeat is executed. So is one of a call that was blocked until somebody
     approves it.
 
+    The `events` of a stream are stored with its result, and restored for a repeat.
+
     Raises `InvalidInput` where the key comes with another request, and a `StatusError` (409) that says when to try
     again while the first is under way.
     """
     claim = yield Call(lambda: storage.claim(key, fingerprint, now=clock(), lease=lease))
-    if isinstance(claim, Finished):
-        return _from_json(model, claim.result)
-    if isinstance(claim, Conflict):
-        raise InvalidInput("this Idempotency-Key came with another request before: use a new key for a new request")
     if not isinstance(claim, Claimed):
-        raise StatusError(
-            "the request with this Idempotency-Key is under way: repeat it later for its result",
-            status_code=409,
-            code="IN_PROGRESS",
-            retry_after=claim.retry_after,
-        )
+        return _first_result(claim, model, events)
     try:
         result = yield from flow
     except (Exception, Cancelled):  # a flow that is collected with its event loop closed cannot store anything
@@ -70,8 +68,41 @@ def idempotent(
     if _waits_for_approval(result):
         yield from _logging_failure(lambda: storage.abandon(key, claim.token), key, lease)
     else:
-        yield from _logging_failure(lambda: storage.finish(key, claim.token, _to_json(result, kept)), key, lease)
+        yield from _logging_failure(
+            lambda: storage.finish(key, claim.token, _to_json(result, kept, events)), key, lease
+        )
     return result
+
+
+def recall(
+    storage: Storage, key: str, fingerprint: str, model: type[M], clock: Callable[[], float], events: RunEvents
+) -> Flow[M | GovernanceBlock]:
+    """The result of the first request with this key, whose `events` are restored. Nothing is executed.
+
+    Raises as `idempotent`, and the `StatusError` (409) of `forgotten` where there is no result.
+    """
+    claim = yield Call(lambda: storage.claim(key, fingerprint, now=clock(), lease=_MOMENT))
+    if isinstance(claim, Claimed):
+        yield from _logging_failure(lambda: storage.abandon(key, claim.token), key, _MOMENT)
+        raise forgotten()
+    return _first_result(claim, model, events)
+
+
+def _first_result(
+    claim: Finished | Conflict | InProgress, model: type[M], events: RunEvents | None
+) -> M | GovernanceBlock:
+    if isinstance(claim, Conflict):
+        raise InvalidInput("this Idempotency-Key came with another request before: use a new key for a new request")
+    if isinstance(claim, InProgress):
+        raise StatusError(
+            "the request with this Idempotency-Key is under way: repeat it later for its result",
+            status_code=409,
+            code="IN_PROGRESS",
+            retry_after=claim.retry_after,
+        )
+    if events is not None:
+        events.restore(claim.result.get("events"))
+    return _from_json(model, claim.result)
 
 
 def _waits_for_approval(result: Model | GovernanceBlock) -> bool:
@@ -88,11 +119,16 @@ def _logging_failure(store: Callable[[], object], key: str, lease: float) -> Flo
         _log.error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, lease, error)
 
 
-def _to_json(result: M | GovernanceBlock, kept: Callable[[M], M | None]) -> Any:
+def _to_json(result: M | GovernanceBlock, kept: Callable[[M], M | None], events: RunEvents | None) -> Any:
     if isinstance(result, GovernanceBlock):
         return {"blocked": result.trace_id, "details": result.details}
     as_kept = kept(result)
-    return {"executed": getattr(result, "trace_id", None)} if as_kept is None else {"result": as_kept.to_wire()}
+    if as_kept is None:
+        return {"executed": getattr(result, "trace_id", None)}
+    stored: dict[str, Any] = {"result": as_kept.to_wire()}
+    if events is not None and as_kept == result:  # else its events hold what may not be kept
+        stored["events"] = events.to_store()
+    return stored
 
 
 def _from_json(model: type[M], stored: Any) -> M | GovernanceBlock:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hestiaos_local.decisions import iso
 from hestiaos_local.execution import Output, Text, ToolCall
+from hestiaos_local.operations._event_logs import EventLog
 from hestiaos_proto import ChatResponse, RunResponse, StreamEvent, StreamEventType, TraceResponse
 
 __all__ = ["RunEvents"]
@@ -16,13 +17,33 @@ _WORD = re.compile(r"\S+\s*")
 
 
 class RunEvents:
-    """Makes the events of one run or chat. `last` is the last one that was made, `None` before the first."""
+    """Makes the events of one run or chat. `last` is the last one that was made, `None` before the first.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    With a `log` they are numbered, and kept in it.
+    """
+
+    def __init__(self, clock: Callable[[], float], log: EventLog | None = None) -> None:
         self.last: StreamEvent | None = None
         self._clock = clock
+        self._log = log
+        self._stored: list[list[Any]] | None = None  # the events of a run that was executed before
         self._trace_id = ""
         self._tokens = 0
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the events have numbers."""
+        return self._log is not None
+
+    def to_store(self) -> list[list[Any]] | None:
+        """The events so far as they can be stored with the result; `None` if they are not kept."""
+        return None if self._log is None else self._log.stored()
+
+    def restore(self, stored: list[list[Any]] | None) -> None:
+        """Repeat the events of a run that was executed before. Where they were not stored, they have no numbers."""
+        self._stored = stored
+        if stored is None:
+            self._log = None
 
     def start(self, of: TraceResponse | RunResponse | ChatResponse, session_id: str | None = None) -> StreamEvent:
         """The first event: the decision, and of a chat the session. A chat's response does not have the decision."""
@@ -45,10 +66,14 @@ class RunEvents:
     def end(self, response: RunResponse | ChatResponse) -> Iterator[StreamEvent]:
         """The events that are left: `final` with all of the response, and `done`.
 
-        Of one that was executed before, all events come: its tokens are the words of the result, each with the white
-        space after it.
+        Of one that was executed before, all events come. Where they were not stored, the tokens are the words of the
+        result, each with the white space after it.
         """
-        if self.last is None:
+        if self.last is None and self._stored is not None:
+            self._trace_id = response.trace_id or ""
+            for kind, data, timestamp in self._stored:
+                yield self.add(StreamEvent(kind, data, self._trace_id, timestamp))
+        elif self.last is None:
             yield self.start(response)
             for word in _WORD.finditer(response.result):
                 yield self._token(word[0])
@@ -61,5 +86,9 @@ class RunEvents:
         return event
 
     def _event(self, kind: StreamEventType, data: dict[str, Any]) -> StreamEvent:
-        self.last = StreamEvent(kind, data, self._trace_id, iso(self._clock()))
+        return self.add(StreamEvent(kind, data, self._trace_id, iso(self._clock())))
+
+    def add(self, event: StreamEvent) -> StreamEvent:
+        """Number the next event, where events are numbered."""
+        self.last = event if self._log is None else self._log.append(event)
         return self.last

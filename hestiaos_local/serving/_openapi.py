@@ -25,6 +25,13 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     "schema": {"type": "string"},
 }
 
+_LAST_EVENT_ID: dict[str, Any] = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The id of the event after which the stream of a run with this Idempotency-Key is to go on.",
+    "schema": {"type": "string"},
+}
+
 
 def openapi_document(*, protected: bool) -> dict[str, Any]:
     """The document; `protected` says that a key is needed."""
@@ -83,6 +90,8 @@ def _operation(route: Route[Any]) -> dict[str, Any]:
     ]
     if not route.idempotent:
         parameters.append(_IDEMPOTENCY_KEY)
+    if route.streams:
+        parameters.append(_LAST_EVENT_ID)
     if parameters:
         described["parameters"] = parameters
     if route.body is not None:

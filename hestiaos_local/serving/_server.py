@@ -49,6 +49,7 @@ async def serve(
     keys: Keys | None = None,
     token_delay: float = 0.02,
     heartbeat: float = 15.0,
+    grace: float = 30.0,
     on_listening: Callable[[str], None] | None = None,
     allow_origins: Collection[str] = (),
     handle_signals: bool = False,
@@ -58,10 +59,11 @@ async def serve(
     """Serve `platform` until cancelled, on asyncio or trio.
 
     Port 0 takes a free one; `on_listening` is called with the base URL as soon as clients can connect. `token_delay`
-    seconds pass before each `token` event: a model's pace. A stream that has been silent for `heartbeat` seconds
-    gets a comment. With an `api_key`, every request but one for health must bear it; with `keys`, one of these that has
-    the role for it. Web pages may ask only where their origin is the server's own or one of `allow_origins`, each like
-    `https://example.com`.
+    seconds pass before each `token` event: a model's pace. A stream that has been silent for `heartbeat` seconds gets a
+    comment. A run whose client has lost the connection, and comes back for the rest of its stream, goes on for `grace`
+    seconds, and as long as it is followed. With an `api_key`, every request but one for health must bear it; with
+    `keys`, one of these that has the role for it. Web pages may ask only where their origin is the server's own or one
+    of `allow_origins`, each like `https://example.com`.
 
     `on_request` is called with each request once it is answered, a stream when it has ended, or its client has gone.
 
@@ -75,7 +77,7 @@ async def serve(
     `ServeError`, which is an `OSError`, where the address cannot be listened on.
     """
     access = Access(accepted_keys(api_key, keys), host, allow_origins)
-    service = Service(platform, access, token_delay, heartbeat, on_request=on_request)
+    service = Service(platform, access, token_delay, heartbeat, on_request=on_request, grace=grace)
     with ExitStack() as opened:
         signals = opened.enter_context(Signals(reload=reload is not None)) if handle_signals else None
         listeners = await listen(host, port, protected=access.keys is not None)

@@ -12,7 +12,8 @@ from anyio import CapacityLimiter, sleep, to_thread
 from attrs import Factory, field, frozen
 
 from hestiaos_local._faults import unavailable
-from hestiaos_local._platform import STREAMS, Platform
+from hestiaos_local._platform import Platform
+from hestiaos_local._run_streams import STREAMS
 from hestiaos_local.flow import AsyncEvents, Caller, Events
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._dashboard import respond_page
@@ -64,7 +65,8 @@ ServiceResponse = Result | BaseException | EncodedResponse | Events | AsyncEvent
 class Service:
     """The platform, who may ask it, and how its streams are paced: `token_delay` and `heartbeat` in seconds.
 
-    `shared_metrics` are those of several workers; `on_request` is called with each request once it is answered.
+    `shared_metrics` are those of several workers; `on_request` is called with each request once it is answered. For
+    `grace` seconds a run goes on whose client has lost the connection and may come back.
     """
 
     platform: Platform
@@ -73,6 +75,7 @@ class Service:
     heartbeat: float
     shared_metrics: SharedMetrics | None = None
     on_request: Callable[[ServedRequest], object] | None = None
+    grace: float = 30.0
     front_door: FrontDoor = field(init=False, default=Factory(lambda self: FrontDoor(self.platform), takes_self=True))
     threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_THREADS))
     large_threads: CapacityLimiter = field(factory=lambda: CapacityLimiter(_LARGE_THREADS))
@@ -84,6 +87,8 @@ class Service:
             raise ValueError(f"token_delay must be a number of seconds, 0 or more, not {self.token_delay}")
         if not (isfinite(self.heartbeat) and self.heartbeat > 0):
             raise ValueError(f"heartbeat must be a number of seconds greater than 0, not {self.heartbeat}")
+        if not (isfinite(self.grace) and self.grace >= 0):
+            raise ValueError(f"grace must be a number of seconds, 0 or more, not {self.grace}")
 
     async def respond(self, call: ServerRequest, record: ResponseRecord | None = None) -> ServiceResponse:
         """The platform's response to a call that was let in, or what the call is refused with.
@@ -153,7 +158,7 @@ class Service:
     def _is_awaited(self, call: ServerRequest) -> bool:
         """Whether the event loop waits for what an executor waits for, and for the store at the end of a stream."""
         if call.operation in STREAMS:
-            return self.platform.blocking
+            return self.platform.blocking or call.last_event_id is not None  # it may wait for a run under way
         return not self.platform.echoes and call.operation in _EXECUTIONS | _CHECKING
 
     def _caller(self, call: ServerRequest) -> Caller:

@@ -8,9 +8,11 @@ from contextlib import closing, suppress
 from typing import Any, Protocol
 
 from anyio import CancelScope, create_task_group, current_time, move_on_after, sleep, sleep_forever
+from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from hestiaos_local.flow import Disconnect
+from hestiaos_local.operations import EventLog
 from hestiaos_local.serving._access import Headers
 from hestiaos_local.serving._clients import Client
 from hestiaos_local.serving._front_door import CompletionPieces
@@ -34,6 +36,7 @@ _ROUND = 160_000
 _LEAST = 512
 
 _ENDED_HEARTBEAT = 1.0  # seconds between heartbeats to a client that sends no more
+_LOOK = 0.5  # seconds between two looks whether a client has come back
 
 Events = Generator[StreamEvent, None, None] | AsyncIterator[Any]
 
@@ -56,15 +59,22 @@ class _ClientGone(Exception):
 
 
 class EventSender:
-    """Sends one stream; `headers` stand in the response's head beside its own."""
+    """Sends one stream; `headers` stand in the response's head beside its own.
 
-    def __init__(self, client: Client, connection: Encoder, service: Service, headers: Headers) -> None:
+    With the `log` of its run a client that has gone may come back: then the run goes on without it for a while.
+    """
+
+    def __init__(
+        self, client: Client, connection: Encoder, service: Service, headers: Headers, log: EventLog | None
+    ) -> None:
         self.status: int | None = None
         """The status of the response; `None` while its head is not written."""
         self._client = client
         self._connection = connection
         self._service = service
         self._headers = headers
+        self._log = None if log is None or log.closed else log
+        self._tasks: TaskGroup | None = None
         self._scope = CancelScope()
         self._stopped = False
         self._done = False  # the end has been written
@@ -100,6 +110,7 @@ class EventSender:
     async def _send_watched(self, events: Events) -> None:
         self._last_sent = current_time()
         async with create_task_group() as tasks:
+            self._tasks = tasks
             tasks.start_soon(self._watch, events)
             await self._pump(events)
             tasks.cancel_scope.cancel()
@@ -123,8 +134,26 @@ class EventSender:
                     await self._client.keep_alive(b"".join(map(self._encode, items)))
                     self._last_sent = current_time()
         except (OSError, RemoteProtocolError) as error:
-            self._fault = error
-            self._scope.cancel()
+            if not self._goes_on(error):
+                self._scope.cancel()
+
+    def _goes_on(self, fault: Exception) -> bool:
+        """Note that the client has gone. Whether its run goes on without it."""
+        if self._fault is None:
+            self._fault = fault
+            if self._log is not None and self._tasks is not None:
+                self._tasks.start_soon(self._wait_for_readers, self._log)
+        return self._log is not None
+
+    async def _wait_for_readers(self, log: EventLog) -> None:
+        """Cancel the run as soon as no client has followed it for the time of grace."""
+        grace = self._service.grace
+        since = current_time()
+        while current_time() < since + grace:
+            await sleep(min(grace, _LOOK))
+            if log.readers:
+                since = current_time()
+        self._scope.cancel()
 
     async def _pump(self, events: Events) -> None:
         """Send all events. Where making them fails, the client gets an `error`, and the log says why."""
@@ -190,10 +219,11 @@ class EventSender:
     async def _write(self, data: bytes, *, done: bool = False) -> None:
         self._done = done
         try:
-            await self._client.send(data)
+            if self._fault is None:
+                await self._client.send(data)
         except (OSError, RemoteProtocolError) as error:
-            self._fault = error
-            raise _ClientGone from error
+            if not self._goes_on(error):
+                raise _ClientGone from error
         self._last_sent = current_time()
         self._unpaused += len(data)
         if self._unpaused >= self._enough():

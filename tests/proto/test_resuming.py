@@ -89,6 +89,7 @@ class TestWhatIsSent:
         first, second = done.reader.sends
         assert (first.request.target, first.request.body) == (second.request.target, second.request.body)
         assert dict(second.request.headers) == dict(first.request.headers) | {"Last-Event-ID": f"{RUN}/1"}
+        assert first.request.headers["Prefer"] == "resumable-stream"
         assert (done.reader.text, done.reader.ends, len(done.reader.waits)) == ("a", 2, 1)
 
     def test_three_times_in_one_stream(self, read: Callable[..., Read]) -> None:
@@ -99,10 +100,13 @@ class TestWhatIsSent:
         assert done.reader.waits == [0.25, 0.5, 1.0]
 
     def test_the_key_and_the_headers_of_the_call(self, read: Callable[..., Read]) -> None:
-        done = read(BEGIN, b"", REST, idempotency_key="k", headers={"last-event-ID": "mine", "X-A": "1"})
+        done = read(
+            BEGIN, b"", REST, idempotency_key="k", headers={"last-event-ID": "mine", "X-A": "1", "prefer": "wait=5"}
+        )
         assert done.sent("Idempotency-Key") == ["k", "k"]
         assert done.sent("X-A") == ["1", "1"]
-        assert done.sent("last-event-ID") == ["mine", None]
+        assert done.sent("last-event-ID") == [None, None]  # it would be another stream's
+        assert done.sent("Prefer") == ["wait=5, resumable-stream"] * 2
         assert done.sent("Last-Event-ID") == [None, f"{RUN}/1"]
 
     def test_a_refusal_before_the_head_is_repeated_as_ever(self, read: Callable[..., Read]) -> None:
@@ -116,6 +120,7 @@ class TestWhatIsSent:
             assert isinstance(done.error, StreamInterrupted)
             assert "resumed" not in str(done.error)
             assert len(done.reader.sends) == 1
+            assert not {"Prefer", "Last-Event-ID"} & done.reader.sends[0].request.headers.keys()
 
     def test_nothing_after_done(self, read: Callable[..., Read]) -> None:
         for loss in (b"", GONE):
@@ -206,7 +211,7 @@ class TestWhatIsRaised:
     def test_a_stream_without_ids(self, read: Callable[..., Read]) -> None:
         done = read(b'data: {"type":"start"}\n\n', b"", REST)
         assert isinstance(done.error, StreamInterrupted)
-        assert "cannot be resumed without the id of the last event" in done.error.message
+        assert "there is no event id to resume from" in done.error.message
         assert len(done.reader.sends) == 1
 
     def test_a_loss_before_the_first_event(self, read: Callable[..., Read]) -> None:

@@ -1,0 +1,135 @@
+"""The calls whose result is a stream of events, and the streams that go on after a lost connection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from hestiaos_local.flow import Emit, Flow
+from hestiaos_local.operations import (
+    EventLog,
+    EventLogs,
+    Executions,
+    RunEvents,
+    check_place,
+    fingerprint,
+    follow,
+    forgotten,
+    number_of,
+    recall,
+)
+from hestiaos_local.storage import Storage
+from hestiaos_proto import (
+    ChatResponse,
+    GovernanceBlock,
+    InvalidInput,
+    RunResponse,
+    ServerRequest,
+    StatusError,
+    error_events,
+)
+
+__all__ = ["STREAMS", "RunStreams", "check_text"]
+
+M = TypeVar("M")
+
+_log = logging.getLogger("hestiaos_local")
+
+STREAMS: Mapping[str, tuple[type[RunResponse] | type[ChatResponse], Callable[..., Flow[Any]]]] = {
+    "run_stream": (RunResponse, Executions.run),
+    "chat_stream": (ChatResponse, Executions.chat),
+}
+"""The operations whose result is a stream."""
+
+
+class Once(Protocol):
+    """Executes a flow once for an Idempotency-Key: `Platform` does."""
+
+    def __call__(
+        self, call: ServerRequest, key: str | None, model: type[Any], flow: Flow[Any], events: RunEvents, /
+    ) -> Flow[Any]: ...
+
+
+class RunStreams:
+    """The events of runs and chats. `key` is everywhere the name of the API key that asks.
+
+    Those of a call with an Idempotency-Key have ids, and are kept for a client that loses the connection.
+    """
+
+    def __init__(self, storage: Storage, once: Once, clock: Callable[[], float]) -> None:
+        self._storage = storage
+        self._once = once
+        self._clock = clock
+        self._logs = EventLogs(clock)
+
+    def log(self, call: ServerRequest) -> EventLog | None:
+        """The log of the run that this request has begun, if its client comes back where it loses the connection."""
+        if call.idempotency_key is None or call.last_event_id is not None or not call.resumable:
+            return None
+        return self._logs.get(call.idempotency_key)
+
+    def begin(self, call: ServerRequest, key: str | None, executions: Executions) -> Flow[None]:
+        """Execute a call. What refuses it is raised before the first event; what fails then is said by the last."""
+        model, execute = STREAMS[call.operation]
+        once, log = call.idempotency_key, None
+        if once is not None:
+            log = EventLog(check_text(call, key))
+        events = RunEvents(self._clock, log)
+        try:
+            flow = execute(executions, call.arguments, key=key, events=events)
+            if once is not None and log is not None:
+                flow = self._logged(once, log, flow)
+            result = yield from self._once(call, key, model, flow, events)
+            if isinstance(result, GovernanceBlock):
+                raise result
+            for event in events.end(result):
+                yield Emit(event)
+        except Exception as error:
+            if events.last is None:
+                raise
+            if not isinstance(error, StatusError):  # the client gets a ServerError, the log says why
+                _log.exception("a stream failed")
+            for event in error_events(error, events.last):
+                yield Emit(events.add(event))
+        finally:
+            if once is not None and log is not None:
+                self._logs.close(once, log)
+
+    def resume(self, call: ServerRequest, key: str | None) -> Flow[None]:
+        """The events after the `Last-Event-ID`. Nothing is executed."""
+        request, once, last_id = check_text(call, key), call.idempotency_key, call.last_event_id
+        assert last_id is not None, "the request names an event"
+        number_of(last_id)
+        if once is None:
+            raise StatusError("Last-Event-ID needs the Idempotency-Key of the run", code="INVALID_LAST_EVENT_ID")
+        log = self._logs.get(once)
+        if log is not None and log.fingerprint == request:
+            yield from follow(log, check_place(last_id, log.trace_id, log.count, over=log.complete))
+            return
+        model, _ = STREAMS[call.operation]
+        events = RunEvents(self._clock, EventLog())
+        result = yield from recall(self._storage, once, request, model, self._clock, events)
+        if isinstance(result, GovernanceBlock):
+            raise result
+        rest = list(events.end(result))
+        if not events.numbered:
+            raise forgotten()
+        for event in rest[check_place(last_id, result.trace_id or "", len(rest), over=True) :]:
+            yield Emit(event)
+
+    def _logged(self, once: str, log: EventLog, flow: Flow[M]) -> Flow[M]:
+        """The same flow, whose events can be read by a client that comes back, from its beginning on."""
+        self._logs.add(once, log)
+        return (yield from flow)
+
+
+def check_text(call: ServerRequest, key: str | None = None) -> str:
+    """The fingerprint of a request by this API key. Raises `InvalidInput` where it has none.
+
+    JSON can escape a lone surrogate.
+    """
+    try:
+        return fingerprint(call.operation, call.arguments, key)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
