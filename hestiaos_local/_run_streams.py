@@ -65,9 +65,8 @@ class RunStreams:
 
     def log(self, call: ServerRequest) -> EventLog | None:
         """The log of the run that this request has begun, if its client comes back where it loses the connection."""
-        if call.idempotency_key is None or call.last_event_id is not None or not call.resumable:
-            return None
-        return self._logs.get(call.idempotency_key)
+        key, begins = call.idempotency_key, call.operation in STREAMS and call.last_event_id is None
+        return self._logs.get(key) if key is not None and begins and call.resumable else None
 
     def begin(self, call: ServerRequest, key: str | None, executions: Executions) -> Flow[None]:
         """Execute a call. What refuses it is raised before the first event; what fails then is said by the last."""

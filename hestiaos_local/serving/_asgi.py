@@ -109,8 +109,7 @@ class _Exchange:
             response = await self._respond(request)
             headers = self._service.access.headers(request)
             if isinstance(response, (Generator, AsyncIterator)):
-                log = self._service.platform.run_log(request)
-                await EventSender(self, self._encoder, self._service, headers, log).send(response)
+                await EventSender(self, self._encoder, self._service, headers, request).send(response)
             elif isinstance(response, Disconnect):
                 await self._cut()
             else:

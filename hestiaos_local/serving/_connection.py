@@ -11,7 +11,6 @@ from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
 from hestiaos_local.flow import Disconnect
-from hestiaos_local.operations import EventLog
 from hestiaos_local.serving._access import Headers
 from hestiaos_local.serving._clients import respond_while_there
 from hestiaos_local.serving._front_door import is_front_door, refuse
@@ -134,17 +133,15 @@ class ClientConnection:
             if isinstance(response, Disconnect):
                 raise ConnectionAbortedError(*response.args)
             if isinstance(response, (Generator, AsyncIterator)):
-                await self._send_stream(response, headers, record, self._service.platform.run_log(call))
+                await self._send_stream(response, headers, record, call)
                 return
             if not isinstance(response, EncodedResponse):
                 response = encode_response(call.operation, response)
             record.status = response.status
             await self.send(self._connection.send(response, headers))
 
-    async def _send_stream(
-        self, stream: Events, headers: Headers, record: ResponseRecord, log: EventLog | None
-    ) -> None:
-        self._sender = EventSender(self, self._connection, self._service, headers, log)
+    async def _send_stream(self, stream: Events, headers: Headers, record: ResponseRecord, call: ServerRequest) -> None:
+        self._sender = EventSender(self, self._connection, self._service, headers, call)
         if self._stopping:
             self._sender.stop()
         try:

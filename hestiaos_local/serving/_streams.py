@@ -23,6 +23,7 @@ from hestiaos_proto import (
     RemoteProtocolError,
     ResponseHead,
     ServerError,
+    ServerRequest,
     StatusError,
     StreamEvent,
 )
@@ -61,11 +62,11 @@ class _ClientGone(Exception):
 class EventSender:
     """Sends one stream; `headers` stand in the response's head beside its own.
 
-    With the `log` of its run a client that has gone may come back: then the run goes on without it for a while.
+    Where its run has a log, a client that has gone may come back: then the run goes on without it for a while.
     """
 
     def __init__(
-        self, client: Client, connection: Encoder, service: Service, headers: Headers, log: EventLog | None
+        self, client: Client, connection: Encoder, service: Service, headers: Headers, request: ServerRequest
     ) -> None:
         self.status: int | None = None
         """The status of the response; `None` while its head is not written."""
@@ -73,7 +74,10 @@ class EventSender:
         self._connection = connection
         self._service = service
         self._headers = headers
+        log = service.platform.run_log(request)
         self._log = None if log is None or log.closed else log
+        # The rest of a stream cannot begin with `error`: its client loses the connection, and asks again.
+        self._awaits_rest = request.last_event_id is not None
         self._tasks: TaskGroup | None = None
         self._scope = CancelScope()
         self._stopped = False
@@ -103,6 +107,8 @@ class EventSender:
         if self._fault is not None:
             raise self._fault
         if self._stopped and not self._done:
+            if self._awaits_rest:
+                raise ConnectionAbortedError("the server is stopping")
             stopping = ServerError("the server is stopping", status_code=503, code="STOPPING")
             last = events.failed(stopping) if isinstance(events, CompletionPieces) else (stopping,)
             await self._client.send(b"".join(map(self._encode, last)))
@@ -174,6 +180,9 @@ class EventSender:
                 await self._fail(error)
 
     async def _fail(self, error: Exception) -> None:
+        if self._awaits_rest:
+            self._fault = ConnectionAbortedError("there is no rest of the stream")
+            return
         with suppress(_ClientGone):
             await self._write(self._encode(error), done=True)
 
@@ -214,6 +223,8 @@ class EventSender:
     def _encode(self, item: StreamItem) -> bytes:
         if self.status is None:
             self.status = _status_of(item)
+        if self._awaits_rest and isinstance(item, StreamEvent):
+            self._awaits_rest = False
         return self._connection.send(item, self._headers)
 
     async def _write(self, data: bytes, *, done: bool = False) -> None:

@@ -143,6 +143,20 @@ def test_a_server_that_stops_ends_the_runs_without_a_client(serve_platform: Any,
     assert model.ended == "cancelled"
 
 
+def test_a_server_that_stops_while_a_client_waits_for_the_rest(serve_platform: Any, model: Model) -> None:
+    """A rest that begins with an `error` would not follow the last event."""
+    url = serve_platform()
+    with CuttingProxy(url, Cut(rb'"one ".*?\n\n', 1)) as proxy, Client(proxy.url, retries=1) as client:
+        events = client.run_stream("go", resume=True)
+        assert [next(events).type, next(events).type] == ["start", "token"]
+        timer = threading.Timer(1.0, serve_platform.stop_all)
+        timer.start()
+        with pytest.raises(StreamInterrupted):
+            next(events)
+        timer.join()
+    assert model.ended == "cancelled"
+
+
 def test_the_server_is_gone_when_the_client_comes_back(serve_platform: Any, model: Model) -> None:
     url = serve_platform()
     with CuttingProxy(url, Cut(rb'"one "', 1)) as proxy, Client(proxy.url, retries=0) as client:
