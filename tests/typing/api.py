@@ -180,13 +180,20 @@ async def the_options_of_an_asynchronous_call(client: AsyncClient | TrioClient |
 
 
 def the_options_of_a_stream(client: Client) -> None:
-    options: StreamOptions = {"retries": 0, "deadline": 60.0, "headers": {}, "idempotency_key": "k", "hooks": None}
+    options: StreamOptions = {
+        "retries": 0,
+        "deadline": 60.0,
+        "headers": {},
+        "idempotency_key": "k",
+        "hooks": None,
+        "resume": True,
+    }
     with client.run_stream("x", timeout=9.0, **options) as stream:
         assert_type(stream.response, ResponseInfo | None)
 
 
 async def the_options_of_an_asynchronous_stream(client: AsyncClient | TrioClient | AsyncioClient) -> None:
-    async with client.run_stream("x", timeout=9.0, retries=0, hooks=Hooks()) as stream:
+    async with client.run_stream("x", timeout=9.0, retries=0, hooks=Hooks(), resume=True) as stream:
         assert_type(stream.response, ResponseInfo | None)
 
 
