@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from threading import Event, Thread
@@ -79,6 +80,21 @@ def test_a_statement_that_takes_too_long_is_given_up(url: str) -> None:
         pytest.raises(psycopg.errors.QueryCanceled),
     ):
         db.execute("SELECT pg_sleep(10)")
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(300)
+def test_a_server_that_is_stopped_and_goes_on(server: PostgresServer) -> None:
+    """Nothing is heard of it, not even that it has ended."""
+    with closing(Store(server.url(), busy_timeout=2.0)) as store:
+        store.add_trace(trace("a"))
+        server.signal(signal.SIGSTOP)
+        begun = monotonic()
+        error = failure(lambda: store.add_trace(trace("b")))
+        assert (error.problem, monotonic() - begun < 120) == ("unreachable", True)
+        server.signal(signal.SIGCONT)
+        store.add_trace(trace("c"))
+        assert verify_log(store).ok
 
 
 def test_more_threads_than_connections(url: str, impatient: Store) -> None:

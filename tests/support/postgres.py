@@ -69,10 +69,16 @@ class PostgresServer:
                     raise AssertionError((self.directory / "log").read_text()) from None
                 time.sleep(0.02)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to every process of it."""
+        assert self._process is not None
+        for pid in [self._process.pid, *_children(self._process.pid)]:
+            os.kill(pid, number)
+
     def kill(self) -> None:
         """End every process of it at once, as a power cut would."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self._process.wait()
         Path(self._data, "postmaster.pid").unlink(missing_ok=True)
 
@@ -107,6 +113,11 @@ def server_or_skip() -> PostgresServer:
     if not os.environ.get(VARIABLE):
         pytest.skip(f"PostgreSQL is tested by 'nox -s postgres', or where {VARIABLE} is set")
     return server()
+
+
+def _children(pid: int) -> list[int]:
+    """The children of a process, which may be in sessions of their own. On Linux."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _program(name: str, path: str) -> str:

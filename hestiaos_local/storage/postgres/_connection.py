@@ -5,19 +5,52 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from time import monotonic
 from typing import Any, cast
 
 import psycopg
 from psycopg import adapters
-from psycopg.abc import Buffer
+from psycopg.abc import RV, Buffer, PQGen
 from psycopg.adapt import AdaptersMap
 from psycopg.types.string import StrDumper, TextLoader
 
 from hestiaos_local.storage._database import Parameters, Rows
 
-__all__ = ["ADAPTERS", "PostgresTransaction"]
+__all__ = ["ADAPTERS", "BoundedConnection", "PostgresTransaction"]
+
+_UNANSWERED = 60.0  # seconds; the server gives up a statement after half of them
 
 _PLACEHOLDER = re.compile(r"\?|:(\w+)")
+
+
+class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that is closed where its server has not answered for a minute, as one that is stopped."""
+
+    def wait(self, gen: PQGen[RV], *arguments: Any, **named: Any) -> RV:
+        try:
+            return super().wait(_bounded(gen), *arguments, **named)
+        except _UnansweredError:
+            self.close()  # what it still waits for is of no use
+            raise
+
+
+class _UnansweredError(psycopg.OperationalError):
+    pass
+
+
+def _bounded(gen: PQGen[RV]) -> PQGen[RV]:
+    """The same generator, which raises `_UnansweredError` once it is too late. It is asked ten times a second."""
+    until = monotonic() + _UNANSWERED
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and monotonic() > until:
+                raise _UnansweredError(f"the server has not answered for {_UNANSWERED:g} seconds")
+            wanted = gen.send(ready)
+    except StopIteration as over:
+        result: RV = over.value
+        return result
 
 
 class PostgresTransaction:

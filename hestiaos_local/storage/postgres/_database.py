@@ -17,7 +17,7 @@ from hestiaos_local.governance import chain_start
 from hestiaos_local.storage._database import PROBE, Dialect, Transaction
 from hestiaos_local.storage._errors import StoreError
 from hestiaos_local.storage.postgres._address import connection_arguments, parsed, shown
-from hestiaos_local.storage.postgres._connection import ADAPTERS, PostgresTransaction
+from hestiaos_local.storage.postgres._connection import ADAPTERS, BoundedConnection, PostgresTransaction
 from hestiaos_local.storage.postgres._errors import STATEMENT_ERRORS, store_error, unreachable
 from hestiaos_local.storage.postgres._schema import prepare
 from hestiaos_local.storage.postgres._tables import LOG_PAGE
@@ -174,16 +174,14 @@ class PostgresDatabase:
         except psycopg.Error as error:
             raise store_error(self.name, error) from error
 
-    def _open_pool(self) -> ConnectionPool[psycopg.Connection[Any]]:
+    def _open_pool(self) -> ConnectionPool[BoundedConnection]:
         if self._closed:
             raise ValueError(f"{self.name} is closed")
         pool = self._pool
         pool.open()  # nothing where it is open; its threads begin with its first use, as none outlives a fork
         return pool
 
-    def _pool_after_timeout(
-        self, pool: ConnectionPool[psycopg.Connection[Any]]
-    ) -> ConnectionPool[psycopg.Connection[Any]]:
+    def _pool_after_timeout(self, pool: ConnectionPool[BoundedConnection]) -> ConnectionPool[BoundedConnection]:
         """A pool that has connections, where a `pool` had none for too long. Raises `StoreError` that says why.
 
         One that an interrupt took out of it is lost to it.
@@ -211,7 +209,8 @@ class PostgresDatabase:
 
     def _start(self) -> None:
         self._in_use: set[psycopg.Connection[Any]] = set()
-        self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
+        self._pool: ConnectionPool[BoundedConnection] = ConnectionPool(
+            connection_class=BoundedConnection,
             kwargs={**self._arguments, "autocommit": True, "context": ADAPTERS},
             min_size=1,
             max_size=_CONNECTIONS,

@@ -22,7 +22,7 @@ def prepare(name: str, connection: psycopg.Connection[Any]) -> None:
     """
     with connection.transaction():
         connection.execute("SET LOCAL statement_timeout = 0")
-        connection.execute("SET LOCAL lock_timeout = 0")
+        connection.execute("SET LOCAL lock_timeout = '60s'")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         found = _found(name, connection)
         if found == VERSION:
