@@ -215,6 +215,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])
 def test_memory_does_not_grow_with_the_store(target: str, places: Callable[[str], Place]) -> None:
     peaks = []
