@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,7 @@ class RelayExecutor(AsyncExecutor):
         self._redactor = Redactor(self._key)
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
         self._ssl_context = tls_context(self.url, ssl_context)
+        self._has_loaded = False
         self._name = f"hestiaos-{token_hex(8)}"
 
     def __repr__(self) -> str:
@@ -153,11 +155,22 @@ class RelayExecutor(AsyncExecutor):
         self._model = names[0]
         return self._model
 
+    async def _make_client(self) -> httpx.AsyncClient:
+        """A client for one connection. A thread makes the first: it imports httpcore, for up to a tenth of a second."""
+        from anyio.to_thread import run_sync
+
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=0)
+        make = partial(httpx.AsyncClient, verify=self._ssl_context, timeout=self._timeout, limits=limits)
+        if self._has_loaded:
+            return make()
+        client = await run_sync(make)
+        self._has_loaded = True
+        return client
+
     @asynccontextmanager
     async def _exchange(self, request: ModelRequest, redactor: Redactor) -> AsyncIterator[httpx.Response]:
         """A response of status 200 to read. Leaving it ends the connection, and so the work of the server."""
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=0)
-        client = httpx.AsyncClient(verify=self._ssl_context, timeout=self._timeout, limits=limits)
+        client = await self._make_client()
         url = self.url + request.path
         headers = request.headers | {"Via": f"1.1 {self._name}"}
         try:

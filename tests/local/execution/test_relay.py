@@ -22,6 +22,7 @@ from tests.support.executions import Way, say
 from tests.support.peer import Peer
 from tests.support.ports import full_backlog, refusing_url
 from tests.support.steps import Script, close, flood, reset, send, silence
+from tests.support.storages import python
 
 KEY = "sk-4711"
 ROLE = chunk({"role": "assistant", "content": ""})
@@ -426,3 +427,31 @@ def _discreet(error: StatusError) -> None:
         told += [str(fault), repr(fault), vars(fault).get("details"), vars(fault).get("body")]
         fault = fault.__cause__
     assert "4711" not in repr(told)
+
+
+FIRST = """
+import sys, threading
+import anyio
+from hestiaos_local.execution import RelayExecutor, Work
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("httpcore", "httpcore2"):
+            print(threading.current_thread() is threading.main_thread())
+
+sys.meta_path.insert(0, Finder())
+
+async def main():
+    work = Work(messages=[{"role": "user", "content": "hi"}])
+    print([output async for output in RelayExecutor(sys.argv[1], model="m").execute(work)][0].text)
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.broad
+def test_the_first_execution_does_not_keep_the_event_loop_from_its_turns() -> None:
+    """httpx imports its transport when the first client is made."""
+    with Peer(GOOD) as peer:
+        told, _ = python(FIRST, f"{peer.url}/v1").communicate(timeout=30)
+    assert told == "False\nHel\n"
