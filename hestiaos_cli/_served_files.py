@@ -45,6 +45,7 @@ class ServedFiles:
             self._say({"reloaded": False, "mistake": mistake}, f"not reloaded: {mistake}")
         if mistakes or policy is None or models is None:
             return None
+        platform.prepare(policy)
         return partial(self._put_into_effect, platform, policy, keys, models)
 
     def _put_into_effect(self, platform: Platform, policy: Policy, keys: Keys | None, models: dict[str, Any]) -> None:

@@ -13,8 +13,8 @@ from uuid import uuid4
 
 from hestiaos_local._faults import logged
 from hestiaos_local._measurements import Measurements
-from hestiaos_local._run_streams import STREAMS, RunStreams, check_text
-from hestiaos_local._setup import set_up
+from hestiaos_local._run_streams import STREAMS, RunStreams
+from hestiaos_local._setup import rehearse, set_up
 from hestiaos_local.decisions import HiddenValues, Keep, kept_result
 from hestiaos_local.execution import Agent, EchoExecutor, Executor, Work
 from hestiaos_local.flow import (
@@ -37,6 +37,7 @@ from hestiaos_local.operations import (
     Executions,
     RunEvents,
     check_constraints,
+    check_text,
     idempotent,
     list_models,
 )
@@ -114,6 +115,11 @@ class Platform:
         if executor is None:
             executor, agents = self._setup.executor, self._setup.agents
         self._setup = self._set_up(policy, executor, agents)
+
+    def prepare(self, policy: Policy | None = None) -> None:
+        """Do now what is done else at the first requests, for this policy or the present one. It takes a moment."""
+        rehearse(self._setup.governor.policy if policy is None else policy)
+        self._setup.operations()
 
     @property
     def storage(self) -> str:

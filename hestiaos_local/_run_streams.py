@@ -13,7 +13,7 @@ from hestiaos_local.operations import (
     Executions,
     RunEvents,
     check_place,
-    fingerprint,
+    check_text,
     follow,
     forgotten,
     number_of,
@@ -23,14 +23,13 @@ from hestiaos_local.storage import Storage
 from hestiaos_proto import (
     ChatResponse,
     GovernanceBlock,
-    InvalidInput,
     RunResponse,
     ServerRequest,
     StatusError,
     error_events,
 )
 
-__all__ = ["STREAMS", "RunStreams", "check_text"]
+__all__ = ["STREAMS", "RunStreams"]
 
 M = TypeVar("M")
 
@@ -121,14 +120,3 @@ class RunStreams:
         """The same flow, whose events can be read by a client that comes back, from its beginning on."""
         self._logs.add(once, log)
         return (yield from flow)
-
-
-def check_text(call: ServerRequest, key: str | None = None) -> str:
-    """The fingerprint of a request by this API key. Raises `InvalidInput` where it has none.
-
-    JSON can escape a lone surrogate.
-    """
-    try:
-        return fingerprint(call.operation, call.arguments, key)
-    except ValueError as error:
-        raise InvalidInput(str(error)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,17 @@ from attrs import frozen
 
 from hestiaos_local._measurements import Measurements
 from hestiaos_local.decisions import Governor, HiddenValues, Keep
-from hestiaos_local.execution import Agent, Executor
+from hestiaos_local.execution import Agent, EchoExecutor, Executor, Work
+from hestiaos_local.flow import drive_sync
 from hestiaos_local.governance import Policy
 from hestiaos_local.operations import Executions
-from hestiaos_local.storage import Storage
+from hestiaos_local.storage import Storage, Store
+from hestiaos_proto import StatusError
 
 if TYPE_CHECKING:
     from hestiaos_local.operations import Operations
 
-__all__ = ["Setup", "set_up"]
+__all__ = ["Setup", "rehearse", "set_up"]
 
 
 @frozen
@@ -57,3 +60,22 @@ def set_up(
         return Operations(lambda: policy, storage, executor, agents, measurements, clock)
 
     return Setup(executor, agents, governor, executions, operations)
+
+
+def rehearse(policy: Policy) -> None:
+    """Execute a word in memory under a policy: its patterns are compiled by that, and not at the first request."""
+    with closing(Store()) as store:
+        setup = set_up(
+            policy,
+            EchoExecutor(),
+            None,
+            storage=store,
+            hidden=HiddenValues(store),
+            keep="text",
+            clock=lambda: 0.0,
+            new_id=lambda: "rehearsal",
+            measurements=Measurements(lambda: 0.0),
+        )
+        with suppress(StatusError):  # a policy may block whatever comes
+            for _ in drive_sync(setup.executions.complete(Work(messages=[{"role": "user", "content": "word"}]))):
+                pass

@@ -111,6 +111,7 @@ def command(
         options["on_request"] = None if quiet else json_line if settings.json else text_line
         options |= {"api_key": api_key, "keys": files.keys, "reload": partial(files.reload, platform)}
         options["on_listening"] = partial(_say_where, settings, echoes=platform.echoes)
+        platform.prepare()
         gc.freeze()  # what is there from the start would be looked at again by each full collection, for tens of ms
         anyio.run(partial(serve_platform, platform, handle_signals=True, **options))
     if not settings.json:

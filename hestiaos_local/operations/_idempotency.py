@@ -11,9 +11,9 @@ from hestiaos_local.flow import Call, Cancelled, Flow
 from hestiaos_local.operations._event_logs import forgotten
 from hestiaos_local.operations._streams import RunEvents
 from hestiaos_local.storage import Claimed, Conflict, Finished, InProgress, Storage
-from hestiaos_proto import AgentResult, GovernanceBlock, InvalidInput, Model, StatusError, json
+from hestiaos_proto import AgentResult, GovernanceBlock, InvalidInput, Model, ServerRequest, StatusError, json
 
-__all__ = ["fingerprint", "idempotent", "recall"]
+__all__ = ["check_text", "fingerprint", "idempotent", "recall"]
 
 _MOMENT = 10.0  # seconds that a claim is held which is given back at once
 
@@ -31,6 +31,17 @@ def fingerprint(operation: str, arguments: Mapping[str, Any], key: str | None = 
     """
     asker = [] if key is None else [key]
     return sha256(json.dumps([operation, dict(arguments), *asker], sort_keys=True)).hexdigest()
+
+
+def check_text(call: ServerRequest, key: str | None = None) -> str:
+    """The fingerprint of a request by this API key. Raises `InvalidInput` where it has none.
+
+    JSON can escape a lone surrogate.
+    """
+    try:
+        return fingerprint(call.operation, call.arguments, key)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
 
 
 def idempotent(

@@ -67,6 +67,7 @@ class ASGIApplication:
     def _service(self) -> Service:
         if self._opened is None:
             self._opened = self._open()
+            self._opened.platform.prepare()
         return self._opened
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -105,7 +105,7 @@ def _responses(route: Route[Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": {"description": "Done.", **done}}
     if not route.idempotent:
         responses["403"] = _failure("Governance blocks it.")
-        responses["409"] = _failure("The request with this Idempotency-Key is under way: repeat it later. Or no results are kept.")
+        responses["409"] = _failure("The request with this Idempotency-Key is under way, or no result is kept.")
     if "{" in route.path:
         responses["404"] = _failure("There is none.")
     return responses | {"default": _failure("An error.")}

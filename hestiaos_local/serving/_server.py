@@ -80,6 +80,7 @@ async def serve(
     service = Service(platform, access, token_delay, heartbeat, on_request=on_request, grace=grace)
     with ExitStack() as opened:
         signals = opened.enter_context(Signals(reload=reload is not None)) if handle_signals else None
+        platform.prepare()  # no request is to wait for that
         listeners = await listen(host, port, protected=access.keys is not None)
         for listener in listeners:
             opened.enter_context(listener)
