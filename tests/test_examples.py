@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hestiaos import Client, NotFound
+from tests.support.broad import broadly
 
 HERE = Path(__file__).parent.parent / "examples" / "embedding"
 PROGRAMS = sorted(path.name for path in HERE.glob("*.py"))
@@ -42,7 +43,7 @@ def test_each_example_is_under_60_lines(program: str) -> None:
     assert len((HERE / program).read_text(encoding="utf-8").splitlines()) < 60
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", broadly(PROGRAMS))
 def test_each_example_prints_its_usage(program: str) -> None:
     if program == "tkinter_window.py":
         pytest.importorskip("tkinter", reason="this Python was built without tkinter")

@@ -12,6 +12,7 @@ from attrs import define, field
 
 from hestiaos import ConnectFailed, HestiaError, InvalidInput, RateLimited
 from hestiaos.batches._schedule import Schedule, Work
+from tests.support.broad import BROAD
 from tests.support.flows import Fixed
 
 INPUTS = 3
@@ -178,7 +179,7 @@ class World:
     ("concurrency", "ahead", "retries", "failures"),
     [
         *product([1], [0], [1], [("refused",), ("not reached",)]),
-        (2, 0, 1, ("refused",)),
+        pytest.param(2, 0, 1, ("refused",), marks=BROAD),
         pytest.param(2, 0, 1, ("not reached",), marks=pytest.mark.thorough),
         (1, 1, 1, ("refused", "refused for long")),
         (2, 1, 0, ("refused",)),

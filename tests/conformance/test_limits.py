@@ -18,6 +18,7 @@ import pytest
 from hestiaos import HestiaError, RemoteProtocolError
 from hestiaos_proto import SSEDecoder
 from tests.support.bindings import ASYNC, BINDINGS, HttpxSync
+from tests.support.broad import broadly
 from tests.support.leftovers import left_over, open_things
 from tests.support.peer import Peer
 from tests.support.scenario import fault
@@ -134,7 +135,7 @@ atexit.register(late)
 
 @fault(THREADS, (HttpxSync,))
 @pytest.mark.parametrize(
-    "used", ["", "client.run('x')", "threading.Thread(target=lambda: (time.sleep(0.3), late())).start()"]
+    "used", broadly(["client.run('x')", "", "threading.Thread(target=lambda: (time.sleep(0.3), late())).start()"])
 )
 def test_interpreter_exit(binding: type[Session], used: str) -> None:
     """A call while the interpreter ends has its result, or says why not; the interpreter ends."""

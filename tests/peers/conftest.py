@@ -19,17 +19,10 @@ from faces import FACES, Face
 from nginx_proxy import Nginx, find_nginx
 from sse_server import SSEServer
 
-# One of them by default; the session `peers` runs all.
-FEW = {"Client"}
 
-
-@pytest.fixture(
-    params=[
-        pytest.param(face, id=face.name, marks=[] if face.name in FEW else [pytest.mark.thorough]) for face in FACES
-    ]
-)
+@pytest.fixture(params=[pytest.param(face, id=face.name, marks=pytest.mark.thorough) for face in FACES])
 def face(request: pytest.FixtureRequest) -> Face:
-    """One client, on one event loop or none."""
+    """One client, on one event loop or none. The session `peers` runs what asks for it."""
     assert isinstance(request.param, Face)
     return request.param
 

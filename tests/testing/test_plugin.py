@@ -10,6 +10,7 @@ import pytest
 
 from hestiaos import Cassette, Client
 from hestiaos_local.testing import ScriptedPlatform
+from tests.support.broad import BROAD
 
 pytest_plugins = ["pytester"]
 
@@ -69,6 +70,7 @@ def test_tests_of_every_kind(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().assert_outcomes(passed=3)
 
 
+@BROAD
 def test_a_reply_that_is_left(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(hestiaos_platform):\n    hestiaos_platform.say('a report')\n")
     result = pytester.runpytest_subprocess()
@@ -79,6 +81,7 @@ def test_a_reply_that_is_left(pytester: pytest.Pytester) -> None:
     assert "Traceback" not in result.stdout.str()
 
 
+@BROAD
 def test_a_request_without_a_reply_that_the_code_under_test_swallows(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -97,6 +100,7 @@ def test_a_request_without_a_reply_that_the_code_under_test_swallows(pytester: p
     result.stdout.fnmatch_lines(["no reply is scripted for the input 'hello': *the replies are: none"])
 
 
+@BROAD
 def test_the_fixture_is_listed_with_what_it_does(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--fixtures")
     result.stdout.fnmatch_lines(["hestiaos_platform -- *", "*whose replies the test scripts*"])
@@ -125,6 +129,7 @@ ASKS = """
 """
 
 
+@BROAD
 def test_what_is_recorded_needs_no_server_any_more(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has a cassette of its own, also by class and parameters; one that fails leaves that as it was."""
     pytester.makepyfile(test_reports=ASKS)
@@ -140,6 +145,7 @@ def test_what_is_recorded_needs_no_server_any_more(pytester: pytest.Pytester, mo
     result.stdout.fnmatch_lines(["there is no cassette *test_failing.jsonl: record it with pytest --hestiaos-record"])
 
 
+@BROAD
 def test_what_does_not_fit_the_cassette_fails_the_test(pytester: pytest.Pytester) -> None:
     """Also where the code under test swallows the refusal, and where it asks for less than was recorded."""
     pytester.makepyfile(
