@@ -48,7 +48,8 @@ nitpick_ignore_regex = [
     ("py:class", r"hestiaos\.batches\._schedule\.Schedule"),  # of the constructors, which are `batch`'s alone
     (
         "py:class",
-        r"hestiaos_\w+\.[\w.]*_executor\.Executor|Judge|Resources|hestiaos_local\.(\w+\._\w+\.\w+|_\w+\.AsyncEvents)",
+        r"hestiaos_\w+\.[\w.]*_executor\.Executor|hestiaos_proto\._calls\.Call|Judge|Resources|RuleSet|"
+        r"hestiaos_local\.(\w+\._\w+\.\w+|_\w+\.AsyncEvents)",
     ),
     (
         "py:.*",

@@ -62,7 +62,7 @@ def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*([heading] if terminal else []), *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        return "  ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True)).rstrip()[:most]
+        return "  ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True))[:most].rstrip()
 
     if terminal and rows:
         print_lines(paint(line(heading), "dim", sys.stdout))
