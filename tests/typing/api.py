@@ -9,10 +9,14 @@ from hestiaos import (
     AgentInfo,
     AgentResult,
     Approval,
+    AsyncBatch,
     AsyncClient,
     AsyncioClient,
     AsyncioEventStream,
+    Batch,
+    BatchResult,
     CallInfo,
+    Cassette,
     ChatResponse,
     Client,
     HealthResponse,
@@ -31,6 +35,7 @@ from hestiaos import (
     TraceResponse,
     TrioClient,
     TrioEventStream,
+    batch,
 )
 from hestiaos_local.testing import ReceivedRequest, Reply, ScriptedPlatform
 from hestiaos_proto import (
@@ -285,6 +290,33 @@ def a_test(hestiaos_platform: ScriptedPlatform) -> None:
     assert_type(hestiaos_platform.requests, list[ReceivedRequest])
     assert_type(hestiaos_platform.url, str)
     assert_type(hestiaos_platform.transport, LocalTransport)
+
+
+def a_batch(client: Client) -> None:
+    results = batch(client.run, ["a", "b"], concurrency=4, ordered=False, key=lambda number, text: f"{number}-{text}")
+    assert_type(results, Batch[str, RunResponse])
+    with results:
+        for done in results:
+            assert_type(done, BatchResult[str, RunResponse])
+            assert_type(done.input, str)
+            assert_type(done.result, RunResponse | None)
+            assert_type(done.error, HestiaError | None)
+            assert_type(done.trace_id, str | None)
+
+
+async def an_asynchronous_batch(client: AsyncClient | TrioClient | AsyncioClient) -> None:
+    async with batch(client.chat.run_async, ["a"]) as results:
+        assert_type(results, AsyncBatch[str, ChatResponse])
+        async for done in results:
+            assert_type(done, BatchResult[str, ChatResponse])
+
+
+def a_recording() -> None:
+    with Cassette("c.jsonl", record=True, secrets=["s"]) as cassette, Client(cassette=cassette) as client:
+        client.health()
+    assert_type(cassette.problems(), list[str])
+    AsyncioClient(cassette=Cassette("c.jsonl", pace=1))
+    TrioClient(cassette=Cassette("c.jsonl"))
 
 
 def a_call(runtime: Runtime) -> None:
