@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
+from functools import partial
 from inspect import isawaitable
 from queue import SimpleQueue
 from time import monotonic, sleep
@@ -20,6 +22,50 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+class _Thread(threading.Thread):
+    """A worker, which Ctrl-C disturbs neither at its start nor at its end.
+
+    `Thread.start` waits for an Event, whose lock Ctrl-C can take away for ever; only the main thread gets it, so that
+    another one starts this.
+    """
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__(name="hestiaos batch", daemon=True)
+        self.ended = False
+        self._work = partial(copy_context().run, work)
+        self._begun = False
+        self._running = threading.Lock()
+
+    def begin(self) -> None:
+        """Start it, one step that is done or not done."""
+        start_new_thread(self._start, ())
+
+    def run(self) -> None:
+        with self._running:
+            self._begun = True
+            try:
+                self._work()
+            finally:
+                self.ended = True
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        for _ in range(1000):  # Ctrl-C came before its start, or it is being started, and has nothing to do
+            if self._begun:
+                break
+            sleep(0.001)
+        with self._running:
+            pass
+        if self.is_alive():
+            self.join()
+
+    def _start(self) -> None:
+        try:
+            self.start()
+        except RuntimeError:  # the system has no more threads: the one that it had does the work
+            self.run()
+
+
 class _Workers(Generic[T, R]):
     """The threads of a batch. They do not know its iterator, so that a dropped one ends them."""
 
@@ -30,7 +76,7 @@ class _Workers(Generic[T, R]):
         self._call = call
         self._schedule = schedule
         self._key = key
-        self._threads: list[threading.Thread] = []
+        self._threads: list[_Thread] = []
         # An Event, which is a Condition, can lose its lock to Ctrl-C.
         self._closed = threading.Lock()
         self._closed.acquire()
@@ -41,9 +87,9 @@ class _Workers(Generic[T, R]):
         with self.lock:
             another = self._schedule.add(input)
         if another:
-            thread = threading.Thread(target=copy_context().run, args=(self._work,), name="hestiaos batch", daemon=True)
-            self._threads = [*(each for each in self._threads if each.is_alive()), thread]
-            thread.start()
+            thread = _Thread(self._work)
+            self._threads = [*(each for each in self._threads if each.is_alive() or not each.ended), thread]
+            thread.begin()
 
     def stop(self) -> None:
         """Have nothing more sent. It takes no lock, so that a finalizer can call it."""
@@ -57,12 +103,7 @@ class _Workers(Generic[T, R]):
     def join(self) -> None:
         """Wait for the threads, and so for the calls that are under way."""
         for thread in self._threads:
-            for _ in range(1000):  # Ctrl-C, or the reader in another thread, may be in the middle of its start
-                if thread.ident is not None or thread not in threading.enumerate():
-                    break
-                sleep(0.001)
-            if thread.ident is not None:
-                thread.join()
+            thread.wait()
 
     def check_open(self) -> None:
         """End the schedule, where it was stopped; called with the lock."""
