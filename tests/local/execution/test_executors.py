@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from functools import partial
@@ -34,6 +35,7 @@ from hestiaos_local.execution import (
 from hestiaos_proto import ServerError
 from tests.support.completions import texts
 from tests.support.executions import Way, say
+from tests.support.expecting import within
 
 PATIENCE = 30.0
 
@@ -367,11 +369,14 @@ class TestEveryExecution:
             yield "a"
             await anyio.sleep(PATIENCE * 100)
 
-        outputs, error = way.run(function_executor(slow), say(timeout=0.05))
-        assert outputs == [Text("a")]
-        assert error is not None
-        assert (error.status_code, error.code) == (504, "TIMED_OUT")
-        assert error.message == "the execution took longer than its timeout of 0.05 s"
+        def bounded(seconds: float) -> None:
+            outputs, error = way.run(function_executor(slow), say(timeout=seconds))
+            assert outputs == [Text("a")]
+            assert error is not None
+            assert (error.status_code, error.code) == (504, "TIMED_OUT")
+            assert error.message == f"the execution took longer than its timeout of {seconds:g} s"
+
+        within(0.05, bounded)
 
     def test_the_timeout_of_a_blocking_function_is_kept_on_an_event_loop(self, backend: str) -> None:
         go = threading.Event()
@@ -388,17 +393,18 @@ class TestEveryExecution:
         assert error.code == "TIMED_OUT"
 
     def test_the_timeout_of_a_synchronous_execution_is_looked_at_between_its_outputs(self) -> None:
-        import time
+        def bounded(seconds: float) -> None:
+            def slow(work: Work) -> Generator[str, None, None]:
+                yield "a"
+                time.sleep(2 * seconds)
+                yield "b"
 
-        def slow(work: Work) -> Generator[str, None, None]:
-            yield "a"
-            time.sleep(0.2)
-            yield "b"
+            outputs, error = Way("sync").run(function_executor(slow), say(timeout=seconds))
+            assert outputs == [Text("a")]
+            assert error is not None
+            assert error.code == "TIMED_OUT"
 
-        outputs, error = Way("sync").run(function_executor(slow), say(timeout=0.1))
-        assert outputs == [Text("a")]
-        assert error is not None
-        assert error.code == "TIMED_OUT"
+        within(0.1, bounded)
 
     def test_an_execution_within_its_timeout_is_whole(self, way: Way) -> None:
         assert texts(way.run(function_executor(streamed), say(timeout=PATIENCE))[0]) == "echo hi"
@@ -414,9 +420,9 @@ class TestEveryExecution:
                 closed.append(True)
 
         async def main() -> None:
-            with anyio.move_on_after(0.05):
+            with anyio.CancelScope() as scope:
                 async for _ in run_executor(function_executor(endless), say(timeout=PATIENCE)):
-                    pass
+                    scope.cancel()  # which comes as the next output is waited for
 
         anyio.run(main, backend=backend)
         assert closed == [True]
