@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _RETRIES = 3
-_LIMIT = 256  # a server keeps its results for repeats, the embedded one its newest 10,000
+_LIMIT = 256  # a server keeps its results for repeats, the embedded one its newest 1,000
 
 
 @make_command(

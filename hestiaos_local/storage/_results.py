@@ -11,12 +11,10 @@ from hestiaos_proto import json
 
 __all__ = ["MAX_RESULTS", "Results"]
 
-MAX_RESULTS = 10_000
-"""How many results are kept for requests that come again, which may be minutes later in a batch that lost a worker."""
+MAX_RESULTS = 1000
+"""How many results are kept for requests that come again."""
 
-_MAX_BYTES = 64 * 1024**2
-
-_NEWEST_RESULTS = Retention(max_count=MAX_RESULTS, max_bytes=_MAX_BYTES)
+_NEWEST_RESULTS = Retention(max_count=MAX_RESULTS)
 
 
 class Results:

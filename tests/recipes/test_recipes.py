@@ -62,8 +62,12 @@ def workers(recipe: str, mark: str) -> list[int]:
 
 @pytest.fixture(autouse=True)
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A platform whose executions take a while, so that some are under way when a worker is killed."""
-    command = [sys.executable, str(Path(__file__).parent / "slow_platform.py"), str(tmp_path / "store.sqlite3"), "0.02"]
+    """A platform as slow as a fast model.
+
+    It keeps the results of its newest 1,000 executions for repeats, and an engine
+    takes seconds to start another worker.
+    """
+    command = [sys.executable, str(Path(__file__).parent / "slow_platform.py"), str(tmp_path / "store.sqlite3"), "0.2"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         monkeypatch.setenv("HESTIAOS_API_KEY", KEY)
