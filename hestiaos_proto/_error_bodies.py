@@ -42,9 +42,9 @@ def error_from_response(
 ) -> StatusError:
     """The exception for an error response, with what could be read from the body.
 
-    The body is the documented form, a FastAPI server's `{"detail": …}`, or not JSON at all. Where it has no message, or
-    one that only repeats the status (`Not Found`), the message is `described`: who answered with what. `redactor`
-    hides the secrets of the request in it.
+    The body is the documented form, a FastAPI server's `{"detail": …}`, OpenAI's `{"error": {…}}`, or not JSON at all.
+    Where it has no message, or one that only repeats the status (`Not Found`), the message is `described`: who answered
+    with what. `redactor` hides the secrets of the request in it.
     """
     redactor = redactor or Redactor()
     read = _parsed(body)
@@ -135,6 +135,8 @@ def _read(read: Any) -> dict[str, Any]:
     """`code`, `message`, `trace_id` and `details` as far as the JSON of a body has them."""
     if not isinstance(read, dict):
         return {}
+    if isinstance(error := read.get("error"), dict):  # the form of OpenAI's API, as at a base URL that ends with /v1
+        read = read | {"error": None} | error
     detail = read.get("detail")
     if isinstance(detail, dict):  # FastAPI's HTTPException(detail={…}), mostly around the documented form
         read = read | {"details": detail} | detail

@@ -76,6 +76,7 @@ BODIES: dict[str, tuple[object, bool, str | None, str | None, object]] = {
     "FastAPI around the documented form": ({"detail": DOCUMENTED}, True, "m", "t", {"a": 1}),
     "a bare trace id": ({"trace_id": "t"}, False, None, "t", None),
     "everything of the wrong type": ({"code": 1, "message": [], "trace_id": {}, "error": 2}, False, None, None, None),
+    "OpenAI": ({"error": {"message": "m", "type": "t", "code": "OWN", "trace_id": "t"}}, True, "m", "t", None),
     "nulls": ({"code": None, "message": None, "trace_id": None, "detail": None}, False, None, None, None),
     "empty texts": ({"code": "", "message": "", "trace_id": ""}, False, None, None, None),
     "a list": ([1], False, None, None, None),
