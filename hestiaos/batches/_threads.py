@@ -6,7 +6,6 @@ import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
-from functools import partial
 from inspect import isawaitable
 from queue import SimpleQueue
 from time import monotonic, sleep
@@ -32,7 +31,8 @@ class _Thread(threading.Thread):
     def __init__(self, work: Callable[[], None]) -> None:
         super().__init__(name="hestiaos batch", daemon=True)
         self.ended = False
-        self._work = partial(copy_context().run, work)
+        context = copy_context()
+        self._work: Callable[[], None] = lambda: context.run(work)
         self._begun = False
         self._running = threading.Lock()
 
