@@ -37,7 +37,8 @@ def run_block(client: Client, rows: Iterable[dict[str, Any]], results: str) -> i
         done = _done(file)
         left = [row for row in rows if row["key"] not in done]
         texts = [str(row["text"]) for row in left]
-        for each in batch(client.run, texts, key=lambda number, text: str(left[number]["key"])):
+        # A call of a worker that was killed may be under way for a while: a 409, which says how long to wait.
+        for each in batch(client.run, texts, retries=8, key=lambda number, text: str(left[number]["key"])):
             result = None if each.result is None else each.result.result
             error = None if each.error is None else str(each.error)
             line = {"key": left[each.number]["key"], "result": result, "trace_id": each.trace_id, "error": error}

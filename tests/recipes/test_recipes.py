@@ -38,9 +38,10 @@ def inputs(path: Path) -> Path:
 
 
 def executed(store: Path) -> int:
-    """How many executions the platform has recorded."""
+    """How many executions are complete; those that were cancelled, since their worker was killed, are not."""
+    completed = 'record LIKE \'%"status":"completed"%\''
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=30)) as connection:
-        count: int = connection.execute("SELECT count(*) FROM traces").fetchone()[0]
+        count: int = connection.execute(f"SELECT count(*) FROM log WHERE {completed}").fetchone()[0]
     return count
 
 
@@ -62,12 +63,8 @@ def workers(recipe: str, mark: str) -> list[int]:
 
 @pytest.fixture(autouse=True)
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A platform as slow as a fast model.
-
-    It keeps the results of its newest 1,000 executions for repeats, and an engine
-    takes seconds to start another worker.
-    """
-    command = [sys.executable, str(Path(__file__).parent / "slow_platform.py"), str(tmp_path / "store.sqlite3"), "0.2"]
+    """A platform whose executions take a while, so that some are under way when a worker is killed."""
+    command = [sys.executable, str(Path(__file__).parent / "slow_platform.py"), str(tmp_path / "store.sqlite3"), "0.02"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         monkeypatch.setenv("HESTIAOS_API_KEY", KEY)
