@@ -27,7 +27,7 @@ from hestiaos_local.decisions._records import (
     violations,
 )
 from hestiaos_local.execution import Message, Work
-from hestiaos_local.flow import Call, Flow
+from hestiaos_local.flow import Flow, call_surely
 from hestiaos_local.governance import (
     ErrorRedactor,
     Facts,
@@ -251,7 +251,7 @@ class Governor:
             self._admission_control.settle(governed.admission, _tokens(governed.admission, answer))
 
         try:
-            yield Call(store)
+            yield from call_surely(store)
         except Exception as failure:  # a platform that was closed meanwhile, among others
             _log.error("the outcome of %s (%s) is not in its trace: %s", trace_id, status, failure)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hestiaos_local.flow._driving import Caller, drive, drive_sync, in_thread
-from hestiaos_local.flow._effects import Await, Begin, Call, Cancelled, Disconnect, Emit, Flow, Next, Stop
+from hestiaos_local.flow._effects import Await, Begin, Call, Cancelled, Disconnect, Emit, Flow, Next, Stop, call_surely
 from hestiaos_local.flow._first import AsyncEvents, Events, first_of, first_of_sync
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Flow",
     "Next",
     "Stop",
+    "call_surely",
     "drive",
     "drive_sync",
     "first_of",

@@ -12,7 +12,19 @@ from attrs import frozen
 
 from hestiaos_local.execution import Executor, Work
 
-__all__ = ["Await", "Begin", "Call", "Cancelled", "Disconnect", "Effect", "Emit", "Flow", "Next", "Stop"]
+__all__ = [
+    "Await",
+    "Begin",
+    "Call",
+    "Cancelled",
+    "Disconnect",
+    "Effect",
+    "Emit",
+    "Flow",
+    "Next",
+    "Stop",
+    "call_surely",
+]
 
 T = TypeVar("T")
 
@@ -65,7 +77,7 @@ Flow = Generator[Effect, Any, T]
 
 
 class Cancelled(BaseException):
-    """Thrown into a flow whose caller has gone. After it the flow may still yield `Call`, and no other effect."""
+    """Thrown into a flow whose caller has gone. After it the flow may `Call`; any other effect throws it again."""
 
 
 class Disconnect(BaseException):
@@ -76,3 +88,21 @@ class Disconnect(BaseException):
 
     def __init__(self) -> None:
         super().__init__("the platform ends the connection without a response")
+
+
+def call_surely(function: Callable[[], T]) -> Flow[T]:
+    """Call `function`, even if the caller goes before that has begun: `Cancelled` is then raised after it."""
+    begun = False
+
+    def call() -> T:
+        nonlocal begun
+        begun = True
+        return function()
+
+    try:
+        result: T = yield Call(call)
+    except Cancelled:
+        if not begun:
+            yield Call(function)
+        raise
+    return result

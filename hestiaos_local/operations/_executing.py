@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from hestiaos_local._measurements import elapsed
@@ -74,7 +75,8 @@ def execute(
         raise
     findings = Findings(outputs.shadow, outputs.redactions, outputs.approvals)
     seconds = elapsed(began, clock())
-    yield from governor.finish(governed, "completed", seconds=seconds, answer=answer, findings=findings)
+    with suppress(Cancelled):  # what is complete is kept for a repeat; the next effect is cancelled
+        yield from governor.finish(governed, "completed", seconds=seconds, answer=answer, findings=findings)
     return answer
 
 

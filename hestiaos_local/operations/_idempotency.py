@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from hestiaos_local.flow import Call, Cancelled, Flow
+from hestiaos_local.flow import Call, Cancelled, Flow, call_surely
 from hestiaos_local.operations._event_logs import forgotten
 from hestiaos_local.operations._streams import RunEvents
 from hestiaos_local.storage import Claimed, Conflict, Finished, InProgress, Storage
@@ -125,7 +125,7 @@ def _waits_for_approval(result: Model | GovernanceBlock) -> bool:
 def _logging_failure(store: Callable[[], object], key: str, lease: float) -> Flow[None]:
     """Have the outcome of a claim stored. If that fails, the claim ends with its lease, and no result is lost."""
     try:
-        yield Call(store)
+        yield from call_surely(store)
     except Exception as error:  # a platform that was closed meanwhile, among others
         _log.error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, lease, error)
 

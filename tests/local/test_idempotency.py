@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import aclosing, closing
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from anyio import CancelScope
 
 from hestiaos_local import Platform, Retention, Store
 from hestiaos_local.execution import Work, function_executor
-from hestiaos_local.flow import Emit, Flow, drive_sync
+from hestiaos_local.flow import Emit, Flow, drive_sync, in_thread
 from hestiaos_local.operations import TIMEOUT, fingerprint, idempotent
 from hestiaos_local.storage import Conflict, Finished, InProgress, StoreError
 from hestiaos_proto import InvalidInput, RunResponse, ServerError, ServerRequest, StatusError, parse_request
+from tests.support.broad import LOOPS
 
 RESULT = RunResponse("r", "t", None, "ALLOW", 1.0, 0.5)
 
@@ -265,3 +268,36 @@ def test_where_no_texts_are_kept_a_repeat_learns_that_it_was_executed(
         assert (caught.value.trace_id, caught.value.retry_after) == (first.trace_id, None)
     for each in tmp_path.iterdir():
         assert b"tango" not in each.read_bytes()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/run", "/api/v1/run/stream"])
+@pytest.mark.parametrize("backend", LOOPS)
+def test_a_caller_that_goes_as_the_work_ends(file_store: Store, path: str, backend: str) -> None:
+    """The work is done, and its result is kept: a repeat executes nothing."""
+    works = []
+
+    async def main() -> None:
+        with CancelScope() as scope:
+
+            async def execute(work: Work) -> AsyncIterator[str]:
+                works.append(work)
+                yield "done"
+                scope.cancel()
+
+            platform = Platform(executor=function_executor(execute), store=file_store)
+            first = await platform.respond_async(request(path, {"input": "x"}), in_thread)
+            if not isinstance(first, RunResponse):
+                async with aclosing(first) as events:
+                    [_ async for _ in events]
+            raise AssertionError("it was cancelled")
+        with CancelScope(shield=True):
+            again = await platform.respond_async(request(path, {"input": "x"}), in_thread)
+            result = again if isinstance(again, RunResponse) else [event async for event in again][-2]
+        assert (result if isinstance(result, RunResponse) else RunResponse.from_wire(result.data)).result == "done"
+        trace = file_store.trace(works[0].trace_id)
+        assert trace is not None
+        assert trace.outcome is not None
+        assert trace.outcome.status == "completed"
+
+    anyio.run(main, backend=backend)
+    assert len(works) == 1
