@@ -20,6 +20,7 @@ from anyio.abc import TaskStatus
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from hestiaos_local import Platform, serve
+from tests.properties.conftest import pytest_configure  # noqa: F401  # no example has a deadline, wherever it stands
 
 SERVER = os.environ.get("HESTIAOS_TEST_SERVER")
 """The ASGI server that serves platforms instead of ours (`uvicorn`, `hypercorn`, `hypercorn-trio`, `granian`): the
