@@ -136,7 +136,8 @@ def _read(read: Any) -> dict[str, Any]:
     if not isinstance(read, dict):
         return {}
     if isinstance(error := read.get("error"), dict):  # the form of OpenAI's API, as at a base URL that ends with /v1
-        read = read | {"error": None} | error
+        code = error.get("code")  # in small letters, as at the platform's front door
+        read = read | {"error": None} | error | {"code": code.upper() if isinstance(code, str) else None}
     detail = read.get("detail")
     if isinstance(detail, dict):  # FastAPI's HTTPException(detail={…}), mostly around the documented form
         read = read | {"details": detail} | detail

@@ -183,7 +183,7 @@ def test_neither_key_nor_secret_is_shown(serve_platform: Serve, option: list[str
 def test_a_secret_that_is_typed_is_not_repeated() -> None:
     told = invoke("--local", "secrets", "set", "k", "s3cret")
     assert told.status == 2
-    assert "comes through a pipe" in told.error
+    assert "or pipe it" in told.error
     assert "s3cret" not in told.error
 
 

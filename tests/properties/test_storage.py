@@ -40,9 +40,10 @@ class StorageMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stack = ExitStack()
-        directory = self.stack.enter_context(tempfile.TemporaryDirectory())
-        self.open = self.stack.enter_context(STORAGES[self.kind](Path(directory)))
+        with ExitStack() as stack:
+            directory = stack.enter_context(tempfile.TemporaryDirectory())
+            self.open = stack.enter_context(STORAGES[self.kind](Path(directory)))
+            self.stack = stack.pop_all()  # the storage is there, and not skipped
         self.storage: Storage = self.open()
         self.now = 0.0
         self.claims: dict[str, dict[str, Any]] = {}  # in the order of their claims

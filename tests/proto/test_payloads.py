@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import tracemalloc
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -356,20 +358,30 @@ class TestComplete:
         assert ([event.type for event in events], type(fault)) == (["start"], StreamInterrupted)
 
 
+@contextmanager
+def profiled(note: Callable[[FrameType, str, Any], object]) -> Iterator[None]:
+    """Have each call noted, but none of what is collected as garbage meanwhile."""
+    gc.collect()
+    gc.disable()
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        gc.enable()
+
+
 class TestCost:
     """What a byte costs is bounded: counted are the calls of functions, in C too, and compared with `SSEDecoder`'s."""
 
     @staticmethod
     def calls(decoder: RunStream | SSEDecoder, data: bytes) -> int:
         counts: Counter[str] = Counter()
-        sys.setprofile(lambda frame, event, argument: counts.update([event]))
-        try:
+        with profiled(lambda frame, event, argument: counts.update([event])):
             for place in range(0, len(data), 4096):
                 decoder.receive_data(data[place : place + 4096])
                 for _ in decoder.events():
                     pass
-        finally:
-            sys.setprofile(None)
         return counts["call"] + counts["c_call"]
 
     @pytest.mark.parametrize(
@@ -421,11 +433,8 @@ class TestCost:
             called.add(argument.__name__ if event == "c_call" else frame.f_code.co_name)
 
         lines.receive_data(data)
-        sys.setprofile(note)
-        try:
+        with profiled(note):
             payload = next(payloads)
-        finally:
-            sys.setprofile(None)
         assert payload == b'{"a":1}'
         assert "partition" in called
         assert left_out not in called
