@@ -58,11 +58,11 @@ class EventLog:
     """
 
     def __init__(self, fingerprint: str = "") -> None:
-        self.fingerprint = fingerprint
-        self.readers = 0
-        self.closed = False
-        self.count = 0
-        self.size = 0
+        self.fingerprint: str = fingerprint
+        self.readers: int = 0
+        self.closed: bool = False
+        self.count: int = 0
+        self.size: int = 0
         self._events: deque[tuple[NumberedEvent, int]] = deque()
 
     @property

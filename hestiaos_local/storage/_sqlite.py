@@ -73,7 +73,7 @@ class SQLiteDatabase:
         self._file = None if path is None else Path(path).absolute()
         self._busy_timeout = busy_timeout
         self._closed = False
-        self.chain = 0
+        self.chain: int = 0
         self._locked_until = 0.0  # a writer has waited for others in vain, and the next ones do not wait
         self._write_lock = RLock()
         self._writer: FrameType | None = None  # what is inside a write

@@ -81,7 +81,7 @@ class TomlFile:
         except (ValueError, RecursionError) as fault:  # a number of thousands of digits, or values inside each other
             raise error([f"{source}: this cannot be read: {fault}"]) from None
         self._text = text
-        self.root = Table(self, self.document, ())
+        self.root: Table = Table(self, self.document, ())
 
     def refuse(self, path: Path, why: str) -> None:
         """Note a mistake."""

@@ -42,7 +42,7 @@ class PostgresDatabase:
     """
 
     kind: Literal["postgresql"] = "postgresql"
-    dialect = Dialect(
+    dialect: Dialect = Dialect(
         record="convert_to({}, 'UTF8')",
         log_page=LOG_PAGE,
         for_update="FOR UPDATE",
@@ -56,8 +56,8 @@ class PostgresDatabase:
 
     def __init__(self, url: str, busy_timeout: float) -> None:
         parts = parsed(url)
-        self.name = shown(parts)
-        self.chain = 0
+        self.name: str = shown(parts)
+        self.chain: int = 0
         self._arguments = connection_arguments(parts, busy_timeout)
         self._busy_timeout = busy_timeout
         self._closed = False
