@@ -65,7 +65,8 @@ class _Log(logging.Handler):
 def logs_nothing_secret() -> Iterator[None]:
     """No log line, of whatever library and level, holds the API key or a secret."""
     log = _Log(KEY, SECRET)
-    loggers = [logging.getLogger(name) for name in (None, "asyncio", "hestiaos", "httpx", "httpcore")]
+    names = (None, "asyncio", "hestiaos", "httpx", "httpcore", "httpx2", "httpcore2")
+    loggers = [logging.getLogger(name) for name in names]
     before = [(logger, logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.addHandler(log)

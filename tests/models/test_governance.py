@@ -116,7 +116,7 @@ def served(llama_url: str, fake: FakeServer, tmp_path_factory: pytest.TempPathFa
         yield Governed(process.url, store)
         process.send_signal(signal.SIGTERM)
         status, log = process.end()
-    assert (status, "BLOCK" in log, SECRET in log) == (0, True, False)
+    assert (status, "ALLOW blocked" in log, SECRET in log) == (0, True, False)
 
 
 def told(response: httpx.Response) -> str:

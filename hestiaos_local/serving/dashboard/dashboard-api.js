@@ -16,6 +16,7 @@ export class Failure extends Error {
 
 // The JSON of a GET, or of a POST where there is something to send. Raises Failure.
 export async function ask(path, sent) {
+  const asked = key;
   const headers = { accept: "application/json" };
   if (key) headers.authorization = `Bearer ${key}`;
   const options = { headers, cache: "no-store", credentials: "omit", redirect: "error" };
@@ -31,6 +32,7 @@ export async function ask(path, sent) {
     throw new Failure("The server cannot be reached. It is asked again.");
   }
   if (response.ok && body !== null) return body;
+  if (response.status === 401 && key !== asked) return ask(path, sent); // the user has given another key meanwhile
   throw failureOf(response.status, body ?? {});
 }
 
