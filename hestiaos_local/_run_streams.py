@@ -100,7 +100,7 @@ class RunStreams:
         assert last_id is not None, "the request names an event"
         number_of(last_id)
         if once is None:
-            raise StatusError("Last-Event-ID needs the Idempotency-Key of the run", code="INVALID_LAST_EVENT_ID")
+            raise forgotten("the events of a run without an Idempotency-Key are not kept")
         log = self._logs.get(once)
         if log is not None and log.fingerprint == request:
             yield from follow(log, check_place(last_id, log.trace_id, log.count, over=log.complete))

@@ -102,10 +102,10 @@ class EventLog:
         return [[event.type, event.data, event.timestamp] for event, _ in self._events]
 
 
-def forgotten() -> StatusError:
+def forgotten(why: str = "the events of this run are not kept any more") -> StatusError:
     """The refusal to go on after an event."""
     return StatusError(
-        "the events of this run are not kept any more: its stream cannot go on",
+        f"{why}: its stream cannot go on",
         status_code=409,
         code="EVENTS_FORGOTTEN",
     )

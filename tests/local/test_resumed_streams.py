@@ -104,7 +104,7 @@ class TestRefusals:
         assert model.works == []
 
     def test_an_id_without_an_idempotency_key(self, platform: Platform, model: Model) -> None:
-        assert refusal(platform, key=None, last="t/1") == (400, "INVALID_LAST_EVENT_ID")
+        assert refusal(platform, key=None, last="t/1") == (409, "EVENTS_FORGOTTEN")
         assert model.works == []
 
     def test_a_key_that_is_not_known(self, platform: Platform, model: Model) -> None:
