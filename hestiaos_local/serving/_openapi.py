@@ -29,7 +29,7 @@ _LAST_EVENT_ID: dict[str, Any] = {
     "name": "Last-Event-ID",
     "in": "header",
     "description": "The id of the event after which the stream of a run with this Idempotency-Key is to go on.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,200}/(0|[1-9][0-9]{0,17})$"},
+    "schema": {"type": "string", "pattern": "^([!-~]{1,200}/(0|[1-9][0-9]{0,17}))?$"},
 }
 
 
