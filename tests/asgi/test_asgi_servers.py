@@ -163,7 +163,7 @@ def test_the_key_of_the_environment_and_a_clean_end(name: str, tmp_path: Path) -
             trace_id = client.run("hi").trace_id
         assert server.stop() in (0, -15)  # uvicorn raises the signal again
     assert not file.with_name("store.db-wal").exists(), "the file holds everything by itself"
-    with sqlite3.connect(file) as db:
+    with closing(sqlite3.connect(file)) as db:
         assert db.execute("SELECT count(*) FROM traces WHERE trace_id = ?", (trace_id,)).fetchone() == (1,)
 
 

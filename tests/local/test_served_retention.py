@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,6 @@ def test_only_so_much_is_kept(tmp_path: Path, option: str, most: int) -> None:
         for _ in range(100):
             client.send(post("/api/v1/run", RUN))
             assert client.response()[0] == 200
-    with sqlite3.connect(file) as db:
+    with closing(sqlite3.connect(file)) as db:
         [kept] = db.execute("SELECT count(*) FROM traces").fetchone()
     assert kept <= most
