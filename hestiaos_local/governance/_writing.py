@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from math import inf
 
 from hestiaos_local.governance._syntax import Char, Either, Node, Place, Repeat, Seq, longest
@@ -88,7 +89,7 @@ def _written(node: Node, *, plain: bool) -> str:
     match node:
         case Char(source, flags):
             if plain:
-                return _set_written(_char_set(source, flags))
+                return _char_written(source, flags)
             return f"(?{flags}:{_literal(source)})" if flags else _literal(source)
         case Place(source):
             return _PLACES.get(source, source) if plain else source
@@ -102,6 +103,11 @@ def _written(node: Node, *, plain: bool) -> str:
             most_written = "" if most == inf else int(most)
             times = {(0, inf): "*", (1, inf): "+", (0, 1): "?"}.get((least, most), f"{{{least},{most_written}}}")
             return f"(?:{_written(inner, plain=plain)}){times}{'?' if lazy else ''}"
+
+
+@lru_cache(1024)  # patterns have few different characters
+def _char_written(source: str, flags: str) -> str:
+    return _set_written(_char_set(source, flags))
 
 
 def _literal(source: str) -> str:
@@ -189,7 +195,13 @@ def _set_written(ranges: _Ranges) -> str:
 
 
 def _ranges_written(ranges: _Ranges) -> str:
-    return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges)
+    return "".join(_escaped(low) if low == high else f"{_escaped(low)}-{_escaped(high)}" for low, high in ranges)
+
+
+def _escaped(code: int) -> str:
+    """A character in a class. `re` reads short patterns faster."""
+    character = chr(code)
+    return character if character.isascii() and character.isalnum() else f"\\U{code:08x}"
 
 
 def _merged(ranges: _Ranges) -> _Ranges:
