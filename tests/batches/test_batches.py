@@ -387,13 +387,12 @@ class TestThreadsThatAreLeft:
 
     def test_by_dropping_it(self) -> None:
         held = Held()
+        before = open_things()
         results = batch(held, range(100), concurrency=4, ordered=False)
         next(results)
         del results
         held.free.set()
-        for thread in threading.enumerate():
-            if thread.name == "hestiaos batch":
-                thread.join(10)
+        assert left_over(before) == set()  # one may be at its start, where it cannot be joined
         assert len(held.begun) <= 5
 
     def test_by_ctrl_c(self) -> None:
