@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 
 import pytest
 
@@ -123,13 +123,16 @@ def test_a_torn_line_is_written_again(tmp_path: Path, server_url: str) -> None:
 
 
 class Slow(BaseHTTPRequestHandler):
-    """A server whose model takes a while for each input, and longer for some."""
+    """A server whose model takes a while for each input, and longer for some. The first four wait for each other."""
 
     protocol_version = "HTTP/1.1"
     seconds = 0.1
+    together: Barrier
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if body["input"] in {f"text {number}" for number in range(1, 5)}:
+            self.together.wait(50)
         time.sleep(self.seconds * (3 if body["input"].endswith("5") else 1))
         result = {
             "result": f"processed: {body['input']}",
@@ -150,7 +153,7 @@ class Slow(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def slow_server() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Four", (Slow,), {"together": Barrier(4)}))
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever)
     thread.start()
@@ -192,7 +195,7 @@ def test_ctrl_c_waits_for_what_is_under_way(tmp_path: Path, slow_server: str) ->
 def test_two_batches_do_not_write_to_one_file(tmp_path: Path, slow_server: str) -> None:
     arguments = ["batch", str(write_inputs(tmp_path, 100)), "-o", str(tmp_path / "out"), "-u", slow_server]
     with subprocess.Popen([PROGRAM, *arguments], stderr=subprocess.DEVNULL) as process:
-        while not (tmp_path / "out").exists():
+        while not (tmp_path / "out").exists() or not (tmp_path / "out").stat().st_size:  # it is locked by then
             time.sleep(0.01)
         told = invoke(*arguments).error
         process.kill()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
-from threading import Condition, Event, Thread
+from threading import Barrier, Condition, Event, Thread
 
 import pytest
 
@@ -22,6 +22,7 @@ from tests.support.command_line import PROGRAM, invoke
 
 pytestmark = pytest.mark.usefixtures("home")
 
+PATIENCE = 50.0  # seconds
 Refusal = tuple[int, str]  # the status and the Retry-After
 
 
@@ -127,14 +128,16 @@ def test_retries_and_their_waits_are_shown_when_asked(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="it uses signals")
 def test_all_wait_and_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
     """One input is refused for a minute; the request beside it is answered later, and nothing else is sent."""
-    told, answered = Event(), Event()
+    both, told, answered = Barrier(2), Event(), Event()
     texts = []
 
     def refuse(number: int, text: str) -> Refusal | None:
         texts.append(text)
+        if number <= 2:
+            both.wait(PATIENCE)  # else the second worker may begin after the refusal, and send nothing
         if text == "text 1":
             return 429, "60"
-        told.wait()
+        told.wait(PATIENCE)
         answered.set()
         return None
 
@@ -149,11 +152,11 @@ def test_all_wait_and_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
             if "all requests wait 60.0 s" in line:
                 break
         told.set()
-        answered.wait()
+        assert answered.wait(PATIENCE)
         time.sleep(0.3)  # a batch that does not wait sends the next one meanwhile
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-        assert process.wait(30) == -signal.SIGINT
+        assert process.wait(PATIENCE) == -signal.SIGINT
     assert texts == ["text 1", "text 2"] or texts == ["text 2", "text 1"]
     assert [record["number"] for record in records(output)] == [2]
     assert "1 inputs done" in rest
