@@ -54,6 +54,7 @@ class CuttingProxy:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()  # it may have accepted one more
         for sock in self._sockets:
             with suppress(OSError):  # it has ended
                 sock.shutdown(socket.SHUT_RDWR)
@@ -72,7 +73,11 @@ class CuttingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._target)
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:  # the server has gone
+                client.close()
+                continue
             self._sockets += [client, server]
             cut = self._cuts.pop(0) if self._cuts else None
             self._start(self._carry, client, server, cut)
