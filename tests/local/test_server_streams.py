@@ -42,12 +42,19 @@ def test_an_old_client_gets_its_stream_up_to_the_end_of_the_connection(start: Ca
 
 
 def test_heartbeats_go_out_while_a_token_is_waited_for(start: Callable[..., str]) -> None:
-    with RawClient(start(token_delay=0.3, heartbeat=0.02)) as peer:
+    with RawClient(start(token_delay=3600.0, heartbeat=0.02)) as peer:
+        peer.send(post("/api/v1/run/stream", RUN))
+        assert peer.head()[0] == 200
+        assert b'"start"' in peer.event()
+        assert [peer.event() for _ in range(3)] == [b": heartbeat\n\n"] * 3
+
+
+def test_heartbeats_leave_the_events_as_they_are(start: Callable[..., str]) -> None:
+    with RawClient(start(token_delay=0.1, heartbeat=0.02)) as peer:
         peer.send(post("/api/v1/run/stream", json.dumps({"input": "x"}).encode()))
         events = [event.split(b"\n")[0][:15] for event in peer.stream()]
-    assert {b": heartbeat", b'data: {"type":"'} == set(events)
     assert events.count(b'data: {"type":"') == 5
-    assert events[1] == b": heartbeat"  # how many more there are depends on how busy the machine is
+    assert set(events) <= {b": heartbeat", b'data: {"type":"'}
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
