@@ -29,6 +29,7 @@ from hestiaos import (
 from hestiaos_local import Agent
 from hestiaos_local.testing import ReceivedRequest, Reply, ScriptedPlatform
 from tests.support.broad import LOOPS
+from tests.support.expecting import within
 
 
 @pytest.fixture
@@ -146,10 +147,16 @@ def test_the_trace_of_what_was_cut(platform: ScriptedPlatform, client: Client) -
     assert client.governance.trace(caught.value.last_event.trace_id or "")["outcome"] == "cancelled"
 
 
-def test_a_delay_is_waited_for(platform: ScriptedPlatform) -> None:
-    platform.say("late", delay=60)
-    with Client(platform.url, timeout=0.05) as client, pytest.raises(TimeoutError):
-        client.run("hello")
+@pytest.mark.usefixtures("server_faults")
+def test_a_delay_is_waited_for() -> None:
+    def wait(seconds: float) -> None:
+        with ScriptedPlatform() as platform, Client(platform.url, timeout=seconds) as client:
+            reply = platform.say("late", delay=60)
+            with pytest.raises(TimeoutError):
+                client.run("hello")
+            assert reply.used  # else the request was late
+
+    within(0.05, wait)
 
 
 def test_a_delay_in_process(platform: ScriptedPlatform, client: Client) -> None:
