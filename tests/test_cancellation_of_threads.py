@@ -10,6 +10,7 @@ import pytest
 
 from hestiaos import Client, EventStream
 from tests.support.http_library import http
+from tests.support.leftovers import left_over, open_things
 from tests.support.peer import Peer
 from tests.support.places import certificates
 from tests.support.steps import Connection, silence
@@ -34,7 +35,7 @@ def cancelled_while_blocked(stream: EventStream, blocked: threading.Event, how: 
 @pytest.mark.parametrize("earlier", [0, 1, 3])
 def test_a_stream_that_waits_for_its_head(earlier: int, scheme: str, how: str) -> None:
     serving, trusting = certificates()
-    threads = threading.active_count()
+    before = open_things()
     event, arrived = threading.Event(), threading.Event()
 
     def arrive(connection: Connection) -> None:
@@ -49,7 +50,7 @@ def test_a_stream_that_waits_for_its_head(earlier: int, scheme: str, how: str) -
             assert cancelled_while_blocked(stream, arrived, event.set if how == "event" else stream.cancel) == []
             peer.wait_until_left(1)
         assert peer.connections == 1
-    assert threading.active_count() == threads
+    assert left_over(before) == set()
 
 
 @pytest.mark.parametrize("how", ["cancel", "event"])

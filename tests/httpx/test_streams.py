@@ -19,6 +19,7 @@ from hestiaos import AsyncClient, Client, GovernanceBlock, LocalProtocolError, S
 from tests.support.broad import LOOPS
 from tests.support.expecting import within
 from tests.support.http_library import http as httpx
+from tests.support.leftovers import left_over, open_things
 from tests.support.wire import STREAM_HEAD
 
 BACKENDS = pytest.mark.parametrize("backend", LOOPS)
@@ -122,7 +123,7 @@ def test_a_blocked_reader_is_cancelled(request: pytest.FixtureRequest, url: str,
                 received.append(each)
                 begun.set()
 
-        threads = threading.active_count()
+        before = open_things()
         reader = threading.Thread(target=read)
         reader.start()
         assert begun.wait(SOON)
@@ -130,7 +131,7 @@ def test_a_blocked_reader_is_cancelled(request: pytest.FixtureRequest, url: str,
         reader.join(SOON)
         assert not reader.is_alive()
         assert [each.type for each in received] == ["start"]
-        assert threading.active_count() == threads
+        assert left_over(before) == set()
         assert list(stream) == []
 
 
