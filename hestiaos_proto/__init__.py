@@ -66,7 +66,6 @@ if TYPE_CHECKING:
         ChunkDecoder,
         ClientConnection,
         ConnectionState,
-        Control,
         HeadScanner,
         ServerConnection,
         ServerItem,
@@ -91,6 +90,7 @@ if TYPE_CHECKING:
     from hestiaos_proto._proxies import Proxy, environment_proxy
     from hestiaos_proto._server_messages import (
         STREAM_HEADERS,
+        Control,
         EncodedResponse,
         NumberedEvent,
         ResponseHead,

@@ -23,7 +23,6 @@ def home_of(name: str) -> ModuleType | None:
         "ChunkDecoder",
         "ClientConnection",
         "ConnectionState",
-        "Control",
         "HeadScanner",
         "ServerConnection",
         "ServerItem",
@@ -68,6 +67,7 @@ def home_of(name: str) -> ModuleType | None:
 
         return _namespaces
     if name in {
+        "Control",
         "EncodedResponse",
         "ResponseHead",
         "Result",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from math import ceil, isfinite
 from types import NoneType
 from typing import Any
@@ -20,6 +21,7 @@ from hestiaos_proto._version import __version__
 
 __all__ = [
     "STREAM_HEADERS",
+    "Control",
     "EncodedResponse",
     "NumberedEvent",
     "ResponseHead",
@@ -44,6 +46,13 @@ STREAM_HEADERS = (
     ("X-Accel-Buffering", "no"),  # a reverse proxy in front is to pass each event on as it arrives
 )
 """The headers in front of an event stream."""
+
+
+class Control(Enum):
+    """Items for `ServerConnection.send` besides results, events and exceptions."""
+
+    CONTINUE = "100 Continue, for a client that waits before it sends its body (RFC 9110, section 10.1.1)"
+    HEARTBEAT = "a comment, which keeps an idle stream alive"
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 from hestiaos_proto._connection.chunks import ChunkDecoder, HeadScanner
 from hestiaos_proto._connection.client import ClientConnection
-from hestiaos_proto._connection.server import Control, ServerConnection, ServerItem
+from hestiaos_proto._connection.server import ServerConnection, ServerItem
 from hestiaos_proto._connection.states import CLIENT_STATES, SERVER_STATES, ConnectionState
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "ChunkDecoder",
     "ClientConnection",
     "ConnectionState",
-    "Control",
     "HeadScanner",
     "ServerConnection",
     "ServerItem",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from enum import Enum
 
 from hestiaos_proto._config import MAX_BODY_SIZE, MAX_HEAD_SIZE
 from hestiaos_proto._connection.request_heads import BadRequest
@@ -15,6 +14,7 @@ from hestiaos_proto._events import StreamEvent
 from hestiaos_proto._routes import ROUTES
 from hestiaos_proto._server_messages import (
     STREAM_HEADERS,
+    Control,
     EncodedResponse,
     ResponseHead,
     Result,
@@ -28,7 +28,7 @@ from hestiaos_proto._server_requests import Resources
 from hestiaos_proto._sse import encode_comment
 from hestiaos_proto._stream import KNOWN_TYPES
 
-__all__ = ["Control", "ServerConnection", "ServerItem"]
+__all__ = ["ServerConnection", "ServerItem"]
 
 _HEARTBEAT = encode_comment("heartbeat")
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -36,13 +36,6 @@ _BETWEEN = ConnectionState.IDLE, ConnectionState.DONE
 _RECEIVING = (*_BETWEEN, ConnectionState.BODY)
 
 Headers = tuple[tuple[str, str], ...]
-
-
-class Control(Enum):
-    """Items for `ServerConnection.send` besides results, events and exceptions."""
-
-    CONTINUE = "100 Continue, for a client that waits before it sends its body (RFC 9110, section 10.1.1)"
-    HEARTBEAT = "a comment, which keeps an idle stream alive"
 
 
 ServerItem = Result | StreamEvent | BaseException | Control | EncodedResponse | ResponseHead | bytes
