@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Setup", "rehearse", "set_up"]
 
+_WORD = "sk-word"  # which could be the beginning of a key, so that what finds keys is compiled too
+
 
 @frozen
 class Setup:
@@ -63,7 +65,8 @@ def set_up(
 
 
 def rehearse(policy: Policy) -> None:
-    """Execute a word in memory under a policy: its patterns are compiled by that, and not at the first request."""
+    """Compile a policy's patterns, and execute a word under it in memory: no request is to wait for that."""
+    policy.compile()
     with closing(Store()) as store:
         setup = set_up(
             policy,
@@ -77,5 +80,5 @@ def rehearse(policy: Policy) -> None:
             measurements=Measurements(lambda: 0.0),
         )
         with suppress(StatusError):  # a policy may block whatever comes
-            for _ in drive_sync(setup.executions.complete(Work(messages=[{"role": "user", "content": "word"}]))):
+            for _ in drive_sync(setup.executions.complete(Work(messages=[{"role": "user", "content": _WORD}]))):
                 pass

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from functools import cache
 from hashlib import sha256
-from pkgutil import get_data
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, frozen
 
-from hestiaos_local.governance._engines import Engine, ReEngine, RepeatingSearcher, Searcher, re2_engine
+from hestiaos_local.governance._engines import Engine, Searcher, re2_engine, re_engine
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_in, texts_of
 from hestiaos_local.governance._normal import normalized
 from hestiaos_local.governance._rules import DecisionName, Limit, PolicyTest, Rule, RuleKind, Subject, Verdict
-from hestiaos_local.governance._trusted import TrustingEngine
 from hestiaos_local.governance._version2 import read_version2
 from hestiaos_local.toml import TomlFile, read_text
 
@@ -25,6 +22,8 @@ if TYPE_CHECKING:
     from hestiaos_local.governance._scanner import RuleSet
 
 __all__ = ["Decision", "Policy"]
+
+_JUDGED: tuple[RuleKind, ...] = ("input", "tool")
 
 
 @frozen
@@ -58,7 +57,7 @@ class Policy:
     text: str = field(default="", eq=False, repr=False)
     limits: tuple[Limit, ...] = field(default=(), repr=False)
     tests: tuple[PolicyTest, ...] = field(default=(), repr=False)
-    engine: Engine = field(factory=ReEngine, eq=False, repr=False)
+    engine: Engine = field(factory=re_engine, eq=False, repr=False)
     _kinds: dict[RuleKind, tuple[Rule, ...]] = field(init=False, factory=dict, eq=False, repr=False)
     _searchers: dict[RuleKind, Searcher | None] = field(init=False, factory=dict, eq=False, repr=False)
     _rule_sets: dict[tuple[int, ...], RuleSet] = field(init=False, factory=dict, eq=False, repr=False)
@@ -114,6 +113,16 @@ class Policy:
             if rules:
                 self.rule_set(rules).prepare()
 
+    def compile(self) -> None:
+        """Compile now what else the first inputs and tool calls that need it wait for."""
+        searchers = [rule.whole for rule in self.rules_on("command")]
+        for kind in _JUDGED:
+            joined = self._searcher(kind)
+            searchers += [rule.searcher for rule in self.rules_on(kind)] if joined is None else [joined]
+        for searcher in searchers:
+            if searcher is not None:
+                searcher.search("")  # which compiles it
+
     def depends_on(self, fact: str) -> bool:
         """Whether a rule has a condition on this fact: `agent`, `session`, `key` or `model`."""
         return any(fact in rule.conditions for rule in self.rules)
@@ -155,8 +164,7 @@ class Policy:
         else:
             subject = self._subject([facts.tool, *texts_of(facts.arguments)])
         command_type = self._command_subject(facts.command_type)
-        searcher = self._searcher(kind)
-        something = searcher is not None and subject.has(searcher)
+        something = self._may_match(kind, subject)
         for rule in self.rules:
             if (rule.redact is not None and not rule.shadow) or not rule.fits(facts):
                 continue
@@ -182,15 +190,18 @@ class Policy:
             return self._subject([command_type])
         return self._subject(dict.fromkeys((command_type, normalized(command_type).strip())))
 
+    def _may_match(self, kind: RuleKind, subject: Subject) -> bool:
+        """Whether a rule of this kind may match: one search shows for most texts that none does."""
+        if kind not in self._searchers and not any(rule.may_match(subject) for rule in self.rules_on(kind)):
+            return False  # nothing has to be compiled for that
+        searcher = self._searcher(kind)
+        return searcher is None or subject.has(searcher)
+
     def _searcher(self, kind: RuleKind) -> Searcher | None:
-        """The searcher for a match of any rule of this kind: one search shows that most texts have none."""
+        """The searcher for a match of any rule of this kind, where that is faster than a search for each."""
         if kind not in self._searchers:
-            rules = [rule for rule in self.rules_on(kind) if rule.searcher is not None]
-            sources = [source for rule in rules for source in rule.sources]
-            if self.version == 1 or not self.engine.joins:
-                self._searchers[kind] = _Any(tuple(rules)) if rules else None
-            else:
-                self._searchers[kind] = self.engine.compile(sources) if sources else None
+            sources = [source for rule in self.rules_on(kind) for source in rule.sources]
+            self._searchers[kind] = self.engine.compile(sources) if sources and self.engine.joins else None
         return self._searchers[kind]
 
     @staticmethod
@@ -199,7 +210,9 @@ class Policy:
 
         With `tests`, its patterns are checked, and its own tests are read and run as well.
         """
-        return _default(re2_engine() is not None, tests)
+        from hestiaos_local.governance._default_policy import default_policy  # it needs policies
+
+        return default_policy(tests)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -260,24 +273,3 @@ class Policy:
                     (index, f"the test expects {wanted}, and gets {expect}" + (f" by {rule!r}" if rule else ""))
                 )
         return failed
-
-
-class _Any(RepeatingSearcher):
-    """Searches with one rule after the other: it finds whether there is a match, not which is the first."""
-
-    def __init__(self, rules: tuple[Rule, ...]) -> None:
-        self._rules = rules
-
-    def search(self, text: str, start: int = 0) -> tuple[int, int] | None:
-        found = (rule.searcher.search(text, start) for rule in self._rules if rule.searcher is not None)
-        return next((span for span in found if span is not None), None)
-
-
-@cache
-def _default(re2: bool, tests: bool) -> Policy:
-    data = get_data("hestiaos_local.governance", "default_policy.toml")  # importlib.resources takes 20 ms to import
-    assert data is not None, "the file is part of this package"
-    engine = (re2_engine() if re2 else None) or ReEngine()
-    return Policy.parse(
-        data.decode(), "default_policy.toml", engine=engine if tests else TrustingEngine(engine), tests=tests
-    )

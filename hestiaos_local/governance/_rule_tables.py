@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 from hestiaos_local.governance._engines import Engine, Searcher
 from hestiaos_local.governance._rules import DECISIONS, Bucket, Rule, RuleKind
-from hestiaos_local.governance._syntax import longest, parse, shortest
 from hestiaos_local.toml import Table
 
 __all__ = ["MAX_WINDOW", "read_parts", "read_rule", "seconds"]
@@ -97,7 +96,7 @@ def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str
     if ignored:
         _check_ignored(table, on, sources, redact)
     if searchers is not None and ("output" in on or redact is not None):
-        _check_lengths(table, sources, None if hold or "output" not in on else own_window or window)
+        _check_lengths(table, engine, sources, None if hold or "output" not in on else own_window or window)
     table.close()
     return Rule(
         name=name,
@@ -194,7 +193,7 @@ def _check_ignored(table: Table, on: set[RuleKind], sources: tuple[str, ...], re
 def _ignoring(table: Table, engine: Engine, sources: tuple[str, ...]) -> Searcher | None:
     if not sources or not _all_are_patterns(table, "ignore", engine, sources):
         return None
-    _refuse_empty(table, "ignore", sources)
+    _refuse_empty(table, "ignore", engine, sources)
     try:
         return engine.compile(sources)
     except ValueError as error:
@@ -212,15 +211,17 @@ def _all_are_patterns(table: Table, key: str, engine: Engine, sources: tuple[str
     return True
 
 
-def _refuse_empty(table: Table, key: str, sources: tuple[str, ...]) -> None:
+def _refuse_empty(table: Table, key: str, engine: Engine, sources: tuple[str, ...]) -> None:
     for source in sources:
-        if shortest(parse(source)) == 0:
+        if engine.can_be_empty(source):
             table.refuse(key, f"must not match where there is nothing: {source}")
 
 
-def _check_lengths(table: Table, sources: tuple[str, ...], window: int | None) -> None:
+def _check_lengths(table: Table, engine: Engine, sources: tuple[str, ...], window: int | None) -> None:
     """Refuse what matches nothing at all, and what may match more than the window."""
-    _refuse_empty(table, "pattern", sources)
+    from hestiaos_local.governance._syntax import longest, parse  # few rules need it
+
+    _refuse_empty(table, "pattern", engine, sources)
     for source in sources:
         length = longest(parse(source))
         if window is not None and length > window:

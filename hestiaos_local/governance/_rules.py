@@ -87,6 +87,13 @@ class Subject:
     def __init__(self, texts: Iterable[str], *, plain: bool = False) -> None:
         views = texts if plain else (view for text in texts for view in views_of(text))
         self._views = tuple(dict.fromkeys(views))
+        self._folded: str | None = None
+
+    def has_literal(self, literals: Iterable[str]) -> bool:
+        """Whether one of these is somewhere, without regard to case; they are given in lower case."""
+        if self._folded is None:
+            self._folded = "\0".join(self._views).casefold()
+        return any(literal in self._folded for literal in literals)
 
     def has(self, pattern: Searcher, ignored: Searcher | None = None) -> bool:
         """Whether the pattern matches somewhere, in what is left without the matches of `ignored`."""
@@ -114,13 +121,15 @@ class Rule:
 
     `sources` are its patterns as they are written, of which one has to match; without any it matches whatever its
     conditions fit. `ignored` are the patterns of what is left out of a text before; `redact` is what a match is
-    replaced with by a rule that does not decide but redacts.
+    replaced with by a rule that does not decide but redacts. If there are `literals`, each match of the patterns has
+    one of them, without regard to case: a text that has none need not be searched.
     """
 
     name: str
     on: frozenset[RuleKind]
     sources: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    literals: tuple[str, ...] = ()
     decision: DecisionName | None = None
     redact: str | None = None
     risk: float = 0.0
@@ -142,11 +151,15 @@ class Rule:
 
     def matches_command(self, command_type: Subject) -> bool:
         """Whether its pattern is the whole kind of the command."""
-        return self.whole is None or command_type.has(self.whole)
+        return self.whole is None or (self.may_match(command_type) and command_type.has(self.whole))
 
     def matches(self, subject: Subject) -> bool:
         """Whether one of its patterns is somewhere in the texts."""
-        return self.searcher is None or subject.has(self.searcher, self.ignoring)
+        return self.searcher is None or (self.may_match(subject) and subject.has(self.searcher, self.ignoring))
+
+    def may_match(self, subject: Subject) -> bool:
+        """Whether the texts have what each match of its patterns has."""
+        return not self.literals or subject.has_literal(self.literals)
 
     def matches_arguments(self, arguments: Any) -> bool:
         """Whether what stands at its path in a tool's arguments matches; what is not there does not."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote
 
-from hestiaos_local.governance._engines import ReEngine, Searcher, re2_engine
+from hestiaos_local.governance._engines import Searcher, best_engine
 from hestiaos_proto import json
 
 __all__ = ["SecretRedactor"]
@@ -35,6 +35,12 @@ _KEYS = (
     r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[^\-]*-----END (?:[A-Z]+ )*PRIVATE KEY-----",  # RFC 7468
 )
 
+_LITERALS = (
+    *("sk-", "_live_", "_test_", "hestia_", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "xox"),
+    *("AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-", ".eyJ", "earer ", "PRIVATE KEY-----"),
+)
+"""Each key has one of them."""
+
 
 class SecretRedactor:
     """Replaces each of these values, also as it stands in a JSON string or a URL, and what looks like an API key.
@@ -59,6 +65,8 @@ class SecretRedactor:
 
 
 def _without_keys(text: str) -> str:
+    if not _key_searcher.cache_info().currsize and not any(literal in text for literal in _LITERALS):
+        return text  # nothing has to be compiled to know that
     pieces: list[str] = []
     place = 0
     for start, end in _key_searcher().search_all(text):
@@ -69,7 +77,7 @@ def _without_keys(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _key_searcher() -> Searcher:
-    return (re2_engine() or ReEngine()).compile(_KEYS)
+    return best_engine().compile(_KEYS)
 
 
 def _spellings(value: str) -> set[str]:

@@ -1,7 +1,4 @@
-"""An engine for patterns that are known to be right: those of the built-in policy, which its tests check.
-
-A text that matches none of them is found so by one search for all. Each by itself is compiled when it is searched.
-"""
+"""An engine for patterns that are known to be right: those of the built-in policy, which its tests check."""
 
 from __future__ import annotations
 
@@ -13,26 +10,39 @@ __all__ = ["TrustingEngine"]
 
 
 class TrustingEngine:
-    """Compiles with another engine, as late as it can."""
+    """Compiles with another engine, which it makes as late as it can, each pattern when it is first searched."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.joins: bool = engine.joins
-        self._engine = engine
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self._make = make
+        self._made: Engine | None = None
+
+    @property
+    def joins(self) -> bool:
+        """As the other engine has it."""
+        return self._engine().joins
 
     def check(self, pattern: str) -> None:
         """Nothing is checked."""
 
+    def can_be_empty(self, pattern: str) -> bool:
+        return False
+
     def compile(self, patterns: Sequence[str]) -> Searcher:
-        return _LateSearcher(lambda: self._engine.compile(patterns))
+        return _LateSearcher(lambda: self._engine().compile(patterns))
 
     def compile_whole(self, pattern: str) -> Searcher:
-        return _LateSearcher(lambda: self._engine.compile_whole(pattern))
+        return _LateSearcher(lambda: self._engine().compile_whole(pattern))
 
     def compile_first(self, patterns: Sequence[str]) -> Searcher:
-        return _LateSearcher(lambda: self._engine.compile_first(patterns))
+        return _LateSearcher(lambda: self._engine().compile_first(patterns))
 
     def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
-        return _LateSearcher(lambda: self._engine.compile_beginnings(patterns))
+        return _LateSearcher(lambda: self._engine().compile_beginnings(patterns))
+
+    def _engine(self) -> Engine:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
 
 class _LateSearcher:

@@ -21,8 +21,8 @@ import re
 from collections.abc import Mapping, Set
 from typing import Any, NoReturn
 
-from hestiaos_local.governance._engines import WholeSearcher, WindowedSearcher
 from hestiaos_local.governance._errors import PolicyError
+from hestiaos_local.governance._re_engine import WholeSearcher, WindowedSearcher
 from hestiaos_local.governance._rules import DECISIONS, Rule
 
 __all__ = ["read_version1"]

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import inf
 
-from hestiaos_local.governance._syntax import Char, Either, Node, Place, Repeat, Seq, longest
+from hestiaos_local.governance._syntax import Char, Either, Node, Place, Repeat, Seq, longest, parse
 
-__all__ = ["MOST", "beginning", "begun", "for_re", "for_re2"]
+__all__ = ["MOST", "beginnings", "char_set", "first", "for_re", "for_re2"]
 
 MOST = 128
 """How often `re` repeats at most what is more than a character: it would take too long with what it cannot match."""
@@ -44,7 +44,22 @@ def for_re(node: Node) -> str:
     return _written(node, plain=True)
 
 
-def beginning(node: Node) -> Node:
+def beginnings(patterns: Sequence[str]) -> Node:
+    """A node that matches the longest piece at a text's end that more text could make a match of one of these."""
+    return Seq((Either(tuple(_beginning(parse(pattern)) for pattern in patterns)), Place(r"\z")))
+
+
+def first(patterns: Sequence[str]) -> Node:
+    """A node that matches where one of these does, or a piece at a text's end that more text could make a match.
+
+    It may miss the empty piece.
+    """
+    nodes = [parse(pattern) for pattern in patterns]
+    ends = [Seq((node, Place(r"\z"))) for node in map(_begun, nodes) if node is not None]
+    return Either((*nodes, *ends))
+
+
+def _beginning(node: Node) -> Node:
     """A node for the beginnings of matches: where it matches at a text's end, more text may make a match.
 
     It matches up to any place where one more character, or what a `\\b` would look at, is still to come.
@@ -53,35 +68,35 @@ def beginning(node: Node) -> Node:
         case Char() | Place():
             return Seq(())
         case Either(nodes):
-            return Either(tuple(map(beginning, nodes)))
+            return Either(tuple(map(_beginning, nodes)))
         case Repeat(inner, _, most, _):
-            return Seq((Repeat(inner, 0, max(0.0, most - 1), False), beginning(inner)))
+            return Seq((Repeat(inner, 0, max(0.0, most - 1), False), _beginning(inner)))
         case Seq(nodes) if len(nodes) > 1:  # in halves, so that it is not nested as deep as a pattern is long
             middle = len(nodes) // 2
             first, last = nodes[:middle], nodes[middle:]
-            return Either((Seq((*first, beginning(Seq(last)))), beginning(Seq(first))))
+            return Either((Seq((*first, _beginning(Seq(last)))), _beginning(Seq(first))))
         case Seq(nodes):
-            return beginning(nodes[0]) if nodes else Seq(())
+            return _beginning(nodes[0]) if nodes else Seq(())
 
 
-def begun(node: Node) -> Node | None:
-    """As `beginning`, without the empty text where that is easily left out; `None` where nothing else is left."""
+def _begun(node: Node) -> Node | None:
+    """As `_beginning`, without the empty text where that is easily left out; `None` where nothing else is left."""
     match node:
         case Char() | Place():
             return None
         case Either(nodes):
-            branches = [begun(each) for each in nodes]
+            branches = [_begun(each) for each in nodes]
         case Repeat(inner, _, most, _):
-            branches = [begun(inner)]
+            branches = [_begun(inner)]
             if most > 1:
-                branches.append(Seq((Repeat(inner, 1, most - 1, False), beginning(inner))))
+                branches.append(Seq((Repeat(inner, 1, most - 1, False), _beginning(inner))))
         case Seq(nodes) if len(nodes) > 1:
             middle = len(nodes) // 2
             first, last = nodes[:middle], nodes[middle:]
-            rest = beginning(Seq(last)) if longest(Seq(first)) else begun(Seq(last))
-            branches = [begun(Seq(first)), None if rest is None else Seq((*first, rest))]
+            rest = _beginning(Seq(last)) if longest(Seq(first)) else _begun(Seq(last))
+            branches = [_begun(Seq(first)), None if rest is None else Seq((*first, rest))]
         case Seq(nodes):
-            branches = [begun(each) for each in nodes]
+            branches = [_begun(each) for each in nodes]
     return Either(tuple(left)) if (left := [each for each in branches if each is not None]) else None
 
 
@@ -107,7 +122,7 @@ def _written(node: Node, *, plain: bool) -> str:
 
 @lru_cache(1024)  # patterns have few different characters
 def _char_written(source: str, flags: str) -> str:
-    return _set_written(_char_set(source, flags))
+    return _set_written(char_set(source, flags))
 
 
 def _literal(source: str) -> str:
@@ -117,7 +132,7 @@ def _literal(source: str) -> str:
 # What one character may be, for `re`, whose classes and folding of case are wider than RE2's.
 
 
-def _char_set(source: str, flags: str) -> _Ranges:
+def char_set(source: str, flags: str) -> _Ranges:
     if source == ".":
         return [(0, _LAST)] if "s" in flags else _negated([(0x0A, 0x0A)])
     if source[0] != "[" or len(source) == 1:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from cutting import choose
 
 from hestiaos_local.governance import Policy
-from hestiaos_local.governance._engines import Re2Engine
+from hestiaos_local.governance._re2_engine import Re2Engine
 from hestiaos_local.governance._syntax import longest, parse, shortest
 from tests.support.governed_outputs import governed, judged, policy_of, rule_of
 

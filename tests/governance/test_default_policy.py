@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hestiaos_local.governance import Facts, Policy
-from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine
+from hestiaos_local.governance._engines import Engine
+from hestiaos_local.governance._re2_engine import Re2Engine
+from hestiaos_local.governance._re_engine import ReEngine
 from tests.support.builtin_policies import POLICIES, TEXT
 
 _WORDS = [

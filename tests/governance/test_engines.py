@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hestiaos_local.governance._engines import Re2Engine, ReEngine
+from hestiaos_local.governance._re2_engine import Re2Engine
+from hestiaos_local.governance._re_engine import ReEngine
 from hestiaos_local.governance._syntax import longest, parse, shortest
 from tests.support.governed_texts import TEXTS
 from tests.support.re2_patterns import PATTERNS

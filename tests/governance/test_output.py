@@ -21,7 +21,9 @@ from hestiaos_local.governance import (
     ReleasedToolCall,
     redact_input,
 )
-from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine, Searcher
+from hestiaos_local.governance._engines import Engine, Searcher
+from hestiaos_local.governance._re2_engine import Re2Engine
+from hestiaos_local.governance._re_engine import ReEngine
 from hestiaos_local.governance._scanner import Decided, Match, Scanner
 from hestiaos_local.governance._syntax import longest, parse, shortest
 from tests.support.governed_outputs import governed, judged, policy_of, rule_of

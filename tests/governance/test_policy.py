@@ -8,8 +8,10 @@ from hashlib import sha256
 import pytest
 
 from hestiaos_local.governance import Bucket, Facts, Policy, PolicyError, Rule, Verdict
-from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine, re2_engine
+from hestiaos_local.governance._engines import Engine, re2_engine
 from hestiaos_local.governance._policy import Decision
+from hestiaos_local.governance._re2_engine import Re2Engine
+from hestiaos_local.governance._re_engine import ReEngine
 from hestiaos_local.governance._rules import ShadowHit
 
 ENGINES: list[Engine] = [Re2Engine(), ReEngine()]

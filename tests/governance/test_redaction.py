@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from hestiaos_local import Policy
 from hestiaos_local.governance import Facts, RecordRedactor, SecretRedactor, input_redactor
-from hestiaos_local.governance._engines import Re2Engine, ReEngine, Searcher
+from hestiaos_local.governance._engines import Searcher
+from hestiaos_local.governance._re2_engine import Re2Engine
+from hestiaos_local.governance._re_engine import ReEngine
 from hestiaos_local.governance._redaction import TextRedactor
 from hestiaos_local.governance._secrets import _KEYS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import asdict
 
 from hestiaos_local.governance import Facts, Limit, Rule, Verdict
-from hestiaos_local.governance._engines import ReEngine
+from hestiaos_local.governance._re_engine import ReEngine
 from hestiaos_local.governance._rules import PolicyTest
 
 

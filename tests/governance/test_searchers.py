@@ -7,16 +7,10 @@ import sys
 
 import pytest
 
-from hestiaos_local.governance import _engines
-from hestiaos_local.governance._engines import (
-    INSTALL,
-    Engine,
-    Re2Engine,
-    ReEngine,
-    WholeSearcher,
-    WindowedSearcher,
-    re2_engine,
-)
+from hestiaos_local.governance import _re_engine
+from hestiaos_local.governance._engines import INSTALL, Engine, re2_engine
+from hestiaos_local.governance._re2_engine import Re2Engine
+from hestiaos_local.governance._re_engine import ReEngine, WholeSearcher, WindowedSearcher
 
 ENGINES: list[Engine] = [Re2Engine(), ReEngine()]
 by_both = pytest.mark.parametrize("engine", ENGINES, ids=["re2", "re"])
@@ -143,8 +137,8 @@ def test_re2_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("flags", ["", "(?x)", "(?i)", "(?s)", "(?imsx)"])
 @pytest.mark.parametrize("place", [0, 1, 6, 7, 8, 13, 20])
 def test_a_long_text_is_searched_in_windows(flags: str, place: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_engines, "_WINDOW", 7)
-    _engines._windowed.cache_clear()
+    monkeypatch.setattr(_re_engine, "_WINDOW", 7)
+    _re_engine._windowed.cache_clear()
     searcher = WindowedSearcher(re.compile(f"{flags}ab|c  # x" if "x" in flags else f"{flags}ab|c"))
     text = "\n" * place + "ab" + "\n" * 10 + "c"
     assert searcher.search(text) == (place, place + 2)
@@ -153,20 +147,20 @@ def test_a_long_text_is_searched_in_windows(flags: str, place: int, monkeypatch:
     assert searcher.search("\n" * 30) is None
     assert searcher.search("\n" * 30 + "c") == (30, 31)
     assert searcher.search("\n" * 3 + "c", 1) == (3, 4)
-    _engines._windowed.cache_clear()
+    _re_engine._windowed.cache_clear()
 
 
 def test_a_window_is_tried_where_a_search_is_long_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text of a window's length is searched at once; from there on `re` is asked at every window."""
-    monkeypatch.setattr(_engines, "_WINDOW", 7)
-    _engines._windowed.cache_clear()
+    monkeypatch.setattr(_re_engine, "_WINDOW", 7)
+    _re_engine._windowed.cache_clear()
     searcher = WindowedSearcher(re.compile("z"))
     assert searcher.search("x" * 7) is None
     assert searcher.search("x" * 9, 2) is None
-    assert _engines._windowed.cache_info().misses == 0
+    assert _re_engine._windowed.cache_info().misses == 0
     assert searcher.search("x" * 8) is None
-    assert _engines._windowed.cache_info().misses == 1
-    _engines._windowed.cache_clear()
+    assert _re_engine._windowed.cache_info().misses == 1
+    _re_engine._windowed.cache_clear()
 
 
 def test_a_pattern_that_fits_a_whole_text() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hestiaos_local.governance import Policy
-from hestiaos_local.governance._engines import Engine, Re2Engine, ReEngine
+from hestiaos_local.governance._engines import Engine
+from hestiaos_local.governance._re2_engine import Re2Engine
+from hestiaos_local.governance._re_engine import ReEngine
 from hestiaos_local.governance._trusted import TrustingEngine
 
 ENGINES: list[Engine] = [Re2Engine(), ReEngine()]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hestiaos_local import Policy, PolicyError
-from hestiaos_local.governance._engines import WindowedSearcher
+from hestiaos_local.governance._re_engine import WindowedSearcher
 
 RULE = """
 [[rules]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pkgutil import get_data
 
 from hestiaos_local.governance import Policy
-from hestiaos_local.governance._engines import Re2Engine, ReEngine
+from hestiaos_local.governance._re2_engine import Re2Engine
+from hestiaos_local.governance._re_engine import ReEngine
 
 __all__ = ["POLICIES", "TEXT"]
 

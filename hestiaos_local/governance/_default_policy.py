@@ -1,0 +1,60 @@
+"""The policy that comes with this package.
+
+To compile its patterns takes RE2 some milliseconds, and `re` a hundred. Most texts have nothing that they could match,
+which shows by a few literals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pkgutil import get_data
+
+from attrs import evolve
+
+from hestiaos_local.governance._engines import best_engine
+from hestiaos_local.governance._policy import Policy
+from hestiaos_local.governance._trusted import TrustingEngine
+
+__all__ = ["LITERALS", "default_policy"]
+
+LITERALS: Mapping[str, tuple[str, ...]] = {
+    "destructive-shell": (
+        *(" -", "\t-", ",-", ":-", "[-", "]-", "+-", "{-", "}-", '"-', "'-"),  # an option
+        *("){", ") {", ")\t{", ")\n{", ")\r{", ")\f{"),  # a function of a shell
+        *("xargs", "mv", "format ", "format\t", "format.com"),
+        *(" /", "\t/", "rd/", "dir/", "del/", "erase/", "/s"),
+    ),
+    "disk-overwrite": ("/dev/", "/d?v/", "/de?/", "physicaldrive"),
+    "drop-database": ("drop",),
+    "destructive-command": ("format", "wipe", "shutdown"),
+    "credential-exfiltration": (
+        "key",
+        "token",
+        "credential",
+        "login",
+        "passcode",
+        "passphrase",
+        "password",
+        "secret",
+        "cookie",
+    ),
+    "credential-files": (
+        *("shadow", "passwd", "sudoers", "admin.conf", "etc/", "/ssl/", ".ssh", ".aws/", ".kube/"),
+        *(".netrc", ".pgpass", ".git-credentials", ".docker/", ".gnupg/", ".azure/", "/gcloud/"),
+        *("ssh_host_", "/environ", "/run/", "system32"),
+    ),
+    "bulk-operation": ("bulk ", "bulk-", "mass ", "mass-", "delete", "mail", "message", "update"),
+    "bulk-command": ("batch", "bulk", "delete"),
+}
+"""By rule, literals of which each match of its patterns has one, without regard to case: in lower case."""
+
+
+@cache
+def default_policy(tests: bool) -> Policy:
+    """The policy, read once. With `tests`, its patterns are checked, and its own tests are read and run as well."""
+    data = get_data("hestiaos_local.governance", "default_policy.toml")  # importlib.resources takes 20 ms to import
+    assert data is not None, "the file is part of this package"
+    engine = best_engine() if tests else TrustingEngine(best_engine)
+    policy = Policy.parse(data.decode(), "default_policy.toml", engine=engine, tests=tests)
+    return evolve(policy, rules=tuple(evolve(rule, literals=LITERALS[rule.name]) for rule in policy.rules))
