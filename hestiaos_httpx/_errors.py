@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from hestiaos_httpx._messages import Outgoing
 from hestiaos_proto import (
     ConnectFailed,
     ConnectionLost,
     HestiaError,
     LocalProtocolError,
     RemoteProtocolError,
-    Send,
     TimedOut,
     TransportError,
 )
@@ -22,7 +22,7 @@ __all__ = ["translate"]
 _CLOSED_EARLY = ("Server disconnected", "peer closed connection", "peer unexpectedly closed connection")
 
 
-def translate(error: Exception, send: Send, http: Any, *, peer: str | None = None) -> HestiaError:
+def translate(error: Exception, send: Outgoing[Any], http: Any, *, peer: str | None = None) -> HestiaError:
     """The exception that a caller sees instead of `error`, which is its `__cause__`.
 
     `http` is the library that raised it. `peer` is the server or proxy, while the connection to it is being made.
@@ -50,7 +50,7 @@ def _reason(error: BaseException) -> str:
     return next((message for each in _chain(error) if (message := str(each))), type(error).__name__)
 
 
-def _translate(error: Exception, send: Send, http: Any, peer: str | None) -> HestiaError:
+def _translate(error: Exception, send: Outgoing[Any], http: Any, peer: str | None) -> HestiaError:
     reason, origin, url = _reason(error), send.request.origin, send.request.url
     if isinstance(error, http.PoolTimeout):
         return TimedOut(f"every connection to {origin} stayed in use for too long", request_sent=False)

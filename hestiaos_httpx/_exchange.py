@@ -1,4 +1,4 @@
-"""One request and its response over httpx, for the core's `Send` and `Response`.
+"""One request and its response over httpx.
 
 The stream of httpx's response is read directly: the core decompresses it with a limit, and `iter_raw` refuses a
 response that a transport made from bytes, as `httpx.MockTransport` does.
@@ -10,24 +10,27 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import ref
 
 from hestiaos_httpx._errors import translate
+from hestiaos_httpx._messages import Outgoing, Received
 from hestiaos_httpx._pool import EXCHANGE, Connection
 from hestiaos_httpx._scopes import Scope, Steps, shut_down
-from hestiaos_proto import ConnectionLost, HestiaError, Lease, LocalProtocolError, Response, Send
+from hestiaos_proto import ConnectionLost, HestiaError, Lease, LocalProtocolError
 
 if TYPE_CHECKING:
     from hestiaos_httpx._http import Http
 
 __all__ = ["Exchange"]
 
+R = TypeVar("R", bound=Received)
 
-class Exchange:
+
+class Exchange(Generic[R]):
     """An exchange of a thread or of a task, depending on `http`. Setting `event` ends that of a thread."""
 
-    def __init__(self, http: Http, send: Send, event: threading.Event | None = None) -> None:
+    def __init__(self, http: Http, send: Outgoing[R], event: threading.Event | None = None) -> None:
         self.http = http
         self.scope: Scope = http.scope(send, http, event)
         self.lease: Lease[Connection] | None = None
@@ -35,7 +38,7 @@ class Exchange:
         # Our own connections look at the scope themselves, wherever they wait.
         self._call = self.scope.bounded_call if http.pool is None else self.scope.call
         self._raw: Any = None  # httpx's response
-        self._response: Response | None = None  # the core's
+        self._response: R | None = None
         self._pieces: Any = None
         self._whole = False  # the response has been read to its end
         self._unclaimed = {None: True}
@@ -46,7 +49,7 @@ class Exchange:
         """The connection in use; always `None` over a client of the user."""
         return None if self.lease is None else self.lease.connection
 
-    def begin(self) -> Steps[Response]:
+    def begin(self) -> Steps[R]:
         """Wait for the whole response, or for the head of a stream. Raises `HestiaError` if none comes."""
         try:
             self._response = response = yield from self._receive_head()
@@ -62,7 +65,7 @@ class Exchange:
             yield from self.close()
             raise
 
-    def _receive_head(self) -> Steps[Response]:
+    def _receive_head(self) -> Steps[R]:
         client, library = self.http.client, self.http.library
         if client.is_closed:  # for which httpx has no exception of its own
             raise LocalProtocolError("the http_client that was given is closed")

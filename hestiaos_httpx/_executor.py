@@ -71,7 +71,7 @@ class EventStream(EventStreamBase):
     without an error. Iterating raises what `run_stream` says.
     """
 
-    _current: Exchange | None = None
+    _current: Exchange[Response] | None = None
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class AsyncEventStream(AsyncEventStreamBase):
     `run_stream` says.
     """
 
-    _current: Exchange | None = None
+    _current: Exchange[Response] | None = None
 
     def __init__(
         self, executor: Executor, operation: Operation[RunStream], timeout: float | None, options: StreamOptions

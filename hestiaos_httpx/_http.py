@@ -7,15 +7,17 @@ import threading
 import weakref
 from collections.abc import Callable
 from http.cookiejar import CookieJar
-from typing import Any
+from typing import Any, TypeVar
 
 from hestiaos_httpx._exchange import Exchange
 from hestiaos_httpx._library import Library, httpx
+from hestiaos_httpx._messages import Outgoing, Received
 from hestiaos_httpx._pool import Pool
 from hestiaos_httpx._scopes import Scope
-from hestiaos_proto import Send
 
 __all__ = ["Http", "new_client"]
+
+R = TypeVar("R", bound=Received)
 
 
 class _Transport(httpx.HTTPTransport):
@@ -78,10 +80,15 @@ class Http:
         self.client = client
         self.pool = pool
         self.closed: bool = False  # our client
-        self.exchanges: dict[int, weakref.ref[Exchange]] = {}
+        self.exchanges: dict[int, weakref.ref[Exchange[Any]]] = {}
         self.closing: set[object] = set()  # the tasks that close dropped streams: asyncio itself holds tasks weakly
         self._loop = None if loop is None else weakref.ref(loop, lambda _: self.abandon())
         self._process = os.getpid()
+
+    @property
+    def loop(self) -> Any:
+        """The event loop; `None` for threads, and where it has ended and is gone."""
+        return self._loop and self._loop()
 
     def is_ours(self) -> bool:
         """Whether this process made it. In a forked child it must not be used or shut down."""
@@ -89,22 +96,23 @@ class Http:
 
     def serves(self, loop: object) -> bool:
         """Whether it is for this event loop, or, if that is `None`, for threads."""
-        return self.is_ours() and loop is (self._loop and self._loop())
+        return self.is_ours() and loop is self.loop
 
     def has_ended(self) -> bool:
         """Whether it cannot be used any more: it is of another process, or its event loop has ended."""
         return not self._in_loop(_nothing)
 
-    def exchange(self, send: Send, event: threading.Event | None = None) -> Exchange:
+    def exchange(self, send: Outgoing[R], event: threading.Event | None = None) -> Exchange[R]:
         """Another exchange; a set `event` ends it, in a thread."""
         return Exchange(self, send, event)
 
-    def new_request(self, send: Send, extensions: dict[str, Any]) -> Any:
+    def new_request(self, send: Outgoing[Any], extensions: dict[str, Any]) -> Any:
         """The request of `client`'s library for what the core wants to send."""
         http = self.library.http
         # Our own client has nothing to add to a request, and would take two thirds of the time to find out.
         new = self.client.build_request if self.pool is None else http.Request
-        timeout = dict.fromkeys(("connect", "write", "pool"), send.timeout) | {"read": send.read_timeout}
+        timeout = dict.fromkeys(("connect", "pool"), send.timeout)
+        timeout |= {"write": send.write_timeout, "read": send.read_timeout}
         request = new(
             send.request.method,
             send.request.url,
@@ -137,16 +145,16 @@ class Http:
         if self.pool is not None:
             self.pool.abandon()
 
-    def drop(self, exchange: Exchange) -> None:
+    def drop(self, exchange: Exchange[Any]) -> None:
         """Close an exchange as soon as the event loop runs, from any thread; where that has ended, at once."""
-        if self.is_ours() and self.scope.drop(self._loop and self._loop(), exchange):
+        if self.is_ours() and self.scope.drop(self.loop, exchange):
             return
         if exchange.connection is not None:
             exchange.connection.network.abandon()
         exchange.release(keep=False)
 
     def _in_loop(self, function: Callable[[], object]) -> bool:
-        return self.is_ours() and self.scope.call_in(self._loop and self._loop(), function)
+        return self.is_ours() and self.scope.call_in(self.loop, function)
 
 
 def _nothing() -> None:

@@ -72,7 +72,7 @@ class Pool:
     handle_async_request = handle_request
 
     def _carry(self, request: Any) -> Steps[Any]:
-        exchange: Exchange = request.extensions[EXCHANGE]()
+        exchange: Exchange[Any] = request.extensions[EXCHANGE]()
         connection = yield from self._acquire(exchange)
         try:
             response = yield from exchange.scope.call(self._handler(connection), request)
@@ -102,7 +102,7 @@ class Pool:
         handler: Callable[[Any], Any] = getattr(carrier, name)
         return handler
 
-    def _acquire(self, exchange: Exchange) -> Steps[Connection]:
+    def _acquire(self, exchange: Exchange[Any]) -> Steps[Connection]:
         places, scope = self.places, exchange.scope
         until = time.monotonic() + scope.connect_timeout
         wake, wait = scope.event()
@@ -126,7 +126,7 @@ class Pool:
             connection.serve(scope)
         return connection
 
-    def finish(self, exchange: Exchange, *, keep: bool) -> None:
+    def finish(self, exchange: Exchange[Any], *, keep: bool) -> None:
         """End an exchange. `keep` its connection if the response was read to its end, else close it. It never waits.
 
         A second time does nothing, or what an interrupt has left of the first.
@@ -137,6 +137,7 @@ class Pool:
         if connection is None:
             self.places.discard(lease)
         elif keep and exchange.claim() and not self.places.closed and connection.http.is_idle():
+            exchange.scope.finish()
             connection.served = connection.idle = True
             self.places.release(lease)
         else:

@@ -18,7 +18,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hestiaos_proto import Send
+from hestiaos_httpx._messages import Outgoing
 
 if TYPE_CHECKING:
     from hestiaos_httpx._exchange import Exchange
@@ -57,7 +57,7 @@ class Scope:
 
     asynchronous = False
 
-    def __init__(self, send: Send, client: Any, event: threading.Event | None = None) -> None:
+    def __init__(self, send: Outgoing[Any], client: Any, event: threading.Event | None = None) -> None:
         self.connect_timeout: float = send.timeout
         self.read_timeout: float = send.read_timeout
         self._deadline = send.deadline
@@ -97,10 +97,13 @@ class Scope:
         return True
 
     @classmethod
-    def drop(cls, loop: Any, exchange: Exchange) -> bool:
+    def drop(cls, loop: Any, exchange: Exchange[Any]) -> bool:
         """Close an exchange that is not referred to any more, in its event loop; false where that has ended."""
         run(exchange.close())
         return True
+
+    def finish(self) -> None:
+        """The exchange has ended, and its connection may serve another."""
 
     def close(self, sock: socket.socket) -> None:
         """Close a socket, for which a task may be waiting."""

@@ -11,6 +11,7 @@ import socket
 import sys
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from math import inf
 from types import coroutine
@@ -20,6 +21,7 @@ from anyio import CancelScope, Event, getaddrinfo, move_on_after, wait_readable,
 from anyio.lowlevel import checkpoint, current_token
 
 from hestiaos_httpx._scopes import Address, Scope, Steps
+from hestiaos_httpx._socket_readers import SocketReader
 
 if TYPE_CHECKING:
     from hestiaos_httpx._exchange import Exchange
@@ -37,6 +39,7 @@ class TaskScope(Scope):
     asynchronous = True
     _waiting: CancelScope | None = None
     _unclosed: socket.socket | None = None
+    _reader: SocketReader | None = None
 
     @staticmethod
     @coroutine
@@ -60,14 +63,14 @@ class TaskScope(Scope):
         return True
 
     @classmethod
-    def drop(cls, loop: Any, exchange: Exchange) -> bool:
+    def drop(cls, loop: Any, exchange: Exchange[Any]) -> bool:
         if exchange.http.pool is None and loop is not None and asyncio._get_running_loop() is loop:
             cls._drop(loop, exchange)  # a turn later the loop may be over, and the task that closes it never run
             return True
         return cls.call_in(loop, partial(cls._drop, loop, exchange))
 
     @staticmethod
-    def _drop(loop: Any, exchange: Exchange) -> None:
+    def _drop(loop: Any, exchange: Exchange[Any]) -> None:
         exchange.release(keep=False)
         if not isinstance(loop, asyncio.AbstractEventLoop):
             try:
@@ -85,8 +88,18 @@ class TaskScope(Scope):
         super().cancel()
         if self._waiting is not None:
             self._waiting.cancel()
+        if self._reader is not None:
+            self._reader.stop()
+
+    def finish(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.stop()
 
     def close(self, sock: socket.socket) -> None:
+        if self._reader is not None and self._reader.waited_for:
+            self.cancel()  # its task finds the socket closed
+        self.finish()
         if self._waiting is None:
             sock.close()
         else:  # event loops have to be notified first
@@ -106,17 +119,26 @@ class TaskScope(Scope):
         return self._within(until, wait_writable, sock).__await__()
 
     def receive(self, sock: socket.socket, max_bytes: int, until: float) -> Steps[bytes]:
-        waited = False
-        while True:
-            try:
-                data = sock.recv(max_bytes)
-            except BlockingIOError:
-                yield from self._within(until, wait_readable, sock).__await__()
-                waited = True
+        try:
+            data = sock.recv(max_bytes) if self._reader is None else self._reader.receive_now(max_bytes)
+        except BlockingIOError:
+            return (yield from self._receive_later(sock, max_bytes, until).__await__())
+        yield from checkpoint().__await__()  # so that other tasks run, however fast the server is
+        return data
+
+    async def _receive_later(self, sock: socket.socket, max_bytes: int, until: float) -> bytes:
+        if self._reader is None and isinstance(loop := self._client.loop, asyncio.AbstractEventLoop):
+            with suppress(NotImplementedError):
+                self._reader = SocketReader(loop, sock)
+        data: bytes | None = None
+        while data is None:
+            if self._reader is not None:
+                data = await self._reader.receive(max_bytes, self.left(until))
             else:
-                if not waited:
-                    yield from checkpoint().__await__()  # so that other tasks run, however fast the server is
-                return data
+                await self._within(until, wait_readable, sock)
+                with suppress(BlockingIOError):
+                    data = sock.recv(max_bytes)
+        return data
 
     def look_up(self, host: bytes, port: int, until: float) -> Steps[list[Address]]:
         look_up = self._within(until, partial(getaddrinfo, host, port, type=socket.SOCK_STREAM))
@@ -149,7 +171,7 @@ def current_loop() -> object:
     return getattr(token, "native_token", token)
 
 
-async def _close(exchange: Exchange) -> None:
+async def _close(exchange: Exchange[Any]) -> None:
     try:
         await exchange.scope.run(exchange.close())
     except Exception:  # nothing can handle it, and in trio it would end the program

@@ -43,6 +43,11 @@ class Send:
     stream: RunStream | None = field(default=None, repr=False)
     """Reads the events of the response; one that goes on has begun."""
 
+    @property
+    def write_timeout(self) -> float:
+        """Bounds each write, in seconds."""
+        return self.timeout
+
     @classmethod
     def of(
         cls,

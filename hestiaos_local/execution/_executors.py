@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from anyio.abc import ObjectSendStream
     from anyio.lowlevel import RunVar
 
-__all__ = ["AsyncExecutor", "Checkable", "Executor", "SyncExecutor", "keeps_max_tokens"]
+__all__ = ["AsyncExecutor", "Checkable", "Executor", "SyncExecutor", "keeps_max_tokens", "outputs_in_time"]
 
 _THREADS = 64
 """How many synchronous executors may work at once in one event loop; the others wait. They are threads of their own,
@@ -55,6 +55,12 @@ def keeps_max_tokens(executor: Executor) -> bool:
     return bool(getattr(executor, "keeps_max_tokens", False))
 
 
+def outputs_in_time(executor: Executor, work: Work) -> AsyncGenerator[Output, None]:
+    """The outputs within the work's timeout, which an executor with a true `keeps_timeout` enforces itself."""
+    outputs = executor.execute(work)
+    return outputs if getattr(executor, "keeps_timeout", False) else in_time(outputs, work.timeout)
+
+
 class AsyncExecutor(ABC):
     """An executor that is asynchronous.
 
@@ -89,7 +95,7 @@ class AsyncExecutor(ABC):
 
     async def _pump(self, work: Work, send: ObjectSendStream[Output]) -> None:
         # All in one task: an executor may have a cancel scope or a task group around its outputs.
-        async with send, aclosing(in_time(self.execute(work), work.timeout)) as outputs:
+        async with send, aclosing(outputs_in_time(self, work)) as outputs:
             async for output in outputs:
                 await send.send(output)
 

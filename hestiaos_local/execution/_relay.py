@@ -1,47 +1,52 @@
-"""The executor that has a model server do the work: its wire is `hestiaos_local.openai`, httpx carries it."""
+"""The executor that has a model server do the work: `hestiaos_local.openai` over connections of `hestiaos_httpx`."""
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import Generic, Self, TypeVar
 
-from attrs import evolve
+from attrs import evolve, frozen
 
+from hestiaos_httpx import AsyncConnections, AsyncExchange
 from hestiaos_local.execution._executors import AsyncExecutor
 from hestiaos_local.execution._outputs import Output
-from hestiaos_local.execution._relay_tls import tls_context
+from hestiaos_local.execution._timeouts import execution_timed_out
 from hestiaos_local.execution._work import Work
 from hestiaos_local.openai import (
-    CompletionStream,
+    CompletionResponse,
     ModelRequest,
+    ModelResponse,
     chat_request,
-    completion_outputs,
+    model_fault,
     model_names,
-    model_protocol_error,
-    model_stream_cut,
     model_timed_out,
-    model_unreachable,
     models_request,
-    upstream_error,
 )
-from hestiaos_proto import MAX_BODY_SIZE, NotFound, Redactor, StatusError
-
-if TYPE_CHECKING:
-    import httpx
-else:
-    try:
-        import httpx
-    except ImportError:  # only the successor is installed
-        import httpx2 as httpx
+from hestiaos_proto import (
+    Config,
+    Deadline,
+    HestiaError,
+    NotFound,
+    Redactor,
+    Request,
+    ServerError,
+    StatusError,
+    TimedOut,
+    default_tls_context,
+)
 
 __all__ = ["RelayExecutor"]
 
-_MAX_ERROR_BODY = 64 * 1024
 _CHECK_TIMEOUT = 5.0
+
+R = TypeVar("R", bound=ModelResponse)
 
 
 class RelayExecutor(AsyncExecutor):
@@ -49,13 +54,12 @@ class RelayExecutor(AsyncExecutor):
 
     `model` is requested if the work names none; without it, the first that the server has. `key` is the
     server's API key, `max_tokens` the most that any work may ask for. `connect_timeout` and `read_timeout`, in seconds,
-    bound the connect and each silence of the server. Raises `ValueError` for a URL or a key that cannot be one.
-
-    Each execution has a connection of its own: httpcore's pool loses places when requests are cancelled
-    (encode/httpcore#1093), and cancelling is what happens here whenever a caller goes.
+    bound the connect and each silence of the server. The proxy of the environment is used, as by a client. Raises
+    `ValueError` for a URL, a key, or a variable of the environment that cannot be one.
     """
 
     keeps_max_tokens = True  # the model server does
+    keeps_timeout = True
 
     def __init__(
         self,
@@ -68,15 +72,17 @@ class RelayExecutor(AsyncExecutor):
         read_timeout: float = 600.0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self.url: str = _checked(url)
+        self._config = _config(url)
+        self.url: str = self._config.base_url
         self._model = model
         self._max_tokens = max_tokens
         self._key = key or None
         if self._key is not None and not (self._key.isascii() and self._key.isprintable()):
             raise ValueError("the key of the model server has a character that a header cannot have")
         self._redactor = Redactor(self._key)
-        self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
-        self._ssl_context = tls_context(self.url, ssl_context)
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._connections = AsyncConnections(self._config, verify=_verify(self._config, ssl_context))
         self._has_loaded = False
         self._name = f"hestiaos-{token_hex(8)}"
 
@@ -100,27 +106,22 @@ class RelayExecutor(AsyncExecutor):
 
     async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
         """The outputs, as the model server sends them. Raises the `StatusError` of a failure there."""
-        model = work.model or await self.find_model()
-        limits = [limit for limit in (work.max_tokens, self._max_tokens) if limit is not None]
+        limit = _Limit.of_work(work.timeout)
+        model = work.model or await self._find_model(limit)
+        limits = [most for most in (work.max_tokens, self._max_tokens) if most is not None]
         work = evolve(work, max_tokens=min(limits, default=None))
         request = chat_request(work, model=model, key=self._key, stream=True)
         prefix = f"call_{work.trace_id}_" if work.trace_id else "call_"
         redactor = _WorkRedactor(self._redactor, work.redact)
-        async with self._exchange(request, redactor) as response:
-            if _is_event_stream(response):
-                stream = CompletionStream(redactor=redactor, id_prefix=prefix)
-                async with aclosing(_pieces(response)) as pieces:
-                    while not stream.finished:
-                        try:
-                            data = await anext(pieces, b"")
-                        except (httpx.ReadError, httpx.RemoteProtocolError):  # the machine judges what has come
-                            data = b""
-                        stream.receive_data(data)
-                        for output in stream.events():
-                            yield output
-            else:  # it does not stream, and has answered at once
-                body = await self._body(response)
-                for output in completion_outputs(body, redactor=redactor, id_prefix=prefix):
+        new_response = partial(CompletionResponse, redactor=redactor, id_prefix=prefix)
+        async with self._exchange(request, new_response, redactor, limit) as exchange:
+            response = exchange.response
+            for output in response.outputs():
+                yield output
+            while not response.finished:
+                limit.deadline.check()
+                await exchange.receive(self._read_timeout)
+                for output in response.outputs():
                     yield output
 
     async def models(self, *, within: float = _CHECK_TIMEOUT) -> list[str]:
@@ -128,12 +129,7 @@ class RelayExecutor(AsyncExecutor):
 
         Raises the `StatusError` of a failure.
         """
-        from anyio import move_on_after
-
-        with move_on_after(within):
-            async with self._exchange(models_request(key=self._key), self._redactor) as response:
-                return model_names(await self._body(response), redactor=self._redactor)
-        raise model_timed_out(f"{self.url} was silent for {within:g} s")
+        return await self._models(self._limit(within))
 
     async def check(self, *, within: float = _CHECK_TIMEOUT) -> StatusError | None:
         """Why the server cannot be used now; `None` if it answers and accepts the key."""
@@ -147,64 +143,88 @@ class RelayExecutor(AsyncExecutor):
 
     async def find_model(self) -> str:
         """The model for work that names none. Raises the `StatusError` of a server that does not list its models."""
-        if self._model is not None:
-            return self._model
-        names = await self.models()
-        if not names:
-            raise NotFound(f"the model server at {self.url} has no model", code="MODEL_NOT_FOUND")
-        self._model = names[0]
+        return await self._find_model(self._limit(_CHECK_TIMEOUT))
+
+    async def _find_model(self, limit: _Limit) -> str:
+        if self._model is None:
+            names = await self._models(min(limit, self._limit(_CHECK_TIMEOUT), key=_Limit.left))
+            if not names:
+                raise NotFound(f"the model server at {self.url} has no model", code="MODEL_NOT_FOUND")
+            self._model = names[0]
         return self._model
 
-    async def _make_client(self) -> httpx.AsyncClient:
-        """A client for one connection. A thread makes the first: it imports httpcore, for up to a tenth of a second."""
-        from anyio.to_thread import run_sync
+    async def _models(self, limit: _Limit) -> list[str]:
+        new_response = partial(ModelResponse, redactor=self._redactor)
+        async with self._exchange(models_request(key=self._key), new_response, self._redactor, limit) as exchange:
+            return model_names(exchange.response.body, redactor=self._redactor)
 
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=0)
-        make = partial(httpx.AsyncClient, verify=self._ssl_context, timeout=self._timeout, limits=limits)
-        if self._has_loaded:
-            return make()
-        client = await run_sync(make)
-        self._has_loaded = True
-        return client
+    def _limit(self, within: float) -> _Limit:
+        error = model_timed_out(f"{self.url} was silent for {within:g} s")
+        return _Limit(Deadline(time.monotonic, within), error)
 
     @asynccontextmanager
-    async def _exchange(self, request: ModelRequest, redactor: Redactor) -> AsyncIterator[httpx.Response]:
-        """A response of status 200 to read. Leaving it ends the connection, and so the work of the server."""
-        client = await self._make_client()
-        url = self.url + request.path
-        headers = request.headers | {"Via": f"1.1 {self._name}"}
-        try:
-            async with (
-                client,
-                client.stream(request.method, url, headers=headers, content=request.body) as response,
-            ):
-                if response.status_code != 200:
-                    body = await self._body(response, limit=_MAX_ERROR_BODY)
-                    received = {name.lower(): value for name, value in response.headers.items()}
-                    raise upstream_error(response.status_code, received, body, redactor)
-                if (coding := response.headers.get("content-encoding", "identity")) != "identity":
-                    raise model_protocol_error(
-                        f"it sent the content coding {redactor.quote(coding)}, though not asked to"
-                    )
-                yield response
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            raise model_unreachable(f"{self.url}: {_said(error, redactor)}") from error
-        except httpx.TimeoutException as error:
-            raise model_timed_out(f"{self.url}: {_said(error, redactor)}") from error
-        except httpx.HTTPError as error:
-            raise model_stream_cut(_said(error, redactor)) from error
+    async def _exchange(
+        self, request: ModelRequest, new_response: Callable[..., R], redactor: Redactor, limit: _Limit
+    ) -> AsyncIterator[AsyncExchange[R]]:
+        """Send a request. Leaving it ends the connection, and so the work of the server."""
+        if not self._has_loaded:
+            from anyio.to_thread import run_sync
 
-    async def _body(self, response: httpx.Response, *, limit: int = MAX_BODY_SIZE) -> bytes:
-        """The whole body. Of an error's body what goes beyond `limit` is left out, of an answer's it is refused."""
-        body = bytearray()
-        async with aclosing(_pieces(response)) as pieces:
-            async for data in pieces:
-                body += data
-                if len(body) > limit:
-                    if response.status_code != 200:
-                        break
-                    raise model_protocol_error(f"its answer is larger than {limit} bytes")
-        return bytes(body[:limit])
+            await run_sync(AsyncConnections.load)
+            self._has_loaded = True
+        headers = request.headers | {"Via": f"1.1 {self._name}"}
+        target = self._config.root_path + request.path
+        send = _Send(
+            Request(request.method, self._config.origin, target, headers, request.body),
+            self._connect_timeout,
+            self._read_timeout,
+            limit.deadline,
+            redactor,
+            new_response,
+        )
+        try:
+            async with self._connections.exchange(send) as exchange:
+                yield exchange
+        except StatusError:
+            raise
+        except HestiaError as error:
+            if isinstance(error, TimedOut) and limit.left() == 0:
+                raise limit.error from error
+            raise model_fault(error) from error
+
+
+@frozen
+class _Limit:
+    """Until when an exchange may last, and what is raised where it lasts longer."""
+
+    deadline: Deadline
+    error: ServerError
+
+    @classmethod
+    def of_work(cls, seconds: float | None) -> Self:
+        """The timeout of an execution."""
+        return cls(Deadline(time.monotonic, seconds), execution_timed_out(seconds or 0.0))
+
+    def left(self) -> float:
+        """The seconds until then."""
+        return self.deadline.bound(inf)
+
+
+@frozen
+class _Send(Generic[R]):
+    """A request and what bounds it, for `AsyncConnections`. A large body is sent for as long as an answer may take."""
+
+    request: Request
+    timeout: float
+    read_timeout: float
+    deadline: Deadline
+    redactor: Redactor
+    response: Callable[[int, Iterable[tuple[bytes, bytes]]], R]
+
+    @property
+    def write_timeout(self) -> float:
+        """Bounds each write, in seconds."""
+        return self.read_timeout
 
 
 class _WorkRedactor(Redactor):
@@ -219,42 +239,18 @@ class _WorkRedactor(Redactor):
         return self._redact(self._key.text(text))
 
 
-def _said(error: httpx.HTTPError, redactor: Redactor) -> str:
-    return redactor.error(error) or type(error).__name__
-
-
-async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The body as it arrives. Closing it ends the connection."""
-    from anyio import CancelScope
-
-    pieces = response.aiter_raw()
-    try:
-        async for data in pieces:
-            if data:
-                yield data
-    finally:
-        # httpx reads through generators inside generators. An iteration that is given up leaves the inner ones to the
-        # garbage collector, of which trio warns (encode/httpcore#1019); reading on from the closed connection ends each
-        # of them.
-        with CancelScope(shield=True):
-            await response.aclose()
-            with suppress(httpx.HTTPError, httpx.StreamError):
-                async for _ in pieces:
-                    pass
-
-
-def _is_event_stream(response: httpx.Response) -> bool:
-    kind: str = response.headers.get("content-type", "")
-    return kind.partition(";")[0].strip().lower() != "application/json"
-
-
-def _checked(url: str) -> str:
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError) as error:
-        raise ValueError(f"the URL of the model server is not one: {error}") from None
-    if parsed.userinfo:  # not quoted: it is a secret
+def _config(url: str) -> Config:
+    if isinstance(url, str) and "@" in url:  # not quoted: it is a secret
         raise ValueError("the URL of the model server may not hold a user or password: give its key instead")
-    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
-        raise ValueError(f"the URL of the model server must be like http://localhost:11434/v1, not {url!r}")
-    return str(parsed).rstrip("/")  # its scheme in lower case
+    try:
+        return Config(base_url=url)
+    except (ValueError, TypeError) as error:
+        example = "it must be like http://localhost:11434/v1"
+        raise ValueError(f"the URL of the model server cannot be used: {error}; {example}") from None
+
+
+def _verify(config: Config, given: ssl.SSLContext | None) -> ssl.SSLContext | bool:
+    """The TLS context: where none is given, that of the certificates of the environment or the system."""
+    if given is not None or not config.tls:
+        return given or True
+    return default_tls_context(os.environ, ssl.create_default_context, os.listdir, os.pathsep)

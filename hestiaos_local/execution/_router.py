@@ -32,6 +32,11 @@ class ModelRouter:
         return all(map(keeps_max_tokens, self._executors.values()))
 
     @property
+    def keeps_timeout(self) -> bool:
+        """Whether each of its executors enforces the `timeout` of its works."""
+        return all(getattr(each, "keeps_timeout", False) for each in self._executors.values())
+
+    @property
     def models(self) -> list[str]:
         """The names of the models."""
         return list(self._executors)

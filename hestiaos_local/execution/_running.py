@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
 
-from hestiaos_local.execution._executors import Executor, keeps_max_tokens
+from hestiaos_local.execution._executors import Executor, keeps_max_tokens, outputs_in_time
 from hestiaos_local.execution._outputs import Output
-from hestiaos_local.execution._timeouts import in_time, in_time_sync
+from hestiaos_local.execution._timeouts import in_time_sync
 from hestiaos_local.execution._usage import OutputCounter
 from hestiaos_local.execution._work import Work
 
@@ -23,7 +23,7 @@ async def run_executor(executor: Executor, work: Work) -> AsyncGenerator[Output,
     went wrong, a `ServerError` (504) where `work.timeout` has passed.
     """
     counter = OutputCounter(work, cut=not keeps_max_tokens(executor))
-    async with aclosing(in_time(executor.execute(work), work.timeout)) as outputs:
+    async with aclosing(outputs_in_time(executor, work)) as outputs:
         async for output in outputs:
             for each in counter.send(output):
                 yield each

@@ -9,7 +9,7 @@ from contextlib import aclosing, closing
 from hestiaos_local.execution._outputs import Output
 from hestiaos_proto import ServerError
 
-__all__ = ["in_time", "in_time_sync"]
+__all__ = ["execution_timed_out", "in_time", "in_time_sync"]
 
 
 async def in_time(outputs: AsyncGenerator[Output, None], seconds: float | None) -> AsyncGenerator[Output, None]:
@@ -27,7 +27,7 @@ async def in_time(outputs: AsyncGenerator[Output, None], seconds: float | None) 
             with CancelScope(deadline=deadline) as scope:  # for each output: a scope may not be open at a yield
                 next_output = await anext(outputs, None)
             if scope.cancelled_caught:
-                raise _timed_out(seconds)
+                raise execution_timed_out(seconds)
             if next_output is None:
                 return
             yield next_output
@@ -41,11 +41,12 @@ def in_time_sync(
         deadline = None if seconds is None else clock() + seconds
         for output in outputs:
             if deadline is not None and clock() > deadline:
-                raise _timed_out(seconds)
+                raise execution_timed_out(seconds)
             yield output
 
 
-def _timed_out(seconds: float | None) -> ServerError:
+def execution_timed_out(seconds: float | None) -> ServerError:
+    """The exception for an execution that takes longer than these seconds."""
     return ServerError(
         f"the execution took longer than its timeout of {seconds:g} s", status_code=504, code="TIMED_OUT"
     )

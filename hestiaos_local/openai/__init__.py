@@ -1,6 +1,6 @@
 """The wire of OpenAI's chat completions, both sides of it. Pure: no I/O, no clock, no randomness.
 
-Towards a model server: requests out, `CompletionStream` and `completion_outputs` for what comes back. Towards a client
+Towards a model server: requests out, `CompletionResponse` and `ModelResponse` for what comes back. Towards a client
 of the front door: `parse_chat_completion` for its requests, `ChunkEncoder` and `encode_…` for what it is answered;
 `CHAT_REQUEST` and the other schemas describe them.
 """
@@ -8,10 +8,12 @@ of the front door: `parse_chat_completion` for its requests, `ChunkEncoder` and 
 from hestiaos_local.openai._chat_completions import ChatCompletion, parse_chat_completion
 from hestiaos_local.openai._completions import MAX_CHUNK_SIZE, CompletionStream, completion_outputs
 from hestiaos_local.openai._error_bodies import encode_error
+from hestiaos_local.openai._model_responses import CompletionResponse, ModelResponse
 from hestiaos_local.openai._requests import ModelRequest, chat_request, model_names, models_request
 from hestiaos_local.openai._responses import ChunkEncoder, encode_completion, encode_models
 from hestiaos_local.openai._schemas import CHAT_COMPLETION, CHAT_REQUEST, ERROR, MODEL_LIST
 from hestiaos_local.openai._upstream_errors import (
+    model_fault,
     model_protocol_error,
     model_stream_cut,
     model_timed_out,
@@ -27,13 +29,16 @@ __all__ = [
     "MODEL_LIST",
     "ChatCompletion",
     "ChunkEncoder",
+    "CompletionResponse",
     "CompletionStream",
     "ModelRequest",
+    "ModelResponse",
     "chat_request",
     "completion_outputs",
     "encode_completion",
     "encode_error",
     "encode_models",
+    "model_fault",
     "model_names",
     "model_protocol_error",
     "model_stream_cut",

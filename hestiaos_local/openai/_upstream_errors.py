@@ -20,9 +20,21 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from hestiaos_proto import InvalidInput, NotFound, RateLimited, Redactor, ServerError, StatusError, json
+from hestiaos_proto import (
+    ConnectFailed,
+    HestiaError,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    Redactor,
+    ServerError,
+    StatusError,
+    TimedOut,
+    json,
+)
 
 __all__ = [
+    "model_fault",
     "model_protocol_error",
     "model_stream_cut",
     "model_timed_out",
@@ -53,6 +65,13 @@ def model_stream_cut(why: str) -> ServerError:
 def model_protocol_error(why: str) -> ServerError:
     """The model server sent something else than a completion."""
     return ServerError(f"the model server broke its protocol: {why}", status_code=502, code="MODEL_PROTOCOL_ERROR")
+
+
+def model_fault(error: HestiaError) -> ServerError:
+    """The exception for a fault of the connection to a model server."""
+    if isinstance(error, ConnectFailed) or (isinstance(error, TimedOut) and not error.request_sent):
+        return model_unreachable(error.message)
+    return (model_timed_out if isinstance(error, TimedOut) else model_stream_cut)(error.message)
 
 
 def upstream_error(status: int, headers: Mapping[str, str], body: bytes, redactor: Redactor) -> StatusError:

@@ -16,7 +16,7 @@ from hestiaos_local.execution import ModelRouter, RelayExecutor
 from tests.support import wire
 from tests.support.completions import DONE, call, chunk, event
 from tests.support.peer import Peer
-from tests.support.ports import refusing_url
+from tests.support.ports import free_port, refusing_url
 from tests.support.raw_client import RawClient, post
 from tests.support.steps import Connection, Request, Script, send, silence
 
@@ -290,10 +290,10 @@ def test_a_model_server_that_cannot_be_reached(start: Callable[..., str]) -> Non
 
 def test_a_model_server_that_is_the_platform_itself(start: Callable[..., str]) -> None:
     """Nothing goes round in a circle: the first request that comes back is refused."""
-    own = RelayExecutor(f"{refusing_url()}/v1", model="tiny")
+    port = free_port()
+    own = RelayExecutor(f"http://127.0.0.1:{port}/v1", model="tiny")
     with closing(Store()) as store, Platform(executor=ModelRouter({"tiny": own}), store=store) as platform:
-        own.url = f"{start(platform=platform)}/v1"
-        with RawClient(own.url) as client:
+        with RawClient(start(platform=platform, port=port)) as client:
             client.send(post("/api/v1/run", run()))
             status, told = client.response()
             assert (status, told["code"]) == (502, "MODEL_FAILED")

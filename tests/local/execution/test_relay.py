@@ -294,7 +294,7 @@ class TestFaults:
         _, error = way.run(RelayExecutor(f"{url}/v1", model="m", key=KEY), say())
         assert error is not None
         assert (error.code, error.status_code) == ("MODEL_UNREACHABLE", 503)
-        assert error.message.startswith(f"the model server cannot be reached: {url}/v1: ")
+        assert error.message.startswith(f"the model server cannot be reached: cannot connect to {url}: ")
 
     def test_a_server_that_does_not_accept(self, way: Way) -> None:
         with full_backlog() as url:
