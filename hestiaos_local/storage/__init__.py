@@ -55,7 +55,7 @@ __all__ = [
     "verify_log",
 ]
 
-# What no execution needs is imported when it is first asked for (PEP 562).
+# Not needed to execute anything, so imported on first use (PEP 562).
 _LAZY = {
     "LogReport": "hestiaos_local.storage._audit",
     "copy_store": "hestiaos_local.storage._copying",

@@ -1,4 +1,4 @@
-"""The approvals of a store: each lets one call pass, once."""
+"""The approvals table: each approval allows one call, once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hestiaos_proto import json
 
 __all__ = ["Approvals"]
 
-# One that has expired says so, whatever became of it before, unless it was denied or used.
+# An approval past its expiry is shown as expired, unless it was denied or used.
 _SHOWN = "CASE WHEN status IN ('pending', 'approved') AND expires_at <= :now THEN 'expired' ELSE status END"
 _SELECT = (
     f"SELECT id, call_hash, created_at, expires_at, facts, {_SHOWN} AS shown, decided_by, decided_at FROM approvals"
@@ -19,13 +19,13 @@ _SELECT = (
 
 
 class Approvals:
-    """Keeps them in `database`."""
+    """The approvals stored in `database`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, approval: Approval, now: float) -> Approval:
-        """Ask for one. The one that was asked for the same call before, where it has not been used or expired."""
+        """Request an approval. Return the earlier one for the same call if it is neither used nor expired."""
         facts = json.dumps(dict(approval.facts)).decode()
         size = len(facts.encode())
         with self._database.write(f"approval {approval.call_hash}") as db:
@@ -45,13 +45,13 @@ class Approvals:
         return evolve(approval, status="pending", decided_by=None, decided_at=None)
 
     def get(self, approval_id: str, now: float) -> Approval | None:
-        """One of them."""
+        """Return the approval with this id, or None if there is none."""
         with self._database.read() as db:
             row = db.execute(f"{_SELECT} WHERE id = :id", {"id": approval_id, "now": now}).fetchone()
         return None if row is None else _approval(*row)
 
     def newest(self, now: float, status: ApprovalStatus | None, limit: int) -> list[Approval]:
-        """The newest, the newest first: of all, or of a status."""
+        """Return up to `limit` approvals, newest first, optionally only those with `status`."""
         where = "" if status is None else f"WHERE {_SHOWN} = :status"
         with self._database.read() as db:
             rows = db.execute(
@@ -61,7 +61,7 @@ class Approvals:
         return [_approval(*row) for row in rows]
 
     def decide(self, approval_id: str, approve: bool, by: str, now: float) -> bool:
-        """Approve or deny one. False where it is not pending."""
+        """Approve or deny an approval. Return False if it is not pending."""
         with self._database.write() as db:
             return (
                 db.execute(
@@ -73,7 +73,7 @@ class Approvals:
             )
 
     def use(self, call_hash: str, now: float) -> Approval | None:
-        """Use the one of this call, which can be done once; `None` where none is approved."""
+        """Use the approval of this call, which is possible once. Return None if there is no approved one."""
         with self._database.write(f"approval {call_hash}") as db:
             number = db.execute(
                 "SELECT number FROM approvals WHERE call_hash = ? AND status = 'approved' AND expires_at > ? LIMIT 1",
@@ -86,7 +86,7 @@ class Approvals:
         return _approval(*row)
 
     def release(self, approval_id: str) -> None:
-        """Undo the use of one."""
+        """Undo the use of an approval."""
         with self._database.write() as db:
             db.execute("UPDATE approvals SET status = 'approved' WHERE id = ? AND status = 'used'", (approval_id,))
 

@@ -1,4 +1,4 @@
-"""The decision log of a storage, read in pages, so that a page of it is in memory, whatever its length."""
+"""Verify and export the decision log of a storage, one page in memory at a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["LogReport", "export_log", "read_log", "verify_log"]
 
 @frozen
 class LogReport:
-    """What `verify_log` found.
+    """The result of `verify_log`.
 
-    `count` entries were checked, from the number `first` on, `None` where there are none. `anchors` are of each chain
-    the last entry that retention has deleted, `heads` the last of all: kept elsewhere, they can be given to
-    `verify_log` later, and prove the whole log. `faults` are the first hundred things that are wrong, `more_faults` how
-    many more there are.
+    `count` entries were checked, starting with number `first` (None if the log is empty). For each chain, `anchors` has
+    the last entry that retention deleted and `heads` the last entry written. Heads stored elsewhere can be passed to a
+    later `verify_log`, which then proves the whole log. `faults` has the first faults found, `more_faults` counts the
+    others.
     """
 
     count: int
@@ -31,24 +31,25 @@ class LogReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether no fault was found."""
         return not self.faults
 
     @property
     def anchor(self) -> Head:
-        """That of the first chain, the only one of a log that one process at a time writes."""
+        """The anchor of the first chain, which is the only chain of a log written by one process at a time."""
         return self.anchors[0]
 
     @property
     def head(self) -> Head:
-        """That of the first chain."""
+        """The head of the first chain."""
         return self.heads[0]
 
 
 def verify_log(storage: Storage, *, known: Head | Iterable[Head] | None = None, most_faults: int = 100) -> LogReport:
-    """Check the hash chains of the decision log. `known` are heads of an earlier report, which it has to hold still.
+    """Verify the hash chains of the decision log, and that they still contain the `known` heads of an earlier report.
 
-    The storage may be used meanwhile: entries that are written until the end is reached are checked too.
+    The storage may be in use: entries written before the end is reached are verified too. The report lists at most
+    `most_faults` faults.
     """
     verifier = LogVerifier((known,) if isinstance(known, Head) else known or ())
     faults: list[LogFault] = []
@@ -67,16 +68,17 @@ def verify_log(storage: Storage, *, known: Head | Iterable[Head] | None = None, 
 
 
 def read_log(storage: Storage, *, after: int = 0) -> Iterator[LogEntry]:
-    """The entries of the decision log in their order, those after the number `after`."""
+    """Iterate over the entries of the decision log with a number above `after`, in order."""
     for page in _pages(storage, after):
         yield from page.entries
 
 
 def export_log(storage: Storage, *, after: int = 0) -> Iterator[bytes]:
-    """The entries after the number `after` as lines of JSON: `number`, `previous`, `hash`, `record` as it is stored.
+    """Iterate over the entries with a number above `after` as JSON lines: `number`, `previous`, `hash`, `record`.
 
-    `previous` is the hash before it in hexadecimal, `null` where that entry is missing. Whoever writes `record` as
-    compact JSON, its keys in their order, can check the lines without this package.
+    `hash` and `previous`, the hash of the preceding entry, are hexadecimal; `previous` is null if that entry is
+    missing. What was hashed is `record` as compact JSON with its keys in this order, so the lines can be verified
+    without this package.
     """
     last: Head | None = None
     for page in _pages(storage, max(0, after - 1)):
@@ -91,7 +93,7 @@ def export_log(storage: Storage, *, after: int = 0) -> Iterator[bytes]:
 
 
 def _pages(storage: Storage, after: int) -> Iterator[LogPage]:
-    """The pages of the log from an entry on: one at least for each chain."""
+    """Iterate over the pages of the log after an entry, at least one page for each chain."""
     following: int | None = after
     while following is not None:
         yield (page := storage.log(after=following))

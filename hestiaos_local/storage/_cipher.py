@@ -1,4 +1,4 @@
-"""Secrets at rest: AES-256-GCM (NIST SP 800-38D) with a key derived by scrypt (RFC 7914)."""
+"""Encryption of secrets at rest: AES-256-GCM (NIST SP 800-38D) with a key derived by scrypt (RFC 7914)."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ __all__ = ["Cipher", "WrongKeyError", "is_available"]
 
 _SALT = 16  # bytes
 _NONCE = 12
-_COST = {"n": 2**14, "r": 8, "p": 1, "maxmem": 2**25}  # 16 MiB and about 50 ms, once for a store
-_CHECK = b"hestiaos"  # encrypted beside the secrets, it tells whether a key is theirs
+_COST = {"n": 2**14, "r": 8, "p": 1, "maxmem": 2**25}  # 16 MiB and about 50 ms, once per store
+_CHECK = b"hestiaos"  # stored encrypted, so that a wrong key can be detected
 
 
 class WrongKeyError(Exception):
-    """Something was not encrypted with this key, or not under this name."""
+    """The data was not encrypted with this key, or not for this name."""
 
 
 @frozen(repr=False)
 class Cipher:
-    """Encrypts and decrypts with one key. `salt` is what the key was derived with."""
+    """Encrypts and decrypts with one key, which was derived with `salt`."""
 
     salt: bytes
     _key: bytes
 
     @classmethod
     def derive(cls, key: str, salt: bytes | None = None) -> Cipher:
-        """The cipher of a key of any length, by default with a new salt."""
+        """Derive a cipher from a key of any length, by default with a new salt."""
         if salt is None:
             salt = os.urandom(_SALT)
         return cls(salt, scrypt(key.encode(), salt=salt, dklen=32, **_COST))
 
     @classmethod
     def restore(cls, key: str, header: bytes) -> Cipher:
-        """The cipher that wrote a `header`. Raises `WrongKeyError`."""
+        """Derive the cipher that wrote `header`. Raises `WrongKeyError` if `key` is another key."""
         cipher = cls.derive(key, header[:_SALT])
         cipher.decrypt("", header[_SALT:])
         return cipher
 
     def header(self) -> bytes:
-        """The salt, and what tells whether another key is the same."""
+        """Return the header to store: the salt, and a check value that detects a wrong key."""
         return self.salt + self._encrypt("", _CHECK)
 
     def encrypt(self, name: str, value: str) -> bytes:
-        """A value that only `decrypt` of this key reads, and only under this name."""
+        """Encrypt a value so that only this key decrypts it, and only for this name."""
         return self._encrypt(name, value.encode())
 
     def decrypt(self, name: str, data: bytes) -> str:
-        """What `encrypt` was given. Raises `WrongKeyError`."""
+        """Decrypt what `encrypt` returned. Raises `WrongKeyError`."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -61,12 +61,12 @@ class Cipher:
     def _encrypt(self, name: str, value: bytes) -> bytes:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        nonce = os.urandom(_NONCE)  # random ones may repeat after 2**32 values
+        nonce = os.urandom(_NONCE)  # random nonces are safe for up to 2**32 values per key
         return nonce + AESGCM(self._key).encrypt(nonce, value, name.encode())
 
 
 def is_available() -> bool:
-    """Whether what it stands on is installed."""
+    """Return whether the `cryptography` package is installed."""
     from importlib.util import find_spec
 
     return find_spec("cryptography") is not None

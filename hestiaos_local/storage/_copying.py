@@ -1,4 +1,4 @@
-"""A store copied into another, of whatever kind: row by row, so that the decision log stays provable."""
+"""Copy one store into another of any kind, row by row, so that the decision log can still be verified."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hestiaos_local.storage._vault import SECRETS_META
 
 __all__ = ["copy_store"]
 
-_BATCH_ROWS = 1000  # at most, of which
-_BATCH_BYTES = 2 * 1024**2  # are read at once, as far as the rows before tell how long they are
+_BATCH_ROWS = 1000  # rows read at once, at most
+_BATCH_BYTES = 2 * 1024**2  # bytes read at once, estimated from the rows before
 
 
 @frozen
 class _Table:
-    """A table: its name, what its rows are read by, in order, and the other columns that are copied."""
+    """A table to copy: its name, the key columns that order its rows, and the other columns."""
 
     name: str
     key: tuple[str, ...]
@@ -58,8 +58,8 @@ _TABLES = (
     _Table("secrets", ("key",), ("provider", "encrypted", "value")),
     _Table("meta", ("name",), ("value",)),
 )
-_NEVER_EMPTY = ("chain", "kept", "meta")  # these have rows from the start
-_ONLY = {"meta": f"name IN ({', '.join(map(repr, SECRETS_META))})"}  # the rest is each store's own
+_NEVER_EMPTY = ("chain", "kept", "meta")  # a new store already has rows in these
+_ONLY = {"meta": f"name IN ({', '.join(map(repr, SECRETS_META))})"}  # the other rows belong to each store
 
 
 def copy_store(
@@ -70,14 +70,15 @@ def copy_store(
     busy_timeout: float = 5.0,
     on_progress: Callable[[str, int], object] = lambda table, rows: None,
 ) -> dict[str, int]:
-    """Copy all that a store has, as it is at one moment, into an empty one: all of it, or nothing.
+    """Copy a consistent snapshot of a store into an empty one, in one transaction.
 
-    Traces with the decision log, whose chains are proven by the same heads as before, sessions, approvals, counters,
-    results and claims, and secrets, encrypted where they are. With `replace` what the target has is deleted first. Both
-    may be the file of a store or the URL of a database; a little is in memory at a time. `on_progress` is told how many
-    rows of a table are copied. Returns how many there are.
+    The copy has the traces with the decision log (the same heads verify its chains), sessions, approvals, counters,
+    results with their claims, and secrets, which stay encrypted if they were. With `replace`, the target's contents
+    are deleted first. `source` and `target` are each the path of a file or the URL of a PostgreSQL database. Rows are
+    copied in batches; `on_progress` is called with a table and the number of its rows copied so far. Return the number
+    of rows of each table.
 
-    Raises `StoreError` where one of them cannot be used, or the target is not empty.
+    Raises `StoreError` if one of the two cannot be used, or if the target is not empty.
     """
     opened: list[Database] = []
     try:
@@ -118,7 +119,7 @@ def _copy(
 
 
 def _batches(source: Transaction, table: _Table, where: str) -> Iterator[list[Any]]:
-    """The rows of a table in the order of its key, some at a time: few of long ones."""
+    """Iterate over the rows of a table in batches, in key order. The longer the rows, the fewer are in a batch."""
     key, columns = ", ".join(table.key), ", ".join((*table.key, *table.columns))
     after = f"({key}) > ({', '.join('?' * len(table.key))})"
     limit, last = 10, ()

@@ -1,4 +1,4 @@
-"""The counters of a store: what is used of a policy's limits."""
+"""The counters table: how much of each limit of a policy is used."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from hestiaos_proto import json
 
 __all__ = ["Counters"]
 
-_SHOWN = 1000  # counters of one limit
-_DELETED = 10  # of which nothing counts any more, at each reservation: more than that makes new
+_SHOWN = 1000  # counters of one limit that `usage` returns, at most
+_DELETED = 10  # expired counters deleted by each reservation: more than one reservation creates
 _SELECT_UNUSED = 'SELECT name, per, subject, "window" FROM counters WHERE until <= :now LIMIT :most'
 
 
 class Counters:
-    """Keeps them in `database`. A power cut may take the last changes."""
+    """The counters stored in `database`. A power failure may lose the last changes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def reserve(self, charges: Sequence[Charge], now: float) -> Reservation | Exhausted:
-        """Charge all of it, or nothing."""
+        """Charge every limit, or none of them if one is exhausted."""
         with self._database.write(*map(_lock, charges), durable=False) as db:
             admitted = admit(charges, [_read(db, charge) for charge in charges], now)
             if isinstance(admitted, Exhausted):
@@ -31,14 +31,14 @@ class Counters:
             for charge, counter in zip(charges, counters, strict=True):
                 _write(db, charge, counter)
             unused = f"{_SELECT_UNUSED} {self._database.dialect.skip_locked}"
-            db.execute(  # the time once more, as another process may have used one meanwhile
+            db.execute(  # checks `until` again, since another process may have used the counter meanwhile
                 f'DELETE FROM counters WHERE until <= :now AND (name, per, subject, "window") IN ({unused})',
                 {"now": now, "most": _DELETED},
             )
         return reservation
 
     def settle(self, reservation: Reservation, tokens: int) -> None:
-        """Charge what was used in place of what was reserved."""
+        """Replace the tokens that were reserved with those that were used."""
         with self._database.write(*map(_lock, reservation.charges), durable=False) as db:
             for charge, place in zip(reservation.charges, reservation.places, strict=True):
                 if charge.counts_tokens and charge.tokens != tokens:
@@ -48,7 +48,7 @@ class Counters:
                         _write(db, charge, settled)
 
     def usage(self, limits: Sequence[Limit], now: float) -> list[CounterUse]:
-        """What is used of each limit, by whom."""
+        """Return the use of each limit, by each of its subjects."""
         used = []
         with self._database.read() as db:
             for limit in limits:
@@ -64,7 +64,7 @@ class Counters:
 
 
 def _lock(charge: Charge) -> str:
-    """What nobody else may use while this charge is read and written."""
+    """Return the name of the lock that protects the counter of this charge."""
     return f"counter {json.dumps([charge.name, charge.per, charge.subject, charge.window]).decode()}"
 
 

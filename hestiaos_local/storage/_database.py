@@ -1,4 +1,4 @@
-"""What the store needs of a database: its statements are the same over each, but for a few words."""
+"""The interface of a database. The store runs the same SQL on each, apart from its `Dialect`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from attrs import frozen
 __all__ = ["PROBE", "Database", "Dialect", "Rows", "Transaction"]
 
 PROBE = 1.0
-"""Seconds that it may take to tell whether a database works."""
+"""The timeout, in seconds, of the check that a database works."""
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
 class Rows(Protocol):
-    """The rows that a statement has found."""
+    """The result of a statement."""
 
     @property
     def rowcount(self) -> int:
-        """How many rows it has changed."""
+        """The number of rows that the statement changed."""
         ...
 
     def fetchone(self) -> Any: ...
@@ -34,9 +34,9 @@ class Rows(Protocol):
 
 
 class Transaction(Protocol):
-    """A connection, inside a transaction where something is written.
+    """A connection. One that writes is inside a transaction.
 
-    The parameters of a statement are `?`, or `:name`. A `rowid` counts rows in the order in which they came.
+    Parameters are written as `?` or `:name`. A table's `rowid` orders its rows by insertion.
     """
 
     def execute(self, statement: str, parameters: Parameters = (), /) -> Rows: ...
@@ -46,13 +46,13 @@ class Transaction(Protocol):
 
 @frozen
 class Dialect:
-    """The words that differ.
+    """The SQL that differs between databases.
 
-    `record` makes bytes of a column of text. `for_update` locks the rows of a SELECT until the transaction ends, which
-    waits for others that have; `skip_locked` leaves out the rows that others have locked. `log_page` finds a page of
-    the log in one statement, so that it is one state of it: the places of a `chain`, and the entries `after` a number,
-    `limit` of them, or until they have more than `size` bytes. `after_copy` is done after rows were inserted with their
-    numbers.
+    `record` formats a text column so that it is read as bytes. `for_update` locks the rows of a SELECT until the
+    transaction ends, and waits for those locked by others; `skip_locked` omits those rows instead. `log_page` reads a
+    page of the log in one statement, hence one consistent state: the places of `chain`, and up to `limit` entries after
+    number `after`, or fewer once they exceed `size` bytes. `after_copy` is executed after rows were inserted with
+    explicit numbers.
     """
 
     record: str
@@ -63,9 +63,9 @@ class Dialect:
 
 
 class Database(Protocol):
-    """A database, for several threads.
+    """A database that several threads may use.
 
-    Raises `StoreError` where it cannot be used: nothing was done then.
+    Every method raises `StoreError` if the database cannot be used. Nothing was changed then.
     """
 
     @property
@@ -73,7 +73,7 @@ class Database(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the database in messages."""
         ...
 
     @property
@@ -85,40 +85,40 @@ class Database(Protocol):
         ...
 
     def close(self) -> None:
-        """Close the connections. A second time does nothing."""
+        """Close the connections. Closing them again does nothing."""
         ...
 
     def works(self) -> bool:
-        """Whether it can be read and written, without waiting for much longer than a second."""
+        """Return whether the database can be read and written, within about a second."""
         ...
 
     def read(self) -> AbstractContextManager[Transaction]:
-        """A connection to read from. Each statement sees all that was stored before it."""
+        """Enter a context with a connection to read from. Each statement sees everything committed before it."""
         ...
 
     def snapshot(self) -> AbstractContextManager[Transaction]:
-        """A connection to read from, which sees one state however long it takes."""
+        """Enter a context with a connection whose statements all see the same state."""
         ...
 
     def write(
         self, *locks: str, durable: bool = True, appends: bool = False, busy_timeout: float | None = None
     ) -> AbstractContextManager[Transaction]:
-        """A transaction: all that is done is stored, or, where an exception leaves it, nothing.
+        """Enter a transaction. It is committed at the end, or rolled back if an exception is raised.
 
-        No other one that names one of the same `locks` runs meanwhile, and none of another process writes the same
-        `chain` where it `appends` to the log. It waits for others for `busy_timeout` seconds at most. What is stored
-        outlives the process; with `durable` it outlives a power cut too.
+        Transactions with one of the same `locks` exclude each other. With `appends`, no other process appends to the
+        same `chain` meanwhile. Raises `StoreError` after `busy_timeout` seconds of waiting for others. A commit
+        survives a crash of the process and, with `durable`, a power failure.
         """
         ...
 
     def try_lock(self, db: Transaction, name: str) -> bool:
-        """Keep others from this name until the transaction ends. False where another has it."""
+        """Take the lock `name` until the transaction ends. Return False if another transaction holds it."""
         ...
 
     def rewrite(self) -> None:
-        """Write the database anew, so that nothing of what was deleted is left in it."""
+        """Rewrite the database, so that no deleted data remains in it."""
         ...
 
     def truncate_log(self) -> bool:
-        """Leave nothing of what was deleted in a log of what was written. False where this has to wait."""
+        """Truncate the write-ahead log, so that no deleted data remains in it. Return False if it is in use."""
         ...

@@ -1,4 +1,4 @@
-"""The problems of a store, and SQLite's errors for them."""
+"""`StoreError`, and how SQLite's errors are translated into it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ StoreProblem = Literal[
 ]
 
 STATEMENT_ERRORS = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
-"""Errors of SQLite that are about a statement or its values, not about the file."""
+"""SQLite's errors about a statement or its values. They are not about the file, and are not translated."""
 
 
 class StoreError(ValueError):
-    """A store cannot be used; the message says in one line which, why, and what to do.
+    """A store cannot be used. The message names the store, the reason and a remedy in one line.
 
-    `problem` is for programs: others use it and it had to wait too long (`"locked"`), the disk is `"full"`, it may not
-    be written (`"read_only"`), the file was removed or `"replaced"` while it was in use, it is `"damaged"`, another
-    program's (`"foreign"`), of a `"newer"` version, its secrets are `"encrypted"` with a key that is not at hand, its
-    server is `"unreachable"`, or it is `"unusable"` for another reason. `retry_after` is in seconds where waiting may
-    help, else `None`.
+    `problem` is the reason for programs:
+
+    - `"locked"`: other processes kept it locked for longer than the timeout;
+    - `"full"`: its disk is full;
+    - `"read_only"`: this user may not write it;
+    - `"replaced"`: the file was removed or replaced while it was in use;
+    - `"damaged"`: its contents are damaged;
+    - `"foreign"`: it belongs to another program;
+    - `"newer"`: a newer version wrote it;
+    - `"encrypted"`: its secrets are encrypted, and the key is missing or wrong;
+    - `"unreachable"`: its server cannot be reached;
+    - `"unusable"`: any other reason.
+
+    `retry_after` is a delay in seconds if retrying may help, else None.
     """
 
     def __init__(self, message: str, *, problem: StoreProblem = "unusable", retry_after: float | None = None) -> None:
@@ -43,9 +52,9 @@ _PRIMARY = 0xFF  # an extended result code has its primary one in the low byte
 
 
 def store_error(name: str, error: sqlite3.DatabaseError) -> StoreError:
-    """The `StoreError` for what SQLite says of the file."""
-    code: int = getattr(error, "sqlite_errorcode", 0)  # text that is not UTF-8 is an error of Python's module, without
-    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # what SQLite keeps beside the file cannot grow
+    """Return the `StoreError` for an error of SQLite."""
+    code: int = getattr(error, "sqlite_errorcode", 0)  # none for text that is not UTF-8
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # there is no space for the log's index
         code = sqlite3.SQLITE_FULL
     problem, what, advice = _PROBLEMS.get(code & _PRIMARY, _OTHER)
     return StoreError(

@@ -1,4 +1,4 @@
-"""The file of a store, before SQLite opens it: that it is there, that it is a file, whose it is."""
+"""Checks on the file of a store before SQLite opens it: its kind, its permissions, its identity."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hestiaos_local.storage._errors import StoreError
 __all__ = ["Identity", "beside", "identity", "make_file", "protect_file"]
 
 Identity = tuple[int, int]
-"""Device and inode: what stays the same of a file that is renamed, and differs where another takes its name."""
+"""Device and inode. They stay the same if the file is renamed, and differ if another file takes its name."""
 
 
 def identity(file: Path) -> Identity | None:
-    """The file that has this name now; `None` where none can be seen."""
+    """Return the identity of the file with this name, or None if there is none or it cannot be seen."""
     try:
         status = os.stat(file)
     except OSError:
@@ -24,20 +24,20 @@ def identity(file: Path) -> Identity | None:
 
 
 def beside(file: Path) -> tuple[Path, Path]:
-    """The files that SQLite keeps beside one in use: the write-ahead log, and an index of it in shared memory."""
+    """Return the paths of the write-ahead log and its shared-memory index, which SQLite keeps next to a file."""
     file = file.resolve()
     return file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")
 
 
 def make_file(name: str, file: Path) -> None:
-    """Have a file that SQLite may write to, in a directory that it may write to. A new one is this user's alone.
+    """Create the file, readable by this user only, or check that an existing one and its directory can be written.
 
-    Raises `StoreError`, and `OSError` for what the system alone can tell.
+    Raises `StoreError`, or `OSError` if the file cannot be created.
     """
     for parent in reversed([parent for parent in file.parents if not parent.exists()]):
         parent.mkdir(mode=0o700, exist_ok=True)
     directory = file.resolve().parent
-    if directory.is_dir() and not os.access(directory, os.W_OK | os.X_OK):  # SQLite keeps its log beside the file
+    if directory.is_dir() and not os.access(directory, os.W_OK | os.X_OK):  # SQLite creates its log there
         raise StoreError(
             f"{name} is in a directory that this user may not write to ({directory}): choose another one",
             problem="read_only",
@@ -45,13 +45,13 @@ def make_file(name: str, file: Path) -> None:
     try:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        # Not opened: closing it would end the locks that another store of this process has on it.
+        # Do not open it: closing it would release the locks that another store of this process holds on it.
         status = file.stat()
         if S_ISDIR(status.st_mode):
             raise StoreError(f"{name} is a directory: name a file in it") from None
         if not S_ISREG(status.st_mode):
             raise StoreError(f"{name} is not a file: choose another one") from None
-        if status.st_size == 1:  # SQLite takes that for an empty file
+        if status.st_size == 1:  # SQLite would treat it as an empty file
             raise StoreError(f"{name} is not a SQLite database: choose another file", problem="foreign") from None
         if not os.access(file, os.R_OK | os.W_OK):
             raise StoreError(
@@ -60,12 +60,12 @@ def make_file(name: str, file: Path) -> None:
 
 
 def protect_file(name: str, file: Path) -> None:
-    """Take from others what they may do with a file that was there before, and with what SQLite keeps beside it."""
+    """Remove other users' permissions on an existing file, and on the log and index next to it."""
     for each in (file, *beside(file)):
         try:
             if each.stat().st_mode & 0o077:
                 each.chmod(0o600)
-        except FileNotFoundError:  # SQLite keeps it only while it needs it
+        except FileNotFoundError:  # the log and its index exist only while the database is open
             pass
         except PermissionError:
-            raise StoreError(f"{name} may be read by others, and is another user's: choose another file") from None
+            raise StoreError(f"{name} belongs to another user, and others may read it: choose another file") from None

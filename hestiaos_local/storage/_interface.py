@@ -1,4 +1,4 @@
-"""The interface of a platform's storage: the same for memory, a file and a database server."""
+"""The interface of a platform's storage, whether in memory, in a file or on a database server."""
 
 from __future__ import annotations
 
@@ -23,174 +23,173 @@ __all__ = ["Storage"]
 class Storage(Protocol):
     """The storage of a platform. Several threads may use it.
 
-    Every method is one short transaction, none of which is open while work is done. `now` is in seconds since 1970.
-    Each raises `StoreError` where the storage cannot be used; then nothing of what it was to do was done, and it may
-    be called again. Where the connection to a server is lost in the last moment, it may have been done all the same;
-    none does harm then: what is charged leaves its limit's window, a claim runs out, a trace has no outcome.
+    Every method is one short transaction; none stays open while work is executed. `now` is in seconds since 1970. Every
+    method raises `StoreError` if the storage cannot be used. Nothing was changed then, and the call may be repeated.
+    The exception is a connection to a server that is lost during the commit: the change may have been made. This is
+    harmless: a charge leaves its limit's window, a claim expires, a trace stays without an outcome.
     """
 
     @property
     def kind(self) -> str:
-        """`"memory"`, or how it is stored: `"sqlite"`, `"postgresql"`."""
+        """`"memory"`, `"sqlite"` or `"postgresql"`."""
         ...
 
     @property
     def blocking(self) -> bool:
-        """Whether a call may wait for a disk, another process or a network: an event loop then makes it in a thread."""
+        """Whether a call may wait for a disk, another process or a network. An event loop then calls it in a thread."""
         ...
 
     def close(self) -> None:
-        """Close it. A second time does nothing."""
+        """Close the storage. Closing it again does nothing."""
         ...
 
     def works(self) -> bool:
-        """Whether it can be read and written. Never waits much longer than a second."""
+        """Return whether the storage can be read and written, within about a second."""
         ...
 
-    # One execution for one Idempotency-Key. The result is kept for repeats, the newest `MAX_RESULTS` of them.
+    # One execution per Idempotency-Key. The newest `MAX_RESULTS` results are kept for repeated requests.
 
     def claim(self, key: str, fingerprint: str, *, now: float, lease: float) -> Claim:
-        """Claim a key for the request of this fingerprint, for `lease` seconds; what to do instead, if it was claimed.
+        """Claim a key for `lease` seconds for the request with this fingerprint, or return why that is not possible.
 
-        A claim whose lease has run out is void: the process that made it has crashed.
+        A claim whose lease has expired is void: the process that made it has crashed.
         """
         ...
 
     def finish(self, key: str, token: int, result: Any) -> bool:
-        """Keep the result, a JSON value, of a claimed key. False where another claim took the place of a void one."""
+        """Store the result, a JSON value, of a claimed key. Return False if the claim expired and was replaced."""
         ...
 
     def abandon(self, key: str, token: int) -> None:
-        """Free a claimed key: its request has no result."""
+        """Release a claimed key without a result."""
         ...
 
     # Admission.
 
     def reserve(self, charges: Sequence[Charge], *, now: float) -> Reservation | Exhausted:
-        """Charge a call before it is executed: all of it, or, where a limit has no room, nothing.
+        """Charge a call to every limit before it is executed, or to none if one of them is exhausted.
 
-        However many threads and processes reserve at once, no limit is overrun.
+        No limit is exceeded, however many threads and processes reserve at once.
         """
         ...
 
     def settle(self, reservation: Reservation, *, tokens: int) -> None:
-        """Charge the tokens that a call used in place of those reserved, once it is over.
+        """Replace the reserved tokens with those that the call used, after it has ended.
 
-        Without it, as after a crash, what is reserved counts until it leaves the limit's window.
+        Without this call, as after a crash, the reserved tokens count until they leave the limit's window.
         """
         ...
 
     def usage(self, limits: Sequence[Limit], *, now: float) -> list[CounterUse]:
-        """What is used of each limit, by each key, agent or session of which something counts now."""
+        """Return the use of each limit, by each key, agent or session with any use in the current window."""
         ...
 
-    # Traces, in two phases, each a record of the decision log.
+    # Traces are stored in two phases, each of which is a record of the decision log.
 
     def add_trace(self, trace: TraceRecord) -> None:
-        """Keep what was decided. It outlives a crash of the process and of the machine."""
+        """Store a decision. It survives a crash of the process and of the machine."""
         ...
 
     def finish_trace(self, trace_id: str, outcome: Outcome) -> bool:
-        """Keep the outcome. False where the trace has one already, or is not kept any more."""
+        """Store the outcome of a trace. Return False if the trace already has one, or was deleted."""
         ...
 
     def trace(self, trace_id: str) -> TraceRecord | None:
-        """One trace."""
+        """Return the trace with this id, or None if there is none."""
         ...
 
     def traces(self, *, limit: int = 100, decision: str | None = None, before: str | None = None) -> list[TraceRecord]:
-        """The newest traces, the newest first: of all, or of one decision.
+        """Return up to `limit` traces, newest first, optionally only those with this decision.
 
-        `before` is the id of a trace, for the page that comes after the one that it ended; where that trace is not
-        kept any more, there is none.
+        For the next page, pass the last trace's id as `before`. If that trace was deleted, the page is empty.
         """
         ...
 
     def decisions(self, newest: int | None = None) -> dict[str, int]:
-        """The number of times that each decision was taken: ever, or in the newest so many traces."""
+        """Count the traces of each decision, including deleted ones, or only among the `newest` stored ones."""
         ...
 
     def log(self, *, after: int = 0, limit: int = 1000) -> LogPage:
-        """A page of the decision log: its first entries after the one of this number, of about 1 MiB at most.
+        """Return a page of the decision log: up to `limit` entries after this number, of about 1 MiB at most.
 
-        A page is of one chain of the log, and says after which number the next page comes.
+        A page has entries of one chain. Its `next` is the `after` of the next page.
         """
         ...
 
     # Approvals.
 
     def add_approval(self, approval: Approval, *, now: float) -> Approval:
-        """Ask for an approval. Returns it, or the one that was asked for the same call and was not used or expired."""
+        """Request an approval. Return it, or the earlier one for the same call if it is neither used nor expired."""
         ...
 
     def approval(self, approval_id: str, *, now: float) -> Approval | None:
-        """One approval."""
+        """Return the approval with this id, or None if there is none."""
         ...
 
     def approvals(self, *, now: float, status: ApprovalStatus | None = None, limit: int = 100) -> list[Approval]:
-        """The newest approvals, the newest first: of all, or of one status."""
+        """Return up to `limit` approvals, newest first, optionally only those with `status`."""
         ...
 
     def decide_approval(self, approval_id: str, approve: bool, *, by: str, now: float) -> bool:
-        """Approve or deny. False where it is not pending: decided, expired, or not known."""
+        """Approve or deny an approval. Return False if it is not pending: decided, expired or unknown."""
         ...
 
     def use_approval(self, call_hash: str, *, now: float) -> Approval | None:
-        """Use the approval of this call, which one caller of all can, once; `None` where there is none."""
+        """Use the approval of this call, which only one caller can. Return None if there is no approved one."""
         ...
 
     def release_approval(self, approval_id: str) -> None:
-        """Undo the use of an approval: the call was not executed."""
+        """Undo the use of an approval, as its call was not executed."""
         ...
 
     # Sessions.
 
     def add_messages(self, session_id: str, messages: Iterable[Message], *, now: float) -> None:
-        """Add messages to a session, which begins with its first ones."""
+        """Append messages to a session, which is created if it does not exist."""
         ...
 
     def messages(self, session_id: str, *, last: int | None = None) -> list[Message]:
-        """A session's messages in order: all, or the last so many."""
+        """Return the messages of a session in order: all, or the last `last`."""
         ...
 
     def session(self, session_id: str) -> Session | None:
-        """One session."""
+        """Return the session with this id, or None if there is none."""
         ...
 
     def sessions(self, *, limit: int = 100, after: Session | None = None) -> list[Session]:
-        """The sessions, last used first: those that come after one of them, or from the first."""
+        """Return up to `limit` sessions, most recently used first, starting after the session `after`."""
         ...
 
     def delete_session(self, session_id: str) -> bool:
-        """Delete a session and its messages. False where there was none."""
+        """Delete a session and its messages. Return False if there was none."""
         ...
 
     def active_sessions(self, since: float) -> int:
-        """The number of sessions that were used since then."""
+        """Count the sessions used since this time."""
         ...
 
     # Secrets.
 
     def secret(self, key: str) -> str | None:
-        """A secret's value."""
+        """Return the value of a secret, or None if there is none."""
         ...
 
     def set_secret(self, key: str, value: str, provider: str) -> None:
-        """Keep a secret, in place of the one of this key if there is one."""
+        """Store a secret, replacing the one with this key."""
         ...
 
     def delete_secret(self, key: str) -> bool:
-        """Delete a secret. False where there was none."""
+        """Delete a secret. Return False if there was none."""
         ...
 
     def secret_values(self) -> list[str]:
-        """The values of all secrets: what must not be written anywhere else."""
+        """Return the values of all secrets, which must be redacted everywhere else."""
         ...
 
     def secret_names(self) -> list[str]:
-        """The keys of all secrets, sorted."""
+        """Return the keys of all secrets, sorted."""
         ...
 
     def prune(self, retention: Retention, *, now: float) -> int:
-        """Delete what need not be kept any more, a little in each transaction. Returns how much was deleted."""
+        """Delete what exceeds the retention, in short transactions. Return the number of items deleted."""
         ...

@@ -1,4 +1,4 @@
-"""The decision log: records of what was decided and how it ended, appended to a hash chain."""
+"""Append decisions and their outcomes to the hash chain of the decision log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OUTCOME = tuple(field.name for field in attrs.fields(Outcome))
 
 
 def decided_record(trace: TraceRecord) -> bytes:
-    """The record of a decision."""
+    """Encode the record of a decision."""
     record = {
         "phase": "decided",
         "trace_id": trace.trace_id,
@@ -29,13 +29,13 @@ def decided_record(trace: TraceRecord) -> bytes:
 
 
 def finished_record(trace_id: str, outcome: Outcome) -> bytes:
-    """The record of an outcome, without what is not known of it."""
+    """Encode the record of an outcome, omitting unknown fields."""
     known = {name: value for name in _OUTCOME if (value := getattr(outcome, name)) is not None}
     return json.dumps({"phase": "finished", "trace_id": trace_id, "outcome": known})
 
 
 def append_decided(db: Transaction, chain: int, trace: TraceRecord, record: bytes) -> None:
-    """Append a trace's first record, inside the caller's transaction."""
+    """Append a trace's first record within the caller's transaction."""
     number = _append(db, chain, record, trace.decided_at)
     db.execute(
         "INSERT INTO traces (number, trace_id, decision) VALUES (?, ?, ?)", (number, trace.trace_id, trace.decision)
@@ -43,7 +43,7 @@ def append_decided(db: Transaction, chain: int, trace: TraceRecord, record: byte
 
 
 def append_finished(db: Transaction, chain: int, trace_id: str, record: bytes) -> bool:
-    """Append a trace's second record, inside the caller's transaction. False where it has one, or is not there."""
+    """Append a trace's second record within the caller's transaction. Return False if it has one, or does not exist."""
     found = db.execute(
         "UPDATE traces SET finished = (SELECT number + 1 FROM chain WHERE chain = ? AND name = 'head') "
         "WHERE trace_id = ? AND finished IS NULL",
@@ -55,7 +55,7 @@ def append_finished(db: Transaction, chain: int, trace_id: str, record: bytes) -
 
 
 def _append(db: Transaction, chain: int, record: bytes, decided_at: float | None) -> int:
-    """Append a record to a chain. Returns its number."""
+    """Append a record to a chain. Return its number."""
     head = read_head(db, chain)
     number, digest = head.number + 1, entry_hash(head.hash, record)
     inserted = db.execute(
@@ -63,29 +63,29 @@ def _append(db: Transaction, chain: int, record: bytes, decided_at: float | None
         (number, decided_at, len(record), digest, record.decode()),
     )
     if not inserted.rowcount:
-        raise _damaged(f"there is an entry after the noted end, {head.number}")
+        raise _damaged(f"there is an entry after its head, {head.number}")
     db.execute("UPDATE chain SET number = ?, hash = ? WHERE chain = ? AND name = 'head'", (number, digest, chain))
     count_kept(db, chain, "traces", 0 if decided_at is None else 1, len(record))
     return number
 
 
 def read_head(db: Transaction, chain: int) -> Head:
-    """The noted end of a chain, which the next entry follows. Raises `StoreError` where it cannot be one."""
+    """Return the head of a chain, which the next entry follows. Raises `StoreError` if it is invalid."""
     row = db.execute("SELECT number, hash FROM chain WHERE chain = ? AND name = 'head'", (chain,)).fetchone()
     if row is None:
-        raise _damaged("its end is not noted")
+        raise _damaged("its head is missing")
     number, digest = row
     start = chain_start(chain)
     if type(number) is not int or not start.number <= number < start.number + CHAIN_SIZE - 1:
-        raise _damaged("the number of its noted end is not one")
+        raise _damaged("the number of its head is invalid")
     if type(digest) is not bytes or len(digest) != len(start.hash):
-        raise _damaged("the hash of its noted end is not one")
+        raise _damaged("the hash of its head is invalid")
     return Head(number, digest)
 
 
 def _damaged(why: str) -> StoreError:
-    """Somebody has changed it: nothing is written after what is not known."""
+    """Return the error for a log that was tampered with. Nothing is appended to such a log."""
     return StoreError(
-        f"the decision log is damaged ({why}): 'hestiaos audit verify' says where; choose another store to go on",
+        f"the decision log is damaged ({why}): 'hestiaos audit verify' shows where; use another store to continue",
         problem="damaged",
     )

@@ -1,4 +1,4 @@
-"""How the tables of an older version become those of this one, inside the caller's transaction."""
+"""Migrations of the tables of older versions, within the caller's transaction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["migrate"]
 
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
-    """Bring the tables of the version `found` up to date, with all that is in them."""
+    """Migrate the tables, and what they contain, from version `found` to the current one."""
     while found != tables.VERSION:
         found = _MIGRATIONS[found](db)
 
@@ -25,7 +25,7 @@ def _from_version_1(db: sqlite3.Connection) -> int:
 
 
 def _from_version_2(db: sqlite3.Connection) -> int:
-    """Its traces had no log: what is in them is in it from now on."""
+    """Write the traces into the decision log, which version 2 did not have."""
     _execute(db, ["ALTER TABLE traces RENAME TO traces_2", *_COUNTED_FOR_EACH_CHAIN, *_NEW_IN_VERSION_3])
     db.execute("UPDATE kept SET count = 0, bytes = 0 WHERE kind = 'traces'")
     old = db.execute("SELECT trace_id, decision, decided_at, facts, outcome FROM traces_2 ORDER BY number")
@@ -39,7 +39,7 @@ def _from_version_2(db: sqlite3.Connection) -> int:
 
 
 def _from_version_3(db: sqlite3.Connection) -> int:
-    """It had one chain."""
+    """Add the number of the chain: version 3 had only one."""
     _execute(db, [*_COUNTED_FOR_EACH_CHAIN, *_CHAINS])
     return 4
 
@@ -54,7 +54,7 @@ _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], int]] = {
     2: _from_version_2,
     3: _from_version_3,
 }
-"""Each returns the version that it leads to."""
+"""The migration from each version. Each returns the version that it migrates to."""
 
 _COUNTED_FOR_EACH_CHAIN = (
     "ALTER TABLE kept RENAME TO kept_3",
@@ -91,7 +91,7 @@ _FROM_VERSION_1 = (
     tables.META,
     "CREATE TABLE kept (kind TEXT PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL)",
     "CREATE TABLE decisions (decision TEXT PRIMARY KEY, taken INTEGER NOT NULL)",
-    # It stored an execution once it was over.
+    # Version 1 stored a trace when its execution ended.
     "DROP INDEX traces_by_decision",
     "ALTER TABLE traces RENAME TO traces_1",
     _TRACES_2,
@@ -123,7 +123,7 @@ _FROM_VERSION_1 = (
     tables.SECRETS,
     "INSERT INTO secrets (key, provider, encrypted, value) SELECT key, provider, 0, value FROM secrets_1",
     "DROP TABLE secrets_1",
-    # Its fingerprints depended on the order of keys and are gone: a result is given to whatever comes with its key.
+    # Its fingerprints depended on the order of JSON keys and are dropped: any request with the key gets the result.
     "ALTER TABLE results RENAME TO results_1",
     tables.RESULTS,
     """INSERT INTO results (number, key, fingerprint, claimed_at, lease_until, size, result)

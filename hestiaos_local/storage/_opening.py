@@ -1,4 +1,4 @@
-"""Which database a store is in."""
+"""Open the database of a store: PostgreSQL, a SQLite file or memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["is_url", "open_database"]
 
 
 def is_url(place: object) -> TypeGuard[str]:
-    """Whether a place is the URL of a PostgreSQL database, and not the path of a file."""
+    """Return whether `place` is the URL of a PostgreSQL database, not the path of a file."""
     return isinstance(place, str) and place.startswith(("postgresql://", "postgres://"))
 
 
 def open_database(place: str | os.PathLike[str] | None, busy_timeout: float) -> Database:
-    """Open the database at a URL, the SQLite file at a path, or the one in memory. Raises `StoreError`."""
+    """Open the database at a URL, the SQLite file at a path, or one in memory for None. Raises `StoreError`."""
     if isinstance(place, str) and "://" in place and not is_url(place):
         scheme = place.partition(":")[0]
         raise StoreError(f"a store cannot be at {scheme}://…: name a file, or postgresql://USER@HOST/DATABASE")

@@ -1,4 +1,4 @@
-"""What a store keeps, and what it answers."""
+"""The data that a store keeps and returns."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ __all__ = [
 _DAY = 24 * 3600.0  # seconds
 
 Message = Mapping[str, Any]
-"""One message of a session, a JSON object in the form of OpenAI's chat completions."""
+"""One message of a session, a JSON object in the format of OpenAI's chat completions."""
 
 
 @frozen
 class Outcome:
-    """How an execution ended. `milliseconds` is its time, the tokens are those of the model, `None` where unknown.
+    """How an execution ended.
 
-    `findings` is what governance has found in the outputs, as JSON.
+    `milliseconds` is its duration. The tokens are the model's, None if unknown. `findings` is what governance found in
+    the output, as JSON.
     """
 
     status: Literal["completed", "blocked", "failed", "cancelled"]
@@ -47,9 +48,9 @@ class Outcome:
 
 @frozen
 class TraceRecord:
-    """The audit of one execution, in two phases: what was decided, and, once it is over, its outcome.
+    """The audit record of one execution, written in two phases: the decision and, when it has ended, its outcome.
 
-    `decided_at` is in seconds since 1970. `facts` is all else that the decision says and was taken on, as JSON.
+    `decided_at` is in seconds since 1970. `facts` has the details of the decision and what it was based on, as JSON.
     """
 
     trace_id: str
@@ -60,15 +61,15 @@ class TraceRecord:
 
 
 ApprovalStatus = Literal["pending", "approved", "denied", "used", "expired"]
-"""What became of an approval that was asked for."""
+"""The status of a requested approval."""
 
 
 @frozen(kw_only=True)
 class Approval:
-    """What somebody has to approve before a blocked call passes, once, before it expires.
+    """A request to let a blocked call pass. If it is approved, the call may be made once before it expires.
 
-    `call_hash` tells the call from any other. Times are in seconds since 1970. `facts` is what there is to say of the
-    call, as JSON; `decided_by` is the name of the key of who approved or denied it.
+    `call_hash` identifies the call. Times are in seconds since 1970. `facts` describes the call, as JSON. `decided_by`
+    is the name of the API key that approved or denied it.
     """
 
     id: str
@@ -83,7 +84,7 @@ class Approval:
 
 @frozen
 class Session:
-    """A session as a list shows it. `last_used` is in seconds since 1970, `messages` counts them."""
+    """A session in a listing. `last_used` is in seconds since 1970, `messages` is the number of its messages."""
 
     session_id: str
     last_used: float
@@ -92,29 +93,32 @@ class Session:
 
 @frozen
 class Claimed:
-    """The key was free and is the caller's now: `token` proves it to `finish` and `abandon`."""
+    """The key was free and is now claimed by the caller. `finish` and `abandon` require the `token`."""
 
     token: int
 
 
 @frozen
 class InProgress:
-    """The same request is under way. Its result may be there in `retry_after` seconds: as long again as it has taken
-    so far, 1 second at least, and not after its lease."""
+    """The same request is in progress.
+
+    `retry_after` is a delay in seconds: the time it has taken so far, at least 1 second, and at most the rest of its
+    lease.
+    """
 
     retry_after: float
 
 
 @frozen
 class Finished:
-    """The same request came before; `result` is what it came to."""
+    """The same request has ended before, with this `result`."""
 
     result: Any = field(repr=False)
 
 
 @frozen
 class Conflict:
-    """The key came with another request."""
+    """The key was used with another request."""
 
 
 Claim = Claimed | InProgress | Finished | Conflict
@@ -122,10 +126,10 @@ Claim = Claimed | InProgress | Finished | Conflict
 
 @frozen
 class Retention:
-    """How much is kept of each kind: of traces, of sessions, of results for repeats and of approvals.
+    """How many traces, sessions, stored results and approvals are kept. The limits apply to each of these four kinds.
 
-    `max_age` is in seconds, for a session since its last message; `max_count` counts them; `max_bytes` is the length of
-    what they hold, as JSON. `None` sets no limit. The oldest go first. Secrets are kept until they are deleted.
+    `max_age` is in seconds (for a session, since its last message), `max_count` a number of items, `max_bytes` the
+    total length of their JSON. None means no limit. The oldest are deleted first. Secrets are exempt.
     """
 
     max_age: float | None = None
@@ -134,6 +138,6 @@ class Retention:
 
     @classmethod
     def of_days(cls, days: float | None, count: int | None, size: int | None) -> Self | None:
-        """The retention with these limits, the first one in days; `None` where there is no limit."""
+        """Build a retention from a maximum age in days, a count and a size in bytes. Return None if all are None."""
         limits = (None if days is None else days * _DAY, count, size)
         return None if limits == (None, None, None) else cls(*limits)

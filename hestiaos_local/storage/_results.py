@@ -1,4 +1,4 @@
-"""The results of a store: one execution for one Idempotency-Key."""
+"""The results table: one execution per Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from hestiaos_proto import json
 __all__ = ["MAX_RESULTS", "Results"]
 
 MAX_RESULTS = 1000
-"""How many results are kept for requests that come again."""
+"""How many results are kept for repeated requests."""
 
 _NEWEST_RESULTS = Retention(max_count=MAX_RESULTS)
 
 
 class Results:
-    """Keeps them in `database`. A power cut may take the last of them, which matter for moments."""
+    """The results stored in `database`. A power failure may lose the last ones, which are needed only briefly."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def claim(self, key: str, fingerprint: str, now: float, lease: float) -> Claim:
-        """Claim a key, or say what is known of it."""
+        """Claim a key, or return why that is not possible."""
         with self._database.write(f"result {key}", durable=False) as db:
             row = db.execute(
                 "SELECT fingerprint, claimed_at, lease_until, result FROM results WHERE key = ?", (key,)
             ).fetchone()
             if row is None or (row[3] is None and row[2] <= now):
-                db.execute("DELETE FROM results WHERE key = ?", (key,))  # a claim that is void
+                db.execute("DELETE FROM results WHERE key = ?", (key,))  # a void claim
                 db.execute(
                     "INSERT INTO results (key, fingerprint, claimed_at, lease_until, size) VALUES (?, ?, ?, ?, 0)",
                     (key, fingerprint, now, now + lease),
@@ -38,14 +38,14 @@ class Results:
                 (token,) = db.execute("SELECT number FROM results WHERE key = ?", (key,)).fetchone()
                 return Claimed(token)
         claimed_fingerprint, claimed_at, lease_until, result = row
-        if claimed_fingerprint not in (None, fingerprint):  # `None` is that of a result of the file's version 1
+        if claimed_fingerprint not in (None, fingerprint):  # None: a result migrated from version 1
             return Conflict()
         if result is None:
             return InProgress(min(max(1.0, now - claimed_at), lease_until - now))
         return Finished(json.loads(result.encode()))
 
     def finish(self, key: str, token: int, result: Any) -> bool:
-        """Keep the result of a claim. False where that is void and another took its place."""
+        """Store the result of a claim. Return False if the claim expired and was replaced."""
         text = json.dumps(result).decode()
         size = len(text.encode())
         with self._database.write(durable=False) as db:
@@ -59,11 +59,11 @@ class Results:
         return changed == 1
 
     def abandon(self, key: str, token: int) -> None:
-        """Free the key of a claim."""
+        """Release the key of a claim."""
         with self._database.write(durable=False) as db:
             db.execute("DELETE FROM results WHERE key = ? AND number = ? AND result IS NULL", (key, token))
 
     def delete_void(self, now: float) -> None:
-        """Delete the claims of processes that crashed."""
+        """Delete expired claims, whose processes have crashed."""
         with self._database.write(durable=False) as db:
             db.execute("DELETE FROM results WHERE result IS NULL AND lease_until <= ?", (now,))

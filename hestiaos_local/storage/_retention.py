@@ -1,4 +1,4 @@
-"""Retention: deletes the oldest rows of each kind once there are more of them than are to be kept."""
+"""Retention: delete the oldest rows of each kind while they exceed its limits."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hestiaos_local.storage._records import Retention
 
 __all__ = ["Row", "count_kept", "counted", "prune_batch", "surplus"]
 
-_BATCH_ROWS = 500  # that one transaction deletes, so that others do not wait for long
+_BATCH_ROWS = 500  # per transaction, so that other writers do not wait for long
 _BATCH_BYTES = 16 * 1024**2
 
-# Of each kind, the oldest first: what it is deleted by, its time in seconds since 1970, its size. An entry of the log
-# that has no time belongs to a trace before it.
+# For each kind, oldest first: the key to delete by, the time in seconds since 1970, and the size. An entry of the log
+# without a time is the outcome of an earlier trace.
 _OLDEST = {
     "traces": "SELECT number, decided_at, size FROM log ORDER BY rowid LIMIT ?",
     "sessions": "SELECT session_id, last_used, size FROM sessions ORDER BY last_used, session_id LIMIT ?",
@@ -24,7 +24,7 @@ _OLDEST = {
     "approvals": "SELECT number, created_at, size FROM approvals ORDER BY number LIMIT ?",
 }
 _DELETE = {
-    # Each chain stays provable: what is deleted is its beginning, whose last place is kept.
+    # A chain can still be verified: only its beginning is deleted, and its anchor is the last deleted entry.
     "traces": (
         "UPDATE chain SET (number, hash) = (SELECT number, hash FROM log WHERE number = :row) "
         f"WHERE chain = :row / {CHAIN_SIZE} AND name = 'anchor'",
@@ -39,7 +39,7 @@ _DELETE = {
 
 @frozen
 class Row:
-    """One session, result or approval, or an entry of the log; `time` is `None` of the second entry of a trace."""
+    """A session, a result, an approval, or an entry of the log. `time` is None for the outcome of a trace."""
 
     row: int | str
     time: float | None
@@ -47,13 +47,13 @@ class Row:
 
 
 def surplus(rows: Iterable[Row], count: int, size: int, retention: Retention, now: float) -> list[Row]:
-    """Which of the oldest `rows` have to go, where there are `count` in all, of `size` bytes; a batch at most."""
+    """Return which of the oldest `rows` to delete, at most a batch, given `count` rows of `size` bytes in total."""
     going: list[Row] = []
     freed = 0
     for row in rows:
         if freed >= _BATCH_BYTES:
             break
-        if row.time is not None:  # otherwise its trace has gone before it
+        if row.time is not None:  # an outcome does not count as a trace of its own
             too_old = retention.max_age is not None and row.time < now - retention.max_age
             too_many = retention.max_count is not None and count > retention.max_count
             too_large = retention.max_bytes is not None and size > retention.max_bytes
@@ -66,7 +66,7 @@ def surplus(rows: Iterable[Row], count: int, size: int, retention: Retention, no
 
 
 def count_kept(db: Transaction, chain: int, kind: str, count: int, size: int) -> None:
-    """Count what was added to a kind, or, below 0, taken from it. The sum over all chains is what there is."""
+    """Add to the totals of a kind in this chain, or subtract if negative. Its total is the sum over all chains."""
     db.execute(
         "INSERT INTO kept (kind, chain, count, bytes) VALUES (?, ?, ?, ?) ON CONFLICT (kind, chain) "
         "DO UPDATE SET count = kept.count + excluded.count, bytes = kept.bytes + excluded.bytes",
@@ -75,9 +75,9 @@ def count_kept(db: Transaction, chain: int, kind: str, count: int, size: int) ->
 
 
 def prune_batch(database: Database, db: Transaction, kind: str, retention: Retention, now: float) -> list[Row]:
-    """Delete a batch of one kind, inside the caller's transaction. Returns what was deleted.
+    """Delete a batch of one kind within the caller's transaction. Return the deleted rows.
 
-    Where another process is at it, nothing is.
+    Nothing is deleted while another process is pruning this kind.
     """
     if not database.try_lock(db, f"oldest {kind}"):
         return []
@@ -85,7 +85,7 @@ def prune_batch(database: Database, db: Transaction, kind: str, retention: Reten
     count, size = map(int, db.execute(there, (kind,)).fetchone())
     oldest = db.execute(f"{_OLDEST[kind]} {database.dialect.skip_locked}", (_BATCH_ROWS,))
     going = surplus((Row(*row) for row in oldest), count, size, retention, now)
-    oldest.close()  # most rows were not looked at
+    oldest.close()  # `surplus` stops early, with rows still unread
     if going:
         for statement in _DELETE[kind]:
             db.executemany(statement, [{"row": row.row} for row in going])
@@ -94,5 +94,5 @@ def prune_batch(database: Database, db: Transaction, kind: str, retention: Reten
 
 
 def counted(rows: Iterable[Row]) -> int:
-    """How many traces, sessions, results or approvals these are."""
+    """Count the traces, sessions, results or approvals among these rows."""
     return sum(row.time is not None for row in rows)

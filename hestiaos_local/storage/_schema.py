@@ -1,4 +1,4 @@
-"""The tables, their version, and how a file of an older version becomes one of this."""
+"""Create the tables in a SQLite database, or migrate those of an older version."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from hestiaos_local.storage._tables import CREATE, VERSION
 
 __all__ = ["prepare"]
 
-_APPLICATION_ID = 0x48657374  # "Hest": says in the file's head whose it is
+_APPLICATION_ID = 0x48657374  # "Hest", in the file's header
 
 
 def prepare(name: str, db: sqlite3.Connection) -> None:
-    """Make the tables of an empty database, or bring those of an older version up to date: all of it, or nothing.
+    """Create the tables in an empty database, or migrate those of an older version, in one transaction.
 
-    Raises `StoreError` for another program's database, or of a newer version, which is left as it is.
+    Raises `StoreError` for a database of another program or of a newer version, which is not changed.
     """
     with db:
-        db.execute("BEGIN")  # what is read now is one state of the file, whatever another process does to it
+        db.execute("BEGIN")  # read one state of the file, while other processes may change it
         found = _found(name, db)
     if found != VERSION:
         with db:
             db.execute("BEGIN IMMEDIATE")
-            found = _found(name, db)  # another process may have been faster
+            found = _found(name, db)  # another process may have created or migrated them first
             if found == 0:
                 for statement in CREATE:
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             else:
-                from hestiaos_local.storage._migrations import migrate  # few files need it
+                from hestiaos_local.storage._migrations import migrate  # imported here as few files need it
 
                 migrate(db, found)
             db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _found(name: str, db: sqlite3.Connection) -> int:
-    """The version of the tables; 0 of an empty database."""
+    """Return the version of the tables, 0 for an empty database."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -1,4 +1,4 @@
-"""The sessions of a store, and their messages."""
+"""The tables of sessions and their messages."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _ALL = 2**62  # rows
 
 
 class Sessions:
-    """Keeps them in `database`."""
+    """The sessions stored in `database`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add_messages(self, session_id: str, messages: Iterable[Message], now: float) -> None:
-        """Add messages to a session, which begins with its first ones."""
+        """Append messages to a session, which is created if it does not exist."""
         texts = [json.dumps(dict(message)) for message in messages]
         size = sum(map(len, texts))
         with self._database.write(f"session {session_id}") as db:
@@ -41,7 +41,7 @@ class Sessions:
             count_kept(db, self._database.chain, "sessions", 1 - known, size)
 
     def messages(self, session_id: str, last: int | None) -> list[Message]:
-        """A session's messages: all, or the last so many."""
+        """Return the messages of a session in order: all, or the last `last`."""
         with self._database.read() as db:
             rows = db.execute(
                 "SELECT message FROM messages WHERE session_id = ? ORDER BY number DESC LIMIT ?",
@@ -50,7 +50,7 @@ class Sessions:
         return [json.loads(message.encode()) for (message,) in reversed(rows)]
 
     def get(self, session_id: str) -> Session | None:
-        """One session."""
+        """Return the session with this id, or None if there is none."""
         with self._database.read() as db:
             row = db.execute(
                 "SELECT session_id, last_used, messages FROM sessions WHERE session_id = ?", (session_id,)
@@ -58,7 +58,7 @@ class Sessions:
         return None if row is None else Session(*row)
 
     def page(self, limit: int, after: Session | None) -> list[Session]:
-        """Those last used before `after`, the last used first."""
+        """Return up to `limit` sessions, most recently used first, starting after the session `after`."""
         before = (float("inf"), "") if after is None else (after.last_used, after.session_id)
         with self._database.read() as db:
             rows = db.execute(
@@ -69,7 +69,7 @@ class Sessions:
         return [Session(*row) for row in rows]
 
     def delete(self, session_id: str) -> bool:
-        """Delete one. False where there was none."""
+        """Delete a session and its messages. Return False if there was none."""
         size = f"SELECT size FROM sessions WHERE session_id = ? {self._database.dialect.for_update}"
         with self._database.write(f"session {session_id}") as db:
             row = db.execute(size, (session_id,)).fetchone()
@@ -82,7 +82,7 @@ class Sessions:
         return True
 
     def active(self, since: float) -> int:
-        """How many were used since then."""
+        """Count the sessions used since this time."""
         with self._database.read() as db:
             count: int = db.execute("SELECT count(*) FROM sessions WHERE last_used >= ?", (since,)).fetchone()[0]
         return count

@@ -1,4 +1,4 @@
-"""The store that comes with the platform: everything in memory, in one SQLite file, or in a PostgreSQL database."""
+"""The platform's store: in memory, in one SQLite file, or in a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ __all__ = ["Store"]
 
 
 class Store:
-    """The platform's memory: a SQLite file at `path`, which is created if it is missing, or `None`: no file.
+    """The store of a platform: the SQLite file at `path`, which is created if it is missing, or memory if it is None.
 
-    The file, and each directory made for it, is this user's alone. Threads, processes and both sides of a fork may use
-    it at once: readers do not wait, a writer waits for the others, `busy_timeout` seconds at most. With a `key`, by
-    default that of `HESTIAOS_STORE_KEY`, secrets are encrypted in the file, those that are in it already too.
+    Only this user may read the file and the directories created for it. Several threads, processes and both sides of a
+    fork may use it at once: readers do not wait, a writer waits for the others, up to `busy_timeout` seconds. With a
+    `key`, by default the value of `HESTIAOS_STORE_KEY`, secrets are encrypted in the file, including those already in
+    it.
 
-    Where `path` is the URL of a PostgreSQL database, `postgresql://…` (extra `postgres`), the schema `hestiaos` there
-    is the memory of the platforms of many machines. Name no password in it, but in `PGPASSWORD` or `~/.pgpass`.
+    If `path` is the URL of a PostgreSQL database, `postgresql://…` (extra `postgres`), the store is the schema
+    `hestiaos` of that database, which the platforms of several machines may share. Pass the password in `PGPASSWORD` or
+    `~/.pgpass`, not in the URL.
 
-    Raises `StoreError` for a file or database that cannot be used, which is left as it is; every method does so where
-    it cannot be used any more. `Storage` says what the methods do.
+    Raises `StoreError` for a file or database that cannot be used, which is not changed. So does every method, if it
+    becomes unusable later. `Storage` documents the methods.
     """
 
     def __init__(

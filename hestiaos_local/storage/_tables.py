@@ -27,23 +27,23 @@ __all__ = [
 VERSION = 4
 
 META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL)"
-# How much there is of each kind, and how often each decision was ever taken: so that no query has to count.
-# Both are counted apart for each chain of the log, so that those who write to one do not wait for those of another.
+# The totals of each kind, and how often each decision was ever taken, so that no query has to count rows.
+# Each chain of the log has its own totals, so that the writers of different chains do not wait for each other.
 KEPT = """CREATE TABLE kept (
     kind TEXT NOT NULL, chain INTEGER NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL,
     PRIMARY KEY (kind, chain))"""
 DECISIONS = """CREATE TABLE decisions (
     decision TEXT NOT NULL, chain INTEGER NOT NULL, taken INTEGER NOT NULL, PRIMARY KEY (decision, chain))"""
-# Append-only: of each trace the record of its decision, and later that of its outcome, which has no `decided_at`.
+# Append-only: for each trace the record of its decision, and later that of its outcome, without a `decided_at`.
 LOG = """CREATE TABLE log (
     number INTEGER PRIMARY KEY, decided_at REAL, size INTEGER NOT NULL, hash BLOB NOT NULL, record TEXT NOT NULL)"""
-# Two places in each chain of the log: the last entry that was deleted (`anchor`), the last that was written (`head`).
+# Two positions in each chain of the log: the last deleted entry (`anchor`) and the last written one (`head`).
 CHAIN = """CREATE TABLE chain (
     chain INTEGER NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (chain, name))"""
 CHAIN_START = """INSERT INTO chain (chain, name, number, hash)
     VALUES (0, 'anchor', 0, zeroblob(32)), (0, 'head', 0, zeroblob(32))"""
-# Where in the log each trace's two records are; the first has the trace's number.
+# The positions of each trace's two records in the log: `number` of the decision, `finished` of the outcome.
 TRACES = """CREATE TABLE traces (
     number INTEGER PRIMARY KEY, trace_id TEXT NOT NULL UNIQUE, decision TEXT NOT NULL, finished INTEGER)"""
 COUNTERS = """CREATE TABLE counters (
@@ -63,7 +63,7 @@ MESSAGES = """CREATE TABLE messages (
 MESSAGES_BY_SESSION = "CREATE INDEX messages_by_session ON messages (session_id)"
 SECRETS = """CREATE TABLE secrets (
     key TEXT PRIMARY KEY, provider TEXT NOT NULL, encrypted INTEGER NOT NULL, value BLOB NOT NULL)"""
-# A claim has no result yet. A number is never used again, so that it proves whose claim it is.
+# A row without a result is a claim. Numbers are never reused, so the number identifies the claim.
 RESULTS = """CREATE TABLE results (
     number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, fingerprint TEXT, claimed_at REAL NOT NULL,
     lease_until REAL NOT NULL, size INTEGER NOT NULL, result TEXT)"""
@@ -89,4 +89,4 @@ CREATE = (
     "INSERT INTO kept (kind, chain, count, bytes) "
     "VALUES ('traces', 0, 0, 0), ('sessions', 0, 0, 0), ('results', 0, 0, 0), ('approvals', 0, 0, 0)",
 )
-"""The statements that make them in an empty database."""
+"""The statements that create the tables in an empty database."""

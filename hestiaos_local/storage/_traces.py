@@ -1,4 +1,4 @@
-"""The traces of a store: the decision log, and where in it each trace is."""
+"""The traces of a store: the decision log, and an index of each trace's records in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAGE_BYTES = 1024**2
 
 
 class Traces:
-    """Keeps them in `database`."""
+    """The traces stored in `database`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -27,7 +27,7 @@ class Traces:
         )
 
     def add(self, trace: TraceRecord) -> None:
-        """Keep what was decided, and the outcome where there is one already."""
+        """Store a decision, and its outcome if the trace already has one."""
         decided = decided_record(trace)
         finished = None if trace.outcome is None else finished_record(trace.trace_id, trace.outcome)
         with self._database.write(appends=True) as db:
@@ -42,13 +42,13 @@ class Traces:
             )
 
     def finish(self, trace_id: str, outcome: Outcome) -> bool:
-        """Keep the outcome. False where there is one already, or the trace is not kept any more."""
+        """Store the outcome of a trace. Return False if the trace already has one, or was deleted."""
         record = finished_record(trace_id, outcome)
         with self._database.write(durable=False, appends=True) as db:
             return append_finished(db, self._database.chain, trace_id, record)
 
     def works(self) -> bool:
-        """Whether an entry can be appended to the log, as far as its end is one."""
+        """Return whether an entry can be appended to the log: whether it can be written, and its head is valid."""
         try:
             with self._database.write(durable=False, appends=True, busy_timeout=PROBE) as db:
                 read_head(db, self._database.chain)
@@ -57,13 +57,13 @@ class Traces:
         return True
 
     def get(self, trace_id: str) -> TraceRecord | None:
-        """One trace."""
+        """Return the trace with this id, or None if there is none."""
         with self._database.read() as db:
             row = db.execute(f"{self._select} WHERE trace_id = ?", (trace_id,)).fetchone()
         return None if row is None else self._trace(*row)
 
     def newest(self, limit: int, decision: str | None, before: str | None) -> list[TraceRecord]:
-        """The newest, the newest first: of one decision, from before a trace."""
+        """Return up to `limit` traces, newest first, optionally of one decision, or older than the trace `before`."""
         conditions = ["1 = 1"]
         if decision is not None:
             conditions.append("decision = :decision")
@@ -77,7 +77,7 @@ class Traces:
         return [self._trace(*row) for row in rows]
 
     def decisions(self, newest: int | None) -> dict[str, int]:
-        """How often each decision was taken: ever, or in the newest so many."""
+        """Count the traces of each decision, including deleted ones, or only among the `newest` stored ones."""
         with self._database.read() as db:
             if newest is None:
                 taken = db.execute("SELECT decision, sum(taken) FROM decisions GROUP BY decision").fetchall()
@@ -90,7 +90,7 @@ class Traces:
         return {decision: int(count) for decision, count in taken}
 
     def page(self, after: int, limit: int) -> LogPage:
-        """A page of the log: the first entries after this number of its chain, up to `limit`, or 1 MiB of them."""
+        """Return a page of the log: up to `limit` entries of one chain after this number, of about 1 MiB at most."""
         chain = after // CHAIN_SIZE
         start = chain_start(chain)
         places: dict[str, Head] = {}
@@ -113,7 +113,7 @@ class Traces:
                     size += len(record)
             else:
                 following = None if following_chain is None else chain_start(following_chain).number
-            rows.close()  # the last ones were not looked at
+            rows.close()  # the loop may have stopped early
         anchor, head = places.get("anchor", start), places.get("head", start)
         return LogPage(anchor, head, tuple(entries), following, chain, noted="head" in places)
 
@@ -122,7 +122,7 @@ class Traces:
             record = json.loads(decided)
             outcome = None if finished is None else Outcome(**json.loads(finished)["outcome"])
             return TraceRecord(record["trace_id"], record["decision"], record["decided_at"], record["facts"], outcome)
-        except (KeyError, TypeError, ValueError) as error:  # somebody has changed it
+        except (KeyError, TypeError, ValueError) as error:  # it was tampered with
             raise StoreError(
                 f"a record of the decision log in {self._database.name} is damaged ({error!r}): verify the log",
                 problem="damaged",

@@ -1,4 +1,4 @@
-"""The secrets of a store: in clear, or encrypted from the moment that a key is first given."""
+"""The secrets of a store: in clear text, or encrypted once a key has been given."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from hestiaos_local.storage._errors import StoreError
 __all__ = ["SECRETS_META", "VARIABLE", "Vault"]
 
 VARIABLE = "HESTIAOS_STORE_KEY"
-"""The environment variable of the key."""
+"""The environment variable with the key that encrypts the secrets."""
 
-_HEADER = "secrets"  # in `meta`: the cipher's header, once the secrets are encrypted
+_HEADER = "secrets"  # the row of `meta` with the cipher's header, which exists once the secrets are encrypted
 _LOCK = "secrets"
-_UNCLEAN = "clear secrets"  # there may be some in the file's free space
+_UNCLEAN = "clear secrets"  # the row of `meta` that exists while clear text may remain in the file's free space
 SECRETS_META = (_HEADER, _UNCLEAN)
-"""What `meta` says of the secrets."""
+"""The rows of `meta` about the secrets."""
 
 
 class Vault:
-    """Keeps secrets in `database`, encrypted where there is a `key`.
+    """The secrets stored in `database`, encrypted if there is a `key`.
 
-    Raises `StoreError` where a key is given and the package that encrypts is missing. Without the key of a store whose
-    secrets are encrypted they can be neither read nor set, only deleted.
+    Raises `StoreError` if there is a key but the `cryptography` package is not installed. Encrypted secrets cannot be
+    read or set without their key, only deleted.
     """
 
     def __init__(self, database: Database, key: str | None) -> None:
@@ -34,20 +34,20 @@ class Vault:
         if key is not None:
             if not is_available():
                 raise StoreError(
-                    f"{VARIABLE} is set, but the package that encrypts is missing: pip install 'hestiaos[platform]'",
+                    "encrypted secrets need the package cryptography: pip install 'hestiaos[platform]'",
                     problem="encrypted",
                 )
             self._encrypt_clear(key)
 
     def get(self, name: str) -> str | None:
-        """A secret's value."""
+        """Return the value of a secret, or None if there is none."""
         with self._database.read() as db:
             row = db.execute("SELECT encrypted, value FROM secrets WHERE key = ?", (name,)).fetchone()
             header = _meta(db, _HEADER)
         return None if row is None else self._decrypted(name, row[0], row[1], header)
 
     def values(self) -> list[str]:
-        """The values of all secrets, but of those that are damaged: they are no secret that anybody could get."""
+        """Return the values of all secrets except damaged ones, which cannot be read by anyone."""
         with self._database.read() as db:
             rows = db.execute("SELECT key, encrypted, value FROM secrets").fetchall()
             header = _meta(db, _HEADER) if rows else None
@@ -64,7 +64,7 @@ class Vault:
         if not encrypted:
             return _text(value)
         cipher = self._cipher(header)
-        assert cipher is not None, "where a secret is encrypted there is a header"
+        assert cipher is not None, "there is a header if a secret is encrypted"
         try:
             return cipher.decrypt(name, value)
         except WrongKeyError:
@@ -73,17 +73,17 @@ class Vault:
             ) from None
 
     def set(self, name: str, value: str, provider: str) -> None:
-        """Keep a secret, in place of the one of this name if there is one."""
+        """Store a secret, replacing the one with this name."""
         while True:
             with self._database.read() as db:
                 header = _meta(db, _HEADER)
-            if header is None and self._key is not None:  # another file has taken the place of the one that was opened
+            if header is None and self._key is not None:  # the file was replaced after it was opened
                 self._encrypt_clear(self._key)
                 continue
             cipher = self._cipher(header)
             stored = value.encode() if cipher is None else cipher.encrypt(name, value)
             with self._database.write(_LOCK) as db:
-                if _meta(db, _HEADER) == header:  # otherwise another process was given the key in the meantime
+                if _meta(db, _HEADER) == header:  # otherwise another process has encrypted the secrets meanwhile
                     replaced = db.execute("SELECT 1 FROM secrets WHERE key = ?", (name,)).fetchone() is not None
                     db.execute(
                         "INSERT INTO secrets (key, provider, encrypted, value) VALUES (?, ?, ?, ?) "
@@ -96,7 +96,7 @@ class Vault:
             self._database.truncate_log()
 
     def delete(self, name: str) -> bool:
-        """Delete a secret. False where there was none."""
+        """Delete a secret. Return False if there was none."""
         with self._database.write(_LOCK) as db:
             deleted = db.execute("DELETE FROM secrets WHERE key = ?", (name,)).rowcount == 1
         if deleted:
@@ -104,12 +104,12 @@ class Vault:
         return deleted
 
     def names(self) -> list[str]:
-        """The names of all secrets, sorted."""
+        """Return the names of all secrets, sorted."""
         with self._database.read() as db:
             return [name for (name,) in db.execute("SELECT key FROM secrets ORDER BY key")]
 
     def _cipher(self, header: bytes | None) -> Cipher | None:
-        """The cipher of a store with this header; `None` where its secrets are in clear. Raises `StoreError`."""
+        """Return the cipher of this header, or None if the secrets are in clear text. Raises `StoreError`."""
         if header is None:
             return None
         if self._key is None:
@@ -125,23 +125,23 @@ class Vault:
         return StoreError(f"the secrets in {self._database.name} are encrypted: {advice}", problem="encrypted")
 
     def _encrypt_clear(self, key: str) -> None:
-        """Encrypt secrets that were stored in clear, and leave nothing of them in the file."""
+        """Encrypt secrets that are stored in clear text, then remove all traces of the clear text from the file."""
         with self._database.read() as db:
             header, unclean = _meta(db, _HEADER), _meta(db, _UNCLEAN) is not None
         if header is None:
             cipher = Cipher.derive(key)
             with self._database.write(_LOCK) as db:
-                if _meta(db, _HEADER) is None:  # otherwise another process was faster
+                if _meta(db, _HEADER) is None:  # otherwise another process encrypted them first
                     _encrypt_all(db, cipher)
                     unclean = True
-        if unclean:  # also where a process before this one ended in the middle
+        if unclean:  # also if an earlier process ended before it had rewritten the file
             self._database.rewrite()
             with self._database.write() as db:
                 db.execute("DELETE FROM meta WHERE name = ?", (_UNCLEAN,))
 
 
 def _text(value: Any) -> str:
-    """A value in clear, which older versions have stored as text."""
+    """Return a value in clear text, which older versions stored as text instead of bytes."""
     return value if isinstance(value, str) else bytes(value).decode()
 
 

@@ -221,7 +221,7 @@ def test_a_directory_that_may_not_be_used_any_more(open_directory: Path) -> None
     assert as_nobody(IN_USE, open_directory).splitlines() == [
         "first True",
         "no new file True",
-        "not entered False read_only /store.db is in a directory that this user may not enter any more: allow it to",
+        "not entered False read_only /store.db is in a directory that this user may not enter any more: allow it again",
         "as before True",
         "as before, no new file, first",
     ]

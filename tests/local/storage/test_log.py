@@ -214,14 +214,14 @@ def test_what_was_done_to_a_log_is_found_in_its_place(
 @pytest.mark.parametrize(
     ("statement", "why"),
     [
-        ("DELETE FROM chain", "its end is not noted"),
-        ("UPDATE chain SET chain = 'x'", "its end is not noted"),
-        ("UPDATE chain SET number = 'x'", "the number of its noted end is not one"),
-        ("UPDATE chain SET number = -9", "the number of its noted end is not one"),
-        ("UPDATE chain SET number = 9223372036854775807", "the number of its noted end is not one"),
-        ("UPDATE chain SET hash = 'text'", "the hash of its noted end is not one"),
-        ("UPDATE chain SET hash = zeroblob(3)", "the hash of its noted end is not one"),
-        ("UPDATE chain SET number = 2", "there is an entry after the noted end, 2"),
+        ("DELETE FROM chain", "its head is missing"),
+        ("UPDATE chain SET chain = 'x'", "its head is missing"),
+        ("UPDATE chain SET number = 'x'", "the number of its head is invalid"),
+        ("UPDATE chain SET number = -9", "the number of its head is invalid"),
+        ("UPDATE chain SET number = 9223372036854775807", "the number of its head is invalid"),
+        ("UPDATE chain SET hash = 'text'", "the hash of its head is invalid"),
+        ("UPDATE chain SET hash = zeroblob(3)", "the hash of its head is invalid"),
+        ("UPDATE chain SET number = 2", "there is an entry after its head, 2"),
     ],
 )
 def test_nothing_is_written_after_an_end_that_is_damaged(tmp_path: Path, statement: str, why: str) -> None:
