@@ -1,6 +1,7 @@
-"""Serves a platform on a TCP port, on asyncio or trio, or as an ASGI application.
+"""Serve a platform on a TCP port with asyncio or trio, or as an ASGI application.
 
-It carries the bytes of `ServerConnection`. A client that has gone, or lets the server wait, ends its own connection.
+The TCP server does the I/O for `hestiaos_proto.ServerConnection`. A client that disconnects, or is too slow, ends only
+its own connection.
 """
 
 from hestiaos_local.serving._access import Access

@@ -1,4 +1,4 @@
-"""Access to a served platform, decided by the head of a request alone, before its body is read."""
+"""Access control of a served platform, decided by a request's head before its body is read."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _PORTS = {"http": "80", "https": "443"}
 
 _PREFLIGHT = "access-control-request-method"
 
-NOT_LOCAL = "without an API key this server answers programs of this machine only, as localhost or by its address"
-_OTHER_ORIGIN = "this server does not answer web pages of this origin: allow it with --allow-origin"
+NOT_LOCAL = "without an API key this server accepts requests from this machine only, to localhost or an IP address"
+_OTHER_ORIGIN = "this server does not accept requests from web pages of this origin: allow it with --allow-origin"
 _MAX_AGE = "600"  # seconds for which a browser remembers the response to a preflight
 
 
@@ -37,18 +37,19 @@ def _origins(origins: Iterable[str]) -> frozenset[str]:
 def _normal_origin(origin: str) -> str:
     match = _ORIGIN.fullmatch(origin.lower().removesuffix("/"))
     if match is None:
-        raise ValueError(f"an origin is a scheme, a host and perhaps a port, as https://example.com, not {origin!r}")
+        raise ValueError(f"an origin must have the form scheme://host[:port], not {origin!r}")
     return f"{match[1]}://{match[2].removesuffix(':' + _PORTS[match[1]])}"
 
 
 @frozen
 class Access:
-    """Access: who may ask.
+    """Decides which requests are accepted.
 
-    With `keys`, who has one of them with the role for it; `health` and the OpenAPI document need none. Without,
-    programs of this machine: a web page whose name was made to resolve to loopback gives itself away by its Host,
-    which is then neither an address nor `localhost` nor `host`, the name that is served. A web page of another origin
-    may ask only where `allow_origins` names it, key or not (the Fetch standard, "CORS protocol").
+    With `keys`, a request needs one of them with a role for its operation; `health` and the OpenAPI document need none.
+    Without `keys`, only programs on this machine are accepted. The Host must then be an IP address, `localhost` or
+    `host`, the name that is served: any other is sent by a web page whose name was made to resolve to loopback (DNS
+    rebinding). In both cases, a web page of another origin is accepted only if `allow_origins` contains that origin
+    (the Fetch standard, "CORS protocol").
     """
 
     keys: Keys | None = field(repr=False)
@@ -56,7 +57,7 @@ class Access:
     allow_origins: frozenset[str] = field(default=frozenset(), converter=_origins)
 
     def judge(self, call: ServerRequest) -> StatusError | EncodedResponse | None:
-        """The refusal of a request or the response to it, by its head; `None` if it may go on."""
+        """Return the refusal of a request, or its response if the head suffices. Return None if it is accepted."""
         host = call.headers.get("host", "")
         if self.keys is None and not self._is_local(host):
             return StatusError(NOT_LOCAL, status_code=421)
@@ -70,7 +71,7 @@ class Access:
         return found if isinstance(found, StatusError) else None
 
     def authorize(self, call: ServerRequest) -> Key | StatusError | None:
-        """The key of a request, or the refusal of one that has none for it; `None` where none is needed nor there."""
+        """Return the key of a request, the refusal if a required key is missing, or None if no key is required."""
         if self.keys is None:
             return None
         key = None if call.key is None else self.keys.find(call.key)
@@ -81,7 +82,7 @@ class Access:
         return _check_role(key, call) or key
 
     def headers(self, call: ServerRequest) -> Headers:
-        """The headers of a response for a web page of an allowed origin."""
+        """Return the CORS headers of a response, which are empty unless the request is from an allowed origin."""
         origin = call.headers.get("origin")
         if origin is None:
             return (("Vary", "Origin"),) if self.allow_origins else ()
@@ -105,23 +106,23 @@ class Access:
 
 
 def _check_role(key: Key, call: ServerRequest) -> StatusError | None:
-    """The refusal of a key without the role for a request.
+    """Return the refusal of a key without a role for the request, or None.
 
-    It is a 401 (RFC 9110, section 15.5.2: "authorization has been refused for those credentials"), since a 403 of this
-    wire says that governance has blocked. OpenAI's clients know a 403 for what it is.
+    The status is 401 (RFC 9110, section 15.5.2: "authorization has been refused for those credentials"), since in this
+    protocol a 403 means that governance has blocked. The front door for OpenAI's clients uses 403.
     """
     roles = roles_for(call.operation or call.resource or "")
     if any(map(key.may, roles)) or call.refusal is not None:
         return None
     role = roles[0]
     status = 403 if call.resource in (COMPLETIONS, MODELS) else 401
-    message = f"the API key {key.name!r} does not have the role {role!r}, which this needs"
+    message = f"the API key {key.name!r} does not have the role {role!r}, which this request needs"
     kind = AuthenticationFailed if status == 401 else StatusError
     return kind(message, None, {"role": role}, status_code=status, code="ROLE_MISSING")
 
 
 def _is_same(origin: str, host: str) -> bool:
-    """Whether a page's origin is this server, whatever the scheme: a proxy in front may have undone the TLS."""
+    """Return whether a page's origin is this server. Schemes are not compared, as a proxy may terminate TLS."""
     match = _ORIGIN.fullmatch(origin.lower())
     if match is None:
         return False
@@ -134,7 +135,7 @@ def _is_same(origin: str, host: str) -> bool:
 
 
 def _answer_preflight(call: ServerRequest) -> EncodedResponse:
-    """Let a browser send the request that it asks about; a page of an allowed origin may do what a program may."""
+    """Build the response to a preflight request. A page of an allowed origin may do whatever a program may."""
     headers: Headers = (
         ("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE"),
         ("Access-Control-Allow-Headers", call.headers.get("access-control-request-headers", "*")),

@@ -1,4 +1,4 @@
-"""The served platform as an ASGI application (ASGI 3.0, "HTTP & WebSocket" 2.x and "Lifespan")."""
+"""Serve a platform as an ASGI application (ASGI 3.0, "HTTP & WebSocket" 2.x and "Lifespan")."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _log = logging.getLogger("hestiaos_local")
 
 
 class ASGIApplication:
-    """Serves the platform of the `Service` that `open_service` makes: at startup, or at the first request.
+    """The ASGI application of the `Service` that `open_service` returns, called at startup or at the first request.
 
-    It is closed at shutdown. The server frames the messages, names itself and bounds how long a client may take.
+    The service is closed at shutdown. Framing, the `Server` header and timeouts of clients are up to the ASGI server.
     """
 
     def __init__(self, open_service: Callable[[], Service]) -> None:
@@ -62,7 +62,7 @@ class ASGIApplication:
         elif scope["type"] == "http":
             await _Exchange(self._service(), scope, receive, send).serve()
         else:
-            raise ValueError(f"HestiaOS speaks HTTP, not {scope['type']}")
+            raise ValueError(f"HestiaOS supports ASGI's scopes http and lifespan, not {scope['type']}")
 
     def _service(self) -> Service:
         if self._opened is None:
@@ -74,7 +74,7 @@ class ASGIApplication:
         await receive()
         try:
             self._service()
-        except Exception as error:  # the server logs the message, and ends
+        except Exception as error:  # the ASGI server logs the message and exits
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
             return
         service = self._service()
@@ -89,10 +89,10 @@ class ASGIApplication:
 
 
 class _Exchange:
-    """One request and its response: the client of its response."""
+    """One request and its response. It is the `Client` of the response."""
 
-    ended = False  # a client that goes away shows by an exception
-    send_tells = False  # it should (ASGI, "HTTP" 2.4), but uvicorn does not raise then
+    ended = False  # a disconnect is always an exception
+    send_raises = False  # `send` should raise after a disconnect (ASGI, "HTTP" 2.4), but uvicorn's does not
 
     def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
         self._service = service
@@ -104,7 +104,7 @@ class _Exchange:
         self._begun = False
 
     async def serve(self) -> None:
-        """Answer the request."""
+        """Respond to the request."""
         request = parse_head(self._scope["method"], _target(self._scope), _headers(self._scope), SERVED)
         try:
             response = await self._respond(request)
@@ -118,25 +118,25 @@ class _Exchange:
                     response = encode_response(request.operation, response)
                 await self._begin(response.status, (*response.headers, *headers))
                 await self._send_body(b"" if request.method == "HEAD" else response.body, more=False)
-        except OSError:  # the client has gone
+        except OSError:  # the client has disconnected
             pass
 
     async def receive(self) -> int:
-        """Wait until the client has gone, as `OSError` tells."""
+        """Receive a message, and return the number of its bytes. Raises `OSError` once the client has disconnected."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            raise ConnectionAbortedError("the client has gone")
+            raise ConnectionAbortedError("the client has disconnected")
         return len(message.get("body", b""))
 
     async def send(self, data: bytes) -> None:
-        """Send a piece of a stream, and its end where the encoder has reached it."""
+        """Send a piece of a stream, and end the response if the encoder has reached the end."""
         async with self._sending:
             if not self._begun:
                 await self._begin(self._encoder.head.status, self._encoder.head.headers)
             await self._send_body(data, more=not self._encoder.ended)
 
     async def keep_alive(self, data: bytes) -> None:
-        """Send it, unless something is being sent anyway."""
+        """Send a heartbeat, unless something else is being sent."""
         if not self._sending.locked():
             await self.send(data)
 
@@ -150,7 +150,7 @@ class _Exchange:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise ConnectionAbortedError("the client has gone")
+                raise ConnectionAbortedError("the client has disconnected")
             body += message.get("body", b"")
             if len(body) > MAX_BODY_SIZE:
                 return await self._refuse(request, too_large(MAX_BODY_SIZE))
@@ -160,10 +160,10 @@ class _Exchange:
 
     async def _refuse(self, request: ServerRequest, error: StatusError) -> ServiceResponse:
         refused = ServerRequest("", {}, request.headers, error, method=request.method, target=request.target)
-        return await self._service.respond(refused)  # which counts it
+        return await self._service.respond(refused)  # the service counts refusals too
 
     def _decide(self, request: ServerRequest) -> StatusError | EncodedResponse | None:
-        """The answer to a request's head alone."""
+        """Return the refusal of or the response to a request whose head suffices for it, else None."""
         if self._service.access.keys is None and not _is_local(self._scope.get("client")):
             return StatusError(NOT_LOCAL, status_code=421)
         length = request.headers.get("content-length", "0" if _has_no_body(request) else "")
@@ -173,12 +173,13 @@ class _Exchange:
         )
 
     async def _cut(self) -> None:
-        """Have the server end the connection, as it does where an application ends in the middle of a response.
+        """Make the ASGI server close the connection, by ending the application in the middle of a response.
 
-        Nothing else would: before a response it answers with 500. The least that has a middle promises one byte.
+        There is no other way: an application that ends before its response causes a 500. The shortest response with a
+        middle declares one byte and does not send it.
         """
         await self._begin(200, (("Content-Length", "1"),))
-        await self._send_body(b"", more=True)  # the head may wait for it (ASGI, "Response Start")
+        await self._send_body(b"", more=True)  # the server may delay the head until then (ASGI, "Response Start")
 
     async def _begin(self, status: int, headers: Headers) -> None:
         self._begun = True
@@ -190,7 +191,7 @@ class _Exchange:
 
 
 class _EventEncoder:
-    """Makes bytes of a stream's events, as `ServerConnection` does, without HTTP's framing."""
+    """Encodes the events of a stream as `ServerConnection` does, without HTTP's framing."""
 
     def __init__(self) -> None:
         self.head = ResponseHead(200, STREAM_HEADERS)
@@ -199,7 +200,7 @@ class _EventEncoder:
         self._headed = False
 
     def send(self, item: object, headers: Headers = ()) -> bytes:
-        """As `ServerConnection.send`; the head of the response is kept in `head`."""
+        """Encode like `ServerConnection.send`, but store the head of the response in `head`."""
         if isinstance(item, EncodedResponse):
             self.head, item, self.ended = ResponseHead(item.status, item.headers), item.body, True
         if isinstance(item, ResponseHead):
@@ -245,7 +246,7 @@ def _has_no_body(request: ServerRequest) -> bool:
 
 
 def _is_local(client: Any) -> bool:
-    """Whether a client is on this machine: at a Unix socket it has no address."""
+    """Return whether a client is on this machine. One connected to a Unix socket is, and has no address."""
     try:
         return not client or not client[0] or ip_address(client[0]).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""A client that waits for its response, and may go meanwhile."""
+"""A client that waits for its response, and may disconnect meanwhile."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ __all__ = ["Client", "respond_while_there"]
 
 
 class Client(Protocol):
-    """The client's side of a response. Its methods raise `OSError` where it has gone."""
+    """The client of a response. Its methods raise `OSError` if it has disconnected."""
 
     @property
     def ended(self) -> bool:
-        """Whether the client sends no more; it may still read."""
+        """Whether the client has closed its sending side. It may still read."""
         ...
 
     @property
-    def send_tells(self) -> bool:
-        """Whether `send` raises once the client has gone. Where it does not, only `receive` tells."""
+    def send_raises(self) -> bool:
+        """Whether `send` raises after a disconnect. If not, only `receive` does."""
         ...
 
     async def receive(self) -> int:
-        """Read what arrives next, and keep it."""
+        """Receive and buffer what arrives next. Return the number of bytes."""
         ...
 
     async def send(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all of `data`."""
 
     async def keep_alive(self, data: bytes) -> None:
-        """Send it without waiting, while another task may be sending."""
+        """Send a heartbeat without waiting. Another task may be sending."""
 
 
 async def respond_while_there(
     service: Service, call: ServerRequest, client: Client, record: ResponseRecord | None = None
 ) -> ServiceResponse:
-    """The service's response. Raises `OSError` where a model works on it, and the client goes meanwhile.
+    """Return the service's response. Raises `OSError` if the client disconnects while a model works on it.
 
-    One that sends no more counts as gone: nothing can be written that would tell whether it still reads.
+    A client that has closed its sending side counts as disconnected, since nothing can be written before the response
+    to find out whether it still reads.
     """
     if not service.may_take_long(call):
         return await service.respond(call, record)
@@ -53,7 +54,7 @@ async def respond_while_there(
         response = await service.respond(call, record)
         tasks.cancel_scope.cancel()
     if response is None:
-        raise ConnectionAbortedError("the client has gone")
+        raise ConnectionAbortedError("the client has disconnected")
     return response
 
 

@@ -1,4 +1,4 @@
-"""One client's connection, from its first request to its end."""
+"""The connection of one client."""
 
 from __future__ import annotations
 
@@ -33,27 +33,26 @@ __all__ = ["IDLE", "ClientConnection"]
 
 # In seconds:
 IDLE = 75.0
-"""How long a connection is kept without a request."""
-_REQUEST = 60.0  # how long a request may take to arrive, and each further `_PROGRESS` of it
-_SEND = 60.0  # how long nothing may move while the client is to read
-_LINGER = 5.0  # how long is read on before the connection is closed
-_LINGER_AT_STOP = 1.0  # the same where the server stops
+"""How long a connection is kept open without a request."""
+_REQUEST = 60.0  # how long each `_PROGRESS` bytes of a request may take to arrive
+_SEND = 60.0  # how long a send may make no progress
+_LINGER = 5.0  # how long reading goes on before the connection is closed
+_LINGER_AT_STOP = 1.0  # the same while the server stops
 
 # In bytes:
 _PROGRESS = 64 * 1024
-_READ_ON = 2 * MAX_BODY_SIZE  # how much more is read and dropped before the connection is closed
+_READ_ON = 2 * MAX_BODY_SIZE  # how much is read and discarded before the connection is closed
 
 _log = logging.getLogger("hestiaos_local")
 
 
 class ClientConnection:
-    """Answers one request after another.
+    """Responds to the requests of one client, one after another.
 
-    `time_left` is for how many seconds more the client may let the server wait, `idle` whether it has no request under
-    way.
+    `time_left` is how many more seconds the server waits for the client, `idle` whether no request is in progress.
     """
 
-    send_tells = True
+    send_raises = True
 
     def __init__(self, sock: ClientSocket, service: Service) -> None:
         self.time_left = IDLE
@@ -63,20 +62,20 @@ class ClientConnection:
         self._connection = ServerConnection(clock=time.time, judge=service.access.judge, resources=SERVED)
         self._scope = CancelScope()
         self._sender: EventSender | None = None
-        self._ended = False  # the client has sent all that it wants to
+        self._ended = False  # the client has closed its sending side
         self._stopping = False
 
     async def serve(self) -> None:
-        """Serve the client to its end, and close the connection."""
+        """Serve the client until it disconnects, and close the connection."""
         try:
             with self._scope:
                 while (call := await self._next_call()) is not None:
                     await self._answer(call)
                 await self._linger()
-        except (OSError, RemoteProtocolError):  # the client has gone, or sends and does not listen
+        except (OSError, RemoteProtocolError):  # the client has disconnected, or sends without reading
             pass
-        except Exception:  # a fault of this server costs one connection, not those of all others
-            _log.exception("a connection was ended by a fault of the server")
+        except Exception:  # a bug in this server must not end the connections of other clients
+            _log.exception("a connection was closed because of an internal error")
         finally:
             self._socket.close()
 
@@ -85,7 +84,7 @@ class ClientConnection:
         self._scope.cancel()
 
     def stop(self) -> None:
-        """End the connection as soon as its request is answered; a stream gets `error` and `done`."""
+        """End the connection after the response in progress. A stream is ended now, with `error` and `done`."""
         self._stopping = True
         self._connection.shut_down()
         if self.idle:
@@ -94,9 +93,9 @@ class ClientConnection:
             self._sender.stop()
 
     async def _next_call(self) -> ServerRequest | None:
-        """The next request to answer; `None` where none is to come."""
+        """Wait for the next request. Return None if there will be none."""
         self.idle, self.time_left = True, IDLE
-        received: int | None = None  # since the time left was last counted anew, in bytes
+        received: int | None = None  # bytes since `time_left` was last reset
         while not (self._connection.must_close or (self._stopping and self.idle)):
             try:
                 call = next(self._connection.events(), None)
@@ -106,7 +105,7 @@ class ClientConnection:
             if call is not None or self._ended:
                 self.idle, self.time_left = False, inf
                 if received is None:
-                    await checkpoint()  # a client whose requests came ahead takes turns with the others
+                    await checkpoint()  # a client that pipelines requests takes turns with the others
                 return call
             if self._connection.expects_continue:
                 await self.send(self._connection.send(Control.CONTINUE))
@@ -118,9 +117,9 @@ class ClientConnection:
         return None
 
     async def _refuse(self, error: RemoteProtocolError) -> None:
-        """Respond to what is not a request, in the form that its client reads."""
+        """Respond to invalid input, in the error format of the API that was addressed."""
         line, refusal = self._connection.request_line, self._connection.refusal
-        assert refusal is not None, "it says what was raised"
+        assert refusal is not None, "the connection sets it when it raises"
         with log_request(self._service.on_request, line) as record:
             record.status = refusal.status_code
             openai = line is not None and is_front_door(line[1])
@@ -151,7 +150,7 @@ class ClientConnection:
             self._sender = None
 
     async def receive(self) -> int:
-        """Read what arrives next. Returns how many bytes that were."""
+        """Receive and buffer what arrives next. Return the number of bytes."""
         data = await self._socket.receive()
         self._ended = not data
         self._connection.receive_data(data)
@@ -159,27 +158,27 @@ class ClientConnection:
 
     @property
     def ended(self) -> bool:
-        """Whether the client has sent all that it wants to; it may still read."""
+        """Whether the client has closed its sending side. It may still read."""
         return self._ended
 
     async def send(self, data: bytes) -> None:
-        """Send, however long it takes, while something moves."""
+        """Send all of `data`, for as long as the client keeps reading."""
         left, self.time_left = self.time_left, _SEND
         await self._socket.send(data, self._moved)
         self.time_left = left
 
     async def keep_alive(self, data: bytes) -> None:
-        """Send what can be sent at once; the rest goes out before anything else."""
+        """Send what can be sent without waiting. The rest is sent before anything else."""
         self._socket.send_now(data)
 
     def _moved(self) -> None:
         self.time_left = _SEND
 
     async def _linger(self) -> None:
-        """Read on for a moment after the last response.
+        """Keep reading for a moment after the last response.
 
-        RFC 9112, section 9.6: closing with data unread resets the connection, and takes from the client a response
-        that it has not read yet.
+        Closing a connection with unread data resets it, so that the client may lose a response that it has not read
+        yet (RFC 9112, section 9.6).
         """
         self.time_left = _LINGER_AT_STOP if self._stopping else _LINGER
         self._socket.send_eof()

@@ -1,4 +1,4 @@
-"""The dashboard: static files, which ask the API with the user's key. Nothing of the server is in them."""
+"""The dashboard: static files, without any data of the server. They call the API with the user's key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hestiaos_proto import EncodedResponse, ServerRequest, encode_json
 
 __all__ = ["respond_page"]
 
-# Content Security Policy Level 3: scripts, styles and data of this server alone, and no text ever becomes markup.
+# Content Security Policy Level 3: scripts, styles and data from this server only, and no text is parsed as HTML.
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -28,7 +28,7 @@ _POLICY = "; ".join(
 
 
 def respond_page(call: ServerRequest) -> EncodedResponse:
-    """The response to a request for one of `PAGES`; a 304 where the client has it already."""
+    """Return the response to a request for one of `PAGES`, a 304 if the client has the current version."""
     page = _page(call.resource or "")
     asked = {each.strip().removeprefix("W/") for each in call.headers.get("if-none-match", "").split(",")}
     tag = dict(page.headers)["ETag"]
@@ -51,7 +51,7 @@ def _page(path: str) -> EncodedResponse:
         ("Content-Security-Policy", _POLICY),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
-        ("Cache-Control", "no-cache"),  # another version of the server has other files
+        ("Cache-Control", "no-cache"),  # revalidate, since the files change with the server's version
         ("ETag", f'"{sha256(body).hexdigest()[:32]}"'),
     )
     return EncodedResponse(200, headers, body)

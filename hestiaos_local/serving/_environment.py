@@ -1,4 +1,4 @@
-"""The platform that a process serves as its environment says, as `hestiaos serve` is by its options."""
+"""Configure a served platform by environment variables, as `hestiaos serve` does by options."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ T = TypeVar("T")
 
 
 def service_from_environment(environ: Mapping[str, str]) -> Service:
-    """Open what the variables `HESTIAOS_…` say; an empty one counts as not set.
+    """Open the service that the variables `HESTIAOS_…` configure. An empty variable counts as not set.
 
-    `CONFIG` is the configuration file; `POLICY`, `STORE`, and `MODEL_URL` with `MODEL` and `MODEL_KEY` say what
-    `hestiaos serve` has options for, and so do `KEYS` or `API_KEY`, `ALLOW_ORIGINS` (separated by spaces),
-    `TOKEN_DELAY`, `HEARTBEAT`, `KEEP`, `KEEP_DAYS`, `KEEP_COUNT` and `KEEP_BYTES`. With `PROMETHEUS_MULTIPROC_DIR`, a
-    folder, several workers share their metrics. Raises `ValueError` for what cannot be, `PolicyError`,
-    `ConfigurationError` and `StoreError`.
+    `CONFIG` is the path of the configuration file. The other variables correspond to options of `hestiaos serve`:
+    `POLICY`, `STORE`, `MODEL_URL` with `MODEL` and `MODEL_KEY`, `KEYS` or `API_KEY`, `ALLOW_ORIGINS` (separated by
+    spaces), `TOKEN_DELAY`, `HEARTBEAT`, `KEEP`, `KEEP_DAYS`, `KEEP_COUNT` and `KEEP_BYTES`. If
+    `PROMETHEUS_MULTIPROC_DIR` names a directory, workers share their metrics in it.
+
+    Raises `ValueError` for an invalid value, `PolicyError`, `ConfigurationError` and `StoreError`.
     """
     variables = {name: value for name, value in environ.items() if value}
     found = variables.get
@@ -58,7 +59,7 @@ def service_from_environment(environ: Mapping[str, str]) -> Service:
 def _keys(variables: Mapping[str, str]) -> Keys | None:
     api_key, file = variables.get("HESTIAOS_API_KEY"), variables.get("HESTIAOS_KEYS")
     if api_key and file:
-        raise ValueError("HESTIAOS_KEYS and HESTIAOS_API_KEY both say who may ask: set one of them")
+        raise ValueError("HESTIAOS_KEYS and HESTIAOS_API_KEY exclude each other: set one of them")
     return Keys.load_some(file) if file else accepted_keys(api_key)
 
 
@@ -69,7 +70,7 @@ def _keep(value: str) -> Keep:
 
 
 def _models(variables: Mapping[str, str]) -> tuple[dict[str, Any], str | None, str | None]:
-    """The arguments of `Platform` for what does the work, and the policy and the store of the configuration file."""
+    """Return the arguments of `Platform` for its executors, and the configuration file's policy and store."""
     from hestiaos_local.execution import Configuration, RelayExecutor
 
     options: dict[str, Any] = {}
@@ -86,7 +87,7 @@ def _models(variables: Mapping[str, str]) -> tuple[dict[str, Any], str | None, s
             options["executor"] = configuration.executor()
     if url := variables.get("HESTIAOS_MODEL_URL"):
         if "executor" in options:
-            raise ValueError(f"{path} has models: leave HESTIAOS_MODEL_URL out, or them")
+            raise ValueError(f"{path} has models: unset HESTIAOS_MODEL_URL, or remove them")
         options["executor"] = RelayExecutor(
             url, model=variables.get("HESTIAOS_MODEL"), key=variables.get("HESTIAOS_MODEL_KEY")
         )

@@ -36,7 +36,7 @@ from hestiaos_proto import (
 __all__ = ["PATHS", "CompletionPieces", "FrontDoor", "is_front_door", "refuse"]
 
 PATHS = frozenset({COMPLETIONS, MODELS})
-"""What it answers."""
+"""The paths of OpenAI's API."""
 
 _TRACE_ID = "X-Hestia-Trace-Id"
 
@@ -44,10 +44,10 @@ _log = logging.getLogger("hestiaos_local")
 
 
 class CompletionPieces(AsyncIterator[EncodedResponse | ResponseHead | bytes]):
-    """A streamed completion, an asynchronous iterator: its head, pieces of its body, and `b""` where it ends.
+    """A streamed completion, an asynchronous iterator over the head, pieces of the body, and `b""` at the end.
 
-    The head comes with the first output. What fails before has a status of its own: then the one item is the whole
-    response that says it. Where that output is long in coming, a `heartbeat` brings the head, so that nobody gives up.
+    The head is sent with the first output, so that an error before it still has its own status: the only item is then
+    a complete response. If the first output takes long, a `heartbeat` sends the head, so that clients do not time out.
     """
 
     def __init__(self, items: AsyncGenerator[Any, None], encoder: ChunkEncoder, trace_id: str) -> None:
@@ -60,16 +60,16 @@ class CompletionPieces(AsyncIterator[EncodedResponse | ResponseHead | bytes]):
         return await anext(self._pieces)
 
     async def aclose(self) -> None:
-        """Close it, and so cancel the work."""
+        """Close the stream, which cancels the work."""
         await self._pieces.aclose()
-        await self._items.aclose()  # it may not have been iterated over
+        await self._items.aclose()  # `_iterate` does not close them if it has not started
 
     def heartbeat(self) -> tuple[ResponseHead | Control, ...]:
-        """What shows that the connection is alive: a comment, and before it the head, if that was not sent yet."""
+        """Return what keeps the connection alive: a comment, preceded by the head if it has not been sent yet."""
         return (*self._take_head(), Control.HEARTBEAT)
 
     def failed(self, error: StatusError) -> tuple[EncodedResponse | bytes, ...]:
-        """What ends it where it cannot go on."""
+        """Return the items that end the stream with an error."""
         return (refuse(error),) if self._head else (self._encoder.fail(error), b"")
 
     def _take_head(self) -> list[ResponseHead]:
@@ -94,7 +94,7 @@ class CompletionPieces(AsyncIterator[EncodedResponse | ResponseHead | bytes]):
 
 
 class FrontDoor:
-    """Answers the requests of its paths."""
+    """Responds to the requests of OpenAI's API."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -102,7 +102,7 @@ class FrontDoor:
     async def respond(
         self, call: ServerRequest, caller: Caller, key: str | None = None
     ) -> EncodedResponse | CompletionPieces | Disconnect:
-        """The response to a request of the API key of this name."""
+        """Return the response to a request that was made with the API key of this name."""
         try:
             self._refuse_a_loop(call)
             if call.resource == MODELS:
@@ -114,10 +114,10 @@ class FrontDoor:
             return refuse(_status_error(error))
 
     def _refuse_a_loop(self, call: ServerRequest) -> None:
-        """Raise for a request of this platform's own relay, whose model server is then this platform, without end."""
+        """Raise if the request was sent by this platform's own relay, which would call itself endlessly."""
         via = call.headers.get("via", "")
         if any(name in via for name in self._platform.gateways):
-            message = "the URL of the model server is this platform's own address: it must be that of a model server"
+            message = "the URL of the model server is this platform's own: it must be the URL of a model server"
             raise ServerError(message, status_code=508, code="LOOP_DETECTED")
 
     async def _complete(
@@ -133,17 +133,17 @@ class FrontDoor:
                 body = encode_completion(outputs, id=name, model=request.model, created=created)
                 return _whole(200, body, trace_id)
             encoder = ChunkEncoder(id=name, model=request.model, created=created, include_usage=request.include_usage)
-            opened.pop_all()  # it is closed by the one that iterates over it
+            opened.pop_all()  # closed by the consumer from now on
             return CompletionPieces(items, encoder, trace_id)
 
 
 def is_front_door(target: str) -> bool:
-    """Whether a request's target is under `/v1`, where clients of OpenAI's API ask: there may be no such path."""
+    """Return whether a request's target is under `/v1`, the base path of OpenAI's API, even if it does not exist."""
     return f"{urlsplit(target).path}/".startswith("/v1/")
 
 
 def refuse(error: StatusError) -> EncodedResponse:
-    """The response that tells an error in OpenAI's form."""
+    """Encode an error in the format of OpenAI's API."""
     headers = encode_response("", error).headers
     status, body = encode_error(error)
     described = tuple(header for header in headers if header[0] != "Content-Length")
@@ -160,10 +160,10 @@ def _whole(status: int, body: bytes, trace_id: str | None = None) -> EncodedResp
 
 
 def _status_error(error: Exception) -> StatusError:
-    """The error for the client; the log says why the server failed."""
+    """Return the error for the client, and log the cause of a failure."""
     if isinstance(error, StoreError):
         _log.error("a completion failed: %s", error)
-        return unavailable(error, "the server's store cannot be used now")
+        return unavailable(error, "the server's store is unavailable")
     if isinstance(error, StatusError):
         return error
     _log.error("a completion failed", exc_info=error)

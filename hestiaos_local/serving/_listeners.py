@@ -1,4 +1,4 @@
-"""The sockets that a server listens on: one for each family of the host that is there."""
+"""The listening sockets of a server: one for each available address of the host."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from anyio import getaddrinfo
 
 __all__ = ["ServeError", "base_url", "listen"]
 
-_BACKLOG = 4096  # connections that wait to be accepted; the system lowers it to what it allows
-_PORTS_TRIED = 10  # until one is free for every family
-_NOT_THERE = (EADDRNOTAVAIL, EAFNOSUPPORT)  # the machine has no such family, or no such address
+_BACKLOG = 4096  # connections waiting to be accepted; the system reduces it to its maximum
+_PORTS_TRIED = 10  # attempts to find a port that is free for every address
+_NOT_THERE = (EADDRNOTAVAIL, EAFNOSUPPORT)  # the machine does not have this address, or its family
 
 
 class ServeError(OSError):
-    """The address cannot be listened on; the message says in one line why, and what to do."""
+    """The server cannot listen on the address. The message gives the reason and a remedy in one line."""
 
 
 async def listen(host: str, port: int, *, protected: bool) -> list[socket.socket]:
-    """Listen on every address that `host` is, all of them with the same port; port 0 takes a free one.
+    """Listen on every address of `host`, with the same port for all of them. Port 0 selects a free one.
 
-    Raises `ValueError` for a host that can be reached from other machines, if the server is not `protected`, and
-    `ServeError`.
+    Raises `ServeError`, and `ValueError` if the server is not `protected` and other machines can reach the host.
     """
     if not host:
-        raise ValueError("the host is empty: give an address of this machine, such as 127.0.0.1")
+        raise ValueError("the host must not be empty: give an address of this machine, such as 127.0.0.1")
     if not 0 <= port <= 65535:
         raise ValueError(f"the port must be from 0 to 65535, not {port}")
     try:
@@ -47,17 +46,17 @@ async def listen(host: str, port: int, *, protected: bool) -> list[socket.socket
                 if port or error.errno != EADDRINUSE:
                     raise
         return _bind(addresses)
-    except (OSError, UnicodeError) as error:  # a UnicodeError where the name is none by IDNA
+    except (OSError, UnicodeError) as error:  # UnicodeError: the name is invalid in IDNA
         raise ServeError(_why_not(host, port, error)) from error
 
 
 def base_url(host: str, listeners: list[socket.socket]) -> str:
-    """The sockets at which clients reach the server."""
+    """Return the URL at which clients reach the server."""
     return f"http://{_authority(host, listeners[0].getsockname()[1])}"
 
 
 def _bind(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[socket.socket]:
-    """Listen on the addresses that are there. Raises the `OSError` of the first where none is."""
+    """Listen on the available addresses. If there are none, raises the `OSError` of the first."""
     missing: OSError | None = None
     listeners: list[socket.socket] = []
     with ExitStack() as opened:
@@ -82,22 +81,22 @@ def _bind(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[socket.socke
 
 def _configure(listener: socket.socket, family: int) -> None:
     listener.setblocking(False)
-    if sys.platform == "win32":  # where SO_REUSEADDR would share the port with other programs
+    if sys.platform == "win32":  # on Windows, SO_REUSEADDR would share the port with other programs
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if family == socket.AF_INET6:  # the other family has a socket of its own
+    if family == socket.AF_INET6:  # IPv4 has its own socket
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
 
 
 def _why_not(host: str, port: int, error: OSError | UnicodeError) -> str:
     address = _authority(host, port)
     if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
-        return f"the host {host!r} is not known: give an address of this machine, such as 127.0.0.1"
+        return f"the host {host!r} cannot be resolved: give an address of this machine, such as 127.0.0.1"
     if error.errno == EADDRINUSE:
-        return f"{address} is in use: stop what listens there, or choose another port"
+        return f"{address} is in use: stop the program that listens there, or choose another port"
     if error.errno == EACCES:
-        return f"{address} is not permitted to this user: choose a port from 1024 on"
+        return f"{address} is not permitted for this user: choose a port of 1024 or above"
     if error.errno in _NOT_THERE:
         return f"{host} is not an address of this machine: give one that is, such as 127.0.0.1"
     return f"cannot listen on {address}: {error.strerror or error}"

@@ -1,4 +1,4 @@
-"""The counts of a platform, in Prometheus' text format, written by prometheus-client."""
+"""Write the counts of a platform in Prometheus' text format, with prometheus-client."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["encode_metrics", "metrics_of"]
 
-_MISSING = "metrics are written by prometheus-client: pip install 'hestiaos[platform]'"
+_MISSING = "metrics need the package prometheus-client: pip install 'hestiaos[platform]'"
 
 
 def encode_metrics(counts: Counts, shared: SharedMetrics | None = None) -> EncodedResponse:
-    """The response that tells them, and where they are `shared`, those of the other workers too.
+    """Encode the metrics, including those of other workers if they are `shared`.
 
-    It is a 501 where prometheus-client is not installed.
+    Return a 501 if prometheus-client is not installed.
     """
     if find_spec("prometheus_client") is None:
         return encode_response("", ServerError(_MISSING, status_code=501, code="NOT_INSTALLED"))
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-    registry = CollectorRegistry(auto_describe=False)  # of this response alone
+    registry = CollectorRegistry(auto_describe=False)  # for this response only
     if shared is None:
         registry.register(_Collector(counts))
     else:
@@ -42,24 +42,24 @@ def encode_metrics(counts: Counts, shared: SharedMetrics | None = None) -> Encod
 
 
 class _Collector:
-    """Gives counts as prometheus-client's metrics: its `Collector` protocol."""
+    """Implements prometheus-client's `Collector` protocol for counts."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics."""
+        """Iterate over the metrics."""
         return metrics_of(self._counts)
 
 
 def metrics_of(counts: Counts) -> Iterator[Metric]:
-    """What prometheus-client makes of counts."""
+    """Convert counts to metrics of prometheus-client."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     for name, text, pair, by_pair in (
-        ("requests", "Requests that were answered.", ["operation", "status"], counts.requests),
-        ("rule_matches", "What rules have done.", ["rule", "decision"], counts.rules),
-        ("shadow_hits", "What rules in shadow mode would have done.", ["rule", "decision"], counts.shadow_hits),
+        ("requests", "Requests with a response.", ["operation", "status"], counts.requests),
+        ("rule_matches", "Matches of rules.", ["rule", "decision"], counts.rules),
+        ("shadow_hits", "Matches of rules in shadow mode.", ["rule", "decision"], counts.shadow_hits),
     ):
         family = CounterMetricFamily(f"hestiaos_{name}", text, labels=pair)
         for labels, count in by_pair.items():
@@ -75,10 +75,10 @@ def metrics_of(counts: Counts) -> Iterator[Metric]:
         for value, count in by.items():
             family.add_metric([value], count)
         yield family
-    yield _histogram("request_duration", "How long answers took.", "operation", counts.latencies)
-    yield _histogram("execution_duration", "How long executions took.", "outcome", counts.durations)
+    yield _histogram("request_duration", "Durations of requests.", "operation", counts.latencies)
+    yield _histogram("execution_duration", "Durations of executions.", "outcome", counts.durations)
     yield GaugeMetricFamily("hestiaos_open_streams", "Streams that are being sent.", counts.open_streams)
-    yield GaugeMetricFamily("hestiaos_uptime_seconds", "How long the platform has been there.", counts.uptime)
+    yield GaugeMetricFamily("hestiaos_uptime_seconds", "Time since the platform was started.", counts.uptime)
 
 
 def _histogram(name: str, text: str, label: str, by: Mapping[str, Histogram]) -> Metric:

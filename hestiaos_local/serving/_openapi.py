@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of a served platform, made from the table of operations and the resources. Pure."""
+"""Generate the OpenAPI 3.1 document of a served platform from the tables of operations and resources. Pure."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ __all__ = ["openapi_document"]
 _ERROR = content({"$ref": "#/components/schemas/ErrorResponse"})
 
 _KEY = "key"
-_ROLES = "An API key. It needs one of the roles that an operation names; `admin` is for every operation."
+_ROLES = "An API key. It needs one of the roles listed at the operation; `admin` is allowed every operation."
 
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "A new one for each request, the same for each repeat of it: it is executed once.",
+    "description": "A unique key for each request. A repeat with the same key is not executed again.",
     "schema": {"type": "string"},
 }
 
 _LAST_EVENT_ID: dict[str, Any] = {
     "name": "Last-Event-ID",
     "in": "header",
-    "description": "The id of the event after which the stream of a run with this Idempotency-Key is to go on.",
+    "description": "The id of the event after which to resume the stream of a run with this Idempotency-Key.",
     "schema": {"type": "string", "pattern": "^([!-~]{1,200}/(0|[1-9][0-9]{0,17}))?$"},
 }
 
 
 def openapi_document(*, protected: bool) -> dict[str, Any]:
-    """The document; `protected` says that a key is needed."""
+    """Generate the document. `protected` means that a key is required."""
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES.values():
         described = _operation(route)
@@ -70,7 +70,7 @@ def openapi_document(*, protected: bool) -> dict[str, Any]:
 
 
 def _security(name: str, *, is_open: bool) -> dict[str, Any]:
-    """The roles of which a key needs one (OpenAPI 3.1, "Security Requirement Object"); `{}` needs no key."""
+    """Return one of which roles a key needs (OpenAPI 3.1, "Security Requirement Object"); `{}` needs no key."""
     return {"security": [{}, {_KEY: []}] if is_open else [{_KEY: [role]} for role in roles_for(name)]}
 
 
@@ -104,10 +104,10 @@ def _responses(route: Route[Any]) -> dict[str, Any]:
     done = EVENTS if route.streams else content(result_schema(route))
     responses: dict[str, Any] = {"200": {"description": "Done.", **done}}
     if not route.idempotent:
-        responses["403"] = _failure("Governance blocks it.")
-        responses["409"] = _failure("The request with this Idempotency-Key is under way, or no result is kept.")
+        responses["403"] = _failure("Governance blocks the request.")
+        responses["409"] = _failure("The request with this Idempotency-Key is in progress, or its result is not kept.")
     if "{" in route.path:
-        responses["404"] = _failure("There is none.")
+        responses["404"] = _failure("It does not exist.")
     return responses | {"default": _failure("An error.")}
 
 

@@ -1,4 +1,4 @@
-"""What a log is told of each request that is served."""
+"""The log of served requests: one `ServedRequest` for each."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["ResponseRecord", "ServedRequest", "log_request"]
 
 @frozen(kw_only=True)
 class ServedRequest:
-    """A request that was answered, `seconds` after it was there, or whose client has gone.
+    """A request whose response has ended, or whose client has disconnected, `seconds` after it was received.
 
-    `method` and `path` are empty where what came was not a request; the path is without its query. `status` is that of
-    the response, `None` where none was begun. `operation` is the wire's, `key` the name of the API key. `decision`,
-    `trace_id` and `outcome` are those of what was executed for it: the outcome is `completed`, `blocked`, `failed` or
-    `cancelled`, and that of a stream whatever its status.
+    `method` and `path`, which excludes the query, are empty if the input was not a request. `status` is None if no
+    response was begun. `operation` is the name in the protocol, `key` the name of the API key. If something was
+    executed, `decision` and `trace_id` identify it, and `outcome` is `completed`, `blocked`, `failed` or `cancelled`. A
+    stream can have a status of 200 and any outcome.
     """
 
     method: str
@@ -37,7 +37,7 @@ class ServedRequest:
 
 @define
 class ResponseRecord:
-    """What becomes known of a response while it is made."""
+    """What is recorded of a response while it is made."""
 
     status: int | None = None
     key: str | None = None
@@ -46,10 +46,10 @@ class ResponseRecord:
 
 @contextmanager
 def log_request(
-    tell: Callable[[ServedRequest], object] | None, request_line: tuple[str, str] | None, operation: str = ""
+    on_request: Callable[[ServedRequest], object] | None, request_line: tuple[str, str] | None, operation: str = ""
 ) -> Iterator[ResponseRecord]:
-    """Tell of a request, which is answered in the `with` block, at its end."""
-    if tell is None:
+    """Call `on_request` at the end of the `with` block, which responds to the request and fills the record."""
+    if on_request is None:
         yield ResponseRecord()
         return
     method, target = request_line or ("", "")
@@ -59,7 +59,7 @@ def log_request(
         try:
             yield record
         finally:
-            tell(
+            on_request(
                 ServedRequest(
                     method=method,
                     path=urlsplit(target).path,

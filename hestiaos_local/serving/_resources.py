@@ -1,4 +1,4 @@
-"""The paths that a served platform has beside the wire's operations, each with its description (OpenAPI 3.1). Pure."""
+"""The paths of a server beyond those of the protocol's operations, with their OpenAPI 3.1 descriptions. Pure."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ METRICS = "/metrics"
 
 
 def content(schema: Mapping[str, Any], media_type: str = "application/json") -> dict[str, Any]:
-    """A body of this media type."""
+    """Describe a body of this media type."""
     return {"content": {media_type: {"schema": schema}}}
 
 
 EVENTS: Mapping[str, Any] = {"content": {"text/event-stream": {}}}
-"""An event stream, which OpenAPI 3.1 has no schema for."""
+"""The schema of an event stream. OpenAPI 3.1 cannot describe its events."""
 
 _TEXT = {"type": "string"}
-_TRACE_ID = {"X-Hestia-Trace-Id": {"description": "The trace of the answer.", "schema": _TEXT}}
-_FAILED = {"description": "An error in the form of OpenAI's API."} | content(ERROR)
+_TRACE_ID = {"X-Hestia-Trace-Id": {"description": "The id of the execution's trace.", "schema": _TEXT}}
+_FAILED = {"description": "An error in the format of OpenAI's API."} | content(ERROR)
 
 RESOURCES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     COMPLETIONS: {
         "POST": {
             "operationId": "chat_completions",
-            "summary": "Complete a chat, through governance, for clients of OpenAI's API.",
+            "summary": "Complete a chat through governance, for clients of OpenAI's API.",
             "requestBody": {"required": True} | content(CHAT_REQUEST),
             "responses": {
                 "200": {
-                    "description": "The completion; with `stream`, its chunks as events.",
+                    "description": "The completion or, with `stream`, its chunks as events.",
                     "headers": _TRACE_ID,
                     "content": content(CHAT_COMPLETION)["content"] | EVENTS["content"],
                 },
-                "403": {"description": "Governance blocks it (`governance_block`)."} | content(ERROR),
+                "403": {"description": "Governance blocks the request (`governance_block`)."} | content(ERROR),
                 "default": _FAILED,
             },
         }
@@ -59,7 +59,7 @@ RESOURCES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     MODELS: {
         "GET": {
             "operationId": "models",
-            "summary": "The models that a completion may name.",
+            "summary": "List the models that a completion may name.",
             "responses": {"200": {"description": "The models."} | content(MODEL_LIST), "default": _FAILED},
         }
     },
@@ -73,15 +73,15 @@ RESOURCES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     METRICS: {
         "GET": {
             "operationId": "metrics",
-            "summary": "What the platform has counted, for Prometheus.",
+            "summary": "Get the platform's metrics, for Prometheus.",
             "responses": {"200": {"description": "Prometheus' text format."} | content(_TEXT, "text/plain")},
         }
     },
 }
-"""Their methods, each with its description."""
+"""The methods of each path, with their descriptions."""
 
 OPEN_OPERATION = "health"
-"""The operation that needs no key."""
+"""The operation that does not need a key."""
 
 PAGES: Mapping[str, tuple[str, str]] = {
     "/": ("dashboard.html", "text/html; charset=utf-8"),
@@ -92,10 +92,10 @@ PAGES: Mapping[str, tuple[str, str]] = {
         for name in ("dashboard", "dashboard-api", "dashboard-elements", "dashboard-panels", "dashboard-traces")
     },
 }
-"""The dashboard's paths, each with its file and media type."""
+"""The dashboard's paths, with their files and media types."""
 
 SERVED: Mapping[str, Collection[str]] = {**RESOURCES, **dict.fromkeys(PAGES, ("GET",))}
-"""All paths beside the wire's operations, with their methods."""
+"""All paths beyond those of the protocol's operations, with their methods."""
 
 OPEN_RESOURCES = frozenset({OPENAPI, *PAGES})
-"""Those that need no key: they are the same for every server of this version."""
+"""The paths that do not need a key, as they are the same on every server of this version."""

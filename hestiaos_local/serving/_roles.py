@@ -1,4 +1,4 @@
-"""The roles of which an API key needs one, for each operation of the wire and each of the server's own paths. Pure."""
+"""The roles that an API key needs for each operation of the protocol and each path of the server. Pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _ROLES: Mapping[str, tuple[Role, ...]] = {
 
 
 def roles_for(name: str) -> tuple[Role, ...]:
-    """The roles for an operation or a path, each of which is enough, as `admin` always is.
+    """Return the roles for an operation or a path. Any one of them is sufficient, and so is `admin`.
 
-    It alone is for what the table does not name, so that nothing which is added is open by mistake.
+    What the table does not contain is for `admin` only, so that a new operation is not open by mistake.
     """
     return _ROLES.get(name, ("admin",))

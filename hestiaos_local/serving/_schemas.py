@@ -1,4 +1,4 @@
-"""JSON Schemas (draft 2020-12) of what is on the wire, made from the types and tables that read and write it. Pure."""
+"""Generate JSON Schemas (draft 2020-12) of the protocol from the types and tables that implement it. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", dict:
 
 
 def body_schema(layout: BodySchema, constraints: Constraints) -> Schema:
-    """The schema of a request's body; `constraints` are more keywords for its arguments."""
+    """Generate the schema of a request's body. `constraints` are additional keywords for its arguments."""
     properties: dict[str, Any] = {}
     required: list[str] = []
     for name, inner in layout.items():
@@ -34,7 +34,7 @@ def body_schema(layout: BodySchema, constraints: Constraints) -> Schema:
 
 
 def param_schema(param: Param, constraints: Constraints) -> Schema:
-    """The schema of one argument."""
+    """Generate the schema of one argument."""
     schema: Schema = {"type": _TYPES[param.kind]}
     if param.filled:
         schema["minLength"] = 1
@@ -48,13 +48,13 @@ def param_schema(param: Param, constraints: Constraints) -> Schema:
 
 
 def query_schema(param: Param, constraints: Constraints) -> Schema:
-    """The schema of an argument in the query, where nothing is null: what has no value is left out."""
+    """Generate the schema of an argument in the query, which cannot be null: it is omitted instead."""
     schema = {"type": _TYPES[param.kind]} | dict(constraints.get(param.name, {}))
     return schema if param.default is None else schema | {"default": param.default}
 
 
 def result_schema(route: Route[Any]) -> Schema:
-    """The schema of a successful response's JSON. That of a model is a reference."""
+    """Generate the schema of a successful response's JSON, as a reference if it is a model."""
     if route.listed is not None:
         name, kind = route.listed
         items = _reference(kind) if issubclass(kind, Model) else {"type": "string"}
@@ -63,14 +63,14 @@ def result_schema(route: Route[Any]) -> Schema:
         return _reference(route.result)
     if route.result is dict:
         return {"type": "object"}
-    written = route.write("")  # what it makes of a string, or of a result that says nothing
+    written = route.write("")  # shows the shape of the response for a string, or for an ignored result
     return _object({name: {"type": "string"} for name in written}, list(written))
 
 
 def model_schema(model: type[Model]) -> Schema:
-    """The schema of a model on the wire, from its annotations."""
+    """Generate the schema of a model in the protocol from its annotations."""
     hints = get_type_hints(model)
-    if model is SystemMetrics:  # flat, as the platform reports them
+    if model is SystemMetrics:  # the platform reports them as a flat object
         names = [name for name, hint in hints.items() if get_origin(hint) is ClassVar]
         return _object({name: {"type": ["number", "null"]} for name in names}, [])
     fields = [each for each in attrs.fields(model) if each.name != "extra"]
@@ -80,7 +80,7 @@ def model_schema(model: type[Model]) -> Schema:
 
 
 def type_schema(hint: Any) -> Schema:
-    """The schema of a type."""
+    """Generate the schema of a type."""
     if get_origin(hint) in (Union, UnionType):
         kinds = [type_schema(each) if each is not NoneType else {"type": "null"} for each in get_args(hint)]
         return {"anyOf": kinds}

@@ -1,4 +1,4 @@
-"""A server from its start to its end: it accepts clients, ends those that let it wait, and stops on a signal."""
+"""The TCP server: it accepts clients, disconnects those that are too slow, and stops on a signal."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from hestiaos_local.serving._sockets import ClientSocket
 __all__ = ["serve"]
 
 # In seconds:
-_TICK = 1.0  # how often is looked for clients that let the server wait
-_GRACE = 8.0  # how long the clients of a server that stops may take to read their last responses
-_ACCEPT_AGAIN = 0.1  # where there was no room for a client, and none could be made
-_ROOM_IS_MADE = 0.01  # how long the connections that make room take to end
+_TICK = 1.0  # how often to check for slow clients
+_GRACE = 8.0  # how long clients may take to read their last responses while the server stops
+_ACCEPT_AGAIN = 0.1  # the pause when out of file descriptors, without idle connections to close
+_ROOM_IS_MADE = 0.01  # the pause until idle connections have closed
 
-_SPARED = 16  # clients whose idle connections are closed at once where there is no room for others
-_AT_ONCE = 1000  # how many clients are accepted before the others have their turn
+_SPARED = 16  # how many idle connections to close at once when out of file descriptors
+_AT_ONCE = 1000  # how many clients to accept before other tasks have their turn
 _EXHAUSTED = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
 
 Reload = Callable[[], Callable[[], object] | None]
-"""Reads what a server goes by anew. Returns what puts it into effect, `None` where nothing is to be."""
+"""Reads the configuration again. Returns a function that applies it, or None if there is nothing to apply."""
 
 _log = logging.getLogger("hestiaos_local")
 
@@ -58,29 +58,32 @@ async def serve(
 ) -> None:
     """Serve `platform` until cancelled, on asyncio or trio.
 
-    Port 0 takes a free one; `on_listening` is called with the base URL as soon as clients can connect. `token_delay`
-    seconds pass before each `token` event: a model's pace. A stream that has been silent for `heartbeat` seconds gets a
-    comment. A run whose client has lost the connection, and comes back for the rest of its stream, goes on for `grace`
-    seconds, and as long as it is followed. With an `api_key`, every request but one for health must bear it; with
-    `keys`, one of these that has the role for it. Web pages may ask only where their origin is the server's own or one
-    of `allow_origins`, each like `https://example.com`.
+    Port 0 selects a free port. `on_listening` is called with the base URL as soon as clients can connect.
 
-    `on_request` is called with each request once it is answered, a stream when it has ended, or its client has gone.
+    The echo executor waits `token_delay` seconds before each `token` event, like a model. A stream gets a comment after
+    `heartbeat` seconds without an event. If a client loses its connection and can resume the stream, its run continues
+    for `grace` seconds without a client, and for as long as a client follows it.
 
-    With `handle_signals`, which needs the main thread, SIGTERM and SIGINT end it: no client is accepted any more, what
-    is executed is finished, open streams get `error` and `done`, and it returns. A second signal ends the process.
-    SIGHUP has `reload` called in a thread, to read files; what that returns is called between two steps of requests: it
-    may set up the platform anew (`Platform.reload`) and replace the `keys`. Where one of them raises, the log says so,
-    and nothing ends. Where SIGHUP means that the server's terminal is gone, it stops.
+    With an `api_key`, every request except for health must have it; with `keys`, one of them with a role for the
+    operation. Requests from web pages are accepted only if their origin is the server's own or one of `allow_origins`,
+    each like `https://example.com`. `on_request` is called with each request when its response has ended or its client
+    has disconnected.
 
-    Raises `ValueError` for an argument that cannot be, one of them a host beyond loopback without an API key, and
-    `ServeError`, which is an `OSError`, where the address cannot be listened on.
+    With `handle_signals`, which requires the main thread, SIGTERM and SIGINT stop the server: it stops accepting
+    clients, finishes what is being executed, ends open streams with `error` and `done`, and returns. A second signal
+    ends the process. On SIGHUP, `reload` is called in a thread to read files. The function that it returns is called in
+    the event loop, between steps of requests; it may configure the platform (`Platform.reload`) and replace the `keys`.
+    If one of the two raises, the error is logged and the server continues as before. If SIGHUP means that the server's
+    terminal was closed, the server stops.
+
+    Raises `ValueError` for an invalid argument, such as a host that is not loopback without an API key, and
+    `ServeError`, an `OSError`, if the server cannot listen on the address.
     """
     access = Access(accepted_keys(api_key, keys), host, allow_origins)
     service = Service(platform, access, token_delay, heartbeat, on_request=on_request, grace=grace)
     with ExitStack() as opened:
         signals = opened.enter_context(Signals(reload=reload is not None)) if handle_signals else None
-        platform.prepare()  # no request is to wait for that
+        platform.prepare()  # so that no request has to wait for it
         listeners = await listen(host, port, protected=access.keys is not None)
         for listener in listeners:
             opened.enter_context(listener)
@@ -90,41 +93,41 @@ async def serve(
 
 
 class _Server:
-    """The clients that are served, and what is done with all of them."""
+    """The connected clients, and the tasks that concern all of them."""
 
     def __init__(self, service: Service, reload: Reload | None) -> None:
         self._service = service
         self._reload = reload
         self._clients: set[ClientConnection] = set()
-        self._exhausted = False  # no client can be accepted for now
-        self._empty: Event | None = None  # set when a server that stops has no client left
+        self._exhausted = False  # accepting has failed for lack of file descriptors or memory
+        self._empty: Event | None = None  # set when a stopping server has no clients left
 
     async def run(self, listeners: list[socket.socket], signals: Signals | None) -> None:
-        """Serve until a signal comes, or for ever."""
+        """Serve until a signal to stop, or until cancelled."""
         async with create_task_group() as tasks:
-            tasks.start_soon(self._look_after)
+            tasks.start_soon(self._end_slow_clients)
             async with create_task_group() as accepting:
                 for listener in listeners:
                     accepting.start_soon(self._accept, listener, tasks)
-                await (sleep_forever() if signals is None else self._heed(signals))
+                await (sleep_forever() if signals is None else self._wait_for_stop(signals))
                 accepting.cancel_scope.cancel()
             for listener in listeners:
                 listener.close()
             await self._stop()
             tasks.cancel_scope.cancel()
 
-    async def _heed(self, signals: Signals) -> None:
-        """Reload as often as a signal says so, and return when one says to stop."""
+    async def _wait_for_stop(self, signals: Signals) -> None:
+        """Reload at each signal to reload, and return at a signal to stop."""
         while not await signals.wait():
-            assert self._reload is not None, "else there is no such signal"
+            assert self._reload is not None, "SIGHUP is handled only if there is a `reload`"
             try:
-                if (put_into_effect := await to_thread.run_sync(self._reload)) is not None:
-                    put_into_effect()
+                if (apply := await to_thread.run_sync(self._reload)) is not None:
+                    apply()
             except Exception:
-                _log.exception("nothing was reloaded")
+                _log.exception("reloading failed; the configuration in use stays")
 
     async def _stop(self) -> None:
-        """Let the clients that are being answered have their answers."""
+        """Wait until the responses in progress have been sent."""
         self._empty = Event()
         for client in [*self._clients]:
             client.stop()
@@ -140,8 +143,8 @@ class _Server:
             if self._empty is not None and not self._clients:
                 self._empty.set()
 
-    async def _look_after(self) -> None:
-        """End the connections of clients that have let the server wait for too long."""
+    async def _end_slow_clients(self) -> None:
+        """End the connections of clients that the server has waited for too long."""
         while True:
             await sleep(_TICK)
             for client in [*self._clients]:
@@ -150,7 +153,7 @@ class _Server:
                     client.end()
 
     async def _accept(self, listener: socket.socket, tasks: TaskGroup) -> None:
-        """Accept all clients that wait, whenever there are some: one at a time, they would wait for each other."""
+        """Accept all waiting clients whenever there are any. One per turn of the event loop would delay the others."""
         while True:
             await wait_readable(listener)
             for _ in range(_AT_ONCE):
@@ -159,7 +162,7 @@ class _Server:
             await checkpoint()
 
     async def _accept_one(self, listener: socket.socket, tasks: TaskGroup) -> bool:
-        """Returns whether there may be more."""
+        """Accept one client, if one is waiting. Return whether there may be more."""
         try:
             sock, _ = listener.accept()
         except (BlockingIOError, InterruptedError):
@@ -168,17 +171,17 @@ class _Server:
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 await self._make_room(error)
-            return False  # else this one client has gone already
+            return False  # any other error means that this client has already disconnected
         client = ClientConnection(ClientSocket(sock), self._service)
         self._clients.add(client)
         tasks.start_soon(self._serve, client)
         return True
 
     async def _make_room(self, error: OSError) -> None:
-        """Close what is idle, and wait: a client that connects now stays in the queue of the system."""
+        """Close idle connections and wait. New clients stay in the system's queue meanwhile."""
         if not self._exhausted:
             self._exhausted = True
-            _log.warning("no client can be accepted for now, the others are served: %s", error.strerror)
+            _log.warning("no more clients can be accepted until others disconnect: %s", error.strerror)
         idle = [client for client in self._clients if client.idle and client.time_left <= IDLE - _TICK]
         for client in sorted(idle, key=lambda client: client.time_left)[:_SPARED]:
             client.end()

@@ -1,4 +1,4 @@
-"""The service that the connections of a server share: it carries out calls in the event loop, or in a thread."""
+"""The service shared by all connections of a server. It executes calls in the event loop or in a thread."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from hestiaos_proto import (
 
 __all__ = ["Service", "ServiceResponse"]
 
-# How many calls are worked on beside the event loop: those that wait for the store, those that compute, which would
-# keep the loop from its turns, those that tell how the server is, and those that read the whole of a log or a policy.
+# How many threads execute calls outside the event loop: those that wait for the store, those with large bodies, whose
+# processing would block the loop, those that report the server's state, and those that read a whole log or policy.
 _THREADS = 40
 _LARGE_THREADS = 2
 _WATCH_THREADS = 4
@@ -44,29 +44,29 @@ _COMPUTING_THREADS = 2
 
 _SHARE_EVERY = 1.0  # seconds
 
-# In bytes, of a request's body:
-_SMALL = 4096  # up to here it is worked on at once; that takes less than a millisecond
+# The size of a request's body, in bytes:
+_SMALL = 4096  # up to this size, processing takes less than a millisecond and is done in the event loop
 _LARGE = 16 * 1024
 
-_AT_ONCE = frozenset({"", "health", "system_config"})  # refusals among them: nothing of them waits
+_AT_ONCE = frozenset({"", "health", "system_config"})  # these never wait; "" are refusals
 _EXECUTIONS = frozenset({"run", "chat", "run_agent", *STREAMS})
-_CHECKING = frozenset({"system_status", "system_config"})  # they ask whether the model server answers
-_COMPUTING = frozenset({"test_policy", "verify_audit"})  # for as long as the policy or the log takes
+_CHECKING = frozenset({"system_status", "system_config"})  # these check whether the model server responds
+_COMPUTING = frozenset({"test_policy", "verify_audit"})  # these compute for as long as the policy or log requires
 _WATCHING = frozenset({"system_status", "system_metrics"})
 
 _log = logging.getLogger("hestiaos_local")
 
 
 ServiceResponse = Result | BaseException | EncodedResponse | Events | AsyncEvents | CompletionPieces
-"""A result, an exception or an encoded response; or the events of a stream, or the pieces of a completion."""
+"""A result, an exception, an encoded response, the events of a stream, or the pieces of a completion."""
 
 
 @frozen
 class Service:
-    """The platform, who may ask it, and how its streams are paced: `token_delay` and `heartbeat` in seconds.
+    """A platform with the options that it is served with.
 
-    `shared_metrics` are those of several workers; `on_request` is called with each request once it is answered. For
-    `grace` seconds a run goes on whose client has lost the connection and may come back.
+    `access` decides which requests are accepted. `token_delay`, `heartbeat`, `on_request` and `grace` are those of
+    `serve`. `shared_metrics` are the metrics of several workers.
     """
 
     platform: Platform
@@ -91,9 +91,9 @@ class Service:
             raise ValueError(f"grace must be a number of seconds, 0 or more, not {self.grace}")
 
     async def respond(self, call: ServerRequest, record: ResponseRecord | None = None) -> ServiceResponse:
-        """The platform's response to a call that was let in, or what the call is refused with.
+        """Return the platform's response to an accepted request, or its refusal.
 
-        A refusal has the form that its client reads. `record` is for the log.
+        A refusal has the error format of the API that was addressed. `record` is filled for the log of requests.
         """
         response = await self._respond(call, record or ResponseRecord())
         return refuse(response) if isinstance(response, StatusError) and is_front_door(call.target) else response
@@ -101,12 +101,12 @@ class Service:
     async def _respond(self, call: ServerRequest, record: ResponseRecord) -> ServiceResponse:
         if call.response is not None:
             return call.response
-        # A key may have been revoked since the head was judged.
+        # The key may have been revoked since the head was checked.
         key = None if call.refusal is not None else self.access.authorize(call)
         if isinstance(key, StatusError):
             return key
         name = record.key = None if key is None else key.name
-        if key is not None and call.key is not None:  # of keys in a file only the hashes are known before
+        if key is not None and call.key is not None:  # a file of keys has only hashes: the platform learns the key here
             self.platform.hide(call.key)
         if call.resource in PATHS:
             return await self.front_door.respond(call, self._caller(call), name)
@@ -121,44 +121,44 @@ class Service:
             response = await self.platform.respond_async(call, self._caller(call), key=name)
         elif self._is_quick(call):
             response = self.platform.respond(call, key=name)
-        else:  # what has begun is not given up, even where the server stops: it is stored before the platform is closed
+        else:  # not cancelled, even if the server stops: its result is stored before the platform is closed
             respond = partial(self.platform.respond, call, key=name)
             response = await to_thread.run_sync(respond, limiter=self._threads_for(call))
         if isinstance(response, StoreError):
             _log.error("%s failed: %s", call.operation, response)
-            return unavailable(response, "the server's store cannot be used now")
+            return unavailable(response, "the server's store is unavailable")
         if isinstance(response, HealthResponse) and key is None and self.access.keys is not None:
             return encode_json({"status": response.status, "version": response.version})
         return response
 
     async def share_metrics(self) -> None:
-        """Tell the other workers of this one's metrics for as long as it works, where they are shared."""
+        """Keep this worker's part of the shared metrics up to date until cancelled, if there are shared metrics."""
         if self.shared_metrics is None:
             return
         try:
             while True:
                 try:
                     await sleep(_SHARE_EVERY)
-                finally:  # at the end too
+                finally:  # write the final values too
                     self.shared_metrics.write(metrics_of(self.platform.measurements.counts()))
         except OSError as error:
-            _log.error("the other workers do not get to know this one's metrics any more: %s", error)
+            _log.error("this worker's metrics cannot be shared with the other workers any more: %s", error)
         finally:
             self.shared_metrics.close()
 
     def may_take_long(self, call: ServerRequest) -> bool:
-        """Whether a model works on it: then it is given up where the client goes."""
+        """Return whether a model works on the call, which is then cancelled if the client disconnects."""
         return not self.platform.echoes and (call.operation in _EXECUTIONS or call.resource in PATHS)
 
     @property
     def pace(self) -> float:
-        """The time before each token, in seconds. A model has a pace of its own."""
+        """The delay before each token in seconds, which is 0 for a real model."""
         return self.token_delay if self.platform.echoes else 0.0
 
     def _is_awaited(self, call: ServerRequest) -> bool:
-        """Whether the event loop waits for what an executor waits for, and for the store at the end of a stream."""
+        """Return whether to execute a call as a coroutine: it waits for a model, or for the store while streaming."""
         if call.operation in STREAMS:
-            return self.platform.blocking or call.last_event_id is not None  # it may wait for a run under way
+            return self.platform.blocking or call.last_event_id is not None  # resuming may wait for a run in progress
         return not self.platform.echoes and call.operation in _EXECUTIONS | _CHECKING
 
     def _caller(self, call: ServerRequest) -> Caller:
@@ -174,10 +174,10 @@ class Service:
         return self.threads if _size(call) <= _LARGE else self.large_threads
 
     def _is_quick(self, call: ServerRequest) -> bool:
-        """Whether the event loop works on a call itself: a thread costs 60 to 90 µs, a fifth of a small call's whole.
+        """Return whether to execute a call in the event loop. A thread costs 60 to 90 µs, a fifth of a small call.
 
-        A file may be locked for seconds, and so may the store by a thread that works on a large body. A thread frees
-        the loop of such waits; what it computes still takes turns with the loop.
+        A thread is needed if the call may wait: a file may be locked for seconds, and so may the store in memory by a
+        thread with a large body. Computing in a thread still competes with the event loop for the interpreter.
         """
         if call.operation in _AT_ONCE:
             return True
@@ -191,7 +191,7 @@ async def _at_once(function: Callable[[], Any]) -> Any:
 
 
 def _size(call: ServerRequest) -> float:
-    """The size of a request's body in bytes, infinite where it is not given."""
+    """Return the size of a request's body in bytes, infinite if it is unknown."""
     length = _length(call)
     return inf if length is None else length
 

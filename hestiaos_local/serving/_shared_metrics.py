@@ -1,4 +1,4 @@
-"""The metrics of several workers as one, by the files of prometheus-client's multiprocess mode."""
+"""Combine the metrics of several workers, using the files of prometheus-client's multiprocess mode."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedMetrics"]
 
-_GAUGES = {"hestiaos_uptime_seconds": "livemax"}  # how gauges become one; else `livesum`
+_GAUGES = {"hestiaos_uptime_seconds": "livemax"}  # how to combine gauges; `livesum` for the others
 
 
 class SharedMetrics:
-    """What this worker's files, and those of the others, in one folder say together.
+    """The metrics of all workers, each of which writes its own files in `folder`.
 
-    `folder` is what `PROMETHEUS_MULTIPROC_DIR` names. Raises `ValueError` where it is not a folder.
+    `folder` is the value of `PROMETHEUS_MULTIPROC_DIR`. Raises `ValueError` if it is not a directory.
     """
 
     def __init__(self, folder: str) -> None:
         if not Path(folder).is_dir():
-            raise ValueError(f"PROMETHEUS_MULTIPROC_DIR must be a folder that is there, not {folder!r}")
+            raise ValueError(f"PROMETHEUS_MULTIPROC_DIR must be an existing directory, not {folder!r}")
         self._folder = folder
         self._files: dict[str, Any] = {}
-        # Without types, as they are: their annotations are not complete.
+        # Imported as `Any`, since the type annotations of these modules are incomplete.
         self._format: Any = import_module("prometheus_client.mmap_dict")
         self._multiprocess: Any = import_module("prometheus_client.multiprocess")
 
     def write(self, metrics: Iterable[Metric]) -> None:
-        """Write this worker's. Raises `OSError` where that cannot be."""
+        """Write this worker's metrics. Raises `OSError` if its files cannot be written."""
         for metric in metrics:
             kind = f"gauge_{_GAUGES.get(metric.name, 'livesum')}" if metric.type == "gauge" else metric.type
             for sample, value in _values(metric):
@@ -42,11 +42,11 @@ class SharedMetrics:
                 self._file(kind).write_value(key, value, 0.0)
 
     def register(self, registry: CollectorRegistry) -> None:
-        """Have the registry collect those of all workers."""
+        """Register a collector of all workers' metrics."""
         self._multiprocess.MultiProcessCollector(registry, self._folder)
 
     def close(self) -> None:
-        """Let this worker's counters stay, which may not go down, and its gauges go."""
+        """Delete this worker's gauges. Its counters are kept, since a counter must not decrease."""
         for file in self._files.values():
             file.close()
         self._files.clear()
@@ -59,7 +59,7 @@ class SharedMetrics:
 
 
 def _values(metric: Metric) -> Iterator[tuple[Sample, float]]:
-    """The samples as the files have them: of a histogram, each bucket without those below it, and no count."""
+    """Iterate over samples as the files store them: buckets of histograms are not cumulative, and have no count."""
     below = 0.0
     for sample in metric.samples:
         if "le" in sample.labels:

@@ -1,4 +1,4 @@
-"""Signals: SIGTERM and SIGINT stop a program, the second ends it; SIGHUP has it read its files anew."""
+"""Signals: SIGTERM and SIGINT stop the server, a second one ends the process; SIGHUP reloads its files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from anyio import wait_readable
 __all__ = ["Signals"]
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
-_RELOAD = getattr(signal, "SIGHUP", None)  # Windows has none
+_RELOAD = getattr(signal, "SIGHUP", None)  # not on Windows
 
 
 class Signals:
-    """Handles the signals, from `with` on; SIGHUP where it is to `reload`. It needs the main thread.
+    """Handles the signals within a `with` block, in the main thread; SIGHUP only with `reload`.
 
-    The handlers are Python's own, so that the second signal works even where the event loop does not turn any more,
-    and in the first process of a container too, for which the system's default is to ignore SIGTERM.
+    The handlers are installed with `signal.signal`. Hence the second signal works even if the event loop is blocked,
+    and SIGTERM also works in the first process of a container, where the system ignores it by default.
     """
 
     def __init__(self, *, reload: bool) -> None:
@@ -47,7 +47,7 @@ class Signals:
         self._tell.close()
 
     async def wait(self) -> bool:
-        """Wait for the next signal. Returns whether it is one to stop at; else the files are to be read anew."""
+        """Wait for the next signal. Return True for one to stop, False for one to reload."""
         await wait_readable(self._told)
         self._told.recv(1)
         self._reloading = False
@@ -55,13 +55,13 @@ class Signals:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self._stopping:
-            os._exit(128 + number)  # as a shell reports a process that was killed
+            os._exit(128 + number)  # the status that a shell reports for a process killed by the signal
         self._stopping = True
         self._tell.send(b"\0")
 
     def _reload(self, number: int, frame: FrameType | None) -> None:
         if self._at_terminal and not _has_terminal():
-            if not self._stopping:  # a shell sends it again
+            if not self._stopping:  # a shell may send SIGHUP again
                 self._stop(number, frame)
         elif not self._reloading:
             self._reloading = True
@@ -69,7 +69,7 @@ class Signals:
 
 
 def _has_terminal() -> bool:
-    """Whether this process has a terminal, whose end SIGHUP says (POSIX, "General Terminal Interface")."""
+    """Return whether this process has a terminal; SIGHUP then means its end (POSIX, "General Terminal Interface")."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | getattr(os, "O_NOCTTY", 0)))
     except OSError:

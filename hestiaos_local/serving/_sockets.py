@@ -1,4 +1,4 @@
-"""A client's socket: bytes in, bytes out, and what could not be sent yet."""
+"""A client's socket, with a buffer of what could not be sent yet."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from anyio import wait_readable, wait_writable
 
 __all__ = ["ClientSocket"]
 
-_READ = 8 * 1024  # how much is read at once, in bytes; in chunks of one byte it takes 1 ms to decode
-_NOT_SENT = 64 * 1024  # how much the system keeps that it has not sent yet, in bytes, where that can be set
+_READ = 8 * 1024  # bytes to read at once; decoding them takes 1 ms if they are chunks of one byte
+_NOT_SENT = 64 * 1024  # bytes that the system may buffer before sending them, where this can be set
 _LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class ClientSocket:
-    """A connected socket, which it closes in the end. One task may read while another sends."""
+    """A connected socket, which this object owns. One task may read while another sends."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -24,16 +24,16 @@ class ClientSocket:
         self._is_new = True
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if _LOWAT is not None:  # else a slow reader's buffer takes minutes to make room, and nothing seems to move
+            if _LOWAT is not None:  # otherwise the buffer of a slow reader may accept nothing for minutes
                 sock.setsockopt(socket.IPPROTO_TCP, _LOWAT, _NOT_SENT)
-        except OSError:  # the client has gone already, as reading will tell
+        except OSError:  # the client has disconnected already; reading will raise
             pass
 
     async def receive(self) -> bytes:
-        """What has arrived, at least one byte; `b""` at the end. Raises `OSError` where the connection is lost.
+        """Receive at least one byte, or `b""` at the end. Raises `OSError` if the connection is lost.
 
-        The first request of a client mostly is there already. To wait for it takes three turns of the event loop, each
-        of which is long where many streams are sent.
+        The first read does not wait for readiness, as the first request of a client has usually arrived. Waiting would
+        take three turns of the event loop, each of which is long while many streams are being sent.
         """
         while True:
             if self._is_new:
@@ -46,7 +46,7 @@ class ClientSocket:
                 pass
 
     def send_now(self, data: bytes) -> bool:
-        """Send what can be sent at once; the rest goes out before anything else. Returns whether that was all."""
+        """Send what can be sent without waiting. The rest is sent before anything else. Return whether all was sent."""
         if self._unsent:
             self._unsent += data
             return self._flush() and not self._unsent
@@ -59,9 +59,9 @@ class ClientSocket:
         return not self._unsent
 
     async def send(self, data: bytes, on_progress: Callable[[], None]) -> None:
-        """Send `data`, and what was left before it. `on_progress` is called whenever the client has made room.
+        """Send buffered data, then `data`. Call `on_progress` whenever some of it was sent.
 
-        Where it is cancelled, the rest of it goes out before anything else.
+        If cancelled, the rest stays buffered and is sent before anything else.
         """
         if self.send_now(data):
             return
@@ -71,7 +71,7 @@ class ClientSocket:
                 on_progress()
 
     def _flush(self) -> bool:
-        """Returns whether anything could be sent."""
+        """Send from the buffer without waiting. Return whether anything was sent."""
         try:
             sent = self._sock.send(self._unsent)
         except (BlockingIOError, InterruptedError):
@@ -80,7 +80,7 @@ class ClientSocket:
         return True
 
     def send_eof(self) -> None:
-        """Say that nothing more is sent."""
+        """Close the sending side."""
         self._sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Sends a run's events as they come, and watches meanwhile whether the client is there."""
+"""Send a run's events as they are produced, while watching for the client's disconnect."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from hestiaos_proto import (
 
 __all__ = ["Encoder", "EventSender", "Events"]
 
-# In bytes: from which size on a piece of a stream is sent. All streams together send one round of pieces before the
-# first has its turn again, so that others wait for some 15 ms; alone, a stream costs less in larger pieces.
+# The minimum size of a piece of a stream, in bytes. Every stream sends one piece before the first has its turn again:
+# with this size, others wait for some 15 ms. A stream on its own costs less with larger pieces.
 _PIECE = 4096
 _ROUND = 160_000
 _LEAST = 512
 
-_ENDED_HEARTBEAT = 1.0  # seconds between heartbeats to a client that sends no more
-_LOOK = 0.5  # seconds between two looks whether a client has come back
+_ENDED_HEARTBEAT = 1.0  # seconds between heartbeats to a client that has closed its sending side
+_LOOK = 0.5  # seconds between checks whether a client has resumed the stream
 
 Events = Generator[StreamEvent, None, None] | AsyncIterator[Any]
 
@@ -48,43 +48,43 @@ StreamItem = StreamEvent | BaseException | Control | EncodedResponse | ResponseH
 
 
 class Encoder(Protocol):
-    """Makes bytes of what is sent: `ServerConnection` does, with HTTP/1.1's framing."""
+    """Encodes what is sent. `ServerConnection` is an encoder, with HTTP/1.1's framing."""
 
     def send(self, item: StreamItem, headers: Headers = ()) -> bytes:
-        """As `ServerConnection.send`."""
+        """Encode an item, like `ServerConnection.send`."""
         ...
 
 
 class _ClientGone(Exception):
-    """The client has gone."""
+    """The client has disconnected."""
 
 
 class EventSender:
-    """Sends one stream; `headers` stand in the response's head beside its own.
+    """Sends one stream. `headers` are added to those of the response.
 
-    Where its run has a log, a client that has gone may come back: then the run goes on without it for a while.
+    If the run has a log, a disconnected client can resume the stream, so the run continues without it for a while.
     """
 
     def __init__(
         self, client: Client, connection: Encoder, service: Service, headers: Headers, request: ServerRequest
     ) -> None:
         self.status: int | None = None
-        """The status of the response; `None` while its head is not written."""
+        """The status of the response, None until its head has been encoded."""
         self._client = client
         self._connection = connection
         self._service = service
         self._headers = headers
         log = service.platform.run_log(request)
         self._log = None if log is None or log.closed else log
-        # The rest of a stream cannot begin with `error`: its client loses the connection, and asks again.
+        # A resumed stream must not begin with `error`: the connection is closed instead, so that the client retries.
         self._awaits_rest = request.last_event_id is not None
         self._tasks: TaskGroup | None = None
         self._scope = CancelScope()
         self._stopped = False
-        self._done = False  # the end has been written
-        self._fault: Exception | None = None  # of the connection
+        self._done = False  # the end has been sent
+        self._fault: Exception | None = None  # what ended the connection
         self._last_sent = 0.0  # by the event loop's clock
-        self._unpaused = 0  # bytes sent since other tasks had their turn
+        self._unpaused = 0  # bytes sent since other tasks last had their turn
 
     def stop(self) -> None:
         """End the stream now: the client gets `error` and `done`."""
@@ -96,12 +96,12 @@ class EventSender:
         try:
             with self._scope, self._service.platform.measurements.stream():
                 ready = isinstance(events, Generator) and not self._service.pace
-                if ready and self._client.send_tells:
+                if ready and self._client.send_raises:
                     await self._pump(events)
                 else:
                     await self._send_watched(events)
         finally:
-            close = getattr(events, "aclose", None)  # it cancels the work of what has not come to its end
+            close = getattr(events, "aclose", None)  # cancels work that has not ended
             if close is not None:
                 await close()
         if self._fault is not None:
@@ -122,16 +122,16 @@ class EventSender:
             tasks.cancel_scope.cancel()
 
     async def _watch(self, events: Events) -> None:
-        """Show that the connection is alive, and end the stream as soon as the client has gone. What it sends is kept.
+        """Send heartbeats, and end the stream when the client disconnects. Buffer what the client sends.
 
-        One that sends no more may still read: whether it does shows when something is written, which then is often.
-        Before anything was, it counts as gone.
+        A client that has closed its sending side may still read. Only writing shows whether it does, so heartbeats are
+        then more frequent. Before anything has been sent, such a client counts as disconnected.
         """
         try:
             while not self._done:
                 ended = self._client.ended
                 if ended and self.status is None:
-                    raise ConnectionAbortedError("the client has gone")
+                    raise ConnectionAbortedError("the client has disconnected")
                 pause = min(self._service.heartbeat, _ENDED_HEARTBEAT) if ended else self._service.heartbeat
                 with move_on_after(self._last_sent + pause - current_time()):
                     await (sleep_forever() if ended else self._client.receive())
@@ -140,11 +140,11 @@ class EventSender:
                     await self._client.keep_alive(b"".join(map(self._encode, items)))
                     self._last_sent = current_time()
         except (OSError, RemoteProtocolError) as error:
-            if not self._goes_on(error):
+            if not self._continue_without_client(error):
                 self._scope.cancel()
 
-    def _goes_on(self, fault: Exception) -> bool:
-        """Note that the client has gone. Whether its run goes on without it."""
+    def _continue_without_client(self, fault: Exception) -> bool:
+        """Record that the client has disconnected. Return whether its run continues."""
         if self._fault is None:
             self._fault = fault
             if self._log is not None and self._tasks is not None:
@@ -152,7 +152,7 @@ class EventSender:
         return self._log is not None
 
     async def _wait_for_readers(self, log: EventLog) -> None:
-        """Cancel the run as soon as no client has followed it for the time of grace."""
+        """Cancel the run once no client has followed it for `grace` seconds."""
         grace = self._service.grace
         since = current_time()
         while current_time() < since + grace:
@@ -162,7 +162,7 @@ class EventSender:
         self._scope.cancel()
 
     async def _pump(self, events: Events) -> None:
-        """Send all events. Where making them fails, the client gets an `error`, and the log says why."""
+        """Send all events. If producing them fails, log the exception and send an `error`."""
         try:
             if not isinstance(events, Generator):
                 await self._send_each(events)
@@ -181,13 +181,13 @@ class EventSender:
 
     async def _fail(self, error: Exception) -> None:
         if self._awaits_rest:
-            self._fault = ConnectionAbortedError("there is no rest of the stream")
+            self._fault = ConnectionAbortedError("the stream cannot be resumed")
             return
         with suppress(_ClientGone):
             await self._write(self._encode(error), done=True)
 
     async def _send_each(self, events: AsyncIterator[Any]) -> None:
-        """Send each event, or each piece of a completion, as it is made."""
+        """Send each event, or each piece of a completion, as it is produced."""
         async for event in events:
             kind = getattr(event, "type", None)
             if kind == "token" and self._service.pace:
@@ -195,7 +195,7 @@ class EventSender:
             await self._write(self._encode(event), done=kind == "done" or _is_end(event))
 
     async def _send_paced(self, events: Generator[StreamEvent, None, None]) -> None:
-        """Let `token_delay` pass before each token."""
+        """Send each event, waiting `token_delay` seconds before each token."""
         with closing(events):
             for event in events:
                 if event.type == "token":
@@ -203,9 +203,9 @@ class EventSender:
                 await self._write(self._encode(event), done=event.type == "done")
 
     async def _send_ready(self, events: Generator[StreamEvent, None, None]) -> None:
-        """Send events that are ready together as one piece, the first at once; none is kept for one that is not ready.
+        """Send events that are ready together in one piece, but the first at once. No event waits for later ones.
 
-        One by one, sending them would cost several times as much as making them.
+        Sending each separately would cost several times as much as producing it.
         """
         ready: list[bytes] = []
         size, enough = 0, self._enough()
@@ -233,7 +233,7 @@ class EventSender:
             if self._fault is None:
                 await self._client.send(data)
         except (OSError, RemoteProtocolError) as error:
-            if not self._goes_on(error):
+            if not self._continue_without_client(error):
                 raise _ClientGone from error
         self._last_sent = current_time()
         self._unpaused += len(data)
@@ -242,17 +242,17 @@ class EventSender:
             await checkpoint()
 
     def _enough(self) -> int:
-        """How many bytes are a piece now."""
+        """Return the minimum size of a piece, in bytes."""
         return max(_LEAST, min(_PIECE, _ROUND // self._service.platform.measurements.open_streams))
 
 
 def _status_of(item: StreamItem) -> int:
-    """The status of a response that begins with this."""
+    """Return the status of a response that begins with this item."""
     if isinstance(item, EncodedResponse | ResponseHead):
         return item.status
     return item.status_code if isinstance(item, StatusError) else 200
 
 
 def _is_end(piece: object) -> bool:
-    """Whether it is the last piece of a completion, or the whole response."""
+    """Return whether an item is the last piece of a completion, or a complete response."""
     return piece == b"" or isinstance(piece, EncodedResponse)

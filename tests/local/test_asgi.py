@@ -238,7 +238,7 @@ def test_the_metrics_of_several_workers_are_added(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "told"),
     [
-        ({"PROMETHEUS_MULTIPROC_DIR": "/no/such"}, "must be a folder that is there, not '/no/such'"),
+        ({"PROMETHEUS_MULTIPROC_DIR": "/no/such"}, "must be an existing directory, not '/no/such'"),
         ({"HESTIAOS_KEEP_DAYS": "week"}, "HESTIAOS_KEEP_DAYS must be a number, not 'week'"),
         ({"HESTIAOS_KEEP": "all"}, "HESTIAOS_KEEP must be one of text, hash, not 'all'"),
         ({"HESTIAOS_POLICY": "/no/such.json"}, "/no/such.json"),

@@ -87,12 +87,12 @@ def test_the_refusal_says_which_role_is_missing(start: Callable[..., str]) -> No
     assert response.json() == {
         "error": "Unauthorized",
         "code": "ROLE_MISSING",
-        "message": "the API key 'run' does not have the role 'admin', which this needs",
+        "message": "the API key 'run' does not have the role 'admin', which this request needs",
         "trace_id": None,
         "details": {"role": "admin"},
     }
     assert ask(url, "GET", "/v1/models", "key-run").json()["error"] == {
-        "message": "the API key 'run' does not have the role 'read', which this needs",
+        "message": "the API key 'run' does not have the role 'read', which this request needs",
         "type": "permission_error",
         "param": None,
         "code": "role_missing",
@@ -185,7 +185,7 @@ def test_keys_of_the_environment(tmp_path: Path) -> None:
     with service.platform:
         assert service.access.keys is not None
         assert service.access.keys.find("k") == Key("a", hash_key("k"), ("read",))
-    with pytest.raises(ValueError, match="HESTIAOS_KEYS and HESTIAOS_API_KEY both say"):
+    with pytest.raises(ValueError, match="HESTIAOS_KEYS and HESTIAOS_API_KEY exclude each other"):
         service_from_environment({"HESTIAOS_KEYS": str(file), "HESTIAOS_API_KEY": "k"})
     with pytest.raises(ConfigurationError, match="there is no such file"):
         service_from_environment({"HESTIAOS_KEYS": str(tmp_path / "none.toml")})

@@ -33,7 +33,9 @@ def test_a_port_in_use(platform: Platform, backend: str) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ServeError) as caught:
             serve_once(platform, backend, port=port)
-    assert str(caught.value) == f"127.0.0.1:{port} is in use: stop what listens there, or choose another port"
+    assert (
+        str(caught.value) == f"127.0.0.1:{port} is in use: stop the program that listens there, or choose another port"
+    )
     serve_once(platform, backend, port=port)
 
 
@@ -61,9 +63,9 @@ def test_the_url_is_reported(start: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "told"),
     [
-        ({"host": ""}, ValueError, "the host is empty: give an address of this machine, such as 127.0.0.1"),
+        ({"host": ""}, ValueError, "the host must not be empty: give an address of this machine, such as 127.0.0.1"),
         ({"host": "no host"}, ServeError, "the host 'no host' is not known"),
-        ({"host": "a" * 70}, ServeError, "is not known: give an address of this machine"),
+        ({"host": "a" * 70}, ServeError, "cannot be resolved: give an address of this machine"),
         ({"host": "192.0.2.1", "api_key": "k"}, ServeError, "192.0.2.1 is not an address of this machine"),
         ({"port": 65536}, ValueError, "the port must be from 0 to 65535, not 65536"),
         ({"api_key": "two\nlines"}, ValueError, "the API key contains"),

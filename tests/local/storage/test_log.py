@@ -235,7 +235,7 @@ def test_nothing_is_written_after_an_end_that_is_damaged(tmp_path: Path, stateme
             with pytest.raises(StoreError) as caught:
                 write()
             assert caught.value.problem == "damaged"
-            assert str(caught.value).startswith(f"the decision log is damaged ({why}): 'hestiaos audit verify' says")
+            assert str(caught.value).startswith(f"the decision log is damaged ({why}): 'hestiaos audit verify' shows")
         assert not verify_log(store).ok
         assert (len(list(read_log(store))), store.trace("new")) == (9, None)
         if "number = 2" not in statement:  # that shows only when an entry is to be written
