@@ -54,7 +54,7 @@ def read_policy(path: Path) -> tuple[Policy | None, dict[str, Any]]:
 def read_text_of(path: Path) -> str:
     """The text of a file. Raises `Failure` where it is not UTF-8."""
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Failure(f"{path} is not UTF-8: byte {error.start + 1} is wrong") from None
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
 
-__all__ = ["API_KEY", "decode", "open_stdin", "read_stdin", "read_text"]
+__all__ = ["API_KEY", "decode", "open_stdin", "parse_json", "read_stdin", "read_text"]
 
 API_KEY = "the API key"
 _SILENCE = 1.0  # seconds without input after which a note says what is waited for
@@ -60,6 +60,16 @@ def decode(data: bytes, what: str) -> str:
         raise click.UsageError(
             f"{what} is not UTF-8: byte {error.start + 1}, 0x{data[error.start]:02x} in line {line}, is wrong"
         ) from None
+
+
+def parse_json(text: str, what: str) -> Any:
+    """The value of a JSON text, read as strictly as servers read it. Raises `UsageError` where it is not JSON."""
+    from hestiaos_proto import json
+
+    try:
+        return json.loads(text.encode())
+    except ValueError as error:
+        raise click.UsageError(f"{what} is not JSON: {error}") from None
 
 
 def _stdin_is_terminal() -> bool:

@@ -69,12 +69,12 @@ def show_config(settings: Settings) -> dict[str, Any]:
 def _content(settings: Settings) -> tuple[Path, dict[str, Any]]:
     path = config_path(settings)
     try:
-        return path, tomllib.loads(path.read_text("utf-8"))
+        return path, tomllib.loads(path.read_text("utf-8-sig"))  # with a BOM, as some editors write it
     except FileNotFoundError:
         if settings.config is None:
             return path, {}
         raise
-    except ValueError as error:  # of TOML or of UTF-8
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, or values too deep inside each other
         raise Failure(f"{path} is not a TOML file: {error}") from None
 
 

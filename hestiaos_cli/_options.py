@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from hestiaos_cli._numbers import Number
 from hestiaos_cli._settings import Settings
 
 __all__ = ["ALL", "CONNECTION", "KEY", "LOCAL", "OUTPUT", "SERVER", "common_options"]
@@ -35,7 +36,7 @@ _DECLARATIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "timeout": (
         ("--timeout",),
-        {"type": click.FloatRange(0, min_open=True), "metavar": "SECONDS", "help": "For each wait; else 30."},
+        {"type": Number(0, min_open=True), "metavar": "SECONDS", "help": "For each wait; else 30."},
     ),
     "retries": (("--retries",), {"type": click.IntRange(0), "metavar": "N", "help": "Repeats of a failed request."}),
     "headers": (("--header", "-H"), {"multiple": True, "metavar": "LINE", "help": "Send 'Name: value' as well."}),

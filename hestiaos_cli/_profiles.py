@@ -106,7 +106,7 @@ class Profiles:
 
     def _read(self) -> dict[str, Any]:
         try:
-            with self.path.open(encoding="utf-8") as file:
+            with self.path.open(encoding="utf-8-sig") as file:
                 if os.name == "posix" and (mode := os.fstat(file.fileno()).st_mode & 0o077):
                     raise Failure(
                         f"{self.path} holds API keys and can be read by others (mode {mode | 0o600:o}): "
@@ -137,6 +137,8 @@ class Profiles:
 
 def _fits(content: Any) -> bool:
     if not isinstance(content, dict) or not isinstance(content.get("profiles"), dict) or "current" not in content:
+        return False
+    if not isinstance(content["current"], str | None):
         return False
     return all(
         isinstance(each, dict)

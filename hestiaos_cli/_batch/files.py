@@ -17,6 +17,7 @@ from hestiaos_cli._failures import Failure
 __all__ = ["append", "drop_torn_line", "lock", "name_in", "records", "sort"]
 
 _BLOCK = 64 * 1024  # bytes
+_MOST = 100_000_000  # inputs: for each number up to the highest, 9 bytes are held in memory
 
 
 def lock(path: Path) -> FileIO:
@@ -89,7 +90,7 @@ def records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _is_record(record: dict[str, Any]) -> bool:
     number = record.get("number")
-    return type(number) is int and number > 0 and isinstance(record.get("input"), str)
+    return type(number) is int and 0 < number <= _MOST and isinstance(record.get("input"), str)
 
 
 def sort(path: Path, count: int) -> None:

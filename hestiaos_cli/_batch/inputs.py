@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from hestiaos_cli._failures import Failure
+from hestiaos_proto import json as strict_json
 
 __all__ = ["Item", "count_items", "read_items"]
 
@@ -61,8 +62,8 @@ def _is_json_item(text: str) -> bool:
 
 def _json_item(number: int, text: str, where: str) -> Item:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = strict_json.loads(text.encode())
+    except ValueError as error:
         raise Failure(f"{where} is not JSON, as the first line is: {error}", code="USAGE", status=2) from None
     if not isinstance(value, dict) or not isinstance(value.get("input"), str):
         raise Failure(f'{where} must be an object with a text, as in {{"input": "…"}}', code="USAGE", status=2)

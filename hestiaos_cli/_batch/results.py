@@ -97,6 +97,9 @@ class ResultFile(Results):
     """A file. Raises `Failure` where it is not a batch's, another batch writes to it, or it cannot be written."""
 
     def __init__(self, path: Path) -> None:
+        if path.exists() and not path.is_file():
+            raise Failure(f"{path} is not a regular file: without --output the results go to standard output")
+        path = path.resolve()  # where a link points to, so that the link stays, and two names of a file are one
         self._path = path
         self._companion = path.with_name(f"{path.name}.batch")
         # Of each input, by its number less one: which of the names it has, 0 for none, and its CRC-32.

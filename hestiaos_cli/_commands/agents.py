@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from hestiaos_cli._command import Group, TextArgument
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import BLOCKED, FAILED, Failure
-from hestiaos_cli._input import read_text
+from hestiaos_cli._input import parse_json, read_text
 from hestiaos_cli._output import print_fields, remark, remark_echo
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
@@ -57,10 +56,7 @@ def _object(name: str, text: str | None) -> dict[str, Any] | None:
     """A JSON object of the command line. Raises `UsageError`."""
     if text is None:
         return None
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise click.UsageError(f"{name} is not JSON: {error}") from None
+    value = parse_json(text, name)
     if not isinstance(value, dict):
         raise click.UsageError(f"{name} must be a JSON object, as in '{{\"depth\": 2}}'")
     return value

@@ -11,7 +11,7 @@ import click
 
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import Failure, one_line, tell
-from hestiaos_cli._input import open_stdin
+from hestiaos_cli._input import open_stdin, parse_json
 from hestiaos_cli._options import CONNECTION
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._terminal import dim, is_terminal, visible
@@ -87,10 +87,7 @@ def _body(settings: Settings, data: str | None) -> bytes | None:
         return open_stdin(settings, "the body").read()
     if data.startswith("@"):
         return Path(data[1:]).read_bytes()
-    try:
-        json.loads(data)
-    except ValueError as error:
-        raise click.UsageError(f"the body is not JSON: {error}") from None
+    parse_json(data, "the body")
     return data.encode()
 
 

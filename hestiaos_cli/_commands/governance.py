@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from hestiaos_cli._command import Group
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import Failure
+from hestiaos_cli._input import parse_json
 from hestiaos_cli._output import print_fields
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
@@ -105,11 +105,7 @@ def _trace(settings: Settings, command_id: str) -> None:
 def _input(words: tuple[str, ...]) -> dict[str, Any]:
     """A JSON object, or pairs. Raises `UsageError`."""
     if len(words) == 1 and words[0].lstrip().startswith("{"):
-        try:
-            value = json.loads(words[0])
-        except ValueError as error:
-            raise click.UsageError(f"the input is not a JSON object: {error}") from None
-        fields: dict[str, Any] = value
+        fields: dict[str, Any] = parse_json(words[0], "the input")
         return fields
     pairs = [word.partition("=") for word in words]
     for name, equals, _ in pairs:

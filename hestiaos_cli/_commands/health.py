@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._numbers import Number
 from hestiaos_cli._output import print_fields
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
@@ -24,7 +25,7 @@ _PAUSE = 0.2  # seconds between two tries
 @make_command("health")
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="SECONDS",
     help="How long to wait for the server to be ready.",
 )

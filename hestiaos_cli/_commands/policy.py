@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 from hestiaos_cli._command import Group, TextArgument
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import one_line, tell
-from hestiaos_cli._input import read_text
+from hestiaos_cli._input import parse_json, read_text
 from hestiaos_cli._options import OUTPUT, SERVER
 from hestiaos_cli._output import print_fields, print_json, print_text
 from hestiaos_cli._settings import Settings
@@ -173,10 +172,7 @@ def _changed(replayed: Replayed) -> dict[str, str | None]:
 
 
 def _arguments(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise click.UsageError(f"the tool's arguments are not JSON: {error}") from None
+    value = parse_json(text, "the text of the tool's arguments")
     if not isinstance(value, dict):
         raise click.UsageError('the tool\'s arguments must be a JSON object, as in \'{"command": "ls"}\'')
     return value

@@ -13,6 +13,7 @@ import click
 
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import tell
+from hestiaos_cli._numbers import Number
 from hestiaos_cli._options import KEY
 from hestiaos_cli._output import ECHO, remark
 from hestiaos_cli._settings import Settings
@@ -31,7 +32,7 @@ __all__ = ["command"]
     "--store", type=named_store, metavar="FILE|URL", help="The SQLite file or PostgreSQL database; else memory."
 )
 @click.option("--keys", type=click.Path(path_type=Path), help="A file of API keys; see 'hestiaos keys'.")
-@click.option("--keep-days", type=click.FloatRange(min=0), metavar="N", help="Delete what is older than N days.")
+@click.option("--keep-days", type=Number(0), metavar="N", help="Delete what is older than N days.")
 @click.option("--keep-count", type=click.IntRange(min=0), metavar="N", help="Keep the newest N of each kind.")
 @click.option("--keep-bytes", type=click.IntRange(min=0), metavar="N", help="Keep the newest N bytes of each kind.")
 @click.option(
@@ -46,7 +47,7 @@ __all__ = ["command"]
 @click.option("--model-key-env", metavar="VAR", help="The environment variable with the model server's key.")
 @click.option(
     "--token-delay",
-    type=click.FloatRange(min=0),
+    type=Number(0),
     default=0.02,
     show_default=True,
     help="Seconds between tokens of the echo.",
@@ -58,9 +59,7 @@ __all__ = ["command"]
     metavar="ORIGIN",
     help="Allow requests from this web origin (CORS).",
 )
-@click.option(
-    "--heartbeat", type=click.FloatRange(min=0.01), default=15.0, show_default=True, help="Seconds between heartbeats."
-)
+@click.option("--heartbeat", type=Number(0.01), default=15.0, show_default=True, help="Seconds between heartbeats.")
 @click.option("--quiet", is_flag=True, help="Do not log the requests.")
 @click.pass_obj
 def command(

@@ -11,6 +11,7 @@ import click
 
 from hestiaos_cli._command import Command, Group
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._numbers import Number
 from hestiaos_cli._output import print_fields, print_json, print_lines
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._terminal import may_draw
@@ -33,7 +34,7 @@ def _shows(name: str, text: str, ask: Callable[[Client], Mapping[str, Any]]) -> 
     @make_command(name, help=text)
     @click.option(
         "--watch",
-        type=click.FloatRange(min=0.1),
+        type=Number(0.1),
         metavar="SECONDS",
         help="Repeat at this interval until Ctrl-C; with --json, one line each.",
     )

@@ -48,6 +48,8 @@ def test_json_lines_from_a_pipe_into_a_pipe() -> None:
         (b'{"input": "a"}\n{"inputs": "b"}\n', "line 2 must be an object"),
         (b'{"input": "a", "timeout_ms": "b"}\n', "timeout_ms must be a number"),
         (b'{"input": "a", "timeout_ms": true}\n', "timeout_ms must be a number"),
+        (b'{"input": "a", "id": NaN}\n', "line 1 is not JSON"),
+        (b'{"input": "a"}\n{"input": "a", "id": [1e999]}\n', "line 2 is not JSON"),
     ],
 )
 def test_inputs_that_cannot_be_read_are_reported_before_any_is_run(lines: bytes, told: str, tmp_path: Path) -> None:
@@ -56,6 +58,34 @@ def test_inputs_that_cannot_be_read_are_reported_before_any_is_run(lines: bytes,
     assert done.status == 2
     assert told in done.error
     assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_not_a_regular_file(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("a\n")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        assert "is not a regular file" in invoke("--local", "batch", str(tmp_path / "in"), "-o", str(path)).error
+
+
+def test_an_output_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    """The file is sorted in its place, where the link points to."""
+    (tmp_path / "in").write_text("a\nb\n")
+    (tmp_path / "link").symlink_to("out")
+    arguments = ["--local", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "link")]
+    assert invoke(*arguments).status == 0
+    first, second = (tmp_path / "out").read_text().splitlines(keepends=True)
+    (tmp_path / "out").write_text(second + first)
+    assert invoke(*arguments).status == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "out").read_text() == first + second
+
+
+@pytest.mark.parametrize("number", [0, 10**12, 10**30])
+def test_a_file_of_results_with_a_number_that_no_batch_has(number: int, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("a\n")
+    (tmp_path / "out").write_text(json.dumps({"number": number, "input": "a", "mode": "ALLOW"}) + "\n")
+    done = invoke("--local", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"))
+    assert "is not a file of a batch's results" in done.error
 
 
 def test_a_failed_input_is_reported_and_run_again_on_request(tmp_path: Path, server_url: str) -> None:

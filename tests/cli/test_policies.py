@@ -105,6 +105,21 @@ def test_the_file_of_the_configuration(home: Path, file: Path) -> None:
     assert invoke("policy", "check").status == 0
 
 
+def test_files_with_a_byte_order_mark(home: Path, file: Path) -> None:
+    """Some editors write one: the command line takes it as the server does."""
+    file.write_text(RULE, encoding="utf-8-sig")
+    config = home / ".config/hestiaos/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"policy = '{file}'\n", encoding="utf-8-sig")
+    assert invoke("policy", "check").status == 0
+    assert invoke("--local", "run", "x").status == 0
+
+
+def test_a_configuration_whose_values_are_too_deep_in_each_other(home: Path) -> None:
+    (home / "config.toml").write_text("policy = " + "[" * 100_000)
+    assert "is not a TOML file" in invoke("config", "show", "--config", str(home / "config.toml")).error
+
+
 def test_files_that_cannot_be_read(file: Path) -> None:
     assert invoke("policy", "check", str(file)).error == f"{file}: No such file or directory"
     file.write_bytes(b"version = 2\n# \xff\n")
@@ -142,7 +157,7 @@ def test_what_a_file_says_is_explained_without_a_server(file: Path) -> None:
     ("arguments", "message"),
     [
         (("--output", "--tool", "t", "x"), "--output and --tool are two things"),
-        (("--tool", "t", "x"), "the tool's arguments are not JSON"),
+        (("--tool", "t", "x"), "the text of the tool's arguments is not JSON"),
         (("--tool", "t", "[]"), "the tool's arguments must be a JSON object"),
         ((), "the text is missing"),
     ],

@@ -99,7 +99,10 @@ def test_a_file_that_others_can_read_is_refused(server: str, home: Path) -> None
     assert "first-key" not in told
 
 
-@pytest.mark.parametrize("content", ["notes", "[]", '{"current": null, "profiles": {"a": {}}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    ["notes", "[]", '{"current": null, "profiles": {"a": {}}}', '{"current": [], "profiles": {}}', "[" * 100_000],
+)
 def test_a_file_that_is_not_a_file_of_profiles(content: str, home: Path) -> None:
     profiles(home).parent.mkdir(parents=True)
     profiles(home).write_text(content)
