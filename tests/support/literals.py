@@ -6,7 +6,7 @@ matches at least what the pattern does. It is walked together with one that know
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from itertools import count
 
