@@ -16,7 +16,7 @@ from hestiaos_local.governance._engines import best_engine
 from hestiaos_local.governance._policy import Policy
 from hestiaos_local.governance._trusted import TrustingEngine
 
-__all__ = ["LITERALS", "default_policy"]
+__all__ = ["LITERALS", "default_policy", "with_literals"]
 
 LITERALS: Mapping[str, tuple[str, ...]] = {
     "destructive-shell": (
@@ -29,18 +29,10 @@ LITERALS: Mapping[str, tuple[str, ...]] = {
     "drop-database": ("drop",),
     "destructive-command": ("format", "wipe", "shutdown"),
     "credential-exfiltration": (
-        "key",
-        "token",
-        "credential",
-        "login",
-        "passcode",
-        "passphrase",
-        "password",
-        "secret",
-        "cookie",
+        *("key", "token", "credential", "login", "passcode", "passphrase", "password", "secret", "cookie"),
     ),
     "credential-files": (
-        *("shadow", "passwd", "sudoers", "admin.conf", "etc/", "/ssl/", ".ssh", ".aws/", ".kube/"),
+        *("shadow", "passwd", "sudoers", "admin.conf", "etc/", ".ssh", ".aws/", ".kube/"),
         *(".netrc", ".pgpass", ".git-credentials", ".docker/", ".gnupg/", ".azure/", "/gcloud/"),
         *("ssh_host_", "/environ", "/run/", "system32"),
     ),
@@ -56,5 +48,9 @@ def default_policy(tests: bool) -> Policy:
     data = get_data("hestiaos_local.governance", "default_policy.toml")  # importlib.resources takes 20 ms to import
     assert data is not None, "the file is part of this package"
     engine = best_engine() if tests else TrustingEngine(best_engine)
-    policy = Policy.parse(data.decode(), "default_policy.toml", engine=engine, tests=tests)
+    return with_literals(Policy.parse(data.decode(), "default_policy.toml", engine=engine, tests=tests))
+
+
+def with_literals(policy: Policy) -> Policy:
+    """The same policy, whose rules say what each match has."""
     return evolve(policy, rules=tuple(evolve(rule, literals=LITERALS[rule.name]) for rule in policy.rules))

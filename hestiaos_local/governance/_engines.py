@@ -57,8 +57,10 @@ class RepeatingSearcher(ABC):
 class Engine(Protocol):
     """Makes searchers. Raises `ValueError` for what is not a pattern; the message says why."""
 
-    joins: bool
-    """Whether one search for many patterns is faster than a search for each."""
+    @property
+    def joins(self) -> bool:
+        """Whether one search for many patterns is faster than a search for each."""
+        ...
 
     def check(self, pattern: str) -> None:
         """Raise `ValueError` for a pattern that is wrong by itself, whatever stands around it."""

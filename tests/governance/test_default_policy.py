@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hestiaos_local.governance import Facts, Policy
+from hestiaos_local.governance._default_policy import with_literals
 from hestiaos_local.governance._engines import Engine
 from hestiaos_local.governance._re2_engine import Re2Engine
 from hestiaos_local.governance._re_engine import ReEngine
@@ -101,9 +102,11 @@ def test_without_its_tests_it_is_the_same_policy() -> None:
 
 
 @given(TEXTS)
-def test_both_engines_decide_the_same(text: str) -> None:
-    first, second = (policy.judge(Facts(command_type=text, texts=(text,))) for policy in POLICIES)
-    assert first == second
+def test_both_engines_decide_the_same_with_and_without_literals(text: str) -> None:
+    facts = [Facts(command_type=text, texts=(text,)), Facts(tool="shell", arguments={"command": text})]
+    for each in facts:
+        verdicts = [policy.judge(each) for policy in (*POLICIES, *map(with_literals, POLICIES))]
+        assert verdicts == verdicts[:1] * 4
 
 
 @given(TEXTS, TEXTS)

@@ -30,6 +30,7 @@ def test_a_rule() -> None:
         "on": {"input"},
         "sources": (),
         "ignored": (),
+        "literals": (),
         "decision": None,
         "redact": None,
         "risk": 0.0,

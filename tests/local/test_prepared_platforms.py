@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 
 from hestiaos_local import Platform, Policy
-from hestiaos_local.governance._engines import re2_engine
+from hestiaos_local.governance._default_policy import with_literals
+from hestiaos_local.governance._engines import Engine, re2_engine
+from hestiaos_local.governance._re2_engine import Re2Engine
+from hestiaos_local.governance._re_engine import ReEngine
+from hestiaos_local.governance._trusted import TrustingEngine
 from hestiaos_proto import GovernanceBlock, ServerRequest
+from tests.support.builtin_policies import TEXT
 
 POLICY = """version = 2
 name = "p"
@@ -23,11 +28,11 @@ reason = "as the test wants it"
 
 
 class CountedEngine:
-    """RE2, which counts what it compiles."""
+    """RE2 or another engine, which counts what it compiles."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine | None = None) -> None:
         self.compiled = 0
-        self._engine: Any = re2_engine()
+        self._engine: Any = engine or re2_engine()
 
     def __getattr__(self, name: str) -> Any:
         self.compiled += name.startswith("compile")
@@ -48,6 +53,20 @@ def test_patterns_are_compiled(prepared: bool, compiles: bool) -> None:
         before = engine.compiled
         platform.answer(run("hello"))
         assert (engine.compiled > before) is compiles
+
+
+@pytest.mark.parametrize("engine", [Re2Engine(), ReEngine()], ids=["RE2", "re"])
+def test_the_built_in_policy_is_compiled(engine: Engine) -> None:
+    """Although it is else compiled when a text may match."""
+    counted = CountedEngine(engine)
+    policy = with_literals(Policy.parse(TEXT, "p", engine=TrustingEngine(lambda: counted), tests=False))
+    with Platform(policy=policy) as platform:
+        assert counted.compiled == 0
+        platform.prepare()
+        before = counted.compiled
+        assert before > 0
+        platform.answer(run("drop a mail - format /dev/null or delete the password of ~/.ssh"))
+        assert counted.compiled == before
 
 
 def test_a_policy_that_is_to_come(platform: Platform) -> None:

@@ -6,7 +6,7 @@ matches at least what the pattern does. It is walked together with one that know
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from itertools import count
 
@@ -18,8 +18,11 @@ __all__ = ["match_without"]
 _MOST = 12  # repeats that are walked through one by one
 
 
-def match_without(pattern: str, literals: Sequence[str]) -> str | None:
-    """The shortest text that the pattern may match and that has none of the literals; `None` if there is none."""
+def match_without(pattern: str, literals: Sequence[str], *, fold: Callable[[str], str] = str.casefold) -> str | None:
+    """A text that the pattern may match and that has none of the literals; `None` if there is none.
+
+    `fold` is what is done with the text before the literals are looked for.
+    """
     steps = _automaton(parse(pattern))
     given = tuple(literals)
     seen = {(0, "")}
@@ -29,7 +32,7 @@ def match_without(pattern: str, literals: Sequence[str]) -> str | None:
             return text
         for characters, after in steps.get(state, ()):
             for character in ("",) if characters is None else _kinds(characters, given):
-                rest = _followed(begun, character, given)
+                rest = _followed(begun + fold(character), given)
                 if rest is not None and (after, rest) not in seen:
                     seen.add((after, rest))
                     waiting.append((after, rest, text + character))
@@ -37,12 +40,11 @@ def match_without(pattern: str, literals: Sequence[str]) -> str | None:
 
 
 @cache
-def _followed(begun: str, character: str, literals: tuple[str, ...]) -> str | None:
-    """What may be the beginning of a literal with one character more; `None` where that makes a literal."""
-    whole = begun + character.casefold()
-    if any(literal in whole for literal in literals):
+def _followed(text: str, literals: tuple[str, ...]) -> str | None:
+    """The end of a text that may be the beginning of a literal; `None` where a literal is in the text."""
+    if any(literal in text for literal in literals):
         return None
-    ends = (whole[place:] for place in range(len(whole)))
+    ends = (text[place:] for place in range(len(text)))
     return next((end for end in ends if any(literal.startswith(end) for literal in literals)), "")
 
 
@@ -58,7 +60,7 @@ def _kinds(characters: tuple[tuple[int, int], ...], literals: tuple[str, ...]) -
 @cache
 def _relevant(letters: str) -> Collection[int]:
     """The characters that are these when their case is folded."""
-    return {*map(ord, letters), *(code for code, folded in _folded().items() if set(folded) & set(letters))}
+    return sorted({*map(ord, letters), *(code for code, folded in _folded().items() if set(folded) & set(letters))})
 
 
 @cache
