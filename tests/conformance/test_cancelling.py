@@ -146,7 +146,7 @@ def test_cancellation_of_a_blocked_call_on_a_kept_connection(binding: type[Sessi
 
 def wait_until(received: list[Any], count: int) -> None:
     """Wait until so much has been received."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + SOON
     while len(received) < count:
         assert time.monotonic() < end
         threading.Event().wait(0.001)

@@ -143,7 +143,7 @@ def test_nginx_gives_up_on_a_silent_stream(
         assert (await client.call("run", "after")).result == "processed: after"
 
     url = serve_platform(token_delay=3600.0, heartbeat=3600.0)
-    face.run(scenario, nginx(url, f"proxy_read_timeout 500ms; {directives}").url)
+    face.run(scenario, nginx(url, f"proxy_read_timeout 1500ms; {directives}").url)
 
 
 @pytest.mark.parametrize("directives", ["", UNBUFFERED + KEPT_ALIVE], ids=["default", "http/1.1"])

@@ -36,7 +36,7 @@ def write(stores: list[Store], prefix: str = "t") -> None:
     start = Barrier(len(stores))
 
     def work(number: int) -> None:
-        start.wait(10)
+        start.wait(60)
         for each in range(EACH):
             stores[number].add_trace(trace(f"{prefix}{number}.{each}", decided_at=float(each)))
             stores[number].finish_trace(f"{prefix}{number}.{each}", Outcome("completed"))

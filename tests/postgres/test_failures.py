@@ -21,7 +21,7 @@ SETTINGS = "-csearch_path=hestiaos"
 
 @pytest.fixture
 def impatient(url: str) -> Iterator[Store]:
-    with closing(Store(url, busy_timeout=0.5)) as store:
+    with closing(Store(url, busy_timeout=2.0)) as store:
         store.add_trace(trace("before"))
         yield store
 
@@ -104,7 +104,7 @@ def test_more_threads_than_connections(url: str, impatient: Store) -> None:
     def hold(inside: Event) -> None:
         with impatient._database.read():
             inside.set()
-            free.wait(20)
+            free.wait(60)
 
     with ExitStack() as stack:
         stack.callback(free.set)
@@ -113,7 +113,7 @@ def test_more_threads_than_connections(url: str, impatient: Store) -> None:
             thread = Thread(target=hold, args=(inside,))
             thread.start()
             stack.callback(thread.join)
-            assert inside.wait(10)
+            assert inside.wait(30)
         begun = monotonic()
         error = failure(lambda: impatient.trace("before"))
         assert monotonic() - begun < 10

@@ -49,7 +49,7 @@ class ASGIServer:
             self._process = subprocess.Popen(command, env=environ, stdout=output, stderr=output, start_new_session=True)
 
     def __enter__(self) -> Self:
-        until = monotonic() + 30
+        until = monotonic() + 60
         while True:
             try:
                 httpx.get(f"{self.url}/health")

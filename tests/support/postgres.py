@@ -58,7 +58,7 @@ class PostgresServer:
 
         import psycopg
 
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while True:
             try:
                 psycopg.connect(self.url(), connect_timeout=5).close()
