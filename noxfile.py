@@ -145,8 +145,9 @@ def install_from_apt(session: nox.Session, packages: dict[str, str]) -> None:
         session.error(f"these programs are needed: {', '.join(missing)}")
     # Debian starts a service that it installs, but not at runlevel 1.
     environment = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    session.run("apt-get", "update", "-qq", external=True, env=environment)
-    session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True, env=environment)
+    apt = ["apt-get", "-qq", "-o", "Acquire::Retries=5"]
+    session.run(*apt, "update", external=True, env=environment)
+    session.run(*apt, "install", "-y", "--no-install-recommends", *missing, external=True, env=environment)
 
 
 @nox.session(python=PYTHONS)
