@@ -79,8 +79,12 @@ class Load:
         self._over = threading.Event()
         self._faults: list[BaseException] = []
         self._threads = [threading.Thread(target=self._run, args=(number,), name="load") for number in range(threads)]
-        self.done = 0
-        """How many pieces of work have been done, about."""
+        self._done = [0] * threads
+
+    @property
+    def done(self) -> int:
+        """How many pieces of work have been done."""
+        return sum(self._done)
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -96,17 +100,17 @@ class Load:
             raise self._faults[0]
 
     def wait_for_work(self) -> None:
-        """Wait until about every piece of work has been done, and with it what is done only once, such as imports."""
+        """Wait until each thread has done its work, and with it what is done only once, such as imports."""
         end = time.monotonic() + PATIENCE
-        enough = self.done + 2 * len(self._threads)
-        while self.done < enough and not self._faults:
-            assert time.monotonic() < end, "the parent does nothing"
+        before = list(self._done)
+        while any(now < then + 2 for now, then in zip(self._done, before, strict=True)) and not self._faults:
+            assert time.monotonic() < end, "a thread of the parent does nothing"
             time.sleep(0.005)
 
     def _run(self, number: int) -> None:
         try:
             while not self._over.is_set():
                 self._works[number % len(self._works)](number)
-                self.done += 1
+                self._done[number] += 1
         except BaseException as error:
             self._faults.append(error)
