@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -153,7 +152,7 @@ def test_a_conversation() -> None:
         session = re.search(r"session ([\w-]+)", shown.shown + shown.expect("> "))
         shown.type("not sent")
         shown.expect("not sent")
-        time.sleep(0.2)  # a signal just before Python waits for a key is noticed with the next key only
+        shown.wait_for_rest()  # a signal just before Python waits for a key is noticed with the next key only
         shown.type("\x03")
         shown.expect("> ")
         shown.type("\x1b[A\n")  # the arrow up: the line before

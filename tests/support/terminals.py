@@ -13,6 +13,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -67,6 +68,17 @@ class Terminal:
                 raise AssertionError(f"{text!r} was not shown, but {self.shown!r}")
         before, _, self.shown = self.shown.partition(text)
         return before
+
+    def wait_for_rest(self) -> None:
+        """Wait until the program waits for something, such as a key. Where the system does not tell, for a moment."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        if not stat.exists():
+            time.sleep(0.2)
+            return
+        until = time.monotonic() + _PATIENCE
+        while not stat.read_text().rpartition(")")[2].startswith(" S"):
+            assert time.monotonic() < until, "the program does not rest"
+            time.sleep(0.001)
 
     def end(self) -> int:
         """Wait for the program's end. Returns its exit status, the negative signal where one ended it."""
