@@ -88,8 +88,11 @@ def _own_terminal() -> None:
 
 
 def _frames(line: str) -> list[str]:
-    """What is left of a line that was drawn over: one drawing from its middle, and the last one."""
-    drawn = [frame for frame in line.split("\r") if frame]
+    """What is left of a line that was drawn over: one drawing from its middle, and the last one.
+
+    What turns while a slow machine works is left out.
+    """
+    drawn = [frame for frame in line.split("\r") if frame not in "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "]
     return [drawn[len(drawn) // 2], drawn[-1]] if len(drawn) > 2 else drawn[-1:] or [""]
 
 

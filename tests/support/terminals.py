@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -20,6 +21,7 @@ from typing import Self
 __all__ = ["Terminal"]
 
 _PATIENCE = 50.0  # seconds
+_SPINNER = re.compile(r"\r[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏|/\\-](?=\r)|\r \r")
 
 
 class Terminal:
@@ -81,10 +83,14 @@ class Terminal:
             time.sleep(0.001)
 
     def end(self) -> int:
-        """Wait for the program's end. Returns its exit status, the negative signal where one ended it."""
+        """Wait for the program's end. Returns its exit status, the negative signal where one ended it.
+
+        What turns while a slow machine works is no longer in what was shown.
+        """
         until = time.monotonic() + _PATIENCE
         while self._read(until):
             pass
+        self.shown = _SPINNER.sub("", self.shown)
         return self.process.wait(_PATIENCE)
 
     def _read(self, until: float) -> bool:
