@@ -19,6 +19,7 @@ from hestiaos_proto import MAX_BODY_SIZE, StatusError
 from tests.support import wire
 from tests.support.completions import DONE, call, chunk, done, event, plain, stream, texts
 from tests.support.executions import Way, say
+from tests.support.expecting import within
 from tests.support.peer import Peer
 from tests.support.ports import full_backlog, refusing_url
 from tests.support.steps import Script, close, flood, reset, send, silence
@@ -277,11 +278,15 @@ class TestFaults:
         assert error.code == ("TIMED_OUT" if step is silence else "MODEL_STREAM_CUT")
 
     def test_the_timeout_ends_the_request(self, way: Way) -> None:
-        with Peer([silence]) as peer:
-            _, error = way.run(relay(peer), say(timeout=0.2))
-            peer.wait_until_left(1)
-        assert error is not None
-        assert (error.code, error.status_code) == ("TIMED_OUT", 504)
+        def bounded(seconds: float) -> None:
+            with Peer([silence]) as peer:
+                _, error = way.run(relay(peer), say(timeout=seconds))
+                assert peer.connections == 1  # else it was late
+                peer.wait_until_left(1)
+            assert error is not None
+            assert (error.code, error.status_code) == ("TIMED_OUT", 504)
+
+        within(0.2, bounded)
 
     def test_a_silent_server_without_a_timeout(self, way: Way) -> None:
         with Peer([silence]) as peer:
