@@ -26,6 +26,9 @@ class SocketReader:
         self._waiter: asyncio.Future[None] | None = None
         self._max_bytes = 0
         self._received: bytes | None = None  # what a task that was cancelled has not taken
+        self._emptied = True  # the last read has left nothing
+        self._expires = 0.0  # when the wait ends, by the clock of the loop
+        self._timer: asyncio.TimerHandle | None = None
         self._registered = False
         self._register()
 
@@ -39,33 +42,43 @@ class SocketReader:
         return self._waiter is not None
 
     def receive_now(self, max_bytes: int) -> bytes:
-        """What has arrived. Raises `OSError`, a `BlockingIOError` where nothing has."""
+        """What has arrived. Raises `OSError`, a `BlockingIOError` where nothing may have."""
         received, self._received = self._received, None
-        return self._socket.recv(max_bytes) if received is None else received
+        if received is None:
+            if self._emptied:
+                raise BlockingIOError
+            received = self._read(max_bytes)
+        return received
+
+    def _read(self, max_bytes: int) -> bytes:
+        data = self._socket.recv(max_bytes)
+        self._emptied = len(data) < max_bytes
+        return data
 
     async def receive(self, max_bytes: int, seconds: float) -> bytes | None:
         """What arrives next; `None` after `seconds`, and after `stop`. Raises `OSError`."""
         if not self._registered:
             self._register()
         self._max_bytes = max_bytes
+        self._expires = expires = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > expires:
+            self._set_timer()
         self._waiter = waiter = self._loop.create_future()
-        timer = self._loop.call_later(seconds, _wake, waiter)
         try:
             await waiter
         finally:
-            timer.cancel()
             self._waiter = None
         received, self._received = self._received, None
         return received
 
     def _on_readable(self) -> None:
-        # Here, not in the task: the event loop would report the socket once more before that has its turn.
+        # It is read here, not in the task: the event loop would report the socket once more before that has its turn.
         waiter = self._waiter
         if waiter is None:  # it would be reported in every turn
-            self.stop()
+            self._unregister()
         elif not waiter.done():
             try:
-                self._received = self._socket.recv(self._max_bytes)
+                self._received = self._read(self._max_bytes)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -73,15 +86,35 @@ class SocketReader:
             else:
                 waiter.set_result(None)
 
+    # One timer that is rarely set again costs less than one for each wait.
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._expires, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._expires:
+            self._set_timer()
+        else:
+            self._wake()
+
     def stop(self) -> None:
         """Wake the task, and let go of the socket."""
-        if self._waiter is not None:
-            _wake(self._waiter)
+        self._wake()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._unregister()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _unregister(self) -> None:
         if self._registered and self._process == os.getpid():  # a forked child would stop its parent's
             self._registered = False
             self._loop.remove_reader(self._socket)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
