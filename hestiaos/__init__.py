@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # type checkers take it as true; importing `typing` would
 if TYPE_CHECKING:
     from typing import Any
 
-    from hestiaos.batches import AsyncBatch, Batch, BatchResult, batch
+    from hestiaos.batches import AsyncBatch, Batch, BatchFailure, BatchResult, batch
     from hestiaos.cassettes import Cassette
     from hestiaos_asyncio import AsyncioClient, AsyncioEventStream
     from hestiaos_httpx import AsyncClient, AsyncEventStream, Client, EventStream, Limits
@@ -80,6 +80,7 @@ __all__ = [
     "AsyncioEventStream",
     "AuthenticationFailed",
     "Batch",
+    "BatchFailure",
     "BatchResult",
     "CallInfo",
     "Cassette",
@@ -133,7 +134,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "hestiaos.batches": ("AsyncBatch", "Batch", "BatchResult", "batch"),
+    "hestiaos.batches": ("AsyncBatch", "Batch", "BatchFailure", "BatchResult", "batch"),
     "hestiaos.cassettes": ("Cassette",),
     "hestiaos_asyncio": ("AsyncioClient", "AsyncioEventStream"),
     "hestiaos_httpx": ("AsyncClient", "AsyncEventStream", "Client", "EventStream", "Limits"),

@@ -5,11 +5,12 @@ after a refusal. `_threads` and `_tasks` carry it out.
 """
 
 from hestiaos.batches._batch import batch
+from hestiaos.batches._failures import BatchFailure
 from hestiaos.batches._results import BatchResult
 from hestiaos.batches._tasks import AsyncBatch
 from hestiaos.batches._threads import Batch
 
-__all__ = ["AsyncBatch", "Batch", "BatchResult", "batch"]
+__all__ = ["AsyncBatch", "Batch", "BatchFailure", "BatchResult", "batch"]
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,7 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar, overload
 from uuid import uuid4
 
+from hestiaos.batches._failures import BatchFailure
 from hestiaos.batches._schedule import Schedule
 from hestiaos.batches._tasks import AsyncBatch
 from hestiaos.batches._threads import Batch
@@ -32,6 +33,7 @@ def batch(  # type: ignore[overload-overlap]  # an awaitable is a result too
     raise_errors: bool = ...,
     retries: int = ...,
     key: Callable[[int, T], str] | None = ...,
+    on_failure: Callable[[BatchFailure[T]], object] | None = ...,
 ) -> AsyncBatch[T, R]: ...
 
 
@@ -46,6 +48,7 @@ def batch(
     raise_errors: bool = ...,
     retries: int = ...,
     key: Callable[[int, T], str] | None = ...,
+    on_failure: Callable[[BatchFailure[T]], object] | None = ...,
 ) -> Batch[T, R]: ...
 
 
@@ -59,6 +62,7 @@ def batch(
     raise_errors: bool = False,
     retries: int = 3,
     key: Callable[[int, Any], str] | None = None,
+    on_failure: Callable[[BatchFailure[Any]], object] | None = None,
 ) -> Batch[Any, Any] | AsyncBatch[Any, Any]:
     """Execute many inputs, and iterate over their results, each a `BatchResult`.
 
@@ -80,6 +84,9 @@ def batch(
     `key(number, input)` is the `Idempotency-Key` of an input, by which a server knows a repeat, that of another batch
     too; by default a new one.
 
+    `on_failure(failure)` is called for each call that fails with a `HestiaError`, as it does, not in its turn: in the
+    thread or task that iterates, while it waits for a result. What it raises ends the batch.
+
     Raises `TypeError` and `ValueError` for wrong arguments.
     """
     if not callable(call):
@@ -97,10 +104,19 @@ def batch(
         concurrency, concurrency if ahead is None else ahead, ordered=ordered, retries=retries, random=_random
     )
     made: Batch[Any, Any] | AsyncBatch[Any, Any] = kind(
-        call, inputs, schedule, key or partial(_key, uuid4().hex), raise_errors=raise_errors
+        call,
+        inputs,
+        schedule,
+        key or partial(_key, uuid4().hex),
+        raise_errors=raise_errors,
+        on_failure=on_failure or _ignore,
     )
     return made
 
 
 def _key(name: str, number: int, input: object) -> str:
     return f"{name}-{number}"
+
+
+def _ignore(failure: BatchFailure[Any]) -> None:
+    """It is the result of its input, or it is repeated."""

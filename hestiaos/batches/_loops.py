@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ class Tasks(Protocol):
         """Wait for a `wake` that came after the last such wait."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+    async def pause(self, seconds: float) -> None:
+        """Let time pass, until `end_pauses`."""
+        ...
+
+    def end_pauses(self) -> None:
+        """End each pause, now and later."""
         ...
 
 
@@ -58,8 +63,9 @@ class _AsyncioTasks:
         import asyncio
 
         asyncio.get_running_loop()
-        self._sleep = asyncio.sleep
+        self._timeout = asyncio.timeout
         self._event = asyncio.Event()
+        self._no_pause = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,8 +96,13 @@ class _AsyncioTasks:
         await self._event.wait()
         self._event.clear()
 
-    async def sleep(self, seconds: float) -> None:
-        await self._sleep(seconds)
+    async def pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with self._timeout(seconds):
+                await self._no_pause.wait()
+
+    def end_pauses(self) -> None:
+        self._no_pause.set()
 
 
 class _TrioTasks:
@@ -100,6 +111,7 @@ class _TrioTasks:
 
         self._trio = trio
         self._event = trio.Event()
+        self._no_pause = trio.Event()
         self._manager = trio.open_nursery()
         self._nursery: trio.Nursery | None = None
         self._scopes: set[trio.CancelScope] = set()  # of the tasks: the nursery's own is around the block too
@@ -128,8 +140,12 @@ class _TrioTasks:
         await self._event.wait()
         self._event = self._trio.Event()
 
-    async def sleep(self, seconds: float) -> None:
-        await self._trio.sleep(seconds)
+    async def pause(self, seconds: float) -> None:
+        with self._trio.move_on_after(seconds):
+            await self._no_pause.wait()
+
+    def end_pauses(self) -> None:
+        self._no_pause.set()
 
     async def _run(self, function: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
         try:

@@ -1,7 +1,7 @@
 """What a batch decides, without I/O, clock, or lock: what may begin, what waits, which result is next.
 
 Each worker, a thread or a task, takes up work, waits as long as it must, sends, and says how that ended, until there is
-nothing to take up. The reader of the results adds inputs as there is room, and takes results.
+nothing to take up. The reader of the results adds inputs as there is room, and takes failures and results.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from attrs import define
 
+from hestiaos.batches._failures import BatchFailure
 from hestiaos_proto import HestiaError, RandomSource, StatusError, pause_before_repeat
 
 __all__ = ["Outcome", "Schedule", "Work"]
@@ -35,11 +36,12 @@ class Work(Generic[T]):
 
 @define(eq=False)
 class Outcome(Generic[T, R]):
-    """What came of an input."""
+    """What came of an input; `dropped` if it was not executed, and has no result."""
 
     work: Work[T]
     result: R | None = None
     error: BaseException | None = None
+    dropped: bool = False
 
 
 class Schedule(Generic[T, R]):
@@ -52,8 +54,9 @@ class Schedule(Generic[T, R]):
     """
 
     def __init__(self, concurrency: int, ahead: int, *, ordered: bool, retries: int, random: RandomSource) -> None:
-        self._stopped = False
-        self._given_up: Exception | None = None
+        self.given_up: HestiaError | None = None
+        """The refusal with which the batch was given up: what comes of each input that was not executed then."""
+        self._stopped = self._draining = False
         self._unreadable: Exception | None = None
         self._concurrency = concurrency
         self._room = concurrency + ahead
@@ -62,6 +65,7 @@ class Schedule(Generic[T, R]):
         self._random = random
         self._waiting: deque[Work[T]] = deque()  # read, and not taken up by a worker
         self._outcomes: dict[int, Outcome[T, R]] = {}  # by number, in the order in which they came
+        self._failures: deque[BatchFailure[T]] = deque()  # those that the reader has not taken
         self._workers = 0
         self._read = self._taken = 0
         self._exhausted = False
@@ -74,7 +78,7 @@ class Schedule(Generic[T, R]):
     @property
     def fault(self) -> Exception | None:
         """Why there are no more results, where there should be."""
-        return self._given_up or self._unreadable
+        return None if self._stopped else self.given_up or self._unreadable
 
     @property
     def wants_input(self) -> bool:
@@ -102,18 +106,31 @@ class Schedule(Generic[T, R]):
 
     def take(self) -> Outcome[T, R] | None:
         """The next result; `None` where it is still to come."""
-        number = self._taken if self._ordered else next(iter(self._outcomes), -1)
-        outcome = self._outcomes.pop(number, None)
-        if outcome is not None:
+        while True:
+            number = self._taken if self._ordered else next(iter(self._outcomes), -1)
+            outcome = self._outcomes.pop(number, None)
+            if outcome is None:
+                return None
             self._taken += 1
-        return outcome
+            if not outcome.dropped:
+                return outcome
+
+    def take_failure(self) -> BatchFailure[T] | None:
+        """The next call that failed; `None` where all were taken."""
+        return self._failures.popleft() if self._failures else None
+
+    def drain(self) -> None:
+        """Send nothing more. What is under way has its results; what was not sent, or waits for a repeat, has none."""
+        self._draining = True
+        while self._waiting:
+            self._keep(Outcome(self._waiting.popleft(), dropped=True))
 
     def stop(self) -> None:
         """Send nothing more. What comes of what is under way is not kept."""
         self._stopped = True
-        self._given_up = self._unreadable = None
         self._waiting.clear()
         self._outcomes.clear()
+        self._failures.clear()
 
     # For the workers.
 
@@ -126,8 +143,8 @@ class Schedule(Generic[T, R]):
 
     def wait(self, work: Work[T], now: float) -> float | None:
         """The seconds until work may be sent; 0 where it is sent now, `None` where it is not sent at all."""
-        if self._stopped or self._given_up is not None:
-            self._keep(Outcome(work, error=self._given_up))
+        if self._sends_nothing:
+            self._keep(Outcome(work, error=self.given_up, dropped=self.given_up is None))
             return None
         seconds = max(self._until, work.due) - now
         if seconds > 0:
@@ -142,36 +159,46 @@ class Schedule(Generic[T, R]):
 
     def fail(self, work: Work[T], error: BaseException, now: float) -> bool:
         """It has failed. Returns whether it is repeated, after another `wait`."""
-        if isinstance(error, StatusError) and error.status_code in _REFUSED:
-            return self._refuse(work, error, now)
-        if isinstance(error, StatusError):
-            self._rounds = 0
-        seconds = self._pause(error, work.repeats) if work.repeats < self._retries else None
+        refusal = error if isinstance(error, StatusError) and error.status_code in _REFUSED else None
+        seconds = self._delay(work, error, now) if refusal is None else self._refuse(work, refusal, now)
+        if isinstance(error, HestiaError) and (seconds is None or not self._sends_nothing):
+            self._failures.append(BatchFailure(work.number, work.input, error, seconds, refusal is not None))
         if seconds is None:
-            self._keep(Outcome(work, error=error))
-            return False
-        work.repeats += 1
-        work.due = now + seconds
-        return True
+            self._keep(Outcome(work, error=error if refusal is None else self.given_up or error))
+        return seconds is not None
 
     @property
     def _closed(self) -> bool:
-        return self._exhausted or self._stopped or self._given_up is not None
+        return self._exhausted or self._sends_nothing
 
-    def _refuse(self, work: Work[T], error: StatusError, now: float) -> bool:
+    @property
+    def _sends_nothing(self) -> bool:
+        return self._stopped or self._draining or self.given_up is not None
+
+    def _delay(self, work: Work[T], error: BaseException, now: float) -> float | None:
+        """The seconds until a call that failed is repeated, and only this one waits."""
+        if isinstance(error, StatusError):
+            self._rounds = 0
+        seconds = self._pause(error, work.repeats) if work.repeats < self._retries else None
+        if seconds is not None:
+            work.repeats += 1
+            work.due = now + seconds
+        return seconds
+
+    def _refuse(self, work: Work[T], error: HestiaError, now: float) -> float | None:
+        """The seconds until a call that was refused is repeated, and all wait."""
         if work.sent >= self._refused:
             self._rounds += 1
             self._refused = now
-        if self._rounds > self._retries and self._given_up is None:
-            self._given_up = error
+        if self._rounds > self._retries and not self._sends_nothing:
+            self.given_up = error
             while self._waiting:
                 self._keep(Outcome(self._waiting.popleft(), error=error))
         seconds = self._pause(error, self._rounds - 1)
-        if seconds is None or self._given_up is not None:  # too long a wait is no reason for the others to wait
-            self._keep(Outcome(work, error=error))
-            return False
+        if seconds is None or self.given_up is not None:  # too long a wait is no reason for the others to wait
+            return None
         self._until = max(self._until, now + seconds)
-        return True
+        return seconds
 
     def _pause(self, error: BaseException, repeats: int) -> float | None:
         if not isinstance(error, HestiaError):

@@ -8,10 +8,11 @@ from time import monotonic
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from hestiaos.batches._failures import BatchFailure
 from hestiaos.batches._loops import Tasks, new_tasks
 from hestiaos.batches._results import BatchResult, next_result
 from hestiaos.batches._schedule import Schedule, Work
-from hestiaos_proto import LocalProtocolError
+from hestiaos_proto import HestiaError, LocalProtocolError
 
 __all__ = ["AsyncBatch"]
 
@@ -24,6 +25,7 @@ class AsyncBatch(Generic[T, R]):
 
     The inputs are read in the task that iterates, as there is room. The calls are made in tasks of the block, on
     asyncio and on trio; `aclose`, leaving the block, a cancellation and an error cancel those that are under way.
+    `drain` ends it with their results.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class AsyncBatch(Generic[T, R]):
         key: Callable[[int, T], str],
         *,
         raise_errors: bool,
+        on_failure: Callable[[BatchFailure[T]], object],
     ) -> None:
         self._inputs: Iterator[T] | AsyncIterator[T] = (
             aiter(inputs) if isinstance(inputs, AsyncIterable) else iter(inputs)
@@ -42,6 +45,7 @@ class AsyncBatch(Generic[T, R]):
         self._schedule = schedule
         self._key = key
         self._raise_errors = raise_errors
+        self._on_failure = on_failure
         self._tasks: Tasks | None = None
 
     async def __aenter__(self) -> Self:
@@ -67,15 +71,35 @@ class AsyncBatch(Generic[T, R]):
         try:
             while True:
                 more = await self._read()
-                result = next_result(self._schedule, StopAsyncIteration, raise_errors=self._raise_errors)
-                if result is not None:
-                    return result
-                if not more:
+                news = self._schedule.take_failure() or next_result(
+                    self._schedule, StopAsyncIteration, raise_errors=self._raise_errors
+                )
+                if isinstance(news, BatchFailure):
+                    self._on_failure(news)
+                elif news is not None:
+                    return news
+                elif not more:
                     assert self._tasks is not None, "something is under way"
                     await self._tasks.wait_for_news()
         except BaseException:  # the end, and a cancellation too; it is raised again
             self._stop()
             raise
+
+    @property
+    def given_up(self) -> HestiaError | None:
+        """The refusal with which the batch was given up, the `error` of each input that was not executed then."""
+        return self._schedule.given_up
+
+    def drain(self) -> None:
+        """Send nothing more. Iterate on for the results of the calls that are under way, which are the last.
+
+        An input whose call was not sent, or waits to be repeated, has no result. It is called in the event loop's
+        thread.
+        """
+        self._schedule.drain()
+        if self._tasks is not None:
+            self._tasks.end_pauses()
+            self._tasks.wake()
 
     async def aclose(self) -> None:
         """End the batch: what is under way is cancelled; the end of the block waits for it."""
@@ -107,14 +131,14 @@ class AsyncBatch(Generic[T, R]):
         while (work := self._schedule.take_up()) is not None:
             try:
                 while await self._may_send(work, tasks) and await self._send(work):
-                    pass
+                    tasks.wake()
             finally:
                 tasks.wake()
 
     async def _may_send(self, work: Work[T], tasks: Tasks) -> bool:
         """Wait until it may be sent. Returns false if it is not sent at all."""
         while seconds := self._schedule.wait(work, monotonic()):
-            await tasks.sleep(seconds)
+            await tasks.pause(seconds)
         return seconds is not None
 
     async def _send(self, work: Work[T]) -> bool:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from _thread import start_new_thread
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import copy_context
 from inspect import isawaitable
 from queue import SimpleQueue
-from time import monotonic, sleep
+from threading import Lock
+from time import monotonic
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from hestiaos.batches._failures import BatchFailure
+from hestiaos.batches._interruptible import Latch, Thread
 from hestiaos.batches._results import BatchResult, next_result
 from hestiaos.batches._schedule import Schedule, Work
+from hestiaos_proto import HestiaError
 
 __all__ = ["Batch"]
 
@@ -21,84 +22,38 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class _Thread(threading.Thread):
-    """A worker, which Ctrl-C disturbs neither at its start nor at its end.
-
-    `Thread.start` waits for an Event, whose lock Ctrl-C can take away for ever; only the main thread gets it, so that
-    another one starts this.
-    """
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        super().__init__(name="hestiaos batch", daemon=True)
-        self.ended = False
-        context = copy_context()
-        self._work: Callable[[], None] = lambda: context.run(work)
-        self._begun = False
-        self._running = threading.Lock()
-
-    def begin(self) -> None:
-        """Start it, one step that is done or not done."""
-        start_new_thread(self._start, ())
-
-    def run(self) -> None:
-        with self._running:
-            self._begun = True
-            try:
-                self._work()
-            finally:
-                self.ended = True
-
-    def wait(self) -> None:
-        """Wait for its end."""
-        for _ in range(1000):  # Ctrl-C came before its start, or it is being started, and has nothing to do
-            if self._begun:
-                break
-            sleep(0.001)
-        with self._running:
-            pass
-        if self.is_alive():
-            self.join()
-
-    def _start(self) -> None:
-        try:
-            self.start()
-        except RuntimeError:  # the system has no more threads: the one that it had does the work
-            self.run()
-
-
 class _Workers(Generic[T, R]):
     """The threads of a batch. They do not know its iterator, so that a dropped one ends them."""
 
     def __init__(self, call: Callable[..., R], schedule: Schedule[T, R], key: Callable[[int, T], str]) -> None:
-        self.lock = threading.Lock()  # around each step of the schedule
+        self.lock = Lock()  # around each step of the schedule
         self.news: SimpleQueue[None] = SimpleQueue()
-        """Something has come of an input."""
+        """A call has ended."""
         self._call = call
         self._schedule = schedule
         self._key = key
-        self._threads: list[_Thread] = []
-        # An Event, which is a Condition, can lose its lock to Ctrl-C.
-        self._closed = threading.Lock()
-        self._closed.acquire()
-        self._open = [True]
+        self._threads: list[Thread] = []
+        self._stopped = False
+        self._ending = Latch()
 
     def add(self, input: T) -> None:
         """Have an input executed, by another thread if there may be one more."""
         with self.lock:
             another = self._schedule.add(input)
         if another:
-            thread = _Thread(self._work)
+            thread = Thread(self._work)
             self._threads = [*(each for each in self._threads if each.is_alive() or not each.ended), thread]
             thread.begin()
 
+    def drain(self) -> None:
+        """Have nothing more sent. It takes no lock, so that a signal handler can call it."""
+        self._ending.set()
+        self.news.put(None)  # the reader may wait
+
     def stop(self) -> None:
-        """Have nothing more sent. It takes no lock, so that a finalizer can call it."""
-        try:
-            self._open.pop()  # atomic: one caller goes on
-        except IndexError:
-            return
-        self._closed.release()
-        self.news.put(None)  # a reader in another thread may wait
+        """Have nothing more sent, and no result kept. It takes no lock, so that a finalizer can call it."""
+        self._stopped = True
+        self.drain()
 
     def join(self) -> None:
         """Wait for the threads, and so for the calls that are under way."""
@@ -106,9 +61,11 @@ class _Workers(Generic[T, R]):
             thread.wait()
 
     def check_open(self) -> None:
-        """End the schedule, where it was stopped; called with the lock."""
-        if not self._open:
+        """End the schedule, where it was stopped or drained; called with the lock."""
+        if self._stopped:
             self._schedule.stop()
+        elif self._ending.is_set:
+            self._schedule.drain()
 
     def _work(self) -> None:
         while True:
@@ -118,7 +75,7 @@ class _Workers(Generic[T, R]):
             if work is None:
                 return
             while self._may_send(work) and self._send(work):
-                pass
+                self.news.put(None)
             self.news.put(None)
 
     def _may_send(self, work: Work[T]) -> bool:
@@ -129,8 +86,7 @@ class _Workers(Generic[T, R]):
                 seconds = self._schedule.wait(work, monotonic())
             if not seconds:
                 return seconds is not None
-            if self._closed.acquire(timeout=seconds):
-                self._closed.release()
+            self._ending.wait(seconds)
 
     def _send(self, work: Work[T]) -> bool:
         """Make the call. Returns whether it is repeated."""
@@ -141,6 +97,7 @@ class _Workers(Generic[T, R]):
                 raise TypeError("a call that returns something to await must be an async function")
         except BaseException as error:  # `SystemExit` too; the reader raises it
             with self.lock:
+                self.check_open()
                 return self._schedule.fail(work, error, monotonic())
         with self.lock:
             self._schedule.succeed(work, result)
@@ -151,7 +108,8 @@ class Batch(Generic[T, R]):
     """The results of many inputs, one by one: an iterator, and a context manager that ends the batch.
 
     The inputs are read in the thread that iterates, as there is room. `close`, leaving the `with` block, Ctrl-C and an
-    error send nothing more, and wait for the calls that are under way; a batch that is dropped does not wait.
+    error send nothing more, and wait for the calls that are under way; a batch that is dropped does not wait. `drain`
+    ends it with the results of these calls.
     """
 
     def __init__(
@@ -162,10 +120,12 @@ class Batch(Generic[T, R]):
         key: Callable[[int, T], str],
         *,
         raise_errors: bool,
+        on_failure: Callable[[BatchFailure[T]], object],
     ) -> None:
         self._inputs: Iterator[T] = iter(inputs)
         self._schedule = schedule
         self._raise_errors = raise_errors
+        self._on_failure = on_failure
         self._workers = _Workers(call, schedule, key)
 
     def __iter__(self) -> Self:
@@ -179,10 +139,14 @@ class Batch(Generic[T, R]):
                     self._workers.news.get()
                 with self._workers.lock:
                     self._workers.check_open()
-                    result = next_result(self._schedule, StopIteration, raise_errors=self._raise_errors)
-                if result is not None:
-                    return result
-                if not more:
+                    news = self._schedule.take_failure() or next_result(
+                        self._schedule, StopIteration, raise_errors=self._raise_errors
+                    )
+                if isinstance(news, BatchFailure):
+                    self._on_failure(news)
+                elif news is not None:
+                    return news
+                elif not more:
                     self._workers.news.get()
         except BaseException:  # the end, and Ctrl-C too; it is raised again
             self.close()
@@ -197,6 +161,19 @@ class Batch(Generic[T, R]):
     def __del__(self) -> None:
         if "_workers" in vars(self):  # not where the constructor has raised
             self._workers.stop()
+
+    @property
+    def given_up(self) -> HestiaError | None:
+        """The refusal with which the batch was given up, the `error` of each input that was not executed then."""
+        return self._schedule.given_up
+
+    def drain(self) -> None:
+        """Send nothing more. Iterate on for the results of the calls that are under way, which are the last.
+
+        An input whose call was not sent, or waits to be repeated, has no result. Any thread and a signal handler can
+        call it.
+        """
+        self._workers.drain()
 
     def close(self) -> None:
         """End the batch: nothing more is sent, and the calls that are under way are waited for."""

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from functools import partial
 from math import inf
 from time import monotonic, sleep
+from types import FrameType
 from typing import Any, TypeVar
 
 import anyio
@@ -25,12 +26,14 @@ from hestiaos import (
     AsyncClient,
     AsyncioClient,
     Batch,
+    BatchFailure,
     BatchResult,
     Client,
     InvalidInput,
     LocalProtocolError,
     RateLimited,
     ServerError,
+    StatusError,
     TrioClient,
     batch,
 )
@@ -334,6 +337,101 @@ def test_context_variables_reach_the_threads() -> None:
     assert [each.result for each in batch(lambda value, **_: variable.get(), range(3))] == ["set"] * 3
 
 
+@EVERY
+def test_failures_are_reported_as_they_come(kind: str) -> None:
+    """A call that is repeated has as many as it fails, and all come before its result, in the reader's thread."""
+    failures: list[BatchFailure[str]] = []
+    readers: set[int] = set()
+    calls = 0
+
+    def note(failure: BatchFailure[str]) -> None:
+        failures.append(failure)
+        readers.add(threading.get_ident())
+
+    def call(value: str, **options: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RateLimited(retry_after=0.0)
+        raise StatusError(status_code=409, retry_after=0.0)
+
+    (result,) = collect(kind, call, ["a"], retries=1, on_failure=note)
+    assert [(each.number, each.input, each.seconds, each.pauses_all) for each in failures] == [
+        (0, "a", 0.0, True),
+        (0, "a", 0.0, False),
+        (0, "a", None, False),
+    ]
+    assert failures[-1].error is result.error
+    assert readers == {threading.get_ident()}
+
+
+@EVERY
+def test_the_refusal_that_ends_the_batch_is_the_error_of_what_was_not_executed(kind: str) -> None:
+    def call(value: int, **options: Any) -> int:
+        raise ServerError(status_code=503, retry_after=0.0)
+
+    errors: list[Any] = []
+    given_up: list[Any] = []
+
+    def reading() -> None:
+        options = {"concurrency": 4, "ahead": 4, "retries": 0}
+        if kind == "threads":
+            with batch(call, range(100), **options) as results:
+                try:
+                    errors.extend(each.error for each in results)
+                finally:
+                    given_up.append(results.given_up)
+            return
+
+        async def call_async(value: int, **options: Any) -> int:
+            return call(value)
+
+        async def main() -> None:
+            async with batch(call_async, range(100), **options) as results:
+                assert results.given_up is None
+                try:
+                    async for each in results:
+                        errors.append(each.error)  # those before the refusal is raised
+                finally:
+                    given_up.append(results.given_up)
+
+        anyio.run(main, backend=kind)
+
+    with pytest.raises(ServerError) as caught:
+        reading()
+    assert given_up == [caught.value]
+    assert 1 <= len(errors) <= 8
+    assert all(error is caught.value for error in errors)
+
+
+@EVERY
+def test_a_drain_ends_a_pause(kind: str) -> None:
+    """An input that waits to be repeated has no result, and nothing more is sent."""
+    called: list[int] = []
+
+    def call(value: int, **options: Any) -> int:
+        called.append(value)
+        raise RateLimited(retry_after=60.0)
+
+    seen: list[BatchResult[int, int]] = []
+    if kind == "threads":
+        with batch(call, range(100), concurrency=1, on_failure=lambda failure: results.drain()) as results:
+            seen.extend(results)
+    else:
+
+        async def call_async(value: int, **options: Any) -> int:
+            return call(value)
+
+        async def main() -> None:
+            async with batch(
+                call_async, range(100), concurrency=1, on_failure=lambda failure: results.drain()
+            ) as results:
+                seen.extend([each async for each in results])
+
+        anyio.run(main, backend=kind)
+    assert (called, seen) == ([0], [])
+
+
 class Held:
     """A call that is under way until it is let go."""
 
@@ -387,6 +485,37 @@ class TestThreadsThatAreLeft:
         results.close()
         reader.join(PATIENCE)
         assert not reader.is_alive()
+        assert threads() == 0
+
+    def test_by_draining_it(self) -> None:
+        """The calls that are under way have their results."""
+        held = Held()
+        with batch(held, range(100), concurrency=4, ordered=False) as results:
+            assert next(results).number == 0
+            while len(held.begun) < 5:
+                sleep(0.001)
+            results.drain()
+            results.drain()
+            held.free.set()
+            assert sorted(each.number for each in results) == [1, 2, 3, 4]
+        assert len(held.begun) == 5
+        assert threads() == 0
+
+    def test_by_draining_it_in_a_signal_handler(self) -> None:
+        held = Held()
+        results = batch(held, range(100), concurrency=4)
+
+        def drain(number: int, frame: FrameType | None) -> None:
+            results.drain()
+            held.free.set()
+
+        before = signal.signal(signal.SIGINT, drain)
+        try:
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+            numbers = [each.number for each in results]
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert numbers == sorted(held.begun)
         assert threads() == 0
 
     def test_by_dropping_it(self) -> None:
@@ -486,6 +615,30 @@ class TestTasksThatAreLeft:
             assert [each async for each in results] == []
 
         self.run(backend, body, None)
+
+    def test_by_draining_it(self, backend: str) -> None:
+        """The calls that are under way have their results."""
+
+        async def main() -> None:
+            free = anyio.Event()
+            begun: list[int] = []
+
+            async def call(value: int, **options: Any) -> int:
+                begun.append(value)
+                if value:
+                    await free.wait()
+                return value
+
+            async with batch(call, range(100), concurrency=4, ordered=False) as results:
+                assert (await anext(results)).number == 0
+                while len(begun) < 5:
+                    await anyio.lowlevel.checkpoint()
+                results.drain()
+                free.set()
+                assert sorted([each.number async for each in results]) == [1, 2, 3, 4]
+            assert len(begun) == 5
+
+        anyio.run(main, backend=backend)
 
     def test_by_a_timeout_of_the_reader(self, backend: str) -> None:
         async def body(results: Any) -> None:

@@ -14,6 +14,7 @@ from hestiaos import (
     AsyncioClient,
     AsyncioEventStream,
     Batch,
+    BatchFailure,
     BatchResult,
     CallInfo,
     Cassette,
@@ -302,6 +303,17 @@ def a_batch(client: Client) -> None:
             assert_type(done.result, RunResponse | None)
             assert_type(done.error, HestiaError | None)
             assert_type(done.trace_id, str | None)
+    assert_type(results.given_up, HestiaError | None)
+
+
+def a_batch_that_stops(client: Client) -> None:
+    def note(failure: BatchFailure[str]) -> None:
+        assert_type(failure.error, HestiaError)
+        if failure.seconds is None:
+            results.drain()
+
+    results = batch(client.run, ["a"], on_failure=note)
+    assert_type(results, Batch[str, RunResponse])
 
 
 async def an_asynchronous_batch(client: AsyncClient | TrioClient | AsyncioClient) -> None:
