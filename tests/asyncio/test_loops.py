@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import ssl
+import threading
 from importlib.util import find_spec
 from typing import Any
 
@@ -70,12 +71,14 @@ async def stand_still(measure: Any) -> None:
 
 def test_one_wake_up_hands_on_all_that_has_arrived() -> None:
     data = STREAM_HEAD + chunk(event(START)) + chunk(event(TOKEN)) * 1000
-    with Peer([send(data), silence]) as peer:
+    sent = threading.Event()
+    with Peer([send(data), lambda _: sent.set(), silence]) as peer:
 
         async def main() -> None:
             async with AsyncioClient(peer.url) as client:
                 stream = client.run_stream("a")
                 assert (await anext(stream)).type == "start"
+                await asyncio.to_thread(sent.wait)
                 await asyncio.sleep(0.1)  # all is there
                 steps = 0
 
@@ -99,7 +102,7 @@ def test_no_warning_in_asyncio_debug_mode(caplog: pytest.LogCaptureFixture, cont
     with Peer(answer=answer, tls=serving) as peer:
 
         async def main() -> None:
-            asyncio.get_running_loop().slow_callback_duration = 10.0
+            asyncio.get_running_loop().slow_callback_duration = 3600.0
             async with AsyncioClient(peer.url, ssl_context=trusting, max_connections=2) as client:
                 for _ in range(3):
                     stream = client.run_stream("hold")
