@@ -16,7 +16,7 @@ from typing import Any
 
 from hestiaos_cli import main
 
-_PATIENCE = 30  # seconds; what takes longer waits for what does not come, and dies of SIGALRM
+_PATIENCE = 50  # seconds; what takes longer waits for what does not come, and dies of SIGALRM
 
 
 def load() -> None:
