@@ -25,7 +25,7 @@ class SocketReader:
         self._process = os.getpid()
         self._waiter: asyncio.Future[None] | None = None
         self._max_bytes = 0
-        self._received: bytes | None = None  # what a task that was cancelled has not taken
+        self._received: bytes | OSError | None = None  # what the task has not taken; it may have been cancelled
         self._emptied = True  # the last read has left nothing
         self._expires = 0.0  # when the wait ends, by the clock of the loop
         self._timer: asyncio.TimerHandle | None = None
@@ -43,7 +43,7 @@ class SocketReader:
 
     def receive_now(self, max_bytes: int) -> bytes:
         """What has arrived. Raises `OSError`, a `BlockingIOError` where nothing may have."""
-        received, self._received = self._received, None
+        received = self._take()
         if received is None:
             if self._emptied:
                 raise BlockingIOError
@@ -68,7 +68,12 @@ class SocketReader:
             await waiter
         finally:
             self._waiter = None
+        return self._take()
+
+    def _take(self) -> bytes | None:
         received, self._received = self._received, None
+        if isinstance(received, OSError):
+            raise received
         return received
 
     def _on_readable(self) -> None:
@@ -82,9 +87,8 @@ class SocketReader:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                waiter.set_exception(error)
-            else:
-                waiter.set_result(None)
+                self._received = error
+            waiter.set_result(None)
 
     # One timer that is rarely set again costs less than one for each wait.
 

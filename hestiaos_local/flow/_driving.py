@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from functools import partial
 from typing import Any, TypeVar
 
 from hestiaos_local.execution import Output, run_executor, run_executor_sync
@@ -29,26 +28,28 @@ class _Steps:
 
     def __init__(self, flow: Flow[object]) -> None:
         self._flow = flow
-        self._step: Callable[[], Effect] | None = partial(flow.send, None)
+        self._value: object = None
+        self._error: BaseException | None = None
 
     def next(self) -> Effect | None:
         """The next effect; `None` at the end. Raises what the flow raises."""
-        step, self._step = self._step, None
-        assert step is not None, "an effect is answered before the next"
+        error, self._error = self._error, None
         try:
-            return step()
+            if error is None:
+                return self._flow.send(self._value)
+            return self._flow.throw(error)
         except StopIteration:
             return None
         finally:
-            del step  # it may hold an exception, whose traceback holds this frame
+            del error  # its traceback holds this frame
 
     def answer(self, value: object) -> None:
         """The result of the effect."""
-        self._step = partial(self._flow.send, value)
+        self._value = value
 
     def fail(self, error: BaseException) -> None:
         """The exception that was raised instead."""
-        self._step = partial(self._flow.throw, error)
+        self._error = error
 
     def next_call(self) -> Call | None:
         """The next effect of a flow that is cancelled; `None` at its end."""

@@ -14,7 +14,16 @@ import anyio
 import pytest
 import trustme
 
-from hestiaos_local.execution import Finish, RelayExecutor, Text, ToolCall, Usage, run_executor, run_executor_sync
+from hestiaos_local.execution import (
+    Finish,
+    ModelRouter,
+    RelayExecutor,
+    Text,
+    ToolCall,
+    Usage,
+    run_executor,
+    run_executor_sync,
+)
 from hestiaos_proto import MAX_BODY_SIZE, StatusError
 from tests.support import wire
 from tests.support.completions import DONE, call, chunk, done, event, plain, stream, texts
@@ -288,6 +297,22 @@ class TestFaults:
 
         within(0.2, bounded)
 
+    def test_the_timeout_ends_an_endless_answer(self, way: Way) -> None:
+        """Where the relay never waits."""
+        endless = wire.chunk(event(chunk({"content": "a"})))
+        with Peer([send(HEAD), flood(endless, most=1 << 30)]) as peer:
+            _, error = way.run(relay(peer), say(timeout=0.2))
+            peer.wait_until_ended(1)
+        assert error is not None
+        assert (error.code, error.message) == ("TIMED_OUT", "the execution took longer than its timeout of 0.2 s")
+
+    def test_the_timeout_ends_the_search_for_a_model(self, way: Way) -> None:
+        with Peer([silence]) as peer:
+            _, error = way.run(ModelRouter({"tiny": relay(peer, model=None)}), say(timeout=0.2))
+            peer.wait_until_left(1)
+        assert error is not None
+        assert error.code == "TIMED_OUT"
+
     def test_a_silent_server_without_a_timeout(self, way: Way) -> None:
         with Peer([silence]) as peer:
             _, error = way.run(relay(peer, read_timeout=0.2), say())
@@ -322,6 +347,34 @@ class TestFaults:
             assert error is not None
             assert error.code == "MODEL_UNREACHABLE"
             assert way.run(relay(peer, ssl_context=trusting), say()) == (ANSWER, None)
+
+
+class TestProxies:
+    def test_the_proxy_of_the_environment(self, way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+        with Peer(GOOD, GOOD) as peer:
+            monkeypatch.setenv("HTTP_PROXY", f"http://ann:4711@{peer.authority}")
+            executor = RelayExecutor("http://model.test/v1", model="m")
+            monkeypatch.delenv("HTTP_PROXY")  # it is read once
+            assert way.run(executor, say()) == (ANSWER, None)
+            monkeypatch.setenv("HTTP_PROXY", "http://proxy.test")
+            monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+            assert way.run(relay(peer), say()) == (ANSWER, None)
+        through, direct = peer.requests
+        assert through.target == "http://model.test/v1/chat/completions"
+        assert through.headers["proxy-authorization"] == "Basic YW5uOjQ3MTE="
+        assert direct.target == "/v1/chat/completions"
+
+    def test_a_proxy_that_is_not_there(self, way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ALL_PROXY", refusing_url())
+        _, error = way.run(RelayExecutor("http://model.test/v1", model="m"), say())
+        assert error is not None
+        assert error.code == "MODEL_UNREACHABLE"
+        assert f"cannot connect to http://model.test through the proxy {refusing_url()}: " in error.message
+
+    def test_a_variable_that_is_not_a_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "ftp://proxy.test")
+        with pytest.raises(ValueError, match="the proxy of HTTP_PROXY cannot be used"):
+            RelayExecutor("http://model.test/v1")
 
 
 class TestLeaving:
