@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from anyio import CapacityLimiter, to_thread
 
 from hestiaos_local._measurements import BUCKETS, Counts, Histogram
 from hestiaos_proto import EncodedResponse, ServerError, encode_json, encode_response
@@ -19,13 +22,21 @@ __all__ = ["encode_metrics", "metrics_of"]
 _MISSING = "metrics need the package prometheus-client: pip install 'hestiaos[platform]'"
 
 
-def encode_metrics(counts: Counts, shared: SharedMetrics | None = None) -> EncodedResponse:
+_has_loaded = False
+
+
+async def encode_metrics(counts: Counts, shared: SharedMetrics | None = None) -> EncodedResponse:
     """Encode the metrics, including those of other workers if they are `shared`.
 
-    Return a 501 if prometheus-client is not installed.
+    Return a 501 if prometheus-client is not installed. The first call imports it in a thread, since that takes up to a
+    tenth of a second.
     """
+    global _has_loaded
     if find_spec("prometheus_client") is None:
         return encode_response("", ServerError(_MISSING, status_code=501, code="NOT_INSTALLED"))
+    if not _has_loaded:
+        await to_thread.run_sync(import_module, "prometheus_client.core", limiter=CapacityLimiter(1))
+        _has_loaded = True
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)  # for this response only

@@ -115,7 +115,7 @@ class Service:
         if call.resource in PAGES:
             return respond_page(call)
         if call.resource == METRICS:
-            return encode_metrics(self.platform.measurements.counts(), self.shared_metrics)
+            return await encode_metrics(self.platform.measurements.counts(), self.shared_metrics)
         response: ServiceResponse
         if self._is_awaited(call):
             response = await self.platform.respond_async(call, self._caller(call), key=name)

@@ -15,6 +15,7 @@ from hestiaos_local.execution import RelayExecutor
 from tests.local.test_server_models import answer, completion
 from tests.support.peer import Peer
 from tests.support.ports import refusing_url
+from tests.support.storages import python
 
 
 def metrics(url: str) -> dict[tuple[str, ...], float]:
@@ -98,3 +99,39 @@ def test_without_prometheus_client_it_is_said_what_to_install(
     response = httpx.get(f"{start()}/metrics")
     assert response.status_code == 501
     assert "pip install 'hestiaos[platform]'" in response.json()["message"]
+
+
+FIRST = """
+import sys, threading
+import anyio, httpx
+from hestiaos_local import Platform, serve
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "prometheus_client":
+            print(threading.current_thread() is threading.main_thread())
+
+def ask(url):
+    print(httpx.get(f"{url}/metrics").status_code)
+
+async def main():
+    async with anyio.create_task_group() as tasks:
+        def ask_in_a_thread(url):
+            sys.meta_path.insert(0, Finder())
+            tasks.start_soon(asked, url)
+        async def asked(url):
+            await anyio.to_thread.run_sync(ask, url)
+            tasks.cancel_scope.cancel()
+        with Platform() as platform:
+            await serve(platform, port=0, on_listening=ask_in_a_thread)
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.broad
+def test_the_first_request_does_not_keep_the_event_loop_from_its_turns() -> None:
+    """prometheus-client is imported in a thread. It is looked for first, in the loop, which does not import it."""
+    told, _ = python(FIRST).communicate(timeout=50)
+    *looks, status = told.split()
+    assert (looks[-1], status) == ("False", "200")
