@@ -1,21 +1,23 @@
 """Run the benchmarks: all of them, or those that are named.
 
-All together take a quarter of an hour or more, and write RESULTS.md and charts/ beside this file; a selection is
-printed only. What it needs is installed with the extra `bench`.
+All together take a quarter of an hour or more. RESULTS.md and charts/ beside this file are written anew with what was
+measured now; of the other benchmarks they keep what results.json has. What it needs is installed with the extra
+`bench`.
 """
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from benchmarks import concurrency, decode, platform, relay, requests, sizes, startup, streams
 from benchmarks.contestants import BenchmarkFailed
 from benchmarks.measuring import Plan
-from benchmarks.report import report, write
-from benchmarks.results import Result
+from benchmarks.records import Record, load, save
+from benchmarks.report import made, report, write
+from benchmarks.results import Plot, Result
 
 BENCHMARKS: Mapping[str, Callable[[Plan], Result]] = {
     "decode": decode.run,
@@ -38,21 +40,33 @@ def main() -> int:
     told = parser.parse_args()
     if unknown := set(told.names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}: there are {', '.join(BENCHMARKS)}")
-    plan = Plan(told.quick, 1 if told.quick else told.rounds)
-    results, failed = [], False
+    began, failed = datetime.now(UTC), False
+    records: dict[str, Record] = {}
+    plots: list[Plot] = []
     for name in told.names or BENCHMARKS:
         print(f"{name} …", flush=True)
+        plan = Plan(told.quick, 1 if told.quick else told.rounds)
         try:
-            results.append(BENCHMARKS[name](plan))
+            result = BENCHMARKS[name](plan)
         except BenchmarkFailed as error:
             failed = True
             print(f"FAILED {name}: {error}", flush=True)
-    if not plan.quick:
-        text = report(results, plan, datetime.now(UTC))
-        print(text)
-        if not told.names and not failed:
-            write(text, results)
+        else:
+            records[name] = Record(made(plan, began), result.rows, plan.notes)
+            plots += result.plots
+    if not told.quick:
+        print(report(records))
+        if not failed:
+            _keep(records, plots)
     return int(failed)
+
+
+def _keep(records: dict[str, Record], plots: Sequence[Plot]) -> None:
+    """Put these records in the place of those before, and write the report of all."""
+    newest = load() | records
+    kept = {name: newest[name] for name in BENCHMARKS if name in newest}
+    save(kept)
+    write(kept, plots)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from benchmarks.chart import bar_chart, line_chart
 from benchmarks.machine import machine, python, versions
 from benchmarks.measuring import Plan
-from benchmarks.results import Result
+from benchmarks.records import Record
+from benchmarks.results import Plot
 from benchmarks.table import table
 
 _HERE = Path(__file__).parent
@@ -34,28 +35,38 @@ _METHOD = """\
 """
 
 
-def report(results: Sequence[Result], plan: Plan, when: datetime) -> str:
+def made(plan: Plan, when: datetime) -> str:
+    """When, where, with what and in how many rounds a benchmark was made."""
+    return f"on {when:%d %B %Y}, {machine()}, {python()}, {plan.rounds} rounds, with {versions()}"
+
+
+def report(records: Mapping[str, Record]) -> str:
     """In Markdown."""
-    rows = [row for result in results for row in result.rows]
+    rows = [row for record in records.values() for row in record.rows]
     goals = [row for row in rows if row.met is not None]
-    notes = "".join(f"- {note}\n" for note in plan.notes)
+    sources: dict[str, list[str]] = {}
+    for name, record in records.items():
+        sources.setdefault(record.made, []).append(name)
+    said = [
+        f"`python -m benchmarks{'' if len(sources) == 1 else ' ' + ' '.join(names)}` {source}.\n\n"
+        for source, names in sources.items()
+    ]
+    notes = dict.fromkeys(note for record in records.values() for note in record.notes)
     return (
-        f"# Benchmarks\n\n"
-        f"`python -m benchmarks` on {when:%d %B %Y}, {machine()}, {python()}.\n\n"
-        f"With {versions()}.\n\n"
-        f"{sum(row.met is True for row in goals)} of {len(goals)} goals are met (rounds: {plan.rounds}).\n\n"
+        f"# Benchmarks\n\n{''.join(said)}"
+        f"{sum(row.met is True for row in goals)} of {len(goals)} goals are met.\n\n"
         f"{table(rows)}\n"
-        f"## How it is measured\n\n{_METHOD}{notes}"
+        f"## How it is measured\n\n{_METHOD}{''.join(f'- {note}' + chr(10) for note in notes)}"
     )
 
 
-def write(text: str, results: Sequence[Result]) -> None:
-    """RESULTS.md and the charts."""
-    charts = {"ratios": bar_chart([row for result in results for row in result.rows])}
-    charts |= {plot.name: line_chart(plot) for result in results for plot in result.plots}
+def write(records: Mapping[str, Record], plots: Sequence[Plot]) -> None:
+    """RESULTS.md, and the charts of what was measured now."""
     folder = _HERE / "charts"
     folder.mkdir(exist_ok=True)
-    for name, drawn in charts.items():
-        (folder / f"{name}.svg").write_text(drawn)
-    shown = "".join(f"![{name}](charts/{name}.svg)\n\n" for name in charts)
-    (_HERE / "RESULTS.md").write_text(f"{text}\n{shown}".rstrip() + "\n")
+    (folder / "ratios.svg").write_text(bar_chart([row for record in records.values() for row in record.rows]))
+    for plot in plots:
+        (folder / f"{plot.name}.svg").write_text(line_chart(plot))
+    names = sorted((path.stem for path in folder.glob("*.svg")), key=lambda name: (name != "ratios", name))
+    shown = "".join(f"![{name}](charts/{name}.svg)\n\n" for name in names)
+    (_HERE / "RESULTS.md").write_text(f"{report(records)}\n{shown}".rstrip() + "\n")
