@@ -43,7 +43,12 @@ class StoreError(ValueError):
 _PROBLEMS: dict[int, tuple[StoreProblem, str, str]] = {
     sqlite3.SQLITE_BUSY: ("locked", "is locked by another program", "try again, or end what is using it"),
     sqlite3.SQLITE_FULL: ("full", "cannot grow", "free space on its disk"),
-    sqlite3.SQLITE_READONLY: ("read_only", "may not be written", "allow this user to write it and its directory"),
+    sqlite3.SQLITE_READONLY: (
+        "read_only",
+        "may not be written",
+        "allow this user to write it and its directory, on a file system that is not read-only",
+    ),
+    sqlite3.SQLITE_IOERR: ("unusable", "cannot be read or written", "look after its disk and file system"),
     sqlite3.SQLITE_CORRUPT: ("damaged", "is damaged", "move it away, or choose another file"),
     sqlite3.SQLITE_NOTADB: ("foreign", "is not a SQLite database", "choose another file"),
 }
