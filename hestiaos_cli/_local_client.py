@@ -6,7 +6,6 @@ It has what `hestiaos.Client` has, and does without httpx, whose import would ta
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -39,14 +38,12 @@ __all__ = ["LocalClient"]
 
 T = TypeVar("T")
 
-_log = logging.getLogger("hestiaos.calls")
-
 
 class LocalClient(ClientBase):
     """The client; closing it closes the platform."""
 
     _environ: ClassVar[Mapping[str, str]] = {}  # what it names is a server's
-    _runtime: ClassVar[Runtime] = Runtime(time.monotonic, time.time, random.SystemRandom(), _log)
+    _runtime: ClassVar[Runtime] = Runtime(time.monotonic, time.time, random.SystemRandom())
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from hestiaos_local._exchange import LocalExchange
 from hestiaos_local._platform import Platform
 from hestiaos_local.execution import Agent, EchoExecutor, Executor
 from hestiaos_local.governance import Policy, PolicyError
-from hestiaos_local.storage import Retention, Store, StoreError, copy_store
+from hestiaos_local.storage import Retention, Store, StoreError
 
 if TYPE_CHECKING:
     from hestiaos_local._transport import LocalTransport
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hestiaos_local.governance import Replayed, recorded_decision, replay
     from hestiaos_local.keys import Key, Keys, add_key, remove_key
     from hestiaos_local.serving import ServedRequest, ServeError, serve
+    from hestiaos_local.storage import copy_store
 
 __all__ = [
     "Agent",
@@ -64,6 +65,7 @@ _LAZY = {
     "ServeError": "hestiaos_local.serving",
     "ServedRequest": "hestiaos_local.serving",
     "add_key": "hestiaos_local.keys",
+    "copy_store": "hestiaos_local.storage",
     "remove_key": "hestiaos_local.keys",
     "serve": "hestiaos_local.serving",
 }

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-
+from hestiaos_local._logging import logger
 from hestiaos_local.flow import Disconnect
 from hestiaos_local.storage import StoreError
 from hestiaos_proto import ServerError, ServerRequest, StatusError
 
 __all__ = ["logged", "unavailable"]
 
-_log = logging.getLogger("hestiaos_local")
-
 
 def logged(call: ServerRequest, error: Exception | Disconnect) -> BaseException:
     """The exception, for the client; the log says why where the server failed."""
     if not isinstance(error, (StatusError, StoreError, Disconnect)):
-        _log.error("%s failed", call.operation, exc_info=error)
+        logger().error("%s failed", call.operation, exc_info=error)
     return error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from hestiaos_local._faults import logged
+from hestiaos_local._logging import logger
 from hestiaos_local._measurements import Measurements
 from hestiaos_local._run_streams import STREAMS, RunStreams
 from hestiaos_local._setup import rehearse, set_up
@@ -59,9 +59,6 @@ _CRASHED = 60.0  # seconds after its timeout until an execution that has not end
 
 Arguments = Mapping[str, Any]
 M = TypeVar("M", bound=Model)
-
-
-_log = logging.getLogger("hestiaos_local")
 
 
 class Platform:
@@ -271,7 +268,7 @@ class Platform:
             try:
                 self._storage.prune(self._retention, now=self._clock())
             except StoreError as error:  # the execution is over, and a later one does it
-                _log.error("what is too old was not deleted: %s", error)
+                logger().error("what is too old was not deleted: %s", error)
 
 
 _EXECUTIONS: Mapping[str, tuple[type[Model], Callable[..., Flow[Any]]]] = {

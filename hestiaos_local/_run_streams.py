@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from hestiaos_local._logging import logger
 from hestiaos_local.flow import Emit, Flow
 from hestiaos_local.operations import (
     EventLog,
@@ -33,7 +33,6 @@ __all__ = ["STREAMS", "RunStreams"]
 
 M = TypeVar("M")
 
-_log = logging.getLogger("hestiaos_local")
 
 STREAMS: Mapping[str, tuple[type[RunResponse] | type[ChatResponse], Callable[..., Flow[Any]]]] = {
     "run_stream": (RunResponse, Executions.run),
@@ -87,7 +86,7 @@ class RunStreams:
             if events.last is None:
                 raise
             if not isinstance(error, StatusError):  # the client gets a ServerError, the log says why
-                _log.exception("a stream failed")
+                logger().exception("a stream failed")
             for event in error_events(error, events.last):
                 yield Emit(events.add(event))
         finally:

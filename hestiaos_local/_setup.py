@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Setup", "rehearse", "set_up"]
 
-_WORD = "sk-word"  # which could be the beginning of a key, so that what finds keys is compiled too
+_WORD = "sk-w\u00f6rd\u00ad"
+"""What needs much of what is compiled late: it could be the beginning of a key, and is not in its normal form."""
 
 
 @frozen

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
+from hestiaos_local._logging import logger
 from hestiaos_local.execution import Work, estimate_input
-from hestiaos_local.governance import (
-    CounterUse,
-    Exhausted,
-    Facts,
-    Policy,
-    Reservation,
-    Verdict,
-    charges_for,
-    plan_tokens,
-)
+from hestiaos_local.governance import Facts, Policy, Verdict
 from hestiaos_local.storage import Storage
 from hestiaos_proto import InvalidInput, RateLimited, StatusError
 
-__all__ = ["Admission", "AdmissionControl"]
+if TYPE_CHECKING:
+    from hestiaos_local.governance import CounterUse, Exhausted, Reservation
 
-_log = logging.getLogger("hestiaos_local")
+__all__ = ["Admission", "AdmissionControl"]
 
 
 @frozen
@@ -69,6 +61,8 @@ class AdmissionControl:
             work = evolve(work, max_tokens=_lowest(work.max_tokens, verdict.max_tokens))
         if not policy.limits and verdict.bucket is None:
             return Admission(work)
+        from hestiaos_local.governance import Reservation, charges_for, plan_tokens  # few policies have limits
+
         input_tokens = estimate_input(work)
         plan = plan_tokens(policy.limits, input_tokens, work.max_tokens)
         charges = charges_for(policy.limits, verdict, facts, plan.reserved)
@@ -86,7 +80,7 @@ class AdmissionControl:
         try:
             self._storage.settle(admission.reservation, tokens=tokens)
         except Exception as error:  # a platform that was closed meanwhile, among others
-            _log.error("%d tokens stay reserved for an execution that took %d: %s", admission.tokens, tokens, error)
+            logger().error("%d tokens stay reserved for an execution that took %d: %s", admission.tokens, tokens, error)
 
 
 def _lowest(*limits: int | None) -> int | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from attrs import evolve, field, frozen
 
+from hestiaos_local._logging import logger
 from hestiaos_local.decisions._records import Keep, iso
 from hestiaos_local.decisions._shortened import shortened
 from hestiaos_local.governance import Facts, Policy, RecordRedactor, Verdict, call_hash
@@ -18,9 +18,6 @@ __all__ = ["APPROVAL_TIME", "Approver", "Asked", "approval_details"]
 
 APPROVAL_TIME = 60 * 60.0
 """How long after a call was blocked it can be approved, and pass, in seconds."""
-
-
-_log = logging.getLogger("hestiaos_local")
 
 
 @frozen
@@ -78,7 +75,7 @@ class Approver:
         try:
             self._storage.release_approval(approval.id)
         except Exception as error:  # as where the trace could not be stored
-            _log.error("the approval %s is used up, and nothing was executed: %s", approval.id, error)
+            logger().error("the approval %s is used up, and nothing was executed: %s", approval.id, error)
 
     def ask(self, asked: Asked, verdict: Verdict, facts: Facts, redactor: RecordRedactor, trace_id: str) -> Approval:
         """Request an approval of a call; an earlier request that is neither used nor expired is returned again.

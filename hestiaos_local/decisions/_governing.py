@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from attrs import evolve, frozen
 
+from hestiaos_local._logging import logger
 from hestiaos_local._measurements import Measurements, elapsed
 from hestiaos_local.decisions._admission import Admission, AdmissionControl
 from hestiaos_local.decisions._answers import Answer
@@ -46,8 +46,6 @@ __all__ = ["BUDGETS", "Governed", "Governor"]
 
 BUDGETS = {"ALLOW": 1.0, "THROTTLE": 0.5, "BLOCK": 0.0}
 """The budget of an execution by its decision."""
-
-_log = logging.getLogger("hestiaos_local")
 
 
 @frozen
@@ -253,7 +251,7 @@ class Governor:
         try:
             yield from call_surely(store)
         except Exception as failure:  # a platform that was closed meanwhile, among others
-            _log.error("the outcome of %s (%s) is not in its trace: %s", trace_id, status, failure)
+            logger().error("the outcome of %s (%s) is not in its trace: %s", trace_id, status, failure)
 
     def _count(
         self, rule: str | None, decision: str, redactions: Iterable[Redaction], shadow: Iterable[ShadowHit]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 
+from hestiaos_local._logging import logger
 from hestiaos_local.governance import SecretRedactor
 from hestiaos_local.storage import Storage, StoreError
 
 __all__ = ["HiddenValues"]
-
-_log = logging.getLogger("hestiaos_local")
 
 
 class HiddenValues:
@@ -41,6 +39,6 @@ class HiddenValues:
             if error.problem != "encrypted":
                 raise
             if not self._told:
-                _log.warning("traces may hold values of stored secrets, which cannot be read: %s", error)
+                logger().warning("traces may hold values of stored secrets, which cannot be read: %s", error)
                 self._told = True
             return ()

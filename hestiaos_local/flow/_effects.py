@@ -6,9 +6,7 @@ A flow is a generator of effects: each effect that it yields is carried out, and
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeVar
-
-from attrs import frozen
+from typing import Any, NamedTuple, TypeVar
 
 from hestiaos_local.execution import Executor, Work
 
@@ -29,8 +27,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-@frozen
-class Call:
+class Call(NamedTuple):
     """Call `function`, which may wait for the storage or compute for a while. It is sent what that returns.
 
     `long`: it computes for so long that an event loop always runs it in a thread.
@@ -40,33 +37,28 @@ class Call:
     long: bool = False
 
 
-@frozen
-class Await:
+class Await(NamedTuple):
     """Await what `function` gives. It is sent the result."""
 
     function: Callable[[], Awaitable[Any]]
 
 
-@frozen
-class Begin:
+class Begin(NamedTuple):
     """Have `executor` begin with `work`."""
 
     executor: Executor
     work: Work
 
 
-@frozen
 class Next:
     """Wait for the executor's next output. It is sent that, or `None` at the end."""
 
 
-@frozen
 class Stop:
     """Cancel the work: the executor is closed, and with it the request to a model server."""
 
 
-@frozen
-class Emit:
+class Emit(NamedTuple):
     """Yield `item` to the caller of the execution."""
 
     item: Any

@@ -9,18 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hestiaos_local.governance._admission import (
-    DEFAULT_OUTPUT_TOKENS,
-    Charge,
-    Counter,
-    CounterUse,
-    Exhausted,
-    Reservation,
-    TokenPlan,
-    admit,
-    charges_for,
-    plan_tokens,
-)
 from hestiaos_local.governance._approvals import call_hash
 from hestiaos_local.governance._chain import (
     CHAIN_SIZE,
@@ -64,6 +52,18 @@ from hestiaos_local.governance._rules import (
 from hestiaos_local.governance._secrets import SecretRedactor
 
 if TYPE_CHECKING:
+    from hestiaos_local.governance._admission import (
+        DEFAULT_OUTPUT_TOKENS,
+        Charge,
+        Counter,
+        CounterUse,
+        Exhausted,
+        Reservation,
+        TokenPlan,
+        admit,
+        charges_for,
+        plan_tokens,
+    )
     from hestiaos_local.governance._chains import LogVerifier
     from hestiaos_local.governance._explanations import Explanation, explain
     from hestiaos_local.governance._replay import RecordedDecision, Replayed, recorded_decision, replay
@@ -124,8 +124,15 @@ __all__ = [
     "texts_of",
 ]
 
-# What no execution needs is imported when it is first asked for (PEP 562).
+# What no execution needs, or only one under limits, is imported when it is first asked for (PEP 562).
 _LAZY = {
+    **dict.fromkeys(
+        (
+            *("DEFAULT_OUTPUT_TOKENS", "Charge", "Counter", "CounterUse", "Exhausted", "Reservation", "TokenPlan"),
+            *("admit", "charges_for", "plan_tokens"),
+        ),
+        "hestiaos_local.governance._admission",
+    ),
     "Explanation": "hestiaos_local.governance._explanations",
     "explain": "hestiaos_local.governance._explanations",
     "LogVerifier": "hestiaos_local.governance._chains",

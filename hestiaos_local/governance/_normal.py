@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 
 __all__ = ["BLANK", "BREAK", "BROKEN", "DROPPED", "normalized"]
 
@@ -38,11 +39,13 @@ _CHUNK = 256 * 1024  # characters; the interpreter's lock is free between two ch
 _JOINT = "[0-9A-Za-z\u4e00-\u9fff](?=[0-9A-Za-z\u4e00-\u9fff])|[ \n](?=[ \n])"
 _ASCII_JOINT = _JOINT + r"|\n(?=\\)"
 
-_DROP = re.compile(f"[{DROPPED}]+")
-_CONTINUE = re.compile(f"(?:[{BROKEN}](?:\r\n|[{BREAK}]))+")
+# Compiled at the first text that is not ASCII, since that takes a millisecond.
+_compiled = cache(re.compile)
+_DROP = f"[{DROPPED}]+"
+_CONTINUE = f"(?:[{BROKEN}](?:\r\n|[{BREAK}]))+"
 _NUL = "\0"  # it stands for a continued line, so that what is around is not composed; all others are dropped by then
-_BLANKS = re.compile(f"\0[{BLANK}][{BLANK}\0]*|[{BLANK}][{BLANK}\0]+|[{BLANK.replace(' ', '')}]")
-_BREAKS = re.compile(f"[ \0][{BREAK}][{BREAK} \0]*|[{BREAK}][{BREAK} \0]+|[{BREAK[1:]}]")
+_BLANKS = f"\0[{BLANK}][{BLANK}\0]*|[{BLANK}][{BLANK}\0]+|[{BLANK.replace(' ', '')}]"
+_BREAKS = f"[ \0][{BREAK}][{BREAK} \0]*|[{BREAK}][{BREAK} \0]+|[{BREAK[1:]}]"
 
 
 def normalized(text: str) -> str:
@@ -60,8 +63,7 @@ def normalized(text: str) -> str:
 
 
 def _chunks(text: str) -> Iterator[str]:
-    # Compiled here, since that takes milliseconds and long texts are rare.
-    joints = re.compile(_ASCII_JOINT if text.isascii() else _JOINT)
+    joints = _compiled(_ASCII_JOINT if text.isascii() else _JOINT)
     start = 0
     while start < len(text):
         joint = joints.search(text, start + _CHUNK)
@@ -75,24 +77,24 @@ def _normalized(text: str) -> str:
         return _normalized_ascii(text.encode()).decode()
     if not _has_more_than_letters(text):
         return unicodedata.normalize("NFKC", text)
-    text = _DROP.sub("", text)
-    text = _CONTINUE.sub(_NUL, text)
-    text = _BLANKS.sub(" ", text)
-    text = _BREAKS.sub("\n", text)
+    text = _compiled(_DROP).sub("", text)
+    text = _compiled(_CONTINUE).sub(_NUL, text)
+    text = _compiled(_BLANKS).sub(" ", text)
+    text = _compiled(_BREAKS).sub("\n", text)
     return unicodedata.normalize("NFKC", text).replace(_NUL, "")
 
 
 # `re` takes several times as long for a class that has characters beyond U+FFFF.
-_NARROW = re.compile(f"[{_DROPPED_NARROW}{BLANK.replace(' ', '')}{BREAK[1:]}{BROKEN}]")
-_WIDE = re.compile(f"[{_DROPPED_WIDE}]")
+_NARROW = f"[{_DROPPED_NARROW}{BLANK.replace(' ', '')}{BREAK[1:]}{BROKEN}]"
+_WIDE = f"[{_DROPPED_WIDE}]"
 
 
 def _has_more_than_letters(text: str) -> bool:
     """Whether something is to be dropped or folded. In most texts nothing is, which is found quickly."""
-    if _NARROW.search(text) or "  " in text or " \n" in text or "\n " in text or "\n\n" in text:
+    if _compiled(_NARROW).search(text) or "  " in text or " \n" in text or "\n " in text or "\n\n" in text:
         return True
     has_wide = len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
-    return has_wide and _WIDE.search(text) is not None
+    return has_wide and _compiled(_WIDE).search(text) is not None
 
 
 _ASCII_DROPPED = bytes([*range(0x09), *range(0x0E, 0x20), 0x7F])

@@ -55,8 +55,7 @@ rule = "no-wiping"            # if it matters
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from attrs import frozen
+from typing import NamedTuple
 
 from hestiaos_local.governance._engines import INSTALL, Engine
 from hestiaos_local.governance._facts import Facts
@@ -69,8 +68,7 @@ __all__ = ["Version2", "read_version2"]
 _WINDOW = 256
 
 
-@frozen
-class Version2:
+class Version2(NamedTuple):
     """The contents of a file of version 2; `test_line` gives the line at which a test begins."""
 
     name: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from hestiaos_local._logging import logger
 from hestiaos_local._measurements import elapsed
 from hestiaos_local.decisions import Answer, Findings, Governed, GovernedOutputs, Governor, Status
 from hestiaos_local.execution import Agent, Executor, Finish, Output
@@ -15,8 +15,6 @@ from hestiaos_local.storage import StoreError
 from hestiaos_proto import GovernanceBlock, ServerError, StatusError
 
 __all__ = ["execute"]
-
-_log = logging.getLogger("hestiaos_local")
 
 
 def execute(
@@ -68,7 +66,7 @@ def execute(
             governed, _status(error), seconds=elapsed(began, clock()), answer=answer, findings=findings, error=error
         )
         if isinstance(error, StoreError):
-            _log.error("%s was executed, but not stored: %s", trace_id, error)
+            logger().error("%s was executed, but not stored: %s", trace_id, error)
             raise ServerError("executed, but not stored", trace_id, code="INTERNAL_ERROR") from error
         if isinstance(error, StatusError) and error.trace_id is None:
             error.trace_id = trace_id
@@ -85,7 +83,7 @@ def _stop(trace_id: str) -> Flow[None]:
     try:
         yield Stop()
     except Exception:
-        _log.exception("the executor has failed while %s was cancelled", trace_id)
+        logger().exception("the executor has failed while %s was cancelled", trace_id)
 
 
 def _redact(error: StatusError, redact: Callable[[str], str]) -> None:

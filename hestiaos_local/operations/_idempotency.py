@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from hestiaos_local._logging import logger
 from hestiaos_local.flow import Call, Cancelled, Flow, call_surely
 from hestiaos_local.operations._event_logs import forgotten
 from hestiaos_local.operations._streams import RunEvents
@@ -18,8 +18,6 @@ __all__ = ["check_text", "fingerprint", "idempotent", "recall"]
 _MOMENT = 10.0  # seconds that a claim is held which is given back at once
 
 M = TypeVar("M", bound=Model)
-
-_log = logging.getLogger("hestiaos_local")
 
 
 def fingerprint(operation: str, arguments: Mapping[str, Any], key: str | None = None) -> str:
@@ -127,7 +125,7 @@ def _logging_failure(store: Callable[[], object], key: str, lease: float) -> Flo
     try:
         yield from call_surely(store)
     except Exception as error:  # a platform that was closed meanwhile, among others
-        _log.error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, lease, error)
+        logger().error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, lease, error)
 
 
 def _to_json(result: M | GovernanceBlock, kept: Callable[[M], M | None], events: RunEvents | None) -> Any:

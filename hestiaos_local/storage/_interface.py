@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from hestiaos_local.governance import Charge, CounterUse, Exhausted, Limit, LogPage, Reservation
 from hestiaos_local.storage._records import (
     Approval,
     ApprovalStatus,
@@ -16,6 +15,9 @@ from hestiaos_local.storage._records import (
     Session,
     TraceRecord,
 )
+
+if TYPE_CHECKING:
+    from hestiaos_local.governance import Charge, CounterUse, Exhausted, Limit, LogPage, Reservation
 
 __all__ = ["Storage"]
 

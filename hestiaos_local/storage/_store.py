@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hestiaos_local.governance import Charge, CounterUse, Exhausted, Limit, LogPage, Reservation
 from hestiaos_local.storage._approvals import Approvals
-from hestiaos_local.storage._counters import Counters
 from hestiaos_local.storage._opening import open_database
 from hestiaos_local.storage._records import (
     Approval,
@@ -25,6 +23,10 @@ from hestiaos_local.storage._retention import counted, prune_batch
 from hestiaos_local.storage._sessions import Sessions
 from hestiaos_local.storage._traces import Traces
 from hestiaos_local.storage._vault import VARIABLE, Vault
+
+if TYPE_CHECKING:
+    from hestiaos_local.governance import Charge, CounterUse, Exhausted, Limit, LogPage, Reservation
+    from hestiaos_local.storage._counters import Counters
 
 __all__ = ["Store"]
 
@@ -52,7 +54,6 @@ class Store:
         self.kind: str = self._database.kind
         self.blocking: bool = self._database.kind != "memory"
         self._results = Results(self._database)
-        self._counters = Counters(self._database)
         self._traces = Traces(self._database)
         self._approvals = Approvals(self._database)
         self._sessions = Sessions(self._database)
@@ -61,6 +62,12 @@ class Store:
         except BaseException:
             self._database.close()
             raise
+
+    @property
+    def _counters(self) -> Counters:
+        from hestiaos_local.storage._counters import Counters  # a policy without limits counts nothing
+
+        return Counters(self._database)
 
     def close(self) -> None:
         self._database.close()
