@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from hestiaos_proto import json
@@ -111,6 +110,8 @@ def error_to_wire(error: StatusError) -> dict[str, Any]:
 
 
 def _phrase(status: int) -> str:
+    from http import HTTPStatus  # the results of most calls are no errors
+
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -10,16 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hestiaos_local.governance._approvals import call_hash
-from hestiaos_local.governance._chain import (
-    CHAIN_SIZE,
-    START,
-    Head,
-    LogEntry,
-    LogFault,
-    LogPage,
-    chain_start,
-    entry_hash,
-)
+from hestiaos_local.governance._chain import CHAIN_SIZE, START, Head, chain_start, entry_hash
 from hestiaos_local.governance._errors import PolicyError
 from hestiaos_local.governance._facts import Facts, arguments_of, texts_of
 from hestiaos_local.governance._normal import normalized
@@ -64,6 +55,7 @@ if TYPE_CHECKING:
         charges_for,
         plan_tokens,
     )
+    from hestiaos_local.governance._chain_verifier import LogEntry, LogFault, LogPage
     from hestiaos_local.governance._chains import LogVerifier
     from hestiaos_local.governance._explanations import Explanation, explain
     from hestiaos_local.governance._replay import RecordedDecision, Replayed, recorded_decision, replay
@@ -135,6 +127,9 @@ _LAZY = {
     ),
     "Explanation": "hestiaos_local.governance._explanations",
     "explain": "hestiaos_local.governance._explanations",
+    "LogEntry": "hestiaos_local.governance._chain_verifier",
+    "LogFault": "hestiaos_local.governance._chain_verifier",
+    "LogPage": "hestiaos_local.governance._chain_verifier",
     "LogVerifier": "hestiaos_local.governance._chains",
     "RecordedDecision": "hestiaos_local.governance._replay",
     "Replayed": "hestiaos_local.governance._replay",

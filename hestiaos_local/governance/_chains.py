@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from hestiaos_local.governance._chain import CHAIN_SIZE, ChainVerifier, Head, LogFault, LogPage, chain_start
+from hestiaos_local.governance._chain import CHAIN_SIZE, Head, chain_start
+from hestiaos_local.governance._chain_verifier import ChainVerifier, LogFault, LogPage
 
 __all__ = ["LogVerifier"]
 

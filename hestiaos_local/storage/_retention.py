@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-from attrs import frozen
+from typing import NamedTuple
 
 from hestiaos_local.governance import CHAIN_SIZE
 from hestiaos_local.storage._database import Database, Transaction
@@ -37,8 +36,7 @@ _DELETE = {
 }
 
 
-@frozen
-class Row:
+class Row(NamedTuple):
     """A session, a result, an approval, or an entry of the log. `time` is None for the outcome of a trace."""
 
     row: int | str

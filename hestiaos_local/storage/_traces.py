@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from hestiaos_local.governance import CHAIN_SIZE, Head, LogEntry, LogPage, chain_start
+from typing import TYPE_CHECKING
+
+from hestiaos_local.governance import CHAIN_SIZE, Head, chain_start
 from hestiaos_local.storage._database import PROBE, Database
 from hestiaos_local.storage._errors import StoreError
 from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record, read_head
 from hestiaos_local.storage._records import Outcome, TraceRecord
 from hestiaos_proto import json
+
+if TYPE_CHECKING:
+    from hestiaos_local.governance import LogEntry, LogPage
 
 __all__ = ["Traces"]
 
@@ -91,6 +96,8 @@ class Traces:
 
     def page(self, after: int, limit: int) -> LogPage:
         """Return a page of the log: up to `limit` entries of one chain after this number, of about 1 MiB at most."""
+        from hestiaos_local.governance import LogEntry, LogPage  # an execution does not read the log
+
         chain = after // CHAIN_SIZE
         start = chain_start(chain)
         places: dict[str, Head] = {}
