@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from pathlib import Path
 from time import monotonic, sleep
 
+from hestiaos_local._logging import logger
 from hestiaos_local.storage._errors import StoreError, store_error
 from hestiaos_local.storage._files import Identity, beside, identity, make_file, protect_file
 from hestiaos_local.storage._schema import prepare
 
 __all__ = ["Connections"]
-
-
-_log = logging.getLogger("hestiaos_local")
 
 
 class Connections:
@@ -90,7 +87,7 @@ class Connections:
         try:
             ((busy, _, _),) = self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.DatabaseError as error:
-            _log.warning("the write-ahead log of %s cannot be truncated now: %s", self._name, error)
+            logger().warning("the write-ahead log of %s cannot be truncated now: %s", self._name, error)
             return False
         return not busy
 
