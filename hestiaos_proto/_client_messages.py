@@ -79,7 +79,7 @@ class Response:
         self.headers: dict[str, str] = {}
         head_size = 0
         for name, value in headers:
-            head_size += len(name) + len(value)
+            head_size += len(name) + len(value) + len(": \r\n")
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
         if head_size > MAX_HEAD_SIZE:

@@ -77,6 +77,7 @@ def test_headers_over_the_limit(binding: type[Session]) -> None:
     bad: list[Script] = [
         [send(with_header(b"x" * 66_000))],
         [send(with_header(b"x" * 99, 700))],
+        [send(with_header(b"", 6000))],
         [send(with_header(b"x" * 300_000))],
         [send(b"HTTP/1.1 200 OK\r\nX-Filler: "), flood(b"x" * 65536, most=1 << 24), close],
         [send(b"HTTP/1.1 200 OK\r\n"), flood(b"X-Filler: x\r\n" * 5000, most=1 << 24), close],
