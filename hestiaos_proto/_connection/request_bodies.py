@@ -11,7 +11,7 @@ __all__ = ["ChunkedBody", "PlainBody", "TooLarge"]
 
 _CRLF = b"\r\n"
 _MAX_LINE = 4096  # of a chunk's first line, and of the trailers, in bytes
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,20})(?:[\t ]*;[\t -~\x80-\xff]*+)?")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,20})(?:[\t ]*;[\t -~\x80-\xff]*+)?\r\n")
 
 
 class TooLarge(Exception):
@@ -79,20 +79,20 @@ class ChunkedBody:
         return place
 
     def _read_line(self, buffer: bytearray, place: int) -> int:
-        end = buffer.find(_CRLF, place, place + _MAX_LINE)
-        if end < 0:
+        end = buffer.find(b"\n", place, place + _MAX_LINE) + 1
+        if not end:
             if len(buffer) - place >= _MAX_LINE:
                 raise BadRequest(f"the first line of a chunk is longer than {_MAX_LINE} bytes")
             return place
         line = _CHUNK_LINE.fullmatch(buffer, place, end)
         if line is None:
-            raise BadRequest("a chunk must begin with its size in hexadecimal digits")
+            raise BadRequest("a chunk must begin with its size in hexadecimal digits, in a line that ends with CR LF")
         self._left = int(line[1], 16)
         if len(self._data) + self._left > self._max_size:
             raise TooLarge
         self._in_chunk = self._left > 0
         self._in_trailers = not self._in_chunk
-        return end + len(_CRLF)
+        return end
 
     def _read_trailers(self, buffer: bytearray) -> bool:
         if buffer.startswith(_CRLF):

@@ -54,7 +54,7 @@ def test_a_body_in_chunks(body: bytes) -> None:
         b"1 \r\n",
         b"1;a\0\r\n",
         b"1;\n\r\n",
-        b"1\nx\n0\n\n\r\n",
+        b"1\nx\n",
         b"1\r\nxy\r\n",
         b"1\r\nx\n",
         b"1\r\nx\rx",
