@@ -74,13 +74,13 @@ class Configuration:
         for table in root.tables("models"):
             model = _model(table, environ)
             if model.name and model.name in models:
-                table.refuse("name", f"is {model.name!r} a second time")
+                table.refuse("name", f"must be unique: {model.name!r} is used already")
             models[model.name] = model
         agents: dict[str, Agent] = {}
         for table in root.tables("agents"):
             agent = _agent(table, models)
             if agent.id and agent.id in agents:
-                table.refuse("id", f"is {agent.id!r} a second time")
+                table.refuse("id", f"must be unique: {agent.id!r} is used already")
             agents[agent.id] = agent
         root.close()
         file.check()

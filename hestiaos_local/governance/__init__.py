@@ -1,8 +1,8 @@
-"""Governance: what a policy says of inputs, outputs and tool calls. Pure: no clock, no randomness, no lock.
+"""Governance: apply a policy to inputs, outputs and tool calls. Pure: no clock, no randomness, no lock.
 
-`Policy.load` reads a file, `Policy.judge` says what it decides on `Facts`, and an `OutputGovernor` releases what a
-model says as the policy allows, in whatever pieces it comes. `charges_for` and `admit` are what its limits come to, and
-a `LogVerifier` checks the log of what was decided.
+`Policy.load` reads a file, and `Policy.judge` returns the verdict on `Facts`. An `OutputGovernor` releases the output
+of a model as the policy allows, whatever pieces it arrives in. `charges_for` and `admit` apply the policy's limits. A
+`LogVerifier` verifies the log of decisions.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ __all__ = [
     "texts_of",
 ]
 
-# What no execution needs, or only one under limits, is imported when it is first asked for (PEP 562).
+# Not needed by an execution without limits, so imported on first use (PEP 562).
 _LAZY = {
     **dict.fromkeys(
         (

@@ -1,7 +1,7 @@
-"""Admission: what a call is charged under a policy's limits, and whether there is room for it. Pure.
+"""Admission: charge calls to the limits of a policy, and refuse those that exceed them. Pure.
 
-A call is charged before it is executed, for one request and for as many tokens as it may use; afterwards what it used
-takes the place of what was reserved. `Storage.reserve` and `Storage.settle` do that in one transaction each.
+Before it is executed, a call is charged one request and the maximum number of tokens that it may use. Afterwards, the
+tokens that it used replace the reserved ones. `Storage.reserve` and `Storage.settle` each do this in one transaction.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ __all__ = [
 ]
 
 DEFAULT_OUTPUT_TOKENS = 1024
-"""How many tokens a call under a limit of tokens may have written that does not say how many it wants."""
+"""The maximum output, in tokens, of a call under a token limit that does not specify one."""
 
 Counter = WindowCounter | BucketCounter
-"""What counts under one limit or bucket, for one key, agent or session."""
+"""The use of one limit or bucket by one key, agent or session."""
 
 
 @frozen(kw_only=True)
 class Charge:
-    """What one call takes of a policy's limit, or of the bucket of a rule: one request, and `tokens`.
+    """What one call is charged under a limit of the policy or the bucket of a rule: one request, and `tokens`.
 
-    `name` is the limit's or the rule's; `per` what is counted apart (`key`, `agent`, `session`, `all`, and `rule` of a
-    bucket), and `subject` the name of that. Those that have none (a run without a session) have one counter: `""`.
+    `name` is the name of the limit or rule. `per` is what has counters of its own: `key`, `agent`, `session`, `all`,
+    or `rule` for a bucket. `subject` is the name of that key, agent or session. Calls without one, such as a run
+    without a session, share the counter of the subject `""`.
     """
 
     name: str
@@ -52,23 +53,23 @@ class Charge:
     tokens: int = 0
 
     def counter(self, state: Any) -> Counter:
-        """The counter that it goes to, from its state as JSON, `None` for a new one."""
+        """Restore the counter to charge from its state as JSON, or create one if it is None."""
         if isinstance(self.limit, Bucket):
             return BucketCounter.from_json(self.limit, state)
         return WindowCounter.from_json(self.limit, state)
 
     @property
     def window(self) -> float:
-        """The seconds in which it counts. Each window has a counter of its own."""
+        """The window in seconds. Each window has its own counter."""
         return self.limit.per if isinstance(self.limit, Bucket) else self.limit.window
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether its limit is one of tokens."""
+        """Whether the limit is on tokens."""
         return isinstance(self.limit, Limit) and self.limit.tokens is not None
 
     def use(self, counter: Counter, now: float) -> CounterUse:
-        """What is used of its limit."""
+        """Return the use of the limit."""
         requests, tokens = counter.used(now)
         limit = self.limit
         if isinstance(limit, Bucket):
@@ -80,7 +81,7 @@ class Charge:
 
 @frozen
 class CounterUse:
-    """What is used of a limit in its window, in seconds; `max_requests` and `max_tokens` are `None` where unlimited."""
+    """The use of a limit in its `window` (seconds). `max_requests` and `max_tokens` are None if unlimited."""
 
     limit: str
     per: str
@@ -92,15 +93,16 @@ class CounterUse:
     max_tokens: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """It as a JSON object, for a trace."""
+        """Return it as a JSON object, for a trace."""
         return attrs.asdict(self)
 
 
 @frozen
 class Reservation:
-    """The call was admitted. `places` are the steps in which it counts under each limit.
+    """The call was admitted.
 
-    `used` has what is used of each limit, this call included.
+    `places` are the steps of the windows in which it counts under each limit. `used` is the use of each limit,
+    including this call.
     """
 
     charges: tuple[Charge, ...] = ()
@@ -110,9 +112,9 @@ class Reservation:
 
 @frozen
 class Exhausted:
-    """There is no room: `limit` is the name of the one that will have it last, in `retry_after` seconds.
+    """The call exceeds a limit. In `retry_after` seconds, the limit named `limit` will be the last to admit it.
 
-    That is infinity where the call alone is more than the limit. `used` has what is used of each limit.
+    `retry_after` is infinite if the call alone exceeds the limit. `used` is the use of each limit.
     """
 
     limit: str
@@ -123,7 +125,7 @@ class Exhausted:
 def admit(
     charges: Sequence[Charge], counters: Sequence[Counter], now: float
 ) -> tuple[Reservation, list[Counter]] | Exhausted:
-    """Charge each counter, or, where one has no room, none."""
+    """Charge every counter, or none of them if one limit would be exceeded."""
     waits = [counter.wait(charge.tokens, now) for charge, counter in zip(charges, counters, strict=True)]
     longest = max(waits, default=0.0)
     if longest > 0:
@@ -136,7 +138,7 @@ def admit(
 
 
 def charges_for(limits: Iterable[Limit], verdict: Verdict, facts: Facts, tokens: int) -> tuple[Charge, ...]:
-    """What a call with these facts is charged; `tokens` are those that it may use, of what it reads and writes."""
+    """Return the charges for a call with these facts. `tokens` is its maximum of input and output tokens."""
     charges = [
         Charge(
             name=limit.name,
@@ -154,21 +156,21 @@ def charges_for(limits: Iterable[Limit], verdict: Verdict, facts: Facts, tokens:
 
 @frozen
 class TokenPlan:
-    """`reserved` tokens are to be charged; `max_tokens` is how many may be written, `None` for any number."""
+    """The number of tokens to reserve, and the maximum output in tokens, None if unlimited."""
 
     reserved: int
     max_tokens: int | None
 
 
 def plan_tokens(limits: Iterable[Limit], input_tokens: int, max_tokens: int | None) -> TokenPlan:
-    """How many tokens a call may use, of which `input_tokens` are read, and at most `max_tokens` are to be written.
+    """Plan the tokens of a call with an input of `input_tokens`, which requests at most `max_tokens` of output.
 
-    Under a limit of tokens a call that does not say how many it wants may write `DEFAULT_OUTPUT_TOKENS`, and none may
-    write more than the lowest limit leaves for it. So what is written never exceeds what is reserved.
+    Under a token limit, a call without `max_tokens` may write `DEFAULT_OUTPUT_TOKENS`, and no call may write more than
+    the lowest limit leaves after its input. So the tokens used never exceed those reserved.
     """
     most = min((limit.tokens for limit in limits if limit.tokens is not None), default=None)
     if most is None:
         return TokenPlan(0, max_tokens)
     written = DEFAULT_OUTPUT_TOKENS if max_tokens is None else max_tokens
-    written = max(1, min(written, most - input_tokens))  # of 0 models make what they like
+    written = max(1, min(written, most - input_tokens))  # model servers disagree on what 0 means
     return TokenPlan(input_tokens + written, written)

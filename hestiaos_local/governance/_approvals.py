@@ -1,4 +1,4 @@
-"""Approvals: somebody lets a call pass, once, that a rule blocks. Pure."""
+"""Approvals, with which a call that a rule blocks is allowed once. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["call_hash"]
 
 
 def call_hash(operation: str, arguments: Mapping[str, Any], policy: str, rules: Sequence[str]) -> str:
-    """What tells a call from any other, in hexadecimal: the operation, its arguments, the policy's hash, and the rules
-    that it has to pass.
+    """Return the hexadecimal hash that identifies a call for its approval.
 
-    The order of keys does not matter. Raises `ValueError` for what JSON cannot say.
+    It covers the operation, its arguments, the policy's hash, and the rules that block it. The order of keys in the
+    arguments does not matter. Raises `ValueError` if the arguments cannot be encoded as JSON.
     """
     return sha256(json.dumps([operation, dict(arguments), policy, list(rules)], sort_keys=True)).hexdigest()

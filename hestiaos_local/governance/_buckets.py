@@ -1,4 +1,4 @@
-"""Token buckets: the pace of what a rule throttles. Pure."""
+"""Token buckets, which limit the rate of calls that a rule throttles. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["BucketCounter"]
 
 @frozen
 class BucketCounter:
-    """The level of a `Bucket` at a time: each request adds 1, and `requests` drain evenly in `per` seconds.
+    """The level of a `Bucket` at a time. Each request adds 1, and `requests` drain evenly in `per` seconds.
 
-    So in any interval of s seconds at most `requests * (1 + s / per)` are admitted. The time never goes back, since
-    processes read the clock in another order than they come here; one that is more than `per` ahead is of a clock that
-    was set back, and goes.
+    So at most `requests * (1 + s / per)` requests are admitted in any interval of s seconds. The stored time never
+    decreases, since processes may charge the counter in another order than they read the clock. A stored time more
+    than `per` in the future means that the clock was set back: it is replaced.
     """
 
     bucket: Bucket
@@ -26,39 +26,39 @@ class BucketCounter:
 
     @classmethod
     def from_json(cls, bucket: Bucket, state: Any) -> Self:
-        """The counter that `to_json` gave; an empty one where there was none."""
+        """Restore the counter from what `to_json` returned, or create an empty one if `state` is None."""
         return cls(bucket) if state is None else cls(bucket, state["level"], state["at"])
 
     def to_json(self) -> Any:
-        """It as a JSON value."""
+        """Return it as a JSON value."""
         return {"level": self.level, "at": self.at}
 
     def used(self, now: float) -> tuple[int, int]:
-        """The requests that count now, rounded up, and no tokens."""
+        """Return the number of requests in the bucket, rounded up, and 0 tokens."""
         return -int(-self._drained(now).level // 1), 0
 
     def wait(self, tokens: int, now: float) -> float:
-        """In how many seconds there is room for a request: 0 for now. A bucket does not count tokens."""
+        """Return in how many seconds a request can be admitted, 0 if now. A bucket ignores tokens."""
         drained = self._drained(now)
         over = drained.level + 1 - self.bucket.requests
         return 0.0 if over <= 0 else drained.at - now + over * self.bucket.per / self.bucket.requests
 
     def add(self, tokens: int, now: float) -> Self:
-        """With one more request."""
+        """Return the counter with one more request."""
         drained = self._drained(now)
         return type(self)(self.bucket, drained.level + 1, drained.at)
 
     def place(self, now: float) -> int:
-        """0: a bucket has no steps."""
+        """Return 0, as a bucket has no steps."""
         return 0
 
     def settle(self, reserved: int, tokens: int, place: int) -> Self:
-        """It as it is: a bucket does not count tokens."""
+        """Return the counter unchanged, as a bucket ignores tokens."""
         return self
 
     @property
     def until(self) -> float:
-        """The time from which on nothing of it counts."""
+        """The time at which the counter is empty and can be deleted."""
         return self.at + self.level * self.bucket.per / self.bucket.requests
 
     def _drained(self, now: float) -> Self:

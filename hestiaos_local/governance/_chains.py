@@ -1,4 +1,4 @@
-"""All hash chains of a decision log, one after another. Pure."""
+"""Verify all hash chains of a decision log. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["LogVerifier"]
 
 
 class LogVerifier:
-    """Checks a log: `receive` is given its pages in their order, those of one chain after those of the chain before.
+    """Verifies a log. Pass its pages in order to `receive`, one chain after another, then call `end`.
 
-    Both give what is wrong, as `ChainVerifier` does. The numbers of chains have no gaps: one that is missing is found,
-    unless it is the last. `known` are heads that were kept elsewhere: the log has to hold each, unless retention has
-    deleted it. So the heads of all chains together prove the whole log.
+    Both yield faults, like those of `ChainVerifier`. Chains are numbered without gaps, so a missing one is found unless
+    it is the last. `known` are heads that were stored elsewhere. The log must contain each of them, unless retention
+    has deleted it; the heads of all chains together prove the whole log.
     """
 
     def __init__(self, known: Iterable[Head] = ()) -> None:
@@ -23,30 +23,30 @@ class LogVerifier:
         self._chains: list[ChainVerifier] = []
         self._anchors: list[Head] = []
         self._chain = -1
-        self._noted = True
+        self._has_head = True
 
     @property
     def count(self) -> int:
-        """How many entries there were."""
+        """The number of entries verified."""
         return sum(chain.count for chain in self._chains)
 
     @property
     def first(self) -> int | None:
-        """The number of the first entry; `None` where there is none."""
+        """The number of the first entry, None if there is none."""
         return next((chain.first for chain in self._chains if chain.first is not None), None)
 
     @property
     def anchors(self) -> tuple[Head, ...]:
-        """Of each chain the last entry that retention has deleted."""
+        """For each chain, the last entry that retention deleted."""
         return tuple(self._anchors)
 
     @property
     def heads(self) -> tuple[Head, ...]:
-        """Of each chain the last place that was checked: what to keep elsewhere, once all is checked."""
+        """For each chain, the last verified position: at the end, the heads to store elsewhere."""
         return tuple(chain.last for chain in self._chains)
 
     def receive(self, page: LogPage) -> Iterator[LogFault]:
-        """Check the next page."""
+        """Verify the next page."""
         if page.chain != self._chain:
             yield from self._end_chain()
             if page.chain > self._chain + 1:
@@ -54,20 +54,20 @@ class LogVerifier:
             self._chain = page.chain
             self._chains.append(ChainVerifier(self._known.pop(page.chain, None)))
             self._anchors.append(page.anchor)
-        self._anchors[-1], self._noted = page.anchor, page.noted
+        self._anchors[-1], self._has_head = page.anchor, page.has_head
         yield from self._chains[-1].receive(page)
 
     def end(self) -> Iterator[LogFault]:
-        """Check that each chain ends where it should, and that none is missing which was known."""
+        """Verify that the last chain ends at its head, and that no chain of a known head is missing."""
         yield from self._end_chain()
         for chain, known in self._known.items():
-            yield _missing(chain, chain, f", whose entry {known.number} was known")
+            yield _missing(chain, chain, f", which had the known entry {known.number}")
 
     def _end_chain(self) -> Iterator[LogFault]:
         if not self._chains:
             return
         verifier = self._chains[-1]
-        if not verifier.count and not self._noted:
+        if not verifier.count and not self._has_head:
             yield _missing(self._chain, self._chain)
         yield from verifier.end()
 

@@ -8,7 +8,7 @@ __all__ = ["PolicyError"]
 
 
 class PolicyError(ValueError):
-    """A policy file cannot be used. `mistakes` has a line for each: where, what, and what would be right."""
+    """A policy file cannot be used. `mistakes` has one line for each: its place, the mistake, and how to correct it."""
 
     def __init__(self, mistakes: Iterable[str]) -> None:
         self.mistakes: tuple[str, ...] = (mistakes,) if isinstance(mistakes, str) else tuple(mistakes)

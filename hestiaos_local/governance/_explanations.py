@@ -1,4 +1,4 @@
-"""The verdicts of a policy, and their reasons: for people who try it, and for the tests in its file."""
+"""Explain the verdicts of a policy, for people who try it out and for the tests in its file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Explanation", "explain"]
 
 @frozen
 class Explanation:
-    """The verdict, what is replaced in the text, and in which forms rules saw it, other than as it is."""
+    """A verdict, what is redacted in the text, and the other forms of the text that rules were applied to."""
 
     verdict: Verdict
     redactions: tuple[Redaction, ...] = ()
@@ -27,14 +27,14 @@ class Explanation:
 
     @property
     def outcome(self) -> tuple[str, str | None]:
-        """The outcome: a decision, or `"redact"`, and the rule that decided."""
+        """The decision, or `"redact"`, and the name of the rule."""
         if self.redactions and self.verdict.decision == "ALLOW":
             return "redact", self.redactions[0].rule
         return self.verdict.decision, self.verdict.rule
 
 
 def explain(policy: Policy, facts: Facts, output: str | None = None) -> Explanation:
-    """The verdict of `policy` on an execution or a tool's call; with an `output`, of that under these facts."""
+    """Return the verdict of `policy` on an execution or a tool call, or on its `output` if that is given."""
     if output is not None:
         governor = OutputGovernor(policy, facts)
         governor.receive_text(output)

@@ -1,4 +1,4 @@
-"""The facts that a verdict is about, and the texts that a JSON value holds."""
+"""The facts that a verdict is based on, and the texts in a JSON value."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ __all__ = ["Facts", "arguments_of", "at_path", "texts_in", "texts_of"]
 
 @frozen(kw_only=True)
 class Facts:
-    """The facts of an execution, or, where `tool` is given, of a tool's call with these `arguments`.
+    """The facts of an execution or, if `tool` is given, of a call of that tool with these `arguments`.
 
-    `command_type` is its kind (`"RUN"`), `texts` are what it is given; `key` is the name of the caller's API key.
+    `command_type` is the type of the command (`"RUN"`), `texts` are its inputs, `key` is the name of the caller's API
+    key.
     """
 
     command_type: str = ""
@@ -30,11 +31,11 @@ class Facts:
 
 
 class _Pairs(tuple[tuple[str, Any], ...]):
-    """A JSON object with all its members: readers differ in which of two with the same name they take."""
+    """A JSON object with all its members, since parsers differ in which of two with the same name they use."""
 
 
 def arguments_of(text: str) -> Any:
-    """The arguments of a tool's call. What is not JSON is given as it is, and once more without its escapes."""
+    """Parse the arguments of a tool call. Return invalid JSON as text, with and without its escapes."""
     try:
         return json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
@@ -51,11 +52,12 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def texts_of(value: Any) -> tuple[str, ...]:
-    """Every text in a JSON value, keys included, and how they read as the words of one command and as paths.
+    """Return every text in a JSON value, including keys, and the commands and paths that they may form.
 
-    The words are all values in their order, and twice more with the keys: `{"dd": {"of": "x"}}` reads `dd of=x` and
-    `dd of x`; and once with each member that is a word in front: `{"on": "/dev/x", "do": "mkfs"}` reads `mkfs /dev/x`.
-    The paths are the words one below the other: `{"folder": "/etc", "file": "shadow"}` reads `/etc/shadow`.
+    A command is formed of all values in order; of keys and values, joined in two ways, so that `{"dd": {"of": "x"}}`
+    yields `dd of=x` and `dd of x`; and with each member that is a word moved to the front, so that
+    `{"on": "/dev/x", "do": "mkfs"}` yields `mkfs /dev/x`. A path is formed of directories and names, so that
+    `{"folder": "/etc", "file": "shadow"}` yields `/etc/shadow`.
     """
     if isinstance(value, str):
         return (value, *texts_in(value))
@@ -65,7 +67,7 @@ def texts_of(value: Any) -> tuple[str, ...]:
 
 
 def texts_in(text: str) -> tuple[str, ...]:
-    """How a text reads that is a JSON object or array: as the words of one command and as paths."""
+    """Return the commands and paths that the values of a JSON object or array may form, if the text is one."""
     if len(text) > _LONGEST_JSON or text.strip()[:1] not in ("{", "["):
         return ()
     try:
@@ -77,25 +79,25 @@ def texts_in(text: str) -> tuple[str, ...]:
     return (*read.commands(), *read.paths(), *inner)
 
 
-_LONGEST_JSON = 2048  # characters: no more than a command with its arguments
+_LONGEST_JSON = 2048  # characters, enough for a command with its arguments
 _NAME = re.compile(r"\S{1,255}")
-_MOST_NAMES = 32  # the paths are as many as their square
-_MOST_MEMBERS = 16  # each is once in front
-_LONGEST_OPERAND = 64 * 1024  # characters: what is longer is a text by itself, of which no copies are made
+_MOST_NAMES = 32  # the number of paths is its square
+_MOST_MEMBERS = 16  # each is moved to the front once
+_LONGEST_OPERAND = 64 * 1024  # characters; a longer text is not copied into commands
 _FOLDERS = frozenset(("cwd", "pwd", "workdir", "work_dir", "working_dir", "workingdirectory", "working_directory"))
-"""Keys of where a command is executed, which is not one of its words."""
+"""Keys of the directory in which a command is executed, which is not one of its words."""
 
 
 class _Reading:
-    """The keys and values of a JSON value in their order."""
+    """The keys and values of a JSON value in order."""
 
     def __init__(self, value: Any) -> None:
         self.keys: list[str] = []
         self.values: list[str] = []
-        self._operands: list[str] = []  # the values that are words of a command
+        self._operands: list[str] = []  # the values that may be words of a command
         self._words: list[str] = []  # keys and values
-        self._members: list[list[str]] = []  # each key with its value
-        self._units: list[list[str]] = []  # the values of each member: of an array all
+        self._members: list[list[str]] = []  # key-value pairs
+        self._units: list[list[str]] = []  # the values of each member, all elements of an array together
         for key, leaf in _walked(value):
             self._words += [text for text in (key, leaf) if text]
             if key is not None:
@@ -112,7 +114,7 @@ class _Reading:
             self._members.append([text for text in (key, leaf) if text])
 
     def commands(self) -> Iterator[str]:
-        """The values as the words of a command, with and without the keys, and with each member in front."""
+        """Yield the commands of the values without keys, with keys, and with each member moved to the front."""
         yield " ".join(self._operands)
         if self.keys:
             yield from (" ".join(map(between.join, self._members)) for between in "= ")
@@ -122,7 +124,7 @@ class _Reading:
             yield "\n".join(" ".join(words[first:] + words[:first]) for first in range(1, len(words)))
 
     def paths(self) -> Iterator[str]:
-        """The paths that words may be parts of: values in either order, and each word below each that is a folder."""
+        """Yield the paths of the values in either order, and of each word below each word with a slash."""
         names = [value for value in self.values if _NAME.fullmatch(value)][:_MOST_NAMES]
         if len(names) > 1:
             yield "/".join(names)
@@ -134,7 +136,7 @@ class _Reading:
 
 
 def _walked(value: Any) -> Iterator[tuple[str | None, str | None]]:
-    """Each member and element in its order: its key, if it has one, and its text, if it is not an array or object."""
+    """Yield the key (or None) and the text (None for an array or object) of each member and element, in order."""
     waiting: list[Iterator[tuple[str | None, Any]]] = [iter([(None, value)])]
     while waiting:
         key, inner = next(waiting[-1], (None, _END))
@@ -162,9 +164,9 @@ def _members(value: Any) -> Iterator[tuple[str | None, Any]] | None:
 
 
 def at_path(arguments: Any, path: Sequence[str]) -> tuple[Any, ...]:
-    """The values at a path of keys and indexes; an array without an index stands for each of its elements.
+    """Return the values at a path of keys and indexes. An array without an index means each of its elements.
 
-    Arguments that are not an object have no such places, so that all of them are meant.
+    Arguments that are not an object are returned whole, as a path cannot select in them.
     """
     if not isinstance(arguments, (Mapping, _Pairs)):
         return (arguments,)

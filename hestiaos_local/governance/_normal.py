@@ -1,8 +1,8 @@
-"""How a text is normalised before rules see it a second time (Unicode 15, UAX #15 and #44).
+"""Normalize a text. Rules are applied to both the text and its normal form (Unicode 15, UAX #15 and #44).
 
-Characters that cannot be seen are dropped (format characters, default ignorables, controls other than white space), and
-so is a backslash before a line break. A run of white space becomes a line break where it holds one, else a space. The
-rest is brought to NFKC.
+Invisible characters (format characters, default ignorables, controls other than white space) are removed, and so is a
+backslash before a line break. A run of white space becomes a line break if it contains one, else a space. The rest is
+converted to NFKC.
 """
 
 from __future__ import annotations
@@ -22,40 +22,41 @@ _DROPPED_WIDE = (
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 DROPPED = _DROPPED_NARROW + _DROPPED_WIDE
-"""What is dropped, as the inside of a character class."""
+"""Removed characters, as the contents of a character class."""
 
 BREAK = "\n\r\x85\u2028\u2029"
-"""Line breaks, as the inside of a character class."""
+"""Line breaks, as the contents of a character class."""
 
 BLANK = "\t\x0b\x0c \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
-"""Other white space, as the inside of a character class."""
+"""Other white space, as the contents of a character class."""
 
 BROKEN = "\\\\\uff3c\ufe68"
-"""The backslashes that continue a line, as the inside of a character class."""
+"""Backslashes that continue a line, as the contents of a character class."""
 
-_CHUNK = 256 * 1024  # characters; the interpreter's lock is free between two chunks
-# Between letters nothing goes on; in white space a run does. After a continued line that is sure of ASCII alone: of the
-# rest some characters become white space and a mark.
+_CHUNK = 256 * 1024  # characters; other threads can run between two chunks
+# Where a text can be split: between letters, which do not combine, and inside a run of white space, whose parts are
+# joined afterwards. A split after a continued line is safe in ASCII only, as some other characters normalize to white
+# space and a mark.
 _JOINT = "[0-9A-Za-z\u4e00-\u9fff](?=[0-9A-Za-z\u4e00-\u9fff])|[ \n](?=[ \n])"
 _ASCII_JOINT = _JOINT + r"|\n(?=\\)"
 
-# Compiled at the first text that is not ASCII, since that takes a millisecond.
+# Compiled on first use, since compiling takes milliseconds, which ASCII texts do not need.
 _compiled = cache(re.compile)
 _DROP = f"[{DROPPED}]+"
 _CONTINUE = f"(?:[{BROKEN}](?:\r\n|[{BREAK}]))+"
-_NUL = "\0"  # it stands for a continued line, so that what is around is not composed; all others are dropped by then
+_NUL = "\0"  # marks a continued line, so that NFKC does not compose across it; NULs of the text are removed before
 _BLANKS = f"\0[{BLANK}][{BLANK}\0]*|[{BLANK}][{BLANK}\0]+|[{BLANK.replace(' ', '')}]"
 _BREAKS = f"[ \0][{BREAK}][{BREAK} \0]*|[{BREAK}][{BREAK} \0]+|[{BREAK[1:]}]"
 
 
 def normalized(text: str) -> str:
-    """The normal form of a text. The text itself, where it is that."""
+    """Return the normal form of a text, or the same object if it is already normal."""
     if len(text) <= _CHUNK:
         return _normalized(text)
     pieces: list[str] = []
     for piece in filter(None, map(_normalized, _chunks(text))):
         last, first = pieces[-1][-1:] if pieces else "", piece[0]
-        if first in " \n" and last in (" ", "\n"):  # one run
+        if first in " \n" and last in (" ", "\n"):  # the two are parts of one run
             pieces[-1] = pieces[-1][:-1]
             piece = ("\n" if "\n" in (last, first) else " ") + piece[1:]
         pieces.append(piece)
@@ -84,13 +85,13 @@ def _normalized(text: str) -> str:
     return unicodedata.normalize("NFKC", text).replace(_NUL, "")
 
 
-# `re` takes several times as long for a class that has characters beyond U+FFFF.
+# Two patterns, since `re` is several times slower for a class with characters above U+FFFF.
 _NARROW = f"[{_DROPPED_NARROW}{BLANK.replace(' ', '')}{BREAK[1:]}{BROKEN}]"
 _WIDE = f"[{_DROPPED_WIDE}]"
 
 
 def _has_more_than_letters(text: str) -> bool:
-    """Whether something is to be dropped or folded. In most texts nothing is, which is found quickly."""
+    """Return whether normalizing may change a text. For most texts it does not, which this finds out quickly."""
     if _compiled(_NARROW).search(text) or "  " in text or " \n" in text or "\n " in text or "\n\n" in text:
         return True
     has_wide = len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
@@ -105,7 +106,7 @@ _ASCII_BREAKS = re.compile(rb" ?\n[ \n]*")
 
 
 def _normalized_ascii(data: bytes) -> bytes:
-    """As `_normalized`, several times as fast."""
+    """Normalize ASCII, several times as fast as `_normalized`."""
     data = data.translate(None, _ASCII_DROPPED)
     if b"\\" in data:
         data = _ASCII_CONTINUE.sub(b"", data)

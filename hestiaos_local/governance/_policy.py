@@ -1,4 +1,4 @@
-"""A policy: rules in order, what it says of facts, and how it is read from a file."""
+"""A policy: an ordered list of rules, read from a file, and its verdicts on facts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _JUDGED: tuple[RuleKind, ...] = ("input", "tool")
 
 @frozen
 class Decision:
-    """A decision of governance; `risk_score` goes from 0 to 1, `rule` is `None` where no rule matched."""
+    """A decision of governance. `risk_score` is from 0 to 1, `rule` is None if no rule matched."""
 
     verdict: DecisionName
     risk_score: float
@@ -37,7 +37,7 @@ class Decision:
 
     @property
     def violations(self) -> list[dict[str, Any]]:
-        """The rules that were violated, as the wire has them: empty for ALLOW."""
+        """The violated rules in the format of the protocol, empty for ALLOW."""
         if self.verdict == "ALLOW":
             return []
         return [{"rule": self.rule, "decision": self.verdict, "risk_score": self.risk_score, "reason": self.reason}]
@@ -45,9 +45,9 @@ class Decision:
 
 @frozen
 class Policy:
-    """Rules in order, under a name; `hash` is the SHA-256 of the text that they were read from, in hexadecimal.
+    """An ordered list of rules with a name. `hash` is the hexadecimal SHA-256 of the policy's text.
 
-    It has no state: the same policy always says the same of the same facts.
+    A policy has no state: it always returns the same verdict on the same facts.
     """
 
     name: str
@@ -64,9 +64,9 @@ class Policy:
     _redactors: dict[tuple[int, ...], TextRedactor] = field(init=False, factory=dict, eq=False, repr=False)
 
     def judge(self, facts: Facts, *, approved: bool = False) -> Verdict:
-        """The verdict of the first rule that matches: on a tool's call if the facts name one, else on an execution.
+        """Return the verdict of the first matching rule, on a tool call if the facts have a tool, else on an execution.
 
-        What somebody has `approved` passes the rules that ask for an approval; those after them are tried on.
+        If the call was `approved`, rules with `approval` are skipped.
         """
         shadow = []
         asking: list[str] = []
@@ -84,12 +84,12 @@ class Policy:
         return self.verdict(asks, shadow=tuple(shadow), approval=tuple(asking))
 
     def judge_tool_call(self, facts: Facts, name: str, arguments: str, *, approved: bool = False) -> Verdict:
-        """The verdict on a tool's call in this execution; `arguments` is the JSON text that the model wrote."""
+        """Return the verdict on a tool call in this execution. `arguments` is the JSON text written by the model."""
         return self.judge(evolve(facts, tool=name, arguments=arguments_of(arguments)), approved=approved)
 
     def rule_set(self, rules: tuple[Rule, ...]) -> RuleSet:
-        """Some of its rules for one search; made once."""
-        from hestiaos_local.governance._scanner import RuleSet  # outputs alone need it
+        """Compile some of the rules for searching outputs. The result is cached."""
+        from hestiaos_local.governance._scanner import RuleSet  # needed for outputs only
 
         key = tuple(map(id, rules))
         if key not in self._rule_sets:
@@ -97,24 +97,24 @@ class Policy:
         return self._rule_sets[key]
 
     def rules_on(self, kind: RuleKind) -> tuple[Rule, ...]:
-        """The rules that look at one kind of thing, in order."""
+        """Return the rules for one kind of text, in order."""
         if kind not in self._kinds:
             self._kinds[kind] = tuple(rule for rule in self.rules if kind in rule.on)
         return self._kinds[kind]
 
     def output_rules(self, facts: Facts) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
-        """The rules for outputs under these facts: those that are enforced, and those in shadow mode."""
+        """Return the rules for outputs under these facts: the enforced ones, and those in shadow mode."""
         rules = [rule for rule in self.rules_on("output") if rule.fits(facts)]
         return tuple(rule for rule in rules if not rule.shadow), tuple(rule for rule in rules if rule.shadow)
 
     def prepare(self, facts: Facts) -> None:
-        """Make what judges an output under these facts, so that its first piece does not wait for it."""
+        """Compile the rules for outputs under these facts in advance, so that the first piece does not wait for it."""
         for rules in self.output_rules(facts):
             if rules:
                 self.rule_set(rules).prepare()
 
     def compile(self) -> None:
-        """Compile now what else the first inputs and tool calls that need it wait for."""
+        """Compile the patterns now, instead of at the first input or tool call that needs them."""
         searchers = [rule.whole for rule in self.rules_on("command")]
         for kind in _JUDGED:
             joined = self._searcher(kind)
@@ -124,12 +124,12 @@ class Policy:
                 searcher.search("")  # which compiles it
 
     def depends_on(self, fact: str) -> bool:
-        """Whether a rule has a condition on this fact: `agent`, `session`, `key` or `model`."""
+        """Return whether a rule has a condition on this fact: `agent`, `session`, `key` or `model`."""
         return any(fact in rule.conditions for rule in self.rules)
 
     def redactor(self, rules: tuple[Rule, ...]) -> TextRedactor:
-        """The redactor for matches of some of its rules; made once."""
-        from hestiaos_local.governance._redaction import TextRedactor  # it needs the governor, which needs policies
+        """Compile a redactor of the matches of some of the rules. The result is cached."""
+        from hestiaos_local.governance._redaction import TextRedactor  # avoids an import cycle
 
         key = tuple(map(id, rules))
         if key not in self._redactors:
@@ -137,7 +137,7 @@ class Policy:
         return self._redactors[key]
 
     def verdict(self, rule: Rule | None, **more: Any) -> Verdict:
-        """The verdict by this rule, or by none."""
+        """Return the verdict of this rule, or ALLOW if there is none."""
         if rule is None or rule.decision is None:
             return Verdict(decision="ALLOW", policy=self.hash, **more)
         return Verdict(
@@ -152,12 +152,12 @@ class Policy:
         )
 
     def decide(self, command_type: str, *texts: str) -> Decision:
-        """The decision on a command of this type (`"RUN"`) with these inputs."""
+        """Return the decision on a command of this type (`"RUN"`) with these inputs."""
         verdict = self.judge(Facts(command_type=command_type, texts=texts))
         return Decision(verdict.decision, verdict.risk, verdict.reason, verdict.rule)
 
     def _matching(self, facts: Facts) -> Iterator[Rule]:
-        """The rules that match, in order. Those that only redact are left out, but for those in shadow mode."""
+        """Yield the matching rules in order, except those that redact, unless in shadow mode."""
         kind: RuleKind = "input" if facts.tool is None else "tool"
         if facts.tool is None:
             subject = self._subject(facts.texts)
@@ -185,20 +185,20 @@ class Policy:
         return Subject([form for text in texts for form in (text, *texts_in(text))])
 
     def _command_subject(self, command_type: str) -> Subject:
-        """A kind of command, and that without white space around it."""
+        """Return the subject of a command's type, as given and without surrounding white space."""
         if self.version == 1:
             return self._subject([command_type])
         return self._subject(dict.fromkeys((command_type, normalized(command_type).strip())))
 
     def _may_match(self, kind: RuleKind, subject: Subject) -> bool:
-        """Whether a rule of this kind may match: one search shows for most texts that none does."""
+        """Return whether a rule of this kind may match. One search excludes most texts."""
         if kind not in self._searchers and not any(rule.may_match(subject) for rule in self.rules_on(kind)):
             return False  # nothing has to be compiled for that
         searcher = self._searcher(kind)
         return searcher is None or subject.has(searcher)
 
     def _searcher(self, kind: RuleKind) -> Searcher | None:
-        """The searcher for a match of any rule of this kind, where that is faster than a search for each."""
+        """Return a searcher for all rules of this kind; None if a search for each rule is faster. It is cached."""
         if kind not in self._searchers:
             sources = [source for rule in self.rules_on(kind) for source in rule.sources]
             self._searchers[kind] = self.engine.compile(sources) if sources and self.engine.joins else None
@@ -206,9 +206,9 @@ class Policy:
 
     @staticmethod
     def default(*, tests: bool = False) -> Policy:
-        """The policy that comes with this package, `default_policy.toml`, read once. It needs RE2 for speed only.
+        """Return the built-in policy, `default_policy.toml`, which is read once. RE2 makes it faster, but is optional.
 
-        With `tests`, its patterns are checked, and its own tests are read and run as well.
+        With `tests`, its patterns are checked, and its tests are read and run.
         """
         from hestiaos_local.governance._default_policy import default_policy  # it needs policies
 
@@ -216,15 +216,16 @@ class Policy:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a policy file. Raises `PolicyError` for all mistakes in it, and where it cannot be read."""
+        """Read a policy file. Raises `PolicyError` with all mistakes in it, or if it cannot be read."""
         return cls.parse(read_text(path, PolicyError), os.fspath(path))
 
     @classmethod
     def parse(cls, text: str, source: str, *, engine: Engine | None = None, tests: bool = True) -> Self:
-        """Read a policy's text; `source` is what a `PolicyError` calls it, and its name where it gives none.
+        """Parse the text of a policy, and run its tests. Raises `PolicyError`.
 
-        `engine` judges the patterns of version 2; it is RE2 where none is given. The file's tests are run; without
-        `tests` nothing from the first one on is read, which takes as long as the rules.
+        `source` is the name in messages, and the default of the policy's name. `engine` compiles the patterns of
+        version 2, by default with RE2. With `tests=False`, the file is not read beyond its first test, as reading tests
+        takes as long as reading rules.
         """
         policy, failures = cls.parse_and_test(text, source, engine=engine, tests=tests)
         if failures:
@@ -235,8 +236,8 @@ class Policy:
     def parse_and_test(
         cls, text: str, source: str, *, engine: Engine | None = None, tests: bool = True
     ) -> tuple[Self, tuple[str, ...]]:
-        """As `parse`, for who wants to know more: the policy, and a line for each of its tests that fails."""
-        text = text.replace("\r\n", "\n")  # as TOML has it
+        """Parse like `parse`, but return the policy and a line for each failed test instead of raising for them."""
+        text = text.replace("\r\n", "\n")  # as a TOML parser does
         digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         known = text if tests else text.partition("\n[[tests]]\n")[0]
         read = TomlFile(known, source, PolicyError)
@@ -259,17 +260,15 @@ class Policy:
         return policy, tuple(f"{source}, line {file.test_line(index)}: {why}" for index, why in policy.run_tests())
 
     def run_tests(self) -> list[tuple[int, str]]:
-        """Run the tests of its file. The index of each that fails, and what came instead of what was expected."""
+        """Run the tests of the policy. Return the index of each failed one, and how the result differs."""
         failed: list[tuple[int, str]] = []
         if not self.tests:
             return failed
-        from hestiaos_local.governance._explanations import explain  # it needs the governor, which needs policies
+        from hestiaos_local.governance._explanations import explain  # avoids an import cycle
 
         for index, test in enumerate(self.tests):
             expect, rule = explain(self, test.facts, test.output).outcome
             if expect != test.expect or (test.rule is not None and rule != test.rule):
                 wanted = test.expect + (f" by {test.rule!r}" if test.rule is not None else "")
-                failed.append(
-                    (index, f"the test expects {wanted}, and gets {expect}" + (f" by {rule!r}" if rule else ""))
-                )
+                failed.append((index, f"the test expects {wanted}, not {expect}" + (f" by {rule!r}" if rule else "")))
         return failed

@@ -1,4 +1,4 @@
-"""Replaces in whole texts what is not to be seen or kept: what rules redact, values of secrets, keys."""
+"""Redact complete texts: matches of rules, the values of secrets, and API keys."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _REDACTED = "[redacted]"
 
 
 class TextRedactor:
-    """Replaces what any of some rules matches, in the text as it is or normalised; those that block redact here."""
+    """Replaces the matches of rules, in a text or its normal form. Rules that block are applied as redactions."""
 
     def __init__(self, rules: Iterable[Rule], engine: Engine) -> None:
         self._policy = Policy(name="", rules=tuple(map(_redacting_output, rules)), engine=engine)
 
     def redact(self, text: str) -> tuple[str, tuple[Redaction, ...]]:
-        """The text, and what was replaced in it."""
+        """Return the redacted text, and the redactions made."""
         rules = self._policy.rules
         if not rules or not Subject([text]).has(self._policy.rule_set(rules).any):
             return text, ()
@@ -42,12 +42,12 @@ def _redacting_output(rule: Rule) -> Rule:
 
 
 def input_redactor(policy: Policy, facts: Facts) -> TextRedactor:
-    """What replaces in an execution's inputs what the policy's rules redact there."""
+    """Return the redactor for an execution's inputs."""
     return policy.redactor(tuple(rule for rule in _redacting(policy, facts) if "input" in rule.on))
 
 
 def redact_input(policy: Policy, facts: Facts, text: str) -> tuple[str, tuple[Redaction, ...]]:
-    """An input with what the policy's rules redact in inputs replaced."""
+    """Apply the policy's redactions to an input. Return the redacted text, and the redactions made."""
     return input_redactor(policy, facts).redact(text)
 
 
@@ -56,8 +56,7 @@ def _redacting(policy: Policy, facts: Facts) -> tuple[Rule, ...]:
 
 
 class ErrorRedactor:
-    """Replaces in the message of an error, which may quote a model, what an output must not say, and what `secrets`
-    replaces."""
+    """Redacts the messages of errors, which may quote a model: by the rules for outputs, and by `secrets`."""
 
     def __init__(self, policy: Policy, facts: Facts, secrets: SecretRedactor) -> None:
         self._policy = policy
@@ -65,7 +64,7 @@ class ErrorRedactor:
         self._secrets = secrets
 
     def text(self, text: str) -> str:
-        """A message as it may be seen."""
+        """Redact a message."""
         policy, facts = self._policy, self._facts
         rules = (rule for rule in policy.rules if "output" in rule.on and not rule.shadow and rule.fits(facts))
         text = self._secrets.text(text)  # before the rules, which could leave a part of a secret
@@ -73,8 +72,7 @@ class ErrorRedactor:
 
 
 class RecordRedactor:
-    """Replaces what must not be written of an execution: what `secrets` replaces, and the matches of all rules of the
-    policy that redact."""
+    """Redacts the records of an execution: by `secrets`, and by all rules of the policy that redact."""
 
     def __init__(self, policy: Policy, facts: Facts, secrets: SecretRedactor) -> None:
         rules = _redacting(policy, facts)
@@ -82,12 +80,12 @@ class RecordRedactor:
         self._rules = policy.redactor(rules) if rules else None
 
     def text(self, text: str) -> str:
-        """A text as it may be written."""
+        """Redact a text."""
         text = self._secrets.text(text)  # before the rules, which could leave a part of a secret
         if self._rules is not None:
             text = self._secrets.text(self._rules.redact(text)[0])  # a replacement may be empty
         return text
 
     def name(self, name: str) -> str:
-        """A name as it may be written. A rule is about texts, and could make one name of several."""
+        """Redact secrets in a name. Rules are not applied, since they could make different names equal."""
         return self._secrets.text(name)

@@ -1,4 +1,4 @@
-"""Replay: what a policy says of decisions that were recorded before, perhaps under another one. Pure."""
+"""Replay: apply a policy to recorded decisions, which may have been made under another policy. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ __all__ = ["RecordedDecision", "Replayed", "recorded_decision", "replay"]
 
 @frozen
 class RecordedDecision:
-    """A decision as the log has it: its facts, and what was decided on them, by which rule, under which policy.
+    """A decision in the log: its facts, the decision, the rule and the policy.
 
-    `rule` and `policy` are `None` where none is recorded. `facts` are `None` where they were not written as they were;
-    `missing` says why. `admission` is what was looked at of the limits, as JSON; `approved` says that somebody
-    had let it pass.
+    `rule` and `policy` are None if not recorded. `facts` are None if they were not recorded unchanged; `missing` is the
+    reason. `admission` is the state of the limits, as JSON. `approved` is whether the call had an approval.
     """
 
     trace_id: str
@@ -35,9 +34,9 @@ class RecordedDecision:
 
 @frozen
 class Replayed:
-    """One recorded decision, and what the policy says of it; `decision` is `None` where that cannot be known.
+    """A recorded decision, and the verdict of the replaying policy. `decision` is None if facts are missing.
 
-    `refused_by` is the limit that would have had no room, by the counters as they stood.
+    `refused_by` is the name of the limit that would have been exceeded, according to the recorded counters.
     """
 
     recorded: RecordedDecision
@@ -47,8 +46,10 @@ class Replayed:
 
     @property
     def changed(self) -> bool:
-        """Whether the policy decides otherwise, restricts by another rule, or would not have let in what was let in, or
-        the other way round. Which rule allows is not recorded."""
+        """Whether the result differs: in the decision, in the rule of a restriction, or in the admission.
+
+        The rule that allows is not compared, as it is not recorded.
+        """
         recorded = self.recorded
         if self.decision is None:
             return False
@@ -60,7 +61,7 @@ class Replayed:
 
 
 def replay(policy: Policy, decisions: Iterable[RecordedDecision]) -> Iterator[Replayed]:
-    """The verdict of `policy` on each decision. The same policy gives the same as before."""
+    """Apply `policy` to each decision. The same policy as before returns the same verdicts."""
     for recorded in decisions:
         if recorded.facts is None:
             yield Replayed(recorded)
@@ -72,21 +73,21 @@ def replay(policy: Policy, decisions: Iterable[RecordedDecision]) -> Iterator[Re
 
 
 def recorded_decision(record: Mapping[str, Any]) -> RecordedDecision | None:
-    """The decision that a record of the log holds; `None` for the record of an outcome.
+    """Decode the decision in a record of the log. Return None for the record of an outcome.
 
-    Texts that were replaced before they were written (secrets, and what rules redact), and texts of which only the hash
-    was kept, are not what was decided on.
+    The facts are missing if texts were redacted before they were written, or if only their hashes were kept, since the
+    verdict was on the original texts.
     """
     if record.get("phase") != "decided":
         return None
     command, missing = record["facts"]["command"], None
     texts = command.get("texts")
-    if texts is None and "input" in command:  # as it was written before there was a log
+    if texts is None and "input" in command:  # migrated from a version without a log
         texts = [command["input"]]
     if texts is None:
         missing = "only the hashes of its texts were kept"
     elif command.get("replaced"):
-        missing = "parts of its texts were replaced before they were written"
+        missing = "its texts were redacted before they were written"
     facts = Facts(
         command_type=command.get("command_type", ""),
         texts=tuple(texts or ()),
@@ -95,7 +96,7 @@ def recorded_decision(record: Mapping[str, Any]) -> RecordedDecision | None:
         key=command.get("key"),
         model=command.get("model"),
     )
-    decision = command.get("verdict", record["decision"])  # what a limit has refused is recorded as THROTTLE
+    decision = command.get("verdict", record["decision"])  # the decision of a call refused by a limit is THROTTLE
     violations = record["facts"]["trace"].get("violations") or [{}]
     return RecordedDecision(
         record["trace_id"],

@@ -1,4 +1,4 @@
-"""Whether a policy's limits would have let in what was recorded, by the counters as they stood then. Pure."""
+"""Decide by the recorded counters whether a policy's limits would have admitted a call. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["refusing_limit"]
 
 
 def refusing_limit(policy: Policy, verdict: Verdict, admission: Mapping[str, Any]) -> str | None:
-    """The name of the first limit, or of the rule whose bucket, would have had no room; `None` where all had.
+    """Return the name of the first limit (or rule with a bucket) that would have been exceeded, or None.
 
-    `admission` is what a trace has of it. A limit of which it has no counter (it is new, or has another window) is
-    passed over: what would have been used of it is not known.
+    `admission` is the trace's record of the counters. A limit without a recorded counter, such as a new one or one with
+    another window, is skipped, as its use is unknown.
     """
     let_in = "refused_by" not in admission
     tokens = admission.get("reserved_tokens", 0)

@@ -1,4 +1,4 @@
-"""Reads one rule of version 2."""
+"""Read the table of one rule of version 2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hestiaos_local.toml import Table
 __all__ = ["MAX_WINDOW", "read_parts", "read_rule", "seconds"]
 
 MAX_WINDOW = 4096
-"""The largest window, in characters: each piece of an output is searched together with what is held back."""
+"""The largest window, in characters. Each piece of an output is searched together with the held-back window."""
 
 _KINDS = get_args(RuleKind)
 _CONDITIONS = {"tools": "tool", "agents": "agent", "sessions": "session", "keys": "key", "models": "model"}
@@ -23,39 +23,39 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def read_parts(table: Table | None) -> dict[str, str]:
-    """The patterns that others name as `(?&name)`, each with those before it put in."""
+    """Read the patterns that others refer to as `(?&name)`. Each may refer to those before it."""
     parts: dict[str, str] = {}
     for name in table.keys() if table is not None else ():
-        assert table is not None, "there are keys"
+        assert table is not None, "a table with keys is not None"
         parts[name] = "|".join(_filled(table, name, each, parts) for each in table.text_or_texts(name))
     return parts
 
 
-_LONGEST = 256 * 1024  # characters of a pattern
+_LONGEST = 256 * 1024  # maximum length of a pattern, in characters
 _PART = re.compile(r"\\.|\(\?&([^)]*)\)", re.DOTALL)
 
 
 def _filled(table: Table, key: str, pattern: str, parts: Mapping[str, str]) -> str:
-    """A pattern with each `(?&name)` as the part of that name."""
+    """Replace each `(?&name)` in a pattern by the part with that name."""
 
     def part(match: re.Match[str]) -> str:
-        if match[1] is None:  # an escape, of a parenthesis perhaps
+        if match[1] is None:  # an escape, such as of a parenthesis
             return match[0]
         if match[1] not in parts:
-            table.refuse(key, f"names {match[0]}, and [parts] has no {match[1]!r} (of its own, before it)")
+            table.refuse(key, f"refers to {match[0]}, but [parts] does not define {match[1]!r} (before it)")
         return f"(?:{parts.get(match[1], '')})"
 
     filled = _PART.sub(part, pattern)
-    if len(filled) > _LONGEST:  # parts of parts may double each time
-        table.refuse(key, f"has {len(filled)} characters with its parts put in: {_LONGEST} is the most")
+    if len(filled) > _LONGEST:  # parts that refer to parts may grow exponentially
+        table.refuse(key, f"has {len(filled)} characters with its parts inserted: {_LONGEST} is the maximum")
         return ""
     return filled
 
 
 def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str]) -> Rule:
-    """A rule; its mistakes are noted in the table's file. `window` holds where it has none of its own.
+    """Read a rule. Mistakes are collected in the table's file.
 
-    `parts` are the patterns that its own may name.
+    `window` is the default of the rule's own. Its patterns may refer to `parts`.
     """
     name = table.text("name", needed=True) or ""
     on = _kinds(table)
@@ -81,7 +81,7 @@ def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str
     if approval and decision != "BLOCK":
         table.refuse("approval", 'is for decision = "BLOCK" only')
     if approval and "output" in on:
-        table.refuse("approval", "is not for outputs: a model does not say the same again")
+        table.refuse("approval", "is not for outputs: a model does not repeat its output after an approval")
     shadow = table.choice("mode", ("enforce", "shadow")) == "shadow"
     hold = table.choice("hold", ("all",)) is not None
     own_window = table.number("window")
@@ -103,10 +103,10 @@ def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str
         on=frozenset(on),
         sources=sources,
         ignored=ignored,
-        decision=decision,  # type: ignore[arg-type]  # one of them
+        decision=decision,  # type: ignore[arg-type]  # `_action` allows decisions only
         redact=redact,
         risk=_RISKS.get(decision or "", 0.0) if risk is None else risk,
-        reason=reason or f"the rule {name!r} says so",
+        reason=reason or f"the rule {name!r} matches",
         conditions=conditions,
         path=None if path is None else tuple(path.split(".")),
         shadow=shadow,
@@ -131,11 +131,11 @@ def _kinds(table: Table) -> set[RuleKind]:
 
 
 def _action(table: Table, on: set[RuleKind]) -> tuple[str | None, str | None]:
-    """Its decision, or its replacement of a match."""
+    """Return the decision, or the replacement of matches."""
     decision, action = table.choice("decision", DECISIONS), table.choice("action", ("redact",))
     replacement = table.string("replacement")
     if (table.value("decision") is None) == (table.value("action") is None):
-        table.refuse_all('needs decision, or action = "redact", and not both')
+        table.refuse_all('needs either decision or action = "redact"')
     if decision not in (None, "BLOCK") and "output" in on:
         table.refuse("decision", 'must be "BLOCK" on output, or write action = "redact"')
     if action is None:
@@ -157,7 +157,7 @@ def _bucket(table: Table) -> Bucket | None:
 
 
 def seconds(table: Table, key: str, *, needed: bool = False) -> float | None:
-    """A duration such as `"1m"`, in seconds; `None` where there is none."""
+    """Read a duration such as `"1m"`, in seconds. Return None if it is missing."""
     text = table.text(key, needed=needed)
     if text is None:
         return None
@@ -214,20 +214,20 @@ def _all_are_patterns(table: Table, key: str, engine: Engine, sources: tuple[str
 def _refuse_empty(table: Table, key: str, engine: Engine, sources: tuple[str, ...]) -> None:
     for source in sources:
         if engine.can_be_empty(source):
-            table.refuse(key, f"must not match where there is nothing: {source}")
+            table.refuse(key, f"must not match the empty text: {source}")
 
 
 def _check_lengths(table: Table, engine: Engine, sources: tuple[str, ...], window: int | None) -> None:
-    """Refuse what matches nothing at all, and what may match more than the window."""
+    """Refuse patterns that match the empty text, or may match more than the window."""
     from hestiaos_local.governance._syntax import longest, parse  # few rules need it
 
     _refuse_empty(table, "pattern", engine, sources)
     for source in sources:
         length = longest(parse(source))
         if window is not None and length > window:
-            size = "without end" if length > 1e9 else f"{int(length)} characters long"
+            size = "text of any length" if length > 1e9 else f"{int(length)} characters"
             table.refuse(
                 "pattern",
-                f"may match what is {size}, and the window is {window}: bound its repeats, as in {{1,64}}, "
+                f"may match {size}, but the window is {window}: limit its repetitions, as in {{1,64}}, "
                 f'or write hold = "all": {source}',
             )

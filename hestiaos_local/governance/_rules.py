@@ -1,4 +1,4 @@
-"""The parts of a policy: rules, limits and tests; and its verdicts."""
+"""The parts of a policy (rules, limits and tests), and its verdicts."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ DECISIONS: Final[tuple[DecisionName, ...]] = get_args(DecisionName)
 """The names of the decisions."""
 
 RuleKind = Literal["input", "output", "tool", "command"]
-"""The things that a rule looks at."""
+"""The kinds of text that a rule applies to."""
 
 
 @frozen
 class Bucket:
-    """A token bucket: `requests` at once, and as many again, evenly, in `per` seconds."""
+    """A token bucket: up to `requests` at once, refilled evenly in `per` seconds."""
 
     requests: int
     per: float
@@ -44,7 +44,7 @@ class Bucket:
 
 @frozen(kw_only=True)
 class Limit:
-    """The requests and tokens that each key, agent, session, or all together, may use in `window` seconds."""
+    """The maximum requests and tokens in `window` seconds, for each key, agent or session, or for all together."""
 
     name: str
     per: Literal["key", "agent", "session", "all"]
@@ -55,7 +55,7 @@ class Limit:
 
 @frozen
 class ShadowHit:
-    """The match of a rule in shadow mode: `decision` is a decision's name, or `"redact"`."""
+    """A match of a rule in shadow mode. `decision` is the name of a decision, or `"redact"`."""
 
     rule: str
     decision: str
@@ -64,10 +64,10 @@ class ShadowHit:
 
 @frozen(kw_only=True)
 class Verdict:
-    """A policy's verdict on an execution, an output or a tool's call.
+    """A policy's verdict on an execution, an output or a tool call.
 
-    `rule` is `None` where none decided. `policy` is the SHA-256 of the policy, in hexadecimal. `approval` names the
-    rules by which something is blocked until somebody approves it; `max_tokens` and `bucket` are those of a THROTTLE.
+    `rule` is None if no rule decided. `policy` is the hexadecimal SHA-256 of the policy. `approval` has the names of
+    the rules that block the call until it is approved. `max_tokens` and `bucket` belong to THROTTLE.
     """
 
     decision: DecisionName
@@ -82,7 +82,7 @@ class Verdict:
 
 
 class Subject:
-    """The texts that rules look at, each in all its forms, or, for a `plain` subject, as it is."""
+    """The texts that rules are applied to, in all their forms or, if `plain`, only as given."""
 
     def __init__(self, texts: Iterable[str], *, plain: bool = False) -> None:
         views = texts if plain else (view for text in texts for view in views_of(text))
@@ -96,7 +96,7 @@ class Subject:
         return any(literal in self._folded for literal in literals)
 
     def has(self, pattern: Searcher, ignored: Searcher | None = None) -> bool:
-        """Whether the pattern matches somewhere, in what is left without the matches of `ignored`."""
+        """Return whether the pattern matches anywhere, after matches of `ignored` are removed."""
         for view in self._views:
             if pattern.search(view) is not None and (
                 ignored is None or pattern.search(_without(ignored, view)) is not None
@@ -106,7 +106,7 @@ class Subject:
 
 
 def _without(ignored: Searcher, text: str) -> str:
-    """The text with a NUL, which no normal form has, for each match."""
+    """Replace each match by NUL, which no normal form contains."""
     pieces: list[str] = []
     place = 0
     for start, end in ignored.search_all(text):
@@ -117,12 +117,12 @@ def _without(ignored: Searcher, text: str) -> str:
 
 @frozen(kw_only=True)
 class Rule:
-    """One rule: what it looks at, and what it does there.
+    """A rule of a policy.
 
-    `sources` are its patterns as they are written, of which one has to match; without any it matches whatever its
-    conditions fit. `ignored` are the patterns of what is left out of a text before; `redact` is what a match is
-    replaced with by a rule that does not decide but redacts. If there are `literals`, each match of the patterns has
-    one of them, without regard to case: a text that has none need not be searched.
+    `sources` are its patterns, one of which has to match. Without patterns, the conditions are sufficient. Matches of
+    the patterns `ignored` are removed from a text before. `redact` is the replacement of matches in a rule that redacts
+    instead of deciding. If there are `literals`, each match of the patterns contains one of them, in any case, so that
+    a text without them need not be searched.
     """
 
     name: str
@@ -146,35 +146,35 @@ class Rule:
     whole: Searcher | None = field(default=None, eq=False, repr=False)
 
     def fits(self, facts: Facts) -> bool:
-        """Whether its conditions hold: each names what may be, and what is not known fits none."""
+        """Return whether all conditions hold. A condition lists the allowed values; an unknown fact never fits."""
         return all(getattr(facts, name) in names for name, names in self.conditions.items())
 
     def matches_command(self, command_type: Subject) -> bool:
-        """Whether its pattern is the whole kind of the command."""
+        """Return whether its pattern matches the whole type of the command."""
         return self.whole is None or (self.may_match(command_type) and command_type.has(self.whole))
 
     def matches(self, subject: Subject) -> bool:
-        """Whether one of its patterns is somewhere in the texts."""
+        """Return whether one of its patterns matches anywhere in the texts."""
         return self.searcher is None or (self.may_match(subject) and subject.has(self.searcher, self.ignoring))
 
     def may_match(self, subject: Subject) -> bool:
-        """Whether the texts have what each match of its patterns has."""
+        """Return whether the texts contain a literal that every match needs."""
         return not self.literals or subject.has_literal(self.literals)
 
     def matches_arguments(self, arguments: Any) -> bool:
-        """Whether what stands at its path in a tool's arguments matches; what is not there does not."""
-        assert self.path is not None, "a rule without a path looks at all texts"
+        """Return whether a value at its path in a tool's arguments matches. A missing value does not."""
+        assert self.path is not None, "a rule without a path is applied to all texts"
         found = at_path(arguments, self.path)
         return bool(found) and self.matches(Subject(text for value in found for text in texts_of(value)))
 
     def hit(self) -> ShadowHit:
-        """The note of its match in shadow mode."""
+        """Return the record of a match in shadow mode."""
         return ShadowHit(self.name, self.decision or "redact", self.risk)
 
 
 @frozen(kw_only=True)
 class PolicyTest:
-    """An example in a policy's file: facts, or an output under them, and what has to come of it."""
+    """A test in a policy file: facts, optionally an output, and the expected result."""
 
     facts: Facts
     output: str | None = None

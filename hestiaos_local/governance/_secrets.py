@@ -1,4 +1,4 @@
-"""Replaces secrets in texts: values that are known, and what looks like an API key."""
+"""Redact secrets in texts: known values, and anything that looks like an API key."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["SecretRedactor"]
 
 _VALUE = "[secret]"
 _KEY = "[key]"
-_SHORT = 8  # characters; a shorter value is replaced only where it is not a part of a word
+_SHORT = 8  # characters; a shorter value is not replaced inside a word
 
-# What looks like an API key: the well-known forms, each with a beginning of its own. RE2 and `re` read them alike.
+# Well-known formats of API keys, each with its own prefix. RE2 and `re` match them alike.
 _KEYS = (
-    r"\bsk-[A-Za-z0-9_\-]{16,}",  # OpenAI, Anthropic and those that follow them
+    r"\bsk-[A-Za-z0-9_\-]{16,}",  # OpenAI, Anthropic and others with their format
     r"\b[prs]k_(?:live|test)_[A-Za-z0-9]{16,}",  # Stripe
     r"\bhestia_[A-Za-z0-9_\-]{16,}",
     r"\bgh[oprsu]_[A-Za-z0-9]{30,}",
@@ -43,19 +43,19 @@ _LITERALS = (
 
 
 class SecretRedactor:
-    """Replaces each of these values, also as it stands in a JSON string or a URL, and what looks like an API key.
+    """Replaces these values, also as escaped in JSON strings and URLs, and anything that looks like an API key.
 
-    The values are not made a pattern: there may be thousands, and a certificate among them.
+    The values are not compiled to a pattern, as there may be thousands, some as long as a certificate.
     """
 
     def __init__(self, values: Iterable[str]) -> None:
         spelled = {spelling: len(value) < _SHORT for value in values if value for spelling in _spellings(value)}
-        # One may be a part of another, which is longer and comes first.
+        # The longest are replaced first, since a value may contain another.
         self._spellings = [(each, _word(each) if spelled[each] else None) for each in sorted(spelled, key=_longest)]
 
     def text(self, text: str) -> str:
-        """The text without them."""
-        pieces = [text]  # what is between those that were found
+        """Redact a text."""
+        pieces = [text]  # the text between the values found so far
         for spelling, word in self._spellings:
             if spelling in text:
                 pieces = [
@@ -81,7 +81,7 @@ def _key_searcher() -> Searcher:
 
 
 def _spellings(value: str) -> set[str]:
-    """The value itself, in a JSON string, and in a URL."""
+    """Return a value as it is, as escaped in a JSON string, and as escaped in a URL."""
     return {value, quote(value, safe="")} | json.spellings(value)
 
 

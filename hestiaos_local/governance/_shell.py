@@ -1,8 +1,8 @@
-"""A text as a POSIX shell reads it once its quotes are removed, as far as that shows in the text alone.
+"""Remove a POSIX shell's quoting and expansions from a text, as far as the text alone determines them.
 
-`r\\m "-r"f $'\\x2f'${IFS}"$HOME"` reads `rm -rf / $HOME` (POSIX.1-2017, Shell Command Language, 2.2 and 2.6). What a
-variable holds is not known: it is left as it is, but within a word, where it may be empty. Of commands whose output is
-put in, those are known that print their operand, a program's path, or this directory.
+`r\\m "-r"f $'\\x2f'${IFS}"$HOME"` becomes `rm -rf / $HOME` (POSIX.1-2017, Shell Command Language, 2.2 and 2.6). The
+values of variables are unknown: a variable is kept, but removed inside a word, where it may be empty. Command
+substitutions are replaced if the command prints its operand, the path of a program, or the current directory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 
 __all__ = ["unquoted"]
 
-_CHUNK = 256 * 1024  # characters; the interpreter's lock is free between two chunks
+_CHUNK = 256 * 1024  # characters; other threads can run between two chunks
 
 _FIELDS = re.compile(r"\$(?:IFS\b(?:\$[0-9])?|\{IFS\b[^}\s]{0,16}\})")
 _ANSI_C = re.compile(r"\$'([^'\\]{0,64}(?:\\.[^'\\]{0,64}){0,64})'", re.DOTALL)
@@ -21,7 +21,7 @@ _EMPTY = re.compile(r"\$(?<=[\w/.-]\$)(?:[@*]|\{[@*\w]{1,64}\}|\( ?\))(?=[\w.-])
 
 
 def unquoted(text: str) -> str:
-    """The text without quotes and what else a shell takes out of a word. It takes a text in its normal form."""
+    """Return a text in normal form without quotes and other characters that a shell removes from words."""
     if len(text) <= _CHUNK:
         return _unquoted(text)
     pieces = []

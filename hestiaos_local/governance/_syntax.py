@@ -1,6 +1,6 @@
-"""Patterns in RE2's syntax, read into a tree, which tells how long a match may be and what a match begins with.
+"""Parse patterns in RE2's syntax into trees, to determine how long a match may be and what it begins with.
 
-RE2 itself is asked first whether a pattern is one, so that this reader may take what RE2 would refuse.
+RE2 itself checks each pattern first, so this parser may accept patterns that RE2 refuses.
 See https://github.com/google/re2/wiki/Syntax.
 """
 
@@ -18,7 +18,7 @@ __all__ = ["Char", "Either", "Node", "Place", "Repeat", "Seq", "longest", "parse
 
 @frozen
 class Char:
-    """Exactly one character: `source` is a literal, an escape or a class, `flags` those of `i` and `s` that are set."""
+    """One character. `source` is a literal, an escape or a class, `flags` those of `i` and `s` that are set."""
 
     source: str
     flags: str = ""
@@ -26,28 +26,28 @@ class Char:
 
 @frozen
 class Place:
-    """A place between two characters: `\\b`, `\\B`, `\\A` or `\\z`, and `^` or `$` of a line."""
+    """An assertion of zero width: `\\b`, `\\B`, `\\A` or `\\z`, and `^` or `$` of a line."""
 
     source: str
 
 
 @frozen
 class Seq:
-    """One after the other."""
+    """A sequence."""
 
     nodes: tuple[Node, ...]
 
 
 @frozen
 class Either:
-    """One of these, the first that leads to a match."""
+    """Alternatives, of which the first that leads to a match is used."""
 
     nodes: tuple[Node, ...]
 
 
 @frozen
 class Repeat:
-    """`least` to `most` times (`inf`), as often as possible or, `lazy`, as seldom."""
+    """A repetition, `least` to `most` times (may be `inf`), as often as possible or, if `lazy`, as rarely."""
 
     node: Node
     least: int
@@ -69,16 +69,16 @@ _TOKEN = rf"""(?P<group>\((?:\?(?:P?<(?P<name>\w+)>|(?P<flags>[imsU]*(?:-[imsU]*
 
 @cache
 def _tokens() -> re.Pattern[str]:
-    """Compiled when a pattern is read: it takes milliseconds, which a process that reads none saves."""
+    """Compile the pattern of tokens on first use, since this takes milliseconds and many processes do not need it."""
     return re.compile(_TOKEN, re.VERBOSE | re.DOTALL)
 
 
 def parse(pattern: str) -> Node:
-    """The tree of a pattern. Raises `ValueError` for what cannot be read, `\\C` (one byte) among it."""
+    """Parse a pattern. Raises `ValueError` for invalid syntax, and for `\\C` (one byte)."""
     return _kept(pattern) if len(pattern) <= _SHORT else _Parser(pattern).parse()
 
 
-_SHORT = 256  # characters: trees are a hundred times as large as their patterns
+_SHORT = 256  # characters; longer patterns are not cached, as trees are a hundred times as large
 
 
 @lru_cache(maxsize=1024)
@@ -86,7 +86,7 @@ def _kept(pattern: str) -> Node:
     return _Parser(pattern).parse()
 
 
-_DEEPEST = 100  # groups inside each other; RE2 itself takes 1,000, for which Python's stack is too small
+_DEEPEST = 100  # nested groups; RE2 allows 1,000, for which Python's stack is too small
 
 
 class _Parser:
@@ -99,11 +99,11 @@ class _Parser:
     def parse(self) -> Node:
         node = self._either("")
         if self._place < len(self._pattern):
-            raise ValueError("a closing parenthesis has no opening one")
+            raise ValueError("unmatched closing parenthesis")
         return node
 
     def _either(self, flags: str) -> Node:
-        """What stands up to the end of the group or pattern; the flags that are set inside go on to that end."""
+        """Parse up to the end of the group or pattern, to which flags set inside it apply."""
         branches: list[Node] = []
         nodes: list[Node] = []
         while (token := self._tokens.match(self._pattern, self._place)) is not None and token[0] != ")":
@@ -119,7 +119,7 @@ class _Parser:
                     nodes.append(self._group(inner))
             elif token["repeat"] is not None:
                 if not nodes:
-                    raise ValueError(f"{token[0]} has nothing to repeat")
+                    raise ValueError(f"nothing to repeat before {token[0]}")
                 nodes[-1] = _repeat(nodes[-1], token[0], flags)
             else:
                 nodes += _simple(token, flags)
@@ -129,11 +129,11 @@ class _Parser:
     def _group(self, flags: str) -> Node:
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise ValueError(f"more than {_DEEPEST} groups are inside each other")
+            raise ValueError(f"more than {_DEEPEST} nested groups")
         node = self._either(flags)
         self._depth -= 1
         if not self._pattern.startswith(")", self._place):
-            raise ValueError("a parenthesis is not closed")
+            raise ValueError("unclosed parenthesis")
         self._place += 1
         return node
 
@@ -148,7 +148,7 @@ def _simple(token: re.Match[str], flags: str) -> Iterator[Node]:
         yield Place({"^": "(?m:^)" if many else r"\A", "$": "(?m:$)" if many else r"\z"}.get(token[0], token[0]))
     elif token["char"] is not None:
         if token[0] == r"\C":
-            raise ValueError(r"\C is one byte, and a text has characters")
+            raise ValueError(r"\C matches a byte, but texts consist of characters")
         yield Char(token[0], kept)
 
 
@@ -173,7 +173,7 @@ def _seq(nodes: list[Node]) -> Node:
 
 
 def longest(node: Node) -> float:
-    """The greatest number of characters of a match: `inf` where there is no bound."""
+    """Return the maximum length of a match in characters, `inf` if it is unlimited."""
     match node:
         case Char():
             return 1
@@ -188,7 +188,7 @@ def longest(node: Node) -> float:
 
 
 def shortest(node: Node) -> int:
-    """The least number of characters of a match."""
+    """Return the minimum length of a match in characters."""
     match node:
         case Char():
             return 1

@@ -1,4 +1,4 @@
-"""An engine for patterns that are known to be right: those of the built-in policy, which its tests check."""
+"""An engine for patterns that need no check: those of the built-in policy, which this project's tests check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["TrustingEngine"]
 
 
 class TrustingEngine:
-    """Compiles with another engine, which it makes as late as it can, each pattern when it is first searched."""
+    """Compiles each pattern with another engine on its first search, and does not check patterns."""
 
     def __init__(self, make: Callable[[], Engine]) -> None:
         self._make = make
@@ -22,7 +22,7 @@ class TrustingEngine:
         return self._engine().joins
 
     def check(self, pattern: str) -> None:
-        """Nothing is checked."""
+        """Do nothing."""
 
     def can_be_empty(self, pattern: str) -> bool:
         return False
@@ -57,7 +57,7 @@ class _LateSearcher:
         return self._compiled().search_all(text, start)
 
     def _compiled(self) -> Searcher:
-        # Not a `cached_property`, whose lock Ctrl-C can leave taken on 3.11 (python/cpython#87634).
+        # Not a `cached_property`, whose lock stays locked after an ill-timed Ctrl-C on 3.11 (python/cpython#87634).
         if self._searcher is None:
             self._searcher = self._compile()
         return self._searcher

@@ -1,18 +1,18 @@
-"""Policies of version 1: rules whose patterns are those of Python's `re`, and see a text as it is.
+"""Read policies of version 1, whose patterns are those of Python's `re` and are applied to texts as given.
 
 ```toml
 version = 1
 
 [[rules]]
 name = "bulk-operation"
-on = "input"                 # the pattern is searched in the input's text; "command": it must fit the whole type
+on = "input"                 # search in the input's text; "command": match the whole type
 pattern = '(?i)\\bbulk\\b'     # a Python regular expression
 decision = "THROTTLE"        # ALLOW, THROTTLE or BLOCK
 risk = 0.5                   # from 0 to 1
 reason = "bulk operations are slowed down"
 ```
 
-The first rule that matches decides; what no rule matches is allowed.
+The first rule that matches decides. If no rule matches, the decision is ALLOW.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["read_version1"]
 
 
 def read_version1(document: Mapping[str, Any], text: str, source: str) -> tuple[str, tuple[Rule, ...]]:
-    """The name and the rules of a policy's text, and what it reads. Raises `PolicyError` for the first mistake."""
+    """Return the name and the rules of a policy. Raises `PolicyError` for the first mistake."""
     return _Reader(text, source).read(document)
 
 
@@ -39,17 +39,17 @@ _RULE_KEYS = ("name", "on", "pattern", "decision", "risk", "reason")
 
 
 class _Reader:
-    """Reads one policy file, and knows the line of whatever is wrong, which `tomllib` does not tell."""
+    """Reads one policy file, and finds the lines of mistakes, since `tomllib` does not report positions."""
 
     def __init__(self, text: str, source: str) -> None:
         self._text = text
         self._source = source
         self._lines = text.split("\n")
         headers = [number for number, line in enumerate(self._lines, 1) if _RULES_HEADER.match(line)]
-        self._sections = [1, *headers, len(self._lines) + 1]  # where the document, each rule and what follows begin
+        self._sections = [1, *headers, len(self._lines) + 1]  # the first lines of the parts
 
     def read(self, document: Mapping[str, Any]) -> tuple[str, tuple[Rule, ...]]:
-        """The policy's name and rules."""
+        """Return the policy's name and rules."""
         self._check_keys(document, _TOP_KEYS, {"version"}, "a policy", None)
         if type(document["version"]) is not int or document["version"] != 1:
             self._refuse(self._line("version"), f"version {document['version']!r} is not known: write version = 1 or 2")
@@ -102,9 +102,9 @@ class _Reader:
                 self._refuse(self._line(None, rule), f"{key} is missing: {what} needs {_listed(tuple(sorted(needed)))}")
 
     def _line(self, key: str | None, rule: int | None = None) -> int:
-        """The line of a key of the document or of a rule; where it cannot be found, the one its table begins at."""
+        """Find the line of a key of the document or of a rule, or else the first line of its table."""
         section = 0 if rule is None else rule + 1
-        if section >= len(self._sections) - 1:  # rules that are not written as [[rules]]
+        if section >= len(self._sections) - 1:  # the rules are not written as [[rules]]
             return self._line("rules")
         first, end = self._sections[section : section + 2]
         if key is not None:

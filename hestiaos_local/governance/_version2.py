@@ -1,25 +1,25 @@
-"""Policies of version 2, in RE2's syntax. All mistakes of a file are reported at once, each with its line and key.
+"""Read policies of version 2, with patterns in RE2's syntax. All mistakes are reported, with lines and keys.
 
 ```toml
 version = 2
 name = "team"
-window = 256                  # how many characters an output may be held back, if not given
+window = 256                  # how many characters of an output may be held back; this is the default
 
-[parts]                       # patterns that others name
+[parts]                       # patterns that others refer to
 flag = '-\\w*[rf]'
 
 [[rules]]
 name = "no-wiping"
-on = "tool"                   # input, output, tool, command; or a list of them
+on = "tool"                   # input, output, tool or command, or a list of them
 tools = ["shell"]             # conditions, all optional: tools, agents, sessions, keys, models
-path = "command"              # which argument, such as "options.command"; every text in them, if not given
-pattern = '\\brm\\s+(?&flag)'   # or a list of patterns, of which one has to match
-ignore = 'rm -rf build\\b'      # what is left out of the text before, on input and tool; or a list
+path = "command"              # which argument, such as "options.command"; by default every text in them
+pattern = '\\brm\\s+(?&flag)'   # or a list of patterns, one of which has to match
+ignore = 'rm -rf build\\b'      # removed from the text before, on input and tool; or a list
 decision = "BLOCK"            # BLOCK, THROTTLE or ALLOW; or action = "redact", on input and output
 risk = 0.95                   # from 0 to 1
 reason = "destroys files"
-approval = true               # somebody may approve what is blocked
-mode = "shadow"               # the rule decides nothing, and what it would have done is noted
+approval = true               # a blocked call may be approved
+mode = "shadow"               # the rule does not decide, but its matches are recorded
 
 [[rules]]
 name = "slowly"
@@ -34,21 +34,21 @@ name = "card-numbers"
 on = ["input", "output"]
 pattern = '\\b(?:\\d{4} ){3}\\d{4}\\b'
 action = "redact"
-replacement = "[card]"        # "[redacted]", if not given
-hold = "all"                  # the whole output is held back, for a match that may be longer than the window
+replacement = "[card]"        # the default is "[redacted]"
+hold = "all"                  # hold back the whole output, as a match may be longer than the window
 
 [[limits]]
 name = "per key"
-per = "key"                   # key, agent, session, all
+per = "key"                   # key, agent, session or all
 requests = 60
 tokens = 100_000
 window = "1m"
 
-[[tests]]                     # one of input, output, tool (with arguments) and command; agent, session, key, model
+[[tests]]                     # input, output, tool (with arguments) or command; agent, session, key, model
 tool = "shell"
 arguments = { command = "rm -rf /" }
 expect = "BLOCK"              # ALLOW, THROTTLE, BLOCK or redact
-rule = "no-wiping"            # if it matters
+rule = "no-wiping"            # optional
 ```
 """
 
@@ -69,7 +69,7 @@ _WINDOW = 256
 
 
 class Version2(NamedTuple):
-    """The contents of a file of version 2; `test_line` gives the line at which a test begins."""
+    """The contents of a file of version 2; `test_line` returns the line at which a test begins."""
 
     name: str
     engine: Engine
@@ -80,13 +80,13 @@ class Version2(NamedTuple):
 
 
 def read_version2(file: TomlFile, source: str, engine: Engine | None) -> Version2:
-    """Read a policy. Raises `PolicyError` for all mistakes in it, and where there is no engine."""
+    """Read a policy. Raises `PolicyError` with all mistakes in it, or if there is no engine."""
     root = file.root
     root.constant("version", 2)
     if engine is None:
         root.refuse("version", f"2 needs RE2, which is not installed: {INSTALL}")
         file.check()
-    assert engine is not None, "the check has raised"
+    assert engine is not None, "`root.check` raises without an engine"
     name = root.text("name") or source
     window = root.number("window") or _WINDOW
     if window > MAX_WINDOW:
@@ -107,7 +107,7 @@ def read_version2(file: TomlFile, source: str, engine: Engine | None) -> Version
 def _refuse_repeated(file: TomlFile, key: str, names: list[str]) -> None:
     for index, name in enumerate(names):
         if name and name in names[:index]:
-            file.refuse((key, index, "name"), f"is {name!r} a second time")
+            file.refuse((key, index, "name"), f"must be unique: {name!r} is used already")
 
 
 def _limit(table: Table) -> Limit:
@@ -128,15 +128,15 @@ def _test(table: Table, rules: set[str]) -> PolicyTest:
     given = [key for key in ("input", "output", "tool") if table.value(key) is not None]
     command = table.text("command")
     if len(given) > 1 or not (given or command is not None):
-        table.refuse_all("needs one of input, output and tool, or a command")
+        table.refuse_all("needs one of input, output, tool and command")
     texts = table.string("input"), table.string("output")
     tool, arguments = table.text("tool"), table.value("arguments")
     if arguments is not None and tool is None:
-        table.refuse("arguments", "are those of a tool, which is missing")
+        table.refuse("arguments", "needs tool, which is missing")
     expect = table.choice("expect", _EXPECTED, needed=True) or "ALLOW"
     rule = table.text("rule")
     if rule is not None and rule not in rules:
-        table.refuse("rule", f"is {rule!r}, and no rule has that name")
+        table.refuse("rule", f"is {rule!r}, but no rule has that name")
     facts = Facts(
         command_type=command or "RUN",
         texts=() if texts[0] is None else (texts[0],),

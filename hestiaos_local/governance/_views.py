@@ -1,7 +1,7 @@
-"""The forms of a text that the rules of version 2 look at; a match in any of them counts.
+"""The forms of a text that rules of version 2 are applied to. A match in any form counts.
 
-They are the text as it is, its normal form, and that form with percent-escapes (RFC 3986, section 2.1) decoded and
-paths that go up again resolved: `rm%20-rf%20/tmp/..` reads `rm -rf /`; and that as a shell reads it, without quotes.
+They are the text itself; its normal form; the normal form with percent-encoding (RFC 3986, section 2.1) decoded and
+`..` in paths resolved, so that `rm%20-rf%20/tmp/..` becomes `rm -rf /`; and that form without a shell's quoting.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from hestiaos_local.governance._shell import unquoted
 
 __all__ = ["views_of"]
 
-_ESCAPES = re.compile("%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")  # `re` looks for the % alone first
-_MOST_DECODINGS = 3  # of what was escaped more than once
+_ESCAPES = re.compile("%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")  # `re` searches quickly for the literal %
+_MOST_DECODINGS = 3  # for texts that were encoded more than once
 _WORD = re.compile(r"""[^\s"',;|&<>()`]+""")
 
 
 def views_of(text: str) -> Iterator[str]:
-    """The forms of a text. Two of them may be equal."""
+    """Yield the forms of a text. Two of them may be equal."""
     yield text
     normal = normalized(text)
     yield normal
@@ -47,11 +47,11 @@ def _resolved(text: str) -> str:
 
 
 def _resolved_path(word: re.Match[str]) -> str:
-    """A path without the `..` that can be resolved without the file system (RFC 3986, section 5.2.4)."""
+    """Resolve `..` in a path as far as possible without the file system (RFC 3986, section 5.2.4)."""
     if "/.." not in word[0]:
         return word[0]
     base, *names = word[0].split("/")
-    rooted = base == "" or base[-1] in "=:"  # nothing is above the root, also in of=/dev/sda
+    rooted = base == "" or base[-1] in "=:"  # an absolute path, also in of=/dev/sda: `..` of the root is the root
     path = [base]
     for name in names:
         if name != "..":

@@ -1,4 +1,4 @@
-"""Sliding windows: how much was admitted in the last so many seconds, and when there is room again. Pure."""
+"""Sliding windows: count what was admitted in the last seconds, and when more can be admitted. Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from hestiaos_local.governance._rules import Limit
 __all__ = ["STEPS", "WindowCounter"]
 
 STEPS = 60
-"""In how many steps a window slides: what was admitted counts until its step has left the window."""
+"""The number of steps of a window. A request counts until its step has left the window."""
 
 
 @frozen
 class WindowCounter:
-    """What was admitted under a `Limit`, in steps of a sixtieth of its window; each step has requests and tokens.
+    """The requests and tokens admitted under a `Limit`, for each step of a sixtieth of its window.
 
-    No interval as long as the window, wherever it begins, has more in it than the limit. For that, what was admitted
-    counts for up to one step longer than the window. The time never goes back, since processes read the clock in
-    another order than they come here; steps that are more than a window ahead are of a clock that was set back, and go.
+    No interval of the window's length, wherever it begins, exceeds the limit. To ensure this, a request counts for up
+    to one step longer than the window. The time of the last step never decreases, since processes may charge the
+    counter in another order than they read the clock. Steps more than a window in the future mean that the clock was
+    set back: they are dropped.
     """
 
     limit: Limit
@@ -30,21 +31,21 @@ class WindowCounter:
 
     @classmethod
     def from_json(cls, limit: Limit, state: Any) -> Self:
-        """The counter that `to_json` gave, under a limit of the same window; a new one where there was none."""
+        """Restore the counter from what `to_json` returned for the same window, or create one if `state` is None."""
         steps = () if state is None else state["steps"]
         return cls(limit, {number: (requests, tokens) for number, requests, tokens in steps})
 
     def to_json(self) -> Any:
-        """It as a JSON value."""
+        """Return it as a JSON value."""
         return {"steps": [[number, *used] for number, used in self.steps.items()]}
 
     def used(self, now: float) -> tuple[int, int]:
-        """The requests and tokens that count now."""
+        """Return the number of requests and tokens that count now."""
         live = self._live(now).values()
         return sum(requests for requests, _ in live), sum(tokens for _, tokens in live)
 
     def wait(self, tokens: int, now: float) -> float:
-        """In how many seconds there is room for a request with so many tokens: 0 for now, infinity for never."""
+        """Return in how many seconds a request with these tokens can be admitted, 0 if now, infinity if never."""
         requests_over = self._over(self.limit.requests, 1)
         tokens_over = self._over(self.limit.tokens, tokens)
         if requests_over > 0 or tokens_over > 0:
@@ -60,28 +61,28 @@ class WindowCounter:
         return wait
 
     def place(self, now: float) -> int:
-        """The step in which a request counts that is admitted now."""
+        """Return the step in which a request admitted now counts."""
         number = floor(now / self._step)
         last = max(self.steps, default=number)
         return last if number < last <= number + STEPS else number
 
     def add(self, tokens: int, now: float) -> Self:
-        """With one more request, of so many tokens. What does not count any more is left out."""
+        """Return the counter with one more request of these tokens, without steps that do not count any more."""
         number = self.place(now)
         steps = self._live(now)
         requests, used = steps.get(number, (0, 0))
         return type(self)(self.limit, {**steps, number: (requests + 1, used + tokens)})
 
     def settle(self, reserved: int, tokens: int, place: int) -> Self:
-        """With `tokens` in place of those `reserved` for a request that counts in this step."""
-        if place not in self.steps:  # it does not count any more
+        """Return the counter with `tokens` instead of those `reserved` for a request in step `place`."""
+        if place not in self.steps:  # the request does not count any more
             return self
         requests, used = self.steps[place]
         return type(self)(self.limit, {**self.steps, place: (requests, max(0, used - reserved + tokens))})
 
     @property
     def until(self) -> float:
-        """The time from which on nothing of it counts."""
+        """The time at which the counter is empty and can be deleted."""
         return (max(self.steps, default=0) + STEPS + 1) * self._step
 
     @property

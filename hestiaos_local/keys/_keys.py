@@ -115,7 +115,7 @@ class Keys:
         for table in file.root.tables("keys"):
             key = _key(table)
             if key.name and any(key.name == other.name for other in keys):
-                table.refuse("name", f"is {key.name!r} a second time")
+                table.refuse("name", f"must be unique: {key.name!r} is used already")
             if key.sha256 and any(key.sha256 == other.sha256 for other in keys):
                 table.refuse("sha256", "is that of another key: 'hestiaos keys new' makes one of its own")
             keys.append(key)

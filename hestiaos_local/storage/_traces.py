@@ -122,7 +122,7 @@ class Traces:
                 following = None if following_chain is None else chain_start(following_chain).number
             rows.close()  # the loop may have stopped early
         anchor, head = places.get("anchor", start), places.get("head", start)
-        return LogPage(anchor, head, tuple(entries), following, chain, noted="head" in places)
+        return LogPage(anchor, head, tuple(entries), following, chain, has_head="head" in places)
 
     def _trace(self, decided: bytes, finished: bytes | None) -> TraceRecord:
         try:

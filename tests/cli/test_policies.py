@@ -90,7 +90,7 @@ def test_a_test_that_fails_is_told_with_its_line(file: Path, command: str) -> No
     file.write_text(RULE + TEST.format(text="ls") + TEST.format(text="rm -rf /"))
     done = invoke("policy", command, str(file))
     assert done.status == 1
-    assert done.stdout == f"{file}, line 9: the test expects BLOCK, and gets ALLOW\n"
+    assert done.stdout == f"{file}, line 9: the test expects BLOCK, not ALLOW\n"
     assert invoke("policy", command, str(file), "-q", "failures").status == 1
 
 
@@ -173,7 +173,7 @@ def test_a_server_runs_a_files_tests(file: Path, server_url: str) -> None:
     file.write_text(RULE + '[[tests]]\ninput = "x"\nexpect = "BLOCK"\n')
     ended = invoke("policy", "test", str(file), "-u", server_url)
     assert ended.status == 1
-    assert "the test expects BLOCK, and gets ALLOW" in ended.stdout
+    assert "the test expects BLOCK, not ALLOW" in ended.stdout
     file.write_text(RULE + '[[tests]]\ninput = "x"\nexpect = "ALLOW"\n')
     assert invoke("policy", "test", str(file), "-u", server_url).stdout == "tests that pass: 1\n"
     assert "CONNECT_FAILED" in invoke("policy", "test", str(file), "-u", ":1").error

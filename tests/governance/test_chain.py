@@ -123,7 +123,7 @@ def test_what_retention_has_deleted_cannot_be_compared_any_more() -> None:
     anchor = head_of(entries[:2])
     assert faults(entries[2:], head_of(entries), anchor=anchor, known=Head(1, bytes(32))) == []
     [fault] = faults(entries[2:], head_of(entries), anchor=anchor, known=Head(2, bytes(32)))
-    assert fault == LogFault(2, "its hash is not the one that was known")
+    assert fault == LogFault(2, "its hash differs from the known one")
 
 
 def test_retention_between_two_pages_is_not_a_fault() -> None:

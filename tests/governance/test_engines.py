@@ -119,7 +119,7 @@ def test_what_re2_refuses(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("(a", "not closed"), ("a)", "no opening"), ("*a", "repeat"), (r"\C", "byte")]
+    ("pattern", "message"), [("(a", "unclosed"), ("a)", "unmatched"), ("*a", "repeat"), (r"\C", "byte")]
 )
 def test_what_cannot_be_read(pattern: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -237,13 +237,13 @@ def test_the_facts_that_a_policy_depends_on() -> None:
 @pytest.mark.parametrize(
     ("test", "why"),
     [
-        ('input = "x"\nexpect = "BLOCK"', "the test expects BLOCK, and gets ALLOW"),
-        ('input = "stop"\nexpect = "ALLOW"', "the test expects ALLOW, and gets BLOCK by 'both'"),
+        ('input = "x"\nexpect = "BLOCK"', "the test expects BLOCK, not ALLOW"),
+        ('input = "stop"\nexpect = "ALLOW"', "the test expects ALLOW, not BLOCK by 'both'"),
         (
             'input = "stop"\nexpect = "BLOCK"\nrule = "tool"',
-            "the test expects BLOCK by 'tool', and gets BLOCK by 'both'",
+            "the test expects BLOCK by 'tool', not BLOCK by 'both'",
         ),
-        ('input = "secret"\nexpect = "ALLOW"', "the test expects ALLOW, and gets redact by 'hidden'"),
+        ('input = "secret"\nexpect = "ALLOW"', "the test expects ALLOW, not redact by 'hidden'"),
     ],
 )
 def test_a_test_that_fails(test: str, why: str) -> None:

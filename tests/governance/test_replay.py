@@ -71,7 +71,7 @@ def test_the_facts_of_a_record() -> None:
     ("command", "why"),
     [
         ({"texts_sha256": ["00"]}, "only the hashes of its texts were kept"),
-        ({"texts": ["***"], "replaced": True}, "parts of its texts were replaced before they were written"),
+        ({"texts": ["***"], "replaced": True}, "its texts were redacted before they were written"),
     ],
 )
 def test_what_was_not_written_as_it_was_cannot_be_replayed(command: dict[str, Any], why: str) -> None:

@@ -31,7 +31,7 @@ def test_it_compiles_when_it_is_searched(engine: Engine) -> None:
     trusting.check("(")
     assert not trusting.can_be_empty("(")
     late = trusting.compile(["("])
-    with pytest.raises(ValueError, match=r"missing|not closed"):
+    with pytest.raises(ValueError, match=r"missing|unclosed"):
         late.search("x")
 
 

@@ -244,7 +244,7 @@ class TestPolicy:
             "hash": told["hash"],
             "tests": 2,
             "mistakes": [],
-            "failures": ["policy, line 20: the test expects BLOCK, and gets ALLOW"],
+            "failures": ["policy, line 20: the test expects BLOCK, not ALLOW"],
         }
         assert ask(operations.test_policy(POLICY))["failures"] == []
         assert ask(operations.get_policy())["name"] == "default"  # the one that decides stays
@@ -360,7 +360,7 @@ class TestAudit:
         ask(operations.run("y"))
         assert ask(operations.verify_audit(known=head))["intact"]
         other = ask(operations.verify_audit(known=f"2:{'ab' * 32}"))
-        assert other["faults"] == [{"number": 2, "what": "its hash is not the one that was known"}]
+        assert other["faults"] == [{"number": 2, "what": "its hash differs from the known one"}]
         assert not ask(operations.verify_audit(known=f"9:{'ab' * 32}"))["intact"]
         for known in ("", "9", "x:ab", "9:xy"):
             place, message = refused(ask, operations.verify_audit(known=known))
@@ -374,7 +374,7 @@ class TestAudit:
                 db.execute("UPDATE log SET record = replace(record, 'ALLOW', 'BLOCK') WHERE number = 1")
             report = asking(platform)(operations.verify_audit())
         assert (report["intact"], report["faults"][0]["number"]) == (False, 1)
-        assert report["faults"][0]["what"] == "it was changed, or does not follow the entry before it"
+        assert report["faults"][0]["what"] == "it was changed, or does not follow the preceding entry"
 
 
 def test_limits_and_what_is_used_of_them() -> None:

@@ -64,7 +64,7 @@ def test_the_url_is_reported(start: Callable[..., str]) -> None:
     ("arguments", "error", "told"),
     [
         ({"host": ""}, ValueError, "the host must not be empty: give an address of this machine, such as 127.0.0.1"),
-        ({"host": "no host"}, ServeError, "the host 'no host' is not known"),
+        ({"host": "no host"}, ServeError, "the host 'no host' cannot be resolved"),
         ({"host": "a" * 70}, ServeError, "cannot be resolved: give an address of this machine"),
         ({"host": "192.0.2.1", "api_key": "k"}, ServeError, "192.0.2.1 is not an address of this machine"),
         ({"port": 65536}, ValueError, "the port must be from 0 to 65535, not 65536"),

@@ -114,11 +114,11 @@ def test_what_was_done_to_a_chain_is_found(url: str) -> None:
     other = CHAIN_SIZE
     with closing(Store(url)) as store:
         known = verify_log(store).heads
-        changed = "it was changed, or does not follow the entry before it"
+        changed = "it was changed, or does not follow the preceding entry"
         for statement, number, what in [
             ("UPDATE log SET record = replace(record, 'ALLOW', 'BLOCK')", 2, changed),
             ("DELETE FROM log", 2, f"the entry {other + 2} is missing"),
-            ("UPDATE log SET size = size + 1", 2, "it is not what the index of traces says"),
+            ("UPDATE log SET size = size + 1", 2, "it differs from the index of traces"),
             ("UPDATE log SET record = 'not JSON'", 2, changed),
         ]:
             with psycopg.connect(url, autocommit=True, options="-csearch_path=hestiaos") as connection:
@@ -141,7 +141,7 @@ def test_a_chain_that_is_missing(url: str) -> None:
         change(url, f"DELETE FROM chain WHERE chain = 2; DELETE FROM log WHERE number / {CHAIN_SIZE} = 2")
         assert faults(store) == []
         assert [number // CHAIN_SIZE for number, _ in faults(store, known)] == [1, 2]
-        assert faults(store, known)[0][1] == f"the chain 1 is missing, whose entry {known[1].number} was known"
+        assert faults(store, known)[0][1] == f"the chain 1 is missing, which had the known entry {known[1].number}"
 
 
 def test_a_chain_that_was_cut_shows_against_its_head(url: str) -> None:
@@ -149,7 +149,7 @@ def test_a_chain_that_was_cut_shows_against_its_head(url: str) -> None:
     with closing(Store(url)) as store:
         known = verify_log(store).heads
         wrong = (known[0], evolve(known[1], hash=bytes(32)), known[2])
-        assert faults(store, wrong) == [(known[1].number, "its hash is not the one that was known")]
+        assert faults(store, wrong) == [(known[1].number, "its hash differs from the known one")]
 
 
 def chained(url: str) -> None:

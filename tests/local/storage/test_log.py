@@ -148,8 +148,8 @@ def test_processes_write_one_chain(tmp_path: Path) -> None:
         assert (report.ok, report.count) == (True, 160)
 
 
-CHANGED = "it was changed, or does not follow the entry before it"
-INDEX = "it is not what the index of traces says"
+CHANGED = "it was changed, or does not follow the preceding entry"
+INDEX = "it differs from the index of traces"
 MOVE = "UPDATE log SET number = -number WHERE number > {0}; UPDATE log SET number = {1} - number WHERE number < 0"
 
 
@@ -180,7 +180,7 @@ MOVE = "UPDATE log SET number = -number WHERE number > {0}; UPDATE log SET numbe
             "UPDATE log SET number = 11 + number WHERE number < 0",
             [(4, CHANGED), (5, CHANGED), (7, CHANGED), (8, CHANGED)],
         ),
-        ("DELETE FROM chain", [(9, "it is the last, and the end of the log is not noted")]),
+        ("DELETE FROM chain", [(9, "it is the last entry, and the head of the log is missing")]),
         (
             "INSERT INTO chain VALUES (3, 'head', 3000000000000, zeroblob(32))",
             [(1000000000001, "the chains 1 to 2 are missing")],
@@ -195,7 +195,7 @@ MOVE = "UPDATE log SET number = -number WHERE number > {0}; UPDATE log SET numbe
         ("UPDATE chain SET number = 3 WHERE name = 'anchor'", [(1, "it follows the entry 3")]),
         (
             "UPDATE chain SET hash = zeroblob(32) WHERE name = 'head'",
-            [(9, "the hash noted for the end of the log is another one")],
+            [(9, "its hash differs from that of the log's head")],
         ),
     ],
 )
@@ -312,11 +312,11 @@ def test_a_cut_tail_with_its_head_shows_against_a_head_kept_elsewhere(tmp_path: 
                 "UPDATE chain SET (number, hash) = (SELECT number, hash FROM log WHERE number = 7) WHERE name = 'head'"
             )
         assert faults(store) == []
-        assert faults(store, known) == [(8, "the log ends before the entry 9, which was known")]
+        assert faults(store, known) == [(8, "the log ends before the known entry 9")]
         for number in range(3):
             store.add_trace(trace(f"new {number}"))
         assert faults(store) == []
-        assert faults(store, known) == [(9, "its hash is not the one that was known")]
+        assert faults(store, known) == [(9, "its hash differs from the known one")]
 
 
 def test_faults_beyond_the_first_are_counted(tmp_path: Path) -> None:
