@@ -1,6 +1,6 @@
-"""The embedded platform: a deterministic HestiaOS, in-process or served on a TCP port.
+"""An embedded, deterministic HestiaOS platform, used in-process or served on a TCP port.
 
-`Client(transport=LocalTransport(Platform()))` talks to it without a socket, `await serve(Platform())` serves it.
+`Client(transport=LocalTransport(Platform()))` uses it without a socket, `await serve(Platform())` serves it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
     "serve",
 ]
 
-# What uses httpx or anyio is imported at its first use (PEP 562), and so is what only a server needs.
+# What needs httpx or anyio, or is for servers only, is imported on first use (PEP 562).
 _LAZY = {
     "Configuration": "hestiaos_local.execution",
     "ConfigurationError": "hestiaos_local.execution",

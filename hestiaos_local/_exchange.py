@@ -1,4 +1,4 @@
-"""A request to the platform and its response, in-process: what every transport to it does, without a library."""
+"""Exchange a request and a response with a platform in-process, independent of any HTTP library."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ __all__ = ["AwaitedPieces", "LocalExchange", "encode_item"]
 
 
 class LocalExchange:
-    """Answers a client's requests from `platform`: `hestiaos_proto.Transport` and `AsyncTransport`."""
+    """Responds to a client's requests from `platform`. It is a `hestiaos_proto.Transport` and `AsyncTransport`."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
     def exchange(self, request: Request) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
-        """The response's status, headers and body, whose pieces are made on demand."""
+        """Return the response's status, headers and body, whose pieces are produced on demand."""
         with _lost_connections():
             result = self._ask(_parse(request))
         if isinstance(result, Generator):
@@ -47,7 +47,7 @@ class LocalExchange:
     async def exchange_async(
         self, request: Request
     ) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes] | AsyncIterator[bytes]]:
-        """As `exchange`, without holding the event loop where the platform waits for something."""
+        """Exchange like `exchange`, without blocking the event loop while the platform waits."""
         with _lost_connections():
             result = await self._ask_async(_parse(request))
         if isinstance(result, EncodedResponse):
@@ -59,7 +59,7 @@ class LocalExchange:
         return result if isinstance(result, Generator) else _encode(call, result)
 
     async def _ask_async(self, call: ServerRequest) -> EncodedResponse | Events | AsyncEvents:
-        """As `_ask`, without holding the event loop where the platform waits for something."""
+        """Respond like `_ask`, without blocking the event loop while the platform waits."""
         if not self._platform.blocking and call.last_event_id is None:
             return self._ask(call)
         result = await self._platform.respond_async(call, in_thread)
@@ -67,7 +67,7 @@ class LocalExchange:
 
 
 class AwaitedPieces:
-    """The events of a run that the event loop waits for, as bytes."""
+    """The encoded events of a run that is executed on the event loop."""
 
     def __init__(self, events: AsyncEvents) -> None:
         self._events = events
@@ -80,7 +80,7 @@ class AwaitedPieces:
             return encode_item(await anext(self._events))
 
     async def aclose(self) -> None:
-        """Close it, and so cancel the run."""
+        """Close the stream, which cancels the run."""
         await self._events.aclose()
 
 
@@ -93,7 +93,7 @@ def _lost_connections() -> Generator[None, None, None]:
 
 
 def encode_item(item: StreamEvent | Control) -> bytes:
-    """An event of a stream, or a heartbeat, for the wire."""
+    """Encode an event of a stream, or a heartbeat."""
     return encode_stream_event(item) if isinstance(item, StreamEvent) else encode_comment("heartbeat")
 
 
@@ -103,7 +103,7 @@ def _parse(request: Request) -> ServerRequest:
 
 
 def _pieces(events: Events) -> Generator[bytes, None, None]:
-    with closing(events), _lost_connections():  # closed at once, where the stream is left
+    with closing(events), _lost_connections():  # close the run as soon as its stream is closed
         for event in events:
             yield encode_item(event)
 
@@ -111,7 +111,7 @@ def _pieces(events: Events) -> Generator[bytes, None, None]:
 def _encode(call: ServerRequest, result: Result | BaseException) -> EncodedResponse:
     if isinstance(result, Disconnect):
         raise result
-    if isinstance(result, StoreError):  # here the file is the client's: the message says what to do with it
+    if isinstance(result, StoreError):  # in-process, the file is the client's own, so it gets the advice in the message
         result = unavailable(result, str(result))
     response = encode_response(call.operation, result)
     return evolve(response, body=b"") if call.method == "HEAD" else response

@@ -1,4 +1,4 @@
-"""The error for a client whose call fails, and the line in the log."""
+"""The error that a client gets for a failed call, and what is logged."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["logged", "unavailable"]
 
 
 def logged(call: ServerRequest, error: Exception | Disconnect) -> BaseException:
-    """The exception, for the client; the log says why where the server failed."""
+    """Return the exception for the client, and log the cause of a failure."""
     if not isinstance(error, (StatusError, StoreError, Disconnect)):
         logger().error("%s failed", call.operation, exc_info=error)
     return error
 
 
 def unavailable(error: StoreError, message: str) -> ServerError:
-    """The error for a store that cannot be used: nothing was executed, so that a client may repeat the request."""
-    status = 500 if error.problem == "encrypted" else 503  # a repeat finds no key either
+    """Return the error for an unusable store. Nothing was executed, so the client may repeat the request."""
+    status = 500 if error.problem == "encrypted" else 503  # without the key, repeating does not help
     return ServerError(message, status_code=status, code="STORE_UNAVAILABLE", retry_after=error.retry_after)

@@ -1,4 +1,4 @@
-"""The platform's measurements of itself: time, requests, the machine."""
+"""Metrics of a platform: counts, durations, and the load of the machine."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from hestiaos_local.storage import StoreError
 __all__ = ["BUCKETS", "Counts", "Histogram", "Measurements", "elapsed"]
 
 BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""The upper bounds of the buckets of a histogram, in seconds."""
+"""The upper bounds of a histogram's buckets, in seconds."""
 
 
 def elapsed(began: float, ended: float) -> float:
-    """The seconds between two times of a clock, which may have been set back in between: never less than 0."""
+    """Return the seconds between two times, or 0 if the clock was set back in between."""
     return max(0.0, ended - began)
 
 
 @frozen
 class Histogram:
-    """How often something took up to each of `BUCKETS`, in seconds, and, last, how often at all; and all of it."""
+    """Cumulative counts of durations for each of `BUCKETS` and in total (the last one), and their sum in seconds."""
 
     counts: tuple[int, ...]
     total: float
 
 
 class _Times:
-    """Counts how long something takes, each time in the one bucket that is for it."""
+    """A histogram with non-cumulative buckets."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BUCKETS) + 1)
@@ -53,12 +53,12 @@ class _Times:
 
 @frozen
 class Counts:
-    """What was counted up to a moment.
+    """A snapshot of the counts.
 
-    `requests` by operation and status, `decisions` by verdict, `rules` that matched by name and what they did,
-    `shadow_hits` by name and what the rule would have done, `executions` by outcome, `tokens` by `prompt` and
-    `completion`, `model_errors` by code. `latencies` are how long requests took by operation, `durations` how long
-    executions took by outcome.
+    `requests` are by operation and status, `decisions` by verdict, `rules` by name and action, `shadow_hits` by name
+    and the action that the rule would have taken, `executions` by outcome, `tokens` by `prompt` and `completion`,
+    `model_errors` by code. `latencies` are the durations of requests by operation, `durations` those of executions by
+    outcome.
     """
 
     requests: Mapping[tuple[str, str], int]
@@ -75,14 +75,14 @@ class Counts:
 
 
 class Measurements:
-    """Counts from the moment it is made. `clock` gives seconds. Several threads may use it."""
+    """The counts since its creation. `clock` returns seconds. Several threads may use it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._began = clock()
         self._cpu_began = time.process_time()
-        # Re-entrant: what a tracer raises on the line that leaves the `with` keeps it taken. A signal cannot: CPython
-        # handles it after calls and jumps only.
+        # Re-entrant, since an exception that a tracer raises on the line leaving the `with` leaves it locked. A signal
+        # cannot do that: CPython handles signals after calls and jumps only.
         self._lock = RLock()
         self._requests = 0
         self._answered = 0
@@ -99,7 +99,7 @@ class Measurements:
 
     @contextmanager
     def request(self, operation: str) -> Iterator[None]:
-        """Count a request, how it ends, and how long it takes to answer."""
+        """Count a request with its result and duration."""
         with self._lock:
             self._requests += 1
         began = self._clock()
@@ -120,7 +120,7 @@ class Measurements:
 
     @contextmanager
     def stream(self) -> Iterator[None]:
-        """Count a stream as open."""
+        """Count a stream as open within the `with` block."""
         with self._lock:
             self._open_streams += 1
         try:
@@ -131,7 +131,7 @@ class Measurements:
 
     @property
     def open_streams(self) -> int:
-        """How many streams are open."""
+        """The number of open streams."""
         return self._open_streams
 
     def decided(self, verdict: str) -> None:
@@ -140,13 +140,13 @@ class Measurements:
             self._decisions[verdict] += 1
 
     def matched(self, rules: Iterable[tuple[str, str]], shadow_hits: Iterable[tuple[str, str]]) -> None:
-        """Count rules that have matched, each with what it did, and in shadow mode, with what it would have done."""
+        """Count matches of rules with their actions, and hits in shadow mode with the actions not taken."""
         with self._lock:
             self._rules.update(rules)
             self._shadow_hits.update(shadow_hits)
 
     def executed(self, status: str, seconds: float, usage: Usage | None, model_error: str | None = None) -> None:
-        """Count an execution that has ended; `model_error` is the code of what failed at the model server."""
+        """Count an execution that has ended. `model_error` is the code of a failure of the model server."""
         with self._lock:
             self._durations[status].add(seconds)
             self._tokens["prompt"] += 0 if usage is None else usage.prompt_tokens
@@ -155,7 +155,7 @@ class Measurements:
                 self._model_errors[model_error] += 1
 
     def counts(self) -> Counts:
-        """The counts so far."""
+        """Return a snapshot of the counts."""
         with self._lock:
             durations = {status: each.histogram() for status, each in self._durations.items()}
             return Counts(
@@ -173,11 +173,11 @@ class Measurements:
             )
 
     def uptime(self) -> float:
-        """The seconds since all began."""
+        """The seconds since the creation."""
         return elapsed(self._began, self._clock())
 
     def metrics(self) -> dict[str, Any]:
-        """The numbers so far, named as on the wire. There is no GPU to measure."""
+        """Return the metrics with their names in the protocol. GPUs are not measured."""
         uptime = self.uptime()
         with self._lock:
             return {
@@ -193,8 +193,8 @@ class Measurements:
 
 
 def _memory_percent() -> float:
-    """The part of the machine's memory that is in use; 0 where that is unknown."""
+    """Return the percentage of the machine's memory in use, or 0 if that is unknown."""
     try:
         return 100.0 * (1 - os.sysconf("SC_AVPHYS_PAGES") / os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError):  # no POSIX system, or one that does not know the name
+    except (AttributeError, ValueError):  # not a POSIX system, or one without this value
         return 0.0

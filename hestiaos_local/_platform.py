@@ -1,4 +1,4 @@
-"""The platform itself: what a call does. Clock and ids are arguments, I/O is the storage's and the executor's."""
+"""The platform, which executes calls. Clock and ids are arguments; storage and executor do the I/O."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from hestiaos_proto import (
 __all__ = ["Platform"]
 
 _PRUNED_EVERY = 100  # executions
-_CRASHED = 60.0  # seconds after its timeout until an execution that has not ended counts as crashed
+_CRASHED = 60.0  # seconds after its timeout from which an execution counts as crashed
 
 Arguments = Mapping[str, Any]
 M = TypeVar("M", bound=Model)
@@ -64,10 +64,10 @@ M = TypeVar("M", bound=Model)
 class Platform:
     """A deterministic HestiaOS.
 
-    `policy` is by default the built-in one, `store` in memory; without a `retention` all is kept. `executor` carries
-    out what is allowed, by default an echo. `agents` are the known ones; without them any name is accepted. With
-    `keep="hash"` traces have the SHA-256 of texts instead of the texts, and approvals and results for repeats have
-    none. `clock` returns seconds since 1970, `new_id` a new id. Threads may share it. Closing it closes its store.
+    By default, `policy` is the built-in one, `store` is in memory, `executor` is an echo, and without a `retention`
+    everything is kept. `agents` are the known agents; if None, any name is accepted. With `keep="hash"`, traces contain
+    the SHA-256 of texts instead of the texts, and the texts of approvals and stored results are not kept. `clock`
+    returns seconds since 1970, `new_id` a unique id. Several threads may share a platform. Closing it closes its store.
     """
 
     def __init__(
@@ -105,26 +105,26 @@ class Platform:
     def reload(
         self, policy: Policy, *, executor: Executor | None = None, agents: Mapping[str, Agent] | None = None
     ) -> None:
-        """Decide by this policy from now on; with an `executor`, have it work for these `agents`. All at once.
+        """Replace the policy and, if an `executor` is given, the executor and the agents, atomically.
 
-        Without an executor, it and the agents stay the same. Executions under way keep what they began with.
+        Executions in progress continue with what they began with.
         """
         if executor is None:
             executor, agents = self._setup.executor, self._setup.agents
         self._setup = self._set_up(policy, executor, agents)
 
     def prepare(self, policy: Policy | None = None) -> None:
-        """Do now what is done else at the first requests, for this policy or the present one. It takes a moment."""
+        """Compile `policy`, by default the current one, and load the operations, so that no request waits for it."""
         rehearse(self._setup.governor.policy if policy is None else policy)
         self._setup.operations()
 
     @property
     def storage(self) -> str:
-        """Where it keeps what it remembers: `"memory"`, `"sqlite"` or `"postgresql"`."""
+        """The kind of its storage: `"memory"`, `"sqlite"` or `"postgresql"`."""
         return self._storage.kind
 
     def close(self) -> None:
-        """Close the platform and its store. A second time does nothing."""
+        """Close the platform and its store. Closing it again does nothing."""
         self._storage.close()
 
     def __enter__(self) -> Self:
@@ -136,28 +136,29 @@ class Platform:
         self.close()
 
     def hide(self, value: str) -> None:
-        """Never write this value, such as an API key: it is replaced in each text."""
+        """Redact this value, such as an API key, in every text that is written."""
         self._hidden.add(value)
 
     @property
     def measurements(self) -> Measurements:
-        """Its counters."""
+        """The metrics of the platform."""
         return self._measurements
 
     @property
     def echoes(self) -> bool:
-        """Whether its executor is the echo, which waits for nothing."""
+        """Whether its executor is the echo, which never waits."""
         return isinstance(self._setup.executor, EchoExecutor)
 
     @property
     def blocking(self) -> bool:
-        """Whether an execution may wait for something: an event loop then asks by `respond_async`."""
+        """Whether an execution may wait, so that an event loop has to call `respond_async`."""
         return self._storage.blocking or not self.echoes
 
     def answer(self, call: ServerRequest, *, key: str | None = None) -> Result | Events:
-        """The call's result; a stream's is the generator of its `StreamEvent`s, which nothing refuses any more.
+        """Execute a call and return its result. That of a stream is a generator of `StreamEvent`s.
 
-        `key` is the name of the API key that asks. Raises the `StatusError` of a refusal.
+        `key` is the name of the caller's API key. Raises a `StatusError` if the call is refused; an error after a
+        stream has begun is one of its events.
         """
         with self._measurements.request(call.operation):
             items = drive_sync(self._flow(call, key))
@@ -165,9 +166,9 @@ class Platform:
             return result
 
     def respond(self, call: ServerRequest, *, key: str | None = None) -> Result | Events | BaseException:
-        """As `answer`, for what carries the response to a client: an exception is returned instead of raised.
+        """Execute like `answer`, but return exceptions instead of raising them, to be sent to a client.
 
-        An exception that is not a refusal is logged, except a `StoreError`, which the caller reports in one line.
+        An exception that is not a refusal is logged, except a `StoreError`, which the caller logs in one line.
         """
         try:
             return self.answer(call, key=key)
@@ -177,9 +178,9 @@ class Platform:
     async def respond_async(
         self, call: ServerRequest, caller: Caller, *, key: str | None = None
     ) -> Result | AsyncEvents | BaseException:
-        """As `respond`, on an event loop; a stream is an asynchronous iterator, which has to be closed by `aclose`.
+        """Execute like `respond`, on an event loop. A stream is an asynchronous iterator; close it with `aclose`.
 
-        `caller` calls what may wait for the storage.
+        `caller` is used to call functions that may wait for the storage.
         """
         try:
             with self._measurements.request(call.operation):
@@ -190,7 +191,7 @@ class Platform:
             return logged(call, error)
 
     def complete(self, work: Work, caller: Caller, *, key: str | None = None) -> AsyncGenerator[Any, None]:
-        """The trace and the outputs of a work that came by OpenAI's API. Raises the `StatusError` of a refusal."""
+        """Execute a request of OpenAI's API. Yield its trace, then its outputs. Raises a `StatusError` if refused."""
         return drive(self._completion(work, key), caller)
 
     def _completion(self, work: Work, key: str | None) -> Flow[None]:
@@ -200,20 +201,20 @@ class Platform:
 
     @property
     def gateways(self) -> frozenset[str]:
-        """The names that its executor goes by in the `Via` of requests to model servers (RFC 9110, section 7.6.3)."""
+        """The names of its executor in the `Via` of requests to model servers (RFC 9110, section 7.6.3)."""
         names: frozenset[str] = getattr(self._setup.executor, "gateways", frozenset())
         return names
 
     async def models(self) -> list[str]:
-        """The names of the models that a work may ask for."""
+        """Return the names of the available models."""
         return await list_models(self._setup.executor)
 
     def run_log(self, call: ServerRequest) -> EventLog | None:
-        """The log of the run that this request has begun, if its client comes back where it loses the connection."""
+        """Return the log of the run that this request began, if its stream can be resumed."""
         return self._streams.log(call)
 
     def _flow(self, call: ServerRequest, key: str | None) -> Flow[None]:
-        """What is done for a call. The first item that it emits is the result, or the first of a stream's events."""
+        """Return the flow of a call. The first item that it emits is the result, or the first event of a stream."""
         if call.refusal is not None:
             raise call.refusal
         if call.operation in STREAMS:
@@ -244,7 +245,7 @@ class Platform:
         flow: Flow[M | GovernanceBlock],
         events: RunEvents | None = None,
     ) -> Flow[M | GovernanceBlock]:
-        """The result of a flow, executed once for an Idempotency-Key."""
+        """Execute a flow once for an Idempotency-Key. Return its result."""
         request = check_text(call, key)
         check_constraints(call.operation, call.arguments)
         if (once := call.idempotency_key) is not None:
@@ -256,19 +257,19 @@ class Platform:
         return result
 
     def _kept(self, call: ServerRequest, key: str | None) -> Callable[[M], M | None]:
-        """What makes of a call's result what may be kept of it, if anything."""
+        """Return the function that reduces a call's result to what may be stored, which returns None for nothing."""
         if self._keep == "hash":
             return lambda result: None
         facts = Facts(agent=call.arguments.get("agent_id"), session=call.arguments.get("session_id"), key=key)
         return lambda result: kept_result(result, self._setup.governor.record_redactor(facts))
 
     def _prune(self) -> None:
-        """Apply the retention, once every N executions."""
+        """Apply the retention at every `_PRUNED_EVERY`th execution."""
         if self._retention is not None and next(self._executed) % _PRUNED_EVERY == 0:
             try:
                 self._storage.prune(self._retention, now=self._clock())
-            except StoreError as error:  # the execution is over, and a later one does it
-                logger().error("what is too old was not deleted: %s", error)
+            except StoreError as error:  # the execution has succeeded; a later one prunes
+                logger().error("the retention could not be applied: %s", error)
 
 
 _EXECUTIONS: Mapping[str, tuple[type[Model], Callable[..., Flow[Any]]]] = {

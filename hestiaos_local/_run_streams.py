@@ -1,4 +1,4 @@
-"""The calls whose result is a stream of events, and the streams that go on after a lost connection."""
+"""Operations that return a stream of events, which a client can resume after a lost connection."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ STREAMS: Mapping[str, tuple[type[RunResponse] | type[ChatResponse], Callable[...
     "run_stream": (RunResponse, Executions.run),
     "chat_stream": (ChatResponse, Executions.chat),
 }
-"""The operations whose result is a stream."""
+"""The operations that return a stream."""
 
 
 class Once(Protocol):
-    """Executes a flow once for an Idempotency-Key: `Platform` does."""
+    """Executes a flow once for an Idempotency-Key. Implemented by `Platform`."""
 
     def __call__(
         self, call: ServerRequest, key: str | None, model: type[Any], flow: Flow[Any], events: RunEvents, /
@@ -50,9 +50,9 @@ class Once(Protocol):
 
 
 class RunStreams:
-    """The events of runs and chats. `key` is everywhere the name of the API key that asks.
+    """The events of runs and chats. `key` is always the name of the caller's API key.
 
-    Those of a call with an Idempotency-Key have ids, and are kept for a client that loses the connection.
+    The events of a call with an Idempotency-Key have ids, and are kept so that the client can resume the stream.
     """
 
     def __init__(self, storage: Storage, once: Once, clock: Callable[[], float]) -> None:
@@ -62,12 +62,12 @@ class RunStreams:
         self._logs = EventLogs(clock)
 
     def log(self, call: ServerRequest) -> EventLog | None:
-        """The log of the run that this request has begun, if its client comes back where it loses the connection."""
+        """Return the log of the run that this request began, if its stream can be resumed."""
         key, begins = call.idempotency_key, call.operation in STREAMS and call.last_event_id is None
         return self._logs.get(key) if key is not None and begins and call.resumable else None
 
     def begin(self, call: ServerRequest, key: str | None, executions: Executions) -> Flow[None]:
-        """Execute a call. What refuses it is raised before the first event; what fails then is said by the last."""
+        """Execute a call. A refusal is raised before the first event; a later failure is the last event."""
         model, execute = STREAMS[call.operation]
         once, log = call.idempotency_key, None
         if once is not None:
@@ -85,7 +85,7 @@ class RunStreams:
         except Exception as error:
             if events.last is None:
                 raise
-            if not isinstance(error, StatusError):  # the client gets a ServerError, the log says why
+            if not isinstance(error, StatusError):  # the client gets a `ServerError` without the cause
                 logger().exception("a stream failed")
             for event in error_events(error, events.last):
                 yield Emit(events.add(event))
@@ -94,9 +94,9 @@ class RunStreams:
                 self._logs.close(once, log)
 
     def resume(self, call: ServerRequest, key: str | None) -> Flow[None]:
-        """The events after the `Last-Event-ID`. Nothing is executed."""
+        """Emit the events after the `Last-Event-ID`. Nothing is executed."""
         request, once, last_id = check_text(call, key), call.idempotency_key, call.last_event_id
-        assert last_id is not None, "the request names an event"
+        assert last_id is not None, "the request has a Last-Event-ID"
         number_of(last_id)
         if once is None:
             raise forgotten("the events of a run without an Idempotency-Key are not kept")
@@ -116,6 +116,6 @@ class RunStreams:
             yield Emit(event)
 
     def _logged(self, once: str, log: EventLog, flow: Flow[M]) -> Flow[M]:
-        """The same flow, whose events can be read by a client that comes back, from its beginning on."""
+        """Run the flow with its log registered, so that a client can resume the stream from the beginning on."""
         self._logs.add(once, log)
         return (yield from flow)

@@ -1,4 +1,4 @@
-"""A platform's policy and executor, replaced together when its files are read again."""
+"""The policy and executor of a platform, which are replaced together on reload."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _WORD = "sk-w\u00f6rd\u00ad"
 
 @frozen
 class Setup:
-    """An executor and the agents that it works for, under one policy."""
+    """An executor and the agents, under one policy."""
 
     executor: Executor
     agents: Mapping[str, Agent] | None
     governor: Governor
     executions: Executions
     operations: Callable[[], Operations]
-    """What only answers, made when it is first asked: a process that executes one text needs none of it."""
+    """Creates the operations that execute nothing, on first use: a process that executes one text needs none."""
 
 
 def set_up(
@@ -51,7 +51,7 @@ def set_up(
     new_id: Callable[[], str],
     measurements: Measurements,
 ) -> Setup:
-    """Make a platform's setup; the named arguments are the same for its lifetime."""
+    """Create a setup. The keyword arguments are the same for the lifetime of a platform."""
     hidden.add(*getattr(executor, "hidden_values", ()))
     governor = Governor(policy, storage, hidden, keep, clock, new_id, measurements)
     executions = Executions(governor, storage, executor, agents, clock, new_id)
@@ -66,7 +66,7 @@ def set_up(
 
 
 def rehearse(policy: Policy) -> None:
-    """Compile a policy's patterns, and execute a word under it in memory: no request is to wait for that."""
+    """Compile a policy's patterns and execute one word under it in memory, so that no request waits for that."""
     policy.compile()
     with closing(Store()) as store:
         setup = set_up(
@@ -80,6 +80,6 @@ def rehearse(policy: Policy) -> None:
             new_id=lambda: "rehearsal",
             measurements=Measurements(lambda: 0.0),
         )
-        with suppress(StatusError):  # a policy may block whatever comes
+        with suppress(StatusError):  # the policy may block everything
             for _ in drive_sync(setup.executions.complete(Work(messages=[{"role": "user", "content": _WORD}]))):
                 pass

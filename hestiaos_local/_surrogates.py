@@ -1,4 +1,4 @@
-"""Texts out of JSON, which may hold one half of a surrogate pair (RFC 8259, section 8.2), as they can be encoded."""
+"""Make texts from JSON encodable, since they may contain lone surrogates (RFC 8259, section 8.2)."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ __all__ = ["SurrogateJoiner", "encodable"]
 
 
 def encodable(text: str) -> str:
-    """`text` with each surrogate pair as its character, and each lone surrogate as U+FFFD."""
+    """Replace each surrogate pair in `text` by its character, and each lone surrogate by U+FFFD."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 class SurrogateJoiner:
-    """Joins the two halves of a character that come in two pieces of a text."""
+    """Joins surrogate pairs that are split between two pieces of a text."""
 
     def __init__(self) -> None:
         self._half = ""
 
     def send(self, text: str) -> str:
-        """The text that is complete with this piece; the first half of a pair at its end waits for the second."""
+        """Return the next text. A high surrogate at the end of a piece is held back until the next piece."""
         if text.isascii() and not self._half:
             return text
         text = self._half + text
@@ -27,6 +27,6 @@ class SurrogateJoiner:
         return encodable(text.removesuffix(self._half))
 
     def end(self) -> str:
-        """The rest at the end of the text."""
+        """Return the rest at the end of the text."""
         half, self._half = self._half, ""
         return encodable(half)

@@ -1,4 +1,4 @@
-"""The platform as every client's transport: in-process, without a socket."""
+"""An in-process transport to a platform for every client, without a socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["LocalTransport"]
 
 
 class LocalTransport(LocalExchange, httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """Carries a client's requests to `platform`. Closing it leaves the platform open, which several may share."""
+    """Passes a client's requests to `platform`. Closing it does not close the platform, which may be shared."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         with _httpx_errors():
@@ -35,7 +35,7 @@ class LocalTransport(LocalExchange, httpx.BaseTransport, httpx.AsyncBaseTranspor
 
 @contextmanager
 def _httpx_errors() -> Iterator[None]:
-    """Raise for a connection that ends what httpx's own transports raise."""
+    """Translate the end of a connection to the exception of httpx's own transports."""
     try:
         yield
     except Disconnect as error:
@@ -43,7 +43,7 @@ def _httpx_errors() -> Iterator[None]:
 
 
 def _parse(request: httpx.Request, body: bytes) -> ServerRequest:
-    # httpx gives the names of `items()` in lower case, and joins the values of a repeated one.
+    # `items()` of httpx has the names in lower case, and joins the values of repeated headers.
     return parse_request(request.method, request.url.raw_path.decode("ascii"), dict(request.headers.items()), body)
 
 
@@ -55,7 +55,7 @@ def _response(result: EncodedResponse | Events | AsyncEvents) -> httpx.Response:
 
 
 class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A stream's events as bytes, each made on demand."""
+    """The encoded events of a stream, produced on demand."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -68,7 +68,7 @@ class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
         from anyio.lowlevel import checkpoint
 
         for data in self:
-            await checkpoint()  # where the reader can be cancelled, and other tasks get their turn
+            await checkpoint()  # lets the reader be cancelled, and other tasks run
             yield data
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class _EventBytes(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 class _AwaitedEventBytes(AwaitedPieces, httpx.AsyncByteStream):
-    """The same of a run that the event loop waits for."""
+    """The encoded events of a run that is executed on the event loop."""
 
     async def __anext__(self) -> bytes:
         with _httpx_errors():

@@ -1,6 +1,6 @@
-"""The platform as an ASGI application, for uvicorn, hypercorn and granian: `hestiaos_local.asgi:app`.
+"""The ASGI application `hestiaos_local.asgi:app`, for uvicorn, hypercorn and granian.
 
-`app` is opened when the server starts, as the environment says; `application` makes one of a platform of your own.
+`app` is configured by environment variables and opened at startup. `application` serves a platform of your own.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def application(
     grace: float = 30.0,
     allow_origins: Collection[str] = (),
 ) -> ASGIApplication:
-    """An application that serves `platform`, and closes it at its shutdown; the arguments are those of `serve`.
+    """Create an application that serves `platform`, and closes it at shutdown. The arguments are those of `serve`.
 
-    Without an `api_key` or `keys` it answers clients of this machine only, wherever the server listens.
+    Without an `api_key` or `keys`, it accepts requests from this machine only, whatever address the server listens on.
     """
     access = Access(accepted_keys(api_key, keys), allow_origins=allow_origins)
     service = Service(platform, access, token_delay, heartbeat, grace=grace)

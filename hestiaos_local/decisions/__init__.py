@@ -1,4 +1,4 @@
-"""Governance in one execution: facts, verdict, admission, approval, the outputs that are allowed, and the trace."""
+"""Apply governance to one execution: facts, verdict, admission, approval, the allowed outputs, and the trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Admission: an execution is charged under its policy's limits before it begins, and settled once it is over."""
+"""Admission: charge an execution to its policy's limits before it begins, and settle the charge when it has ended."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["Admission", "AdmissionControl"]
 
 @frozen
 class Admission:
-    """The result of admission: the `work` within the limits, or the `refusal` with the reason why it may not begin.
+    """The result of admission: the `work` within the limits, or the `refusal`.
 
-    Of the `tokens` that are reserved for it, `input_tokens` are what it reads, as estimated.
+    `tokens` are reserved for it, including the estimated `input_tokens`.
     """
 
     work: Work = field(repr=False)
@@ -36,11 +36,11 @@ class Admission:
 
     @property
     def refused_by(self) -> str | None:
-        """The name of the exhausted limit."""
+        """The name of the exhausted limit, or None."""
         return None if self.exhausted is None else self.exhausted.limit
 
     def to_json(self) -> dict[str, Any]:
-        """Its part of a trace: the limits and what is used of them, including this execution if it was admitted."""
+        """Return its part of a trace: the use of the limits, including this execution if it was admitted."""
         found = self.reservation or self.exhausted
         if found is None:
             return {}
@@ -49,14 +49,14 @@ class Admission:
 
 
 class AdmissionControl:
-    """Charges executions in `storage`. Its methods may wait for the storage."""
+    """Charges executions to counters in `storage`. Its methods may wait for the storage."""
 
     def __init__(self, storage: Storage, clock: Callable[[], float]) -> None:
         self._storage = storage
         self._clock = clock
 
     def admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work) -> Admission:
-        """Reserve what the work may use, and lower its `max_tokens` to that. Raises `StoreError`."""
+        """Reserve the maximum that the work may use, and lower its `max_tokens` accordingly. Raises `StoreError`."""
         if verdict.max_tokens is not None:
             work = evolve(work, max_tokens=_lowest(work.max_tokens, verdict.max_tokens))
         if not policy.limits and verdict.bucket is None:
@@ -74,13 +74,13 @@ class AdmissionControl:
         return Admission(work, input_tokens, plan.reserved, exhausted=answer, refusal=refusal)
 
     def settle(self, admission: Admission, tokens: int) -> None:
-        """Charge the tokens that were used. If that cannot be stored, the reservation expires with its window."""
+        """Charge the tokens that were used. If storing fails, the reservation expires with its window."""
         if admission.reservation is None:
             return
         try:
             self._storage.settle(admission.reservation, tokens=tokens)
-        except Exception as error:  # a platform that was closed meanwhile, among others
-            logger().error("%d tokens stay reserved for an execution that took %d: %s", admission.tokens, tokens, error)
+        except Exception as error:  # such as a platform that was closed meanwhile
+            logger().error("%d tokens stay reserved for an execution that used %d: %s", admission.tokens, tokens, error)
 
 
 def _lowest(*limits: int | None) -> int | None:
@@ -88,16 +88,16 @@ def _lowest(*limits: int | None) -> int | None:
 
 
 def _refusal(exhausted: Exhausted, input_tokens: int) -> StatusError:
-    """The refusal of an execution that does not fit now, or never fits."""
+    """Return the refusal of an execution that exceeds a limit, for now or on its own."""
     [use] = [use for use in exhausted.used if use.limit == exhausted.limit][:1]
     if not isfinite(exhausted.retry_after):
         return InvalidInput(
-            f"an input of about {input_tokens} tokens is too much for the limit {use.limit!r}: "
-            f"it allows {use.max_tokens} tokens in {use.window:g} s, for the input and what is written",
+            f"an input of about {input_tokens} tokens exceeds the limit {use.limit!r}: "
+            f"it allows {use.max_tokens} tokens in {use.window:g} s, for input and output",
             details=use.to_json(),
         )
     return RateLimited(
-        f"the limit {use.limit!r} has no room: {' and '.join(_counted(use))} in {use.window:g} s are used",
+        f"the limit {use.limit!r} is exhausted: {' and '.join(_counted(use))} in {use.window:g} s are used",
         details=use.to_json(),
         retry_after=exhausted.retry_after,
     )

@@ -1,4 +1,4 @@
-"""The outputs that an execution has given its caller so far."""
+"""The outputs of an execution so far."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _BLOCK = 1024
 
 @frozen
 class Answer:
-    """The texts, the tool calls and the usage among the outputs of one execution."""
+    """Collects the texts, the tool calls and the usage of one execution."""
 
-    _blocks: list[str] = field(factory=list)  # of many texts each: to join and to free millions holds the interpreter
-    _texts: list[str] = field(factory=list)  # the last ones
+    _blocks: list[str] = field(factory=list)  # joined texts: freeing millions blocks other threads
+    _texts: list[str] = field(factory=list)  # those not joined yet
     tool_calls: list[ToolCall] = field(factory=list)
     usage: list[Usage] = field(factory=list)
 
     @property
     def text(self) -> str:
-        """The texts so far."""
+        """The text so far."""
         return "".join([*self._blocks, *self._texts])
 
     @property
     def used(self) -> Usage | None:
-        """The tokens that it took, where that is known."""
+        """The tokens used, None if unknown."""
         return self.usage[-1] if self.usage else None
 
     def add(self, output: Output) -> None:

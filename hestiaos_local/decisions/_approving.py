@@ -1,4 +1,4 @@
-"""Approvals of calls that a rule blocks: after a person's approval the same call passes once, before it expires."""
+"""Approvals of calls that a rule blocks. An approved call is allowed once, before the approval expires."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from hestiaos_local.storage import Approval, Storage
 __all__ = ["APPROVAL_TIME", "Approver", "Asked", "approval_details"]
 
 APPROVAL_TIME = 60 * 60.0
-"""How long after a call was blocked it can be approved, and pass, in seconds."""
+"""How long an approval is valid after its call was blocked, in seconds."""
 
 
 @frozen
 class Asked:
-    """The identity of a call, without the verdict on it: an operation, or a tool's call, with its arguments."""
+    """The identity of a call, apart from the verdict: an operation or a tool call, with its arguments."""
 
     operation: str
     arguments: Mapping[str, Any] = field(repr=False)
 
     def hash(self, verdict: Verdict) -> str:
-        """The call as what a policy's rules ask about."""
+        """Return the hash that identifies the call for approval by the rules of this verdict."""
         return call_hash(self.operation, self.arguments, verdict.policy, verdict.approval)
 
 
 class Approver:
-    """Uses approvals, and requests them. Each method may wait for the storage, and raises `StoreError`."""
+    """Uses and requests approvals. Every method may wait for the storage, and raises `StoreError`."""
 
     def __init__(self, storage: Storage, keep: Keep, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
         self._storage = storage
@@ -42,10 +42,10 @@ class Approver:
         self._new_id = new_id
 
     def judge(self, policy: Policy, facts: Facts, asked: Asked) -> tuple[Verdict, Approval | None]:
-        """The verdict on a call; if it was approved, that of the other rules, and the approval.
+        """Return the verdict on a call. If the call is approved, use the approval, and return it with the verdict.
 
-        An approval is used by it, which only one of all who make the call can. It is one for all the rules that ask:
-        where other rules do, because of who makes the call perhaps, another is needed.
+        An approval can be used by one call only. It covers all rules that required it. If other rules require one, for
+        example because another key makes the call, another approval is needed.
         """
         verdict = policy.judge(facts)
         if not verdict.approval:
@@ -62,7 +62,7 @@ class Approver:
 
     @contextmanager
     def judged(self, policy: Policy, facts: Facts, asked: Asked) -> Iterator[tuple[Verdict, Approval | None]]:
-        """As `judge`, for a block that raises where nothing is executed: the approval is then given back."""
+        """Judge like `judge`, in a context. If the block raises, nothing was executed, and the approval is released."""
         verdict, approval = self.judge(policy, facts, asked)
         try:
             yield verdict, approval
@@ -74,13 +74,13 @@ class Approver:
     def _release(self, approval: Approval) -> None:
         try:
             self._storage.release_approval(approval.id)
-        except Exception as error:  # as where the trace could not be stored
-            logger().error("the approval %s is used up, and nothing was executed: %s", approval.id, error)
+        except Exception as error:  # probably the same one that kept the trace from being stored
+            logger().error("the approval %s is used, but nothing was executed: %s", approval.id, error)
 
     def ask(self, asked: Asked, verdict: Verdict, facts: Facts, redactor: RecordRedactor, trace_id: str) -> Approval:
-        """Request an approval of a call; an earlier request that is neither used nor expired is returned again.
+        """Request an approval of a call. Return the earlier one if there is one that is neither used nor expired.
 
-        It shows the input to whoever decides, if traces keep texts.
+        The request includes the input for the person who decides, if traces keep texts.
         """
         now = self._clock()
         text = "\n".join(facts.texts)
@@ -109,5 +109,5 @@ class Approver:
 
 
 def approval_details(approval: Approval) -> dict[str, Any]:
-    """The approval in the details of a block."""
+    """Return the approval's part of the details of a block."""
     return {"id": approval.id, "expires": iso(approval.expires_at), "status": approval.status}

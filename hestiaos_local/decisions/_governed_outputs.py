@@ -1,4 +1,4 @@
-"""The governor between an executor and its caller: it passes the outputs that the policy and the agent allow."""
+"""Filter the outputs of an executor by the policy and by the agent's permissions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hestiaos_local.storage import Approval
 
 __all__ = ["GovernedOutputs"]
 
-_LARGE = 64 * 1024  # characters; what is smaller is judged in about a millisecond
+_LARGE = 64 * 1024  # characters; less is judged in about a millisecond
 
 
 class GovernedOutputs:
-    """Takes the outputs of one execution, and returns those that may be sent on.
+    """Receives the outputs of one execution, and returns those that are allowed.
 
-    Texts may come later and in other pieces. `Usage` and `Finish` end them: what was held back comes before.
+    Texts may be held back, and be returned in other pieces. They are all released before `Usage` and `Finish`.
     """
 
     def __init__(self, governed: Governed, agent: Agent | None, governor: Governor) -> None:
@@ -26,41 +26,41 @@ class GovernedOutputs:
         self._asks = any(rule.approval for rule in governed.policy.rules_on("tool"))
         self._agent = agent
         self._governor = OutputGovernor(governed.policy, governed.facts)
-        # Where no rule is about outputs, texts pass; one that may have half of a character has to be joined first.
+        # Without rules for outputs, texts are returned unchanged, unless one may contain half of a surrogate pair.
         self._open = not any(governed.policy.output_rules(governed.facts))
-        self._ascii = True  # the last text is
+        self._ascii = True  # whether the last text is ASCII
         self._received = 0  # characters
         self.approvals: list[Approval] = []
-        """Those by which calls of tools have passed."""
+        """The approvals that tool calls have used."""
         self._usage: Usage | None = None
 
     @property
     def shadow(self) -> tuple[ShadowHit, ...]:
-        """The hits of rules in shadow mode."""
+        """The matches of rules in shadow mode."""
         return self._governor.verdict.shadow
 
     @property
     def redactions(self) -> tuple[Redaction, ...]:
-        """The replaced pieces of the text."""
+        """The redactions made in the text."""
         return tuple(self._governor.redactions)
 
     @property
     def usage(self) -> Usage | None:
-        """What was used so far, estimated if the executor has not reported it; `None` where nothing was received."""
+        """The usage so far, estimated if the executor has not reported it, or None if nothing was received."""
         if self._usage is None and self._received:
             return Usage(estimate_input(self._governed.work), tokens_in(self._received), estimated=True)
         return self._usage
 
     def takes_long(self, output: Output) -> bool:
-        """Whether judging this output may wait for the storage, or compute for more than a moment."""
+        """Return whether judging this output may wait for the storage, or compute for more than a moment."""
         if isinstance(output, Text):
             return len(output.text) > _LARGE
         if isinstance(output, ToolCall):
             return self._asks or len(output.arguments) > _LARGE
-        return self._received > _LARGE  # so much is held back, at most
+        return self._received > _LARGE  # an upper bound of what is held back
 
     def receive(self, output: Output) -> Sequence[Output]:
-        """What may be sent on after this output. Raises the `GovernanceBlock` of what may not."""
+        """Return the outputs to send after this one. Raises `GovernanceBlock` if the policy blocks."""
         match output:
             case Text(text):
                 self._received += len(text)
@@ -83,7 +83,7 @@ class GovernedOutputs:
         return [*self._released(), output]
 
     def _check_permission(self, tool: str) -> None:
-        """Refuse a tool that the agent may not call: a model can call one that it was not offered."""
+        """Block a tool that the agent may not call, since a model can call one that it was not offered."""
         if self._agent is not None and not self._agent.allows(tool):
             reason = f"the agent {self._agent.id!r} may not call the tool {tool!r}"
             raise self._governed.block_by(Verdict(decision="BLOCK", rule="agent-tools", reason=reason, risk=1.0))

@@ -1,4 +1,4 @@
-"""What comes before an execution: its facts, the verdict and the trace; and the outcome that ends the trace."""
+"""Decide on an execution and store the decision as a trace; later, store its outcome."""
 
 from __future__ import annotations
 
@@ -45,13 +45,14 @@ from hestiaos_proto import GovernanceBlock, TraceResponse
 __all__ = ["BUDGETS", "Governed", "Governor"]
 
 BUDGETS = {"ALLOW": 1.0, "THROTTLE": 0.5, "BLOCK": 0.0}
-"""The budget of an execution by its decision."""
+"""The budget of an execution for each decision."""
 
 
 @frozen
 class Governed:
-    """An execution with its decision: its trace, its facts, and the policy. `approval` is the one that it waits for, or
-    that it has used.
+    """An execution with its decision: its trace, its facts, and the policy.
+
+    `approval` is the approval that it has used or that it waits for.
     """
 
     trace: TraceResponse
@@ -63,23 +64,23 @@ class Governed:
 
     @property
     def work(self) -> Work:
-        """The work that may be done."""
+        """The admitted work."""
         return self.admission.work
 
     @property
     def blocked(self) -> Outcome | None:
-        """The outcome of an execution that is over already."""
+        """The outcome if the execution was blocked or refused, else None."""
         if (refusal := self.admission.refusal) is not None:
             return Outcome("blocked", error=refusal.code)
         return Outcome("blocked") if self.verdict.decision == "BLOCK" else None
 
     @property
     def block(self) -> GovernanceBlock | None:
-        """The exception of a block."""
+        """Return the exception if the execution is blocked, else None."""
         return self.block_by(self.verdict, self.approval) if self.verdict.decision == "BLOCK" else None
 
     def block_by(self, verdict: Verdict, approval: Approval | None = None) -> GovernanceBlock:
-        """The exception for a verdict that blocks, with the reason and the approval that would let it pass."""
+        """Return the exception for a blocking verdict, with its reason and the approval that would allow the call."""
         details: dict[str, Any] = {
             "rule": verdict.rule,
             "reason": verdict.reason,
@@ -92,9 +93,9 @@ class Governed:
 
 
 class Governor:
-    """Decides on executions by its `policy`, and stores each decision as a trace, and how it ended.
+    """Decides on executions by its `policy`, and stores each decision and outcome as a trace.
 
-    `keep` is how traces keep inputs and outputs, `hidden` are the values that are never written.
+    `keep` is how traces keep inputs and outputs. `hidden` are values that are never written.
     """
 
     def __init__(
@@ -127,11 +128,11 @@ class Governor:
         effort: float = 1.0,
         trace_id: str | None = None,
     ) -> Governed:
-        """Decide on an execution whose model is to be sent these messages. It may wait for the storage.
+        """Decide on an execution that would send these messages to a model. It may wait for the storage.
 
-        `prepare` makes the work of those that the model may be sent; `asked` is what somebody may approve. Raises the
-        `RateLimited` of a limit that has no room, and `StoreError` where the decision cannot be stored; then nothing
-        may be executed.
+        `prepare` creates the work from the redacted messages. `asked` is the call that an approval would allow. Raises
+        `RateLimited` if a limit is exhausted, and `StoreError` if the decision cannot be stored; nothing may be
+        executed then.
         """
         began = self._clock()
         policy = self.policy
@@ -140,7 +141,7 @@ class Governor:
         with self._approver.judged(policy, facts, asked) as (verdict, approval):
             trace = self._trace(verdict, policy, began, effort, trace_id or self._new_id())
             if verdict.decision != "BLOCK":
-                policy.prepare(facts)  # here, where it may take its time
+                policy.prepare(facts)  # compile here, where computing does not block an event loop
             work, redactions = redacted_work(messages, prepare, input_redactor(policy, facts))
             work = evolve(work, trace_id=trace.trace_id, redact=ErrorRedactor(policy, facts, secrets).text)
             if verdict.approval:
@@ -172,7 +173,7 @@ class Governor:
         )
 
     def _admit(self, policy: Policy, verdict: Verdict, facts: Facts, work: Work, redactor: RecordRedactor) -> Admission:
-        """Charge the limits for what is not blocked, by names that may be written."""
+        """Charge the limits, unless blocked. Names are redacted, since counters are stored."""
         if verdict.decision == "BLOCK":
             return Admission(work)
         if facts.agent is not None or facts.session is not None:
@@ -183,7 +184,7 @@ class Governor:
     def _store(
         self, governed: Governed, began: float, redactions: Sequence[Redaction], redactor: RecordRedactor
     ) -> None:
-        """Store the decision. If that fails, nothing is executed, and what was reserved is released."""
+        """Store the decision. If that fails, release what was reserved, as nothing is executed."""
         trace, verdict, admission, outcome = governed.trace, governed.verdict, governed.admission, governed.blocked
         try:
             command = command_record(trace.trace_id, governed.facts, verdict, redactions, redactor, self._keep)
@@ -202,10 +203,10 @@ class Governor:
         note(trace_id=trace.trace_id, decision=trace.decision, outcome=None if outcome is None else outcome.status)
 
     def approval_of(self, governed: Governed, tool: str, arguments: str) -> Approval | None:
-        """The approval that a tool call uses, `None` if it needs none; `arguments` is the model's JSON text.
+        """Return the approval used by a tool call, or None if it does not need any. `arguments` is JSON.
 
-        It may wait for the storage. Raises `GovernanceBlock` for a call that a rule blocks and that is not approved;
-        its approval is then requested.
+        It may wait for the storage. If a rule blocks the call and it is not approved, an approval is requested and
+        `GovernanceBlock` is raised.
         """
         policy = governed.policy
         facts = evolve(governed.facts, tool=tool, arguments=arguments_of(arguments))
@@ -220,7 +221,7 @@ class Governor:
         return approval
 
     def record_redactor(self, facts: Facts, policy: Policy | None = None) -> RecordRedactor:
-        """The redactor for all that is written about an execution under a policy. It may wait for the storage."""
+        """Return the redactor for the records of an execution under a policy. It may wait for the storage."""
         return RecordRedactor(policy or self.policy, facts, self._hidden.redactor())
 
     def finish(
@@ -233,7 +234,7 @@ class Governor:
         findings: Findings | None = None,
         error: BaseException | None = None,
     ) -> Flow[None]:
-        """Store an execution's outcome, its duration in seconds, and what its caller received."""
+        """Store an execution's outcome, its duration in seconds, and what its caller received. Failures are logged."""
         trace_id = governed.trace.trace_id
         given, found = answer or Answer(), findings or Findings()
         code = None if error is None else getattr(error, "code", type(error).__name__)
@@ -250,8 +251,8 @@ class Governor:
 
         try:
             yield from call_surely(store)
-        except Exception as failure:  # a platform that was closed meanwhile, among others
-            logger().error("the outcome of %s (%s) is not in its trace: %s", trace_id, status, failure)
+        except Exception as failure:  # such as a platform that was closed meanwhile
+            logger().error("the outcome of %s (%s) could not be stored in its trace: %s", trace_id, status, failure)
 
     def _count(
         self, rule: str | None, decision: str, redactions: Iterable[Redaction], shadow: Iterable[ShadowHit]
@@ -262,8 +263,8 @@ class Governor:
 
 
 def _tokens(admission: Admission, answer: Answer | None) -> int:
-    """How many tokens an execution has used. A model without output may still have read its input."""
-    if answer is None:  # it was not begun
+    """Return the tokens that an execution used. A model without output may still have read the input."""
+    if answer is None:  # the execution did not begin
         return 0
     used = answer.used
     return admission.input_tokens if used is None else used.prompt_tokens + used.completion_tokens

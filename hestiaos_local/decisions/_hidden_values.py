@@ -1,4 +1,4 @@
-"""The values that are never written: those of stored secrets, and the keys that the platform is given."""
+"""Values that must not be written: stored secrets and the keys passed to the platform."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["HiddenValues"]
 
 
 class HiddenValues:
-    """Reads the secrets of `storage` again each time, since other processes set some too; `keys` are hidden as well."""
+    """The secrets in `storage`, which are read each time since other processes may set them, and `keys`."""
 
     def __init__(self, storage: Storage, keys: Iterable[str] = ()) -> None:
         self._storage = storage
@@ -21,24 +21,24 @@ class HiddenValues:
         self._told = False
 
     def add(self, *keys: str) -> None:
-        """Hide these values too."""
+        """Add values to hide."""
         self._keys.update(keys)
 
     def redactor(self) -> SecretRedactor:
-        """The redactor for them, and for what looks like an API key. It may wait for the storage."""
+        """Return a redactor for these values, and anything that looks like an API key. It may wait for the storage."""
         values = frozenset(self._keys).union(self._secrets())
         if self._made is None or self._made[0] != values:
             self._made = values, SecretRedactor(values)
         return self._made[1]
 
     def _secrets(self) -> Iterable[str]:
-        """The secrets that can be read; others cannot be returned to a caller either."""
+        """Return the secrets that can be read. Others cannot leak, as they cannot be returned to a caller either."""
         try:
             return self._storage.secret_values()
         except StoreError as error:
             if error.problem != "encrypted":
                 raise
             if not self._told:
-                logger().warning("traces may hold values of stored secrets, which cannot be read: %s", error)
+                logger().warning("secrets are not redacted in traces, as they cannot be read: %s", error)
                 self._told = True
             return ()

@@ -1,4 +1,4 @@
-"""The messages that a model is sent, redacted by the policy."""
+"""Redact the messages that are sent to a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["redacted_work"]
 def redacted_work(
     messages: Sequence[Message], prepare: Callable[[Sequence[Message]], Work], redactor: TextRedactor
 ) -> tuple[Work, list[Redaction]]:
-    """The work that `prepare` makes of the messages, with what `redactor` replaces in each text, and what that was."""
+    """Create the work from the messages by `prepare`, redact its texts, and return it with the redactions made."""
     redactions: list[Redaction] = []
 
     def redacted(text: str) -> str:

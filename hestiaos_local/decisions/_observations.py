@@ -1,7 +1,7 @@
-"""What is decided while a request is answered, for the log of requests.
+"""Report the decision on a request to the log of requests.
 
-The decision is made deep in a flow, whose result need not say it: a chat's does not. As with the context of a trace in
-OpenTelemetry, it is written into what the context of the task holds, which threads that the task waits for share.
+The decision is made deep in a flow, and the result does not always contain it: a chat's does not. It is reported
+through a context variable, like the current span in OpenTelemetry. Threads that the task waits for share the context.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ __all__ = ["Observation", "note", "observe"]
 
 @define
 class Observation:
-    """What is known of an execution so far; all of it `None` where a request executes nothing.
+    """What is known of an execution so far. All attributes are None if the request executes nothing.
 
-    `outcome` is how it has ended: `completed`, `blocked`, `failed` or `cancelled`.
+    `outcome` is `completed`, `blocked`, `failed` or `cancelled`.
     """
 
     trace_id: str | None = None
@@ -32,7 +32,7 @@ _observation: ContextVar[Observation | None] = ContextVar("hestiaos_local.observ
 
 @contextmanager
 def observe() -> Iterator[Observation]:
-    """Observe what is executed in the `with` block."""
+    """Observe the execution in the `with` block."""
     token = _observation.set(observation := Observation())
     try:
         yield observation
@@ -41,7 +41,7 @@ def observe() -> Iterator[Observation]:
 
 
 def note(*, trace_id: str | None = None, decision: str | None = None, outcome: str | None = None) -> None:
-    """Report what is known now to the observer of this task."""
+    """Report to the observer of this task, if there is one."""
     if (observation := _observation.get()) is not None:
         observation.trace_id = trace_id or observation.trace_id
         observation.decision = decision or observation.decision

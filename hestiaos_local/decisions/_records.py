@@ -1,4 +1,4 @@
-"""The record of an execution: its facts and its outcome, written as JSON and read again. Pure."""
+"""Encode the facts and the outcome of an execution for its trace, and decode them. Pure."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ __all__ = [
 ]
 
 Keep = Literal["text", "hash"]
-"""What a trace keeps of inputs and outputs: the texts, or only their SHA-256."""
+"""Whether traces contain the texts of inputs and outputs, or only their SHA-256."""
 
 M = TypeVar("M", bound=Model)
 
 Status = Literal["completed", "blocked", "failed", "cancelled"]
-"""How an execution has ended."""
+"""How an execution ended."""
 
-_DECIDED = "decided"  # the outcome of an execution that is under way, or whose process has ended in its midst
+_DECIDED = "decided"  # the outcome of an execution in progress, or whose process crashed
 
 
 @frozen
 class Findings:
-    """What governance has found in an execution's outputs."""
+    """What governance found in an execution's outputs."""
 
     shadow: tuple[ShadowHit, ...] = ()
     redactions: tuple[Redaction, ...] = ()
@@ -52,7 +52,7 @@ class Findings:
 
     @property
     def blocked_by(self) -> dict[str, Any] | None:
-        """The rule that has blocked them, its reason and its risk."""
+        """The rule that blocked them, with its reason and risk, or None."""
         if self.block is None:
             return None
         details = self.block.details if isinstance(self.block.details, dict) else {}
@@ -60,24 +60,24 @@ class Findings:
 
     @property
     def rule(self) -> str | None:
-        """The name of that rule."""
+        """The name of the rule that blocked them, or None."""
         return None if self.blocked_by is None else self.blocked_by["rule"]
 
 
 def approval_record(approval: Approval) -> dict[str, Any]:
-    """The record of an approval: `used` means that a call has passed by it."""
+    """Encode an approval. `used` means that the call was made."""
     return {"id": approval.id, "status": approval.status} | ({"by": approval.decided_by} if approval.decided_by else {})
 
 
 def violations(verdict: Verdict) -> list[dict[str, Any]]:
-    """The rules that were violated, as the wire has them: empty for ALLOW."""
+    """Return the violated rules in the format of the protocol, empty for ALLOW."""
     if verdict.decision == "ALLOW":
         return []
     return [_violation(verdict.decision, verdict.rule, verdict.reason, verdict.risk)]
 
 
 def throttled(trace: TraceResponse, limit: str | None, reason: str) -> TraceResponse:
-    """The trace of an execution that a limit refused, though no rule blocks it."""
+    """Return the trace of an execution that a limit refused, although no rule blocks it."""
     violation = _violation("THROTTLE", limit, reason, trace.risk_score)
     return evolve(
         trace,
@@ -101,7 +101,7 @@ def command_record(
     redactor: RecordRedactor,
     keep: Keep,
 ) -> dict[str, Any]:
-    """The command of an execution, its policy, and the verdict. Empty fields are left out."""
+    """Encode the command of an execution, the policy, and the verdict. Empty fields are omitted."""
     texts = [redactor.text(text) for text in facts.texts]
     return {
         "command_id": trace_id,
@@ -109,7 +109,7 @@ def command_record(
         **({"texts": texts} if keep == "text" else {"texts_sha256": list(map(_hash, texts))}),
         **_filled(
             {
-                "replaced": texts != list(facts.texts),  # then a verdict on what is written may be another
+                "replaced": texts != list(facts.texts),  # the verdict may differ on the redacted texts
                 "agent_id": facts.agent and redactor.name(facts.agent),
                 "session_id": facts.session and redactor.name(facts.session),
                 "key": facts.key,
@@ -131,14 +131,14 @@ def outcome_record(
     keep: Keep,
     error: str | None = None,
 ) -> Outcome:
-    """An execution's outcome, and what its caller received; `error` is the code of a failure."""
+    """Encode the outcome of an execution, and what its caller received. `error` is the code of a failure."""
     output = redactor.text(answer.text)
     calls = [
         {"name": redactor.text(call.name), "arguments": redactor.text(call.arguments)} for call in answer.tool_calls
     ]
     if keep == "hash":
         calls = [{"name": call["name"], "arguments_sha256": _hash(call["arguments"])} for call in calls]
-    block = findings.blocked_by  # its reason may quote the name of a tool that the model made up
+    block = findings.blocked_by  # redacted, as its reason may quote the name of a tool that the model invented
     found = {
         "output_sha256": _hash(output) if keep == "hash" else None,
         "tool_calls": calls,
@@ -160,7 +160,7 @@ def outcome_record(
 
 
 def trace_response(record: TraceRecord) -> TraceResponse:
-    """A trace as the wire has it; `outcome` is one of its extra fields."""
+    """Decode a trace for the protocol. `outcome` is one of its extra fields."""
     trace = TraceResponse.from_wire(record.facts["trace"])
     outcome = record.outcome
     found = {} if outcome is None or outcome.findings is None else outcome.findings
@@ -174,7 +174,7 @@ def trace_response(record: TraceRecord) -> TraceResponse:
 
 
 def described(record: TraceRecord) -> dict[str, Any]:
-    """Everything known about an execution: its trace, the command, and, once it is over, its outcome."""
+    """Return everything known about an execution: its trace, its command and, when it has ended, its outcome."""
     command = dict(record.facts["command"])
     if (texts := command.pop("texts", None)) is not None:
         command["input"] = "\n".join(texts)
@@ -199,7 +199,7 @@ def described(record: TraceRecord) -> dict[str, Any]:
 
 
 def kept_result(result: M, redactor: RecordRedactor) -> M:
-    """An execution's result as it may be kept for a repeat of the request."""
+    """Redact the result of an execution for storing it."""
     if isinstance(result, RunResponse):
         text = redactor.text(result.result)
         return evolve(result, result=text, output=result.output and text)
@@ -211,7 +211,7 @@ def kept_result(result: M, redactor: RecordRedactor) -> M:
 
 
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without fields that are `None` or empty."""
+    """Return a copy without fields that are None or empty."""
     return {name: value for name, value in values.items() if value or type(value) in (int, float)}
 
 
@@ -228,5 +228,5 @@ def _hash(text: str) -> str:
 
 
 def iso(time: float) -> str:
-    """Seconds since 1970 as ISO 8601, in UTC."""
+    """Format seconds since 1970 as ISO 8601, in UTC."""
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")

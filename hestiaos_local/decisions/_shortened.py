@@ -1,4 +1,4 @@
-"""Shortens long texts for lists."""
+"""Shorten long texts in lists."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _MAX_LENGTH = 1000  # characters
 
 
 def shortened(text: str) -> str:
-    """The beginning of a text, for lists: it bounds the size of their responses."""
+    """Return the beginning of a long text, so that responses with lists stay small."""
     return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"

@@ -1,7 +1,7 @@
-"""Executors, which carry work out, and the course of one execution.
+"""Executors, which perform work.
 
-An executor is the built-in echo, a relay to a model server, several of them behind a router, or a function of the
-user's (`function_executor`). `run_executor` has one do a piece of work within its timeout.
+An executor is the built-in echo, a relay to a model server, a router over several of them, or a function
+(`function_executor`). `run_executor` lets an executor perform work within its timeout.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ __all__ = [
     "with_texts",
 ]
 
-# What needs httpx, reads a file, or takes the echo's place is imported when it is first asked for (PEP 562).
+# What needs httpx, reads a file, or replaces the echo is imported on first use (PEP 562).
 _LAZY = {
     "Configuration": "hestiaos_local.execution._configuration",
     "ConfigurationError": "hestiaos_local.toml",

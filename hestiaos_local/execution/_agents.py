@@ -1,4 +1,4 @@
-"""Agents: how one's configuration changes the work that it is given. Pure."""
+"""Agents, whose configuration is applied to work. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["Agent"]
 class Agent:
     """An agent of the configuration file.
 
-    `system` is its prompt, `model` the name of its model, `tools` the names of those that it may call, `None` for any;
-    `max_tokens` and `timeout`, in seconds, are its limits.
+    `system` is its system prompt, `model` the name of its model. `tools` are the names of the tools that it may call,
+    None for any. `max_tokens` and `timeout` (seconds) are its limits.
     """
 
     id: str
@@ -28,7 +28,7 @@ class Agent:
     timeout: float | None = None
 
     def prepare(self, work: Work) -> Work:
-        """The work with this agent's prompt, model and tools, and the lower of both limits."""
+        """Apply this agent's prompt, model and tools to the work, and the lower of both limits."""
         prompt = () if self.system is None else ({"role": "system", "content": self.system},)
         return evolve(
             work,
@@ -40,7 +40,7 @@ class Agent:
         )
 
     def allows(self, tool: str) -> bool:
-        """Whether it may call the tool of this name. A model can call one that it was not offered."""
+        """Return whether the agent may call this tool. A model can call a tool that it was not offered."""
         return self.tools is None or tool in self.tools
 
 

@@ -1,25 +1,25 @@
-"""The configuration file: the models that do the work, and the agents.
+"""Read the configuration file, which defines models and agents.
 
 ```toml
 version = 1
 
-[[models]]                            # the first is the one for those who name none
-name = "small"                        # what clients call it
+[[models]]                            # the first one is the default
+name = "small"                        # the name for clients
 url = "http://localhost:11434/v1"     # an OpenAI-compatible model server
-model = "llama3.2:1b"                 # what the server calls it; the name, if not given
-key_env = "MODEL_KEY"                 # the environment variable that holds the server's key, if it wants one
-max_tokens = 2048                     # the most that one answer may have
+model = "llama3.2:1b"                 # the name on the server; by default the same
+key_env = "MODEL_KEY"                 # the environment variable with the server's key, if it needs one
+max_tokens = 2048                     # the maximum length of an answer
 
 [[agents]]
 id = "researcher"
 system = "You look things up and name your sources."
-model = "small"                       # the first of the models, if not given
-tools = ["search"]                    # the tools that it may call; any, if not given
-max_tokens = 512                      # lower limits than the model's and the caller's
+model = "small"                       # by default the first one
+tools = ["search"]                    # the tools that it may call; by default any
+max_tokens = 512                      # the lowest of this, the model's and the caller's limit applies
 timeout_ms = 60000
 ```
 
-`policy` and `store`, paths outside of these tables, are the command line's: they are kept as they were written.
+`policy` and `store`, paths outside of these tables, are for the command line: they are returned as written.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["Configuration", "ModelConfig"]
 
 @frozen(kw_only=True)
 class ModelConfig:
-    """A model: the server that has it, and how it is called there."""
+    """A model: its server, and its name there."""
 
     name: str
     url: str
@@ -51,7 +51,7 @@ class ModelConfig:
 
 @frozen(kw_only=True)
 class Configuration:
-    """The contents of a configuration file; `models` and `agents` by their names, in the order of the file."""
+    """The contents of a configuration file. `models` and `agents` are by name, in the order of the file."""
 
     models: Mapping[str, ModelConfig]
     agents: Mapping[str, Agent]
@@ -60,12 +60,12 @@ class Configuration:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Self:
-        """Read a file. Raises `ConfigurationError` for all mistakes in it at once, and where it cannot be read."""
+        """Read a configuration file. Raises `ConfigurationError` with all mistakes in it, or if it cannot be read."""
         return cls.parse(read_text(path), os.fspath(path), environ)
 
     @classmethod
     def parse(cls, text: str, source: str, environ: Mapping[str, str]) -> Self:
-        """Read a file's text; `source` is what mistakes call it, `environ` holds the keys of the model servers."""
+        """Parse the text of a file. `source` is its name in messages, `environ` has the keys of the model servers."""
         file = TomlFile(text, source)
         root = file.root
         root.constant("version", 1)
@@ -87,7 +87,7 @@ class Configuration:
         return cls(models=models, agents=agents, policy=policy, store=store)
 
     def executor(self) -> ModelRouter:
-        """The executor over the models of the file. Raises `ValueError` where it has none."""
+        """Create the executor of the models. Raises `ValueError` if there are none."""
         from hestiaos_local.execution._relay import RelayExecutor  # it uses httpx
 
         return ModelRouter(
@@ -128,14 +128,14 @@ def _agent(table: Table, models: Mapping[str, ModelConfig]) -> Agent:
 
 
 def _not_a_url(url: str) -> str | None:
-    """Why this is not the URL of a model server. It is not quoted where it may hold a password."""
+    """Return why this is not the URL of a model server, or None. It is not quoted if it may contain a password."""
     try:
         parts = urlsplit(url)
         host, user, _ = parts.hostname, parts.username, parts.port
     except ValueError as error:
         return f"is not a URL: {error}"
     if user is not None:
-        return "may not hold a user or password: name the variable with the key in key_env"
+        return "must not contain a user or password: name the variable with the key in key_env"
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
         return f"must be like http://localhost:11434/v1, not {url!r}"
     return None

@@ -1,4 +1,4 @@
-"""The executor for development: it repeats the input."""
+"""An executor for development that repeats the input."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hestiaos_local.execution._work import Work, last_user_text, message_text
 __all__ = ["EchoExecutor"]
 
 _WORD = re.compile(r"\S+\s*")
-_TURN = 64  # outputs after which the other tasks of the event loop get their turn
+_TURN = 64  # outputs after which other tasks of the event loop have their turn
 
 
 class EchoExecutor:
-    """Answers `processed: ` and the newest text of the user, word by word. A token is a word; `max_tokens` is kept."""
+    """Answers `processed: ` and the user's last text, word by word. A token is a word; `max_tokens` is enforced."""
 
     model = "hestia-local"
     keeps_max_tokens = True
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
-        """The words, each with the white space after it, so that the texts together are the answer."""
+        """Yield the words, each with the white space after it."""
         answer = f"processed: {last_user_text(work.messages)}"
         count = 0
         ended = True
@@ -36,7 +36,7 @@ class EchoExecutor:
         yield Finish("stop" if ended else "length")
 
     async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The same for a caller on an event loop."""
+        """Yield the same outputs on an event loop."""
         from anyio.lowlevel import checkpoint
 
         for number, output in enumerate(self.execute_sync(work)):

@@ -1,4 +1,4 @@
-"""The interface of executors, and the two bridges between asynchronous and synchronous executors and callers."""
+"""The interface of executors, and base classes for asynchronous and synchronous ones, which serve both callers."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["AsyncExecutor", "Checkable", "Executor", "SyncExecutor", "keeps_max_tokens", "outputs_in_time"]
 
 _THREADS = 64
-"""How many synchronous executors may work at once in one event loop; the others wait. They are threads of their own,
-so that other work does not wait for one."""
+"""How many synchronous executors may work at once for one event loop. They have threads of their own, so that other
+work does not wait for them."""
 
 
 class Executor(Protocol):
-    """Carries work out. Closing what `execute` gives cancels the work, a request to a model server included.
+    """Performs work. Closing a generator that it returned cancels the work, including a request to a model server.
 
-    Both methods give the same outputs: `execute` for callers on an event loop (asyncio or trio), `execute_sync` for
-    callers without one. `AsyncExecutor` and `SyncExecutor` each derive one from the other.
+    Both methods yield the same outputs: `execute` for callers on an event loop (asyncio or trio), `execute_sync` for
+    callers without one. `AsyncExecutor` and `SyncExecutor` each derive one method from the other.
     """
 
     def execute(self, work: Work) -> AsyncGenerator[Output, None]:
@@ -46,12 +46,12 @@ class Checkable(Protocol):
     """An executor that can report whether what it depends on is available."""
 
     async def check(self) -> StatusError | None:
-        """Why it cannot be used now; `None` if it can."""
+        """Return why it is unavailable, or None if it is available."""
         ...
 
 
 def keeps_max_tokens(executor: Executor) -> bool:
-    """Whether it enforces a work's `max_tokens` itself: an attribute of this name."""
+    """Return whether the executor enforces `max_tokens` itself, which its attribute of this name states."""
     return bool(getattr(executor, "keeps_max_tokens", False))
 
 
@@ -62,10 +62,10 @@ def outputs_in_time(executor: Executor, work: Work) -> AsyncGenerator[Output, No
 
 
 class AsyncExecutor(ABC):
-    """An executor that is asynchronous.
+    """A base class for asynchronous executors.
 
-    A synchronous caller is served by an event loop in a thread, which lives as long as the execution: so a timeout, a
-    close or Ctrl-C ends the work at once, whatever it waits for, and nothing is left to be forked or closed.
+    For a synchronous caller, an event loop runs in a thread for the duration of the execution. So a timeout, a close or
+    Ctrl-C cancels the work at once, whatever it waits for, and no thread is left to be closed or to survive a fork.
     """
 
     @abstractmethod
@@ -73,7 +73,7 @@ class AsyncExecutor(ABC):
         """The outputs, as they arrive."""
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
-        """The same for a caller without an event loop. One output is made in advance."""
+        """Yield the same outputs without an event loop. One output is produced in advance."""
         from anyio import EndOfStream, create_memory_object_stream
         from anyio.from_thread import start_blocking_portal
 
@@ -94,17 +94,17 @@ class AsyncExecutor(ABC):
                 portal.call(receive.close)
 
     async def _pump(self, work: Work, send: ObjectSendStream[Output]) -> None:
-        # All in one task: an executor may have a cancel scope or a task group around its outputs.
+        # The generator stays in one task, as it may yield inside a cancel scope or task group.
         async with send, aclosing(outputs_in_time(self, work)) as outputs:
             async for output in outputs:
                 await send.send(output)
 
 
 class SyncExecutor(ABC):
-    """An executor that is synchronous. An asynchronous caller has it work in a thread.
+    """A base class for synchronous executors. For an asynchronous caller, they work in a thread.
 
-    If such a caller stops while an output is being made, it does not wait for it: the generator is closed in its
-    thread as soon as that output is there.
+    If such a caller stops while an output is being produced, it does not wait for it. The generator is closed in its
+    thread after that output.
     """
 
     @abstractmethod
@@ -128,7 +128,7 @@ class SyncExecutor(ABC):
 
 
 class _Steps:
-    """A generator that one thread advances, and another one may close meanwhile."""
+    """A generator that one thread advances, and that another thread may close meanwhile."""
 
     def __init__(self, outputs: Generator[Output, None, None]) -> None:
         self._outputs = outputs
@@ -137,16 +137,16 @@ class _Steps:
         self.over = False
 
     def next(self) -> Output | None:
-        """The next output; `None` at the end."""
+        """Return the next output, or None at the end."""
         with self._lock:
             output = next(self._outputs, None)
             self.over = output is None
-        if self._closing:  # after the lock's release: a caller that found it taken leaves the closing to this thread
+        if self._closing:  # after releasing the lock, as `close` leaves closing to this thread if the lock is taken
             self.close()
         return output
 
     def close(self) -> None:
-        """Close the generator, or have the thread do so that advances it."""
+        """Close the generator, or let the thread that is advancing it do so."""
         self._closing = True
         if self._lock.acquire(blocking=False):
             try:
@@ -159,7 +159,7 @@ _limiters: RunVar[CapacityLimiter] | None = None
 
 
 def _limiter() -> CapacityLimiter:
-    """The event loop's limiter of executors' threads."""
+    """Return the event loop's limiter for threads of executors."""
     from anyio import CapacityLimiter
     from anyio.lowlevel import RunVar
 

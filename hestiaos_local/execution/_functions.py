@@ -1,4 +1,4 @@
-"""Executors made from a user's function."""
+"""Create executors from functions."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ ExecutorFunction: TypeAlias = (
     | Callable[[Work], Awaitable[_Result]]
     | Callable[[Work], AsyncIterable[_Given]]
 )
-"""A function, a generator, a coroutine function or an asynchronous generator: it gets the work, and gives texts (`str`)
-or outputs, one or many."""
+"""A function, generator, coroutine function or asynchronous generator. It is called with the work, and returns or
+yields texts (`str`) or outputs."""
 
 
 def function_executor(function: ExecutorFunction) -> Executor:
-    """The executor that does what `function` does.
+    """Create an executor that calls `function`.
 
-    A function or a generator that is not asynchronous works in a thread where the caller is on an event loop. Raises
-    `TypeError` where it is not callable.
+    A synchronous function or generator works in a thread if the caller is on an event loop. Raises `TypeError` if it is
+    not callable.
     """
     if not callable(function):
         raise TypeError(f"an executor must be callable or have execute and execute_sync, not {type(function).__name__}")
-    for each in (function, type(function).__call__):  # of an object, the method is what is asynchronous
+    for each in (function, type(function).__call__):  # a callable object's method may be asynchronous
         if isasyncgenfunction(each) or iscoroutinefunction(each):
             return _AsyncFunction(function)
     return _Function(function)
@@ -67,14 +67,14 @@ class _AsyncFunction(AsyncExecutor):
 
 
 def _outputs(result: object) -> Generator[Output, None, None]:
-    """The outputs for what a function has returned."""
+    """Yield the outputs in the result of a function."""
     if isinstance(result, (str, Output)):
         yield _output(result)
         return
     if isawaitable(result) or isinstance(result, AsyncIterable):
-        raise TypeError("an executor that gives something asynchronous must itself be an `async def`")
+        raise TypeError("an executor that returns an awaitable or asynchronous iterator must be an `async def`")
     if not isinstance(result, Iterable):
-        raise TypeError(f"an executor gives str or outputs, not {type(result).__name__}")
+        raise TypeError(f"an executor must return str or outputs, not {type(result).__name__}")
     try:
         for given in result:
             yield _output(given)
@@ -88,4 +88,4 @@ def _output(given: object) -> Output:
         return Text(given)
     if isinstance(given, (Text, ToolCall, Usage, Finish)):
         return given
-    raise TypeError(f"an executor gives str, Text, ToolCall, Usage and Finish, not {type(given).__name__}")
+    raise TypeError(f"an executor must yield str, Text, ToolCall, Usage or Finish, not {type(given).__name__}")

@@ -1,4 +1,4 @@
-"""The outputs of an executor: texts and tool calls in their order, then what was used, then why it ended."""
+"""The outputs of an executor: texts and tool calls in order, then the usage, then the reason for its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import field, frozen
 __all__ = ["Finish", "FinishReason", "Output", "Text", "ToolCall", "Usage"]
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
-"""Why an execution ended: by itself, at `max_tokens`, for a tool to be called, or because its content was refused."""
+"""Why an execution ended: at its natural end, at `max_tokens`, to call a tool, or because its content was refused."""
 
 
 @frozen
@@ -21,7 +21,7 @@ class Text:
 
 @frozen
 class ToolCall:
-    """The whole call of a tool: `arguments` is the JSON text that the model wrote, which need not be valid."""
+    """A complete tool call. `arguments` is the JSON text written by the model, which may be invalid."""
 
     id: str
     name: str
@@ -30,7 +30,7 @@ class ToolCall:
 
 @frozen
 class Usage:
-    """The tokens that were read and written; `estimated` if the model server did not report them."""
+    """The tokens of input and output. `estimated` if the model server did not report them."""
 
     prompt_tokens: int
     completion_tokens: int

@@ -241,7 +241,7 @@ class _WorkRedactor(Redactor):
 
 def _config(url: str) -> Config:
     if isinstance(url, str) and "@" in url:  # not quoted: it is a secret
-        raise ValueError("the URL of the model server may not hold a user or password: give its key instead")
+        raise ValueError("the URL of the model server must not contain a user or password: give its key instead")
     try:
         return Config(base_url=url)
     except (ValueError, TypeError) as error:
@@ -250,7 +250,7 @@ def _config(url: str) -> Config:
 
 
 def _verify(config: Config, given: ssl.SSLContext | None) -> ssl.SSLContext | bool:
-    """The TLS context: where none is given, that of the certificates of the environment or the system."""
+    """Return the TLS context: by default one with the certificates of the environment or the system."""
     if given is not None or not config.tls:
         return given or True
     return default_tls_context(os.environ, ssl.create_default_context, os.listdir, os.pathsep)

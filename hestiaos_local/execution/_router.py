@@ -1,4 +1,4 @@
-"""Several models behind one executor."""
+"""An executor over several models."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["ModelRouter"]
 
 
 class ModelRouter:
-    """Has each work done by the executor of its model; the first is for work that names none.
+    """Passes work to the executor of its model. The first executor is the default.
 
-    `executors` are by the names that callers use; each decides itself how its model is called on its server. Both
-    methods raise `NotFound` for a model that is not there.
+    `executors` are by the names of the models for callers; each executor knows its model's name on its server.
+    `execute` and `execute_sync` raise `NotFound` for an unknown model.
     """
 
     def __init__(self, executors: Mapping[str, Executor]) -> None:
         if not executors:
-            raise ValueError("a router needs one executor at least")
+            raise ValueError("a router needs at least one executor")
         self._executors = dict(executors)
 
     @property
     def keeps_max_tokens(self) -> bool:
-        """Whether each of its executors enforces the `max_tokens` of its works."""
+        """Whether all of its executors enforce `max_tokens` themselves."""
         return all(map(keeps_max_tokens, self._executors.values()))
 
     @property
@@ -43,7 +43,7 @@ class ModelRouter:
 
     @property
     def hidden_values(self) -> frozenset[str]:
-        """The keys of the model servers, which must not be shown or written."""
+        """The keys of the model servers, which must be redacted."""
         return frozenset().union(*(getattr(each, "hidden_values", ()) for each in self._executors.values()))
 
     @property
@@ -53,11 +53,11 @@ class ModelRouter:
 
     @property
     def model(self) -> str:
-        """The name of the model for work that names none."""
+        """The name of the default model."""
         return next(iter(self._executors))
 
     async def check(self) -> StatusError | None:
-        """Why one of the models cannot be used now; `None` if all can, as far as they report."""
+        """Return why one of the models is unavailable, or None if all are available, as far as they can be checked."""
         from anyio import create_task_group
 
         errors: list[StatusError] = []
@@ -84,6 +84,6 @@ class ModelRouter:
         executor = self._executors.get(name)
         if executor is None:
             raise NotFound(
-                f"there is no model {name!r}: there are {', '.join(self._executors)}", code="MODEL_NOT_FOUND"
+                f"there is no model {name!r}; known models: {', '.join(self._executors)}", code="MODEL_NOT_FOUND"
             )
         return executor

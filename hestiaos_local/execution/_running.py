@@ -1,4 +1,4 @@
-"""One execution: an executor's outputs within their timeout, ended by usage and finish."""
+"""Run an executor within a timeout, and complete its outputs by usage and finish."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["run_executor", "run_executor_sync"]
 
 
 async def run_executor(executor: Executor, work: Work) -> AsyncGenerator[Output, None]:
-    """The outputs of `executor` for `work`: texts and tool calls, then always one `Usage` and one `Finish`.
+    """Yield the outputs of `executor` for `work`: texts and tool calls, then exactly one `Usage` and one `Finish`.
 
-    If it does not enforce `work.max_tokens` itself, its output is cut by an estimate.
+    If the executor does not enforce `work.max_tokens` itself, its output is cut by an estimate.
 
-    Close it (`contextlib.aclosing`) where it is left early: that cancels the work. Raises the `StatusError` of what
-    went wrong, a `ServerError` (504) where `work.timeout` has passed.
+    To stop early, close the generator (`contextlib.aclosing`), which cancels the work. Raises a `StatusError` if the
+    work fails, a `ServerError` (504) after `work.timeout`.
     """
     counter = OutputCounter(work, cut=not keeps_max_tokens(executor))
     async with aclosing(outputs_in_time(executor, work)) as outputs:
@@ -34,7 +34,7 @@ async def run_executor(executor: Executor, work: Work) -> AsyncGenerator[Output,
 
 
 def run_executor_sync(executor: Executor, work: Work) -> Generator[Output, None, None]:
-    """The same for a caller without an event loop."""
+    """Yield the same outputs without an event loop."""
     counter = OutputCounter(work, cut=not keeps_max_tokens(executor))
     with closing(in_time_sync(executor.execute_sync(work), work.timeout)) as outputs:
         for output in outputs:

@@ -1,4 +1,4 @@
-"""The texts of what a model is sent, wherever they are in the JSON of a request. Pure."""
+"""Find and replace the texts that a model reads, wherever they are in the JSON of a request. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hestiaos_proto import json
 
 __all__ = ["further_texts", "with_texts"]
 
-# The names of fields, and the kinds of their values, of OpenAI's API and of JSON Schema.
+# Names of fields and types of values in OpenAI's API and in JSON Schema.
 _FIELDS = """
     anyOf arguments audio_url content data description enum file file_data function functions id image_url index
     input_audio items name parameters properties reasoning_content refusal required role schema strict text tool_call_id
@@ -24,7 +24,7 @@ _KINDS = """
 _KEYS = frozenset(_FIELDS.split())
 _VALUES = {"role": frozenset(_KINDS.split()), "type": frozenset(_KINDS.split())}
 
-# Where an image, a sound or a file is in a part of a message, as a data URL (RFC 2397) or in base64 alone.
+# The fields of a part with the data of an image, sound or file, as a data URL (RFC 2397) or in base64.
 _BINARY = frozenset(
     {
         ("image_url", "url"),
@@ -38,10 +38,10 @@ _BASE64 = re.compile(r"(?:data:[\w.+-]+/[\w.+-]+;base64,)?[A-Za-z0-9+/]+={0,2}")
 
 
 def further_texts(work: Work) -> tuple[str, ...]:
-    """The texts that a model may read besides those of `message_text`, each once.
+    """Return the texts that a model may read besides those of `message_text`, without duplicates.
 
-    They are the other fields and parts of the messages, the definitions of tools, and the options. Images, sounds and
-    files are left out.
+    They are in the other fields and parts of the messages, the definitions of tools, and the options. Images, sounds
+    and files are omitted.
     """
     texts: dict[str, None] = {}
 
@@ -71,9 +71,9 @@ def _note_parts(content: Any, note: Callable[[str], str]) -> None:
 
 
 def with_texts(value: Any, change: Callable[[str], str], place: tuple[str, ...] = ()) -> Any:
-    """A JSON value with each text in it, keys included, replaced by `change`; `place` is the path of keys to it.
+    """Replace each text in a JSON value, including keys, by `change`. `place` is the path of keys to the value.
 
-    What the API itself calls its fields and their kinds stays as it is, and so do images, sounds and files.
+    The API's own names of fields and types are not changed, nor are images, sounds and files.
     """
     match value:
         case str():
@@ -90,14 +90,14 @@ def with_texts(value: Any, change: Callable[[str], str], place: tuple[str, ...] 
 
 
 def _is_silent(text: str, place: tuple[str, ...]) -> bool:
-    """Whether the model reads no text there that a caller can choose freely."""
+    """Return whether the text at this place cannot be chosen freely by a caller, or is not read by the model."""
     if place[-2:] in _BINARY:
         return _BASE64.fullmatch(text) is not None
     return text in _VALUES.get("".join(place[-1:]), ())
 
 
 def _with_arguments(text: str, change: Callable[[str], str], place: tuple[str, ...]) -> str:
-    """The text; where it is a call's arguments, a JSON text, with what its escapes hide as `change` gives it."""
+    """Apply `change` also to the JSON in the arguments of a call, whose escapes may hide text."""
     if place[-1:] != ("arguments",) or "\\" not in text:
         return text
     try:

@@ -1,4 +1,4 @@
-"""Keeps the timeout of an execution."""
+"""Enforce the timeout of an execution."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["execution_timed_out", "in_time", "in_time_sync"]
 
 
 async def in_time(outputs: AsyncGenerator[Output, None], seconds: float | None) -> AsyncGenerator[Output, None]:
-    """The same outputs, with a timeout in seconds: their source is cancelled, and `ServerError` (504) raised."""
+    """Yield the outputs. After the timeout in seconds, cancel their source and raise `ServerError` (504)."""
     from anyio import CancelScope, current_time
 
     async with aclosing(outputs):
@@ -24,7 +24,7 @@ async def in_time(outputs: AsyncGenerator[Output, None], seconds: float | None) 
         deadline = current_time() + seconds
         while True:
             next_output: Output | None = None
-            with CancelScope(deadline=deadline) as scope:  # for each output: a scope may not be open at a yield
+            with CancelScope(deadline=deadline) as scope:  # for each output, as a scope must not be open at a yield
                 next_output = await anext(outputs, None)
             if scope.cancelled_caught:
                 raise execution_timed_out(seconds)
@@ -36,7 +36,7 @@ async def in_time(outputs: AsyncGenerator[Output, None], seconds: float | None) 
 def in_time_sync(
     outputs: Generator[Output, None, None], seconds: float | None, clock: Callable[[], float] = time.monotonic
 ) -> Generator[Output, None, None]:
-    """The same of a synchronous generator, which is checked between its outputs only: it cannot be interrupted."""
+    """Yield like `in_time`. The timeout is checked only between outputs, as a generator cannot be interrupted."""
     with closing(outputs):
         deadline = None if seconds is None else clock() + seconds
         for output in outputs:

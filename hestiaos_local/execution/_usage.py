@@ -1,4 +1,4 @@
-"""The tokens of an execution, and the order in which its outputs end. Pure."""
+"""Count the tokens of an execution, and complete its outputs. Pure."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _BYTES_PER_TOKEN = 4
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a text is: one for every four bytes of its UTF-8, the last one begun counts.
+    """Estimate the tokens of a text: one for every four bytes of its UTF-8, rounded up.
 
-    Close for English under the tokenizers of today, and too many rather than too few for program text.
+    This is close for English with current tokenizers, and rather too high for program code.
     """
     return tokens_in(_size(text))
 
 
 def tokens_in(size: int) -> int:
-    """About how many tokens this many bytes are."""
+    """Estimate the tokens in this many bytes."""
     return -(-size // _BYTES_PER_TOKEN)
 
 
 def estimate_input(work: Work) -> int:
-    """About how many tokens a model reads for a work: its messages, the definitions of its tools and its options."""
+    """Estimate the input tokens of a work: its messages, the definitions of its tools and its options."""
     texts = (*map(message_text, work.messages), *further_texts(evolve(work, tools=())))
     read = sum(map(estimate_tokens, texts))
     if work.tools:
@@ -40,10 +40,10 @@ def estimate_input(work: Work) -> int:
 
 
 class OutputCounter:
-    """Has every execution end with one `Usage`, which is estimated where its executor gave none, and `Finish`.
+    """Completes the outputs of an execution with one `Usage`, estimated if not reported, and one `Finish`.
 
-    `send` and `end` return what takes the place of an output, and what is to come at the end. With `cut`, what goes
-    beyond the work's `max_tokens`, as estimated, is left out, and ends the execution.
+    `send` returns the outputs that replace an output, `end` those at the end. With `cut`, an output beyond the work's
+    `max_tokens`, as estimated, is omitted and ends the execution.
     """
 
     def __init__(self, work: Work, *, cut: bool = False) -> None:
@@ -53,10 +53,10 @@ class OutputCounter:
         self._called = False
         self._usage: Usage | None = None
         self.finished: bool = False
-        """Whether `Finish` was sent: what an executor gives after it does not count."""
+        """Whether `Finish` was sent. Later outputs of the executor are ignored."""
 
     def send(self, output: Output) -> Sequence[Output]:
-        """Take the next output. Raises `TypeError` for what is not one."""
+        """Process the next output. Raises `TypeError` if it is not an output."""
         match output:
             case Text(text):
                 size = _size(text)
@@ -66,7 +66,7 @@ class OutputCounter:
                 return (output,)
             case ToolCall(_, name, arguments):
                 size = _size(name) + _size(arguments)
-                if self._size + size > self._most:  # a part of a call is not one
+                if self._size + size > self._most:  # a call cannot be cut
                     return self.send(Finish("length"))
                 self._called = True
                 self._size += size
@@ -77,10 +77,10 @@ class OutputCounter:
             case Finish():
                 self.finished = True
                 return (self._usage or self._estimate(), output)
-        raise TypeError(f"an executor gives Text, ToolCall, Usage and Finish, not {type(output).__name__}")
+        raise TypeError(f"an executor must yield Text, ToolCall, Usage or Finish, not {type(output).__name__}")
 
     def end(self) -> Sequence[Output]:
-        """The executor has finished."""
+        """Process the end of the executor's outputs."""
         return () if self.finished else self.send(Finish("tool_calls" if self._called else "stop"))
 
     def _cut(self, text: str) -> Sequence[Output]:

@@ -1,4 +1,4 @@
-"""The window rule: which part of a chat's history goes to the model. Pure."""
+"""Select the part of a chat's history that is sent to the model. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from hestiaos_proto import json
 __all__ = ["MESSAGE_TOKENS", "history_window"]
 
 MESSAGE_TOKENS = 4
-"""What each message counts besides its text: a chat template puts its role and marks around it."""
+"""The tokens of each message besides its text, for the role and separators that a chat template adds."""
 
 _OPENING = ("system", "developer")
 
 
 def history_window(messages: Sequence[Message], *, max_tokens: int, max_messages: int) -> list[Message]:
-    """The messages that the model is sent, in their order:
+    """Return the messages to send to the model, in order:
 
-    1. the system and developer messages at the beginning always,
-    2. of the others the newest turns that fit whole, a turn being a message of the user and all that follows it up to
-       the next one. So no answer is sent without its question, and no tool's result without its call.
-    3. The newest turn is always sent, whatever its size.
+    1. Always the system and developer messages at the beginning.
+    2. The newest turns that fit completely. A turn is a message of the user and everything up to the next one, so no
+       answer is sent without its question, and no tool result without its call.
+    3. Always the newest turn, whatever its size.
 
-    A message counts `estimate_tokens` of its text and tool calls and `MESSAGE_TOKENS`; those of 1. count too. A turn
-    that does not fit ends the window: nothing older is sent, so that there is no gap.
+    A message counts `estimate_tokens` of its text and tool calls plus `MESSAGE_TOKENS`, including those of 1. The first
+    turn that does not fit ends the window, so that there is no gap.
     """
     opening = next((index for index, each in enumerate(messages) if each.get("role") not in _OPENING), len(messages))
     room, places = max_tokens - sum(map(_tokens, messages[:opening])), max_messages - opening

@@ -1,4 +1,4 @@
-"""The work that an executor is given."""
+"""The work for an executor."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from attrs import field, frozen
 __all__ = ["Message", "Work", "last_user_text", "message_text"]
 
 Message = Mapping[str, Any]
-"""One message of a conversation, in the form of OpenAI's chat completions: `role`, `content` and what belongs to it."""
+"""One message of a conversation, in the format of OpenAI's chat completions: `role`, `content` and other fields."""
 
 
 @frozen(kw_only=True)
 class Work:
-    """One execution, as its executor sees it.
+    """One execution, as passed to its executor.
 
-    `model` is the name that the caller asked for, `None` for the executor's own choice. `tools` are the definitions of
-    the tools that may be called, in OpenAI's form. `options` are further fields for the model server (`temperature`,
-    `grammar` …). `timeout` is in seconds and holds over the whole execution. `trace_id` names it. `redact` replaces in
-    what an error quotes of a model what its caller must not see, which comes before any shortening.
+    `model` is the requested name, None for the executor's default. `tools` are the definitions of the callable tools,
+    in OpenAI's format. `options` are additional fields for the model server (`temperature`, `grammar` …). `timeout` is
+    in seconds, for the whole execution. `trace_id` identifies it. `redact` is applied to what an error quotes of a
+    model, before it is shortened.
     """
 
     messages: Sequence[Message] = field(repr=False)
@@ -34,7 +34,7 @@ class Work:
 
 
 def message_text(message: Message) -> str:
-    """The text of a message; where its content comes in parts, that of the text parts, a line each."""
+    """Return the text of a message. If its content has several parts, the text parts are joined by line breaks."""
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -43,5 +43,5 @@ def message_text(message: Message) -> str:
 
 
 def last_user_text(messages: Sequence[Message]) -> str:
-    """The text of the newest message of the user; `""` where there is none."""
+    """Return the text of the user's last message, or an empty string."""
     return next((message_text(each) for each in reversed(messages) if each.get("role") == "user"), "")

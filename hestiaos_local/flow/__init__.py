@@ -1,4 +1,4 @@
-"""The steps of a call, apart from its waits: a generator of effects, and what drives it."""
+"""Flows: generators of effects that describe the steps of a call, and the drivers that execute the effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drives a flow: `drive` on an event loop, `drive_sync` without one. Both give the items that the flow emits."""
+"""Drive a flow with `drive` on an event loop, or with `drive_sync`. Both yield the items that the flow emits."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["Caller", "drive", "drive_sync", "in_thread"]
 T = TypeVar("T")
 
 Caller = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Calls a function in a thread, so that it may block."""
+"""Calls a function that may block, such as in a thread."""
 
 
 async def in_thread(function: Callable[[], T]) -> T:
-    """Call `function` in a thread. What has begun there is not given up."""
+    """Call `function` in a thread. A call that has begun is not cancelled."""
     from anyio.to_thread import run_sync
 
     return await run_sync(function)
 
 
 class _Steps:
-    """The effects of a flow, one after the other: each after the first is what the flow makes of an answer."""
+    """The effects of a flow. Each is completed by `answer` or `fail` before the next."""
 
     def __init__(self, flow: Flow[object]) -> None:
         self._flow = flow
@@ -32,7 +32,7 @@ class _Steps:
         self._error: BaseException | None = None
 
     def next(self) -> Effect | None:
-        """The next effect; `None` at the end. Raises what the flow raises."""
+        """Return the next effect, or None at the end. Raises what the flow raises."""
         error, self._error = self._error, None
         try:
             if error is None:
@@ -41,18 +41,18 @@ class _Steps:
         except StopIteration:
             return None
         finally:
-            del error  # its traceback holds this frame
+            del error  # avoids a reference cycle: an exception's traceback refers to this frame
 
     def answer(self, value: object) -> None:
-        """The result of the effect."""
+        """Complete the effect with its result."""
         self._value = value
 
     def fail(self, error: BaseException) -> None:
-        """The exception that was raised instead."""
+        """Complete the effect with an exception."""
         self._error = error
 
     def next_call(self) -> Call | None:
-        """The next effect of a flow that is cancelled; `None` at its end."""
+        """Return the next effect of a cancelled flow, which can only be a `Call`, or None at the end."""
         try:
             while not isinstance(effect := self.next(), Call | None):
                 self.fail(Cancelled())
@@ -62,7 +62,7 @@ class _Steps:
 
 
 async def drive(flow: Flow[object], call: Caller) -> AsyncGenerator[Any, None]:
-    """What `flow` emits. Close it where it is left early: that cancels the work, and the flow is sent `Cancelled`."""
+    """Yield what `flow` emits. Closing the generator early cancels the work, and throws `Cancelled` into the flow."""
     from anyio import CancelScope
 
     outputs: AsyncGenerator[Output, None] | None = None
@@ -89,7 +89,7 @@ async def drive(flow: Flow[object], call: Caller) -> AsyncGenerator[Any, None]:
                             await outputs.aclose()
             except Exception as error:
                 steps.fail(error)
-            except BaseException:  # the caller has gone: first the work ends, then it is stored that it did
+            except BaseException:  # the caller stopped: end the work first, then let the flow store the outcome
                 with CancelScope(shield=True):
                     if outputs is not None:
                         await outputs.aclose()
@@ -113,7 +113,7 @@ async def _cancel(steps: _Steps, call: Caller) -> None:
 
 
 def drive_sync(flow: Flow[object]) -> Generator[Any, None, None]:
-    """As `drive`, without an event loop."""
+    """Drive like `drive`, without an event loop."""
     outputs: Generator[Output, None, None] | None = None
     steps = _Steps(flow)
     try:
@@ -159,7 +159,7 @@ def _cancel_sync(steps: _Steps) -> None:
 
 
 def _await(function: Callable[[], Awaitable[Any]]) -> Any:
-    """Wait in a thread with an event loop of its own: this one may have a loop that runs."""
+    """Await in a thread with its own event loop, as this thread may already run one."""
     from anyio.from_thread import start_blocking_portal
 
     with start_blocking_portal() as portal:

@@ -1,6 +1,7 @@
-"""The steps of one execution, apart from its waits.
+"""The effects of a flow.
 
-A flow is a generator of effects: each effect that it yields is carried out, and its result is sent back.
+A flow is a generator that describes the steps of an execution without doing I/O. Each effect that it yields is executed
+by a driver, which sends the result back.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ T = TypeVar("T")
 
 
 class Call(NamedTuple):
-    """Call `function`, which may wait for the storage or compute for a while. It is sent what that returns.
+    """Call `function`, which may wait for the storage or compute. The result is its return value.
 
-    `long`: it computes for so long that an event loop always runs it in a thread.
+    With `long`, an event loop always calls it in a thread, since it computes for a long time.
     """
 
     function: Callable[[], Any]
@@ -38,24 +39,24 @@ class Call(NamedTuple):
 
 
 class Await(NamedTuple):
-    """Await what `function` gives. It is sent the result."""
+    """Await what `function` returns. The result is that of the awaitable."""
 
     function: Callable[[], Awaitable[Any]]
 
 
 class Begin(NamedTuple):
-    """Have `executor` begin with `work`."""
+    """Start `work` on `executor`."""
 
     executor: Executor
     work: Work
 
 
 class Next:
-    """Wait for the executor's next output. It is sent that, or `None` at the end."""
+    """Wait for the executor's next output. The result is that output, or None at the end."""
 
 
 class Stop:
-    """Cancel the work: the executor is closed, and with it the request to a model server."""
+    """Cancel the work: close the executor's generator, and with it the request to a model server."""
 
 
 class Emit(NamedTuple):
@@ -69,21 +70,21 @@ Flow = Generator[Effect, Any, T]
 
 
 class Cancelled(BaseException):
-    """Thrown into a flow whose caller has gone. After it the flow may `Call`; any other effect throws it again."""
+    """Thrown into a flow whose caller has stopped. It may still `Call`; any other effect throws this again."""
 
 
 class Disconnect(BaseException):
-    """Raised by an executor, or instead of an execution: the connection ends as if the network had failed.
+    """Raised by an executor or instead of an execution, in tests: close the connection as if the network had failed.
 
-    For tests. To the flow it is as if the caller had gone.
+    To the flow, this is like a caller that has disconnected.
     """
 
     def __init__(self) -> None:
-        super().__init__("the platform ends the connection without a response")
+        super().__init__("the platform closed the connection without a response")
 
 
 def call_surely(function: Callable[[], T]) -> Flow[T]:
-    """Call `function`, even if the caller goes before that has begun: `Cancelled` is then raised after it."""
+    """Call `function` even if the caller stops before it begins. `Cancelled` is then raised afterwards."""
     begun = False
 
     def call() -> T:

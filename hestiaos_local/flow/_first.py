@@ -1,4 +1,4 @@
-"""The first item of a flow, which is a result, or marks the beginning of a stream; then the rest."""
+"""Get the first item of a flow, which is the result or the first event of a stream, before returning the rest."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class AsyncEvents(AsyncIterator[Any]):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close the iterator, and so cancel the work."""
+        """Close the iterator, which cancels the work."""
 
 
 def first_of_sync(items: Generator[Any, None, None], *, stream: bool) -> Any:
-    """The first item; of a stream all items, when the first is there."""
+    """Return the first item or, for a stream, an iterator over all items once the first is available."""
     first = next(items)
     if stream:
         return _with_first(first, items)
@@ -33,7 +33,7 @@ def first_of_sync(items: Generator[Any, None, None], *, stream: bool) -> Any:
 
 
 async def first_of(items: AsyncGenerator[Any, None], *, stream: bool) -> Any:
-    """The same on an event loop."""
+    """Return the same as `first_of_sync`, on an event loop."""
     async with AsyncExitStack() as opened:
         opened.push_async_callback(items.aclose)
         first = await anext(items)
@@ -56,7 +56,7 @@ class Resumed(AsyncEvents):
         return self._first.pop() if self._first else await anext(self._items)
 
     async def aclose(self) -> None:
-        """Close the iterator, and so cancel the work."""
+        """Close the iterator, which cancels the work."""
         await self._items.aclose()
 
 

@@ -1,4 +1,4 @@
-"""API keys by name and role, and the file that holds them."""
+"""API keys with names and roles, and key files."""
 
 from __future__ import annotations
 

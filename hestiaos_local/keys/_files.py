@@ -1,4 +1,4 @@
-"""Adds and removes keys in a key file; the rest of its text, comments included, stays as it is."""
+"""Add and remove keys in a key file, without changing the rest of its text, including comments."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hestiaos_proto import json
 
 __all__ = ["add_key", "remove_key"]
 
-_PREFIX = "hestia_"  # by which secret scanners recognize it
+_PREFIX = "hestia_"  # lets secret scanners recognize keys
 _RANDOM = 32  # bytes
-_BY_HAND = "{}: it does not have its keys as [[keys]] tables: change it by hand"
+_BY_HAND = "{}: the keys are not written as [[keys]] tables: edit the file by hand"
 
 
 def add_key(path: Path, name: str, roles: Collection[Role]) -> str:
-    """Make a key, and add its hash to the file, which is made where there is none. Returns the key.
+    """Generate a key, and add its hash to the file, which is created if it does not exist. Return the key.
 
-    Raises `ConfigurationError` for a file with mistakes and for a name that is there already, and `OSError`.
+    Raises `ConfigurationError` for a file with mistakes or a name that exists already, and `OSError`.
     """
     if (mistake := name_mistake(name)) is not None:
         raise ConfigurationError([f"the name of a key {mistake}"])
@@ -35,15 +35,15 @@ def add_key(path: Path, name: str, roles: Collection[Role]) -> str:
 
 
 def remove_key(path: Path, name: str) -> None:
-    """Remove a key from the file. Raises `ConfigurationError` where that cannot be done, and `OSError`."""
-    Keys.load(path)  # it has to be there
+    """Remove a key from the file. Raises `ConfigurationError` if that is not possible, and `OSError`."""
+    Keys.load(path)  # raises if the file does not exist
     with _locked(path.resolve().parent):
         _remove_key(path, name)
 
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Let one change of the key files in a directory at a time. Windows has no such lock."""
+    """Lock a directory, so that its key files are changed one at a time. Does nothing on Windows."""
     if os.name == "nt":
         yield
         return
@@ -61,7 +61,7 @@ def _add_key(path: Path, name: str, roles: Collection[Role], api_key: str) -> No
     there = path.exists()
     keys = [*Keys.load(path)] if there else []
     if any(key.name == name for key in keys):
-        raise ConfigurationError([f"{path}: there is a key {name!r} already: revoke it first, or choose another name"])
+        raise ConfigurationError([f"{path}: the key {name!r} exists already: revoke it first, or choose another name"])
     key = Key(name, hash_key(api_key), tuple(role for role in ROLES if role in roles))
     before = _read(path) if there else "version = 1\n"
     added = ("" if before.endswith("\n") else "\n") + _table(key)
@@ -79,14 +79,14 @@ def _remove_key(path: Path, name: str) -> None:
     index = next((index for index, key in enumerate(keys) if key.name == name), None)
     if index is None:
         known = ", ".join(key.name for key in keys) or "none"
-        raise ConfigurationError([f"{path}: there is no key {name!r}: there are {known}"])
+        raise ConfigurationError([f"{path}: there is no key {name!r}; known keys: {known}"])
     text = _read(path)
     lines = text.split("\n")
     where = KeyLines(text.replace("\r\n", "\n"))
     first = where.line(("keys", index)) - 1
     end = where.line(("keys", index + 1)) - 1 if index + 1 < len(keys) else len(lines)
     while end > first + 1 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
-        end -= 1  # comments above the next table are about that one
+        end -= 1  # comments above the next table belong to it
     if not lines[first].lstrip().startswith("[["):
         raise ConfigurationError([_BY_HAND.format(path)])
     if first > 0 and not lines[first - 1].strip():
@@ -103,7 +103,7 @@ def _table(key: Key) -> str:
 
 
 def _check(path: Path, text: str, expected: list[Key]) -> None:
-    """Raise `ConfigurationError` if the new text does not have the expected keys, as with keys in an inline array."""
+    """Raise `ConfigurationError` if the new text has other keys than expected, as with keys in an inline array."""
     try:
         said = [*Keys.parse(text, str(path))]
     except ConfigurationError:
@@ -118,7 +118,7 @@ def _read(path: Path) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Put a new file in its place: a reader sees the old one or the new one."""
+    """Replace the file atomically: a reader sees the old one or the new one."""
     mode = path.stat().st_mode & 0o777
     with NamedTemporaryFile(dir=path.parent, delete=False) as file:
         new = Path(file.name)

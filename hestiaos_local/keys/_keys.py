@@ -1,6 +1,6 @@
-"""API keys by name, each with its roles, and the file that holds them.
+"""API keys with names and roles, and key files.
 
-The file has the SHA-256 of each key, not the key: keys are random, so that they cannot be found from their hashes.
+A key file contains the SHA-256 of each key. Keys are random, so they cannot be guessed from their hashes.
 
 ```toml
 version = 1
@@ -31,11 +31,11 @@ from hestiaos_proto import Config
 __all__ = ["ROLES", "Key", "Keys", "Role", "accepted_keys", "hash_key", "name_mistake"]
 
 Role = Literal["run", "read", "approve", "admin"]
-"""What a key is for; `admin` may do everything."""
+"""A role of a key. `admin` is allowed everything."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
-_DEFAULT = "default"  # the name of a key that was given without one
+_DEFAULT = "default"  # the name of a key given without one
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MAX_NAME = 64  # characters
@@ -43,14 +43,14 @@ _MAX_NAME = 64  # characters
 
 @frozen
 class Key:
-    """An API key: its name, the SHA-256 of it in hexadecimal, and what it is for."""
+    """An API key: its name, its hexadecimal SHA-256, and its roles."""
 
     name: str
     sha256: str = field(repr=False)
     roles: tuple[Role, ...]
 
     def may(self, role: Role) -> bool:
-        """Whether it has the role."""
+        """Return whether the key has the role, or `admin`."""
         return role in self.roles or "admin" in self.roles
 
 
@@ -70,7 +70,7 @@ class Keys:
         return len(self._keys)
 
     def find(self, api_key: str) -> Key | None:
-        """The entry of this key; `None` if it is unknown. The time that it takes does not depend on the keys."""
+        """Return the entry of this key, or None if it is unknown. The time does not depend on the keys."""
         given = hash_key(api_key)
         found = None
         for key in self._keys:
@@ -79,36 +79,39 @@ class Keys:
         return found
 
     def replace(self, keys: Iterable[Key]) -> None:
-        """Accept these from now on, and no others."""
+        """Replace the accepted keys."""
         self._keys = tuple(keys)
 
     @classmethod
     def of(cls, api_key: str) -> Self:
-        """One key, named `default`, that may do everything. Raises `ValueError` for one that no header can carry."""
+        """Accept one key, named `default`, with the role `admin`. Raises `ValueError` if no header can carry it."""
         Config(api_key=api_key)
         return cls([Key(_DEFAULT, hash_key(api_key), ROLES)])
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a file.
+        """Read a key file.
 
-        Raises `ConfigurationError` for all mistakes in it at once, and where it cannot be read or others can write it.
+        Raises `ConfigurationError` with all mistakes in it, or if it cannot be read or other users can write it.
         """
         return cls.parse(read_text(path, check=_untrusted_reason), os.fspath(path))
 
     @classmethod
     def load_some(cls, path: str | os.PathLike[str]) -> Self:
-        """As `load`, for a server: a file without keys is a mistake too, since it would accept no one."""
+        """Read a key file for a server, for which a file without keys is a mistake too."""
         keys = cls.load(path)
         if not keys:
             raise ConfigurationError(
-                [f"{os.fspath(path)}: it has no keys, so that nobody could ask: add one with 'hestiaos keys new'"]
+                [
+                    f"{os.fspath(path)}: there are no keys, so every request would be refused: "
+                    "add one with 'hestiaos keys new'"
+                ]
             )
         return keys
 
     @classmethod
     def parse(cls, text: str, source: str) -> Self:
-        """Read a file's text; `source` is what mistakes call it."""
+        """Parse the text of a key file. `source` is its name in messages."""
         file = TomlFile(text, source)
         file.root.constant("version", 1)
         keys: list[Key] = []
@@ -117,7 +120,7 @@ class Keys:
             if key.name and any(key.name == other.name for other in keys):
                 table.refuse("name", f"must be unique: {key.name!r} is used already")
             if key.sha256 and any(key.sha256 == other.sha256 for other in keys):
-                table.refuse("sha256", "is that of another key: 'hestiaos keys new' makes one of its own")
+                table.refuse("sha256", "must be unique, but is that of another key: 'hestiaos keys new' makes one")
             keys.append(key)
         file.root.close()
         file.check()
@@ -125,19 +128,19 @@ class Keys:
 
 
 def accepted_keys(api_key: str | None, keys: Keys | None = None) -> Keys | None:
-    """The keys that are accepted where one is given or several; `None` where no key is needed."""
+    """Return the accepted keys from either argument, or None if no key is required."""
     if api_key and keys is not None:
         raise ValueError("api_key and keys exclude each other: give one of them")
     return Keys.of(api_key) if api_key else keys
 
 
 def hash_key(api_key: str) -> str:
-    """A key as a file has it."""
+    """Return the hash of a key, as stored in a key file."""
     return sha256(api_key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def name_mistake(name: str) -> str | None:
-    """The mistake in a key's name; `None` where there is none."""
+    """Return the mistake in a key's name, or None."""
     if name.strip() and name.isprintable() and len(name) <= _MAX_NAME:
         return None
     return f"must be one line of 1 to {_MAX_NAME} characters"
@@ -148,7 +151,7 @@ def _key(table: Table) -> Key:
     if name and (mistake := name_mistake(name)) is not None:
         table.refuse("name", mistake)
     digest = (table.text("sha256", needed=True) or "").lower()
-    if digest and not _HASH.fullmatch(digest):  # it is not quoted: it may be the key itself
+    if digest and not _HASH.fullmatch(digest):  # not quoted in the message, as it may be the key itself
         table.refuse(
             "sha256", "must be the SHA-256 of the key, 64 hexadecimal digits, as 'hestiaos keys new' writes it"
         )
@@ -160,11 +163,11 @@ def _key(table: Table) -> Key:
 
 
 def _untrusted_reason(status: os.stat_result) -> str | None:
-    """Why a key file is refused: anyone who can write it could add a key."""
+    """Return why a key file is refused, or None. Anyone who can write the file could add a key."""
     if sys.platform == "win32":
         return None
     if status.st_uid not in (0, os.geteuid()):
-        return "it belongs to another user, who could add keys: let this user own it"
+        return "it belongs to another user, who could add keys: change its owner to this user"
     mode = S_IMODE(status.st_mode)
     if mode & 0o022:
         return f"it can be written by others (mode {mode:o}), who could add keys: chmod go-w it"

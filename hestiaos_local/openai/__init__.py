@@ -1,8 +1,8 @@
-"""The wire of OpenAI's chat completions, both sides of it. Pure: no I/O, no clock, no randomness.
+"""OpenAI's chat completions protocol, for clients and servers. Pure: no I/O, no clock, no randomness.
 
-Towards a model server: requests out, `CompletionResponse` and `ModelResponse` for what comes back. Towards a client
-of the front door: `parse_chat_completion` for its requests, `ChunkEncoder` and `encode_…` for what it is answered;
-`CHAT_REQUEST` and the other schemas describe them.
+As a client of a model server: `chat_request` and `models_request` create requests, `CompletionResponse` and
+`ModelResponse` decode responses. As a server: `parse_chat_completion` decodes requests, `ChunkEncoder` and the
+functions `encode_…` create responses, and `CHAT_REQUEST` and the other schemas describe both.
 """
 
 from hestiaos_local.openai._chat_completions import ChatCompletion, parse_chat_completion

@@ -1,4 +1,4 @@
-"""Reads the JSON objects of one answer: the chunks of a stream, or the one object of a plain response."""
+"""Decode the JSON objects of one answer: the chunks of a stream, or the object of a response without streaming."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["AnswerReader"]
 
 
 class AnswerReader:
-    """Reads an answer's objects: texts at once, tool calls, usage and the reason at the end.
+    """Decodes the objects of an answer. Texts are returned at once; tool calls, usage and finish reason at the end.
 
-    Only the first choice is read, since we ask for one. A model's reasoning (`reasoning_content`, `reasoning`) is not
-    part of its answer and is left out; what it says to refuse (`refusal`) is a text like any other.
+    Only the first choice is read, since only one is requested. A model's reasoning (`reasoning_content`, `reasoning`)
+    is not part of its answer and is omitted. The text of a `refusal` is treated like any other text.
     """
 
     def __init__(self, redactor: Redactor, id_prefix: str) -> None:
@@ -30,9 +30,9 @@ class AnswerReader:
         self._reason: str | None = None
 
     def read(self, value: Any, part: Literal["delta", "message"], *, event: str = "message") -> Iterator[Output]:
-        """The texts of the next object. Raises the `StatusError` of an error in its place."""
+        """Yield the texts of the next object. Raises a `StatusError` if it is an error."""
         if not isinstance(value, dict):
-            raise model_protocol_error("what it sent is not a JSON object")
+            raise model_protocol_error("it sent JSON that is not an object")
         if (error := stated_error(value, self._redactor, event=event)) is not None:
             raise error
         self._usage = _usage(value.get("usage")) or self._usage
@@ -41,12 +41,12 @@ class AnswerReader:
                 yield from self._choice(choice, part)
 
     def end(self, *, marked: bool) -> Iterator[Output]:
-        """The outputs at the end of the answer; `marked` is whether the end was sent, not only reached.
+        """Yield the outputs at the end of the answer. `marked` is whether the stream had an explicit end.
 
-        Raises `ServerError` where the answer is not complete.
+        Raises `ServerError` if the answer is incomplete.
         """
         if self._reason is None and not (marked and self._answered):
-            raise model_stream_cut("it ended without a finish_reason" if self._answered else "it holds no answer")
+            raise model_stream_cut("it ended without a finish_reason" if self._answered else "it has no answer")
         if text := self._texts.end():
             yield Text(text)
         calls = self._calls.end()
@@ -66,9 +66,9 @@ class AnswerReader:
             if text := self._texts.send(_text(said.get(key))):
                 yield Text(text)
         for position, call in enumerate(_objects(said, "tool_calls")):
-            # In a message each entry is a call of its own, in deltas it may be any part of one.
+            # Each entry of a message is a separate call; a delta may be any part of one.
             self._calls.receive_delta({"index": position} | call if part == "message" else call)
-        if (function := said.get("function_call")) is not None:  # the API's form before there were several calls
+        if (function := said.get("function_call")) is not None:  # the API's older format for a single call
             self._calls.receive_delta({"index": 0, "function": function})
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
@@ -76,7 +76,7 @@ class AnswerReader:
 
 
 def _objects(table: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
-    """The objects of a list that may be missing."""
+    """Return the objects of a list that may be missing."""
     values = table.get(key)
     if values is None:
         return
@@ -86,7 +86,7 @@ def _objects(table: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
 
 
 def _text(content: Any) -> str:
-    """The text of a content: a string, nothing, or a list of parts, of which those of type text count."""
+    """Return the text of a content, which is a string, null, or a list of parts with text parts."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -101,9 +101,9 @@ def _is_text(part: dict[str, Any]) -> bool:
 
 
 def _finish_reason(said: str, *, called: bool) -> FinishReason:
-    """The finish reason for a model server's word; `called` is whether there were tool calls.
+    """Map a server's finish reason to the API's. `called` is whether there were tool calls.
 
-    Servers have words of their own (`eos`, `end_turn`, `abort`), and some say `stop` after a tool call.
+    Some servers have other values (`eos`, `end_turn`, `abort`), and some send `stop` after a tool call.
     """
     if said not in get_args(FinishReason) or said == "stop":
         return "tool_calls" if called else "stop"
@@ -111,7 +111,7 @@ def _finish_reason(said: str, *, called: bool) -> FinishReason:
 
 
 def _usage(value: Any) -> Usage | None:
-    """The usage of a usage object that has both numbers."""
+    """Decode a usage object, or return None if it does not have both numbers."""
     if not isinstance(value, dict):
         return None
     read, written = value.get("prompt_tokens"), value.get("completion_tokens")

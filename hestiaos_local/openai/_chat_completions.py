@@ -1,4 +1,4 @@
-"""Requests of OpenAI clients: `POST /v1/chat/completions` (OpenAI's API, "Create chat completion")."""
+"""Decode requests for `POST /v1/chat/completions` (OpenAI's API, "Create chat completion")."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ROLES", "ChatCompletion", "parse_chat_completion"]
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _MISSING = object()
-_ESCAPED_SURROGATES = (rb"\ud", rb"\uD")  # how the half of a pair may be written, which cannot be sent alone
+_ESCAPED_SURROGATES = (rb"\ud", rb"\uD")  # the beginnings of escaped surrogates, which cannot be sent unpaired
 
 
 @frozen(kw_only=True)
@@ -35,7 +35,7 @@ class ChatCompletion:
     options: Mapping[str, Any] = field(factory=dict, repr=False)
 
     def work(self, *, timeout: float | None = None, trace_id: str = "") -> Work:
-        """The work for an executor."""
+        """Create the work for an executor."""
         return Work(
             messages=self.messages,
             model=self.model,
@@ -48,9 +48,9 @@ class ChatCompletion:
 
 
 def parse_chat_completion(body: bytes) -> ChatCompletion:
-    """The request that a body makes.
+    """Decode the body of a request.
 
-    Raises `InvalidInput` with status 400, as OpenAI's API refuses it; its `details` name the field.
+    Raises `InvalidInput` with status 400, like OpenAI's API, and with the name of the field in its `details`.
     """
     try:
         value = json.loads(body)
@@ -69,7 +69,7 @@ def parse_chat_completion(body: bytes) -> ChatCompletion:
     stream_options = fields.object("stream_options")
     limits = [fields.number(name) for name in ("max_tokens", "max_completion_tokens")]
     if fields.number("n") not in (None, 1):
-        raise fields.invalid("n", "must be 1: one choice is given to each request")
+        raise fields.invalid("n", "must be 1: only one choice per request is supported")
     known = {"model", "messages", "tools", "stream", "stream_options", "n"}
     return ChatCompletion(
         model=model,
@@ -83,7 +83,7 @@ def parse_chat_completion(body: bytes) -> ChatCompletion:
 
 
 class _Fields:
-    """The fields of one object of the request. Each method raises `InvalidInput` that names the field."""
+    """The fields of one object of the request. Every method raises `InvalidInput` with the name of the field."""
 
     def __init__(self, value: Any, place: list[str]) -> None:
         self.place = place
@@ -92,40 +92,40 @@ class _Fields:
         self.value: dict[str, Any] = value
 
     def invalid(self, name: str, why: str) -> InvalidInput:
-        """The exception for a field."""
+        """Create the exception for a field."""
         place = [*self.place, name]
         return _invalid(f"{shown_place(place)} {why}", place)
 
     def text(self, name: str, *, filled: bool = False) -> str:
-        """A string that has to be there; `filled`: it may not be empty."""
+        """Return a required string, which must not be empty if `filled`."""
         value = self._of_kind(name, "a string", lambda value: isinstance(value, str), needed=True)
         if filled and not value:
             raise self.invalid(name, "must not be empty")
         return str(value)
 
     def optional_text(self, name: str) -> str | None:
-        """A string, if there is one."""
+        """Return a string, or None if it is missing."""
         value = self._of_kind(name, "a string", lambda value: isinstance(value, str))
         return None if value is None else str(value)
 
     def boolean(self, name: str) -> bool:
-        """True or false, which it is by default."""
+        """Return a Boolean, False if it is missing."""
         return bool(self._of_kind(name, "true or false", lambda value: isinstance(value, bool)))
 
     def number(self, name: str) -> int | None:
-        """A whole number from 1 on, if there is one; it may be written `1.0`."""
+        """Return a whole number of 1 or more, which may be written `1.0`, or None if it is missing."""
         value = self._of_kind(name, "a whole number", _is_whole)
         if value is not None and value < 1:
             raise self.invalid(name, f"must be 1 or more, not {value}")
         return None if value is None else int(value)
 
     def object(self, name: str, *, needed: bool = False) -> _Fields | None:
-        """An object, if there is one."""
+        """Return an object, or None if it is missing and not `needed`."""
         value = self._of_kind(name, "an object", lambda value: isinstance(value, dict), needed=needed)
         return None if value is None else _Fields(value, [*self.place, name])
 
     def objects(self, name: str, *, filled: bool = False) -> Iterator[_Fields]:
-        """The objects of a list; `filled`: there has to be one."""
+        """Return the objects of a list, which must not be empty if `filled`."""
         values = self._of_kind(name, "a list", lambda value: isinstance(value, list), needed=filled)
         if filled and not values:
             raise self.invalid(name, "must not be empty")
@@ -144,7 +144,7 @@ class _Fields:
 
 
 def _message(fields: _Fields) -> Message:
-    """A message, as received."""
+    """Check a message, and return it as received."""
     role = fields.text("role")
     if role not in ROLES:
         raise fields.invalid("role", f"must be one of {', '.join(ROLES)}, not {role[:40]!r}")
@@ -171,10 +171,10 @@ def _message(fields: _Fields) -> Message:
 
 
 def _tool(fields: _Fields) -> dict[str, Any]:
-    """The definition of a tool, as received."""
+    """Check the definition of a tool, and return it as received."""
     if fields.text("type") == "function":
         function = fields.object("function", needed=True)
-        assert function is not None, "it is needed"
+        assert function is not None, "`needed` raises if it is missing"
         function.text("name", filled=True)
         function.optional_text("description")
         function.object("parameters")
@@ -191,6 +191,6 @@ def _is_whole(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """The name of a JSON value's type."""
+    """Return the name of a JSON value's type."""
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
     return names.get(type(value), "null")

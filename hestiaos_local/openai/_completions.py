@@ -1,4 +1,4 @@
-"""A model server's completion: the event stream, in whatever pieces, or the one JSON body, as outputs."""
+"""Decode a model server's completion, an event stream or a JSON body, into outputs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from hestiaos_proto import Redactor, RemoteProtocolError, SSEDecoder, StatusErro
 __all__ = ["MAX_CHUNK_SIZE", "CompletionStream", "completion_outputs"]
 
 MAX_CHUNK_SIZE = 4 * 1024 * 1024
-"""How large one chunk of a stream may be, in bytes."""
+"""The maximum size of one chunk of a stream, in bytes."""
 
 _DONE = "[DONE]"
 
 
 class CompletionStream:
-    """The stream of a chat completion: bytes in, `Text`, `ToolCall`, `Usage` and `Finish` out.
+    """A decoder of streamed chat completions: bytes in, `Text`, `ToolCall`, `Usage` and `Finish` out.
 
-    It is an event stream by the WHATWG standard whose `data` are JSON chunks, the last one `[DONE]`. Where that is
-    missing, a stream that has sent its `finish_reason` is complete. Texts are given as they arrive; the tool calls, the
-    usage if the server reports it, and `Finish` when the stream has ended.
+    The format is an event stream (WHATWG HTML, "Server-sent events") whose `data` are JSON chunks, and `[DONE]` at the
+    end. If `[DONE]` is missing, a stream with a `finish_reason` counts as complete. Texts are returned as they arrive;
+    tool calls, the usage if the server reports it, and `Finish` at the end of the stream.
 
-    `events` raises a `StatusError` for a stream that was cut, is not one, or says that the server failed, after
-    everything that came before; then it raises the same again. `redactor` hides the key of the model server.
+    `events` raises a `StatusError` for a stream that was cut off, is malformed, or contains an error, after all outputs
+    before it. Later calls raise it again. `redactor` hides the key of the model server in messages.
     """
 
     def __init__(
@@ -42,17 +42,17 @@ class CompletionStream:
 
     @property
     def finished(self) -> bool:
-        """Whether `Finish` was given: nothing more is read then, even if the server sends more."""
+        """Whether `Finish` was returned. Later data is ignored."""
         return self._complete and not self._ready
 
     def receive_data(self, data: bytes) -> None:
-        """Take what arrived, in whatever pieces; `b""` is the end of the stream."""
+        """Receive a piece of the stream. `b""` is the end."""
         if not (self._received_end or self._complete or self._error):
             self._decoder.receive_data(data)
             self._received_end = not data
 
     def events(self) -> Iterator[Output]:
-        """The outputs that can be had now."""
+        """Yield the outputs that are complete."""
         while True:
             while self._ready:
                 yield self._ready.popleft()
@@ -62,7 +62,7 @@ class CompletionStream:
                 return
 
     def _advance(self) -> bool:
-        """Read one more event; false where more data has to be received first."""
+        """Decode the next event. Return False if more data is needed."""
         try:
             event = next(self._decoder.events(), None)
             if event is None:
@@ -71,7 +71,7 @@ class CompletionStream:
                 self._end(marked=False)
             elif (data := event.data.strip()) == _DONE:
                 self._end(marked=True)
-            elif data:  # some servers keep a connection alive with events that are empty
+            elif data:  # some servers send empty events to keep the connection alive
                 self._ready.extend(self._answer.read(_parsed(data, self._redactor), "delta", event=event.event))
         except RemoteProtocolError as error:
             self._error = model_protocol_error(error.message)
@@ -85,7 +85,7 @@ class CompletionStream:
 
 
 def completion_outputs(body: bytes, *, redactor: Redactor | None = None, id_prefix: str = "call_") -> Iterator[Output]:
-    """The outputs of a plain response's body, in the same order as those of a stream. Raises as `CompletionStream`."""
+    """Decode the body of a response without streaming, into outputs as for a stream. Raises like `CompletionStream`."""
     redactor = redactor or Redactor()
     answer = AnswerReader(redactor, id_prefix)
     yield from answer.read(_parsed(body, redactor), "message")
@@ -96,4 +96,4 @@ def _parsed(data: str | bytes, redactor: Redactor) -> object:
     try:
         return json.loads(data.encode() if isinstance(data, str) else data)
     except ValueError as error:
-        raise model_protocol_error(f"what it sent is not JSON ({error}): {redactor.quote(data)}") from None
+        raise model_protocol_error(f"it sent invalid JSON ({error}): {redactor.quote(data)}") from None

@@ -1,4 +1,4 @@
-"""Errors in the form of OpenAI's API: `{"error": {"message", "type", "param", "code"}}`."""
+"""Encode errors in the format of OpenAI's API: `{"error": {"message", "type", "param", "code"}}`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _ERROR_TYPES: tuple[tuple[type[StatusError], str], ...] = (
 
 
 def encode_error(error: StatusError) -> tuple[int, bytes]:
-    """The status and the body of an error. An input that does not fit is a 400 here, not a 422."""
+    """Return the status and the body of an error. The status of an invalid input is 400, not 422."""
     status = 400 if isinstance(error, InvalidInput) else error.status_code
     return status, json.dumps(error_body(error))
 
 
 def error_body(error: StatusError) -> dict[str, Any]:
-    """The body of an error, with its trace id, and the details of a block or of a limit that has no room."""
+    """Return the body of an error, with its trace id, and the details of a block or an exhausted limit."""
     kind = next((name for kind, name in _ERROR_TYPES if isinstance(error, kind)), "invalid_request_error")
     if error.status_code == 403:
         kind = "permission_error"
@@ -50,14 +50,14 @@ def error_body(error: StatusError) -> dict[str, Any]:
 
 
 def _message(error: StatusError) -> str:
-    """The message, of a block with its reason: OpenAI's clients show nothing else of an error."""
+    """Return the message. A block's includes its reason, since OpenAI's clients show only the message."""
     if isinstance(error, GovernanceBlock) and isinstance(error.details, dict) and error.details.get("reason"):
         return f"{error.message}: {error.details['reason']}"
     return error.message
 
 
 def _param(error: StatusError) -> str | None:
-    """The field that an error is about."""
+    """Return the name of the field that an error is about, or None."""
     if isinstance(error, NotFound):
         return "model" if error.code == "MODEL_NOT_FOUND" else None
     if not (isinstance(error.details, list) and error.details and isinstance(error.details[0], dict)):
@@ -66,5 +66,5 @@ def _param(error: StatusError) -> str | None:
 
 
 def shown_place(place: Iterable[str]) -> str:
-    """The place of a field as OpenAI's API names it: `messages[0].content`."""
+    """Format the path of a field like OpenAI's API: `messages[0].content`."""
     return "".join(f"[{each}]" if each.isdigit() else f".{each}" for each in place).removeprefix(".")

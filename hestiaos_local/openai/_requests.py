@@ -1,4 +1,4 @@
-"""Requests to a model server (OpenAI's API, "Chat Completions" and "Models")."""
+"""Create requests to a model server (OpenAI's API, "Chat Completions" and "Models")."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ __all__ = ["ModelRequest", "chat_request", "model_names", "models_request"]
 _MAX_MODELS = 10_000
 
 _ANOTHER_NAME = "n_predict"
-"""What llama.cpp's server takes before `max_tokens` (`oaicompat_chat_params_parse`); below 0 it sets no limit."""
+"""The option that llama.cpp's server prefers to `max_tokens` (`oaicompat_chat_params_parse`); below 0 is unlimited."""
 
 
 @frozen
 class ModelRequest:
-    """A request; `path` goes after the model server's URL, which ends with `/v1` for most."""
+    """A request. `path` is appended to the model server's URL, which usually ends with `/v1`."""
 
     method: str
     path: str
-    headers: dict[str, str] = field(repr=False)  # one is the key
+    headers: dict[str, str] = field(repr=False)  # one contains the key
     body: bytes = field(default=b"", repr=False)
 
 
 def chat_request(work: Work, *, model: str, key: str | None, stream: bool) -> ModelRequest:
-    """Ask for the completion of `work` by the model that the server calls `model`.
+    """Request the completion of `work`. `model` is the model's name on the server.
 
-    The fields that we know take the place of those in `work.options`. A stream is asked to include its usage. Raises
-    `InvalidInput` for what JSON cannot say.
+    The attributes of `work` replace fields of the same names in `work.options`. A stream is requested with usage.
+    Raises `InvalidInput` if the request cannot be encoded as JSON.
     """
     body: dict[str, Any] = {**work.options, "model": model, "messages": list(work.messages), "stream": stream}
     if work.tools:
         body["tools"] = list(work.tools)
     if work.max_tokens is not None:
-        # The newer of OpenAI's own models take the second name only, most other servers know the first one only.
+        # Newer models of OpenAI accept only the second name, most other servers only the first.
         newer = "max_completion_tokens" in work.options
         body.pop("max_tokens", None)
         lowest = _lowest(work.max_tokens, body.pop(_ANOTHER_NAME, None))
@@ -59,12 +59,12 @@ def _lowest(max_tokens: int, another: Any) -> int:
 
 
 def models_request(*, key: str | None) -> ModelRequest:
-    """Ask which models the server has; the response also shows whether it is reachable and accepts the key."""
+    """Request the list of models. The response also shows whether the server is reachable and accepts the key."""
     return ModelRequest("GET", "/models", _headers(key, "application/json"))
 
 
 def model_names(body: bytes, *, redactor: Redactor | None = None) -> list[str]:
-    """The names in the answer to `models_request`. Raises `ServerError` for what is not one."""
+    """Decode the names in the response to `models_request`. Raises `ServerError` if it is malformed."""
     try:
         value = json.loads(body)
     except ValueError:
@@ -80,6 +80,6 @@ def model_names(body: bytes, *, redactor: Redactor | None = None) -> list[str]:
 
 
 def _headers(key: str | None, accept: str) -> dict[str, str]:
-    """`identity`, since what is unpacked could grow beyond every bound."""
+    """Return the headers. The encoding is `identity`, as the size of decompressed data could not be limited."""
     headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": f"hestiaos/{__version__}"}
     return headers if key is None else headers | {"Authorization": f"Bearer {key}"}

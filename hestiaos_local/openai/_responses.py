@@ -1,4 +1,4 @@
-"""Responses to OpenAI clients (OpenAI's API, "The chat completion object" and "… chunk object")."""
+"""Encode responses to OpenAI clients (OpenAI's API, "The chat completion object" and "… chunk object")."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _DONE = b"data: [DONE]\n\n"
 
 
 def encode_models(names: Iterable[str], *, created: int, owner: str = "hestiaos") -> bytes:
-    """The answer to `GET /v1/models`; `created` is in seconds since 1970."""
+    """Encode the response to `GET /v1/models`. `created` is in seconds since 1970."""
     models = [{"id": name, "object": "model", "created": created, "owned_by": owner} for name in names]
     return json.dumps({"object": "list", "data": models})
 
 
 def encode_completion(outputs: Iterable[Output], *, id: str, model: str, created: int) -> bytes:
-    """The whole completion that `outputs` make; `created` is in seconds since 1970."""
+    """Encode outputs as a completion without streaming. `created` is in seconds since 1970."""
     texts: list[str] = []
     calls: list[dict[str, Any]] = []
     body: dict[str, Any] = {"id": id, "object": "chat.completion", "created": created, "model": model}
@@ -45,26 +45,26 @@ def encode_completion(outputs: Iterable[Output], *, id: str, model: str, created
 
 
 class ChunkEncoder:
-    """Outputs as the chunks of a streamed completion.
+    """Encodes outputs as the chunks of a streamed completion.
 
-    `created` is in seconds since 1970. With `include_usage` (of the request's `stream_options`) a chunk before the end
-    has the usage, and the others have `null` there.
+    `created` is in seconds since 1970. With `include_usage` (of the request's `stream_options`), a chunk before the end
+    has the usage, and `usage` is null in the others.
     """
 
     def __init__(self, *, id: str, model: str, created: int, include_usage: bool = False) -> None:
         self._head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._include_usage = include_usage
-        # The JSON around a text is the same for all of them, and is written once.
+        # The JSON around a text is always the same, so it is encoded once.
         self._before_text, self._after_text = self._chunk({"content": ""}).rsplit(b'""', 1)
         self._calls = 0
         self._usage: Usage | None = None
 
     def start(self) -> bytes:
-        """The first chunk, which names the role."""
+        """Encode the first chunk, which has the role."""
         return self._chunk({"role": "assistant", "content": ""})
 
     def send(self, output: Output) -> bytes:
-        """The next output; `Finish` ends the stream."""
+        """Encode the next output. `Finish` ends the stream."""
         match output:
             case Text(text):
                 return self._before_text + json.dumps(text) + self._after_text
@@ -79,7 +79,7 @@ class ChunkEncoder:
                 return self._chunk({}, output.reason) + self._usage_chunk() + _DONE
 
     def fail(self, error: StatusError) -> bytes:
-        """The end of a stream that failed: an error object; for a block, `content_filter` before it."""
+        """Encode the end of a failed stream: an error, preceded by the finish reason `content_filter` for a block."""
         blocked = self._chunk({}, "content_filter") if isinstance(error, GovernanceBlock) else b""
         return blocked + _event(error_body(error)) + _DONE
 
@@ -95,7 +95,7 @@ class ChunkEncoder:
 
 
 def _event(body: dict[str, Any]) -> bytes:
-    # What `encode_event` gives, without its search for line ends: compact JSON has none.
+    # Like `encode_event`, without its search for line ends, which compact JSON does not have.
     return b"data: " + json.dumps(body) + b"\n\n"
 
 

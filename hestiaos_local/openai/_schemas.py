@@ -1,6 +1,6 @@
-"""JSON Schemas (draft 2020-12) of what clients of OpenAI's API send, and of what they are answered with.
+"""JSON Schemas (draft 2020-12) of the requests and responses of OpenAI's API.
 
-`parse_chat_completion` accepts what fits, for a request may hold more than is described here.
+`parse_chat_completion` accepts every valid request, which may have more fields than are described here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CALL = {
     "type": "object",
     "properties": {"id": _TEXT, "function": {"anyOf": [_FUNCTION, {"type": "null"}]}},
     "required": ["id"],
-    "if": _IS_FUNCTION,  # which it is by default
+    "if": _IS_FUNCTION,  # the default type
     "then": {"properties": {"function": _FUNCTION}, "required": ["function"]},
 }
 
@@ -30,7 +30,7 @@ def _array(items: dict[str, Any], **keywords: Any) -> dict[str, Any]:
 
 
 def _objects(fields: dict[str, Any], **keywords: Any) -> dict[str, Any]:
-    """An object all of whose fields are needed."""
+    """Return the schema of an object with these required fields."""
     return {"type": "object", "properties": fields, "required": list(fields), **keywords}
 
 
@@ -91,7 +91,7 @@ CHAT_REQUEST: dict[str, Any] = {
         "n": {"enum": [1, None]},
     },
     "required": ["model", "messages"],
-    "description": "Fields that are not named here are passed on to the model server.",
+    "description": "Other fields are passed on to the model server.",
 }
 """The body of a request for a chat completion."""
 
@@ -123,7 +123,7 @@ CHAT_COMPLETION: dict[str, Any] = {
     },
     "required": ["id", "object", "created", "model", "choices"],
 }
-"""A whole completion."""
+"""The body of a completion without streaming."""
 
 MODEL_LIST: dict[str, Any] = _objects(
     {
@@ -133,7 +133,7 @@ MODEL_LIST: dict[str, Any] = _objects(
         ),
     }
 )
-"""The answer to a request for the models."""
+"""The body of a response with the models."""
 
 ERROR: dict[str, Any] = _objects(
     {

@@ -1,4 +1,4 @@
-"""Gathers the tool calls of an answer from their deltas, as the servers of the field send them."""
+"""Assemble the tool calls of an answer from deltas, as existing servers send them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from hestiaos_proto import json
 __all__ = ["MAX_ARGUMENTS", "MAX_CALLS", "ToolCallGatherer"]
 
 MAX_CALLS = 128
-"""How many tools one answer may call."""
+"""The maximum number of tool calls of one answer."""
 
 MAX_ARGUMENTS = 4 * 1024 * 1024
-"""How long the ids and arguments of all calls of one answer may be together, in characters."""
+"""The maximum total length of the ids and arguments of all calls of one answer, in characters."""
 
 _MAX_NAME = 256
 
 
 class _Call:
-    """A call that is being gathered."""
+    """A call that is being assembled."""
 
     def __init__(self) -> None:
         self.id = ""
@@ -30,16 +30,16 @@ class _Call:
 
 
 class ToolCallGatherer:
-    """Tool calls from deltas.
+    """Assembles tool calls from deltas.
 
-    The API's rule is that each delta has the `index` of its call, and the first one of a call its `id` and `name`.
-    Servers also leave out the index or send another one with later deltas, leave out the id, send a new id with each
-    delta, use index 0 for every call, repeat the name, or send the arguments as an object or before the name. So:
+    According to the API, each delta has the `index` of its call, and the first delta of a call has its `id` and `name`.
+    Some servers omit the index or change it in later deltas, omit the id, send a new id with each delta, use index 0
+    for every call, repeat the name, or send the arguments as an object or before the name. Hence:
 
-    - A delta belongs to the call with its index, else with its id.
-    - It begins a call where there is none for it yet, or where it has a name and differs from that call in its id, or
-      in its name once arguments have come.
-    - Without index, id and name, or with an unknown index alone, it continues the last call.
+    - A delta belongs to the call with its index, else to the one with its id.
+    - It begins a new call if there is no such call, or if it has a name and its id differs from that call's, or its
+      name differs after arguments were received.
+    - With neither index, id nor name, or with only an unknown index, it continues the last call.
     """
 
     def __init__(self, id_prefix: str, *, max_arguments: int = MAX_ARGUMENTS) -> None:
@@ -50,7 +50,7 @@ class ToolCallGatherer:
         self._places: dict[int | str | None, _Call] = {}  # by index, and by id
 
     def receive_delta(self, delta: dict[str, Any]) -> None:
-        """Take the next delta. Raises `ServerError` for what is not one, and for too much."""
+        """Receive the next delta. Raises `ServerError` if it is malformed or exceeds a limit."""
         function = delta.get("function")
         if function is None:
             function = {}
@@ -67,9 +67,9 @@ class ToolCallGatherer:
         self._add(self._call_of(place, call_id, name), call_id, name, arguments or "")
 
     def end(self) -> list[ToolCall]:
-        """The calls, in the order in which they began; a call without an id gets one from its number.
+        """Return the calls in the order in which they began. A call without an id gets one made from its number.
 
-        Raises `ServerError` where a call has no name.
+        Raises `ServerError` if a call does not have a name.
         """
         if not all(call.name for call in self._calls):
             raise model_protocol_error("a tool call has no name")
@@ -112,7 +112,7 @@ class ToolCallGatherer:
 
 
 def _is_new_call(call: _Call, call_id: str, name: str) -> bool:
-    """Whether a delta in the place of `call` is the first of another one."""
+    """Return whether a delta with the index or id of `call` begins another call."""
     another_id = bool(call.id and call_id and call.id != call_id)
     another_name = bool(call.name and call.name != name and call.arguments)
     return bool(name) and (another_id or another_name)

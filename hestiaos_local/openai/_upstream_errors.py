@@ -1,17 +1,17 @@
-"""The failures of a model server, as the exceptions that our own clients raise.
+"""Map failures of a model server to the exceptions of this SDK.
 
-| the model server | our exception | code |
+| the model server | exception | code |
 | --- | --- | --- |
 | cannot be reached | `ServerError` 503: nothing was executed, a client may repeat | `MODEL_UNREACHABLE` |
-| 401 | `ServerError` 502: it is our key, not the client's | `MODEL_AUTHENTICATION_FAILED` |
+| 401 | `ServerError` 502: the key is the platform's, not the client's | `MODEL_AUTHENTICATION_FAILED` |
 | 404 | `NotFound` | `MODEL_NOT_FOUND` |
 | 400, 413, 422 | `InvalidInput` | `INVALID_INPUT` |
 | 429 | `RateLimited`, with its wait | `MODEL_RATE_LIMITED` |
 | 503 | `ServerError` 503, with its wait | `MODEL_UNAVAILABLE` |
 | any other status | `ServerError` 502 | `MODEL_FAILED` |
 | sends nothing for too long | `ServerError` 504 | `MODEL_TIMED_OUT` |
-| ends before its answer does | `ServerError` 502 | `MODEL_STREAM_CUT` |
-| anything else than a completion | `ServerError` 502 | `MODEL_PROTOCOL_ERROR` |
+| ends in the middle of an answer | `ServerError` 502 | `MODEL_STREAM_CUT` |
+| anything other than a completion | `ServerError` 502 | `MODEL_PROTOCOL_ERROR` |
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ __all__ = [
 ]
 
 _MAX_MESSAGE = 500
-"""How much of a model server's own message is repeated, in characters."""
+"""The maximum length of a model server's message that is quoted, in characters."""
 
 
 def model_unreachable(why: str) -> ServerError:
-    """No connection to the model server could be made."""
+    """Return the error for a model server that cannot be connected to."""
     return ServerError(f"the model server cannot be reached: {why}", status_code=503, code="MODEL_UNREACHABLE")
 
 
 def model_timed_out(why: str) -> ServerError:
-    """The model server was silent for too long."""
+    """Return the error for a model server that did not respond in time."""
     return ServerError(f"the model server did not answer in time: {why}", status_code=504, code="MODEL_TIMED_OUT")
 
 
 def model_stream_cut(why: str) -> ServerError:
-    """The model server's answer ended before it was complete."""
+    """Return the error for an answer that ended before it was complete."""
     return ServerError(f"the model server's answer was cut off: {why}", status_code=502, code="MODEL_STREAM_CUT")
 
 
 def model_protocol_error(why: str) -> ServerError:
-    """The model server sent something else than a completion."""
+    """Return the error for a response that is not a completion."""
     return ServerError(f"the model server broke its protocol: {why}", status_code=502, code="MODEL_PROTOCOL_ERROR")
 
 
@@ -75,7 +75,7 @@ def model_fault(error: HestiaError) -> ServerError:
 
 
 def upstream_error(status: int, headers: Mapping[str, str], body: bytes, redactor: Redactor) -> StatusError:
-    """The exception for a response of a model server that is not a completion.
+    """Return the exception for a response of a model server with an error status.
 
     The names of `headers` are in lower case. `redactor` hides the model server's key.
     """
@@ -85,14 +85,14 @@ def upstream_error(status: int, headers: Mapping[str, str], body: bytes, redacto
         said = redactor.quote(body) if body.strip() else ""
     message = f"status {status}{_said(said, redactor)}"
     if 300 <= status < 400:
-        message += "; it is a redirect, which is not followed: check the URL of the model server"
+        message += "; redirects are not followed: check the URL of the model server"
     return _mapped(status, message, _retry_after(headers))
 
 
 def stated_error(value: Mapping[str, Any], redactor: Redactor, *, event: str = "message") -> StatusError | None:
-    """The exception for an error in a body or a stream with status 200; `None` where none does.
+    """Return the exception for an error in a body or a stream with status 200, or None if there is none.
 
-    `event` is the type of the stream's event: some servers say `error` there.
+    `event` is the type of the stream's event, which is `error` for some servers.
     """
     error = value.get("error")
     if not error and value.get("object") != "error" and event != "error":
@@ -104,15 +104,17 @@ def stated_error(value: Mapping[str, Any], redactor: Redactor, *, event: str = "
 def _mapped(status: int, message: str, wait: float | None) -> StatusError:
     if status == 401:
         return ServerError(
-            f"the model server does not accept our key: {message}", status_code=502, code="MODEL_AUTHENTICATION_FAILED"
+            f"the model server refused the platform's key: {message}",
+            status_code=502,
+            code="MODEL_AUTHENTICATION_FAILED",
         )
     if status == 404:
-        return NotFound(f"the model server does not know the model, or the path: {message}", code="MODEL_NOT_FOUND")
+        return NotFound(f"the model server does not have the model or the path: {message}", code="MODEL_NOT_FOUND")
     if status in (400, 413, 422):
         return InvalidInput(f"the model server refused the request: {message}")
     if status == 429:
         return RateLimited(
-            f"the model server is asked too often: {message}", retry_after=wait, code="MODEL_RATE_LIMITED"
+            f"the model server received too many requests: {message}", retry_after=wait, code="MODEL_RATE_LIMITED"
         )
     if status == 503:
         return ServerError(
@@ -122,7 +124,7 @@ def _mapped(status: int, message: str, wait: float | None) -> StatusError:
 
 
 def _message(value: Any) -> str:
-    """The message of an error body, in the forms of OpenAI, vLLM, Ollama and FastAPI."""
+    """Return the message of an error body in the formats of OpenAI, vLLM, Ollama and FastAPI."""
     if isinstance(value, dict) and isinstance(value.get("error"), dict):
         value = value["error"]
     if isinstance(value, dict):
@@ -131,12 +133,12 @@ def _message(value: Any) -> str:
 
 
 def _said(message: str, redactor: Redactor) -> str:
-    masked = redactor.text(message)  # before the cut, which could go through the key
+    masked = redactor.text(message)  # before shortening, which could split the key
     return f": {masked[:_MAX_MESSAGE]}{'…' if len(masked) > _MAX_MESSAGE else ''}" if masked else ""
 
 
 def _status(error: Mapping[str, Any]) -> int:
-    """The status that an error object names, as a number or as its digits; 500 where it names none."""
+    """Return the status in an error object, a number or a string of digits, or 500 if there is none."""
     for name in ("code", "status"):
         value = error.get(name)
         if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
@@ -147,9 +149,10 @@ def _status(error: Mapping[str, Any]) -> int:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """The wait in seconds: `retry-after-ms`, or Retry-After as seconds or as a date (RFC 9110, section 10.2.3).
+    """Return the delay in seconds of `retry-after-ms`, or of Retry-After, which is in seconds or a date (RFC 9110,
+    section 10.2.3).
 
-    A date is compared with the response's own Date, which takes no clock.
+    A date is compared with the response's own Date, so that no clock is needed.
     """
     for name, scale in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
@@ -158,10 +161,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
             continue
         if isfinite(wait) and wait >= 0:
             return wait
-    from email.utils import parsedate_to_datetime  # seldom needed, and slow to load
+    from email.utils import parsedate_to_datetime  # rarely needed, and slow to import
 
     try:
         until, now = parsedate_to_datetime(headers["retry-after"]), parsedate_to_datetime(headers["date"])
         return max(0.0, (until - now).total_seconds())
-    except (KeyError, TypeError, ValueError):  # a TypeError: only one of the dates has a zone
+    except (KeyError, TypeError, ValueError):  # TypeError: only one of the dates has a time zone
         return None

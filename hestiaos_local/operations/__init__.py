@@ -1,4 +1,4 @@
-"""The operations: those that governance decides on, and those that execute nothing."""
+"""The platform's operations: those subject to governance, and those that execute nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name != "Operations":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hestiaos_local.operations._operations import Operations  # no execution needs it (PEP 562)
+    from hestiaos_local.operations._operations import Operations  # not needed to execute anything (PEP 562)
 
     globals()[name] = Operations
     return Operations

@@ -1,4 +1,4 @@
-"""The configured agents."""
+"""The operation on agents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["agent_operations"]
 
 
 def agent_operations(agents: Mapping[str, Agent] | None) -> Answers:
-    """The operation that lists them; if none are configured, the list is empty and any name is accepted."""
+    """Return the operation that lists the configured agents. If there are none, any name is accepted."""
 
     def list_agents(arguments: Arguments, key: str | None) -> list[AgentInfo]:
         return [_info(agent) for agent in (agents or {}).values()]

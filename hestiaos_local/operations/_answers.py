@@ -1,4 +1,4 @@
-"""The type of a group of operations: for each, a function of its arguments and the caller's key."""
+"""The type of a group of operations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Answers", "Arguments"]
 Arguments = Mapping[str, Any]
 
 Answers = Mapping[str, Callable[[Arguments, str | None], Result]]
-"""The operations of a group, each with what answers it: its arguments, and the name of the API key that asks.
+"""The operations of a group by name, each a function of its arguments and the name of the caller's API key.
 
-That may raise a `StatusError`.
+A function may raise a `StatusError`.
 """

@@ -1,4 +1,4 @@
-"""Approvals: calls that wait for a person's decision, and the decisions."""
+"""The operations on approvals: list the calls that wait for a person's decision, and decide."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["approval_operations"]
 
 
 def approval_operations(storage: Storage, clock: Callable[[], float]) -> Answers:
-    """The operations on the approvals of a storage."""
+    """Return the operations on the approvals of a storage."""
 
     def list_approvals(arguments: Arguments, key: str | None) -> list[Approval]:
         found = storage.approvals(now=clock(), status=arguments["status"], limit=arguments["limit"])
         return [_info(each) for each in found]
 
     def decide_approval(arguments: Arguments, key: str | None) -> Approval:
-        """A repeat of the same decision is not an error: the response to the first may have been lost."""
+        """Decide on an approval. Repeating a decision is not an error, as the first response may have been lost."""
         approval_id, approve, now = arguments["approval_id"], arguments["approve"], clock()
         decided = storage.decide_approval(approval_id, approve, by=key or "", now=now)
         found = storage.approval(approval_id, now=now)
@@ -35,10 +35,10 @@ def approval_operations(storage: Storage, clock: Callable[[], float]) -> Answers
 
 
 _DECIDED_MESSAGES = {
-    "pending": "the approval has expired",  # between the two looks at it
+    "pending": "the approval has expired",  # between reading and deciding
     "approved": "the approval was approved already",
     "denied": "the approval was denied already",
-    "used": "the approval was approved already, and the call has passed",
+    "used": "the approval was approved already, and its call was made",
     "expired": "the approval has expired: make the call again to request a new one",
 }
 

@@ -1,4 +1,4 @@
-"""The audit: its records a page at a time, whether it is intact; and the limits with what is used of them."""
+"""The operations on the decision log (export pages, verify), and on limits and their use."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hestiaos_proto import json
 
 __all__ = ["audit_operations"]
 
-_PAGE_SIZE = 4 * 1024 * 1024  # bytes of JSON from which on a page has no further record
+_PAGE_SIZE = 4 * 1024 * 1024  # bytes of JSON; a page ends with the record that reaches it
 
 
 def audit_operations(storage: Storage, policy: Callable[[], Policy], clock: Callable[[], float]) -> Answers:
-    """The operations on the decision log and the counters of a storage."""
+    """Return the operations on the decision log and the counters of a storage."""
 
     def export_audit(arguments: Arguments, key: str | None) -> dict[str, Any]:
         records: list[Any] = []
@@ -50,7 +50,7 @@ def audit_operations(storage: Storage, policy: Callable[[], Policy], clock: Call
 
 
 def _heads(text: str | None) -> list[Head]:
-    """The heads that an earlier verification has given: one for each chain of the log."""
+    """Parse the heads of an earlier verification, one for each chain of the log."""
     heads = (head.partition(":") for head in (text or "").split(",") if head)
     return [Head(int(number), bytes.fromhex(digest)) for number, _, digest in heads]
 

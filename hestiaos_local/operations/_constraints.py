@@ -1,4 +1,4 @@
-"""The constraints on arguments beyond their types: the platform's checks and its OpenAPI document are made of them."""
+"""Constraints on arguments beyond their types, which both the platform's checks and its OpenAPI document use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hestiaos_proto import ROUTES, FieldError, InvalidInput
 __all__ = ["BODIES", "CONSTRAINTS", "EFFORTS", "check_constraints"]
 
 EFFORTS: Mapping[str | None, float] = {None: 1.0, "fast": 0.25, "balanced": 0.5, "deep": 1.0}
-"""The share of its budget that a run gets by its `mode_hint`."""
+"""The share of the budget that a run gets for each `mode_hint`."""
 
 _HINTS = [hint for hint in EFFORTS if hint is not None]
-_LONGEST = 10**12  # milliseconds, 31 years: seconds of a clock can be added to it
+_LONGEST = 10**12  # milliseconds, 31 years: adding it to a time does not overflow
 
 Keywords = Mapping[str, Any]
 
-# A text that is not only the white space of `str.isspace`, of which `\s` means less in other languages.
+# A text with more than white space as defined by `str.isspace`, since `\s` covers less in other languages.
 _FILLED: Keywords = {"pattern": r"[^\s\u001c-\u001f\u0085]"}
 _RUN: Mapping[str, Keywords] = {
     "input": _FILLED,
@@ -44,7 +44,7 @@ CONSTRAINTS: Mapping[str, Mapping[str, Keywords]] = {
     "verify_audit": {"known": _HEAD},
     "export_audit": {"limit": _LIMIT, "after": {"minimum": 0, "maximum": 2**53 - 1}},
 }
-"""The keywords of JSON Schema for an argument, by operation and argument."""
+"""JSON Schema keywords of arguments, by operation and argument."""
 
 _ONE_SUBJECT: Keywords = {
     "oneOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("input", "output", "tool")],
@@ -54,13 +54,13 @@ _ONE_SUBJECT: Keywords = {
     ],
 }
 BODIES: Mapping[str, Keywords] = {"judge": _ONE_SUBJECT}
-"""The keywords for a body as a whole, by operation, which checks that itself."""
+"""JSON Schema keywords of whole bodies, by operation. The operations check these themselves."""
 
-_PLACES = {"mode_hint": ("context",), "timeout_ms": ("options",)}  # in the body, of those that are not at its top
+_PLACES = {"mode_hint": ("context",), "timeout_ms": ("options",)}  # nested in the body
 
 
 def check_constraints(operation: str, arguments: Mapping[str, Any]) -> None:
-    """Raise `InvalidInput` for the first argument that does not fit."""
+    """Raise `InvalidInput` for the first argument that violates a constraint."""
     for name, keywords in CONSTRAINTS.get(operation, {}).items():
         value = arguments[name]
         if value is not None and (why := _mistake(keywords, value)) is not None:
@@ -75,7 +75,7 @@ def _mistake(keywords: Keywords, value: Any) -> str | None:
         return None if value.strip() else "not be empty"
     if keywords is _HEAD:
         fits = re.fullmatch(keywords["pattern"], value)
-        return None if fits else "be a head as a verification prints it: a number, a colon and a hash"
+        return None if fits else "be a head as printed by a verification: a number, a colon and a hash"
     if "enum" in keywords:
         *first, last = [each for each in keywords["enum"] if each is not None]
         return None if value in keywords["enum"] else f"be {', '.join(first)} or {last}"

@@ -1,4 +1,4 @@
-"""Whose a session is: that of the API key by which its messages came. Pure."""
+"""Sessions belong to the API key that sent their messages. Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ _KEY = "key"
 
 
 def said_by(message: Message, key: str | None) -> Message:
-    """A user's message with the name of the key, to be stored."""
+    """Return a user's message with the name of the key, to be stored."""
     return message if key is None else {**message, _KEY: key}
 
 
 def history_for(messages: Sequence[Message], session_id: str, key: str | None) -> list[Message]:
-    """The stored messages of a session that goes on, as a model is sent them.
+    """Return the stored messages of a session, as they are sent to a model.
 
-    Raises `NotFound` where one of them came by another key. What came by none, and who asks by none, are trusted: a
-    platform in a program has no keys, and a server may have begun without.
+    Raises `NotFound` if one of them was sent with another key. Messages and callers without a key are trusted: an
+    in-process platform has no keys, and a server may have been started without keys before.
     """
     if key is not None and any(message.get(_KEY, key) != key for message in messages):
-        raise NotFound(f"the session {session_id!r} is not of this API key: begin another", code="SESSION_NOT_FOUND")
+        raise NotFound(
+            f"the session {session_id!r} belongs to another API key: begin a new one", code="SESSION_NOT_FOUND"
+        )
     return [{name: value for name, value in message.items() if name != _KEY} for message in messages]

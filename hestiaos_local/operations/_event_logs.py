@@ -1,7 +1,7 @@
-"""The events of runs, kept for clients that lost the connection and go on after a `Last-Event-ID`.
+"""Logs of the events of runs, with which clients resume a stream after a `Last-Event-ID`.
 
-A run that is under way, or ended a short time ago, has its log here, in the memory of the process that executes it.
-What is over longer, or was executed by another process, comes from the result that is stored for its Idempotency-Key.
+A run in progress, or one that ended a short time ago, has its log here, in the memory of the process that executes it.
+For an older run, or one executed by another process, the events are in the result stored for its Idempotency-Key.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ __all__ = ["EventLog", "EventLogs", "check_place", "forgotten", "number_of"]
 _ID = re.compile(r"([!-~]{1,200})/(0|[1-9][0-9]{0,17})")
 
 # In bytes, of the JSON of the events' data:
-_LARGEST_LOG = 1024**2  # of one run; what is older than its last MiB is forgotten
-_ALL_LOGS = 64 * 1024**2  # of the runs that are over
-_STORED = 64 * 1024  # what is stored with the result; at most 1,000 of these are kept
+_LARGEST_LOG = 1024**2  # of one run; older events are dropped
+_ALL_LOGS = 64 * 1024**2  # of all runs that have ended
+_STORED = 64 * 1024  # of one run, stored with its result; at most 1,000 results are kept
 
-_KEPT = 300.0  # seconds after the end of the run
-_OVERHEAD = 100  # of each event
+_KEPT = 300.0  # seconds that a log is kept after the end of its run
+_OVERHEAD = 100  # memory of an event besides its data
 
 
 def number_of(last_event_id: str) -> tuple[str, int]:
-    """The trace id and the number of a `Last-Event-ID`. Raises `StatusError` 400 for one that is not ours."""
+    """Parse a `Last-Event-ID` into trace id and number. Raises `StatusError` 400 if it does not have this format."""
     found = _ID.fullmatch(last_event_id)
     if found is None:
         raise StatusError("Last-Event-ID must be {trace_id}/{number}", code="INVALID_LAST_EVENT_ID")
@@ -36,10 +36,10 @@ def number_of(last_event_id: str) -> tuple[str, int]:
 
 
 def check_place(last_event_id: str, trace_id: str, count: int, *, over: bool) -> int:
-    """The number of the event that follows `last_event_id`, in a run of this trace that has had `count` events.
+    """Return the number of the event after `last_event_id`, in the run with this trace and `count` events so far.
 
-    Raises `StatusError` 409 for the id of another run's event, of one that has not come yet, and of the last of all,
-    which nothing follows.
+    Raises `StatusError` 409 for the id of an event of another run, of a future event, and of the last event of a run
+    that is `over`.
     """
     run, number = number_of(last_event_id)
     if run != trace_id or number >= (count - 1 if over else count):
@@ -52,9 +52,9 @@ def check_place(last_event_id: str, trace_id: str, count: int, *, over: bool) ->
 
 
 class EventLog:
-    """The events of one run, numbered. `fingerprint` is that of its request, and so of who asked.
+    """The numbered events of one run. `fingerprint` identifies the request and its caller.
 
-    `readers` is the number of clients that follow it, beside the one whose request began the run.
+    `readers` is the number of clients that follow the log, in addition to the one that began the run.
     """
 
     def __init__(self, fingerprint: str = "") -> None:
@@ -67,16 +67,16 @@ class EventLog:
 
     @property
     def trace_id(self) -> str:
-        """The trace id of the run; `""` before its first event."""
+        """The trace id of the run, empty before its first event."""
         return self._events[-1][0].trace_id if self._events else ""
 
     @property
     def complete(self) -> bool:
-        """Whether its last event is the last of the run."""
+        """Whether the log has the last event of the run."""
         return bool(self._events) and self._events[-1][0].type == "done"
 
     def append(self, event: StreamEvent) -> NumberedEvent:
-        """Number the next event, and keep it."""
+        """Number an event, and append it."""
         numbered = NumberedEvent(
             event.type, event.data, event.trace_id, event.timestamp, extra=event.extra, number=self.count
         )
@@ -89,23 +89,23 @@ class EventLog:
         return numbered
 
     def after(self, number: int) -> list[NumberedEvent]:
-        """The events from this number on that have come. Raises `StatusError` 409 if the first of them is forgotten."""
+        """Return the events so far from this number on. Raises `StatusError` 409 if the first of them was dropped."""
         events = [event for event, _ in list(self._events) if event.number >= number]
         if number < self.count and (not events or events[0].number != number):
             raise forgotten()
         return events
 
     def stored(self) -> list[list[Any]] | None:
-        """The events as they are stored with the result; `None` if that would be too large."""
+        """Return the events for storing them with the result, or None if they are too large."""
         if self.size > _STORED:
             return None
         return [[event.type, event.data, event.timestamp] for event, _ in self._events]
 
 
 def forgotten(why: str = "the events of this run are not kept any more") -> StatusError:
-    """The refusal to go on after an event."""
+    """Return the refusal to resume a stream."""
     return StatusError(
-        f"{why}: its stream cannot go on",
+        f"{why}: its stream cannot be resumed",
         status_code=409,
         code="EVENTS_FORGOTTEN",
     )
@@ -114,7 +114,7 @@ def forgotten(why: str = "the events of this run are not kept any more") -> Stat
 class EventLogs:
     """The logs of the runs of one process, by Idempotency-Key. Several threads may use it.
 
-    The log of a run that is over is kept for some minutes; where those together are too large, the oldest go first.
+    After a run has ended, its log is kept for some minutes. If the logs are too large together, the oldest are dropped.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -122,22 +122,22 @@ class EventLogs:
         self._lock = Lock()
         self._logs: dict[str, EventLog] = {}
         self._over: deque[tuple[float, str, EventLog]] = deque()
-        self._size = 0  # of those that are over
+        self._size = 0  # of the runs that have ended
 
     def get(self, key: str) -> EventLog | None:
-        """The log of the run that this key's request began."""
+        """Return the log of the run that was begun with this key, or None."""
         with self._lock:
             self._forget()
             return self._logs.get(key)
 
     def add(self, key: str, log: EventLog) -> None:
-        """Keep the log of a run that begins."""
+        """Add the log of a run that begins."""
         with self._lock:
             self._forget()
             self._logs[key] = log
 
     def close(self, key: str, log: EventLog) -> None:
-        """Note that a run is over. One that was given up is forgotten: it has no end that could be told."""
+        """Close the log of a run that has ended. The log of a cancelled run is dropped, as it cannot be completed."""
         with self._lock:
             log.closed = True
             if self._logs.get(key) is not log:

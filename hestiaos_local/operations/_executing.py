@@ -1,4 +1,4 @@
-"""One execution, once it is decided: the work, its outputs, and its outcome."""
+"""Execute work after the decision: handle its outputs, and store its outcome."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def execute(
     each: Callable[[Output], object] | None = None,
     keep: Callable[[Answer], None] | None = None,
 ) -> Flow[Answer]:
-    """Execute the work. Its outcome is stored in the trace; `keep` stores the rest of the answer that is to be kept.
+    """Execute the work and store its outcome in the trace. `keep` is called with the answer to store more of it.
 
-    Each output that may be sent on is passed to `each`, and the result is emitted. If the storage fails after the
-    execution, a `ServerError` (500) is raised, after which clients do not repeat the request. A complete result is
-    returned even if it cannot be stored. Raises the `GovernanceBlock` of an output or a tool call that is blocked; the
-    work is cancelled first.
+    Each allowed output is passed to `each`, whose result is emitted. If the storage fails after the execution, a
+    `ServerError` (500) is raised, after which clients do not repeat the request. A complete result is returned even if
+    its outcome cannot be stored. If an output or a tool call is blocked, the work is cancelled, then `GovernanceBlock`
+    is raised.
     """
     began = clock()
     trace_id = governed.trace.trace_id
@@ -55,7 +55,7 @@ def execute(
             yield Call(lambda: keep(answer))
     except (Exception, Cancelled) as error:
         if isinstance(error, GovernanceBlock):
-            yield from _stop(trace_id)  # before its end is stored, which takes time
+            yield from _stop(trace_id)  # before storing the outcome, which takes time
         elif isinstance(error, StatusError):
             _redact(error, governed.work.redact)
         if answer.used is None and outputs.usage is not None:
@@ -73,26 +73,26 @@ def execute(
         raise
     findings = Findings(outputs.shadow, outputs.redactions, outputs.approvals)
     seconds = elapsed(began, clock())
-    with suppress(Cancelled):  # what is complete is kept for a repeat; the next effect is cancelled
+    with suppress(Cancelled):  # a complete result is stored for a repeat; the next effect raises again
         yield from governor.finish(governed, "completed", seconds=seconds, answer=answer, findings=findings)
     return answer
 
 
 def _stop(trace_id: str) -> Flow[None]:
-    """Cancel the work. What it raises then is not the caller's."""
+    """Cancel the work. Exceptions are logged, as they do not concern the caller."""
     try:
         yield Stop()
     except Exception:
-        logger().exception("the executor has failed while %s was cancelled", trace_id)
+        logger().exception("the executor failed while %s was being cancelled", trace_id)
 
 
 def _redact(error: StatusError, redact: Callable[[str], str]) -> None:
-    """Redact an error as the output is redacted. A model server's own message may quote its model."""
+    """Redact an error like output, since a model server's message may quote its model."""
     message = redact(error.message)
     if message != error.message:
         error.message = message
         error.args = (str(error),)
-        error.__cause__ = error.__context__ = None  # they contain it too
+        error.__cause__ = error.__context__ = None  # they contain the original message
 
 
 def _status(error: BaseException) -> Status:

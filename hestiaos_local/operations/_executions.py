@@ -1,4 +1,4 @@
-"""The operations that governance decides on: runs, chats, agents and completions. Each leaves its trace."""
+"""The operations that are subject to governance and have traces: runs, chats, agents and completions."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from hestiaos_proto import AgentResult, ChatResponse, GovernanceBlock, NotFound,
 __all__ = ["MAX_OUTPUT", "TIMEOUT", "Executions"]
 
 MAX_OUTPUT = 1024 * 1024
-"""Up to how many characters a run's `output` repeats its `result`; beyond, it is `None`. So the response to the longest
-input that a request can carry stays within what a client accepts."""
+"""The maximum length of a `result` that a run's `output` repeats, in characters. `output` is None for a longer one, so
+that the response to the longest possible input does not exceed what a client accepts."""
 
 TIMEOUT = 600.0
 """The default timeout of an execution, in seconds."""
 
-# How much of a chat's history the model is sent, the new message included: `history_window`.
+# How much of a chat's history is sent to the model, including the new message (`history_window`).
 _HISTORY_TOKENS = 4096
 _HISTORY_MESSAGES = 100
 
 
 class Executions:
-    """Executes as `governor` decides. A blocked run or chat returns its exception, for it is a result too.
+    """Executes operations as `governor` decides. A blocked run or chat returns its exception, since it is a result.
 
-    `agents` are the configured ones; with `None` any name is accepted. `key` is everywhere the name of the caller's API
-    key. Raises `StoreError` where a decision cannot be stored; then nothing was executed.
+    `agents` are the configured agents; if None, any name is accepted. `key` is always the name of the caller's API key.
+    Methods raise `StoreError` if the decision cannot be stored; nothing was executed then.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Executions:
     def run(
         self, arguments: Mapping[str, Any], *, key: str | None = None, events: RunEvents | None = None
     ) -> Flow[RunResponse | GovernanceBlock]:
-        """Process an input. Where there are `events`, those of the outputs are emitted, `start` before the first."""
+        """Process an input. With `events`, emit `start` and the events of the outputs."""
         text, effort, agent_id = arguments["input"], EFFORTS[arguments["mode_hint"]], arguments["agent_id"]
         agent = self._agent(agent_id)
         facts = Facts(
@@ -100,7 +100,7 @@ class Executions:
     def chat(
         self, arguments: Mapping[str, Any], *, key: str | None = None, events: RunEvents | None = None
     ) -> Flow[ChatResponse | GovernanceBlock]:
-        """Reply to a message, and keep both in the session. Where there are `events`, as in `run`.
+        """Reply to a message, and store both in the session. With `events`, emit them as in `run`.
 
         Raises `NotFound` for a session of another key.
         """
@@ -147,7 +147,7 @@ class Executions:
         )
 
     def run_agent(self, arguments: Mapping[str, Any], *, key: str | None = None) -> Flow[AgentResult]:
-        """Have an agent process a task. A blocked agent is a result with that status."""
+        """Let an agent process a task. If it is blocked, the result has that status."""
         agent_id, task = arguments["agent_id"], arguments["task"]
         agent = self._agent(agent_id)
         config = texts_of(arguments["config"]) if arguments["config"] else ()
@@ -170,7 +170,7 @@ class Executions:
         return AgentResult(result=answer.text, agent_id=agent_id, trace_id=trace_id, status="COMPLETED")
 
     def complete(self, work: Work, *, key: str | None = None) -> Flow[None]:
-        """Do the work of a client that speaks OpenAI's API: the trace is emitted, then each output."""
+        """Execute a request of OpenAI's API. Emit the trace, then each output."""
         texts = (*map(message_text, work.messages), *further_texts(work))
         model = yield from self._model(asked=work.model)
         facts = Facts(command_type="CHAT", texts=texts, key=key, model=model)
@@ -190,13 +190,13 @@ class Executions:
         if agent_id is None or self._agents is None:
             return None
         if (agent := self._agents.get(agent_id)) is None:
-            raise NotFound(f"there is no agent {agent_id!r}: there are {', '.join(self._agents) or 'none'}")
+            raise NotFound(f"there is no agent {agent_id!r}; known agents: {', '.join(self._agents) or 'none'}")
         return agent
 
     def _model(self, agent: Agent | None = None, asked: str | None = None) -> Flow[str | None]:
-        """The name of the model that does the work: the agent's, the requested one, or the executor's own.
+        """Return the name of the model: the agent's, the requested one, or the executor's default.
 
-        A model server is asked for it only where the policy depends on it.
+        The default may require a request to the model server, so it is determined only if the policy depends on it.
         """
         if name := (None if agent is None else agent.model) or asked:
             return name
@@ -205,7 +205,7 @@ class Executions:
         return getattr(self._executor, "model", default_model(self._executor))
 
     def _start(self, governed: Governed, events: RunEvents, session_id: str | None = None) -> Flow[None]:
-        """Emit `start`. A caller that has gone by then has cancelled the execution."""
+        """Emit `start`. If the caller has disconnected, the execution is cancelled."""
         try:
             yield Emit(events.start(governed.trace, session_id))
         except Cancelled:
@@ -223,7 +223,7 @@ class Executions:
 
 
 def _prepared(work: Work, agent: Agent | None) -> Work:
-    """The work as its agent does it."""
+    """Apply the agent's configuration to the work."""
     return work if agent is None else agent.prepare(work)
 
 
@@ -232,7 +232,7 @@ def _user(text: str) -> Message:
 
 
 def _blocked(agent_id: str, block: GovernanceBlock) -> AgentResult:
-    """The result of an agent that was blocked, with the details of the block besides the fields of the model."""
+    """Return the result of a blocked agent, with the details of the block as extra fields."""
     details = block.details if isinstance(block.details, dict) else {}
     reason = details.get("reason", block.message)
     extra = {name: value for name, value in details.items() if name != "trace_id"}

@@ -1,4 +1,4 @@
-"""A stream that goes on after a `Last-Event-ID`: from the log of its run, as long as that goes on."""
+"""Resume a stream after a `Last-Event-ID` by following the log of its run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from hestiaos_proto import Control, ServerError, StatusError, StreamEvent, error
 
 __all__ = ["follow"]
 
-_LOOK = 0.02  # seconds between two looks at the log: its run may be in another thread or event loop
+_LOOK = 0.02  # seconds between checks of the log, since its run may be in another thread or event loop
 
 
 def follow(log: EventLog, number: int) -> Flow[None]:
-    """Emit the events of a run from this number on, those to come too.
+    """Emit the events of a run from this number on, including future ones.
 
-    The first item is a heartbeat where no event is there yet, so that the client gets the head of its response. Raises
-    `StatusError` 409 where the first event is forgotten already.
+    If there is no event yet, a heartbeat is emitted first, so that the client receives the head of its response. Raises
+    `StatusError` 409 if the first event was dropped already.
     """
     last: StreamEvent | None = None
     log.readers += 1
@@ -23,7 +23,7 @@ def follow(log: EventLog, number: int) -> Flow[None]:
         if number == log.count and not log.closed:
             yield Emit(Control.HEARTBEAT)
         while True:
-            over = log.closed  # before the last look
+            over = log.closed  # checked before reading, so that no event is missed
             for last in log.after(number):
                 number += 1
                 yield Emit(last)
@@ -31,7 +31,7 @@ def follow(log: EventLog, number: int) -> Flow[None]:
                 break
             yield Await(_moment)
         if not log.complete:
-            raise ServerError("the run was given up", log.trace_id or None, code="CANCELLED")
+            raise ServerError("the run was cancelled", log.trace_id or None, code="CANCELLED")
     except StatusError as error:
         if last is None:
             raise

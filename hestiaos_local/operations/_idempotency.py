@@ -1,4 +1,4 @@
-"""A repeated request with the same Idempotency-Key gets the first result, and nothing is executed twice."""
+"""Idempotency: a repeated request with the same Idempotency-Key gets the first result, and is not executed again."""
 
 from __future__ import annotations
 
@@ -15,27 +15,24 @@ from hestiaos_proto import AgentResult, GovernanceBlock, InvalidInput, Model, Se
 
 __all__ = ["check_text", "fingerprint", "idempotent", "recall"]
 
-_MOMENT = 10.0  # seconds that a claim is held which is given back at once
+_MOMENT = 10.0  # seconds; the lease of a claim that is released at once
 
 M = TypeVar("M", bound=Model)
 
 
 def fingerprint(operation: str, arguments: Mapping[str, Any], key: str | None = None) -> str:
-    """The fingerprint of a request: a hash that does not depend on the order of members.
+    """Return the fingerprint of a request: a hash that does not depend on the order of keys in JSON objects.
 
-    `key` is the name of the caller's API key: the Idempotency-Key of one caller never gives its result to another.
+    It includes `key`, the name of the caller's API key, so that no caller gets the result of another.
 
-    Raises `ValueError` for what JSON and UTF-8 cannot represent: JSON can escape a lone surrogate.
+    Raises `ValueError` for an argument that UTF-8 cannot encode, since JSON can contain an escaped lone surrogate.
     """
     asker = [] if key is None else [key]
     return sha256(json.dumps([operation, dict(arguments), *asker], sort_keys=True)).hexdigest()
 
 
 def check_text(call: ServerRequest, key: str | None = None) -> str:
-    """The fingerprint of a request by this API key. Raises `InvalidInput` where it has none.
-
-    JSON can escape a lone surrogate.
-    """
+    """Return the fingerprint of a request. Raises `InvalidInput` if it contains a lone surrogate."""
     try:
         return fingerprint(call.operation, call.arguments, key)
     except ValueError as error:
@@ -53,25 +50,24 @@ def idempotent(
     kept: Callable[[M], M | None],
     events: RunEvents | None = None,
 ) -> Flow[M | GovernanceBlock]:
-    """What `flow` comes to at the first request with this key; it is stored as `kept` makes it, and given to each that
-    repeats it. Where `kept` makes nothing of it, a repeat raises a `StatusError` (409, `RESULT_NOT_KEPT`).
+    """Execute `flow` for the first request with this key, and return the stored result for each repeat.
 
-    No transaction is open while it works. Where it raises or is cancelled, the key is free again; where its process
-    crashes, after `lease` seconds, which are more than its timeout. Where it cannot be interrupted and works on after
-    its lease, as a user's function may, a repeat is executed. So is one of a call that was blocked until somebody
-    approves it.
+    The result is stored as reduced by `kept`. If `kept` returns None, a repeat raises a `StatusError` (409,
+    `RESULT_NOT_KEPT`). The `events` of a stream are stored with its result, and restored for a repeat.
 
-    The `events` of a stream are stored with its result, and restored for a repeat.
+    No transaction is open while the flow is executed. If it raises or is cancelled, the key is released; if its process
+    crashes, the key is released after `lease` seconds, which must exceed the timeout. A repeat is executed if the first
+    execution outlives its lease, as an uninterruptible function may, or if it was blocked until it is approved.
 
-    Raises `InvalidInput` where the key comes with another request, and a `StatusError` (409) that says when to try
-    again while the first is under way.
+    Raises `InvalidInput` if the key was used with another request, and a `StatusError` (409) with a `retry_after` while
+    the first request is in progress.
     """
     claim = yield Call(lambda: storage.claim(key, fingerprint, now=clock(), lease=lease))
     if not isinstance(claim, Claimed):
         return _first_result(claim, model, events)
     try:
         result = yield from flow
-    except (Exception, Cancelled):  # a flow that is collected with its event loop closed cannot store anything
+    except (Exception, Cancelled):  # not GeneratorExit: a flow that is garbage-collected cannot store anything
         yield from _logging_failure(lambda: storage.abandon(key, claim.token), key, lease)
         raise
     if _waits_for_approval(result):
@@ -86,9 +82,9 @@ def idempotent(
 def recall(
     storage: Storage, key: str, fingerprint: str, model: type[M], clock: Callable[[], float], events: RunEvents
 ) -> Flow[M | GovernanceBlock]:
-    """The result of the first request with this key, whose `events` are restored. Nothing is executed.
+    """Return the stored result of the first request with this key, and restore its `events`. Execute nothing.
 
-    Raises as `idempotent`, and the `StatusError` (409) of `forgotten` where there is no result.
+    Raises like `idempotent`, and the `StatusError` (409) of `forgotten` if there is no result.
     """
     claim = yield Call(lambda: storage.claim(key, fingerprint, now=clock(), lease=_MOMENT))
     if isinstance(claim, Claimed):
@@ -101,10 +97,10 @@ def _first_result(
     claim: Finished | Conflict | InProgress, model: type[M], events: RunEvents | None
 ) -> M | GovernanceBlock:
     if isinstance(claim, Conflict):
-        raise InvalidInput("this Idempotency-Key came with another request before: use a new key for a new request")
+        raise InvalidInput("this Idempotency-Key was used with another request: use a new key for a new request")
     if isinstance(claim, InProgress):
         raise StatusError(
-            "the request with this Idempotency-Key is under way: repeat it later for its result",
+            "the request with this Idempotency-Key is in progress: repeat it later for its result",
             status_code=409,
             code="IN_PROGRESS",
             retry_after=claim.retry_after,
@@ -121,10 +117,10 @@ def _waits_for_approval(result: Model | GovernanceBlock) -> bool:
 
 
 def _logging_failure(store: Callable[[], object], key: str, lease: float) -> Flow[None]:
-    """Have the outcome of a claim stored. If that fails, the claim ends with its lease, and no result is lost."""
+    """Store the outcome of a claim, or log why that failed. The claim then ends with its lease."""
     try:
         yield from call_surely(store)
-    except Exception as error:  # a platform that was closed meanwhile, among others
+    except Exception as error:  # such as a platform that was closed meanwhile
         logger().error("a repeat of the Idempotency-Key %r gets no result for up to %g s: %s", key, lease, error)
 
 
@@ -135,7 +131,7 @@ def _to_json(result: M | GovernanceBlock, kept: Callable[[M], M | None], events:
     if as_kept is None:
         return {"executed": getattr(result, "trace_id", None)}
     stored: dict[str, Any] = {"result": as_kept.to_wire()}
-    if events is not None and as_kept == result:  # else its events hold what may not be kept
+    if events is not None and as_kept == result:  # otherwise the events contain texts that must not be stored
         stored["events"] = events.to_store()
     return stored
 
@@ -145,7 +141,7 @@ def _from_json(model: type[M], stored: Any) -> M | GovernanceBlock:
         return GovernanceBlock(stored["blocked"], details=stored.get("details"))
     if "executed" in stored:
         raise StatusError(
-            "the request with this Idempotency-Key was executed, and no texts of results are kept here",
+            "the request with this Idempotency-Key was executed, but this platform does not store the texts of results",
             stored["executed"],
             status_code=409,
             code="RESULT_NOT_KEPT",

@@ -1,4 +1,4 @@
-"""The models that an executor has."""
+"""Find the models of an executor."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["default_model", "find_model", "list_models"]
 
 
 def default_model(executor: Executor) -> str:
-    """The name of the model that answers those who name none."""
+    """Return the name of the default model."""
     return getattr(executor, "model", None) or EchoExecutor.model
 
 
 def find_model(executor: Executor) -> Flow[str]:
-    """The same, where a model server may have to be asked. Raises the `StatusError` of one that does not answer."""
+    """Return the name of the default model, asking the model server if needed. Raises a `StatusError` if that fails."""
     find: Any = getattr(executor, "find_model", None)
     name: str = default_model(executor) if find is None else (yield Await(find))
     return name
 
 
 async def list_models(executor: Executor) -> list[str]:
-    """The names of the models that a work may ask for."""
+    """Return the names of the available models."""
     listed: Any = getattr(executor, "models", None)
-    if iscoroutinefunction(listed):  # a model server has to be asked
+    if iscoroutinefunction(listed):  # it asks the model server
         listed = await listed()
     return [default_model(executor)] if listed is None else list(listed)

@@ -1,4 +1,4 @@
-"""All operations that execute nothing, by their names."""
+"""All operations that execute nothing, by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Operations"]
 
 
 class Operations:
-    """Answers from a platform's storage and counts. `policy` returns the policy in use."""
+    """Performs operations on a platform's storage and metrics. `policy` returns the policy in use."""
 
     def __init__(
         self,
@@ -52,13 +52,13 @@ class Operations:
         }
 
     def answer(self, operation: str, arguments: Arguments, *, key: str | None) -> Flow[Any]:
-        """The result of an operation; `key` is the name of the caller's API key.
+        """Return the result of an operation. `key` is the name of the caller's API key.
 
-        Raises `StatusError`: `NotFound` of an operation that is not answered here.
+        Raises `StatusError`, `NotFound` for an unknown operation.
         """
         if operation in self._flows:
             return (yield from self._flows[operation]())
         if operation not in self._answers:
-            raise NotFound(f"there is no operation {operation!r} here", code="UNKNOWN_OPERATION")
+            raise NotFound(f"there is no operation {operation!r}", code="UNKNOWN_OPERATION")
         answer = self._answers[operation]
         return (yield Call(lambda: answer(arguments, key)))

@@ -1,4 +1,4 @@
-"""The policy: its text, what it decides and why, and the tests of another policy."""
+"""The operations on the policy: get it, explain its decisions, and test another policy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUBJECTS = ("input", "output", "tool")
 
 
 def policy_operations(policy: Callable[[], Policy]) -> Answers:
-    """The operations on the policy in use."""
+    """Return the operations on the policy in use."""
 
     def explain_command(arguments: Arguments, key: str | None) -> dict[str, Any]:
         current, command_type = policy(), arguments["command_type"]
@@ -47,12 +47,12 @@ def policy_operations(policy: Callable[[], Policy]) -> Answers:
 
 
 def _facts(arguments: Arguments) -> Facts:
-    """The facts to judge. Raises `InvalidInput` unless there is exactly one of input, output and tool."""
+    """Return the facts to judge. Raises `InvalidInput` unless exactly one of input, output and tool is given."""
     given = [name for name in _SUBJECTS if arguments[name] is not None]
     if len(given) != 1:
         raise _refuse(_SUBJECTS[0], f"give one of input, output and tool, not {' and '.join(given) or 'none'}")
     if arguments["arguments"] is not None and arguments["tool"] is None:
-        raise _refuse("arguments", "arguments are those of a tool: name it")
+        raise _refuse("arguments", "arguments needs tool, which is missing")
     return Facts(
         command_type=arguments["command_type"],
         texts=() if arguments["input"] is None else (arguments["input"],),

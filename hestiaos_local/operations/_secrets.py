@@ -10,7 +10,7 @@ __all__ = ["secret_operations"]
 
 
 def secret_operations(storage: Storage) -> Answers:
-    """The operations on the secrets of a storage."""
+    """Return the operations on the secrets of a storage."""
 
     def get_secret(arguments: Arguments, key: str | None) -> str:
         if (value := storage.secret(arguments["key"])) is None:

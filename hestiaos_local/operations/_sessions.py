@@ -11,7 +11,7 @@ __all__ = ["session_operations"]
 
 
 def session_operations(storage: Storage) -> Answers:
-    """The operations on the sessions of a storage."""
+    """Return the operations on the sessions of a storage."""
 
     def list_sessions(arguments: Arguments, key: str | None) -> list[SessionInfo]:
         before = arguments["before"]

@@ -1,4 +1,4 @@
-"""A run or a chat as a stream of events."""
+"""Create the events of a run or chat."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _WORD = re.compile(r"\S+\s*")
 
 
 class RunEvents:
-    """Makes the events of one run or chat. `last` is the last one that was made, `None` before the first.
+    """Creates the events of one run or chat. `last` is the last event so far, None before the first.
 
-    With a `log` they are numbered, and kept in it.
+    With a `log`, the events are numbered and appended to it.
     """
 
     def __init__(self, clock: Callable[[], float], log: EventLog | None = None) -> None:
@@ -36,17 +36,17 @@ class RunEvents:
         return self._log is not None
 
     def to_store(self) -> list[list[Any]] | None:
-        """The events so far as they can be stored with the result; `None` if they are not kept."""
+        """Return the events so far for storing them with the result, or None if they are not stored."""
         return None if self._log is None else self._log.stored()
 
     def restore(self, stored: list[list[Any]] | None) -> None:
-        """Repeat the events of a run that was executed before. Where they were not stored, they have no numbers."""
+        """Use the stored events of an earlier execution. If they were not stored, the events are not numbered."""
         self._stored = stored
         if stored is None:
             self._log = None
 
     def start(self, of: TraceResponse | RunResponse | ChatResponse, session_id: str | None = None) -> StreamEvent:
-        """The first event: the decision, and of a chat the session. A chat's response does not have the decision."""
+        """Create the first event, with the decision if `of` has it, and a chat's session."""
         self._trace_id = of.trace_id or ""
         if isinstance(of, ChatResponse):
             return self._event("start", {"session_id": of.session_id})
@@ -54,7 +54,7 @@ class RunEvents:
         return self._event("start", {"mode": of.mode, "budget": of.budget, **session})
 
     def output(self, output: Output) -> StreamEvent | None:
-        """A `token` for a text, a `tool_call` for a call; nothing for what comes at the end of a run."""
+        """Create the event of an output: `token` or `tool_call`. Return None for the outputs at the end of a run."""
         match output:
             case Text(text):
                 return self._token(text)
@@ -64,10 +64,10 @@ class RunEvents:
                 return None
 
     def end(self, response: RunResponse | ChatResponse) -> Iterator[StreamEvent]:
-        """The events that are left: `final` with all of the response, and `done`.
+        """Create the remaining events: `final` with the whole response, and `done`.
 
-        Of one that was executed before, all events come. Where they were not stored, the tokens are the words of the
-        result, each with the white space after it.
+        For an earlier execution, these are all events. If they were not stored, each token is a word of the result with
+        the white space after it.
         """
         if self.last is None and self._stored is not None:
             self._trace_id = response.trace_id or ""
@@ -89,6 +89,6 @@ class RunEvents:
         return self.add(StreamEvent(kind, data, self._trace_id, iso(self._clock())))
 
     def add(self, event: StreamEvent) -> StreamEvent:
-        """Number the next event, where events are numbered."""
+        """Number an event if events are numbered, and append it to the log."""
         self.last = event if self._log is None else self._log.append(event)
         return self.last

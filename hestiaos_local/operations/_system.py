@@ -1,4 +1,4 @@
-"""The system's state and configuration."""
+"""The operations on the system's state and configuration."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hestiaos_proto import MAX_BODY_SIZE, HealthResponse, StatusError, SystemMet
 
 __all__ = ["system_config", "system_operations", "system_status"]
 
-_ACTIVE = 30 * 60.0  # seconds since its last message in which a session counts as active
+_ACTIVE = 30 * 60.0  # seconds after its last message for which a session counts as active
 
 
 def system_operations(storage: Storage, measurements: Measurements, clock: Callable[[], float]) -> Answers:
-    """The operations that wait for nothing but the storage."""
+    """Return the operations that wait only for the storage."""
 
     def health(arguments: Arguments, key: str | None) -> HealthResponse:
         return HealthResponse(status="ok", version=__version__, uptime_seconds=measurements.uptime(), api_version="v1")
@@ -34,7 +34,7 @@ def system_operations(storage: Storage, measurements: Measurements, clock: Calla
 
 
 def system_status(storage: Storage, executor: Executor, measurements: Measurements) -> Flow[SystemStatus]:
-    """The system's state. Model servers are of one kind here: both fields report whether the server answers."""
+    """Return the system's state. Both fields about models report whether the model server responds."""
     works = yield Call(storage.works)
     fault = yield from _model_fault(executor)
     reached = isinstance(executor, Checkable) and fault is None
@@ -50,7 +50,7 @@ def system_status(storage: Storage, executor: Executor, measurements: Measuremen
 
 
 def system_config(storage: Storage, executor: Executor, policy: Callable[[], Policy]) -> Flow[dict[str, Any]]:
-    """Its parts, and why its model server cannot be used: `system.status` only has a flag for that."""
+    """Return the configuration, and why the model server is unavailable, for which `system.status` has only a flag."""
     fault = yield from _model_fault(executor)
     return {
         "version": __version__,
@@ -63,7 +63,7 @@ def system_config(storage: Storage, executor: Executor, policy: Callable[[], Pol
 
 
 def _model_fault(executor: Executor) -> Flow[StatusError | None]:
-    """Why the model server cannot be used; `None` where it can, and where there is none."""
+    """Return why the model server is unavailable, or None if it is available or there is none."""
     if not isinstance(executor, Checkable):
         return None
     fault: StatusError | None = yield Await(executor.check)

@@ -1,4 +1,4 @@
-"""The operations on traces: get and list; and how steady the decisions are."""
+"""The operations on traces (get and list), and on the stability of decisions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hestiaos_proto import NotFound, TraceResponse
 
 __all__ = ["trace_operations"]
 
-_MAX_CALLS = 10  # of tools, of each trace in a list
-_RECENT = 100  # executions that are compared with all, to see whether governance drifts
+_MAX_CALLS = 10  # tool calls of each trace in a list
+_RECENT = 100  # the newest executions, which are compared with all to detect drift
 
 
 def trace_operations(storage: Storage, policy: Callable[[], Policy]) -> Answers:
-    """The operations on the traces of a storage."""
+    """Return the operations on the traces of a storage."""
 
     def trace(arguments: Arguments, key: str | None) -> TraceResponse:
         return trace_response(_found(storage, arguments["trace_id"]))
@@ -32,10 +32,10 @@ def trace_operations(storage: Storage, policy: Callable[[], Policy]) -> Answers:
         return [TraceResponse.from_wire(_shortened(described(each))) for each in found]
 
     def governance_status(arguments: Arguments, key: str | None) -> dict[str, Any]:
-        """How steady the decisions are.
+        """Return how stable the decisions are.
 
-        `drift_score`, from 0 to 1, is how far the share of executions that were not simply allowed differs between
-        the newest 100 and all; `stability_score` is 1 less that.
+        `drift_score`, from 0 to 1, is the difference between the newest 100 executions and all executions in the share
+        of decisions other than ALLOW. `stability_score` is 1 minus that.
         """
         every, recent = storage.decisions(), storage.decisions(_RECENT)
         drift = abs(_restricted(recent) - _restricted(every))
@@ -61,7 +61,7 @@ def _found(storage: Storage, trace_id: str) -> TraceRecord:
 
 
 def _shortened(trace: dict[str, Any]) -> dict[str, Any]:
-    """A trace for a list: of long texts in it the beginning."""
+    """Shorten long texts in a trace for a list."""
     texts = {name: shortened(trace[name]) for name in ("input", "output") if name in trace}
     calls = [
         {name: shortened(text) for name, text in call.items()} for call in trace.get("tool_calls", [])[:_MAX_CALLS]
@@ -70,6 +70,6 @@ def _shortened(trace: dict[str, Any]) -> dict[str, Any]:
 
 
 def _restricted(decisions: Mapping[str, int]) -> float:
-    """The share of decisions other than ALLOW."""
+    """Return the share of decisions other than ALLOW."""
     total = sum(decisions.values())
     return 1 - decisions.get("ALLOW", 0) / total if total else 0.0

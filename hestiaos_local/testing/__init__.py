@@ -1,7 +1,7 @@
-"""For tests of code that uses HestiaOS: a platform whose answers and faults are scripted.
+"""Tools for testing code that uses HestiaOS: a platform with scripted replies and faults.
 
-`ScriptedPlatform` is a whole platform, in-process or served, that answers as a test scripts it. The pytest plugin
-of this distribution, `hestiaos.pytest_plugin`, gives it as the fixture `hestiaos_platform`.
+`ScriptedPlatform` is a complete platform, in-process or served, which responds as a test scripts it. The pytest plugin
+of this distribution, `hestiaos.pytest_plugin`, provides it as the fixture `hestiaos_platform`.
 """
 
 from hestiaos_local.testing._platform import ScriptedPlatform

@@ -1,4 +1,4 @@
-"""An executor that follows a script, for callers with and without an event loop."""
+"""An executor with scripted outputs, for callers with and without an event loop."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from hestiaos_proto import GovernanceBlock, ServerError
 
 __all__ = ["ScriptedExecutor"]
 
-_POLL_INTERVAL = 0.005  # seconds between an event loop's checks for a release, which any thread may do
+_POLL_INTERVAL = 0.005  # seconds between checks on an event loop for a release, which may come from any thread
 
 
 class ScriptedExecutor:
     """An executor whose outputs are those of the script's replies."""
 
     model = "hestia-scripted"
-    keeps_max_tokens = True  # it says what the script does
+    keeps_max_tokens = True  # outputs are exactly those of the script
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self._echo = EchoExecutor()
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
-        """The outputs of the reply. Raises the reply's error, and a `ServerError` if there is no reply."""
+        """Yield the outputs of the reply. Raises the reply's error, or a `ServerError` if there is no reply."""
         reply = self._take(work)
         if reply.waits and _has_event_loop():
             raise self._script.fault(
@@ -45,14 +45,14 @@ class ScriptedExecutor:
         yield from self._end(reply, work)
 
     async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The same for a caller on an event loop."""
+        """Yield the same outputs on an event loop."""
         from anyio import sleep
 
         reply = self._take(work)
         await sleep(reply.delay)
         for number, output in enumerate((*reply.outputs, None)):
             if number == reply.hold_after:
-                while not reply.released:  # noqa: ASYNC110  # an event would belong to one event loop
+                while not reply.released:  # noqa: ASYNC110  # an `anyio.Event` belongs to one event loop
                     await sleep(_POLL_INTERVAL)
             if output is not None:
                 yield output
@@ -85,7 +85,7 @@ def _not_released(reply: Reply) -> ServerError:
 
 
 def _has_event_loop() -> bool:
-    """Whether this thread runs an event loop, which would be blocked."""
+    """Return whether this thread runs an event loop, which would be blocked."""
     if "trio" in sys.modules:
         import trio
 

@@ -1,4 +1,4 @@
-"""A platform for tests that answers by a script."""
+"""A platform for tests with scripted replies."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _OPERATIONS = ("complete", *filter(str.islower, operations.__all__))
 
 
 class ScriptedPlatform(Platform):
-    """A platform that executes nothing and answers by a script, in-process (`transport`) or served (`url`).
+    """A platform that responds with scripted replies, in-process (`transport`) or served (`url`).
 
-    Each of the methods `say`, `call_tool`, `block`, `fail`, `cut` and `echo` adds a reply, and returns it. A request
-    gets the first one that is for it and is left:
+    The methods `say`, `call_tool`, `block`, `fail`, `cut` and `echo` each add a reply, and return it. A request gets
+    the first reply that matches it and is not used up. Their arguments are:
 
-    - `to` is for which inputs, messages and tasks it is: those that contain a text, those that a compiled pattern is
-      found in, those for which a function says true; by default for all.
-    - `times` is for how many requests it is, `None` for any number, which may be none.
-    - `delay` is for how many seconds the client waits before the first token.
-    - `hold_after` is after how many tokens it waits until `release` is called on the reply.
+    - `to`: which inputs, messages and tasks match: those that contain a text, in which a compiled pattern is found, or
+      for which a function returns true. By default all match.
+    - `times`: for how many requests the reply is, None for any number, including none.
+    - `delay`: how many seconds the client waits before the first token.
+    - `hold_after`: after how many tokens the client waits until `release` is called on the reply.
 
-    Everything else is a real platform's: policy, traces, sessions, secrets. `check` raises where a reply is left or a
-    request had none, and so does the end of a `with` block that raises nothing else.
+    Policy, traces, sessions and secrets are those of a real platform. `check` raises if a reply is not used up or a
+    request had no reply, and so does the end of a `with` block, unless it raises anyway.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class ScriptedPlatform(Platform):
         self._lock = Lock()
         self._url: str | None = None
 
-    # What it answers.
+    # Scripting replies.
 
     def say(
         self, *texts: str, to: To = None, times: int | None = 1, delay: float = 0.0, hold_after: int | None = None
     ) -> Reply:
-        """Answer exactly this. Of several texts each is a token; one is cut into its words, with their white space."""
+        """Reply with these texts, one token each. A single text is split into words with their white space."""
         shown = f"say({', '.join(map(repr, texts))})"
         return self._add(shown, _texts(texts), "done", to, times, delay=delay, hold_after=hold_after)
 
@@ -89,7 +89,7 @@ class ScriptedPlatform(Platform):
         delay: float = 0.0,
         hold_after: int | None = None,
     ) -> Reply:
-        """Call a tool, after a text. A `str` for `arguments` is sent as it is: a model may write what is not JSON."""
+        """Reply with a tool call, after a text. `arguments` as a `str` are sent unchanged, and may be invalid JSON."""
         written = arguments if isinstance(arguments, str) else json.dumps(arguments).decode()
         call = ToolCall(f"call_{uuid4().hex}", name, written)
         outputs: tuple[Text | ToolCall, ...] = (*_texts((after,)), call)
@@ -98,7 +98,7 @@ class ScriptedPlatform(Platform):
     def block(
         self, reason: str = "blocked by the test", *, after: str = "", to: To = None, times: int | None = 1
     ) -> Reply:
-        """Have governance refuse it: before anything is executed, or, with a text in `after`, the rest of it."""
+        """Let governance block the request before it is executed or, with a text in `after`, the rest of the output."""
         return self._add(f"block({reason!r})", _texts((after,)), "block", to, times, reason=reason)
 
     def fail(
@@ -114,13 +114,13 @@ class ScriptedPlatform(Platform):
         operation: str | None = None,
         times: int | None = 1,
     ) -> Reply:
-        """Answer with an error status, from 400 to 599; after a text, a stream ends with an `error` event instead.
+        """Reply with an error status from 400 to 599. After a text, a stream ends with an `error` event instead.
 
-        `operation` is the name of the one that fails (`"health"`), by default any that executes something.
+        `operation` is the name of the failing operation (`"health"`), by default any that executes something.
         """
         if not 400 <= status <= 599:
-            raise ValueError(f"an error has a status from 400 to 599, not {status}")
-        fields = {"message": message or f"the test said {status}", "code": code, "details": details}
+            raise ValueError(f"status must be from 400 to 599, not {status}")
+        fields = {"message": message or f"scripted failure {status}", "code": code, "details": details}
         body = json.dumps({key: value for key, value in fields.items() if value is not None})
 
         def make_error() -> StatusError:
@@ -129,52 +129,52 @@ class ScriptedPlatform(Platform):
         return self._add(f"fail({status})", _texts((after,)), make_error, to, times, operation=operation)
 
     def cut(self, *, after: str = "", to: To = None, operation: str | None = None, times: int | None = 1) -> Reply:
-        """End the connection without a response; after a text, in the middle of the stream.
+        """Close the connection without a response or, after a text, in the middle of the stream.
 
-        Over a socket it is closed, in-process the transport raises what that would raise.
+        In-process, the transport raises what a closed socket would raise.
         """
         shown = f"cut(after={after!r})" if after else "cut()"
         return self._add(shown, _texts((after,)), "cut", to, times, operation=operation)
 
     def echo(self, *, to: To = None, times: int | None = None) -> Reply:
-        """Answer `processed:` and the input, as a platform without a model does, by default any number of requests."""
+        """Reply with `processed:` and the input, like the echo executor, by default to any number of requests."""
         return self._add("echo()", (), "echo", to, times)
 
-    # Where clients find it.
+    # Connecting clients.
 
     @property
     def transport(self) -> LocalTransport:
-        """For `transport=` of any client: calls stay in the client's own process."""
-        from hestiaos_local._transport import LocalTransport  # it uses httpx
+        """An in-process transport for `transport=` of any client."""
+        from hestiaos_local._transport import LocalTransport  # imports httpx
 
         return LocalTransport(self)
 
     @property
     def url(self) -> str:
-        """The base URL, on a free port of 127.0.0.1: from the first use it is served, in a thread."""
+        """The base URL on a free port of 127.0.0.1. A thread serves it from the first use on."""
         with self._lock:
             if self._url is None:
                 self._url = self._opened.enter_context(serving(self))
             return self._url
 
-    # The requests.
+    # Inspecting requests.
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """All requests so far, repeats by the client and those that were refused included."""
+        """All requests so far, including refused ones and repeats by the client."""
         return list(self._script.requests)
 
     def problems(self) -> list[str]:
-        """The mistakes so far: the requests that had no reply, and the replies that are left."""
+        """The mistakes so far: requests without a reply, and replies that are not used up."""
         return self._script.problems()
 
     def check(self) -> None:
-        """Raise `AssertionError` where there are `problems`."""
+        """Raise `AssertionError` if there are `problems`."""
         if problems := self.problems():
             raise AssertionError("\n".join(problems))
 
     def close(self) -> None:
-        """End the server, if there is one, and close the platform and its store. A second time does nothing."""
+        """Stop the server, if there is one, and close the platform and its store. Closing it again does nothing."""
         self._script.release()
         with self._lock:
             self._opened.close()
@@ -187,7 +187,7 @@ class ScriptedPlatform(Platform):
         if error is None:
             self.check()
 
-    # How it answers.
+    # Executing requests.
 
     def _flow(self, call: ServerRequest, key: str | None) -> Flow[None]:
         if call.operation:
@@ -203,7 +203,7 @@ class ScriptedPlatform(Platform):
         yield from super()._completion(work, key) if blocking is None else blocking._completion(work, key)
 
     def _receive(self, request: ReceivedRequest) -> Platform | None:
-        """Refuse a request, where that is the reply; the platform that does so where it is to be blocked."""
+        """Record a request. Raise if the reply is an error; return a platform that blocks if it is a block."""
         self._script.requests.append(request)
         reply = self._script.refusal(request.operation, request.text)
         if reply is None:
@@ -212,14 +212,14 @@ class ScriptedPlatform(Platform):
             return Platform(policy=_blocking(reply.reason), **self._given)
         if reply.end == "cut":
             raise Disconnect
-        assert callable(reply.end), "nothing else refuses"
+        assert callable(reply.end), "a reply that refuses is a block, a cut or an error"
         raise reply.end()
 
     def _add(
         self, shown: str, outputs: tuple[Text | ToolCall, ...], end: End, to: To, times: int | None, **rest: Any
     ) -> Reply:
         if (operation := rest.get("operation")) is not None and operation not in _OPERATIONS:
-            raise ValueError(f"there is no operation {operation!r}: there are {', '.join(_OPERATIONS)}")
+            raise ValueError(f"there is no operation {operation!r}; known operations: {', '.join(_OPERATIONS)}")
         if to is not None:
             shown = f"{shown[:-1]}{', ' if shown[-2] != '(' else ''}to={to!r})"
         return self._script.add(Reply(shown, outputs=outputs, end=end, to=to, times=times, **rest))
@@ -232,7 +232,7 @@ def _texts(texts: tuple[str, ...]) -> tuple[Text, ...]:
 
 
 def _blocking(reason: str) -> Policy:
-    """A policy that blocks everything."""
+    """Return a policy that blocks everything."""
     return Policy.parse(
         f"""
         version = 1

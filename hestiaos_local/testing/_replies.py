@@ -1,4 +1,4 @@
-"""The scripted replies of a test."""
+"""Scripted replies."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from hestiaos_proto import StatusError
 __all__ = ["EXECUTIONS", "End", "Reply", "To"]
 
 EXECUTIONS = frozenset({"run", "run_stream", "chat", "chat_stream", "run_agent", "complete"})
-"""The operations that execute something; `complete` is what clients of OpenAI's API ask for."""
+"""The operations that execute something. `complete` is the one of OpenAI's API."""
 
 To = str | re.Pattern[str] | Callable[[str], bool] | None
-"""Which inputs a reply is for: those that contain a text, those that a pattern is found in, or those that a function
-says; `None` for all."""
+"""Which inputs match: those that contain a text, in which a pattern is found, or for which a function returns true.
+None matches all."""
 
 End = Literal["done", "block", "cut", "echo"] | Callable[[], StatusError]
-"""How a reply ends: complete, blocked by governance, with the connection cut, as an echo, or with an error."""
+"""How a reply ends: complete, blocked by governance, with a closed connection, as an echo, or with an error."""
 
 
 @define(eq=False)
 class Reply:
-    """A scripted reply, as the methods of `ScriptedPlatform` return it. `used` counts the requests that it answered."""
+    """A scripted reply, as returned by the methods of `ScriptedPlatform`. `used` counts the requests that got it."""
 
     _shown: str
     outputs: tuple[Output, ...] = field(repr=False, kw_only=True)
@@ -48,44 +48,44 @@ class Reply:
         if not 0 <= self.delay < inf:
             raise ValueError(f"delay must be a number of seconds, 0 or more, not {self.delay}")
         if self.hold_after is not None and not 0 <= self.hold_after <= len(self.outputs):
-            raise ValueError(f"hold_after must be from 0 to {len(self.outputs)}, the outputs, not {self.hold_after}")
+            raise ValueError(f"hold_after must be from 0 to {len(self.outputs)} (all outputs), not {self.hold_after}")
         if not (self.to is None or isinstance(self.to, str | re.Pattern) or callable(self.to)):
             raise TypeError(f"to must be a str, a compiled pattern or a function, not {type(self.to).__name__}")
         if self.operation is None:
             return
         if self.to is not None and self.operation not in EXECUTIONS:
-            raise ValueError(f"to looks at an input, and {self.operation} has none")
+            raise ValueError(f"to cannot be given for {self.operation}, which does not have an input")
         if not self.refuses:
-            raise ValueError("operation is for what happens before anything else: give it without after")
+            raise ValueError("operation and after exclude each other: give one of them")
 
     def __repr__(self) -> str:
         return self._shown
 
     @property
     def refuses(self) -> bool:
-        """Whether nothing is executed at all."""
+        """Whether the request is refused before anything is executed."""
         return not self.outputs and not self.waits and self.end not in ("done", "echo")
 
     @property
     def waits(self) -> bool:
-        """Whether its client has to wait."""
+        """Whether the client has to wait."""
         return self.delay > 0 or self.hold_after is not None
 
     @property
     def released(self) -> bool:
-        """Whether a reply with `hold_after` need not wait any more."""
+        """Whether a reply with `hold_after` was released."""
         return self._released.is_set()
 
     def release(self) -> None:
-        """Release a reply with `hold_after`, in every request that it holds and will hold. From any thread."""
+        """Release a reply with `hold_after`, for all current and future requests. Any thread may call it."""
         self._released.set()
 
     def wait(self, seconds: float | None) -> bool:
-        """Block until it is released, for at most this many seconds. Returns whether it is released."""
+        """Block until it is released, for at most this many seconds. Return whether it is released."""
         return self._released.wait(seconds)
 
     def fits(self, operation: str | None, text: str) -> bool:
-        """Whether it matches such a request and is not used up; the operation is `None` for an execution."""
+        """Return whether it matches a request and is not used up. `operation` is None for an execution."""
         if self.times is not None and self.used >= self.times:
             return False
         if self.operation is None:

@@ -1,4 +1,4 @@
-"""The replies of a test in their order, and the requests that were made."""
+"""The scripted replies of a test in order, and the requests received."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from hestiaos_proto import ServerError
 
 __all__ = ["ReceivedRequest", "Script"]
 
-_SHOWN = 60  # characters of an input that a message repeats
+_SHOWN = 60  # characters of an input that are quoted in messages
 
 
 @frozen
 class ReceivedRequest:
-    """A request that reached the platform. `text` is the input, message or task; `""` where there is none.
+    """A request that reached the platform. `text` is the input, message or task, empty if there is none.
 
-    `headers` have their names in lower case. Those of a completion by OpenAI's API are not known here.
+    The names of `headers` are in lower case. They are empty for requests of OpenAI's API.
     """
 
     operation: str
     text: str
-    arguments: Mapping[str, Any] = field(repr=False)  # one may be a secret
-    headers: Mapping[str, str] = field(factory=dict, repr=False)  # one is the key
+    arguments: Mapping[str, Any] = field(repr=False)  # may contain a secret
+    headers: Mapping[str, str] = field(factory=dict, repr=False)  # contain the key
 
 
 class Script:
-    """Gives each request the first reply that matches it and is not used up. Threads may share it."""
+    """Finds for each request the first reply that matches it and is not used up. Threads may share it."""
 
     def __init__(self) -> None:
         self.requests: list[ReceivedRequest] = []
@@ -45,7 +45,7 @@ class Script:
         return reply
 
     def refusal(self, operation: str, text: str) -> Reply | None:
-        """The reply to a request, if that refuses it; any other is left for `take`."""
+        """Return the reply to a request if it refuses it. Any other reply is left for `take`."""
         with self._lock:
             reply = self._next(operation, text)
             if reply is None or not reply.refuses:
@@ -54,19 +54,19 @@ class Script:
             return reply
 
     def take(self, text: str) -> Reply | None:
-        """The reply to what is executed now."""
+        """Return the reply to an execution."""
         with self._lock:
             if (reply := self._next(None, text)) is not None:
                 reply.used += 1
             return reply
 
     def fault(self, message: str) -> ServerError:
-        """The error that a client gets for a request without a reply; `problems` lists it, too."""
+        """Return the error for a request without a reply, and add it to the `problems`."""
         self._faults.append(message)
         return ServerError(message, code="SCRIPT")
 
     def not_scripted(self, text: str) -> ServerError:
-        """The fault of a request that no reply is for."""
+        """Return the error for an input without a scripted reply."""
         replies = "".join(f"\n  {each} {_count(each)}" for each in self._replies) or " none"
         return self.fault(
             f"no reply is scripted for the input {_shorten(text)}: call say, call_tool, block, fail, cut or echo "
@@ -74,12 +74,12 @@ class Script:
         )
 
     def problems(self) -> list[str]:
-        """The mistakes of a test: requests without a reply, and replies without a request."""
+        """Return the mistakes of a test: requests without a reply, and replies without a request."""
         unused = [each for each in self._replies if each.times is not None and each.used < each.times]
         asked = ", ".join(f"{each.operation} {_shorten(each.text)}" for each in self.requests) or "none"
         return [
             *self._faults,
-            *(f"the reply {each} is left {_count(each)}; the requests were: {asked}" for each in unused),
+            *(f"the reply {each} is not used up {_count(each)}; the requests were: {asked}" for each in unused),
         ]
 
     def release(self) -> None:

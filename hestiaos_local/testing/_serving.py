@@ -1,4 +1,4 @@
-"""Serves a platform on a free port, in a thread with an event loop of its own."""
+"""Serve a platform on a free port, in a thread with its own event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["serving"]
 
 @contextmanager
 def serving(platform: Platform) -> Generator[str, None, None]:
-    """The base URL, for the `with` block. In the end connections are closed, whatever they wait for."""
+    """Serve within the `with` block, and yield the base URL. At the end, open connections are closed."""
     from anyio.from_thread import start_blocking_portal
 
     with start_blocking_portal() as portal:
@@ -25,7 +25,7 @@ def serving(platform: Platform) -> Generator[str, None, None]:
             yield url
         finally:
             if not served.cancel():
-                served.result()  # it has ended by itself, and raises why
+                served.result()  # raises the reason if the server ended by itself
 
 
 async def _serve(platform: Platform, *, task_status: TaskStatus[str]) -> None:

@@ -1,4 +1,4 @@
-"""Reads TOML files, and reports all mistakes in one, each with its line."""
+"""Read TOML files, and report all mistakes with their lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in ("KeyLines", "Path"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hestiaos_local.toml import _lines  # a file without mistakes needs it seldom (PEP 562)
+    from hestiaos_local.toml import _lines  # rarely needed for a file without mistakes (PEP 562)
 
     value = globals()[name] = getattr(_lines, name)
     return value

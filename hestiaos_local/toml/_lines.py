@@ -1,4 +1,4 @@
-"""The lines of the keys of a TOML document, which `tomllib` does not give (TOML 1.0.0)."""
+"""Find the lines of keys in a TOML document, which `tomllib` does not report (TOML 1.0.0)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 __all__ = ["KeyLines", "Path"]
 
 Path = tuple[str | int, ...]
-"""The place of a value: `("models", 0, "url")`."""
+"""The path of a value: `("models", 0, "url")`."""
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY_PART = re.compile(r"""[ \t]*("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*""")
-# What a value is made of: strings that may span lines first, since their quotes begin like those of the others.
+# The tokens of a value: multi-line strings first, since their quotes begin like those of other strings.
 _TOKEN = re.compile(
     r""""{3}(?:[^\\]|\\.)*?"{3,5}|'{3}.*?'{3,5}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|#[^\n]*|[\[\]{}]|\n|[^"'#\[\]{}\n]+""",
     re.DOTALL,
@@ -21,14 +21,14 @@ _TOKEN = re.compile(
 
 
 class KeyLines:
-    """The place of each key of a document. `text` must be one that `tomllib` reads."""
+    """The lines of the keys of a document. `text` must be valid TOML."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._place = 0
         self._lines: dict[Path, int] = {}
-        self._counts: dict[Path, int] = {}  # of each array of tables, the index of its last one
-        self._counted = (0, 1)  # a place in the text, and its line
+        self._counts: dict[Path, int] = {}  # for each array of tables, the index of its last table
+        self._counted = (0, 1)  # a position in the text, and its line
         table: Path = ()
         while self._skip(_BLANK) < len(text):
             line = self._line()
@@ -39,7 +39,7 @@ class KeyLines:
                 self._value()
 
     def line(self, path: Path) -> int:
-        """The line of a key; of what is not written by itself (inline tables), the line that it is in."""
+        """Return the line of a key. For a key inside a value, such as an inline table, it is the line of the value."""
         while path and path not in self._lines:
             path = path[:-1]
         return self._lines.get(path, 1)
@@ -64,7 +64,7 @@ class KeyLines:
         parts = []
         while True:
             match = _KEY_PART.match(self._text, self._place)
-            assert match is not None, "tomllib has read it"
+            assert match is not None, "the text is valid TOML"
             self._place = match.end()
             written = match[1]
             parts.append(tomllib.loads(f"key = {written}")["key"] if written[0] in "\"'" else written)
@@ -87,7 +87,7 @@ class KeyLines:
 
     def _skip(self, pattern: re.Pattern[str]) -> int:
         match = pattern.match(self._text, self._place)
-        assert match is not None, "it may be empty"
+        assert match is not None, "the pattern matches the empty text"
         self._place = match.end()
         return self._place
 

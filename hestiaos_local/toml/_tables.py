@@ -1,4 +1,4 @@
-"""Reads the tables of a TOML file, and gathers all mistakes in it, each with its line and key."""
+"""Read the tables of a TOML file, and collect all mistakes with their lines and keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 class ConfigurationError(ValueError):
-    """A configuration file cannot be used. `mistakes` has a line for each: where, what, and what would be right."""
+    """A configuration file cannot be used. `mistakes` has one line for each: its place, the mistake, and a remedy."""
 
     def __init__(self, mistakes: Iterable[str]) -> None:
         self.mistakes: tuple[str, ...] = tuple(mistakes)
@@ -35,9 +35,9 @@ def read_text(
     *,
     check: Callable[[os.stat_result], str | None] = lambda status: None,
 ) -> str:
-    """The text of a file. `check` says why a file with this status may not be used.
+    """Read the text of a file. `check` returns why a file with this status must not be used, or None.
 
-    Raises `error` then, and where the file cannot be read, or is not UTF-8.
+    Raises `error` if it must not be used, cannot be read, or is not UTF-8.
     """
     source = os.fspath(path)
     try:
@@ -47,7 +47,7 @@ def read_text(
             data = file.read()
     except FileNotFoundError:
         raise error([f"{source}: there is no such file"]) from None
-    except (OSError, ValueError) as fault:  # a ValueError for a path that no file can have
+    except (OSError, ValueError) as fault:  # ValueError: the path cannot be a file's, such as one with a NUL
         why = fault.strerror if isinstance(fault, OSError) else fault
         raise error([f"{source}: the file cannot be read: {why}"]) from None
     try:
@@ -58,9 +58,9 @@ def read_text(
 
 
 class TomlFile:
-    """The text of a file; `source` is what mistakes call it.
+    """A TOML file. `source` is its name in messages.
 
-    Raises `error` for what is not TOML, with the line that says so.
+    Raises `error` with the line if the text is not valid TOML.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class TomlFile:
         self._error = error
         self._mistakes: list[tuple[int, str]] = []
         self._lines: KeyLines | None = None
-        text = text.replace("\r\n", "\n")  # as TOML has it, and tomllib
+        text = text.replace("\r\n", "\n")  # as tomllib does
         try:
             self.document: Mapping[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as fault:
@@ -78,17 +78,17 @@ class TomlFile:
             line = int(place[1]) if place is not None and place[1] else text.count("\n") + 1
             why = _PLACE.sub("", str(fault))
             raise error([f"{source}, line {line}: this is not TOML: {why}"]) from None
-        except (ValueError, RecursionError) as fault:  # a number of thousands of digits, or values inside each other
+        except (ValueError, RecursionError) as fault:  # a number with thousands of digits, or deeply nested values
             raise error([f"{source}: this cannot be read: {fault}"]) from None
         self._text = text
         self.root: Table = Table(self, self.document, ())
 
     def refuse(self, path: Path, why: str) -> None:
-        """Note a mistake."""
+        """Record a mistake."""
         self._mistakes.append((self.line(path), f"{_shown(path)}{' ' if path else ''}{why}"))
 
     def line(self, path: Path) -> int:
-        """The line of a key."""
+        """Return the line of a key."""
         if self._lines is None:  # most files have no mistakes
             from hestiaos_local.toml._lines import KeyLines
 
@@ -96,7 +96,7 @@ class TomlFile:
         return self._lines.line(path)
 
     def check(self) -> None:
-        """Raise the error where there are mistakes, in the order of their lines."""
+        """Raise the error if there are mistakes, in the order of their lines."""
         if self._mistakes:
             raise self._error(
                 f"{self._source}, line {line}: {why}" for line, why in sorted(self._mistakes, key=lambda each: each[0])
@@ -104,7 +104,7 @@ class TomlFile:
 
 
 class Table:
-    """One table: each method takes a key's value, notes a mistake in it, and returns a value to continue with."""
+    """A table. Each method reads the value of a key, records a mistake in it, and returns a usable value anyway."""
 
     def __init__(self, file: TomlFile, values: Mapping[str, Any], path: Path) -> None:
         self._file = file
@@ -113,21 +113,21 @@ class Table:
         self._known: list[str] = []
 
     def refuse(self, key: str, why: str) -> None:
-        """Note a mistake in a key."""
+        """Record a mistake in a key."""
         self._file.refuse((*self._path, key), why)
 
     def refuse_all(self, why: str) -> None:
-        """Note a mistake in the table itself."""
+        """Record a mistake in the table itself."""
         self._file.refuse(self._path, why)
 
     def constant(self, key: str, expected: int) -> None:
-        """A number that has to be there, and has to be this one."""
+        """Read a required number that has to be this one."""
         value = self._take(key, needed=False)
         if type(value) is not int or value != expected:
             self.refuse(key, f"must be {expected}")
 
     def text(self, key: str, *, needed: bool = False) -> str | None:
-        """A text that is not empty; `None` where there is none."""
+        """Read a string that must not be empty. Return None if it is missing."""
         value = self._take(key, needed)
         if value is None or (isinstance(value, str) and value.strip()):
             return value
@@ -135,7 +135,7 @@ class Table:
         return None
 
     def string(self, key: str) -> str | None:
-        """A text that may be empty; `None` where there is none."""
+        """Read a string that may be empty. Return None if it is missing."""
         value = self._take(key, needed=False)
         if value is None or isinstance(value, str):
             return value
@@ -143,7 +143,7 @@ class Table:
         return None
 
     def number(self, key: str, *, needed: bool = False) -> int | None:
-        """A whole number from 1 on; `None` where there is none."""
+        """Read a whole number of 1 or more. Return None if it is missing."""
         value = self._take(key, needed)
         if value is None or (type(value) is int and value >= 1):
             return value
@@ -151,7 +151,7 @@ class Table:
         return None
 
     def texts(self, key: str) -> tuple[str, ...] | None:
-        """A list of texts; `None` where there is none."""
+        """Read a list of strings. Return None if it is missing."""
         value = self._take(key, needed=False)
         if value is None:
             return None
@@ -161,7 +161,7 @@ class Table:
         return None
 
     def choice(self, key: str, choices: Collection[str], *, needed: bool = False) -> str | None:
-        """One of these texts; `None` where there is none."""
+        """Read one of these strings. Return None if it is missing."""
         value = self._take(key, needed)
         if value is None or (isinstance(value, str) and value in choices):
             return value
@@ -169,7 +169,7 @@ class Table:
         return None
 
     def choices(self, key: str, choices: Collection[C], *, needed: bool = False) -> tuple[C, ...]:
-        """A list of some of these texts, in their order; `()` where there is none."""
+        """Read a list of some of these strings, and return them in the order of `choices`, or () if it is missing."""
         value = self._take(key, needed)
         if value is None:
             return ()
@@ -180,7 +180,7 @@ class Table:
         return ()
 
     def text_or_texts(self, key: str) -> tuple[str, ...]:
-        """A text, or a list of them, none of them empty; `()` where there is none."""
+        """Read a string or a list of strings, none of them empty. Return () if it is missing."""
         value = self._take(key, needed=False)
         values = [value] if isinstance(value, str) else value
         if value is None or (isinstance(values, list) and values and all(isinstance(e, str) and e for e in values)):
@@ -189,7 +189,7 @@ class Table:
         return ()
 
     def fraction(self, key: str) -> float | None:
-        """A number from 0 to 1; `None` where there is none."""
+        """Read a number from 0 to 1. Return None if it is missing."""
         value = self._take(key, needed=False)
         if value is None:
             return None
@@ -199,7 +199,7 @@ class Table:
         return None
 
     def truth(self, key: str) -> bool:
-        """A Boolean; false if it is missing."""
+        """Read a Boolean. Return False if it is missing."""
         value = self._take(key, needed=False)
         if value is None or isinstance(value, bool):
             return bool(value)
@@ -207,11 +207,11 @@ class Table:
         return False
 
     def value(self, key: str) -> Any:
-        """Whatever is there; `None` where nothing is."""
+        """Return the value without checks, or None if it is missing."""
         return self._take(key, needed=False)
 
     def table(self, key: str) -> Table | None:
-        """A table; `None` where there is none."""
+        """Read a table. Return None if it is missing."""
         value = self._take(key, needed=False)
         if value is None or isinstance(value, dict):
             return None if value is None else Table(self._file, value, (*self._path, key))
@@ -219,16 +219,16 @@ class Table:
         return None
 
     def keys(self) -> tuple[str, ...]:
-        """The keys that are there, in their order."""
+        """Return the keys of the table, in order."""
         return tuple(self._values)
 
     @property
     def line(self) -> int:
-        """The line that the table begins at."""
+        """Return the line at which the table begins."""
         return self._file.line(self._path)
 
     def tables(self, key: str) -> list[Table]:
-        """The tables of an array."""
+        """Read an array of tables."""
         value = self._take(key, needed=False)
         if value is None:
             return []
@@ -238,7 +238,7 @@ class Table:
         return [Table(self._file, each, (*self._path, key, index)) for index, each in enumerate(value)]
 
     def close(self) -> None:
-        """Note every key that was not asked for."""
+        """Record a mistake for every key that was not read."""
         for key in self._values:
             if key not in self._known:
                 self.refuse(key, f"is not known: write {_listed(self._known)}")

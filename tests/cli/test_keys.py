@@ -47,7 +47,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     assert invoke("keys", "list", "--keys", str(file)).stdout == "a  run, approve\nb  run, approve\n"
     ended = invoke("keys", "new", "a", "--keys", str(file))
     assert ended.status == 2
-    assert "there is a key 'a' already" in ended.error
+    assert "the key 'a' exists already" in ended.error
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")

@@ -75,7 +75,7 @@ class TestRequests:
 
     def test_a_refusal_says_which_limit_has_no_room(self, platform: Platform) -> None:
         refused = [ask(platform, key="a") for _ in range(3)][-1]
-        assert str(refused).startswith("[RATE_LIMITED] the limit 'l1' has no room: 2 of 2 requests in 60 s are used")
+        assert str(refused).startswith("[RATE_LIMITED] the limit 'l1' is exhausted: 2 of 2 requests in 60 s are used")
         assert refused.details == {
             "limit": "l1",
             "per": "key",
@@ -223,9 +223,7 @@ class TestTokens:
     def test_an_input_that_is_larger_than_the_limit_is_invalid(self, start: Callable[..., Platform]) -> None:
         refused = ask(start(lambda work: "x"), "x" * 4000)
         assert isinstance(refused, InvalidInput)
-        assert refused.message.startswith(
-            "an input of about 1000 tokens is too much for the limit 'l1': it allows 1000"
-        )
+        assert refused.message.startswith("an input of about 1000 tokens exceeds the limit 'l1': it allows 1000")
 
     def test_a_failure_is_charged_what_was_read_and_written(
         self, start: Callable[..., Platform], store: Store, clock: Clock
@@ -310,7 +308,7 @@ def test_a_settlement_that_fails_is_logged_and_the_result_is_given(
         assert isinstance(result, RunResponse)
         assert trace(platform, result.trace_id)["outcome"] == "completed"
         assert used(store, limited(TOKENS), clock.now) == [(1, 1000)]
-    assert "1000 tokens stay reserved for an execution that took" in caplog.text
+    assert "1000 tokens stay reserved for an execution that used" in caplog.text
 
 
 def test_the_front_door_says_when_to_come_again(start: Callable[..., str]) -> None:

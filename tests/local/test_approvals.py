@@ -415,7 +415,7 @@ def test_an_approval_that_cannot_be_given_back_is_told_in_the_log(clock: Clock, 
         ask(operations.decide_approval(approval_id, True))
         with pytest.raises(StoreError):
             ask(DEPLOY)
-    assert server_faults.pop() == f"the approval {approval_id} is used up, and nothing was executed: the disk is full"
+    assert server_faults.pop() == f"the approval {approval_id} is used, but nothing was executed: the disk is full"
 
 
 def test_where_traces_keep_no_texts_approvals_keep_none(store: Store) -> None:

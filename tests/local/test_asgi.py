@@ -262,5 +262,5 @@ def test_what_cannot_be_is_told_to_the_server(environ: dict[str, str], told: str
 def test_keys_of_a_file_without_any_are_not_served(tmp_path: Path) -> None:
     (tmp_path / "keys.toml").write_text("version = 1\n")
     (tmp_path / "keys.toml").chmod(0o600)
-    with pytest.raises(ConfigurationError, match="it has no keys, so that nobody could ask"):
+    with pytest.raises(ConfigurationError, match="there are no keys, so every request would be refused"):
         service_from_environment({"HESTIAOS_KEYS": str(tmp_path / "keys.toml")})

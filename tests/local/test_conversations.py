@@ -45,7 +45,7 @@ def test_its_own_key_goes_on(platform: Platform, heard: list[list[Any]]) -> None
 @pytest.mark.parametrize("operation", [operations.chat, operations.chat_stream])
 def test_another_key_does_not(platform: Platform, heard: list[list[Any]], operation: Any) -> None:
     session = answer(platform, operations.chat("the word is tango", session_id="s"), "alice").session_id
-    with pytest.raises(NotFound, match="not of this API key") as caught:
+    with pytest.raises(NotFound, match="belongs to another API key") as caught:
         list(answer(platform, operation("and?", session_id=session), "bob"))
     assert caught.value.code == "SESSION_NOT_FOUND"
     assert len(heard) == 1

@@ -200,7 +200,7 @@ def test_agents_of_a_configuration(make: Callable[..., Platform]) -> None:
     ):
         error = ask(platform, path, **body)
         assert isinstance(error, NotFound)
-        assert error.message == "there is no agent 'b': there are a"
+        assert error.message == "there is no agent 'b'; known agents: a"
     assert len(recorder.works) == 2
 
 

@@ -211,7 +211,7 @@ class TestFailures:
             assert isinstance(block, GovernanceBlock)
             assert block.trace_id is not None
             assert trace(platform, block.trace_id)["outcome"] == "blocked"
-        assert "the executor has failed while" in server_faults.pop()
+        assert "the executor failed while" in server_faults.pop()
 
 
 class TestToolCalls:

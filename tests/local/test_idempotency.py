@@ -221,7 +221,7 @@ def test_an_outcome_that_cannot_be_stored_costs_no_result(
         trace = store.trace(response.trace_id)
         assert trace is not None
         assert trace.outcome is None
-    assert "is not in its trace" in server_faults.pop()
+    assert "could not be stored in its trace" in server_faults.pop()
 
 
 def test_a_chat_whose_session_cannot_be_stored_is_not_repeated(
@@ -236,9 +236,9 @@ def test_a_chat_whose_session_cannot_be_stored_is_not_repeated(
         store.other.execute("ROLLBACK")
         assert error.trace_id is not None
         assert store.trace(error.trace_id) is not None
-    assert ["executed, but not stored" in fault or "is not in its trace" in fault for fault in server_faults] == [
-        True
-    ] * 2
+    assert [
+        "executed, but not stored" in fault or "could not be stored in its trace" in fault for fault in server_faults
+    ] == [True] * 2
     server_faults.clear()
 
 

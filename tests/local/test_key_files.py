@@ -109,7 +109,7 @@ def test_a_form_that_only_a_person_can_change(tmp_path: Path, change: object) ->
     digest = sha256(b"a").hexdigest()
     text = f'version = 1\nkeys = [\n{{name = "a", sha256 = "{digest}", roles = ["run"]}}\n]\n'
     file.write_text(text)
-    with pytest.raises(ConfigurationError, match="change it by hand"):
+    with pytest.raises(ConfigurationError, match="edit the file by hand"):
         change(file)  # type: ignore[operator]
     assert file.read_text() == text
 
@@ -117,9 +117,9 @@ def test_a_form_that_only_a_person_can_change(tmp_path: Path, change: object) ->
 def test_names_that_are_and_are_not_there(tmp_path: Path) -> None:
     file = tmp_path / "keys.toml"
     file.write_text(TEXT)
-    with pytest.raises(ConfigurationError, match="there is a key 'a' already"):
+    with pytest.raises(ConfigurationError, match="the key 'a' exists already"):
         add_key(file, "a", ["run"])
-    with pytest.raises(ConfigurationError, match="there is no key 'd': there are a, b, c"):
+    with pytest.raises(ConfigurationError, match="there is no key 'd'; known keys: a, b, c"):
         remove_key(file, "d")
     assert file.read_text() == TEXT
 

@@ -125,7 +125,7 @@ sha256 = "{hashed("x")}"
         "k.toml, line 13: keys[2].key is not known: write name, sha256 or roles",
         "k.toml, line 14: keys[3] needs roles, which is missing",
         "k.toml, line 15: keys[3].name must be unique: 'a' is used already",
-        "k.toml, line 16: keys[3].sha256 is that of another key: 'hestiaos keys new' makes one of its own",
+        "k.toml, line 16: keys[3].sha256 must be unique, but is that of another key: 'hestiaos keys new' makes one",
     ]
     assert "my-real-key" not in "\n".join(told)
 

@@ -215,7 +215,7 @@ class TestPolicy:
         [
             (operations.judge(), "input", "give one of input, output and tool, not none"),
             (operations.judge(input="", tool="t"), "input", "give one of input, output and tool, not input and tool"),
-            (operations.judge(input="x", arguments={}), "arguments", "arguments are those of a tool: name it"),
+            (operations.judge(input="x", arguments={}), "arguments", "arguments needs tool, which is missing"),
         ],
     )
     def test_what_is_not_one_thing_is_not_judged(
@@ -303,7 +303,7 @@ class TestApprovals:
         decide(operations.decide_approval("a", True))
         self.refused(decide, "a", False, "the approval was approved already")
         assert store.use_approval("a", now=now[0]) is not None
-        self.refused(decide, "a", False, "the approval was approved already, and the call has passed")
+        self.refused(decide, "a", False, "the approval was approved already, and its call was made")
         assert decide(operations.decide_approval("a", True)).status == "used"
         decide(operations.decide_approval("b", False))
         self.refused(decide, "b", True, "the approval was denied already")
@@ -410,6 +410,6 @@ def test_limits_and_what_is_used_of_them() -> None:
 
 
 def test_an_operation_that_the_platform_does_not_have(platform: Platform) -> None:
-    with pytest.raises(NotFound, match="there is no operation 'nothing' here") as caught:
+    with pytest.raises(NotFound, match="there is no operation 'nothing'") as caught:
         platform.answer(ServerRequest("nothing", {}, {}))
     assert caught.value.code == "UNKNOWN_OPERATION"

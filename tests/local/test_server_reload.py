@@ -134,7 +134,9 @@ def test_a_file_without_keys_is_a_mistake(files: Files) -> None:
     """Else everybody would be locked out, whoever could mend it too."""
     with files.serve() as server:
         remove_key(files.keys, "first")
-        mistake = f"{files.keys}: it has no keys, so that nobody could ask: add one with 'hestiaos keys new'"
+        mistake = (
+            f"{files.keys}: there are no keys, so every request would be refused: add one with 'hestiaos keys new'"
+        )
         assert reloaded(server) == [f"not reloaded: {mistake}"]
         assert files.ask(server, "a thing") == 200
     command = [PROGRAM, "serve", "--port", "0", "--keys", files.keys]

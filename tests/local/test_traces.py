@@ -72,7 +72,7 @@ class TestSecrets:
         with Platform(executor=Model("fine").executor, store=Store(path)) as platform:
             assert [ask(platform, RUN).result for _ in range(2)] == ["fine", "fine"]
         [record] = caplog.records
-        assert "traces may hold values of stored secrets, which cannot be read" in record.getMessage()
+        assert "secrets are not redacted in traces, as they cannot be read" in record.getMessage()
 
     def test_of_several_one_is_damaged(self, tmp_path: Path) -> None:
         path = tmp_path / "store.db"

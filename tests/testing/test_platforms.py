@@ -126,7 +126,7 @@ def test_the_fault_of_another_operation(platform: ScriptedPlatform, served: bool
     platform.say("not for them", times=None)
     place: dict[str, Any] = {"base_url": platform.url} if served else {"transport": platform.transport}
     with Client(**place, retries=0) as client:
-        with pytest.raises(ServerError, match="the test said 503"):
+        with pytest.raises(ServerError, match="scripted failure 503"):
             client.health()
         with pytest.raises(ConnectionLost):
             client.system.status()
@@ -263,7 +263,7 @@ def test_a_request_without_a_reply() -> None:
     assert str(caught.value) == (
         "no reply is scripted for the input 'hello': call say, call_tool, block, fail, cut or echo before it is sent; "
         "the replies are:\n  say('a report', to='report') (used 1 of 2 times)\n"
-        "the reply say('a report', to='report') is left (used 1 of 2 times); the requests were: run 'a report', "
+        "the reply say('a report', to='report') is not used up (used 1 of 2 times); the requests were: run 'a report', "
         "run 'hello'"
     )
 
@@ -281,7 +281,7 @@ def test_an_error_of_the_test_itself_is_not_hidden() -> None:
 def test_the_end_of_a_with_block_checks() -> None:
     platform = ScriptedPlatform()
     platform.say("never asked for")
-    with pytest.raises(AssertionError, match=r"say\('never asked for'\) is left"), platform:
+    with pytest.raises(AssertionError, match=r"say\('never asked for'\) is not used up"), platform:
         pass
 
 
@@ -330,10 +330,16 @@ def test_what_would_block_the_event_loop_that_waits_for_it(backend: str, options
         (lambda platform: platform.say("x", delay=float("inf")), "delay must be a number of seconds, 0 or more"),
         (lambda platform: platform.say("x", to=b"x"), "to must be a str, a compiled pattern or a function, not bytes"),
         (lambda platform: platform.say("x y", hold_after=3), "hold_after must be from 0 to 2"),
-        (lambda platform: platform.fail(200), "an error has a status from 400 to 599, not 200"),
-        (lambda platform: platform.fail(503, operation="healht"), "no operation 'healht': there are complete, chat,"),
-        (lambda platform: platform.fail(503, operation="health", to="x"), "to looks at an input, and health has none"),
-        (lambda platform: platform.cut(operation="run", after="x"), "give it without after"),
+        (lambda platform: platform.fail(200), "status must be from 400 to 599, not 200"),
+        (
+            lambda platform: platform.fail(503, operation="healht"),
+            "no operation 'healht'; known operations: complete, chat,",
+        ),
+        (
+            lambda platform: platform.fail(503, operation="health", to="x"),
+            "to cannot be given for health, which does not have an input",
+        ),
+        (lambda platform: platform.cut(operation="run", after="x"), "exclude each other"),
     ],
 )
 def test_a_reply_that_cannot_be(platform: ScriptedPlatform, add: Any, message: str) -> None:

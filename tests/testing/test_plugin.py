@@ -76,7 +76,8 @@ def test_a_reply_that_is_left(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
-        ["the reply say('a report') is left (used 0 of 1 time); the requests were: none", "ERROR *"], consecutive=False
+        ["the reply say('a report') is not used up (used 0 of 1 time); the requests were: none", "ERROR *"],
+        consecutive=False,
     )
     assert "Traceback" not in result.stdout.str()
 

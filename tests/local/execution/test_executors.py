@@ -185,17 +185,17 @@ class TestFunctions:
 
     @pytest.mark.parametrize("given", [None, 7, b"x", object(), [7], {"a": 1, 2: 3}])
     def test_what_is_not_an_output_is_an_error(self, way: Way, given: Any) -> None:
-        with pytest.raises(TypeError, match="an executor gives str"):
+        with pytest.raises(TypeError, match=r"an executor must (return|yield) str"):
             way.run(function_executor(lambda work: given), say())
 
         async def coroutine(work: Work) -> Any:
             return given
 
-        with pytest.raises(TypeError, match="an executor gives str"):
+        with pytest.raises(TypeError, match=r"an executor must (return|yield) str"):
             way.run(function_executor(coroutine), say())
 
     def test_something_asynchronous_from_a_plain_function_is_an_error(self, way: Way) -> None:
-        with pytest.raises(TypeError, match="must itself be an `async def`"):
+        with pytest.raises(TypeError, match="must be an `async def`"):
             way.run(function_executor(lambda work: streamed(work)), say())
 
     @pytest.mark.parametrize("thing", [None, 7, "text"])
@@ -361,7 +361,7 @@ class TestEveryExecution:
         assert estimate_tokens(text) == tokens
 
     def test_an_executor_of_someone_else_that_gives_something_else(self) -> None:
-        with pytest.raises(TypeError, match="gives Text, ToolCall, Usage and Finish, not str"):
+        with pytest.raises(TypeError, match="must yield Text, ToolCall, Usage or Finish, not str"):
             OutputCounter(say()).send("a")  # type: ignore[arg-type]
 
     def test_the_timeout_is_kept(self, way: Way) -> None:
@@ -443,10 +443,10 @@ class TestRouter:
         _, error = way.run(ModelRouter({"a": self.named("a"), "b": self.named("b")}), say(model="c"))
         assert error is not None
         assert (error.status_code, error.code) == (404, "MODEL_NOT_FOUND")
-        assert error.message == "there is no model 'c': there are a, b"
+        assert error.message == "there is no model 'c'; known models: a, b"
 
     def test_a_router_without_models(self) -> None:
-        with pytest.raises(ValueError, match="one executor at least"):
+        with pytest.raises(ValueError, match="at least one executor"):
             ModelRouter({})
 
 

@@ -118,7 +118,7 @@ class TestRequests:
             RelayExecutor(url)
 
     def test_a_url_with_a_password_is_not_quoted(self) -> None:
-        with pytest.raises(ValueError, match="may not hold a user or password") as caught:
+        with pytest.raises(ValueError, match="must not contain a user or password") as caught:
             RelayExecutor("http://ann:pass-4711@host/v1")
         assert "4711" not in str(caught.value)
 
@@ -205,22 +205,27 @@ FAULTS: dict[str, tuple[Script, str, int, str]] = {
         failing(401, {"error": {"message": f"Incorrect API key provided: {KEY}"}}),
         "MODEL_AUTHENTICATION_FAILED",
         502,
-        "the model server does not accept our key: status 401: Incorrect API key provided: ***",
+        "the model server refused the platform's key: status 401: Incorrect API key provided: ***",
     ),
     "unknown model": (
         failing(404, {"error": {"message": "model 'm' not found"}}),
         "MODEL_NOT_FOUND",
         404,
-        "the model server does not know the model, or the path: status 404: model 'm' not found",
+        "the model server does not have the model or the path: status 404: model 'm' not found",
     ),
-    "too often": (failing(429, {}, "Retry-After: 7"), "MODEL_RATE_LIMITED", 429, "is asked too often: status 429"),
+    "too often": (
+        failing(429, {}, "Retry-After: 7"),
+        "MODEL_RATE_LIMITED",
+        429,
+        "received too many requests: status 429",
+    ),
     "loading": (failing(503, {"error": {"message": "Loading model"}}), "MODEL_UNAVAILABLE", 503, "Loading model"),
     "too long": (failing(400, {"error": "context is full"}), "INVALID_INPUT", 422, "context is full"),
     "failing": (failing(500, {"error": "CUDA"}), "MODEL_FAILED", 502, "the model server failed: status 500: CUDA"),
     "proxy": ([send(wire.response(502, b"<html>", content_type="text/html"))], "MODEL_FAILED", 502, "'<html>'"),
-    "redirect": (failing(307, {}, "Location: /v2"), "MODEL_FAILED", 502, "it is a redirect, which is not followed"),
+    "redirect": (failing(307, {}, "Location: /v2"), "MODEL_FAILED", 502, "redirects are not followed"),
     "page": ([send(wire.response(200, b"<html>", content_type="text/html"))], "MODEL_STREAM_CUT", 502, "no answer"),
-    "no json": ([send(wire.response(200, b"hello"))], "MODEL_PROTOCOL_ERROR", 502, "is not JSON"),
+    "no json": ([send(wire.response(200, b"hello"))], "MODEL_PROTOCOL_ERROR", 502, "invalid JSON"),
     "no http": (
         [send(b"SSH-2.0-OpenSSH_9.9\r\n"), close],
         "MODEL_STREAM_CUT",

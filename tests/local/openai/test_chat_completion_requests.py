@@ -191,7 +191,7 @@ def test_a_body_that_is_not_an_object(data: bytes, told: str) -> None:
         ({"max_tokens": True}, "max_tokens", "must be a whole number, not a boolean"),
         ({"max_tokens": 0}, "max_tokens", "must be 1 or more, not 0"),
         ({"max_completion_tokens": -1}, "max_completion_tokens", "must be 1 or more, not -1"),
-        ({"n": 2}, "n", "must be 1: one choice is given to each request"),
+        ({"n": 2}, "n", "must be 1: only one choice per request is supported"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named(fields: dict[str, Any], param: str, told: str) -> None:

@@ -192,7 +192,7 @@ class TestEnd:
         outputs, error = read(data)
         assert outputs == []
         assert error is not None
-        assert error.message == "the model server's answer was cut off: it holds no answer"
+        assert error.message == "the model server's answer was cut off: it has no answer"
 
     def test_an_event_without_its_blank_line_is_discarded_as_the_standard_says(self) -> None:
         outputs, error = read(stream(*HELLO)[:-1])
@@ -210,13 +210,13 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("bad", "told"),
         [
-            ("{", "what it sent is not JSON"),
-            ("nonsense", "what it sent is not JSON (Expecting value, at line 1 column 1): 'nonsense'"),
-            ("[" * 200, "what it sent is not JSON"),
-            ("NaN", "what it sent is not JSON"),
-            ("7", "what it sent is not a JSON object"),
-            ("[]", "what it sent is not a JSON object"),
-            ("null", "what it sent is not a JSON object"),
+            ("{", "it sent invalid JSON"),
+            ("nonsense", "it sent invalid JSON (Expecting value, at line 1 column 1): 'nonsense'"),
+            ("[" * 200, "it sent invalid JSON"),
+            ("NaN", "it sent invalid JSON"),
+            ("7", "it sent JSON that is not an object"),
+            ("[]", "it sent JSON that is not an object"),
+            ("null", "it sent JSON that is not an object"),
             ({"choices": {}}, "choices is not a list of JSON objects"),
             ({"choices": [7]}, "choices is not a list of JSON objects"),
             (chunk([]), "the delta of a choice is not a JSON object"),

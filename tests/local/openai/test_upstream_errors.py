@@ -71,7 +71,7 @@ def test_what_the_body_says(body: Any, told: str) -> None:
 
 def test_a_redirect_says_what_to_do() -> None:
     message = error_of(308).message
-    assert message.endswith("status 308; it is a redirect, which is not followed: check the URL of the model server")
+    assert message.endswith("status 308; redirects are not followed: check the URL of the model server")
 
 
 @pytest.mark.parametrize("body", [{"error": {"message": "the key sk-4711 is wrong"}}, b"no sk-4711 here"])
