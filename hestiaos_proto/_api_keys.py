@@ -13,14 +13,14 @@ def remember_key(key: str) -> None:
 
 
 def key_digest(key: str) -> str:
-    """The SHA-256 of a key, in hexadecimal."""
+    """Return the SHA-256 of a key, in hexadecimal."""
     from hashlib import sha256  # only pickling needs it, and it loads OpenSSL
 
     return sha256(key.encode()).hexdigest()
 
 
 def recall_key(digest: str, environ_key: str | None = None) -> str:
-    """The key with this SHA-256: one that was used, or `environ_key`. Raises `ValueError` if it is neither."""
+    """Return the key with this SHA-256: one that was used, or `environ_key`. Raises `ValueError` if it is neither."""
     for key in (environ_key, *_used):
         if key is not None and key_digest(key) == digest:
             return key

@@ -9,7 +9,7 @@ FOREVER = 10**9
 
 
 def type_name(value: object) -> str:
-    """The type of `value` as a message names it."""
+    """Return the type of `value` as a message names it."""
     if value is None:
         return "None"
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

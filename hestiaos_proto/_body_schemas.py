@@ -41,13 +41,13 @@ class Param:
     filled: bool = False
 
     def accepts(self, value: object) -> bool:
-        """Whether `value` can be sent as this argument."""
+        """Return whether `value` can be sent as this argument."""
         if isinstance(value, self.kind):
             return not (self.filled and value == "") and not (self.kind is int and isinstance(value, bool))
         return value is None and self.default is None
 
     def refusal(self, value: object) -> str:
-        """Why a caller cannot send `value`, which is not accepted, without quoting it."""
+        """Return why a caller cannot send `value`, which is not accepted, without quoting it."""
         return self._refusal(value, _IN_PYTHON, type_name(value))
 
     def json_refusal(self, value: object) -> str:
@@ -69,7 +69,7 @@ class FieldError(TypedDict):
 
 
 def params_of(layout: BodySchema) -> Iterator[Param]:
-    """The arguments of a layout."""
+    """Yield the arguments of a layout."""
     for inner in layout.values():
         if isinstance(inner, Param):
             yield inner
@@ -78,7 +78,7 @@ def params_of(layout: BodySchema) -> Iterator[Param]:
 
 
 def build(layout: Any, arguments: Mapping[str, Any]) -> Any:
-    """The body with these arguments."""
+    """Return the body with these arguments."""
     if isinstance(layout, Param):
         return arguments[layout.name]
     if isinstance(layout, dict):

@@ -27,7 +27,7 @@ class StreamOptions(_Options, total=False):
 
     `deadline` bounds the whole call with its repeats, in seconds. It is repeated at most `retries` times. `headers` are
     added to the client's, and replace those of the same name. `idempotency_key` is sent instead of a random one.
-    `hooks` are called after the client's. `resume=True` goes on where the connection is lost, after the last event: see
+    `hooks` are called after the client's. `resume=True` resumes a stream if the connection is lost: see
     `run_stream`. A wrong option raises `ValueError` or `TypeError` before anything is sent.
     """
 
@@ -46,7 +46,7 @@ class CallOptions(_Options, total=False):
 def config_of_call(
     operation: str, config: Config, options: CallOptions | StreamOptions, *, streams: bool = False
 ) -> Config:
-    """The configuration of a call with these `options`. Raises `ValueError` or `TypeError` if they are wrong."""
+    """Return the configuration of a call with these `options`. Raises `ValueError` or `TypeError` if they are wrong."""
     known = CallOptions.__optional_keys__ | (StreamOptions.__optional_keys__ if streams else frozenset())
     if unknown := options.keys() - known:
         raise TypeError(f"{operation}() got an unexpected keyword argument {min(unknown)!r}")
@@ -62,7 +62,7 @@ def config_of_call(
 
 
 def is_resumable(options: CallOptions | StreamOptions) -> bool:
-    """Whether a stream with these options is to be resumed. Raises `TypeError` for what is neither true nor false."""
+    """Return whether a stream with these options is resumed. Raises `TypeError` if `resume` is not a bool."""
     resume = cast("StreamOptions", options).get("resume")
     if resume is None:
         return False

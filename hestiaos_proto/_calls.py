@@ -38,12 +38,12 @@ class CallContext:
     interceptor: Interceptor | None = None
 
     def begin(self, operation: Operation[T], options: CallOptions) -> tuple[CallFlow[T], CallObserver | None]:
-        """The flow of a call, and the observer for its hooks and log, if there are any. Raises as `call_flow` does."""
+        """Return the flow of a call, and the observer for its hooks and log, if any. Raises like `call_flow`."""
         call = self.call(operation, options)
         return call.flow(), call.observer
 
     def call(self, operation: Operation[T], options: CallOptions | StreamOptions) -> Call[T]:
-        """A call with its observer. Raises as `call_flow` does."""
+        """Return a call with its observer. Raises like `call_flow`."""
         runtime = self.runtime
         hooks = (*self.hooks, *hooks_of(options.get("hooks"))) if options else self.hooks
         observer = None
@@ -64,7 +64,7 @@ def call_flow(
     """Carry out `operation`, each exchange of it through the `interceptor`.
 
     What is idempotent is repeated on a `TransportError`, 429, 502, 503 and 504. What starts work on the server carries
-    one `Idempotency-Key`, and is repeated only where the server cannot have begun, says that it has not (429, 503), or
+    one `Idempotency-Key`, and is repeated only if the server cannot have begun, says that it has not (429, 503), or
     says when to ask again for the result of the first request with this key (409 with `Retry-After`).
     A stream is repeated until its head has arrived.
 
@@ -124,11 +124,11 @@ class Call(Generic[T]):
         return (yield from self._attempts(safe=idempotent))
 
     def resume(self, interruption: HestiaError) -> CallFlow[T]:
-        """Go on after the last event of the stream, which `interruption` has ended, over another connection.
+        """Resume the stream, which `interruption` has ended, after its last event over another connection.
 
         A request for the rest of a stream starts no work, and is repeated as what is idempotent. Raises `interruption`
-        at once if the stream cannot go on, or no repeat is left. The flow raises `StreamInterrupted` if the server
-        cannot go on, `TimedOut` after the deadline.
+        at once if the stream cannot be resumed, or no retry is left. The flow raises `StreamInterrupted` if the server
+        cannot resume it, `TimedOut` after the deadline.
         """
         stream = self._stream
         if stream is None or stream.error is not interruption or not stream.can_resume:
@@ -232,7 +232,7 @@ def run_flow(flow: CallFlow[T], send: Callable[[Send], Response], sleep: Callabl
 async def run_flow_async(
     flow: CallFlow[T], send: Callable[[Send], Awaitable[Response]], sleep: Callable[[float], Awaitable[object]]
 ) -> T:
-    """As `run_flow`, with coroutines, for any event loop."""
+    """Run a flow like `run_flow`, with coroutines, on any event loop."""
     try:
         step = next(flow)
         while True:

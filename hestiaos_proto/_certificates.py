@@ -19,7 +19,7 @@ def default_tls_context(
     list_directory: Callable[[str], Iterable[str]],
     separator: str,
 ) -> T:
-    """The TLS context for a client without one of its own.
+    """Return the TLS context for a client without one of its own.
 
     `create` is `ssl.create_default_tls_context`, `list_directory` `os.listdir`, and `separator` `os.pathsep`.
     `SSL_CERT_FILE` and `SSL_CERT_DIR` name the certificates of the authorities that are trusted instead of the

@@ -50,7 +50,7 @@ class _Client:
     _runtime: ClassVar[Runtime]
 
     def _configure(self, arguments: dict[str, Any]) -> CallContext:
-        """The context of the calls. `arguments` are the constructor's, its `locals()`.
+        """Return the context of the calls. `arguments` are the constructor's, its `locals()`.
 
         Raises `ValueError` or `TypeError` for what is wrong.
         """
@@ -184,12 +184,12 @@ class AsyncStreams(ABC, Generic[S]):
         `timeout` bounds the whole stream, in seconds; the client's own `timeout` bounds each connect, read and write.
         The server may take `timeout_ms` milliseconds, by default 30,000.
 
-        With `resume=True` a stream whose connection was lost goes on after the last event, over a new connection, where
-        the server gives its events ids: each event comes once and in order, and nothing is executed twice. Waits and
-        their number are those of the retries. The server goes on with the run for a while when the stream is left.
+        With `resume=True`, a stream whose connection was lost is resumed after the last event over a new connection, if
+        the server's events have ids: each event is received once and in order, and nothing is executed twice. Waits and
+        their number are those of the retries. The server continues the run for a while after the stream was closed.
 
-        Iterating raises the `StatusError` of a refusal (`GovernanceBlock` by governance), `StreamInterrupted` where the
-        stream ends before `done`, `RemoteProtocolError` where it is not the stream of a run, and `ConnectFailed` or
+        Iterating raises the `StatusError` of a refusal (`GovernanceBlock` by governance), `StreamInterrupted` if the
+        stream ends before `done`, `RemoteProtocolError` if it is not the stream of a run, and `ConnectFailed` or
         `TimedOut`; always after the events that arrived whole. An `error` event is an event, and is not raised.
         """
         operation = operations.run_stream(
@@ -199,4 +199,4 @@ class AsyncStreams(ABC, Generic[S]):
 
     @abstractmethod
     def _new_stream(self, operation: Operation[RunStream], timeout: float | None, options: StreamOptions) -> S:
-        """The stream of an operation."""
+        """Return the stream of an operation."""

@@ -43,7 +43,7 @@ class Request:
 class ResponseInfo:
     """A response's status and headers, their names in lower case; the API key and secrets are redacted.
 
-    `request_id` is its `X-Request-Id`, `None` where the server sent none.
+    `request_id` is its `X-Request-Id`, `None` if the server sent none.
     """
 
     status: int
@@ -96,7 +96,7 @@ class Response:
 
     @property
     def content_type(self) -> str:
-        """The media type in lower case, without parameters; `""` where there is none."""
+        """The media type in lower case, without parameters; `""` if there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
@@ -111,7 +111,7 @@ class Response:
         return ResponseInfo(self.status, {redact(name): redact(value) for name, value in self.headers.items()})
 
     def describe(self, *, quoted: bool | None = None) -> str:
-        """The URL that answered, and its status and body, for an error's message.
+        """Describe the response for an error's message: its URL, status and body.
 
         The body's beginning is `quoted`; by default that of JSON is not, since it may hold a secret.
         """
@@ -125,7 +125,7 @@ class Response:
         return f"{text} ({self.redactor.quote(self._body)})" if quoted else text
 
     def retry_after(self, now: float | None = None) -> float | None:
-        """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3); `None` if it asks for none.
+        """Return the wait that the server requests, in seconds (RFC 9110, section 10.2.3), or `None` if there is none.
 
         A date counts from `now`, in seconds since 1970, or without it from the date of the response. The standard has
         whole seconds only; some servers send fractions and exponents, which are accepted.

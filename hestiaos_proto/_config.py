@@ -54,9 +54,9 @@ def _base_url(url: str) -> str:
     return _normalized(url)
 
 
-@lru_cache(maxsize=64)  # a call with options of its own makes a config too
+@lru_cache(maxsize=64)  # a call with its own options creates a config too
 def _normalized(url: str) -> str:
-    """The URL as every binding sends it: scheme and host in lower case, no default port, no slash at the end."""
+    """Return the URL as every binding sends it: scheme and host in lower case, no default port, no slash at the end."""
     if not url:
         raise ValueError(f"the base URL is empty: give one like {DEFAULT_BASE_URL}")
     if "@" in url:  # checked first: the messages below repeat the URL, and so a password
@@ -147,7 +147,7 @@ def _strict(instance: Config, attribute: Any, value: bool) -> None:
 
 
 def _common_headers(config: Config) -> dict[str, str]:
-    """The headers of every request of a client: its own, where none of that name was given, and those given."""
+    """Return the headers of every request of a client: the given ones, and its own for other names."""
     own = {"User-Agent": f"hestiaos-sdk/{__version__}", "Accept-Encoding": ACCEPT_ENCODING}
     common = {name: value for name, value in own.items() if name.lower() not in config.given_headers} | dict(
         config.headers
@@ -240,7 +240,7 @@ class Config:
         deadline: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Config:
-        """The configuration of one call: `None` changes nothing, and `headers` are added."""
+        """Return the configuration of one call: `None` changes nothing, and `headers` are added."""
         own = {"timeout": timeout, "retries": retries, "deadline": deadline}
         changes: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
         if headers is not None:
@@ -263,7 +263,7 @@ class Config:
         api_key: str | None = None,
         **rest: Unpack[ConfigOptions],
     ) -> Self:
-        """A config that takes `HESTIAOS_BASE_URL` and `HESTIAOS_API_KEY` from `environ` if the argument is `None`."""
+        """Create a config, taking `HESTIAOS_BASE_URL` and `HESTIAOS_API_KEY` from `environ` for `None`."""
         if base_url is None:
             base_url = environ.get("HESTIAOS_BASE_URL") or DEFAULT_BASE_URL
         if api_key is None:

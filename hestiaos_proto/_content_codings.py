@@ -37,7 +37,7 @@ class ContentDecoder:
         self._head = b""
 
     def decode(self, data: bytes) -> Iterable[bytes]:
-        """The decoded data, at most 64 KiB at a time; `b""` is the end, and is passed on."""
+        """Return the decoded data, at most 64 KiB at a time; `b""` is the end, and is passed on."""
         if self._plain:
             return (data,)
         return self._decode(data) if self._inflater is None or not data else self._inflater.inflate(data)
@@ -77,7 +77,7 @@ class _Inflater:
         return self._zlib.eof
 
     def inflate(self, data: bytes) -> Iterator[bytes]:
-        """The decoded data, in pieces. Raises `RemoteProtocolError` after what came before the damage."""
+        """Yield the decoded data in pieces. Raises `RemoteProtocolError` after the data that precedes the damage."""
         place = 0
         while place < len(data):
             if self._zlib.eof:
@@ -114,7 +114,7 @@ class _Inflater:
         self._given = 0
 
     def _bytewise(self) -> Iterator[bytes]:
-        """The data that zlib had decoded before the fault, and does not return with it."""
+        """Yield the data that zlib had decoded before the fault, and does not return with it."""
         decompressor = self._checkpoint or zlib.decompressobj(self._format)
         given = self._given
         for place in range(len(self._since)):  # pragma: no branch  # the same bytes end with the same fault

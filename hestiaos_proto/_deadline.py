@@ -11,7 +11,7 @@ __all__ = ["Deadline"]
 
 
 class Deadline:
-    """`seconds` from now, or never for `None`. `clock` counts seconds and never goes back."""
+    """`seconds` from now, or never for `None`. `clock` counts seconds and never decreases."""
 
     def __init__(self, clock: Callable[[], float], seconds: float | None) -> None:
         self._clock = clock
@@ -20,15 +20,15 @@ class Deadline:
 
     @classmethod
     def never(cls) -> Self:
-        """A deadline that never passes."""
+        """Return a deadline that never passes."""
         return cls(lambda: 0.0, None)
 
     def left(self) -> float | None:
-        """The seconds left, at least 0; `None` if the deadline never passes."""
+        """Return the seconds left, at least 0, or `None` if the deadline never passes."""
         return None if self._end is None else max(0.0, self._end - self._clock())
 
     def bound(self, seconds: float) -> float:
-        """`seconds`, or the time left if that is less."""
+        """Return `seconds`, or the time left if that is less."""
         left = self.left()
         return seconds if left is None else min(seconds, left)
 
@@ -38,9 +38,9 @@ class Deadline:
             raise self.expired_error()
 
     def timeout_error(self, message: str) -> TimedOut:
-        """The exception for a wait that took too long, with the message `message` unless the deadline has passed."""
+        """Return the exception for a wait that took too long, with this message unless the deadline has passed."""
         return self.expired_error() if self.left() == 0 else TimedOut(message)
 
     def expired_error(self) -> TimedOut:
-        """The exception for a deadline that has passed."""
+        """Return the exception for a deadline that has passed."""
         return TimedOut(f"the call took longer than its deadline of {self._seconds:g} s")

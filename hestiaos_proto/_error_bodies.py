@@ -39,7 +39,7 @@ def error_from_response(
     redactor: Redactor | None = None,
     described: str | None = None,
 ) -> StatusError:
-    """The exception for an error response, with what could be read from the body.
+    """Return the exception for an error response, with what could be read from the body.
 
     The body is the documented form, a FastAPI server's `{"detail": …}`, OpenAI's `{"error": {…}}`, or not JSON at all.
     Where it has no message, or one that only repeats the status (`Not Found`), the message is `described`: who answered
@@ -71,7 +71,7 @@ def error_from_response(
 
 
 def lacks_operation(body: bytes) -> bool:
-    """Whether a 404 is of a server that does not have the operation.
+    """Return whether a 404 is from a server that does not have the operation.
 
     One that has it says `NOT_FOUND` of what is not there, in the documented form.
     """
@@ -79,9 +79,9 @@ def lacks_operation(body: bytes) -> bool:
 
 
 def unknown_operation(name: str, since: str, described: str, error: StatusError) -> NotFound:
-    """The exception for such a 404, instead of `error`; `since` is the version that the operation came with."""
+    """Return the exception for such a 404, instead of `error`. `since` is the version that added the operation."""
     return NotFound(
-        f"the server does not have the operation {name}, which came with version {since}: {described}",
+        f"the server does not have the operation {name}, which was added in version {since}: {described}",
         error.trace_id,
         error.details,
         code="UNKNOWN_OPERATION",
@@ -90,7 +90,7 @@ def unknown_operation(name: str, since: str, described: str, error: StatusError)
 
 
 def _message(kind: type[StatusError], status: int, described: str | None, *, ours: bool) -> str | None:
-    """The message for a response that has none; `None` for the default of the exception."""
+    """Return the message for a response that has none, or `None` for the default of the exception."""
     redirect = ", a redirect, which is not followed: check the base URL" if 300 <= status < 400 else ""
     if described is None or (ours and status in _EXCEPTIONS):
         return None if status in _EXCEPTIONS else f"the server answered with status {status}{redirect}"
@@ -99,7 +99,7 @@ def _message(kind: type[StatusError], status: int, described: str | None, *, our
 
 
 def error_to_wire(error: StatusError) -> dict[str, Any]:
-    """The documented body, which `error_from_response` reads back."""
+    """Return the documented body, which `error_from_response` reads back."""
     body = {
         "error": _phrase(error.status_code),
         "code": error.code,
@@ -133,7 +133,7 @@ def _written(masked: Any) -> bytes:
 
 
 def _read(read: Any) -> dict[str, Any]:
-    """`code`, `message`, `trace_id` and `details` as far as the JSON of a body has them."""
+    """Return `code`, `message`, `trace_id` and `details` as far as the JSON of a body has them."""
     if not isinstance(read, dict):
         return {}
     if isinstance(error := read.get("error"), dict):  # the form of OpenAI's API, as at a base URL that ends with /v1

@@ -219,7 +219,7 @@ class ConnectFailed(TransportError, ConnectionError):
 class ConnectionLost(TransportError, ConnectionError):
     """The connection ended before the response did.
 
-    `stale` is true for a connection that was used before and ended before any part of this response came: the server
+    `stale` is true for a connection that was used before and ended before any part of this response arrived: the server
     has probably closed it because it was idle.
     """
 

@@ -1,6 +1,6 @@
-"""The ids of a run stream's events, by which a client that lost the connection goes on after the last of them.
+"""The ids of a run stream's events, with which a client resumes the stream after a lost connection.
 
-An id is `{trace_id}/{number}`, where the numbers count the events of one run. It stands in an `id` line before the
+An id is `{trace_id}/{number}`; the numbers count the events of one run. It is in an `id` line before the
 event's `data` (WHATWG HTML standard, section 9.2).
 """
 
@@ -22,8 +22,8 @@ class EventIds:
     """Reads the ids of one run's events, over all the connections on which they arrive, and checks them.
 
     - The first id may have any number; each further one follows the one before it on the same connection.
-    - A connection that goes on begins at the latest with the event after the last one. Events before that are repeats.
-    - Events without an id are let through, except as the first of a connection that goes on; so are those that have an
+    - A resumed stream begins at the latest with the event after the last one. Events before that are repeats.
+    - Events without an id are passed on, except as the first of a resumed stream; so are those that have an
       id of another form, before the first of this form.
     """
 
@@ -38,7 +38,7 @@ class EventIds:
 
     @property
     def last(self) -> str | None:
-        """The id of the last event, after which the stream can go on; `None` if it had none."""
+        """The id of the last event, after which the stream can be resumed, or `None` if it had none."""
         return f"{self._run.decode()}/{self._highest}" if self._named else None
 
     def reconnect(self) -> None:
@@ -47,7 +47,7 @@ class EventIds:
         self._next = None
 
     def blocks(self, lines: LineDecoder) -> Iterator[bytes | None]:
-        """The lines as `lines.blocks()` gives them, cut so that a block has the data of at most one `id` line."""
+        """Yield the blocks of `lines.blocks()`, split so that a block has the data of at most one `id` line."""
         for block in lines.blocks():
             if block is None:
                 yield None
@@ -73,7 +73,7 @@ class EventIds:
             self._next = value.removeprefix(b" ")
 
     def admit(self) -> bool:
-        """Note the event whose data have arrived. False for a repeat of one that came before the connection was lost.
+        """Record the event whose data has arrived. Return False if it was received before the connection was lost.
 
         Raises `RemoteProtocolError` for an id that does not follow.
         """

@@ -40,7 +40,7 @@ KNOWN_TYPES: frozenset[str] = frozenset().union(*ORDER.values())
 
 
 def next_state(state: StreamState, kind: str) -> StreamState | None:
-    """The state after an event of this type; `None` if the order does not allow it.
+    """Return the state after an event of this type, or `None` if the order does not allow it.
 
     A type that this version does not know leaves the state as it is, but nothing may follow `done`.
     """

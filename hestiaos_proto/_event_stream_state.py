@@ -80,7 +80,7 @@ class EventStreamState:
         return None if self._response is None else self._response.info
 
     def _read_timeout(self, machine: RunStream) -> float:
-        """The time that the next read may take, in seconds."""
+        """Return the time that the next read may take, in seconds."""
         assert self._send is not None, "a stream is read after its request"
         timeout = self._send.deadline.bound(self._send.read_timeout)
         if not machine.done:
@@ -95,7 +95,7 @@ class EventStreamState:
         # The thread that was reading may have finished by now; the other one is refused all the same.
         if self._error is not None and not self._reading:
             return self._error.with_traceback(None)  # else it would grow each time that it is raised
-        return LocalProtocolError("the stream is being read already: give each reader a stream of its own")
+        return LocalProtocolError("the stream is being read already: open a separate stream for each reader")
 
     def _fail(self, error: BaseException) -> None:
         """Remember why iteration failed.
@@ -119,7 +119,7 @@ class EventStreamState:
         self._over = False
 
     def _is_complete(self) -> bool:
-        """Whether the response was read to its end, and nothing of the stream is missing."""
+        """Return whether the response was read to its end, and nothing of the stream is missing."""
         return self._over and self._machine is not None and self._machine.done
 
     def _is_over(self) -> bool:

@@ -112,11 +112,11 @@ class EventStreamBase(EventStreamState, NotAsynchronous, ABC):
 
     @abstractmethod
     def _exchange(self, send: Send) -> Response:
-        """As `AsyncEventStreamBase._exchange`."""
+        """See `AsyncEventStreamBase._exchange`."""
 
     @abstractmethod
     def _read(self, machine: RunStream, timeout: float) -> None:
-        """As `AsyncEventStreamBase._read`."""
+        """See `AsyncEventStreamBase._read`."""
 
     @abstractmethod
     def _sleep(self, seconds: float) -> None:
@@ -124,7 +124,7 @@ class EventStreamBase(EventStreamState, NotAsynchronous, ABC):
 
     @abstractmethod
     def _end(self) -> None:
-        """As `AsyncEventStreamBase._end`."""
+        """See `AsyncEventStreamBase._end`."""
 
 
 class AsyncEventStreamBase(EventStreamState, NotSynchronous, ABC):

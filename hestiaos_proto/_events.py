@@ -39,7 +39,7 @@ def _refuse(*args: object, **kwargs: object) -> NoReturn:
 class _NoFields(dict[str, Any]):
     """The `extra` of events without further fields: an empty `dict` that they share and that cannot be changed.
 
-    One of its own for each event would take 5 % of the time of decoding it.
+    A new one for each event would take 5 % of the time of decoding it.
     """
 
     __setitem__: Any = _refuse
@@ -92,7 +92,7 @@ class StreamEvent:
         return _make_event(kind, {} if data is _NO_DATA else data, trace_id or "", timestamp or "", body or _NO_FIELDS)
 
     def to_wire(self) -> dict[str, Any]:
-        """The JSON object that `from_wire` reads back to an equal event."""
+        """Return the JSON object that `from_wire` reads back to an equal event."""
         return dict(self.extra) | {
             "type": self.type,
             "data": self.data,
@@ -153,7 +153,7 @@ def parse_event(payload: bytes, redactor: Redactor) -> StreamEvent:
 def read_event(payload: bytes) -> StreamEvent | None:
     """Fast path: decode an ordinary payload, or return `None` so that the caller takes the strict path.
 
-    It gives what `parse_event` gives. Nearly every event of every stream goes this way.
+    It returns the same as `parse_event`. Nearly every event of every stream is decoded this way.
     """
     try:
         if _read_record is None:
@@ -167,7 +167,7 @@ def read_event(payload: bytes) -> StreamEvent | None:
 
 
 def read_events(payloads: list[bytes]) -> list[StreamEvent]:
-    """The fast path of payloads that came together: the events up to the first that has to take the strict path."""
+    """Decode payloads that arrived together on the fast path, up to the first that needs the strict path."""
     if _read_record is None or (max(map(len, payloads)) > SHALLOW and any(map(json.is_deep, payloads))):
         return _read_each(payloads)
     return [
@@ -177,7 +177,7 @@ def read_events(payloads: list[bytes]) -> list[StreamEvent]:
 
 
 def read_text_events(payloads: list[bytes]) -> list[StreamEvent]:
-    """The same, up to the first that is not a `token` or `delta`, or has objects or arrays in its data."""
+    """Decode like `read_events`, up to the first that is not a `token` or `delta`, or whose data is nested."""
     if _read_text_record is None:
         return _read_each(payloads, TEXT_TYPES)
     return [
@@ -187,10 +187,9 @@ def read_text_events(payloads: list[bytes]) -> list[StreamEvent]:
 
 
 def _read_together(read: Callable[[bytes], Any], payloads: list[bytes]) -> list[Any]:
-    """The records up to the first payload that is refused.
+    """Return the records up to the first payload that is refused.
 
-    Each payload is read by itself, so this is as strict as reading them one by one. A loop of its own takes
-    a third less time.
+    Each payload is read separately, so this is as strict as reading them one by one. A separate loop is a third faster.
     """
     records: list[Any] = []
     try:

@@ -1,6 +1,6 @@
 """The interface of executors, which carry out operations, and the bases of the classes whose methods call them.
 
-Such a class comes twice: `AsyncChat` has coroutines only, for a client that has no other methods, and `Chat` has both
+Such a class exists twice: `AsyncChat` has only coroutines, for a client without other methods, and `Chat` has both
 kinds. Each method takes `CallOptions` by keyword, for that call alone, and raises `HestiaError`. A synchronous method
 and its coroutine have one docstring.
 """
@@ -42,7 +42,7 @@ class Executor(AsyncExecutor, Protocol):
     """Carries out operations for threads and for coroutines."""
 
     def execute(self, operation: Operation[T], options: CallOptions, /) -> T:
-        """As `execute_async`."""
+        """Execute an operation. Raises `HestiaError`."""
         ...
 
 

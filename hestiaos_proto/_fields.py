@@ -30,7 +30,7 @@ def object_of(what: str, body: Any) -> dict[str, Any]:
 def wrong_field(
     what: str, name: str, value: object, types: tuple[type, ...], *, missing: bool = False
 ) -> RemoteProtocolError:
-    """The error for a field of `what` that is missing or has none of the `types`. Its value may be a secret."""
+    """Return the error for a field of `what` that is missing or has none of the `types`. Its value may be a secret."""
     if missing:
         return RemoteProtocolError(f"{what}: the field {name!r} is missing")
     wanted = " or ".join(dict.fromkeys(_CALLED[kind] for kind in types))

@@ -1,7 +1,7 @@
 """Has a fork wait until no thread is inside OpenSSL.
 
 A child of a process with threads inherits the locks that they hold, but not the threads. One that was forked while a
-thread was inside OpenSSL waits for ever in a handshake of its own (openssl/openssl#19066).
+thread was inside OpenSSL waits forever in its own handshake (openssl/openssl#19066).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_PAUSES = 10_000  # before a fork; a second or two
 
 
 class _Inside:
-    """A thread is inside for as long as this lives: no interrupt can leave it there for ever."""
+    """Marks a thread as inside OpenSSL until it is garbage-collected, so that no interrupt can leave the mark set."""
 
     __slots__ = ("__weakref__",)
 
@@ -29,7 +29,7 @@ class _Inside:
 class ForkGuard:
     """Keeps threads out of guarded functions during a fork, and forks waiting for those inside, for a second or two.
 
-    `sleep` is `time.sleep`; `register` is `os.register_at_fork`, `None` where the system has no fork.
+    `sleep` is `time.sleep`; `register` is `os.register_at_fork`, `None` if the system has no fork.
     """
 
     def __init__(self, sleep: Callable[[float], object], register: Callable[..., object] | None) -> None:
@@ -58,7 +58,7 @@ class ForkGuard:
             del inside  # the traceback of an exception would hold it
 
     def guarded(self, context: Any) -> Any:
-        """An `ssl.SSLContext`, with the method `wrap_bio` only, whose objects have guarded methods."""
+        """Return an `ssl.SSLContext`, with the method `wrap_bio` only, whose objects have guarded methods."""
         return _Context(self, context)
 
     def _enter(self) -> _Inside:

@@ -22,7 +22,7 @@ class AsyncGovernance(AsyncNamespace):
         """Ask how governance would decide on a command, and why.
 
         `command_type` is the kind of command (`"RUN"`, `"WRITE"`), `command_input` what it is to do:
-        `explain("RUN", {"input": "rm -rf /"})`. Raises `ValueError` without an input where the type is not in
+        `explain("RUN", {"input": "rm -rf /"})`. Raises `ValueError` without an input if the type is not in
         capitals.
         """
         return await self._execute_async(operations.explain(command_type, command_input), options)

@@ -56,7 +56,7 @@ class RequestInfo:
 
     @classmethod
     def of(cls, request: Request, redactor: Redactor) -> RequestInfo:
-        """The information about a request that hooks get."""
+        """Create the information about a request for hooks."""
         headers = {name: redactor.text(value) for name, value in request.headers.items()}
         return cls(request.method, redactor.text(request.url), headers, len(request.body))
 
@@ -76,7 +76,7 @@ class Hooks:
     - `on_response(call, response)`: a response has come, a refusal too; of a stream its status and headers.
     - `on_retry(call, error, wait)`: the call will be repeated `wait` seconds after this error.
     - `on_stream_event(call, event)`: an event of a stream is about to be returned.
-    - `on_call_end(call, error)`: the call is over; `error` is the exception that it raises, a cancellation too, or
+    - `on_call_end(call, error)`: the call has ended; `error` is the exception that it raises, even a cancellation, or
       `None`. A stream's call ends with the stream.
 
     Raises `TypeError` for what is not a plain function.
@@ -90,7 +90,7 @@ class Hooks:
 
 
 def hooks_of(hooks: Hooks | None) -> tuple[Hooks, ...]:
-    """The `hooks` of a client or a method as a tuple. Raises `TypeError` for an argument of another type."""
+    """Return the `hooks` of a client or a method as a tuple. Raises `TypeError` for an argument of another type."""
     if not isinstance(hooks, (Hooks, NoneType)):
         raise TypeError(f"hooks must be a Hooks or None, not {type_name(hooks)}")
     return () if hooks is None else (hooks,)
@@ -119,29 +119,29 @@ class CallObserver:
         self._open = [True]
 
     def has_hook(self, name: str) -> bool:
-        """Whether any hook of this name is set."""
+        """Return whether any hook of this name is set."""
         return any(getattr(each, name) is not None for each in self._hooks)
 
     def request(self, request: Request, redactor: Redactor) -> None:
-        """A request is about to be sent."""
+        """Report a request that is about to be sent."""
         if self.has_hook("on_request"):
             self._tell("on_request", RequestInfo.of(request, redactor))
 
     def response(self, response: ResponseInfo) -> None:
-        """A response has come."""
+        """Report a response that has arrived."""
         self._tell("on_response", response)
 
     def retry(self, error: HestiaError, wait: float) -> None:
-        """The call will be repeated."""
+        """Report that the call will be repeated."""
         self._tell("on_retry", error, wait)
         self.call.attempt += 1
 
     def event(self, event: StreamEvent) -> None:
-        """An event is about to be returned."""
+        """Report an event that is about to be returned."""
         self._tell("on_stream_event", event)
 
     def end(self, error: BaseException | None) -> None:
-        """The call is over."""
+        """Report the end of the call."""
         try:
             self._open.pop()  # atomic: of two threads that end a stream one continues
         except IndexError:
@@ -163,7 +163,7 @@ class CallObserver:
         try:
             if (hook := hooks[0].on_call_end) is not None:
                 hook(self.call, error)
-        finally:  # the hooks of the others are called, whatever one raises
+        finally:  # the other hooks are called even if this one raises
             self._tell_end(hooks[1:], error)
 
     def _update_seconds(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 __all__ = ["format_http_date", "parse_http_date"]
 
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
-_FORMS = (  # compiled when a date comes, which is seldom: `re` keeps them then
+_FORMS = (  # compiled on first use, which is rare; `re` caches them
     rf"[A-Z][a-z]{{2}}, (?P<day>\d\d) (?P<month>[A-Z][a-z]{{2}}) (?P<year>\d{{4}}) {_TIME} GMT",  # IMF-fixdate
     rf"[A-Z][a-z]+day, (?P<day>\d\d)-(?P<month>[A-Z][a-z]{{2}})-(?P<year>\d\d) {_TIME} GMT",  # RFC 850
     rf"[A-Z][a-z]{{2}} (?P<month>[A-Z][a-z]{{2}}) (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",  # asctime
@@ -18,13 +18,13 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def format_http_date(seconds: float) -> str:
-    """`seconds` since 1970 as an IMF-fixdate."""
+    """Format `seconds` since 1970 as an IMF-fixdate."""
     date = datetime.fromtimestamp(seconds, UTC)  # strftime would name the days in the language of the locale
     return f"{_DAYS[date.weekday()]}, {date.day:02} {_MONTHS[date.month - 1]} {date:%Y %H:%M:%S} GMT"
 
 
 def parse_http_date(text: str, *, now: float | None) -> float | None:
-    """The seconds since 1970 that `text` names, `None` if it is not a date.
+    """Parse an HTTP date into seconds since 1970. Return `None` if it is not a date.
 
     `now`, in the same seconds, decides the century of a year of two digits: it is never more than 50 years ahead.
     Without it such a date is not read.

@@ -19,13 +19,13 @@ _BOM = b"\xef\xbb\xbf"
 class LineDecoder:
     """Decodes bytes to lines, which end at CR, LF or CRLF only. One leading byte order mark is dropped.
 
-    A line is yielded as soon as its end has arrived: a CR is not held back to see whether LF follows. What comes
+    A line is yielded as soon as its end has arrived: a CR is not held back to see whether LF follows. What arrives
     after the last line end is the `rest`. A line over `max_size` bytes raises `RemoteProtocolError`.
     """
 
     def __init__(self, max_size: int = MAX_EVENT_SIZE) -> None:
         self._max_size = max_size
-        self._blocks: deque[bytes] = deque()  # lines that came together, with their ends
+        self._blocks: deque[bytes] = deque()  # lines that arrived together, with their ends
         self._lines: Iterator[bytes] = iter(())  # of the block that is being read
         self._partial = bytearray()  # the line that has begun
         self._at_start = True
@@ -56,7 +56,7 @@ class LineDecoder:
             self._cut(data)
 
     def events(self) -> Iterator[bytes]:
-        """The lines that are complete, without their ends."""
+        """Yield the lines that are complete, without their ends."""
         blocks = self.blocks()
         while True:
             yield from self._lines
@@ -105,7 +105,7 @@ class LineDecoder:
                 self._fail()
 
     def _limited(self, block: bytes) -> bytes:
-        """The lines of a block before the first that is too long."""
+        """Return the lines of a block before the first that is too long."""
         if len(block) > self._max_size:
             end = 0
             for line in block.splitlines(keepends=True):

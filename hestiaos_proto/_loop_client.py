@@ -50,12 +50,12 @@ class LoopExecutor(ABC):
         return f"{type(self).__name__}({self.context.config.base_url!r})"
 
     async def execute_async(self, operation: Operation[T], options: CallOptions) -> T:
-        """The operation's result. Raises `HestiaError`."""
+        """Return the operation's result. Raises `HestiaError`."""
         flow, _ = self.context.begin(operation, options)
         return await run_flow_async(flow, self._send, self.sleep)
 
     def pool(self) -> LoopPool:
-        """The pool of the running loop.
+        """Return the pool of the running loop.
 
         Raises `LocalProtocolError` outside of an event loop of this adapter, and when the client is closed.
         """
@@ -97,16 +97,16 @@ class LoopExecutor(ABC):
     @staticmethod
     @abstractmethod
     def _current_loop() -> object:
-        """The object that identifies the running event loop. Raises `LocalProtocolError` outside of one."""
+        """Return the object that identifies the running event loop. Raises `LocalProtocolError` outside of one."""
 
     @staticmethod
     @abstractmethod
     def _new_pool(network: NetworkOptions, loop: object) -> LoopPool:
-        """A pool for the running event loop."""
+        """Return a pool for the running event loop."""
 
 
 def _close_at_exit(executor: ref[LoopExecutor]) -> None:
-    """Close what is left when the process ends, while the modules of the event loops still work."""
+    """Close remaining clients when the process ends, while the modules of the event loops still work."""
     alive = executor()
     if alive is not None:
         alive._close()
@@ -191,7 +191,7 @@ class LoopEventStream(AsyncEventStreamBase):
 
 
 class LoopClient(NotSynchronousClient, AsyncClientBase, AsyncStreams[S]):
-    """A client that has connections of its own for each event loop in which it is used."""
+    """A client with separate connections for each event loop in which it is used."""
 
     _executor: LoopExecutor
 

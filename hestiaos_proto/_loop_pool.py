@@ -102,7 +102,7 @@ class LoopPool(ABC):
         """The functions that cancel the attempts to connect."""
 
     async def acquire(self, send: Send) -> tuple[Lease[LoopConnection], LoopConnection]:
-        """A connection and its lease, which the caller releases.
+        """Return a connection and its lease, which the caller releases.
 
         Raises `ConnectFailed`, `TimedOut`, and `LocalProtocolError` if the client is closed meanwhile.
         """
@@ -200,7 +200,7 @@ class LoopPool(ABC):
 
     @abstractmethod
     def is_current(self) -> bool:
-        """Whether this is the running event loop."""
+        """Return whether this is the running event loop."""
 
     @abstractmethod
     def call_soon(self, function: Callable[..., object], /, *args: object) -> bool:
@@ -211,7 +211,7 @@ class LoopPool(ABC):
 
     @abstractmethod
     def _event(self) -> Any:
-        """An event of this loop, which has a method `set`."""
+        """Return an event of this loop, which has a method `set`."""
 
     @abstractmethod
     async def _wait(self, event: Any, seconds: float) -> bool:
@@ -225,22 +225,22 @@ class LoopPool(ABC):
     async def _within(
         self, seconds: float, cancels: set[Callable[[], object]], work: Callable[[], Awaitable[T]]
     ) -> T | None:
-        """Await what `work` gives; `None` if it takes longer, or is cancelled by what is in `cancels` meanwhile."""
+        """Await what `work` returns. Return `None` if it takes longer, or is cancelled by a function in `cancels`."""
 
     @abstractmethod
     def _spawn(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Await what `work` gives in a task of its own. Outside of the event loop this does nothing."""
+        """Await what `work` returns in a separate task. Outside of the event loop this does nothing."""
 
     @abstractmethod
     async def _connect(self, seconds: float) -> LoopConnection:
-        """A new connection, with TLS if needed, within this many `seconds`.
+        """Return a new connection, with TLS if needed, within this many `seconds`.
 
         Raises `OSError`, `ValueError` and `RuntimeError`; `_reason` is their message.
         """
 
     @staticmethod
     def _reason(error: BaseException) -> str:
-        """The message for an error of `_connect`."""
+        """Return the message for an error of `_connect`."""
         return str(error) or type(error).__name__
 
 

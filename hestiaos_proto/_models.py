@@ -49,16 +49,16 @@ class Model:
         return cls(**values, extra=rest)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by the names that they have as attributes, and those of `extra`: to print, log or store.
+        """Return the fields by the names of their attributes, and those of `extra`, for printing, logging or storing.
 
         It shares its values with the model.
         """
         return dict(self.extra) | {known.name: getattr(self, known.name) for known in _known_fields(type(self))}
 
     def to_wire(self) -> dict[str, Any]:
-        """The JSON object that `from_wire` reads back to an equal model, in the wire's own spelling.
+        """Return the JSON object that `from_wire` reads back to an equal model, in the wire's own spelling.
 
-        A response that came with both names of a field is written with both.
+        A response that was received with both names of a field is written with both.
         """
         body = dict(self.extra)
         for known in _known_fields(type(self)):
@@ -80,7 +80,7 @@ class RunResponse(Model):
 
 @frozen
 class TraceResponse(Model):
-    """The audit of one execution; `risk_score` goes from 0 to 1, `timestamp` is ISO 8601."""
+    """The audit of one execution. `risk_score` is from 0 to 1, `timestamp` is ISO 8601."""
 
     trace_id: str
     decision: str
@@ -210,7 +210,7 @@ class SystemMetrics(Model):
         return cls(metrics, extra=rest if nested else {})
 
     def to_wire(self) -> dict[str, Any]:
-        """The flat form if that has room for everything, else the nested one."""
+        """Return the flat form if that has room for everything, else the nested one."""
         reported = all(type(self.metrics.get(name)) in (float, int) for name in _REPORTED_BY_ALL)
         if reported and not self.extra and "metrics" not in self.metrics:
             return dict(self.metrics)
@@ -231,7 +231,7 @@ _KNOWN_FIELDS: dict[type[Model], tuple[_KnownField, ...]] = {}
 
 
 def _known_fields(model: type[Model]) -> tuple[_KnownField, ...]:
-    """The fields of a model, read from its annotations at the first use."""
+    """Return the fields of a model, read from its annotations at the first use."""
     if model not in _KNOWN_FIELDS:
         hints = get_type_hints(model)
         _KNOWN_FIELDS[model] = tuple(

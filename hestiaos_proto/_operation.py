@@ -18,7 +18,7 @@ __all__ = ["RESUMABLE", "Operation", "make_operation"]
 T = TypeVar("T")
 
 RESUMABLE = "resumable-stream"
-"""The preference of a client that comes back for the rest of a stream if its connection is lost."""
+"""The preference of a client that will resume a stream if its connection is lost."""
 
 _OF_RESUMING = frozenset({"prefer", "last-event-id"})
 _LONGEST_SERVER_TIMEOUT_MS = 10**9  # 11 days; a socket's timeout cannot be as long as an int can
@@ -39,12 +39,12 @@ class Operation(Generic[T]):
     server_timeout: float = field(default=0.0, repr=False)
 
     def request(self, config: Config, idempotency_key: str | None = None, last_event_id: str | None = None) -> Request:
-        """The request to send.
+        """Create the request to send.
 
         With a `last_event_id` its stream is to be resumed if the connection is lost: it asks the server to keep the run
-        (`Prefer`, RFC 7240), and goes on after the event of this id, with `""` from the beginning.
+        (`Prefer`, RFC 7240), and resumes after the event with this id, with `""` from the beginning.
 
-        Raises as `check_idempotency_key` does.
+        Raises like `check_idempotency_key`.
         """
         headers = dict(config.common_headers)
         if "accept" not in config.given_headers:
@@ -62,12 +62,12 @@ class Operation(Generic[T]):
         return Request(self.route.method, config.origin, config.root_path + self.path, headers, self.body)
 
     def redactor(self, config: Config) -> Redactor:
-        """The redactor for the key and for those arguments that are secrets."""
+        """Return the redactor for the key and for those arguments that are secrets."""
         secrets = self.route.secrets
         return Redactor(config.api_key, *(self.arguments[name] for name in secrets)) if secrets else config.redactor
 
     def read(self, response: Response, *, retry_after: float | None = None) -> T:
-        """The result of a whole response, or of a stream whose head has arrived.
+        """Return the result of a whole response, or of a stream whose head has arrived.
 
         Raises the `StatusError` of a status other than 2xx, `RemoteProtocolError` for a body that does not fit. If the
         server does not have an operation that was added after 1.0, the `NotFound` has the code `UNKNOWN_OPERATION`.
@@ -96,7 +96,7 @@ def _unpickle(name: str, *rest: Any) -> Operation[Any]:
 
 
 def make_operation(name: str, *, server_timeout_ms: int | None = None, **arguments: Any) -> Operation[Any]:
-    """An operation of the table. Raises as `Route.check` and `Route.encode` do."""
+    """Create an operation of the table. Raises like `Route.check` and `Route.encode`."""
     route = ROUTES[name]
     route.check(arguments)
     path, body = route.encode(arguments)

@@ -61,9 +61,9 @@ class PayloadDecoder:
         self._after_done = True
 
     def payloads(self, lines: LineDecoder, ids: EventIds | None = None) -> Iterator[bytes | list[bytes] | None]:
-        """The payloads, those of plain events that arrived together as lists; `None` if more data has to be received.
+        """Yield payloads, lists of those of plain events that arrived together, and `None` if more data is needed.
 
-        With `ids` no list comes: each payload is handed out before the `id` line of the next one is read.
+        With `ids` there are no lists: each payload is yielded before the `id` line of the next one is read.
 
         Raises `RemoteProtocolError` for a line or an object over the limit, and for an object that is incomplete at its
         blank line.
@@ -74,7 +74,7 @@ class PayloadDecoder:
                 continue
             # `partition` and `removeprefix` take half the time of `find` and `startswith`.
             if ids is None and not self._after_done and block.startswith(b"id:"):
-                block = _ID_LINE.sub(b"", block)  # which nobody reads
+                block = _ID_LINE.sub(b"", block)  # ids are not used
             line, _, rest = block.partition(b"\n")
             payload = line.removeprefix(b"data: ")
             if rest == b"\n" and len(payload) < len(line) and _CR not in payload and not self._object:
@@ -115,9 +115,9 @@ class PayloadDecoder:
                 yield whole
 
     def complete(self, payload: bytes) -> bytes | None:
-        """The text that this data line completes; `None` for an empty line, or if more lines are needed.
+        """Return the text that this data line completes, or `None` for an empty line, or if more lines are needed.
 
-        A text is complete where it is a whole object, and where no line that follows could make it one.
+        A text is complete if it is a whole object, and if no later line could make it one.
         """
         if not payload:
             self._trailing_data = self._after_done
@@ -142,7 +142,7 @@ class PayloadDecoder:
         return whole
 
     def _continues(self, payload: bytes) -> bool:
-        """Whether the object cannot be complete, and its last lines need not be joined to it yet.
+        """Return whether the object cannot be complete, and its last lines need not be joined to it yet.
 
         Only a line that ends with `}` completes it, with white space after it, some of which is not ASCII.
         """
@@ -172,7 +172,7 @@ class PayloadDecoder:
 
 
 def _plain_payloads(block: bytes) -> list[bytes]:
-    """The payloads of a block of whole events with one `data: ` line each; empty for any other block."""
+    """Return the payloads of a block of whole events with one `data: ` line each, or an empty list for any other."""
     end = b"\r\n\r\n" if block.endswith(b"\r\n") else b"\n\n"
     if not (block.startswith(b"data: ") and block.endswith(end)):
         return []
@@ -182,7 +182,7 @@ def _plain_payloads(block: bytes) -> list[bytes]:
 
 
 def _stripped(payload: bytes) -> bytes:
-    """A payload without the white space around it, and U+FFFD for what is not UTF-8."""
+    """Strip white space from a payload, and replace invalid UTF-8 by U+FFFD."""
     if payload.isascii():
         return payload.strip(_ASCII_SPACE)
     return payload.decode("utf-8", "replace").strip().encode()

@@ -51,7 +51,7 @@ class Lease(Generic[C]):
 
 
 class ConnectionPool(Generic[C]):
-    """At most `max_connections` leases are admitted at a time, in the order in which they came.
+    """At most `max_connections` leases are admitted at a time, in the order of their creation.
 
     At most `max_keepalive` connections are kept without being in use; `None` means no limit for either. `usable` says
     whether a kept connection can serve another exchange: it is not too old, and the server has not closed it.
@@ -75,9 +75,9 @@ class ConnectionPool(Generic[C]):
         self._leases[lease._key] = ref(lease, dropped)
 
     def admits(self, lease: Lease[C]) -> bool:
-        """Whether this lease is admitted. It then stays admitted; in a closed pool every lease is.
+        """Return whether this lease is admitted. It then stays admitted; in a closed pool every lease is.
 
-        A lease that is garbage-collected does not wake others: where that can happen, ask at intervals.
+        A lease that is garbage-collected does not wake others: if that can happen, ask at intervals.
         """
         for key in list(self._dropped):
             self._leases.pop(key, None)
@@ -122,7 +122,7 @@ class ConnectionPool(Generic[C]):
         connection, lease.connection = lease.connection, None
         if connection is not None:
             self._owners.pop(connection, None)
-        else:  # unless an interrupt came between the connection and the lease
+        else:  # unless an interrupt occurred between the connection and the lease
             self._dropped.setdefault(lease._key, None)
         self._end(lease)
 

@@ -37,11 +37,11 @@ class Proxy:
 
 
 def environment_proxy(environ: Mapping[str, str], proxies: Mapping[str, str], config: Config) -> Proxy | None:
-    """The proxy for a client's base URL: of `HTTP_PROXY` or `HTTPS_PROXY`, else `ALL_PROXY`, unless `NO_PROXY` has it.
+    """Return the proxy for a client's base URL: `HTTP_PROXY` or `HTTPS_PROXY`, else `ALL_PROXY`, unless in `NO_PROXY`.
 
-    `proxies` is what `urllib.request.getproxies` makes of `environ`, and of the settings of macOS and Windows.
+    `proxies` is what `urllib.request.getproxies` returns for `environ`, and for the settings of macOS and Windows.
 
-    Raises `ValueError` that names the variable, and repeats nothing of what may be a password.
+    Raises `ValueError` that names the variable, and does not quote a possible password.
     """
     scheme = "https" if config.tls else "http"
     kind = scheme if proxies.get(scheme) else "all"
@@ -74,7 +74,7 @@ def _parse(variable: str, url: str) -> Proxy:
 
 
 def _excepted(host: str, port: int, no_proxy: str) -> bool:
-    """Whether `NO_PROXY` has the host, by name, domain, address or network. Entries that cannot be read are ignored."""
+    """Return whether `NO_PROXY` has the host, by name, domain, address or network. Invalid entries are ignored."""
     try:
         address = ip_address(host)
     except ValueError:

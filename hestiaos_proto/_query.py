@@ -15,7 +15,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}")  # what a signed integer of 64 bits can ho
 
 
 def build_query(params: tuple[Param, ...], arguments: Mapping[str, Any]) -> str:
-    """The query with its question mark, without the arguments that are `None`; `""` where there is none.
+    """Return the query with its question mark, without the arguments that are `None`, or `""` if there is none.
 
     Raises `ValueError` for a lone surrogate.
     """
@@ -33,7 +33,7 @@ def _escape(name: str, value: str) -> str:
 def parse_query(params: tuple[Param, ...], target: str, problems: list[FieldError]) -> Iterator[tuple[str, Any]]:
     """Yield the arguments in a target's query, by name. What is wrong is added to `problems`.
 
-    Of a name that comes twice the last counts, and a name that is not known is ignored. A `+` is a space, as forms
+    If a name occurs twice, the last counts, and an unknown name is ignored. A `+` is a space, as forms
     write it.
     """
     given: dict[str, str] = {}

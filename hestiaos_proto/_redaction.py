@@ -16,11 +16,11 @@ __all__ = ["Redactor"]
 _STARS = "***"
 _QUOTED = 80  # how much of something wrong is quoted, in characters
 _WORD = re.compile(r"\w", re.ASCII)
-_SHORT = 6  # what has fewer characters can be a part of many words, and is replaced only where it is a word of its own
+_SHORT = 6  # a secret with fewer characters may be a part of many words, and is replaced only as a whole word
 
 
 class Redactor:
-    """Replaces each secret by `***`; one that is too short to be a key only where it is not a part of a word."""
+    """Replaces each secret by `***`. One that is too short to be a key is not replaced inside a word."""
 
     def __init__(self, *secrets: str | None) -> None:
         self._secrets = {secret for secret in secrets if secret}
@@ -37,15 +37,15 @@ class Redactor:
         return self._compiled
 
     def text(self, text: str) -> str:
-        """`text` without secrets."""
+        """Return `text` without secrets."""
         return self._patterns[0].sub(_STARS, text) if self._secrets else text
 
     def data(self, data: bytes) -> bytes:
-        """`data` without secrets."""
+        """Return `data` without secrets."""
         return self._patterns[1].sub(_STARS.encode(), data) if self._secrets else data
 
     def pieces(self, pieces: Sequence[bytes]) -> list[bytes]:
-        """The pieces of one text without secrets, also without those that lie in several pieces.
+        """Return the pieces of one text without secrets, including those that span several pieces.
 
         There are as many as before. The mask of a secret is in the piece in which it begins.
         """
@@ -63,11 +63,11 @@ class Redactor:
         return [clean[start:end] for start, end in pairwise(cuts)]
 
     def joined(self, other: Redactor) -> Redactor:
-        """A redactor for the secrets of both."""
+        """Return a redactor for the secrets of both."""
         return Redactor(*self._secrets, *other._secrets)
 
     def value(self, value: Any) -> Any:
-        """A JSON value without secrets in its strings and names."""
+        """Return a JSON value without secrets in its strings and names."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -77,7 +77,7 @@ class Redactor:
         return value
 
     def error(self, error: BaseException) -> str:
-        """The message of another library's exception without secrets.
+        """Return the message of another library's exception without secrets.
 
         The exception is changed too, since a traceback shows it.
         """
@@ -88,14 +88,14 @@ class Redactor:
         return masked
 
     def quote(self, data: bytes | bytearray | str) -> str:
-        """The beginning of `data`, escaped, as an error quotes it."""
-        # The cut comes last: a secret that it goes through would not be found.
+        """Return the beginning of `data`, escaped, as an error quotes it."""
+        # Shortened last, as a secret that is cut would not be found.
         text = self.text(data if isinstance(data, str) else data.decode("utf-8", "replace").strip())
         return repr(text[:_QUOTED]) + ("…" if len(text) > _QUOTED else "")
 
 
 def _spellings(secret: str) -> set[str]:
-    """The secret itself, in a URL, in a JSON string, and in the `repr` of bytes, by which h11 quotes a wrong line."""
+    """Return the secret, also as in a URL, a JSON string, and the `repr` of bytes, in which h11 quotes a wrong line."""
     quoted = repr(bytearray(secret.encode()))[len("bytearray(b'") : -len("')")]
     return {secret, quote(secret, safe=""), quoted, quoted.replace("\\'", "'")} | json.spellings(secret)
 

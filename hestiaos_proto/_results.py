@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def _json(read: Callable[[Any], T], *, quoted: bool | None = None) -> Callable[[Response], T]:
-    """A function that decodes the body and applies `read`; `quoted` is as in `Response.describe`."""
+    """Return a function that decodes the body and applies `read`; `quoted` is as in `Response.describe`."""
 
     def read_response(response: Response) -> T:
         if not response.body:
@@ -75,12 +75,12 @@ SECRET: dict[str, Any] = {
 
 
 def model_of(model: type[Model]) -> dict[str, Any]:
-    """The attributes of a row whose result is a model."""
+    """Return the attributes of a row whose result is a model."""
     return {"result": model, "read": _json(model.from_wire), "write": methodcaller("to_wire")}
 
 
 def list_of(name: str, kind: type[Model] | type[str]) -> dict[str, Any]:
-    """The attributes of a row whose result is a list, in the JSON's field `name`."""
+    """Return the attributes of a row whose result is a list, in the JSON's field `name`."""
 
     def read(body: Any) -> list[Any]:
         items = _object(body).get(name)

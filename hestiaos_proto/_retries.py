@@ -18,7 +18,7 @@ _IN_PROGRESS = 409  # with a Retry-After (draft-ietf-httpapi-idempotency-key-hea
 def pause_before_repeat(
     error: HestiaError, *, safe: bool, keyed: bool, repeats: int, random: RandomSource
 ) -> float | None:
-    """The seconds until a request that failed with `error` is repeated, `None` if it is not.
+    """Return the seconds until a request that failed with `error` is repeated, or `None` if it is not.
 
     `safe` says that a repeat does no more than the first request did, `keyed` that the server recognizes a repeat by
     its `Idempotency-Key`; `repeats` counts those before.
@@ -27,7 +27,7 @@ def pause_before_repeat(
         repeat = safe or not error.request_sent
     elif isinstance(error, StatusError):
         repeat = error.status_code in (_REPEATED if safe else _NOT_BEGUN)
-        if error.status_code == _IN_PROGRESS and keyed:  # the first request with this key is under way
+        if error.status_code == _IN_PROGRESS and keyed:  # the first request with this key is in progress
             repeat = error.retry_after is not None
         if repeat and error.retry_after is not None:
             return error.retry_after if error.retry_after <= _LONGEST_RETRY_AFTER else None

@@ -29,7 +29,7 @@ class Route(Generic[T]):
     response's JSON of a `result`. Where that is a list, `listed` has its field in the JSON, and the type of what is in
     it. `streams` is whether the answer is an event stream. A server answers at each of the `aliases` as at the path.
     `query` has the arguments in the target's query. `params` are all arguments, those of the path first,
-    `secrets` the names of those that must not be shown. `since` is the version that the operation came with.
+    `secrets` the names of those that must not be shown. `since` is the version that added the operation.
     """
 
     operation: str
@@ -60,7 +60,7 @@ class Route(Generic[T]):
                 raise error(f"{self.operation}: {arg.name} {arg.refusal(value)}")
 
     def encode(self, arguments: Mapping[str, Any]) -> tuple[str, bytes]:
-        """The request's path, with its query, and body. Raises `ValueError` that names what cannot be sent."""
+        """Return the request's path, with its query, and body. Raises `ValueError` that names an invalid argument."""
         segments = [
             _escape(segment[1:-1], arguments[segment[1:-1]]) if segment.startswith("{") else segment
             for segment in self.path.split("/")
@@ -74,7 +74,7 @@ class Route(Generic[T]):
             raise ValueError(f"{self.operation}: {error}") from None
 
     def match(self, segments: list[str]) -> dict[str, Any] | None:
-        """The arguments in a path, `None` if the path is not that of this route."""
+        """Return the arguments in a path, or `None` if the path is not that of this route."""
         own = self.path.split("/")
         if len(own) != len(segments):
             return None
@@ -87,7 +87,7 @@ class Route(Generic[T]):
         return arguments
 
     def decode_query(self, target: str) -> dict[str, Any]:
-        """The arguments in a target's query. Raises `InvalidInput` whose details name each that is wrong."""
+        """Return the arguments in a target's query. Raises `InvalidInput` whose details name each wrong argument."""
         problems: list[FieldError] = []
         arguments = dict(parse_query(self.query, target, problems))
         if problems:
@@ -95,7 +95,7 @@ class Route(Generic[T]):
         return arguments
 
     def decode(self, body: bytes) -> dict[str, Any]:
-        """The body's arguments. Raises `InvalidInput` whose details name each field that is missing or wrong."""
+        """Return the body's arguments. Raises `InvalidInput` whose details name each missing or wrong field."""
         if self.body is None:
             return {}
         try:
@@ -117,7 +117,7 @@ def _params(route: Route[Any]) -> tuple[Param, ...]:
 
 
 def invalid(problems: list[FieldError]) -> InvalidInput:
-    """The refusal of a request with these problems."""
+    """Return the refusal of a request with these problems."""
     return InvalidInput(
         "; ".join(f"{'.'.join(problem['loc'])}: {problem['msg']}" for problem in problems), None, problems
     )

@@ -28,7 +28,7 @@ __all__ = ["ROUTES", "Route", "find_route", "method_not_allowed", "path_of", "re
 
 
 def resolve(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any]]:
-    """The operation of a request, and its arguments.
+    """Return the operation of a request, and its arguments.
 
     Raises what `find_route` raises, and `InvalidInput` for arguments that do not fit.
     """
@@ -37,7 +37,7 @@ def resolve(method: str, target: str, body: bytes) -> tuple[str, dict[str, Any]]
 
 
 def find_route(method: str, target: str) -> tuple[Route[Any], dict[str, Any]]:
-    """The row for a method and a target, and the arguments in the target. HEAD is answered where GET is.
+    """Return the row for a method and a target, and the arguments in the target. HEAD is accepted where GET is.
 
     Raises `NotFound` for a path that is not in the table, `StatusError` 405 for a method that the path does not have,
     `InvalidInput` for a path that is not UTF-8 and for a query that does not fit.
@@ -54,13 +54,13 @@ def find_route(method: str, target: str) -> tuple[Route[Any], dict[str, Any]]:
 
 
 def path_of(target: str) -> str:
-    """The path of a request's target, without its query. RFC 9112, section 3.2.2: a server takes a URL too."""
+    """Return the path of a request's target, which may be a URL (RFC 9112, section 3.2.2), without its query."""
     path = target.partition("?")[0]
     return path if path.startswith("/") else "/" + path.partition("://")[2].partition("/")[2]
 
 
 def method_not_allowed(path: str, method: str, methods: Collection[str]) -> StatusError:
-    """The refusal of a method that a path does not have; one with GET has HEAD too (RFC 9110, section 9.1)."""
+    """Return the refusal of a method that a path does not have. One with GET has HEAD too (RFC 9110, section 9.1)."""
     allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
     return StatusError(
         f"{path} allows {', '.join(allowed)}, not {method}",
@@ -72,7 +72,7 @@ def method_not_allowed(path: str, method: str, methods: Collection[str]) -> Stat
 
 
 def _correction(path: str) -> str:
-    """How to correct a path that begins with too much of a base URL; `""` for any other."""
+    """Return how to correct a path that begins with too much of a base URL, or `""` for any other."""
     prefix, api, rest = path.rpartition("/api/")
     return f": leave {prefix} out of the base URL" if prefix and _find_templates(api + rest) else ""
 

@@ -24,7 +24,7 @@ class RandomSource(Protocol):
 class Runtime:
     """The things that the core may not fetch for itself: two clocks, in seconds, random numbers, and a logger.
 
-    `monotonic` never goes back (`time.monotonic`), `time` counts from 1970 (`time.time`); `random` is a
+    `monotonic` never decreases (`time.monotonic`), `time` counts from 1970 (`time.time`); `random` is a
     `random.SystemRandom()`, in a test a `random.Random(seed)`; `logger` is a `logging.Logger`.
     """
 

@@ -59,7 +59,7 @@ class Control(Enum):
 class ServerRequest:
     """A parsed request: the name of its `operation` and the `arguments`, as in the functions of `operations`.
 
-    `refusal` is the exception to answer with where the request is none of the wire's operations, or its arguments do
+    `refusal` is the exception to respond with if the request is not one of the wire's operations, or its arguments do
     not fit; `operation` is then `""`. The names of `headers` are in lower case. `method` and `target` are the
     request's own. `resource` is the path where that is one of the server's own, besides the wire's: `operation` is then
     `""`, and `body` what came. `response` is what is to be sent where that was decided by the request's head.
@@ -88,19 +88,19 @@ class ServerRequest:
 
     @property
     def last_event_id(self) -> str | None:
-        """The id of the event after which a stream is to go on; `None` where it is to begin."""
+        """The id of the event after which to resume a stream, `None` if it is a new one."""
         return self.headers.get("last-event-id") or None
 
     @property
     def resumable(self) -> bool:
-        """Whether the client comes back for the rest of its stream if the connection is lost (RFC 7240, section 2)."""
+        """Whether the client will resume its stream if the connection is lost (RFC 7240, section 2)."""
         preferences = self.headers.get("prefer", "").lower().split(",")
         return any(each.partition(";")[0].strip() == RESUMABLE for each in preferences)
 
 
 @frozen(weakref_slot=False)
 class NumberedEvent(StreamEvent):
-    """An event with an id, `{trace_id}/{number}`, by which a client that lost the connection says where to go on.
+    """An event with an id, `{trace_id}/{number}`, after which a client can resume the stream.
 
     The numbers count the events of a run from 0.
     """
@@ -109,7 +109,7 @@ class NumberedEvent(StreamEvent):
 
     @property
     def id(self) -> str:
-        """The id, as it stands in the event's `id` line."""
+        """The id in the event's `id` line."""
         return f"{self.trace_id}/{self.number}"
 
 
@@ -131,7 +131,7 @@ class ResponseHead:
 
 
 def encode_response(operation: str, result: Result | BaseException) -> EncodedResponse:
-    """The response for `result`, the result of the operation or an exception.
+    """Encode the response for `result`, the result of the operation or an exception.
 
     An exception other than a `StatusError` becomes a `ServerError` without its details. Raises
     `LocalProtocolError` for a result of another type than the operation's.
@@ -148,14 +148,14 @@ def encode_response(operation: str, result: Result | BaseException) -> EncodedRe
 
 
 def encode_json(value: object, status: int = 200) -> EncodedResponse:
-    """The response with a JSON value. Raises `ValueError` and `TypeError` for what is not one."""
+    """Encode a response with a JSON value. Raises `ValueError` or `TypeError` if it is not one."""
     body = json.dumps(value)
     headers = (_SERVER, ("Content-Type", "application/json"), ("Content-Length", str(len(body))))
     return EncodedResponse(status, headers, body)
 
 
 def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
-    """The error that a client gets for an exception; `status` is that of a request that broke the protocol."""
+    """Return the error that a client gets for an exception. `status` is that of a request that broke the protocol."""
     if isinstance(error, StatusError) and 400 <= error.status_code < 600:
         return error
     if isinstance(error, RemoteProtocolError):  # here the remote side is the client
@@ -164,14 +164,14 @@ def as_status_error(error: BaseException, *, status: int = 400) -> StatusError:
 
 
 def encode_stream_event(event: StreamEvent) -> bytes:
-    """An event of a run's stream for the wire."""
+    """Encode an event of a run's stream."""
     # As `encode_event`, without its search for line ends: compact JSON has none, since those in strings are escaped.
     data = b"data: " + json.dumps(event.to_wire()) + b"\n\n"
     return f"id: {event.id}\n".encode() + data if isinstance(event, NumberedEvent) else data
 
 
 def error_events(error: BaseException, last: StreamEvent | None) -> list[StreamEvent]:
-    """The events that end a stream that has failed: an `error` event, if the order allows one, then `done`.
+    """Return the events that end a stream that has failed: an `error` event, if the order allows one, then `done`.
 
     `last` is the last event that was sent. Without one, after heartbeats only, `start` comes first.
     """

@@ -24,7 +24,7 @@ def parse_request(method: str, target: str, headers: Mapping[str, str], body: by
 def parse_head(
     method: str, target: str, headers: Mapping[str, str], resources: Resources | None = None
 ) -> ServerRequest:
-    """The operation that the head of a request names, with the arguments of its path; `resources` are the server's own.
+    """Parse the head of a request into its operation and the arguments in its path. `resources` are the server's own.
 
     The names of `headers` are in lower case. An unknown path or method is its `refusal`.
     """
@@ -41,7 +41,7 @@ def parse_head(
 
 
 def check_body(headers: Mapping[str, str], length: int | None, max_size: int) -> StatusError | None:
-    """The refusal of a body by the head of its request; `length` is `None` where the head has none."""
+    """Return the refusal of a body by the head of its request, or `None`. `length` is `None` if the head has none."""
     if length is not None and length > max_size:
         return too_large(max_size)
     if length != 0 and headers.get("content-encoding", "identity").lower() != "identity":
@@ -50,12 +50,12 @@ def check_body(headers: Mapping[str, str], length: int | None, max_size: int) ->
 
 
 def too_large(max_size: int) -> StatusError:
-    """The refusal of a body that is larger than `max_size` bytes."""
+    """Return the refusal of a body that is larger than `max_size` bytes."""
     return StatusError(f"the body is larger than {max_size} bytes", status_code=413)
 
 
 def parse_body(request: ServerRequest, body: bytes) -> ServerRequest:
-    """The request that `parse_head` gave, with the arguments of its body. If they do not fit, it has a `refusal`."""
+    """Add the arguments in the body to a request of `parse_head`. If they are invalid, it has a `refusal`."""
     if request.refusal is not None:
         return request
     if request.resource is not None:

@@ -27,8 +27,8 @@ _MAX_RETRY_DIGITS = 4300  # Python's own limit for the conversion of digits to a
 class ServerSentEvent:
     """One event as the standard dispatches it.
 
-    `event` is its type (`"message"` where the stream names none), `data` its lines joined with LF, `id` the stream's
-    last event id so far, `retry` the reconnection time in milliseconds where this event's block set one.
+    `event` is its type (`"message"` if the stream names none), `data` its lines joined with LF, `id` the stream's
+    last event id so far, `retry` the reconnection time in milliseconds if this event's block set one.
     """
 
     data: str
@@ -65,7 +65,7 @@ class SSEDecoder:
             self._lines.receive_data(data)
 
     def events(self) -> Iterator[ServerSentEvent]:
-        """The events that are complete."""
+        """Yield the events that are complete."""
         if self._error is not None:
             raise self._error
         try:
@@ -99,14 +99,14 @@ class SSEDecoder:
         self.last_event_id = self._next_id
         event = None
         if self._data:
-            data = _text(self._data[:-1])  # the LF of the last line goes
+            data = _text(self._data[:-1])  # without the LF of the last line
             event = ServerSentEvent(data, self._event or "message", self.last_event_id, self._retry)
         self._begin_block()
         return event
 
 
 def encode_event(data: str, *, event: str = "", id: str | None = None, retry: int | None = None) -> bytes:
-    """One event for the wire; a CR, LF or CRLF in `data` arrives as LF.
+    """Encode one event. A CR, LF or CRLF in `data` arrives as LF.
 
     Raises `ValueError` for what a field cannot contain.
     """
@@ -126,7 +126,7 @@ def encode_event(data: str, *, event: str = "", id: str | None = None, retry: in
 
 
 def encode_comment(text: str = "") -> bytes:
-    """A comment, which clients ignore: a heartbeat that keeps an idle connection alive."""
+    """Encode a comment, which clients ignore: a heartbeat that keeps an idle connection alive."""
     return f": {_one_line('comment', text)}\n\n".encode()
 
 

@@ -41,7 +41,7 @@ class Send:
     answer: Response | None = field(default=None, repr=False)
     """The response to a stream's request that an interceptor gave: nothing is sent."""
     stream: RunStream | None = field(default=None, repr=False)
-    """Reads the events of the response; one that goes on has begun."""
+    """Reads the events of the response. A resumed one has begun already."""
 
     @property
     def write_timeout(self) -> float:
@@ -57,7 +57,7 @@ class Send:
         idempotency_key: str | None = None,
         stream: RunStream | None = None,
     ) -> Self:
-        """The step that sends this operation, whose events are to be read by `stream`, which may have begun."""
+        """Return the step that sends this operation. `stream` reads its events, and may have begun."""
         return cls(
             operation,
             operation.request(config, idempotency_key, None if stream is None else stream.last_event_id or ""),
@@ -70,7 +70,7 @@ class Send:
         )
 
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
-        """The response whose head has arrived. With a `stream` it answers the call now, else when it is complete."""
+        """Return the response whose head has arrived. With a `stream`, the call is answered now, else at its end."""
         config = self._config
         stream = self.stream
         if stream is None and self.operation.route.streams:
@@ -107,7 +107,7 @@ class LocalResponse(Response, ABC):
 
     @abstractmethod
     def receive_next(self) -> bool:
-        """Receive what comes next, as `receive_data` and `connection_lost` do; false where nothing more comes."""
+        """Receive what arrives next, as `receive_data` and `connection_lost` do. Return False at the end."""
 
 
 class Interceptor(Protocol):
@@ -122,7 +122,7 @@ class Interceptor(Protocol):
         ...
 
     def pause(self, seconds: float, /) -> float:
-        """How long to wait before a repeat, where `seconds` are due."""
+        """Return how long to wait before a repeat, where `seconds` are due."""
         ...
 
 

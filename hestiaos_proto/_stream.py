@@ -55,7 +55,7 @@ class RunStream:
         self._max_size = max_event_size
         self._ids = EventIds(self._redactor) if resumable else None
         self._open()
-        # Payloads that arrived together are decoded together. These are left of the last ones:
+        # Payloads that arrived together are decoded together. These remain of the last ones:
         self._run: TextRun | None = None  # first, text events, which do not change the state
         self._mixed: Iterator[StreamEvent] | None = None  # then, events of any type
         self._state = StreamState.IDLE
@@ -80,7 +80,7 @@ class RunStream:
     def text(self) -> str:
         """The text of the `token` and `delta` events so far.
 
-        It can be printed: the two halves of a surrogate pair that came in two events are one character, and a lone
+        It can be printed: the two halves of a surrogate pair in two events are one character, and a lone
         surrogate is U+FFFD. Raises `LocalProtocolError` if the text is longer than the limit of one event, and was not
         kept.
         """
@@ -119,7 +119,7 @@ class RunStream:
 
     @property
     def last_event_id(self) -> str | None:
-        """The id of the last event that has been handed out; `None` if it had none, or ids are not read."""
+        """The id of the last event that was returned, `None` if it had none, or ids are not read."""
         return None if self._ids is None else self._ids.last
 
     @property
@@ -129,14 +129,14 @@ class RunStream:
 
     @property
     def can_resume(self) -> bool:
-        """Whether the connection was lost, and the stream can go on after its last event."""
+        """Whether the connection was lost, and the stream can be resumed after its last event."""
         lost = isinstance(self._error, (StreamInterrupted, TransportError))
         return lost and not self._done and self.last_event_id is not None
 
     def reconnect(self) -> None:
-        """Go on after the last event, from another connection."""
+        """Resume after the last event, over another connection."""
         if self._ids is None or not self.can_resume:
-            raise LocalProtocolError("the stream cannot go on: no connection was lost after an event with an id")
+            raise LocalProtocolError("the stream cannot be resumed: no connection was lost after an event with an id")
         self._ids.reconnect()
         self._open()
 
@@ -156,7 +156,7 @@ class RunStream:
             self.receive_data(b"")
 
     def events(self) -> Iterator[StreamEvent]:
-        """The events that are complete. Several iterators share them: what one has given, no other gives again.
+        """Yield the events that are complete. Several iterators share them: each event is yielded by one of them.
 
         Raises `RemoteProtocolError` for a wrong payload or order and `StreamInterrupted` for a stream that ends
         before `done`, and the same error again at every later call.
@@ -232,7 +232,7 @@ class RunStream:
         self._last_event = run.last or self._last_event
 
     def _read_strictly(self, payload: bytes) -> StreamEvent | None:
-        """The event of any payload; `None` if it is empty, or its object continues in the next line."""
+        """Return the event of any payload, or `None` if it is empty, or its object continues in the next line."""
         if payload.endswith(b"}"):
             try:
                 return parse_event(payload, self._redactor)
@@ -257,8 +257,7 @@ class RunStream:
             self._text_types = TEXT_TYPES if state is StreamState.RUNNING else _NO_TYPES
         elif self._strict:
             raise RemoteProtocolError(
-                f"the stream's order is broken: {self._redactor.quote(kind)} came "
-                f"where {self._state.value} was expected"
+                f"the events are out of order: {self._redactor.quote(kind)} came where {self._state.value} was expected"
             )
         if kind in TEXT_TYPES:
             if type(text := event.data.get("text")) is str:
@@ -289,5 +288,5 @@ class RunStream:
         raise self.interrupted(message) from self._fault
 
     def interrupted(self, message: str) -> StreamInterrupted:
-        """The exception for a stream that has ended here."""
+        """Return the exception for a stream that has ended here."""
         return StreamInterrupted(message, events_received=self.events_received, last_event=self.last_event)

@@ -32,7 +32,7 @@ class _Streams(Generic[S]):
     ) -> S:
         """Send a message and stream the reply's events, as `run_stream` does.
 
-        The data of `start` hold the `session_id`, those of `final` are a chat's response. A stream that is left, or
+        The data of `start` has the `session_id`, that of `final` is a chat's response. A stream closed early, or
         fails, keeps nothing in its session. Iterating raises what `run_stream` says, and `NotFound` with the code
         `UNKNOWN_OPERATION` where the server does not have this addition to 1.0.
         """

@@ -18,7 +18,7 @@ __all__ = ["StreamText", "TextRun", "join_surrogates"]
 
 
 def join_surrogates(text: str) -> str:
-    """`text` as it can be printed and encoded: each surrogate pair as its character, a lone surrogate as U+FFFD."""
+    """Make `text` encodable: replace each surrogate pair by its character, and a lone surrogate by U+FFFD."""
     if text.isascii():
         return text
     try:
@@ -50,13 +50,13 @@ class StreamText:
             self._joined = ""
 
     def join(self) -> str:
-        """The text so far; a character of which only the first half has arrived is U+FFFD.
+        """Return the text so far. A character of which only the first half has arrived is U+FFFD.
 
-        Raises `LocalProtocolError` where the text has outgrown the limit.
+        Raises `LocalProtocolError` if the text has outgrown the limit.
         """
         if self._room < 0:
             raise LocalProtocolError(
-                f"the text is over {self._max_length} characters and was not kept: join the events' own texts"
+                f"the text has more than {self._max_length} characters and was not kept: join the events' texts"
             )
         text = "".join(self._parts)
         half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
@@ -68,7 +68,7 @@ class StreamText:
 class TextRun:
     """Text events that were decoded together, and are taken one by one from `left`.
 
-    Raises `KeyError` or `TypeError` where one of them has no text.
+    Raises `KeyError` or `TypeError` if one of them has no text.
     """
 
     def __init__(self, events: list[StreamEvent]) -> None:
@@ -92,7 +92,7 @@ class TextRun:
         return self._events[self.received - 1] if self.received else None
 
     def take_text(self) -> str:
-        """The text of the parts taken since the last call."""
+        """Return the text of the parts taken since the last call."""
         start, self._taken = self._taken, self.received
         if self._taken - start == len(self._texts):
             return self._joined

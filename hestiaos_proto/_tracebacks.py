@@ -20,7 +20,7 @@ def shorten(error: HestiaError) -> HestiaError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The causes of `error`, of each exception of a group, too, as there is one for each address."""
+    """Yield the causes of `error`, including those of each exception of a group, which has one for each address."""
     cause = error.__cause__ or error.__context__
     seen = {id(error)}
     while cause is not None and id(cause) not in seen:

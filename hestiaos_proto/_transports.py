@@ -24,9 +24,9 @@ class Transport(Protocol):
     """
 
     def exchange(self, request: Request, /) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes]]:
-        """The status, the headers, and the body in pieces, each made on demand.
+        """Send a request. Return the status, the headers, and the body, whose pieces are produced on demand.
 
-        It runs in the event loop, which it must not hold: what waits for something is an `AsyncTransport`. A
+        It runs in the event loop, which it must not block: a transport that waits is an `AsyncTransport`. A
         `HestiaError` that it or the body raises is treated as a fault of the network (for example `ConnectionLost`);
         any other exception is raised by the call.
         """
@@ -46,10 +46,10 @@ class AsyncTransport(Protocol):
     async def exchange_async(
         self, request: Request, /
     ) -> tuple[int, Iterable[tuple[str, str]], Iterable[bytes] | AsyncIterator[bytes]]:
-        """As `Transport.exchange`.
+        """Send a request, like `Transport.exchange`.
 
-        It is cancelled where the call ends early or times out, and so is the body. A body that is left
-        between two pieces is closed by `aclose`, if it has that method.
+        It is cancelled if the call ends early or times out, and so is the body. A body that is abandoned between two
+        pieces is closed by `aclose`, if it has that method.
         """
         ...
 
@@ -69,7 +69,7 @@ class TransportConnection:
     """One exchange through a transport, instead of a connection, in an event loop.
 
     `checkpoint` lets other tasks run. `within` awaits a function for at most this many seconds; `None` is the result if
-    it takes longer, or is cancelled by what `within` adds to a set meanwhile. `spawn` awaits one in a task of its own.
+    it takes longer, or is cancelled by what `within` adds to a set meanwhile. `spawn` awaits one in a separate task.
     """
 
     usable = False
@@ -89,7 +89,7 @@ class TransportConnection:
         self._response: Response | None = None
         self._body: Iterator[bytes] | AsyncIterator[bytes] = iter(())
         self._cancels: set[Callable[[], object]] = set()
-        """Cancel the wait that is under way."""
+        """Cancel the current wait."""
         self._closed = False
 
     @property
@@ -101,11 +101,11 @@ class TransportConnection:
         )
 
     def keep(self) -> bool:
-        """As `LoopConnection.keep`."""
+        """See `LoopConnection.keep`."""
         return False
 
     async def exchange(self, send: Send) -> Response:
-        """As `LoopConnection.exchange`."""
+        """See `LoopConnection.exchange`."""
         await self._checkpoint()
         self._send = send
         body: Iterable[bytes] | AsyncIterator[bytes]
@@ -120,8 +120,8 @@ class TransportConnection:
             await self.receive(send.read_timeout)
         return response
 
-    async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # it is the adapter that times
-        """As `LoopConnection.receive`."""
+    async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # the adapter enforces it
+        """See `LoopConnection.receive`."""
         response, body = self._response, self._body
         assert response is not None, "a response is received after its head"
         await self._checkpoint()
@@ -135,7 +135,7 @@ class TransportConnection:
             response.connection_lost(error)
 
     def close(self) -> None:
-        """Cancel what is waited for, and end the body. A second time does nothing."""
+        """Cancel the current wait, and end the body. Closing it again does nothing."""
         self._closed = True
         for cancel in list(self._cancels):
             cancel()
@@ -146,7 +146,7 @@ class TransportConnection:
             self._spawn(aclose)
 
     async def aclose(self) -> None:
-        """As `close`; a body that is not waited for has ended then."""
+        """Close like `close`. A body that is not being waited for has ended afterwards."""
         if not self._cancels and (aclose := getattr(self._body, "aclose", None)) is not None:
             self._body = iter(())
             await aclose()

@@ -1,7 +1,7 @@
-"""JSON, the one place where it is read or written (RFC 8259).
+"""JSON: the only module that reads or writes it (RFC 8259).
 
 Reading is strict: UTF-8 without a byte order mark, no `NaN` or `Infinity`, no number beyond a double, at most
-`MAX_DEPTH` arrays and objects inside one another. msgspec reads where it is installed. Whatever it refuses, the
+`MAX_DEPTH` nested arrays and objects. msgspec is used for reading if it is installed. Whatever it refuses, the
 standard library judges, so that both give the same value or the same complaint.
 """
 
@@ -49,7 +49,7 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # +1 and -1 as signed by
 
 
 def loads(data: bytes) -> Any:
-    """The value of one JSON text. Raises `ValueError`, its message naming the place and never quoting the text."""
+    """Decode a JSON text. Raises `ValueError`, whose message has the position but never quotes the text."""
     if is_deep(data):
         raise ValueError(f"JSON is nested deeper than {MAX_DEPTH}")
     if _read_fast is not None:
@@ -61,11 +61,11 @@ def loads(data: bytes) -> Any:
 
 
 def record_reader(*fields: tuple[str, Any] | tuple[str, Any, Any]) -> Callable[[bytes], Any] | None:
-    """A reader of objects that have these fields, of these types, and no others: `None` without msgspec.
+    """Return a reader of objects that have these fields, of these types, and no others: `None` without msgspec.
 
     A field that may be missing has its default as the third. The reader returns an object with the fields as its
-    attributes, in half the time that `loads` takes, and raises `ValueError` for everything else, so that `loads` has
-    to judge that.
+    attributes, in half the time that `loads` takes, and raises `ValueError` for everything else, which `loads` then has
+    to decode.
     """
     if _read_fast is None:
         return None
@@ -76,9 +76,9 @@ def record_reader(*fields: tuple[str, Any] | tuple[str, Any, Any]) -> Callable[[
 
 
 def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
-    """`value` as compact JSON in UTF-8; with `sort_keys`, the order of keys does not matter.
+    """Encode `value` as compact JSON in UTF-8. With `sort_keys`, the result does not depend on the order of keys.
 
-    Raises `ValueError` for what JSON or UTF-8 cannot say (NaN, a lone surrogate), `TypeError` for what is not a
+    Raises `ValueError` for what JSON or UTF-8 cannot represent (NaN, a lone surrogate), `TypeError` for what is not a
     JSON value; neither quotes the value, which may be a secret.
     """
     try:
@@ -90,23 +90,23 @@ def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
 
 
 def spellings(text: str) -> set[str]:
-    """The ways in which JSON writers spell a text in a string: with the necessary escapes, or in ASCII only."""
+    """Return the ways in which JSON writers spell a text in a string: with the necessary escapes, or in ASCII only."""
     return {encode(text)[1:-1] for encode in (_encode, _encode_ascii)}
 
 
 def is_deep(data: bytes) -> bool:
-    """Whether the text is nested deeper than `MAX_DEPTH`."""
+    """Return whether the text is nested deeper than `MAX_DEPTH`."""
     # A text with few brackets cannot be deep, so the depth of the others only is counted.
     return len(data) > SHALLOW and data.count(b"[") + data.count(b"{") > MAX_DEPTH and depth(data) > MAX_DEPTH
 
 
 def depth(data: bytes) -> int:
-    """The depth of the arrays and objects in a JSON text, or in the beginning of one."""
+    """Return the depth of the arrays and objects in a JSON text, or in the beginning of one."""
     return max(accumulate(_brackets(data)), default=0)
 
 
 def unclosed(data: bytes) -> int:
-    """The number of arrays and objects that a part of a JSON text opens and does not close."""
+    """Return the number of arrays and objects that a part of a JSON text opens and does not close."""
     opened, closed = data.count(b"{") + data.count(b"["), data.count(b"}") + data.count(b"]")
     if b'"' in data and (opened or closed):  # some may be in strings
         return sum(_brackets(data))
@@ -114,14 +114,14 @@ def unclosed(data: bytes) -> int:
 
 
 def ends_in_string(data: bytes) -> bool:
-    """Whether a part of a JSON text ends inside a string."""
+    """Return whether a part of a JSON text ends inside a string."""
     if b"\\" not in data:
         return data.count(b'"') % 2 == 1
     return any(string["end"] is None for string in _STRING.finditer(data))
 
 
 def _brackets(data: bytes) -> memoryview:
-    """The brackets outside strings as +1 and -1."""
+    """Return the brackets outside strings as +1 and -1."""
     return memoryview(_STRING.sub(b"", data).translate(_STEPS, _NOT_BRACKETS)).cast("b")
 
 

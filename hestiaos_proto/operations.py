@@ -91,7 +91,7 @@ def run(
 ) -> Operation[RunResponse]:
     """Execute `input` through governance.
 
-    `timeout_ms` is how long the server may take, in milliseconds; where it is given, the client waits as long too.
+    `timeout_ms` is how long the server may take, in milliseconds; if it is given, the client waits as long too.
     """
     return make_operation(
         "run",
@@ -184,7 +184,7 @@ def explain(command_type: str, command_input: dict[str, Any] | None = None) -> O
     """
     if command_input is None and isinstance(command_type, str) and not _COMMAND_TYPE.fullmatch(command_type):
         raise ValueError(
-            "explain: command_type must be a type in capitals, like RUN, where no command_input is given; "
+            "explain: command_type must be a type in capitals, like RUN, if no command_input is given; "
             'for a text: explain("RUN", {"input": "…"})'
         )
     return make_operation(
@@ -198,5 +198,5 @@ def governance_status() -> Operation[dict[str, Any]]:
 
 
 def governance_trace(command_id: str) -> Operation[dict[str, Any] | None]:
-    """Fetch a command's trace; `None` where there is none."""
+    """Fetch a command's trace; `None` if there is none."""
     return make_operation("governance_trace", command_id=command_id)

@@ -31,7 +31,7 @@ class _Scanner:
         self._left = 0  # of the chunk that has begun, with the CRLF after its data
 
     def scan(self, data: bytes) -> tuple[list[tuple[int, int, int]], int]:
-        """The plain chunks in `data`, which begins with `line`, and the offset of their end.
+        """Return the plain chunks in `data`, which begins with `line`, and the offset of their end.
 
         Each chunk is a tuple of offsets: of its first line (-1 if that came earlier), of its data, and of the end of
         its data, which may not have arrived yet.
@@ -77,7 +77,7 @@ class ChunkDecoder:
         self._scanner = _Scanner()
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """The bytes of the body in `data`, in one piece; `b""` is the end of the connection.
+        """Yield the bytes of the body in `data`, in one piece; `b""` is the end of the connection.
 
         Raises `h11.RemoteProtocolError` after them if a chunk is longer than its size.
         """
@@ -89,7 +89,7 @@ class ChunkDecoder:
         if body := b"".join([data[start:stop] for _, start, stop in chunks]):
             yield body
         if self._scanner.broken:
-            raise h11.RemoteProtocolError("a chunk does not end where its size says")
+            raise h11.RemoteProtocolError("a chunk does not have the size that it declares")
 
 
 class HeadScanner:
@@ -108,7 +108,7 @@ class HeadScanner:
         self._head = bytearray()  # a copy of what has arrived of it
 
     def scan(self, data: bytes) -> int:
-        """The length of the part of `data` that belongs to heads; all of it where that is not known."""
+        """Return the length of the part of `data` that belongs to heads; all of it if that is not known."""
         searched = max(0, len(self._head) - len(BLANK_LINE) + 1)
         self._head += data
         while not self.ended:

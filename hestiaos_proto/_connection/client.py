@@ -35,7 +35,7 @@ _RECEIVING = ConnectionState.WAITING, ConnectionState.BODY, ConnectionState.STRE
 class ClientConnection:
     """One connection of a client, which carries one operation after another.
 
-    `send` starts an operation, and `receive_data` takes what arrives. `events` gives the events of its stream and
+    `send` starts an operation, and `receive_data` receives its response. `events` yields the events of its stream and
     raises what went wrong; when it is `finished`, `result` returns its result. If the connection is `reusable`, the
     next operation can be sent. It does not repeat anything: `call_flow` does, and `send` takes its `Send` too.
     """
@@ -92,10 +92,10 @@ class ClientConnection:
         return self._state in _IDLE
 
     def result(self, operation: Operation[T]) -> T:
-        """The result of `operation`, which was sent last; of a stream the `RunStream`, with its `text` and `final`.
+        """Return the result of `operation`, the last one sent. A stream's is a `RunStream`.
 
-        Raises what `events` raises, except for the faults of a stream, and `LocalProtocolError` where the operation is
-        not finished, or is not the last that was sent.
+        Raises what `events` raises, except for the faults of a stream, and `LocalProtocolError` if the operation is not
+        finished, or is not the last one sent.
         """
         if self._send is None or not self.finished:
             raise LocalProtocolError("there is no result yet: send an operation, and receive_data until it is finished")
@@ -106,15 +106,15 @@ class ClientConnection:
         return operation.read(response, retry_after=response.retry_after())
 
     def send(self, item: Operation[Any] | Send, *, idempotency_key: str | None = None) -> bytes:
-        """The bytes of an operation's request. A server recognizes a repeat by the key.
+        """Return the bytes of an operation's request. The key lets a server recognize a repeat.
 
-        Raises `LocalProtocolError` while another operation is under way and when the connection cannot be used again,
+        Raises `LocalProtocolError` while another operation is in progress and if the connection cannot be used again,
         and `ValueError` for a key that no header can carry; the connection stays as it was.
         """
         if not self.reusable:
             if self.finished:
                 raise LocalProtocolError("the connection cannot be used again: open a new one") from self._fault
-            raise LocalProtocolError("an operation is under way: receive its response to the end before the next send")
+            raise LocalProtocolError("an operation is in progress: receive its whole response before the next send")
         send = item if isinstance(item, Send) else Send.of(item, self._config, Deadline.never(), idempotency_key)
         connection, data = None, write_plain(send.request)
         if data is None:
@@ -161,7 +161,7 @@ class ClientConnection:
                 self._fault = fault
 
     def events(self) -> Iterator[StreamEvent]:
-        """The operation's events that are complete; an operation that is not a stream has none.
+        """Yield the operation's events that are complete; an operation that is not a stream has none.
 
         Raises what went wrong, after the events that arrived whole: `StatusError` for a refusal, `ConnectionLost`,
         `StreamInterrupted`, `RemoteProtocolError`; and the same again at every later call for the operation.

@@ -10,6 +10,6 @@ __all__ = ["MAX_HEAD_SIZE", "head_size"]
 
 
 def head_size(head: h11.Response) -> int:
-    """The size of a response's head on the wire, in bytes, as near as the parsed head shows."""
+    """Return the size of a response's head on the wire, in bytes, as near as the parsed head shows."""
     line = len(head.reason) + len("HTTP/1.1 200 \r\n")
     return line + sum(len(name) + len(value) + len(": \r\n") for name, value in head.headers) + len("\r\n")

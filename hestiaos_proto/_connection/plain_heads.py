@@ -28,12 +28,12 @@ class PlainHead(NamedTuple):
 
     status_code: int
     headers: list[tuple[bytes, bytes]]  # the names in lower case
-    length: int | None  # of the body, in bytes; `None` where it is chunked
+    length: int | None  # of the body, in bytes; `None` if it is chunked
     keep_alive: bool
 
 
 def plain_head(head: bytes | bytearray) -> PlainHead | None:
-    """The head of a response, up to its blank line; `None` if anything in it is unusual, so that h11 has to parse it.
+    """Parse a response's head, up to its blank line. Return `None` if anything is unusual and h11 has to parse it.
 
     Plain is HTTP/1.1 in ASCII with exactly one of `Content-Length` and `Transfer-Encoding: chunked`, or an interim
     response (RFC 9110, section 15.2) with none.

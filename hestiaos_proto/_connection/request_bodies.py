@@ -25,7 +25,7 @@ class PlainBody:
         self._length = length
 
     def read(self, buffer: bytearray) -> bytes | None:
-        """The whole body, which is taken from the buffer; `None` while it is not there."""
+        """Take the body from the buffer. Return `None` while it is incomplete."""
         if len(buffer) < self._length:
             return None
         body = bytes(buffer[: self._length])
@@ -51,9 +51,9 @@ class ChunkedBody:
         self._in_trailers = False
 
     def read(self, buffer: bytearray) -> bytes | None:
-        """The whole body, `None` while it is not there; what has come of it is taken from the buffer.
+        """Take what has arrived from the buffer. Return the body, or `None` while it is incomplete.
 
-        Raises `BadRequest`, and `TooLarge` as soon as a chunk says so.
+        Raises `BadRequest`, and `TooLarge` as soon as a chunk exceeds the limit.
         """
         place = 0
         while not self._in_trailers and (end := self._step(buffer, place)) != place:
@@ -62,7 +62,7 @@ class ChunkedBody:
         return bytes(self._data) if self._in_trailers and self._read_trailers(buffer) else None
 
     def _step(self, buffer: bytearray, place: int) -> int:
-        """Read a chunk's first line, or what has come of its data. Returns where that ends."""
+        """Read a chunk's first line, or what has arrived of its data. Return the offset of its end."""
         if not self._in_chunk:
             return self._read_line(buffer, place)
         if self._left:
@@ -75,7 +75,7 @@ class ChunkedBody:
             self._in_chunk = False
             return place + len(_CRLF)
         if not self._left and not _CRLF.startswith(end):
-            raise BadRequest("a chunk does not end where its size says")
+            raise BadRequest("a chunk does not have the size that it declares")
         return place
 
     def _read_line(self, buffer: bytearray, place: int) -> int:

@@ -40,7 +40,7 @@ class RequestHead(NamedTuple):
     method: str
     target: str  # a path with its query, or `*`
     headers: dict[str, str]  # the names in lower case; `host` is the target's where that is a URL
-    length: int | None  # of the body, in bytes; `None` where it is chunked
+    length: int | None  # of the body, in bytes; `None` if it is chunked
     keep_alive: bool  # the client may send another request on this connection
     expects_continue: bool
     chunks: bool  # a response may be chunked: the client speaks HTTP/1.1
@@ -60,7 +60,7 @@ class HeadReader:
         return None if self._line is None else (self._line[1].decode(), self._line[2].decode())
 
     def read(self, buffer: bytearray) -> RequestHead | None:
-        """The head, which is taken from the buffer; `None` while it is not whole. Raises `BadRequest`."""
+        """Take the head from the buffer. Return `None` while it is incomplete. Raises `BadRequest`."""
         if not self._skipped and self._line is None and buffer.startswith(_CRLF):  # section 2.2
             del buffer[: len(_CRLF)]
             self._skipped = True
@@ -128,7 +128,7 @@ def _options(value: str) -> list[str]:
 
 
 def _read_length(headers: dict[str, str], *, modern: bool) -> int | None:
-    """The length of the body in bytes, `None` where it is chunked: sections 6.1 and 6.3."""
+    """Return the length of the body in bytes, or `None` if it is chunked (sections 6.1 and 6.3)."""
     coding, length = headers.get("transfer-encoding"), headers.get("content-length")
     if coding is None:
         if length is None:
@@ -146,7 +146,7 @@ def _read_length(headers: dict[str, str], *, modern: bool) -> int | None:
 
 
 def _read_target(method: str, target: str, headers: dict[str, str], *, modern: bool) -> str:
-    """The path and query: section 3.2. The host of a URL takes the place of the header's."""
+    """Return the path and query (section 3.2). The host of a URL replaces that of the header."""
     if modern and "host" not in headers:
         raise BadRequest("the Host header is missing")
     if "host" in headers and not _is_host(headers["host"]):
@@ -161,7 +161,7 @@ def _read_target(method: str, target: str, headers: dict[str, str], *, modern: b
 
 
 def _is_host(host: str) -> bool:
-    """Whether it is `uri-host [":" port]` (RFC 9110, section 7.2; RFC 3986, section 3.2.2)."""
+    """Return whether it is `uri-host [":" port]` (RFC 9110, section 7.2; RFC 3986, section 3.2.2)."""
     match = _HOST.fullmatch(host)
     if match is None:
         return False

@@ -1,4 +1,4 @@
-"""Reads one request after another, each judged by its head as soon as that is there."""
+"""Read one request after another. Each is judged by its head as soon as that has arrived."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RequestReader:
         self._max_size = max_size
         self._judge = judge
         self._resources = resources
-        self._refused_body: PlainBody | None = None  # what is left of it
+        self._refused_body: PlainBody | None = None  # what remains of it
         self.next_request()
 
     def next_request(self) -> None:
@@ -50,7 +50,7 @@ class RequestReader:
         return self._head_reader.request_line if self.head is None else (self.head.method, self.head.target)
 
     def read(self) -> ServerRequest | None:
-        """The request once it is whole, or refused; `None` while it is not there. Raises `BadRequest`."""
+        """Return the request when it is complete or refused, or `None` before. Raises `BadRequest`."""
         if self._refused_body is not None:
             if not self._refused_body.skip(self.buffer):
                 self.ended = self.closed

@@ -12,7 +12,7 @@ from hestiaos_proto._connection.plain_heads import FIELD_NAME
 
 __all__ = ["write_by_h11", "write_plain"]
 
-# Not plain: headers of the framing, which are ours, and those that change what comes after the request.
+# Not plain: headers of the framing, which are ours, and those that change what follows the request.
 _PLAIN_HEAD = re.compile(
     r"(?:GET|POST|PUT|PATCH|DELETE) [!-~]+ HTTP/1\.1\r\nHost: [!-~]+\r\n"
     r"(?:(?!(?i:connection|content-length|expect|host|transfer-encoding|upgrade):)"
@@ -21,7 +21,7 @@ _PLAIN_HEAD = re.compile(
 
 
 def write_plain(request: Request) -> bytes | None:
-    """The bytes that h11 would write for the request; `None` if anything in it is unusual: h11 must write it."""
+    """Return the bytes that h11 would write for the request, or `None` if it is unusual and h11 has to write it."""
     headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
     head = f"{request.method} {request.target} HTTP/1.1\r\nHost: {_host(request)}\r\n{headers}"
     # A value with a line end would add a line that looks plain, so the lines are counted.
@@ -33,7 +33,7 @@ def write_plain(request: Request) -> bytes | None:
 
 
 def write_by_h11(request: Request) -> tuple[bytes, h11.Connection]:
-    """The bytes of the request, and the h11 connection for its response. Raises `h11.LocalProtocolError`."""
+    """Return the bytes of the request, and the h11 connection for its response. Raises `h11.LocalProtocolError`."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_SIZE)
     headers = [("Host", _host(request)), *request.headers.items()]
     if request.body:

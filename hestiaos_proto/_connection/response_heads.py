@@ -18,7 +18,7 @@ _FIELDS = re.compile(rf"(?:{FIELD_NAME}: [\t -~\x80-\xff]*+\r\n)*+")
 
 
 def write_head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
-    """The bytes of a response's head. Raises `LocalProtocolError` for what no header can carry."""
+    """Return the bytes of a response's head. Raises `LocalProtocolError` for what no header can carry."""
     lines = [f"{name}: {value}\r\n" for name, value in headers]
     fields = "".join(lines)
     # A line break in a value would begin another header (response splitting).
@@ -29,5 +29,5 @@ def write_head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
 
 @lru_cache(maxsize=4)  # of each second it is made once
 def date_header(seconds: int) -> tuple[str, str]:
-    """The field that dates a response (RFC 9110, section 6.6.1)."""
+    """Return the field that dates a response (RFC 9110, section 6.6.1)."""
     return "Date", format_http_date(seconds)

@@ -44,7 +44,7 @@ class ResponseReader:
         return bool(self._head_data or self._first)
 
     def read(self, data: bytes) -> Iterator[PlainHead | h11.Response | bytes]:
-        """The head, pieces of the body, and `b""` for the end of the response, as they are in `data`.
+        """Yield the head, pieces of the body, and `b""` for the end of the response, as they are in `data`.
 
         `data` is what arrived, in whatever pieces; `b""` is the end of the connection. Raises `h11.RemoteProtocolError`
         or `RemoteProtocolError` after what arrived whole.

@@ -45,7 +45,7 @@ ServerItem = Result | StreamEvent | BaseException | Control | EncodedResponse | 
 class ServerConnection:
     """One connection of a server.
 
-    `events` gives a `ServerRequest` as soon as its request is whole, or refused by its head, and the next one only when
+    `events` yields a `ServerRequest` as soon as its request is complete, or refused by its head, and the next only when
     it has been answered. `send` answers: with a result or an exception at once, with `StreamEvent`s one after another
     up to `done`. `clock`, in seconds since 1970, dates the responses (RFC 9110, section 6.6.1); without one they bear
     no date.
@@ -117,17 +117,17 @@ class ServerConnection:
             raise self._overrun
         reader.closed = not data
         if self._state not in _RECEIVING and (self._call is None or reader.last):
-            return  # what comes now is not read
+            return  # later data is ignored
         if self._call is not None and len(reader.buffer) + len(data) > self._max_ahead:
             self._overrun = RemoteProtocolError("too much pipelined data: the client did not wait for its response")
             raise self._overrun
         reader.buffer += data
 
     def events(self) -> Iterator[ServerRequest]:
-        """The calls to answer. Raises `RemoteProtocolError` for what is not HTTP; `send` takes it as an answer."""
+        """Yield the requests to respond to. Raises `RemoteProtocolError`, to be passed to `send`, for invalid input."""
         if (error := self._error or self._overrun) is not None:
             raise error
-        # One call at a time, and nothing of what comes after the last answer of a connection: it cannot be answered.
+        # One request at a time, and none after the last response of a connection, as it could not be responded to.
         while self._state in _RECEIVING:
             try:
                 call = self._reader.read()
@@ -147,7 +147,7 @@ class ServerConnection:
             yield call
 
     def send(self, item: ServerItem, headers: Headers = ()) -> bytes:
-        """The bytes to send for a result, a `StreamEvent`, an exception, a `Control` or a response of your own.
+        """Return the bytes to send for a result, a `StreamEvent`, an exception, a `Control` or a response of your own.
 
         `headers` are sent in the response's head besides its own; those of later pieces are ignored. Raises
         `LocalProtocolError` where there is no call to answer, or where this is not a response of its kind; then nothing
@@ -189,7 +189,7 @@ class ServerConnection:
         return CONTINUE
 
     def _send_fault(self, item: ServerItem, headers: Headers) -> bytes:
-        """The response to what is not a request: to the error that `events` has raised, or a given response."""
+        """Return the response to input that is not a request: for the error that `events` raised, or a given one."""
         refusal = self.refusal if self._state is ConnectionState.ERROR else None
         if refusal is not None and item is self._error:
             item = encode_response("", refusal)
@@ -212,7 +212,7 @@ class ServerConnection:
         if item is Control.HEARTBEAT:
             return self._piece(_HEARTBEAT)
         if not isinstance(item, bytes):
-            raise LocalProtocolError(f"{resource} has a ResponseHead: bytes follow it, and b'' where they end")
+            raise LocalProtocolError(f"{resource} has a ResponseHead: after it, send bytes, then b'' at the end")
         return self._piece(item) if item else self._end()
 
     def _send_events(self, events: list[StreamEvent], headers: Headers) -> bytes:
@@ -238,7 +238,7 @@ class ServerConnection:
         return out
 
     def _piece(self, data: bytes) -> bytes:
-        """A piece of a body of unknown length."""
+        """Return a piece of a body of unknown length."""
         head = self._reader.head
         assert head is not None, "there is a call"
         if head.method == "HEAD":
@@ -252,7 +252,7 @@ class ServerConnection:
         return _LAST_CHUNK if head.chunks and head.method != "HEAD" else b""
 
     def _may_send_whole(self, call: ServerRequest, response: EncodedResponse) -> bool:
-        """Whether this may answer the call: one that was decided by its head has its response already."""
+        """Return whether this response may be sent: a call that was decided by its head already has its response."""
         return self._state is not ConnectionState.STREAMING and (call.response is None or call.response is response)
 
     def _send_whole(self, response: EncodedResponse, headers: Headers) -> bytes:

@@ -77,7 +77,7 @@ def test_every_command_that_asks_a_platform(where: list[str], tmp_path: Path) ->
     assert done("agents", "run", "poet", "good morning", *where).stdout.strip()
     unknown = invoke("agents", "run", "painter", "good morning", *where)
     assert unknown.status == 1
-    assert "there are poet" in unknown.error
+    assert "known agents: poet" in unknown.error
 
     (tmp_path / "inputs").write_text("good morning\ngood evening\n")
     records = done("batch", str(tmp_path / "inputs"), *where).stdout.splitlines()

@@ -296,7 +296,7 @@ class ClientMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_reusable)
     @rule()
     def another_cannot_be_sent(self) -> None:
-        with pytest.raises(LocalProtocolError, match="open a new one" if self.is_finished else "is under way"):
+        with pytest.raises(LocalProtocolError, match="open a new one" if self.is_finished else "is in progress"):
             self.connection.send(operations.health())
 
     @rule(most=st.none() | st.integers(1, 2))

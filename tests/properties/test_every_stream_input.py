@@ -59,7 +59,7 @@ def takes(stream: RunStream, kind: str) -> bool:
     try:
         (event,) = stream.events()
     except RemoteProtocolError as error:
-        if f"the stream's order is broken: {kind!r} came where" in error.message:
+        if f"the events are out of order: {kind!r} came where" in error.message:
             return False
         raise
     assert event == StreamEvent(kind)  # type: ignore[arg-type]  # a type that is not known, too

@@ -54,7 +54,7 @@ ODD = st.sampled_from(
 )
 MESSAGES = st.builds(lambda head, body: head + b"".join(body), HEADS, st.lists(PLAIN | PLAIN | ODD, max_size=8))
 
-_BROKEN = "a chunk does not end where its size says"
+_BROKEN = "a chunk does not have the size that it declares"
 
 
 class Reading:

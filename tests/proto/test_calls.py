@@ -808,7 +808,7 @@ class TestSendsResponse:
         response.receive_data(b'data: {"type":"final"}\n\n')
         assert response.stream is not None
         if strict:
-            with pytest.raises(RemoteProtocolError, match="order is broken"):
+            with pytest.raises(RemoteProtocolError, match="out of order"):
                 list(response.stream.events())
         else:
             assert [event.type for event in response.stream.events()] == ["final"]

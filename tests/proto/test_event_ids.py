@@ -194,11 +194,11 @@ class TestGoingOn:
         _, fault = feed(stream, [BLOCKS[0], data])
         assert type(fault) is RemoteProtocolError
         assert not stream.can_resume
-        with pytest.raises(LocalProtocolError, match="the stream cannot go on"):
+        with pytest.raises(LocalProtocolError, match="the stream cannot be resumed"):
             stream.reconnect()
 
     def test_a_stream_that_is_not_to_be_resumed_cannot_go_on(self) -> None:
-        with pytest.raises(LocalProtocolError, match="the stream cannot go on"):
+        with pytest.raises(LocalProtocolError, match="the stream cannot be resumed"):
             RunStream().reconnect()
 
     def test_what_follows_done_is_not_missed(self) -> None:

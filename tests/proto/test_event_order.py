@@ -45,7 +45,7 @@ def test_strict_takes_what_the_table_allows_and_nothing_else(state: StreamState,
     else:
         assert events == []
         assert type(fault) is RemoteProtocolError
-        assert fault.message == f"the stream's order is broken: '{kind}' came where {state.value} was expected"
+        assert fault.message == f"the events are out of order: '{kind}' came where {state.value} was expected"
         assert stream.events_received == len(before)
 
 

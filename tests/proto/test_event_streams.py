@@ -85,7 +85,7 @@ def test_a_second_reader_is_refused_and_the_first_goes_on() -> None:
     reader = Reader(None, *PIECES)
     first = anext(reader).__await__()
     next(first)
-    with pytest.raises(LocalProtocolError, match="is being read already: give each reader"):
+    with pytest.raises(LocalProtocolError, match="is being read already: open a separate stream"):
         next(anext(reader).__await__())
     with pytest.raises(StopIteration) as stop:
         next(first)
@@ -186,7 +186,7 @@ class TestSync:
     def test_a_second_reader_is_refused_and_the_first_goes_on(self) -> None:
         class Nosy(SyncReader):
             def _read(self, machine: RunStream, timeout: float) -> None:
-                with pytest.raises(LocalProtocolError, match="is being read already: give each reader"):
+                with pytest.raises(LocalProtocolError, match="is being read already: open a separate stream"):
                     next(self)
                 super()._read(machine, timeout)
 

@@ -526,10 +526,8 @@ class TestRead:
         with pytest.raises(NotFound) as caught:
             operation.read(response(404, body))
         assert (caught.value.code, caught.value.status_code) == ("UNKNOWN_OPERATION", 404)
-        message = (
-            f"the server does not have the operation {operation.name}, which came with version 1.1: the server answered"
-        )
-        assert caught.value.message.startswith(message)
+        added = f"the server does not have the operation {operation.name}, which was added in version 1.1: "
+        assert caught.value.message.startswith(f"{added}the server answered")
         assert caught.value.body == body
 
     @pytest.mark.parametrize("operation", [row[0] for row in ADDED_RESULTS.values()], ids=ADDED_RESULTS)

@@ -351,7 +351,7 @@ class TestLimits:
         more, fault = feed(stream, [TOKEN + TOKEN + FINAL + DONE, b""])
         assert (len(events), len(more), fault) == (61, 4, None)
         for _ in range(2):
-            with pytest.raises(LocalProtocolError, match="over 60 characters and was not kept"):
+            with pytest.raises(LocalProtocolError, match="more than 60 characters and was not kept"):
                 _ = stream.text
 
 

@@ -64,7 +64,7 @@ class TestLimit:
         assert text.join() == "abc"
         text.append("d")
         for _ in range(2):
-            with pytest.raises(LocalProtocolError, match="over 3 characters and was not kept"):
+            with pytest.raises(LocalProtocolError, match="more than 3 characters and was not kept"):
                 text.join()
             text.append("")
 

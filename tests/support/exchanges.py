@@ -15,7 +15,7 @@ def description(error: BaseException | None) -> list[object]:
         return []
     text = str(error)
     if "malformed chunk footer" in text:  # h11's words for it quote what is there
-        text = text.partition("malformed chunk footer")[0] + "a chunk does not end where its size says"
+        text = text.partition("malformed chunk footer")[0] + "a chunk does not have the size that it declares"
     return [type(error), text, *description(error.__cause__)]
 
 

@@ -126,4 +126,4 @@ def check(pieces: list[bytes]) -> None:
 def _described(error: Exception) -> str:
     text = error.message if isinstance(error, HestiaError) else str(error)
     # h11 quotes as much of what is there instead as it has.
-    return "a chunk does not end where its size says" if text.startswith("malformed chunk footer") else text
+    return "a chunk does not have the size that it declares" if text.startswith("malformed chunk footer") else text

@@ -24,7 +24,7 @@ class TestOutOfTurn:
     def test_two_sends_in_a_row(self, pieces: list[bytes]) -> None:
         connection = asked()
         receive(connection, *pieces)
-        with pytest.raises(LocalProtocolError, match="receive its response to the end before the next send"):
+        with pytest.raises(LocalProtocolError, match="receive its whole response before the next send"):
             connection.send(operations.run("x"))
         receive(connection, response()[sum(map(len, pieces)) :])
         assert connection.result(operations.health()) == HEALTH
@@ -32,7 +32,7 @@ class TestOutOfTurn:
     def test_a_send_inside_a_stream(self) -> None:
         connection = listening()
         receive(connection, STREAM[:-5])
-        with pytest.raises(LocalProtocolError, match="an operation is under way"):
+        with pytest.raises(LocalProtocolError, match="an operation is in progress"):
             connection.send(operations.health())
         receive(connection, STREAM[-5:])
         connection.send(operations.health())

@@ -69,7 +69,7 @@ def test_items_that_are_not_a_response(connection: ServerConnection) -> None:
             connection.send(item)
     connection.send(HEAD)
     for item in ("x", None, EVENTS[0], HEAD, WHOLE):
-        with pytest.raises(LocalProtocolError, match="/v1/models has a ResponseHead: bytes follow it"):
+        with pytest.raises(LocalProtocolError, match="/v1/models has a ResponseHead: after it, send bytes"):
             connection.send(item)
     with pytest.raises(LocalProtocolError, match="the response has begun"):
         connection.send(NotFound())
