@@ -62,7 +62,7 @@ LAYERS = {
 
 
 def violations(root: Path) -> Iterator[str]:
-    """The violations in the packages in `root`: one line each, with file and line number."""
+    """Yield the violations in the packages in `root`: one line each, with file and line number."""
     for package, below in LAYERS.items():
         for path in sorted((root / package).rglob("*.py")):
             tree = ast.parse(path.read_bytes(), str(path))

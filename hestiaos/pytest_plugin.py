@@ -1,6 +1,6 @@
 """The pytest plugin: the fixtures `hestiaos_platform` and `hestiaos_cassette`, and the option `--hestiaos-record`.
 
-It loads nothing of the SDK before a test asks for it.
+It imports the SDK only when a test uses a fixture.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep whether the test has passed, for `hestiaos_cassette`."""
+    """Record whether the test has passed, for `hestiaos_cassette`."""
     report = yield
     if report.when == "call":
         item.stash[_PASSED] = report.passed
@@ -44,7 +44,7 @@ def hestiaos_platform() -> Iterator[ScriptedPlatform]:
     """A HestiaOS platform whose replies the test scripts: `hestiaos_platform.say("a report")`.
 
     Clients reach it by `transport=hestiaos_platform.transport`, or over a socket by `hestiaos_platform.url`. The test
-    fails where a request had no reply, and where a reply is left.
+    fails if a request had no reply, or if a reply is not used up.
     """
     from hestiaos_local.testing import ScriptedPlatform
 
@@ -62,8 +62,8 @@ def hestiaos_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     """Recorded traffic of this test, for `cassette=` of any client: `Client(cassette=hestiaos_cassette)`.
 
     It is replayed, at once and without a network, from `cassettes/MODULE/TEST.jsonl` next to the test's module. With
-    `--hestiaos-record` it is recorded there, where the test passes. The test fails where a request was not recorded,
-    and where something is left that was.
+    `--hestiaos-record` it is recorded there if the test passes. The test fails if a request was not recorded,
+    or if something that was recorded was not used.
     """
     from hestiaos.cassettes import Cassette
 
@@ -80,10 +80,10 @@ def hestiaos_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
 
 
 def _path(item: pytest.Item) -> Path:
-    """The cassette of a test, whose class and parameters are in its name."""
+    """Return the path of a test's cassette, whose name has the class and parameters of the test."""
     name = ".".join(item.nodeid.split("::")[1:])
     safe = re.sub(r"[^\w.-]", "_", name)
-    if name != safe:  # two names may have become one
+    if name != safe:  # two different names may have become equal
         from hashlib import sha256
 
         safe = f"{safe}-{sha256(name.encode()).hexdigest()[:8]}"

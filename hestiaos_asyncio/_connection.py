@@ -40,10 +40,10 @@ class Connection(asyncio.BufferedProtocol):
         self._process = os.getpid()
         self._buffer = buffer
         self._transport: asyncio.Transport
-        self._send: Send | None = None  # the request that is under way
+        self._send: Send | None = None  # the request in progress
         self._waiter: asyncio.Future[None] | None = None
         self._writing = False  # the write buffer of the transport is full
-        self._early: list[Callable[[], None]] = []  # what to do about what came while no request was under way
+        self._early: list[Callable[[], None]] = []  # how to process what arrived while no request was in progress
         self._unread = 0
         self._expires = 0.0  # when the current wait times out, by the clock of the loop
         self._timer: asyncio.TimerHandle | None = None
@@ -54,7 +54,7 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def usable(self) -> bool:
-        """As `LoopConnection.usable`."""
+        """See `LoopConnection.usable`."""
         return (
             not self._early
             and not self._transport.is_closing()
@@ -64,11 +64,11 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def finished(self) -> bool:
-        """As `LoopConnection.finished`."""
+        """See `LoopConnection.finished`."""
         return self._machine.finished
 
     def keep(self) -> bool:
-        """As `LoopConnection.keep`."""
+        """See `LoopConnection.keep`."""
         transport = self._transport
         if self._process != os.getpid() or transport.is_closing() or transport.get_write_buffer_size():
             return False
@@ -80,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     async def exchange(self, send: Send) -> Response:
-        """As `LoopConnection.exchange`."""
+        """See `LoopConnection.exchange`."""
         machine, origin = self._machine, send.request.origin
         self._send = send
         self._unread = 0
@@ -98,7 +98,7 @@ class Connection(asyncio.BufferedProtocol):
         return response
 
     async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # a timer for each read would cost more than it
-        """As `LoopConnection.receive`."""
+        """See `LoopConnection.receive`."""
         assert self._send is not None, "a response is received after its request"
         if not (self._unread or self._machine.finished):
             await self._wait(timeout, f"{self._send.request.origin} sent nothing for too long")
@@ -107,7 +107,7 @@ class Connection(asyncio.BufferedProtocol):
         self._unread = 0
 
     def close(self) -> None:
-        """As `LoopConnection.close`."""
+        """See `LoopConnection.close`."""
         if self._closed:
             return
         self._closed = True
@@ -182,7 +182,7 @@ class Connection(asyncio.BufferedProtocol):
         self._wake()
 
     def _replay(self) -> None:
-        """Take what came before the request: a server may respond and close without reading one."""
+        """Process what arrived before the request, as a server may respond and close without reading one."""
         early, self._early = self._early, []
         for take in early:
             take()
@@ -200,7 +200,7 @@ class Connection(asyncio.BufferedProtocol):
     # One timer that is rarely set again costs less than one for each read.
 
     async def _wait(self, seconds: float, message: str) -> None:
-        assert self._send is not None, "a request is under way"
+        assert self._send is not None, "a request is in progress"
         self._timeout_message = message
         self._expires = expires = self._loop.time() + self._send.deadline.bound(seconds)
         if self._timer is None or self._timer.when() > expires:

@@ -65,7 +65,7 @@ class _App(Group):
     """The commands, each of which is imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, in the order of the table."""
+        """Return every command, in the order of the table."""
         return _NAMES
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -25,7 +25,7 @@ _NOT_THERE = frozenset({"UNKNOWN_OPERATION", "HTTP_405"})  # of a server of 1.0
 class ChatSession:
     """Sends messages and prints their replies. The session is a new one where `session_id` is `None`.
 
-    `stream` is whether a reply is printed as it arrives; `None` prints it so where the server can.
+    `stream` is whether a reply is printed as it arrives; with `None` it is if the server supports it.
     """
 
     def __init__(self, settings: Settings, client: Client, session_id: str | None, *, stream: bool | None) -> None:
@@ -40,7 +40,7 @@ class ChatSession:
     def send(self, message: str) -> None:
         """Send a message and print the reply. Raises `HestiaError`, `Failure`.
 
-        The session stays the same where a reply is cancelled, or fails.
+        The session does not change if a reply is cancelled or fails.
         """
         self._settings.began = time.monotonic()
         if self._streams:
@@ -80,7 +80,7 @@ class ChatSession:
             self._remembered = self._session_id
 
     def _facts(self, reply: Mapping[str, Any]) -> list[str | None]:
-        """The remarks on a reply: the session once."""
+        """Return the remarks on a reply, the first time with the session."""
         seconds, session_id, trace_id = (reply.get(name) for name in ("processing_time", "session_id", "trace_id"))
         shown, self._shown = self._shown, session_id
         return [

@@ -31,10 +31,10 @@ def open_client(
     connections: int | None = None,
     looks_only: bool = False,
 ) -> Client:
-    """A client for the server, or with `--local` for the platform in this process.
+    """Create a client for the server, or with `--local` for the platform in this process.
 
     By default it does not retry: at a shell, an error at once is better than one after a wait. A command that
-    `looks_only` makes no store for `--local`.
+    `looks_only` does not create a store for `--local`.
     """
     server = server_of(settings)
     options: dict[str, Any] = {
@@ -69,7 +69,7 @@ def open_client(
 
 @contextmanager
 def without_unused_imports() -> Iterator[None]:
-    """Have httpx imported without what it imports where it is installed, and what is of no use here.
+    """Let httpx be imported without optional dependencies that are not needed here.
 
     With trio that is 100 ms at each start (encode/httpcore imports the backends of all event loops), with rich 60 ms
     (encode/httpx imports its own command line), with msgspec 6 ms, which it saves on megabytes of JSON only. They can
@@ -86,18 +86,18 @@ def without_unused_imports() -> Iterator[None]:
 
 
 def given_headers(settings: Settings) -> Mapping[str, str]:
-    """The headers of `-H`. Raises `UsageError` for one that has no name."""
+    """Return the headers of `-H`. Raises `UsageError` for one without a name."""
     headers = {}
     for line in settings.headers:
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
-            raise click.UsageError("a header is given as 'Name: value'")
+            raise click.UsageError("a header must have the form 'Name: value'")
         headers[name.strip()] = value.strip()
     return headers
 
 
 def verification(settings: Settings) -> ssl.SSLContext | bool:
-    """The context that verifies the server: `--cacert`, `--insecure`, or the usual authorities. Raises `UsageError`."""
+    """Return how to verify the server: `--cacert`, `--insecure`, or the usual authorities. Raises `UsageError`."""
     if settings.insecure:
         return False
     if settings.cacert is None:

@@ -69,7 +69,7 @@ class _WithCommonOptions(click.Command):
         super().format_epilog(ctx, formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and say what may be meant by an unknown option, or how a text that looks like one is given."""
+        """Parse, and explain an unknown option: which one may be meant, or how to pass a text that looks like one."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -97,12 +97,12 @@ class Command(_WithCommonOptions):
 
 
 class Group(_WithCommonOptions, click.Group):
-    """A group of commands, which shows its help where none is named."""
+    """A group of commands, which shows its help if no command is named."""
 
     command_class = Command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and show the help where nothing was given; Click treats that as an error."""
+        """Parse, and show the help if there are no arguments, which Click treats as an error."""
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help())
             ctx.exit()
@@ -138,12 +138,12 @@ def _one_text(context: click.Context, argument: click.Parameter, words: tuple[st
         before = [context.params[each.name] for each in context.command.params if each.name in context.params]
         leading = " ".join(each for each in before if isinstance(each, str))
         quoted = " ".join(filter(None, (context.command_path, leading, f"'{' '.join(words)}'")))
-        raise click.UsageError(f"{len(words)} words were given where one text is expected: quote it: {quoted}", context)
+        raise click.UsageError(f"expected one text, not {len(words)} words: quote it: {quoted}", context)
     return _decoded(words[0]) if words else None
 
 
 def _decoded(word: str) -> str:
-    """An argument as UTF-8, where the locale could not decode it."""
+    """Decode an argument as UTF-8, in case the locale could not decode it."""
     if any("\udc80" <= character <= "\udcff" for character in word):
         try:
             return os.fsencode(word).decode()
@@ -153,5 +153,5 @@ def _decoded(word: str) -> str:
 
 
 def command(name: str, *, takes: frozenset[str] = ALL, **attributes: Any) -> Callable[[Callable[..., Any]], Command]:
-    """Make a function a command. It gets its own options by keyword, and the `Settings` by `click.pass_obj`."""
+    """Turn a function into a command. It gets its own options by keyword, and the `Settings` by `click.pass_obj`."""
     return click.command(name, cls=Command, takes=takes, **attributes)

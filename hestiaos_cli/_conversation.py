@@ -49,7 +49,7 @@ def converse(settings: Settings, session: ChatSession) -> None:
 
 
 def _read_message() -> str:
-    """What is typed, of one line or of several. Raises `KeyboardInterrupt`, `EOFError`."""
+    """Read one or several lines. Raises `KeyboardInterrupt`, `EOFError`."""
     message = input(_prompt(">"))
     while message.endswith("\\"):
         message = f"{message[:-1]}\n{input(_prompt('.'))}"
@@ -75,7 +75,7 @@ def _prepare_editing() -> None:
     try:
         readline.read_history_file(path)
     except OSError as error:  # a file that readline cannot read
-        tell(dim(f"the history of {path} is left out: {error}"))
+        tell(dim(f"the history in {path} cannot be read: {error}"))
     readline.set_history_length(_HISTORY)
 
 

@@ -43,7 +43,7 @@ class Failure(Exception):
 
 
 def report(error: Exception, settings: Settings, arguments: Sequence[str] = ()) -> int:
-    """Say on standard error why the command failed. Returns the exit status; raises `error` where it is a bug."""
+    """Print on standard error why the command failed. Return the exit status; raise `error` if it is a bug."""
     failure = failure_of(error, settings)
     if failure is None:
         raise error
@@ -57,13 +57,13 @@ def report(error: Exception, settings: Settings, arguments: Sequence[str] = ()) 
 
 
 def report_lost_output(failed: OutputFailed) -> int:
-    """Say that the result could not be written. Returns the exit status."""
+    """Report that the result could not be written. Return the exit status."""
     tell(f"{paint('Error:', 'red', sys.stderr)} standard output cannot be written: {failed}")
     return FAILED
 
 
 def tell(line: str) -> None:
-    """A line on standard error. Where that cannot be written either, only the exit status shows the failure."""
+    """Print a line on standard error. If that fails too, only the exit status shows the failure."""
     try:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
@@ -72,12 +72,12 @@ def tell(line: str) -> None:
 
 
 def one_line(text: str) -> str:
-    """`text` on one line, its control characters as escapes."""
+    """Format `text` on one line, with control characters escaped."""
     return visible(" ".join(text.split()))
 
 
 def failure_of(error: Exception, settings: Settings) -> Failure | None:
-    """The message for an exception; `None` where it is a bug."""
+    """Return the message for an exception, or `None` if it is a bug."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, click.ClickException):
@@ -109,7 +109,7 @@ def _os_error(error: OSError) -> str:
 
 
 def _is_own_error(error: Exception) -> bool:
-    """Whether the SDK raised it for a wrong argument; any other `ValueError` is a bug."""
+    """Return whether the SDK raised it for a wrong argument. Any other `ValueError` is a bug."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next

@@ -23,7 +23,7 @@ _OF_SERVER = ("base_url", "api_key", "profile", "local")
 
 
 def policy_path(settings: Settings, given: Path | None) -> Path:
-    """The file that was given, else the one that the configuration names. Raises `Failure` if there is neither."""
+    """Return the given file, else the one that the configuration names. Raises `Failure` if there is neither."""
     from hestiaos_cli._local_platform import config_path
     from hestiaos_cli._local_platform import policy_path as configured_path
 
@@ -35,9 +35,9 @@ def policy_path(settings: Settings, given: Path | None) -> Path:
 
 
 def read_policy(path: Path) -> tuple[Policy | None, dict[str, Any]]:
-    """The policy of a file, `None` for one with mistakes, and what there is to say of it.
+    """Return the policy of a file, or `None` if it has mistakes, and a report.
 
-    Its `mistakes` and its `failures`, those of its tests, are lines with the place in the file.
+    The report's `mistakes`, and the `failures` of its tests, are lines with the position in the file.
     """
     from hestiaos_local import Policy, PolicyError
 
@@ -52,7 +52,7 @@ def read_policy(path: Path) -> tuple[Policy | None, dict[str, Any]]:
 
 
 def read_text_of(path: Path) -> str:
-    """The text of a file. Raises `Failure` where it is not UTF-8."""
+    """Read the text of a file. Raises `Failure` if it is not UTF-8."""
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -60,9 +60,9 @@ def read_text_of(path: Path) -> str:
 
 
 def open_client_of(settings: Settings, *, policy: Path | None = None, store: Place | None = None) -> Client:
-    """The client of a platform of these files alone, else the one that the settings name.
+    """Create a client for a platform of these files only, or else for the server that the settings name.
 
-    Raises `UsageError` where a file and a server are named, `Failure` where a store is not there.
+    Raises `UsageError` if both a file and a server are named, `Failure` if a store does not exist.
     """
     option = "--policy" if policy is not None else "--store"
     if policy is None and store is None:
@@ -81,7 +81,7 @@ def open_client_of(settings: Settings, *, policy: Path | None = None, store: Pla
 
 
 def audit_records(client: Client, after: int = 0) -> Iterator[dict[str, Any]]:
-    """The records of an audit in their order, those after this number, a page at a time."""
+    """Yield the records of an audit after this number, in order, fetching a page at a time."""
     while True:
         page = client.governance.export_audit(after, _PAGE)
         yield from page["records"]

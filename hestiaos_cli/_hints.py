@@ -45,7 +45,7 @@ _STATUSES = (
 
 
 def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
-    """The failure that a `HestiaError` is: what failed, where, after how long, and what to do."""
+    """Convert a `HestiaError` to a failure: what failed, where, after how long, and what to do."""
     server = settings.server
     message = str(error)
     if isinstance(error, AuthenticationFailed):  # the server's own sentence may hold the key as a word
@@ -75,12 +75,12 @@ def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
 
 
 def hint_in_doctor(error: HestiaError, server: Server | None) -> str:
-    """What to do, in the doctor itself."""
+    """Return advice for the output of `hestiaos doctor`."""
     return _hint_of(error, server).removesuffix(_DOCTOR)
 
 
 def _hint_of(error: HestiaError, server: Server | None) -> str:
-    """What to do, as far as the error shows it; `""` where it does not."""
+    """Return advice on an error, or `""` if there is none."""
     if isinstance(error, GovernanceBlock) and (hint := _of_block(error, server)):
         return hint
     if server is None or server.local:
@@ -105,7 +105,7 @@ def _hint_of(error: HestiaError, server: Server | None) -> str:
 def _of_block(error: GovernanceBlock, server: Server | None) -> str:
     approval = error.details.get("approval") if isinstance(error.details, dict) else None
     if isinstance(approval, dict) and approval.get("status") != "denied":
-        return f"somebody may let it pass: '{_program(server)} approvals approve {approval.get('id')}'"
+        return f"it can be approved: '{_program(server)} approvals approve {approval.get('id')}'"
     return _of_trace(error, server)
 
 
@@ -120,7 +120,7 @@ def _of_status(error: StatusError, server: Server) -> str:
             return "run it again then"
         return "--retries N tries again for you"
     if error.status_code in _OF_GATEWAYS and not answers_json:
-        return f"this is a proxy's response: the server behind it does not answer{_DOCTOR}"
+        return f"this is the response of a proxy, whose server does not respond{_DOCTOR}"
     return _of_trace(error, server) if answers_json else _of_another_server(server)
 
 
@@ -159,14 +159,14 @@ def _of_connect(error: ConnectFailed, server: Server) -> str:
 
 def _of_certificate(code: int) -> str:
     if code in _OTHER_HOST:
-        return "the certificate is another host's: write that name in the URL; --insecure goes without a check"
+        return "the certificate is another host's: use that name in the URL; --insecure skips the check"
     if code == _EXPIRED:
-        return "the server needs a new certificate; --insecure goes without a check"
-    return "name the authority that signed the certificate with --cacert FILE; --insecure goes without a check"
+        return "the server needs a new certificate; --insecure skips the check"
+    return "name the authority that signed the certificate with --cacert FILE; --insecure skips the check"
 
 
 def is_json(error: HestiaError) -> bool:
-    """Whether the response was JSON, as a HestiaOS server's always is; a proxy and a web site send pages."""
+    """Return whether the response was JSON, as those of a HestiaOS server are. Proxies and web sites send HTML."""
     return error.response is not None and "json" in error.response.headers.get("content-type", "")
 
 

@@ -19,9 +19,9 @@ _SILENCE = 1.0  # seconds without input after which a note says what is waited f
 
 
 def read_text(settings: Settings, given: str | None, what: str, example: str) -> str:
-    """The text of a command: the argument, what is piped in, or both, the argument first.
+    """Return the text of a command: the argument, piped input, or both, the argument first.
 
-    `what` is what an error calls it. Raises `UsageError` where there is none: on a terminal it does not wait for input
+    `what` is its name in errors. Raises `UsageError` if there is none: on a terminal it does not wait for input
     that was not announced.
     """
     if given is not None and given != "-":
@@ -31,19 +31,19 @@ def read_text(settings: Settings, given: str | None, what: str, example: str) ->
         raise click.UsageError(f"{what} is missing: give it, as in: {example}; or pipe it in")
     text = read_stdin(settings, what)
     if given is None and not text.strip():
-        raise click.UsageError(f"{what} is missing: nothing came on standard input; give it, as in: {example}")
+        raise click.UsageError(f"{what} is missing, and standard input is empty; give it, as in: {example}")
     return text
 
 
 def read_stdin(settings: Settings, what: str) -> str:
-    """All of standard input, without one newline at its end. Raises `UsageError` for what is not UTF-8."""
+    """Read all of standard input, without one newline at its end. Raises `UsageError` if it is not UTF-8."""
     data = open_stdin(settings, what).read()
     text = decode(data, f"{what} on standard input")
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
 def open_stdin(settings: Settings, what: str) -> BinaryIO:
-    """Standard input, for one reader. Raises `UsageError` where it is closed, or is read for the API key."""
+    """Return standard input, for one reader. Raises `UsageError` if it is closed, or is read for the API key."""
     if cast("object", sys.stdin) is None:
         raise click.UsageError(f"standard input is closed: give {what} itself instead of '-'")
     if settings.api_key == "-" and what != API_KEY:
@@ -52,7 +52,7 @@ def open_stdin(settings: Settings, what: str) -> BinaryIO:
 
 
 def decode(data: bytes, what: str) -> str:
-    """`data` as UTF-8. Raises `UsageError` that says where it is not."""
+    """Decode `data` as UTF-8. Raises `UsageError` with the position of invalid data."""
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -77,10 +77,10 @@ def _stdin_is_terminal() -> bool:
 
 
 def _is_piped(settings: Settings) -> bool:
-    """Whether standard input is there to be read in addition to an argument.
+    """Return whether to read standard input in addition to an argument.
 
-    A pipe is, and a file from its beginning. A file that is being read already is a shell loop's own, and a socket is
-    what programs and remote shells leave open without ever writing to it.
+    A pipe is read, and a file from its beginning. A file that has been read from is probably read by a shell loop, and
+    a socket is often left open by programs and remote shells without ever being written to.
     """
     if cast("object", sys.stdin) is None or settings.api_key == "-":
         return False
@@ -91,7 +91,7 @@ def _is_piped(settings: Settings) -> bool:
 
 
 def _announced() -> bool:
-    """Wait for the first of a pipe, and say so where nothing comes."""
+    """Wait for the first data of a pipe, and print a remark if it takes long."""
     if os.name != "posix":
         return True
     from select import select

@@ -17,7 +17,7 @@ __all__ = ["latest_session", "remember_session"]
 
 
 def latest_session(settings: Settings) -> str | None:
-    """The id of the latest session with the settings' server."""
+    """Return the id of the latest session with the settings' server."""
     found = _read().get(_name(settings))
     return found if isinstance(found, str) else None
 

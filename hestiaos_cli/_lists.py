@@ -35,12 +35,12 @@ def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *names: st
 
 
 def which_have(rows: Sequence[Mapping[str, Any]], *names: str) -> list[str]:
-    """Those of these fields that a row has."""
+    """Return the fields that at least one row has."""
     return [name for name in names if any(row.get(name) is not None for row in rows)]
 
 
 def for_people(settings: Settings, rows: Sequence[Mapping[str, Any]], time: str) -> list[dict[str, Any]]:
-    """Rows whose field `time`, ISO 8601, is in local time and short, where people read them."""
+    """Convert the field `time` of rows from ISO 8601 to short local time, in output for people."""
     if settings.json or settings.field is not None:
         return [{**row} for row in rows]
     return [{**row, time: _moment(row.get(time))} for row in rows]

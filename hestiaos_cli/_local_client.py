@@ -107,16 +107,16 @@ class _Executor:
         self._exchange = exchange
 
     def execute(self, operation: Operation[T], options: CallOptions) -> T:
-        """The operation's result. Raises `HestiaError`."""
+        """Return the operation's result. Raises `HestiaError`."""
         flow, _ = self.context.begin(operation, options)
         return run_flow(flow, self._send, time.sleep)
 
     async def execute_async(self, operation: Operation[T], options: CallOptions) -> T:
-        """As `execute`: nothing is waited for."""
+        """Execute like `execute`, which does not wait for anything."""
         return self.execute(operation, options)
 
     def begin(self, send: Send) -> tuple[Response, Iterator[bytes]]:
-        """The head of the response, and its body."""
+        """Return the head of the response, and its body."""
         status, headers, body = self._exchange.exchange(send.request)
         encoded = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
         return send.response(status, encoded), iter(body)

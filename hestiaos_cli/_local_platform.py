@@ -1,4 +1,4 @@
-"""The embedded platform as `--local` and `serve` make it: what its configuration file says, and where it keeps things.
+"""Create the embedded platform for `--local` and `serve` from the configuration file, with its store.
 
 ```toml
 policy = "policy.toml"        # a file of rules: a path relative to this file, or an absolute one
@@ -44,12 +44,12 @@ _OF_MODELS = ("version", "models", "agents")
 
 
 def config_path(settings: Settings) -> Path:
-    """The configuration file, which need not be there where it was not named."""
+    """Return the path of the configuration file, which may not exist unless it was named."""
     return config_directory() / "config.toml" if settings.config is None else Path(settings.config)
 
 
 def policy_path(settings: Settings) -> Path | None:
-    """The file of the policy that the configuration names. Raises `Failure` that names a mistake in it."""
+    """Return the path of the configured policy. Raises `Failure` for a mistake in the configuration."""
     path = _places(settings).get("policy")
     return None if path is None else Path(path)
 
@@ -60,7 +60,7 @@ def _places(settings: Settings) -> dict[str, Place]:
 
 
 def show_config(settings: Settings) -> dict[str, Any]:
-    """All that the file says, its paths whole. Raises `Failure`, `ConfigurationError` that name the mistakes."""
+    """Return the contents of the file, with absolute paths. Raises `Failure` or `ConfigurationError` for mistakes."""
     path, content = _content(settings)
     _configuration(settings)
     return {name: value if name in _OF_MODELS else shown(_place(path, name, value)) for name, value in content.items()}
@@ -87,7 +87,7 @@ def _place(file: Path, name: str, value: Any) -> Place:
 
 
 def policy_of(settings: Settings) -> Policy | None:
-    """The policy that the configuration names. Raises `PolicyError` for a mistake in it."""
+    """Load the configured policy. Raises `PolicyError` for a mistake in it."""
     path = policy_path(settings)
     if path is None:
         return None
@@ -97,10 +97,10 @@ def policy_of(settings: Settings) -> Policy | None:
 
 
 def models_of(settings: Settings, url: str | None = None, model: str | None = None, key_env: str | None = None) -> Any:
-    """The arguments of `Platform` for what carries out the work: none for the echo.
+    """Return the arguments of `Platform` for its executor and agents, which are empty for the echo.
 
-    It is the models and agents of the configuration, or the model server at `url`, whose key is in the environment
-    variable `key_env`. Raises `UsageError` for what does not go together, and `ConfigurationError` for mistakes in
+    They are the models and agents of the configuration, or the model server at `url`, whose key is in the environment
+    variable `key_env`. Raises `UsageError` for contradictory options, and `ConfigurationError` for mistakes in
     the file.
     """
     if url is None and (model is not None or key_env is not None):
@@ -123,7 +123,7 @@ def models_of(settings: Settings, url: str | None = None, model: str | None = No
 
 
 def _configuration(settings: Settings) -> Configuration | None:
-    """The models and agents of the file, if it has some."""
+    """Load the models and agents of the file. Return `None` if it has none."""
     path, content = _content(settings)
     if not any(name in content for name in _OF_MODELS):
         return None
@@ -133,12 +133,12 @@ def _configuration(settings: Settings) -> Configuration | None:
 
 
 def store_of(settings: Settings) -> Place:
-    """Where `--local` remembers."""
+    """Return the store of `--local`."""
     return _places(settings).get("store") or data_directory() / "hestiaos.sqlite3"
 
 
 def store_path(settings: Settings) -> Path:
-    """The file in which `--local` remembers. Raises `Failure` where that is a database."""
+    """Return the file of the store of `--local`. Raises `Failure` if the store is a database."""
     store = store_of(settings)
     if isinstance(store, str):
         raise Failure(
@@ -149,9 +149,9 @@ def store_path(settings: Settings) -> Path:
 
 
 def open_platform(settings: Settings, *, looks_only: bool = False) -> Platform:
-    """The platform of `--local`, whose memory is a file of the user's. Raises `Failure`, `PolicyError`.
+    """Open the platform of `--local`, whose store is a file of the user. Raises `Failure`, `PolicyError`.
 
-    Where it `looks_only` and there is no file yet, none is made.
+    With `looks_only`, no file is created.
     """
     from hestiaos_local import Platform, Store
 
@@ -162,7 +162,7 @@ def open_platform(settings: Settings, *, looks_only: bool = False) -> Platform:
 
 @contextmanager
 def existing_store(settings: Settings) -> Iterator[Store | None]:
-    """What `--local` remembers, for the `with` block; `None` where it has nothing to remember yet. Raises `Failure`."""
+    """Open the store of `--local` for the `with` block, or yield `None` if there is none yet. Raises `Failure`."""
     place = store_of(settings)
     if _is_missing(place):
         yield None

@@ -19,7 +19,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; `arguments` are by default the process's own.
 
-    Ctrl-C and a closed pipe end the process by their signal, since a shell ends a loop only where it sees the signal:
+    Ctrl-C and a closed pipe end the process by their signal, since a shell ends a loop only if it sees the signal:
     an exit status of 130 continues with the next item.
     """
     if arguments is None:
@@ -28,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     interruptible = handler is signal.default_int_handler  # it is ignored in the background of a script
 
     def take_interrupts() -> None:
-        """Have Ctrl-C raise `KeyboardInterrupt`, so that what is under way is ended properly."""
+        """Let Ctrl-C raise `KeyboardInterrupt`, so that work in progress is ended properly."""
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    if interruptible:  # until there is something under way the process may end at once
+    if interruptible:  # before there is work in progress, the process may end at once
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from hestiaos_cli._standard_streams import OutputFailed, drop_output, flush_output, prepare_standard_streams
 
@@ -63,4 +63,4 @@ def _exit_by_signal(number: signal.Signals) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)
     if os.name == "posix":
         os.kill(os.getpid(), number)
-    sys.exit(128 + number)  # where there are no signals to die of
+    sys.exit(128 + number)  # on Windows, where a process cannot end by a signal

@@ -51,7 +51,7 @@ _DECLARATIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 
 
 def common_options(names: frozenset[str]) -> list[click.Option]:
-    """The options of these names, for one command."""
+    """Return the options of these names, for one command."""
     return [_CommonOption(name) for name in _DECLARATIONS if name in names]
 
 

@@ -37,14 +37,14 @@ class TextOutput:
         self._write(text.removesuffix(self._half))
 
     def end(self) -> None:
-        """Print the end of the line, where the text does not have it."""
+        """Print the end of the line, unless the text has it."""
         self._write(self._half)
         self._half = ""
         if not self._at_line_end:
             self._write("\n")
 
     def break_off(self) -> None:
-        """Begin a new line on a terminal; a pipe or a file ends where the text does."""
+        """Begin a new line on a terminal. The output to a pipe or a file ends with the text."""
         if self._terminal:
             self.end()
 
@@ -59,20 +59,20 @@ class TextOutput:
 
 
 def print_text(text: str) -> None:
-    """A text, and the end of its line where it has none."""
+    """Print a text, and the end of its line unless it has one."""
     output = TextOutput()
     output.write(text)
     output.end()
 
 
 def print_lines(*lines: str) -> None:
-    """Coloured lines of the command line's own; control characters in quoted text are visible already."""
+    """Print coloured lines of our own. Control characters in quoted text are escaped already."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 
 def print_json(value: Any, *, compact: bool = False) -> None:
-    """A JSON document, or a line of many; escapes, which mean the same, where standard output needs them."""
+    """Print a JSON document, or one line of JSON. Characters that standard output cannot encode are escaped."""
     text = json.dumps(value, indent=None if compact else 2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -83,7 +83,7 @@ def print_json(value: Any, *, compact: bool = False) -> None:
 
 
 def print_fields(settings: Settings, fields: Mapping[str, Any], *, answer: str | None = None) -> None:
-    """A result as the options ask for it: JSON, one field, its `answer` alone, or `name: value` lines for people."""
+    """Print a result as requested by options: JSON, one field, only its `answer`, or `name: value` lines for people."""
     if settings.field is not None:
         print_text(_raw(_field(fields, settings.field)))
     elif settings.json:
@@ -95,20 +95,20 @@ def print_fields(settings: Settings, fields: Mapping[str, Any], *, answer: str |
 
 
 def remark(settings: Settings, *parts: str | None) -> None:
-    """One dim line on standard error, on a terminal or with `-v`."""
+    """Print one dim line on standard error, on a terminal or with `-v`."""
     if settings.verbose or is_terminal(sys.stderr):
         tell(dim(one_line(f" {symbol('·', '-', sys.stderr)} ".join(filter(None, parts)))))
 
 
 def remark_echo(settings: Settings) -> None:
-    """Say to people, once, that it was the echo that answered."""
+    """Print a remark, once, that the echo answered."""
     if settings.echoes and not settings.json:
         remark(settings, ECHO)
         settings.echoes = False
 
 
 def rounded(value: float) -> str:
-    """A number as people read it."""
+    """Format a number for people."""
     if isinstance(value, int) or value == round(value):
         return f"{value:.0f}" if abs(value) < 1e15 else str(value)
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2g}"
@@ -132,7 +132,7 @@ def _raw(value: Any) -> str:
 
 
 def _lines(value: Mapping[str, Any], indent: str = "") -> list[str]:
-    """`name: value` lines, what has no value left out."""
+    """Format `name: value` lines, omitting what has no value."""
     lines: list[str] = []
     for name, item in value.items():
         if item is None or item in ([], {}):

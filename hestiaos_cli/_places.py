@@ -15,12 +15,12 @@ _NAME = "hestiaos"
 
 
 def config_directory() -> Path:
-    """The directory of the configuration and the profiles. Raises `Failure` where there is none."""
+    """Return the directory of the configuration and the profiles. Raises `Failure` if there is none."""
     return _directory("XDG_CONFIG_HOME", ".config", os.environ)
 
 
 def data_directory() -> Path:
-    """The directory of the local store and of what the command line remembers. Raises `Failure` where there is none."""
+    """Return the directory of the local store and other state. Raises `Failure` if there is none."""
     return _directory("XDG_DATA_HOME", ".local/share", os.environ)
 
 

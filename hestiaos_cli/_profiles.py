@@ -31,7 +31,7 @@ class Profile:
         self._api_key = api_key
 
     def api_key(self) -> str | None:
-        """The key. Raises `Failure` if the keyring does not return it."""
+        """Return the key. Raises `Failure` if the keyring does not return it."""
         if not self.in_keyring:
             return self._api_key
         with _keyring_errors("read"):
@@ -65,7 +65,7 @@ class Profiles:
         return (self._profile(name) for name in self._content["profiles"])
 
     def get(self, name: str) -> Profile:
-        """The profile of this name. Raises `Failure` if there is none."""
+        """Return the profile with this name. Raises `Failure` if there is none."""
         if name not in self._content["profiles"]:
             known = ", ".join(self._content["profiles"]) or "none yet"
             hint = f"'hestiaos login {name} --base-url URL' makes it"

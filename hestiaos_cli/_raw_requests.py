@@ -26,7 +26,7 @@ _TIMEOUT = 30.0  # seconds
 
 
 def open_http_client(settings: Settings) -> httpx.Client:
-    """An httpx client for the server. Raises `UsageError` for a URL, a key or a header that cannot be."""
+    """Create an httpx client for the server. Raises `UsageError` for an invalid URL, key or header."""
     server = server_of(settings)
     try:
         config = Config(base_url=server.url, api_key=server.api_key, headers=given_headers(settings))

@@ -19,7 +19,7 @@ _COLORS = {"ALLOW": "green", "THROTTLE": "yellow", "BLOCK": "red"}
 
 
 def json_line(request: ServedRequest) -> None:
-    """A request as a line of JSON, without what is not known of it."""
+    """Print a request as a line of JSON, without unknown fields."""
     known = {
         "operation": request.operation,
         "key": request.key,
@@ -39,7 +39,7 @@ def json_line(request: ServedRequest) -> None:
 
 
 def text_line(request: ServedRequest) -> None:
-    """A request as a line for people."""
+    """Print a request as a line for people."""
     decision = request.decision
     parts = [
         datetime.now().strftime("%H:%M:%S"),
@@ -56,7 +56,7 @@ def text_line(request: ServedRequest) -> None:
 
 
 def _unexpected_outcome(request: ServedRequest) -> str | None:
-    """The outcome where neither the status nor the decision says it."""
+    """Return the outcome unless the status or the decision implies it."""
     if request.status not in (None, 200) or request.decision == "BLOCK" or request.outcome == "completed":
         return None
     return request.outcome

@@ -28,7 +28,7 @@ _LOCAL_URL = re.compile(r":\d+|(?i:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?(?
 
 
 class Server:
-    """A server, how its URL and its key came about, and what to say about them."""
+    """A server, with the sources of its URL and key for messages."""
 
     local = False
     key_hint = "give it with --api-key or HESTIAOS_API_KEY, or keep it with 'hestiaos login'"
@@ -40,7 +40,7 @@ class Server:
         self.key_source = key_source
 
     def check(self) -> None:
-        """Raise the `Failure` of a URL or a key that cannot be, with where it comes from."""
+        """Raise a `Failure` for an invalid URL or key, with its source."""
         from hestiaos_proto import Config
 
         parts = (
@@ -78,7 +78,7 @@ class LocalServer(Server):
 
 
 def server_of(settings: Settings) -> Server:
-    """The server that the settings name. Raises `UsageError`, `Failure`."""
+    """Return the server that the settings name. Raises `UsageError`, `Failure`."""
     if settings.local:
         for name in _OF_SERVER:
             if name in settings.given:
@@ -120,7 +120,7 @@ def _remote(settings: Settings) -> Server:
 
 
 def _profile(settings: Settings) -> Profile | None:
-    """The profile that is named, else the current one, where it would be used at all."""
+    """Return the named profile, else the current one, if a profile is used at all."""
     name = settings.profile or os.environ.get("HESTIAOS_PROFILE")
     if name is None and settings.base_url is not None and settings.api_key is not None:
         return None
@@ -133,7 +133,7 @@ def _profile(settings: Settings) -> Profile | None:
     except Failure:
         if name is not None:
             raise
-        return None  # without a home there are no profiles
+        return None  # without a home directory there are no profiles
     from hestiaos_cli._profiles import Profiles
 
     profiles = Profiles(path)
@@ -142,21 +142,21 @@ def _profile(settings: Settings) -> Profile | None:
 
 
 def full_url(url: str) -> str:
-    """`:8000` and `localhost:8000` with what is left out; any other URL as it is."""
+    """Complete `:8000` and `localhost:8000` to a URL. Return any other URL unchanged."""
     if _LOCAL_URL.fullmatch(url):
         return f"http://localhost{url}" if url.startswith(":") else f"http://{url}"
     return url
 
 
 def key_from_stdin(settings: Settings) -> str:
-    """The API key as `-k -` has it. Raises `UsageError`."""
+    """Read the API key for `-k -`. Raises `UsageError`."""
     from hestiaos_cli._input import API_KEY, read_stdin
 
     return read_stdin(settings, API_KEY).strip()
 
 
 def hide_argument(secret: str) -> None:
-    """Overwrite an argument in what `ps` shows of this process, where the system lets us: on Linux."""
+    """Hide an argument in the output of `ps` by overwriting it, which is possible on Linux."""
     if sys.platform != "linux" or not secret:
         return
     try:

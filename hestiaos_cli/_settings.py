@@ -41,9 +41,9 @@ class Settings:
         self.on_command = on_command
         self.began = time.monotonic()
         self.server: Server | None = None
-        """Where the command's requests go, once that has been asked."""
+        """The server of the command's requests, once it was determined."""
         self.echoes = False
-        """Whether the echo answers, and the user has not been told yet."""
+        """Whether the echo answers, and the user was not informed yet."""
 
     @property
     def distinct_statuses(self) -> bool:

@@ -1,6 +1,6 @@
 """Standard input, output and error as the shell gave them, closed ones too.
 
-What goes to standard output is written here or raises `OutputFailed`: a result is never lost with exit status 0.
+All output is written here or raises `OutputFailed`, so that a result is never lost with exit status 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["OutputFailed", "drop_output", "flush_output", "prepare_standard_stre
 
 
 class OutputFailed(Exception):
-    """Standard output cannot be written to: the disk is full, it is closed, or the pipe's reader has gone."""
+    """Standard output cannot be written to: the disk is full, it is closed, or the pipe's reader has ended."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__("it is closed" if error.errno == EBADF else error.strerror or str(error))
@@ -39,7 +39,7 @@ class _Output(io.TextIOWrapper):
 
 
 def prepare_standard_streams() -> None:
-    """Take the place of `sys.stdout`, and keep the descriptors of closed streams from files that are opened later.
+    """Replace `sys.stdout`, and reserve the descriptors of closed streams, so that files opened later do not get them.
 
     Without that a database or a socket could be given the number 2, and errors of C code would be written into it.
     """

@@ -1,4 +1,4 @@
-"""Where a store is: a file, or the URL of a database, which may hold a password that is never shown."""
+"""The place of a store: a file, or the URL of a database, which may contain a password that is never shown."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _PASSWORD = re.compile(r"(?<=:)[^:@/]*(?=@)|(?<=[?&]password=)[^&]*")
 
 
 def named_store(argument: str) -> Place:
-    """What an argument names. Its password is hidden from `ps` where the system lets us."""
+    """Return the place that an argument names. A password in it is hidden from `ps` if the system allows that."""
     for password in _PASSWORD.findall(argument) if "://" in argument else ():
         hide_argument(password)
     return place(argument)
 
 
 def place(value: str, folder: Path | None = None) -> Place:
-    """What a text names: a URL, or a file, beside which one in a `folder` stands by its name alone."""
+    """Return the place that a text names: a URL or a file, which is relative to `folder`."""
     if "://" in value:
         return value
     return Path(value) if folder is None else folder / Path(value).expanduser()
 
 
 def existing_place(store: Place) -> Place:
-    """A place where there may be a store already. Raises `Failure` for a file that is not there."""
+    """Return the place of an existing store. Raises `Failure` for a file that does not exist."""
     if isinstance(store, Path) and not store.is_file():
         raise Failure(f"there is no such file: {store}")
     return store
 
 
 def shown(store: Place) -> str:
-    """A place as it may be printed."""
+    """Format a place for printing, without a password."""
     return _PASSWORD.sub("***", store) if isinstance(store, str) else str(store)

@@ -36,7 +36,7 @@ class PrintedStream:
         self.final: Mapping[str, Any] = {}
 
     def print(self, stream: EventStreamBase) -> None:
-        """Print all of it. Raises the error of an `error` event, once the stream is over."""
+        """Print the whole stream. Raises the error of an `error` event after its end."""
         failure: StatusError | None = None
         output = TextOutput()
         try:
@@ -70,7 +70,7 @@ class PrintedStream:
         remark_echo(self._settings)
 
     def _error_of(self, event: StreamEvent) -> StatusError:
-        """The error of an event, as the server would have answered with it instead of a stream."""
+        """Return the error of an event, as if it were the response instead of a stream."""
         data = {"code": "FAILED", "message": "it failed", "trace_id": event.trace_id or None, **event.data}
         status = 403 if data.get("code") == "GOVERNANCE_BLOCK" else 500
         return error_from_response(status, json.dumps(data).encode(), redactor=self._redactor)

@@ -22,28 +22,28 @@ _color: bool | None = None  # what --color says
 
 
 def visible(text: str) -> str:
-    """`text` with every control character but newline and tab as its JSON escape, so that a terminal obeys none."""
+    """Escape every control character except newline and tab as in JSON, so that a terminal does not interpret any."""
     return text.translate(_SHOWN)
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person reads along."""
+    """Return whether a stream is a terminal."""
     return stream.isatty()
 
 
 def may_draw(stream: TextIO) -> bool:
-    """Whether lines can be drawn over, as a progress bar does."""
+    """Return whether lines can be overwritten, as by a progress bar."""
     return is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 def set_color(choice: str | None) -> None:
-    """Take the choice of `--color`: `"always"`, `"never"`, or `"auto"`."""
+    """Set the choice of `--color`: `"always"`, `"never"`, or `"auto"`."""
     global _color
     _color = {"always": True, "never": False}.get(choice or "")
 
 
 def colored(stream: TextIO) -> bool:
-    """Whether a stream gets colours: by --color, NO_COLOR, FORCE_COLOR, else where it is a terminal that has them."""
+    """Return whether to use colours: by --color, NO_COLOR or FORCE_COLOR, else on a terminal that supports them."""
     if _color is not None:
         return _color
     if os.environ.get("NO_COLOR"):
@@ -54,17 +54,17 @@ def colored(stream: TextIO) -> bool:
 
 
 def paint(text: str, color: str, stream: TextIO) -> str:
-    """`text` in a colour, where the stream gets colours."""
+    """Colour `text`, if the stream uses colours."""
     return f"\x1b[{_CODES[color]}m{text}\x1b[0m" if colored(stream) else text
 
 
 def dim(text: str) -> str:
-    """`text` as a remark on standard error."""
+    """Dim `text` for standard error, if that uses colours."""
     return paint(text, "dim", sys.stderr)
 
 
 def symbol(character: str, instead: str, stream: TextIO) -> str:
-    """`character`, or its replacement if the stream's encoding does not have it."""
+    """Return `character`, or its replacement if the stream's encoding does not have it."""
     try:
         character.encode(stream.encoding or "ascii")
     except UnicodeEncodeError:
@@ -73,12 +73,12 @@ def symbol(character: str, instead: str, stream: TextIO) -> str:
 
 
 def width() -> int:
-    """The number of columns that text for people may take."""
+    """Return the maximum number of columns of text for people."""
     return max(_NARROWEST, min(columns(), _WIDEST))
 
 
 def columns() -> int:
-    """How wide the terminal is: as `shutil.get_terminal_size`, whose module takes milliseconds to import."""
+    """Return the width of the terminal, like `shutil.get_terminal_size`, whose module takes milliseconds to import."""
     if (given := os.environ.get("COLUMNS", "")).isdecimal() and int(given):
         return int(given)
     for stream in (sys.stdout, sys.stderr):

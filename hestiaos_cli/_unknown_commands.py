@@ -33,7 +33,7 @@ _SYNONYMS = {
 
 
 def suggestion(path: str, words: Sequence[str], names: Sequence[str]) -> str:
-    """The sentence to add; `path` is the program or the group that was asked for `words`, `names` are its commands."""
+    """Return the sentence to add. `path` is the program or group, `words` were its arguments, `names` its commands."""
     program, *group = path.split()
     name = words[0]
     if not group and len(name.split()) > 1:

@@ -25,5 +25,5 @@ _ELSEWHERE = {
 
 
 def meant_by_option(name: str) -> str | None:
-    """The sentence to add, where other command lines have such an option."""
+    """Return the sentence to add about an option that other command lines have, or `None`."""
     return _ELSEWHERE.get(name)

@@ -16,7 +16,7 @@ __all__ = ["tracing_hooks"]
 
 
 def tracing_hooks(*, with_headers: bool) -> Hooks:
-    """Hooks that print what happens."""
+    """Return hooks that print what happens."""
 
     def on_request(call: CallInfo, request: RequestInfo) -> None:
         _tell(f"> {request.method} {request.url} ({request.body_size} bytes)")

@@ -9,7 +9,7 @@ __all__ = ["version"]
 
 
 def version() -> str:
-    """The version of this distribution."""
+    """Return the version of this distribution."""
     package = find_spec("hestiaos_proto")
     assert package is not None, "it is part of the distribution"
     spec = PathFinder.find_spec("hestiaos_proto._version", package.submodule_search_locations)

@@ -17,7 +17,7 @@ _TURN = 0.1
 
 @contextmanager
 def waiting() -> Iterator[Callable[[], None]]:
-    """Show that something is waited for, on a terminal only, until the block ends or what it gives is called."""
+    """Show an indicator of waiting on a terminal, until the block ends or the function that it yields is called."""
     over = Event()
     spinner = Thread(target=_spin, args=(over,), daemon=True) if may_draw(sys.stderr) else None
     if spinner is not None:

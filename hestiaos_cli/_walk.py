@@ -33,7 +33,7 @@ _MIN_SPREAD = 0.05  # seconds over which the server must have spread its events 
 
 
 class Step:
-    """One step: its name, whether it works, how long it took, what was found, and what to do where it fails."""
+    """One step: its name, whether it works, how long it took, what was found, and what to do if it failed."""
 
     def __init__(self, name: str, *, works: bool, seconds: float, detail: str, hint: str = "") -> None:
         self.name = name
@@ -43,12 +43,12 @@ class Step:
         self.hint = hint
 
     def to_json(self) -> dict[str, Any]:
-        """The step as a JSON object."""
+        """Return the step as a JSON object."""
         return vars(self)
 
 
 def walk(settings: Settings, client: Client) -> Iterator[Step]:
-    """The steps to the server that the settings name. The last one is that which failed, if one did."""
+    """Yield the steps to the server that the settings name. If a step fails, it is the last one."""
     way = _Way(settings, client)
     for name, take in way.steps():
         began = time.monotonic()
@@ -146,7 +146,7 @@ class _Way:
             raise _Fails(str(error), "does the server speak TLS there? If not, its URL begins with http://") from None
 
     def _speaks_tls(self) -> bool:
-        """Whether what listens there answers a TLS handshake, whoever it is."""
+        """Return whether the listener responds to a TLS handshake, whatever its certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         try:
@@ -187,7 +187,7 @@ class _Way:
         return f"{self._version or 'unknown'}"
 
     def _stream(self) -> str:
-        """Whether events arrive as they were sent: each says when."""
+        """Return whether events arrive when they are sent, according to their timestamps."""
         arrived: list[float] = []
         sent: list[float] = []
         try:

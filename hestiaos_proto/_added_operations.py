@@ -119,7 +119,7 @@ def judge(
 
 
 def test_policy(text: str) -> Operation[dict[str, Any]]:
-    """Have the server read the text of a policy and run its tests. The policy in use is not changed."""
+    """Let the server parse the text of a policy and run its tests. The policy in use is not changed."""
     return make_operation("test_policy", text=text)
 
 
@@ -134,7 +134,7 @@ def export_audit(*, after: int = 0, limit: int = 100) -> Operation[dict[str, Any
 
 
 def verify_audit(*, known: str | None = None) -> Operation[dict[str, Any]]:
-    """Have the server look for records of the audit that were changed, removed or inserted.
+    """Let the server verify that no record of the audit was changed, removed or inserted.
 
     `known` is the head that an earlier verification returned, which must still be in the audit.
     """

@@ -51,7 +51,7 @@ class Param:
         return self._refusal(value, _IN_PYTHON, type_name(value))
 
     def json_refusal(self, value: object) -> str:
-        """As `refusal`, for a value that was read from JSON."""
+        """Return why `value`, which was read from JSON, is not accepted, like `refusal`."""
         return self._refusal(value, _IN_JSON, _IN_JSON[type(value)])
 
     def _refusal(self, value: object, names: Mapping[type, str], given: str) -> str:

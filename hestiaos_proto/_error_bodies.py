@@ -151,7 +151,7 @@ def _read(read: Any) -> dict[str, Any]:
 
 
 def _field_errors(items: list[Any]) -> str:
-    """FastAPI's list of `{"loc", "msg", "type"}` as one line: `body.input: Field required; …`."""
+    """Format FastAPI's list of `{"loc", "msg", "type"}` as one line: `body.input: Field required; …`."""
     texts = [
         f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if isinstance(item.get("loc"), list) else str(item["msg"])
         for item in items

@@ -113,7 +113,7 @@ class EventStreamState:
         return self._machine
 
     def _reconnect(self, flow: CallFlow[RunStream]) -> None:
-        """Have `flow` open another connection; the one that was lost has ended."""
+        """Let `flow` open another connection after one was lost."""
         self._flow = flow
         self._ready = iter(())
         self._over = False

@@ -137,7 +137,7 @@ def _make_event(kind: str, data: dict[str, Any], trace_id: str, timestamp: str, 
 
 
 def parse_event(payload: bytes, redactor: Redactor) -> StreamEvent:
-    """Strict path: the event of any JSON text.
+    """Strict path: decode any JSON text.
 
     Raises `ValueError` for what is not JSON, and `RemoteProtocolError`, which quotes the payload, for another value.
     """

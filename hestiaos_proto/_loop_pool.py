@@ -204,7 +204,7 @@ class LoopPool(ABC):
 
     @abstractmethod
     def call_soon(self, function: Callable[..., object], /, *args: object) -> bool:
-        """Have `function` called in the event loop, from any thread.
+        """Schedule `function` in the event loop, from any thread.
 
         Returns false if the loop has ended, or belongs to the process from which this one was forked.
         """

@@ -57,7 +57,7 @@ class PayloadDecoder:
         return self._trailing_data
 
     def expect_end(self) -> None:
-        """Note that the last payload is that of `done`."""
+        """Record that the last payload is that of `done`."""
         self._after_done = True
 
     def payloads(self, lines: LineDecoder, ids: EventIds | None = None) -> Iterator[bytes | list[bytes] | None]:

@@ -124,7 +124,7 @@ def invalid(problems: list[FieldError]) -> InvalidInput:
 
 
 def _escape(name: str, value: str) -> str:
-    """One path segment (RFC 3986, section 3.3). Dot segments are escaped too, as clients and proxies resolve them."""
+    """Escape a path segment (RFC 3986, section 3.3). Dot segments too, since clients and proxies resolve them."""
     try:
         escaped = quote(value, safe="")
     except UnicodeEncodeError as error:

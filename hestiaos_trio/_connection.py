@@ -38,21 +38,21 @@ class Connection:
 
     @property
     def usable(self) -> bool:
-        """As `LoopConnection.usable`."""
+        """See `LoopConnection.usable`."""
         return trio.current_time() - self._idle_since < self._keepalive_expiry and not self._socket.is_readable()
 
     @property
     def finished(self) -> bool:
-        """As `LoopConnection.finished`."""
+        """See `LoopConnection.finished`."""
         return self._machine.finished
 
     def keep(self) -> bool:
-        """As `LoopConnection.keep`."""
+        """See `LoopConnection.keep`."""
         self._idle_since = trio.current_time()
         return self._machine.reusable
 
     async def exchange(self, send: Send) -> Response:
-        """As `LoopConnection.exchange`."""
+        """See `LoopConnection.exchange`."""
         machine, origin = self._machine, send.request.origin
         self._send = send
         timed_out = f"sending to {origin} took too long"
@@ -71,7 +71,7 @@ class Connection:
         return response
 
     async def receive(self, timeout: float) -> None:  # noqa: ASYNC109  # a deadline is an instant
-        """As `LoopConnection.receive`."""
+        """See `LoopConnection.receive`."""
         send = self._send
         assert send is not None, "a response is received after its request"
         with trio.CancelScope(deadline=_after(send, timeout)) as scope:
@@ -82,7 +82,7 @@ class Connection:
             )
 
     def close(self) -> None:
-        """As `LoopConnection.close`."""
+        """See `LoopConnection.close`."""
         if self._closed:
             return
         self._closed = True

@@ -97,7 +97,7 @@ class Pool(LoopPool):
 
 
 async def _logged(work: Callable[[], Awaitable[object]]) -> None:
-    """An exception of a system task would end the run."""
+    """Log exceptions of `work`, since an exception of a system task would end the run."""
     try:
         await work()
     except Exception:
@@ -105,7 +105,7 @@ async def _logged(work: Callable[[], Awaitable[object]]) -> None:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The original exception: trio groups those of several addresses, and has that of TLS as a cause."""
+    """Return the original exception: trio groups those of several addresses, and has that of TLS as a cause."""
     if isinstance(error, BaseExceptionGroup):
         return _innermost(error.exceptions[0])
     return error if error.__cause__ is None else _innermost(error.__cause__)

@@ -32,7 +32,7 @@ class Cassette:
     and cuts come as they were recorded, after `pace` times the recorded time: 0 is at once, 1 is the recorded pace. A
     request that does not fit raises `LocalProtocolError`, with the code `NOT_RECORDED`, and the nearest that was left.
 
-    Raises `OSError` where the file cannot be read, `ValueError` where it is not a cassette or `pace` is not a number of
+    Raises `OSError` if the file cannot be read, `ValueError` if it is not a cassette or `pace` is not a number of
     0 or more.
     """
 
@@ -73,15 +73,15 @@ class Cassette:
         return self._recorder is not None
 
     def exchange(self, send: Send, /) -> CallFlow[Response]:
-        """As `hestiaos_proto.Interceptor.exchange`: what a client calls."""
+        """See `hestiaos_proto.Interceptor.exchange`, which a client calls."""
         return (self._recorder or self._player).exchange(send)
 
     def pause(self, seconds: float, /) -> float:
-        """As `hestiaos_proto.Interceptor.pause`."""
+        """See `hestiaos_proto.Interceptor.pause`."""
         return (self._recorder or self._player).pause(seconds)
 
     def problems(self) -> list[str]:
-        """The mismatches so far: the requests that were not recorded, and the exchanges that were not used."""
+        """The mismatches so far: requests that were not recorded, and exchanges that were not used."""
         unused = self._player.unused
         if not unused:
             return list(self._player.refusals)

@@ -36,7 +36,7 @@ _FLAGS = ("request_sent", "stale")
 
 @frozen
 class RecordedRequest:
-    """A request without its headers, among which is the key. `body` is its JSON value, `None` where there is none."""
+    """A request without its headers, among which is the key. `body` is its JSON value, `None` if there is none."""
 
     method: str
     path: str
@@ -66,14 +66,14 @@ class End:
 
     @classmethod
     def of(cls, error: HestiaError, after: float) -> End:
-        """The end by a fault. What is not the network's is the client's: it was closed, or used wrongly."""
+        """Create the end by a fault. A fault not of the network is the client's: it was closed, or used wrongly."""
         kind = next((name for name, fault in FAULTS.items() if isinstance(error, fault)), None)
         if kind is None:
             return cls("left", after)
         return cls(kind, after, error.message, {name: getattr(error, name) for name in _FLAGS if hasattr(error, name)})
 
     def error(self) -> HestiaError:
-        """The fault, as the binding raised it."""
+        """Return the fault as the binding raised it."""
         error = FAULTS[self.kind](self.message)
         for name, value in self.flags.items():
             setattr(error, name, value)
@@ -82,7 +82,7 @@ class End:
 
 @define
 class Exchange:
-    """A request, and what came back. `status` is `None` where no response came."""
+    """A request, and its response. `status` is `None` without a response."""
 
     request: RecordedRequest
     status: int | None = None
@@ -93,12 +93,12 @@ class Exchange:
 
 
 def encode(exchanges: Iterable[Exchange]) -> bytes:
-    """The text of a cassette."""
+    """Encode the text of a cassette."""
     return b"".join(json.dumps(line) + b"\n" for line in (_FIRST, *_lines(exchanges)))
 
 
 def parse(text: bytes) -> list[Exchange]:
-    """The exchanges of a cassette. Raises `ValueError`, which names the line, for what is not the text of one."""
+    """Parse the exchanges of a cassette. Raises `ValueError` with the line number if the text is not a cassette."""
     exchanges: list[Exchange] = []
     ended = True
     for number, line in enumerate(text.splitlines(), 1):

@@ -19,7 +19,7 @@ _SHOWN = 60  # characters of a request that a message repeats, around the first 
 
 
 def matches(recorded: RecordedRequest, made: RecordedRequest) -> bool:
-    """Whether a recorded request is the one that was made."""
+    """Return whether a recorded request matches the one that was made."""
     return (
         recorded.method == made.method
         and _match(recorded.path, made.path)
@@ -41,12 +41,12 @@ def _match(recorded: Any, made: Any) -> bool:
 
 
 def nearest(made: RecordedRequest, recorded: Iterable[RecordedRequest]) -> RecordedRequest | None:
-    """The recorded request that has the longest beginning in common with what was made; `None` if there is none."""
+    """Return the recorded request that has the longest beginning in common with this one, or `None`."""
     return max(recorded, key=lambda each: _common_length(str(each), str(made)), default=None)
 
 
 def excerpt(request: RecordedRequest, other: RecordedRequest | None = None) -> str:
-    """A request as a message shows it; a long body is cut to the part around its first difference from the other's."""
+    """Format a request for messages. A long body is cut to the part around its first difference from the other's."""
     whole = str(request)
     head = f"{request.method} {request.path}"
     body = whole[len(head) :]

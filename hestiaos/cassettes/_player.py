@@ -38,8 +38,8 @@ class Player:
     def exchange(self, send: Send) -> CallFlow[Response]:
         """Let the recorded time pass, and return the response or raise the fault.
 
-        Raises `LocalProtocolError`, with the code `NOT_RECORDED`, for a request that does not fit, and where the client
-        had left the response.
+        Raises `LocalProtocolError`, with the code `NOT_RECORDED`, for a request that was not recorded, and if the
+        client had closed the response early.
         """
         recorded = self._take(send)
         if recorded.status is None:
@@ -62,7 +62,7 @@ class Player:
         return response
 
     def pause(self, seconds: float) -> float:
-        """The recorded calls were repeated after pauses, too."""
+        """Return `seconds` at the pace of the replay, since the recorded calls paused before retries too."""
         return seconds * self._pace
 
     def _wait(self, send: Send, seconds: float) -> Wait:
@@ -81,9 +81,9 @@ class Player:
         if any(matches(each.request, made) for each in self._exchanges):
             message += ", which was recorded, and has been used: each exchange is replayed once"
         elif near is not None:
-            message += f"; the nearest that is left is {excerpt(near, made)}"
+            message += f"; the most similar unused one is {excerpt(near, made)}"
         else:
-            message += "; nothing is left"
+            message += "; all were used"
         message += ". To record it again: pytest --hestiaos-record, or Cassette(…, record=True)"
         self.refusals.append(message)
         return _not_recorded(message)

@@ -21,7 +21,7 @@ _NOT_RECORDED = frozenset(
 
 
 def request_of(send: Send) -> RecordedRequest:
-    """A request as it is recorded and compared, before its secrets are redacted."""
+    """Create the record of a request, for storing and comparing, before its secrets are redacted."""
     request = send.request
     return RecordedRequest(request.method, send.operation.path, json.loads(request.body) if request.body else None)
 
@@ -38,7 +38,7 @@ class Recorder:
         self._recordings: list[_Recording] = []
 
     def exchange(self, send: Send) -> CallFlow[Response]:
-        """Send the request, and record it with its response or the fault that came instead."""
+        """Send the request, and record it with its response or the fault instead."""
         recording = _Recording(send, self._clock)
         self._recordings.append(recording)
         try:
@@ -54,14 +54,14 @@ class Recorder:
         return seconds
 
     def exchanges(self) -> list[Exchange]:
-        """What was recorded so far, without secrets; what is still under way ends with `left`."""
+        """Return what was recorded so far, without secrets. An exchange in progress ends with `left`."""
         recordings = list(self._recordings)
         redactor = reduce(Redactor.joined, [each.redactor() for each in recordings], self._redactor)
         return [_redacted(each.exchange, redactor) for each in recordings]
 
 
 class _Recording:
-    """One exchange while it is under way."""
+    """One exchange while it is in progress."""
 
     def __init__(self, send: Send, clock: Callable[[], float]) -> None:
         self.exchange = Exchange(request_of(send))
@@ -71,25 +71,25 @@ class _Recording:
         self._ended = False
 
     def head(self, status: int, headers: dict[str, str]) -> None:
-        """The head of the response has come."""
+        """Record the head of the response."""
         self.exchange.status, self.exchange.after = status, self._since()
         self.exchange.headers = {name: value for name, value in headers.items() if name not in _NOT_RECORDED}
 
     def piece(self, data: bytes) -> None:
-        """A piece of the body has come, and is decompressed."""
+        """Record a decompressed piece of the body."""
         if data and not self._ended:
             self.exchange.pieces.append(Piece(self._since(), data))
 
     def complete(self) -> None:
-        """The response is whole."""
+        """Record the end of the response."""
         self._end(End("complete", self._since()))
 
     def fail(self, error: HestiaError) -> None:
-        """A fault has come instead of the response, or of its end."""
+        """Record a fault instead of the response, or of its end."""
         self._end(End.of(error, self._since()))
 
     def redactor(self) -> Redactor:
-        """Hides the key, and the secret that was set or fetched."""
+        """Return the redactor of the key, and of the secret that was set or fetched."""
         if self._send.operation.name != "get_secret":
             return self._send.redactor
         try:

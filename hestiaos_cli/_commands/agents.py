@@ -53,7 +53,7 @@ def _run(settings: Settings, agent_id: str, task: str | None, agent_config: str 
 
 
 def _object(name: str, text: str | None) -> dict[str, Any] | None:
-    """A JSON object of the command line. Raises `UsageError`."""
+    """Parse a JSON object of the command line. Raises `UsageError`."""
     if text is None:
         return None
     value = parse_json(text, name)

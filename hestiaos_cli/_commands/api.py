@@ -92,11 +92,11 @@ def _body(settings: Settings, data: str | None) -> bytes | None:
 
 
 def _object(fields: tuple[str, ...]) -> bytes:
-    """The object whose members are all texts."""
+    """Encode a JSON object whose values are all strings. Raises `UsageError`."""
     pairs = [field.partition("=") for field in fields]
     for name, equals, _ in pairs:
         if not (name and equals):
-            raise click.UsageError(f"a field is given as NAME=TEXT, not '{name}'")
+            raise click.UsageError(f"a field must have the form NAME=TEXT, not '{name}'")
     return json.dumps({name: text for name, _, text in pairs}).encode()
 
 

@@ -51,7 +51,7 @@ def command(settings: Settings, message: str | None, go_on: bool, session_id: st
         from hestiaos_cli._chat_session import ChatSession
 
         if go_on and (session_id := latest_session(settings)) is None and not is_conversation:
-            raise Failure("there is no conversation with this server to continue: leave --continue out")
+            raise Failure("there is no conversation with this server to continue: omit --continue")
         session = ChatSession(settings, client, session_id, stream=stream)
         if text is None:
             from hestiaos_cli._conversation import converse

@@ -41,7 +41,7 @@ def _show(settings: Settings) -> None:
 
     config = show_config(settings)
     if not config and not config_path(settings).exists():
-        raise Failure(f"there is no configuration yet: {config_path(settings)} would be it")
+        raise Failure(f"there is no configuration file yet: it would be {config_path(settings)}")
     print_fields(settings, config)
 
 

@@ -80,7 +80,7 @@ def _limits(settings: Settings) -> None:
 
 
 def _use(limit: dict[str, Any], use: dict[str, Any]) -> dict[str, Any]:
-    """The usage of a limit: `3/60`, or `-` for what it does not count."""
+    """Format the use of a limit: `3/60`, or `-` for what it does not count."""
     most = {name: limit.get(name) for name in ("requests", "tokens")}
     used = {name: None if each is None else f"{use.get(name) or 0}/{each}" for name, each in most.items()}
     window = f"{limit['window']:g} s"
@@ -103,7 +103,7 @@ def _trace(settings: Settings, command_id: str) -> None:
 
 
 def _input(words: tuple[str, ...]) -> dict[str, Any]:
-    """A JSON object, or pairs. Raises `UsageError`."""
+    """Parse a JSON object, or pairs. Raises `UsageError`."""
     if len(words) == 1 and words[0].lstrip().startswith("{"):
         fields: dict[str, Any] = parse_json(words[0], "the input")
         return fields

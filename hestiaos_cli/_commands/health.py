@@ -41,7 +41,7 @@ def command(settings: Settings, wait: float | None) -> None:
 
 
 def _health_within(client: Client, seconds: float) -> HealthResponse:
-    """The health of a server that may be starting yet. Raises the last attempt's error."""
+    """Return the health of a server that may still be starting. Raises the error of the last attempt."""
     from hestiaos_proto import AuthenticationFailed, HestiaError
 
     until = time.monotonic() + seconds

@@ -95,7 +95,7 @@ def _revoke(settings: Settings, name: str, file: Path | None) -> None:
 
 
 def _path(file: Path | None) -> Path:
-    """The key file that is named, or the user's."""
+    """Return the named key file, or the user's."""
     if file is not None:
         return file
     from hestiaos_cli._places import config_directory

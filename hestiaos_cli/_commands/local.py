@@ -48,7 +48,7 @@ def _clear(settings: Settings, yes: bool) -> None:
         return
     if not yes:
         if cast("object", sys.stdin) is None or not sys.stdin.isatty():
-            raise click.UsageError("standard input is not a terminal, so that there is no one to ask: add --yes")
+            raise click.UsageError("standard input is not a terminal, so nobody can confirm: add --yes")
         tell(one_line(f"This deletes {path} with all traces, sessions and secrets. Type 'yes' to continue:"))
         if sys.stdin.readline().strip() != "yes":
             raise Failure("nothing was deleted")
@@ -73,7 +73,7 @@ def _export(settings: Settings, file: Path) -> None:
     try:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        raise Failure(f"{file} is there already: choose another file, or delete it") from None
+        raise Failure(f"{file} exists already: choose another file, or delete it") from None
     import sqlite3
 
     try:

@@ -165,7 +165,7 @@ _COLUMNS = ("trace_id", "decision", "rule", "limit", "new_decision", "new_rule",
 
 
 def _changed(replayed: Replayed) -> dict[str, str | None]:
-    """A decision before and after, with the limit that had no room for it."""
+    """Return a decision before and after, with the limit that refused it."""
     before = replayed.recorded
     old = (before.trace_id, before.decision, before.rule, before.admission.get("refused_by"))
     return dict(zip(_COLUMNS, (*old, replayed.decision, replayed.rule, replayed.refused_by), strict=True))

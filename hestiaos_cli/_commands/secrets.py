@@ -56,7 +56,7 @@ def _set(settings: Settings, key: str, typed: tuple[str, ...], provider: str) ->
     else:
         value = read_stdin(settings, "the secret's value")
         if not value:  # perhaps the program before the pipe has failed
-            raise click.UsageError("the secret's value is empty: nothing came on standard input")
+            raise click.UsageError("the secret's value is empty: standard input had no data")
     with open_client(settings) as client, waiting():
         client.secrets.set(key, value, provider)
     remark(settings, f"the secret {key} is kept")

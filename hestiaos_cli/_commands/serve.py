@@ -111,7 +111,7 @@ def command(
         options |= {"api_key": api_key, "keys": files.keys, "reload": partial(files.reload, platform)}
         options["on_listening"] = partial(_say_where, settings, echoes=platform.echoes)
         platform.prepare()
-        gc.freeze()  # what is there from the start would be looked at again by each full collection, for tens of ms
+        gc.freeze()  # otherwise each full collection spends tens of ms on objects that exist from the start
         anyio.run(partial(serve_platform, platform, handle_signals=True, **options))
     if not settings.json:
         tell("stopped")

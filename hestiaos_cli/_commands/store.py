@@ -53,7 +53,7 @@ def _copy(settings: Settings, source: Place, target: Place, replace: bool) -> No
 
 
 def _progress() -> Callable[[str, int], None]:
-    """What shows on a terminal how far it is."""
+    """Return a function that shows the progress on a terminal."""
     if not may_draw(sys.stderr):
         return lambda table, rows: None
 

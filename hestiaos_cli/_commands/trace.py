@@ -53,7 +53,7 @@ def command(settings: Settings, trace_id: str, last: int | None, decision: str |
 
 
 def _with_outcome(row: dict[str, Any]) -> Any:
-    """The decision, and the outcome if the decision does not imply it."""
+    """Return the decision, and the outcome if the decision does not imply it."""
     decision, outcome = row.get("decision"), row.get("outcome")
     said = (None, "completed", "blocked") if decision == "BLOCK" else (None, "completed")
     return decision if outcome in said else f"{decision}, {outcome}"

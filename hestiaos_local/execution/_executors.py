@@ -33,11 +33,11 @@ class Executor(Protocol):
     """
 
     def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The outputs, as they arrive."""
+        """Yield the outputs as they are produced."""
         ...
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
-        """The same for a caller without an event loop."""
+        """Yield the same outputs without an event loop."""
         ...
 
 
@@ -70,7 +70,7 @@ class AsyncExecutor(ABC):
 
     @abstractmethod
     def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The outputs, as they arrive."""
+        """Yield the outputs as they are produced."""
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
         """Yield the same outputs without an event loop. One output is produced in advance."""
@@ -109,10 +109,10 @@ class SyncExecutor(ABC):
 
     @abstractmethod
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
-        """The outputs, as they arrive."""
+        """Yield the outputs as they are produced."""
 
     async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The same for a caller on an event loop."""
+        """Yield the same outputs on an event loop."""
         from anyio import CancelScope
         from anyio.to_thread import run_sync
 

@@ -72,11 +72,11 @@ class ModelRouter:
         return errors[0] if errors else None
 
     def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The outputs, as they arrive."""
+        """Yield the outputs of the executor of the work's model."""
         return self._of(work).execute(evolve(work, model=None))
 
     def execute_sync(self, work: Work) -> Generator[Output, None, None]:
-        """The same for a caller without an event loop."""
+        """Yield the same outputs without an event loop."""
         return self._of(work).execute_sync(evolve(work, model=None))
 
     def _of(self, work: Work) -> Executor:

@@ -33,7 +33,7 @@ class PlainBody:
         return body
 
     def skip(self, buffer: bytearray) -> bool:
-        """Take from the buffer what has come of the body. Returns whether that was the rest of it."""
+        """Discard what has arrived of the body from the buffer. Return whether that was all of it."""
         skipped = min(len(buffer), self._length)
         del buffer[:skipped]
         self._length -= skipped

@@ -161,7 +161,7 @@ def test_a_request_that_was_not_recorded(binding: type[Session], tmp_path: Path)
         for part in (
             "report.jsonl",
             "create the report",
-            "the nearest that is left is",
+            "the most similar unused one is",
             "create a report",
             "--hestiaos-record",
         ):

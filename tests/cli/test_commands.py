@@ -176,7 +176,7 @@ def test_doctor_finds_what_buffers() -> None:
 def test_the_configuration_is_one_for_all(home: Path, tmp_path: Path) -> None:
     path = Path(invoke("config", "path").stdout.strip())
     assert path == home / ".config/hestiaos/config.toml"
-    assert "no configuration yet" in invoke("config", "show").error
+    assert "no configuration file yet" in invoke("config", "show").error
     policy = (
         'version = 1\n[[rules]]\nname = "all"\non = "input"\npattern = "."\ndecision = "BLOCK"\nrisk = 1\nreason = "no"'
     )
@@ -206,7 +206,7 @@ def test_what_is_kept_locally(home: Path, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "copy") as copy:
         assert copy.execute("SELECT trace_id FROM traces").fetchall() == [(trace_id,)]
     copy.close()
-    assert "there already" in invoke("local", "export", str(tmp_path / "copy")).error
+    assert "exists already" in invoke("local", "export", str(tmp_path / "copy")).error
     assert "--yes" in invoke("local", "clear").error
     assert path.exists()
     assert invoke("local", "clear", "--yes").status == 0

@@ -65,7 +65,7 @@ def test_an_argument_in_the_c_locale() -> None:
 def test_nothing_came_on_standard_input(command: str) -> None:
     told = invoke(*command.split(), stdin=b"\n")
     assert told.status == 2
-    assert "nothing came on standard input" in told.error
+    assert "standard input is empty" in told.error
 
 
 def test_several_words_are_to_be_quoted() -> None:
