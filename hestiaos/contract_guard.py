@@ -54,7 +54,7 @@ LAYERS = {
     "hestiaos_httpx": frozenset({"hestiaos_proto"}),
     "hestiaos_trio": frozenset({"hestiaos_proto"}),
     "hestiaos_asyncio": frozenset({"hestiaos_proto"}),
-    "hestiaos_local": frozenset({"hestiaos_proto"}),
+    "hestiaos_local": frozenset({"hestiaos_proto", "hestiaos_httpx"}),
     "hestiaos": frozenset({"hestiaos_proto", "hestiaos_httpx", "hestiaos_trio", "hestiaos_asyncio", "hestiaos_local"}),
     "hestiaos_cli": frozenset({"hestiaos_proto", "hestiaos_local", "hestiaos"}),
 }
