@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing, suppress
+from time import monotonic
 from typing import Any, Protocol
 
-from anyio import CancelScope, create_task_group, current_time, move_on_after, sleep, sleep_forever
+from anyio import CancelScope, create_task_group, move_on_after, sleep, sleep_forever
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
@@ -83,7 +84,7 @@ class EventSender:
         self._stopped = False
         self._done = False  # the end has been sent
         self._fault: Exception | None = None  # what ended the connection
-        self._last_sent = 0.0  # by the event loop's clock
+        self._last_sent = 0.0  # by a clock that never goes back
         self._unpaused = 0  # bytes sent since other tasks last had their turn
 
     def stop(self) -> None:
@@ -114,7 +115,7 @@ class EventSender:
             await self._client.send(b"".join(map(self._encode, last)))
 
     async def _send_watched(self, events: Events) -> None:
-        self._last_sent = current_time()
+        self._last_sent = monotonic()
         async with create_task_group() as tasks:
             self._tasks = tasks
             tasks.start_soon(self._watch, events)
@@ -133,12 +134,12 @@ class EventSender:
                 if ended and self.status is None:
                     raise ConnectionAbortedError("the client has disconnected")
                 pause = min(self._service.heartbeat, _ENDED_HEARTBEAT) if ended else self._service.heartbeat
-                with move_on_after(self._last_sent + pause - current_time()):
+                with move_on_after(self._last_sent + pause - monotonic()):
                     await (sleep_forever() if ended else self._client.receive())
-                if not self._done and current_time() >= self._last_sent + pause:
+                if not self._done and monotonic() >= self._last_sent + pause:
                     items = events.heartbeat() if isinstance(events, CompletionPieces) else (Control.HEARTBEAT,)
                     await self._client.keep_alive(b"".join(map(self._encode, items)))
-                    self._last_sent = current_time()
+                    self._last_sent = monotonic()
         except (OSError, RemoteProtocolError) as error:
             if not self._continue_without_client(error):
                 self._scope.cancel()
@@ -154,11 +155,11 @@ class EventSender:
     async def _wait_for_readers(self, log: EventLog) -> None:
         """Cancel the run once no client has followed it for `grace` seconds."""
         grace = self._service.grace
-        since = current_time()
-        while current_time() < since + grace:
+        since = monotonic()
+        while monotonic() < since + grace:
             await sleep(min(grace, _LOOK))
             if log.readers:
-                since = current_time()
+                since = monotonic()
         self._scope.cancel()
 
     async def _pump(self, events: Events) -> None:
@@ -235,7 +236,7 @@ class EventSender:
         except (OSError, RemoteProtocolError) as error:
             if not self._continue_without_client(error):
                 raise _ClientGone from error
-        self._last_sent = current_time()
+        self._last_sent = monotonic()
         self._unpaused += len(data)
         if self._unpaused >= self._enough():
             self._unpaused = 0
