@@ -11,7 +11,7 @@ from hestiaos_proto._models import Model
 __all__ = ["AgentInfo", "Approval", "SessionInfo"]
 
 
-@frozen
+@frozen(repr=False)
 class AgentInfo(Model):
     """An agent that the server has: its system prompt, its model, and the tools that it may use.
 
@@ -26,7 +26,7 @@ class AgentInfo(Model):
     timeout_ms: int | None = None
 
 
-@frozen
+@frozen(repr=False)
 class SessionInfo(Model):
     """A session; `last_used` is ISO 8601. It has `messages` if one session was fetched."""
 
@@ -36,7 +36,7 @@ class SessionInfo(Model):
     messages: list[dict[str, Any]] | None = None
 
 
-@frozen
+@frozen(repr=False)
 class Approval(Model):
     """A call that governance has blocked, and that can be approved.
 

@@ -48,6 +48,11 @@ class Model:
             values[known.name] = value
         return cls(**values, extra=rest)
 
+    def __repr__(self) -> str:
+        # Not one of attrs' for each model, which would take a third of the time to define it.
+        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in attrs.fields(type(self)) if each.repr)
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by the names of their attributes, and those of `extra`, for printing, logging or storing.
 
@@ -66,7 +71,7 @@ class Model:
         return body
 
 
-@frozen
+@frozen(repr=False)
 class RunResponse(Model):
     """The result of a run: its text, the decision of governance as `mode` (`"ALLOW"`), and its reasoning `budget`."""
 
@@ -78,7 +83,7 @@ class RunResponse(Model):
     latency_ms: float
 
 
-@frozen
+@frozen(repr=False)
 class TraceResponse(Model):
     """The audit of one execution. `risk_score` is from 0 to 1, `timestamp` is ISO 8601."""
 
@@ -94,7 +99,7 @@ class TraceResponse(Model):
     timestamp: str | None = None
 
 
-@frozen
+@frozen(repr=False)
 class HealthResponse(Model):
     """The server's health. Without its API key, a server returns `status` and `version` only."""
 
@@ -104,7 +109,7 @@ class HealthResponse(Model):
     api_version: str | None = None
 
 
-@frozen
+@frozen(repr=False)
 class ErrorResponse(Model):
     """The documented body of an error response."""
 
@@ -115,7 +120,7 @@ class ErrorResponse(Model):
     details: dict[str, Any] | list[Any] | str | None = None
 
 
-@frozen
+@frozen(repr=False)
 class ChatResponse(Model):
     """A chat reply; `result` is its text, `processing_time` is in seconds."""
 
@@ -131,7 +136,7 @@ class ChatResponse(Model):
         return self.result
 
 
-@frozen
+@frozen(repr=False)
 class AgentResult(Model):
     """The result of an agent; `status` is one of RUNNING, COMPLETED, FAILED, BLOCKED, `error` the reason."""
 
@@ -147,7 +152,7 @@ class AgentResult(Model):
         return self.result
 
 
-@frozen
+@frozen(repr=False)
 class SystemStatus(Model):
     """The state of the server and of its parts."""
 
@@ -176,7 +181,7 @@ class _Metric:
         return self if instance is None else instance.metrics.get(self._name)
 
 
-@frozen
+@frozen(repr=False)
 class SystemMetrics(Model):
     """The measurements of the server, by name; those of the wire are attributes too.
 
