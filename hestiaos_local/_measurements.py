@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
 from threading import RLock
-from typing import Any
-
-from attrs import frozen
+from typing import Any, NamedTuple
 
 from hestiaos_local.execution import Usage
 from hestiaos_local.storage import StoreError
@@ -28,8 +26,7 @@ def elapsed(began: float, ended: float) -> float:
     return max(0.0, ended - began)
 
 
-@frozen
-class Histogram:
+class Histogram(NamedTuple):
     """Cumulative counts of durations for each of `BUCKETS` and in total (the last one), and their sum in seconds."""
 
     counts: tuple[int, ...]
@@ -51,8 +48,7 @@ class _Times:
         return Histogram(tuple(accumulate(self._counts)), self._total)
 
 
-@frozen
-class Counts:
+class Counts(NamedTuple):
     """A snapshot of the counts.
 
     `requests` are by operation and status, `decisions` by verdict, `rules` by name and action, `shadow_hits` by name
