@@ -208,10 +208,11 @@ def test_a_copy_that_fails_leaves_nothing(places: Callable[[str], Place]) -> Non
 
 
 MEMORY = """
-import resource, sys
+import sys
 from hestiaos_local.storage import copy_store
+from tests.support.measures import peak
 copy_store(sys.argv[1], sys.argv[2])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak() // 1024**2)
 """
 
 

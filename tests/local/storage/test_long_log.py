@@ -31,11 +31,9 @@ database.close()
 """
 
 READ = """
-import json, resource, sys, time
+import json, sys, time
 from hestiaos_local.storage import Store, export_log, verify_log
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+from tests.support.measures import peak
 
 store = Store(sys.argv[1])
 before, started = peak(), time.process_time()
@@ -43,7 +41,7 @@ report = verify_log(store)
 verified = time.process_time() - started
 lines = sum(1 for _ in export_log(store))
 print(json.dumps({
-    "ok": report.ok, "count": report.count, "lines": lines, "grown": peak() - before,
+    "ok": report.ok, "count": report.count, "lines": lines, "grown": (peak() - before) / 1024**2,
     "verified": verified, "exported": time.process_time() - started - verified,
 }))
 """
