@@ -152,7 +152,8 @@ def test_memory_stays_flat(tmp_path: Path, server_url: str) -> None:
         )
         return int(done.stdout)
 
-    assert peak(20_000) < peak(10_000) + 4096  # by then all that a process allocates once is there
+    peak(100)  # the first may have to compile what it imports
+    assert peak(10_000) < peak(2_000) + 4096  # by then all that a process allocates once is there
 
 
 @pytest.mark.timing
