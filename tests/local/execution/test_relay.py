@@ -463,6 +463,17 @@ class TestCheck:
         assert error is not None
         assert error.code == code
 
+    def test_a_handshake_that_is_given_up_closes_its_socket(self, backend: str) -> None:
+        def give_up(seconds: float) -> None:
+            with Peer(opening=[silence]) as peer:
+                executor = RelayExecutor(peer.url.replace("http", "https"), ssl_context=ssl.create_default_context())
+                error = self.check(backend, executor, within=seconds)
+                assert error is not None
+                assert error.code == "MODEL_TIMED_OUT"
+                peer.wait_until_left(1)
+
+        within(0.3, give_up)
+
     def test_a_server_that_is_not_there(self, backend: str) -> None:
         error = self.check(backend, RelayExecutor(refusing_url()))
         assert error is not None
