@@ -113,10 +113,13 @@ class Http:
         new = self.client.build_request if self.pool is None else http.Request
         timeout = dict.fromkeys(("connect", "pool"), send.timeout)
         timeout |= {"write": send.write_timeout, "read": send.read_timeout}
+        headers = send.request.headers
+        if "%" in send.request.origin:  # httpx would send the zone of the address as well
+            headers = {"Host": send.request.host, **headers}
         request = new(
             send.request.method,
             send.request.url,
-            headers=send.request.headers,
+            headers=headers,
             content=send.request.body or None,
             extensions={"timeout": timeout, **extensions},
         )

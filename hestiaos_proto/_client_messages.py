@@ -38,6 +38,12 @@ class Request:
         """The absolute URL."""
         return self.origin + self.target
 
+    @property
+    def host(self) -> str:
+        """The value of the Host header, without the zone of an IPv6 address (RFC 6874, section 4)."""
+        host = self.origin.partition("://")[2]
+        return host if "%" not in host else host[: host.index("%")] + host[host.index("]") :]
+
 
 @frozen
 class ResponseInfo:

@@ -80,7 +80,9 @@ def _normalized(url: str) -> str:
         raise ValueError(f"the base URL {url!r} has a character in its path that must be percent-encoded")
     if not {".", ".."}.isdisjoint(parts.path.split("/")):
         raise ValueError(f"the base URL {url!r} may not have '.' or '..' in its path")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = parts.hostname
+    if ":" in host:  # the zone of an address is written after %25 in URLs (RFC 6874), and after % everywhere else
+        host = f"[{host.replace('%25', '%', 1)}]"
     own_port = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
     return f"{parts.scheme}://{host}{own_port}{parts.path}".rstrip("/")
 

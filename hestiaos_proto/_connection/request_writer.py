@@ -23,7 +23,7 @@ _PLAIN_HEAD = re.compile(
 def write_plain(request: Request) -> bytes | None:
     """Return the bytes that h11 would write for the request, or `None` if it is unusual and h11 has to write it."""
     headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
-    head = f"{request.method} {request.target} HTTP/1.1\r\nHost: {_host(request)}\r\n{headers}"
+    head = f"{request.method} {request.target} HTTP/1.1\r\nHost: {request.host}\r\n{headers}"
     # A value with a line end would add a line that looks plain, so the lines are counted.
     if head.count("\n") != 2 + len(request.headers) or _PLAIN_HEAD.fullmatch(head) is None:
         return None
@@ -35,14 +35,10 @@ def write_plain(request: Request) -> bytes | None:
 def write_by_h11(request: Request) -> tuple[bytes, h11.Connection]:
     """Return the bytes of the request, and the h11 connection for its response. Raises `h11.LocalProtocolError`."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_SIZE)
-    headers = [("Host", _host(request)), *request.headers.items()]
+    headers = [("Host", request.host), *request.headers.items()]
     if request.body:
         headers.append(("Content-Length", str(len(request.body))))
     data = connection.send(h11.Request(method=request.method, target=request.target, headers=headers))
     if request.body:
         data += connection.send(h11.Data(data=request.body))
     return data + connection.send(h11.EndOfMessage()), connection
-
-
-def _host(request: Request) -> str:
-    return request.origin.partition("://")[2]

@@ -206,6 +206,23 @@ PATHS = [
 
 
 @fault(URLS)
+@pytest.mark.parametrize("zone", ["%25{}", "%{}"])
+def test_an_ipv6_address_with_a_zone(binding: type[Session], zone: str) -> None:
+    """It may be written as in URLs (RFC 6874) and as everywhere else, and is not the server's business."""
+    index = min(index for index, name in socket.if_nameindex() if name.startswith("lo"))
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    port = listener.getsockname()[1]
+    with Peer(listener=listener) as peer:
+        peer.listen()
+        with binding(f"http://[::1{zone.format(index)}]:{port}") as session:
+            assert session.call("run", "x").result == "r"
+    assert peer.requests[0].headers["host"] == f"[::1]:{port}"
+
+
+@fault(URLS)
 def test_paths(binding: type[Session]) -> None:
     """The request that the core makes of the base URL, from every binding; or no client."""
     with Peer(answer=answer_anywhere) as peer:

@@ -43,6 +43,10 @@ class TestRequest:
     def test_url(self) -> None:
         assert Request("GET", "http://h:1", "/a", {}).url == "http://h:1/a"
 
+    def test_the_host_of_an_address_with_a_zone(self) -> None:
+        assert Request("GET", "http://[fe80::1%eth0]:8", "/", {}).host == "[fe80::1]:8"
+        assert Request("GET", "http://[::1]", "/", {}).host == "[::1]"
+
     def test_its_repr_shows_neither_headers_nor_body(self) -> None:
         request = Request("POST", "http://h", "/a", {"Authorization": "Bearer hunter2"}, b"hunter2")
         assert repr(request) == "Request(method='POST', origin='http://h', target='/a')"

@@ -64,7 +64,7 @@ class Peer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.over.set()
         if self._threads[0].is_alive():
-            socket.create_connection(self._listener.getsockname()).close()  # wakes the one that accepts
+            socket.create_connection(self._listener.getsockname()[:2]).close()  # wakes the one that accepts
             self._threads[0].join(PATIENCE)
             assert not self._threads[0].is_alive(), "the peer does not end"
         with self._changed:
