@@ -137,12 +137,18 @@ def _lines(exchanges: Iterable[Exchange]) -> Iterator[dict[str, Any]]:
 def _read_line(exchange: Exchange, line: dict[str, Any]) -> bool:
     """Add a line to an exchange. Returns whether it was the last."""
     after = float(line.pop("after", 0.0))
+    if after < 0:
+        raise ValueError(f"after must be a number of seconds, 0 or more, not {after}")
     if "end" in line:
         exchange.end = _read_end(line, after)
+        if exchange.status is None and exchange.end.kind == "complete":
+            raise ValueError("a response is missing")
         return True
     if "response" in line:
         head = line["response"]
-        exchange.status, exchange.headers, exchange.after = int(head["status"]), dict(head["headers"]), after
+        exchange.status, exchange.headers, exchange.after = _read_status(head["status"]), dict(head["headers"]), after
+        for text in (*exchange.headers, *exchange.headers.values()):
+            text.encode("latin-1")  # as it is on the wire
     elif exchange.status is None:
         raise ValueError("a response is missing")
     else:
@@ -155,7 +161,16 @@ def _read_end(line: dict[str, Any], after: float) -> End:
     kind = line.pop("end")
     if kind not in {"complete", "left", *FAULTS}:
         raise ValueError(f"an exchange does not end with {kind!r}")
-    return End(kind, after, line.pop("message", ""), line)
+    message = line.pop("message", "")
+    if not isinstance(message, str) or not all(name in _FLAGS and type(line[name]) is bool for name in line):
+        raise ValueError(f"an end has a message, a text, and {' and '.join(_FLAGS)}, each true or false")
+    return End(kind, after, message, line)
+
+
+def _read_status(value: Any) -> int:
+    if type(value) is not int or not 100 <= value <= 999:
+        raise ValueError(f"a status is a number of three digits, not {value!r}")
+    return value
 
 
 def _encode_data(data: bytes) -> dict[str, str]:

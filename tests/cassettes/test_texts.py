@@ -18,19 +18,21 @@ HEAD = b'{"response":{"status":200,"headers":{}}}\n'
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda each: st.lists(each), max_leaves=5)
 SECONDS = st.integers(0, 10**8).map(lambda millionths: millionths / 1e6)
-ENDS = st.builds(End, st.sampled_from(["complete", "left"]), SECONDS) | st.builds(
+LATIN_1 = st.text(st.characters(max_codepoint=255))
+FAULTS = st.builds(End, st.just("left"), SECONDS) | st.builds(
     End, st.sampled_from(["ConnectionLost", "TimedOut"]), SECONDS, st.text(), st.just({"request_sent": False})
 )
+ENDS = FAULTS | st.builds(End, st.just("complete"), SECONDS)
 ANSWERED = st.builds(
     Exchange,
     st.builds(RecordedRequest, st.sampled_from(["GET", "POST"]), st.text(), JSON),
     st.integers(100, 599),
-    st.dictionaries(st.text(), st.text()),
+    st.dictionaries(LATIN_1, LATIN_1),
     SECONDS,
     st.lists(st.builds(Piece, SECONDS, st.binary() | st.text().map(str.encode))),
     ENDS,
 )
-UNANSWERED = st.builds(Exchange, st.builds(RecordedRequest, st.just("GET"), st.text()), end=ENDS)
+UNANSWERED = st.builds(Exchange, st.builds(RecordedRequest, st.just("GET"), st.text()), end=FAULTS)
 
 
 @given(st.lists(ANSWERED | UNANSWERED, max_size=4))
@@ -63,6 +65,14 @@ def test_a_part_of_a_cassette_is_not_one(exchanges: list[Exchange], place: int) 
         (FIRST + REQUEST + HEAD + b'{"nothing":"x"}', "line 4 is not that of a cassette"),
         (FIRST + REQUEST + b'{"end":"StreamEnd"}', "line 3: an exchange does not end with 'StreamEnd'"),
         (FIRST + REQUEST, "the end of the cassette is missing"),
+        (FIRST + REQUEST + b'{"end":"complete"}', "line 3: a response is missing"),
+        (FIRST + REQUEST + b'{"end":"left","after":-1}', "line 3: after must be a number of seconds"),
+        (FIRST + REQUEST + b'{"end":"TimedOut","message":1}', "line 3: an end has a message, a text"),
+        (FIRST + REQUEST + b'{"end":"TimedOut","args":[]}', "line 3: an end has a message, a text"),
+        (FIRST + REQUEST + HEAD.replace(b"200", b"20"), "line 3: a status is a number of three digits, not 20"),
+        (FIRST + REQUEST + HEAD.replace(b"200", b'"x"'), "line 3: a status is a number of three digits, not 'x'"),
+        (FIRST + REQUEST + HEAD.replace(b"{}", b'{"a":1}'), "line 3 is not that of a cassette"),
+        (FIRST + REQUEST + HEAD.replace(b"{}", '{"a":"☃"}'.encode()), "line 3: 'latin-1' codec can't encode"),
     ],
 )
 def test_what_is_not_a_cassette(text: bytes, message: str) -> None:
@@ -117,6 +127,11 @@ def request(body: Any = None, method: str = "POST", path: str = "/api/v1/run") -
         (request(path="/a?limit=1"), request(path="/a?limit=2"), False),
         (request({"a": "key ***, ***"}), request({"a": "key sk-1, \nsk-2"}), True),
         (request({"a": "key ***."}), request({"a": "key sk-1"}), False),
+        (request({"a": "ab***ba"}), request({"a": "aba"}), False),
+        (request({"a": "ab***ba"}), request({"a": "abba"}), True),
+        (request({"a": "***a***b"}), request({"a": "abab"}), True),
+        (request({"a": "***b***b"}), request({"a": "ab"}), False),
+        (request({"a": "***a" * 40 + "b"}), request({"a": "a" * 2000}), False),
         (request({"a": "(.*)"}), request({"a": "x"}), False),
         (request(path="/***"), request(path="/x"), True),
     ],
