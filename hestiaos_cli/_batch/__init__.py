@@ -3,16 +3,17 @@
 from hestiaos_cli._batch.inputs import Item, count_items, read_items
 from hestiaos_cli._batch.progress import Progress, duration
 from hestiaos_cli._batch.results import FAILED, ResultFile, ResultPipe, Results, has_failed
-from hestiaos_cli._batch.runner import Batch
+from hestiaos_cli._batch.runner import Runner, Work
 
 __all__ = [
     "FAILED",
-    "Batch",
     "Item",
     "Progress",
     "ResultFile",
     "ResultPipe",
     "Results",
+    "Runner",
+    "Work",
     "count_items",
     "duration",
     "has_failed",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from contextlib import suppress
 
 from hestiaos_cli._terminal import may_draw, symbol, width
 
 __all__ = ["Progress", "duration"]
 
+_CLEAR = "\r\x1b[K"
 _EVERY = 0.1  # seconds between two drawings
 
 
@@ -56,7 +59,12 @@ class Progress:
     def clear(self) -> None:
         """Take the bar away."""
         if self._drawn:
-            self._write("\r\x1b[K")
+            self._write(_CLEAR)
+
+    def say_at_once(self, text: str) -> None:
+        """A line in the place of the bar, by a signal handler: it may have interrupted the stream in a write."""
+        with suppress(OSError):  # the terminal is gone
+            os.write(sys.stderr.fileno(), f"{_CLEAR if self._drawn else ''}{text}\n".encode())
 
     def line(self, columns: int) -> str:
         """The line, in up to so many columns."""

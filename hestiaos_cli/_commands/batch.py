@@ -21,12 +21,13 @@ from hestiaos_cli._standard_streams import OutputFailed
 from hestiaos_cli._terminal import dim, is_terminal
 
 if TYPE_CHECKING:
-    from hestiaos_cli._batch import Item, Progress, Results
-    from hestiaos_proto import HestiaError
+    from hestiaos import BatchFailure
+    from hestiaos_cli._batch import Item, Progress, Results, Work
 
 __all__ = ["command"]
 
 _RETRIES = 3
+_INTERRUPTED = "waiting for the requests under way; Ctrl-C again does not wait"
 _LIMIT = 256  # a server keeps its results for repeats, the embedded one its newest 1,000
 
 
@@ -59,7 +60,16 @@ def command(
     After an interruption the same command goes on where it stopped: nothing is run twice, nothing is left out. A block
     of governance is a result; the exit status is 0 where every input has one.
     """
-    from hestiaos_cli._batch import FAILED, Batch, Progress, ResultFile, ResultPipe, count_items, has_failed, read_items
+    from hestiaos_cli._batch import (
+        FAILED,
+        Progress,
+        ResultFile,
+        ResultPipe,
+        Runner,
+        count_items,
+        has_failed,
+        read_items,
+    )
     from hestiaos_cli._clients import open_client
 
     if retry_failed and output is None:
@@ -75,18 +85,19 @@ def command(
         results: Results = stack.enter_context(ResultPipe() if output is None else ResultFile(output))
         client = stack.enter_context(open_client(settings, connections=concurrency))
         progress = Progress(total, drawn=output is not None or not is_terminal(sys.stdout))
-        batch = Batch(
+        runner = Runner(
             client,
             results,
-            concurrency,
-            _RETRIES if settings.retries is None else settings.retries,
+            concurrency=concurrency,
+            retries=_RETRIES if settings.retries is None else settings.retries,
+            fail_fast=fail_fast,
             on_result=lambda record: progress.advance(failed=has_failed(record)),
-            on_pause=lambda error, seconds, of_all: _say_what_waits(settings, progress, error, seconds, of_all),
-            on_interrupt=lambda: _say_what_is_waited_for(progress),
+            on_repeat=lambda failure: _say_what_waits(settings, progress, failure),
+            on_interrupt=lambda: progress.say_at_once(_INTERRUPTED),
         )
         works = _works(read_items(lines, source), results, progress, retry_failed=retry_failed)
         try:
-            complete = batch.run(works, fail_fast=fail_fast)
+            complete = runner.run(works)
             if complete:
                 results.complete()
         except OutputFailed:  # the reader has gone
@@ -114,29 +125,26 @@ def _open(settings: Settings, stack: ExitStack, file: Path | None) -> tuple[str,
     return "standard input", cast("IO[bytes]", open_stdin(settings, "the inputs"))
 
 
-def _works(
-    items: Iterator[Item], results: Results, progress: Progress, *, retry_failed: bool
-) -> Iterator[tuple[Item, str]]:
-    """The inputs that are to be run, with their idempotency keys."""
+def _works(items: Iterator[Item], results: Results, progress: Progress, *, retry_failed: bool) -> Iterator[Work]:
+    """The inputs that are to be run."""
+    from hestiaos_cli._batch import Work
+
     for item in items:
         key = results.key_for(item, retry_failed=retry_failed)
         if key is None:
             progress.skip()
         else:
-            yield item, key
+            yield Work(item, key)
 
 
-def _say_what_waits(settings: Settings, progress: Progress, error: HestiaError, seconds: float, of_all: bool) -> None:
+def _say_what_waits(settings: Settings, progress: Progress, failure: BatchFailure[Work]) -> None:
+    assert failure.seconds is not None, "it is repeated"
     if settings.verbose:
         progress.clear()
-        tell(dim(one_line(f"* {error}: {'all requests wait' if of_all else 'repeated in'} {seconds:.1f} s")))
-    if of_all:
-        progress.pause(seconds)
-
-
-def _say_what_is_waited_for(progress: Progress) -> None:
-    progress.clear()
-    tell("waiting for the requests under way; Ctrl-C again does not wait")
+        waits = "all requests wait" if failure.pauses_all else "repeated in"
+        tell(dim(one_line(f"* {failure.error}: {waits} {failure.seconds:.1f} s")))
+    if failure.pauses_all:
+        progress.pause(failure.seconds)
 
 
 def _summarize(decisions: Counter[str], progress: Progress, *, as_json: bool) -> None:

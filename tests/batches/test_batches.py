@@ -366,6 +366,39 @@ def test_failures_are_reported_as_they_come(kind: str) -> None:
 
 
 @EVERY
+def test_a_failure_does_not_wait_for_its_turn(kind: str) -> None:
+    """The first input ends after the failure of the second was reported."""
+    failed: list[int] = []
+    if kind == "threads":
+        reported = threading.Event()
+
+        def call(value: int, **options: Any) -> bool:
+            if value:
+                raise InvalidInput
+            return reported.wait(30)
+
+        with batch(call, range(2), on_failure=lambda failure: reported.set()) as results:
+            failed.extend(each.number for each in results if each.result is not True)
+    else:
+
+        async def main() -> None:
+            reported = anyio.Event()
+
+            async def call(value: int, **options: Any) -> bool:
+                if value:
+                    raise InvalidInput
+                with anyio.fail_after(30):
+                    await reported.wait()
+                return True
+
+            async with batch(call, range(2), on_failure=lambda failure: reported.set()) as results:
+                failed.extend([each.number async for each in results if each.result is not True])
+
+        anyio.run(main, backend=kind)
+    assert failed == [1]
+
+
+@EVERY
 def test_the_refusal_that_ends_the_batch_is_the_error_of_what_was_not_executed(kind: str) -> None:
     def call(value: int, **options: Any) -> int:
         raise ServerError(status_code=503, retry_after=0.0)

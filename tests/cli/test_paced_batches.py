@@ -16,7 +16,6 @@ from threading import Barrier, Condition, Event, Thread
 
 import pytest
 
-from hestiaos_cli._batch.pace import Pace
 from tests.support.batches import assert_complete, records, write_inputs
 from tests.support.command_line import PROGRAM, invoke
 
@@ -162,23 +161,30 @@ def test_all_wait_and_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
     assert "1 inputs done" in rest
 
 
-def test_the_pace() -> None:
-    pace = Pace(retries=1)
-    assert pace.left(10.0) == 0
-    assert pace.refuse(5.0, 9.0, 10.0)
-    assert pace.left(12.0) == 3
-    assert pace.refuse(4.0, 9.5, 12.0)  # of the same round, and later by a second
-    assert pace.left(12.0) == 4
-    pace.accept()
-    assert pace.refuse(5.0, 30.0, 31.0)
-    assert not pace.given_up
-    assert not pace.refuse(5.0, 40.0, 41.0)
-    pace.accept()
-    assert pace.given_up
+@pytest.mark.skipif(os.name != "posix", reason="it uses signals")
+def test_ctrl_c_ends_the_wait_for_a_pipe_that_stays_silent(tmp_path: Path) -> None:
+    """What was read before has its results."""
+    texts: list[str] = []
+    arrived = Event()
 
+    def note(number: int, text: str) -> None:
+        texts.append(text)
+        if len(texts) == 2:
+            arrived.set()
 
-def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
-    pace = Pace(retries=1)
-    assert pace.refuse(5.0, 9.0, 10.0)
-    assert pace.refuse(1.0, 9.0, 10.0)
-    assert pace.left(10.0) == 5
+    output = tmp_path / "out"
+    with (
+        served(note) as url,
+        subprocess.Popen(
+            [PROGRAM, "batch", "-o", str(output), "-u", url],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+        assert process.stdin is not None
+        process.stdin.write(b"text 1\ntext 2\n")
+        process.stdin.flush()
+        assert arrived.wait(60)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == -signal.SIGINT
+    assert [record["number"] for record in records(output)] == [1, 2]
