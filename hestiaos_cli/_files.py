@@ -81,10 +81,20 @@ def open_client_of(settings: Settings, *, policy: Path | None = None, store: Pla
 
 
 def audit_records(client: Client, after: int = 0) -> Iterator[dict[str, Any]]:
-    """Yield the records of an audit after this number, in order, fetching a page at a time."""
+    """Yield the records of an audit after this number, in order, fetching a page at a time.
+
+    Raises `RemoteProtocolError` if a server answers with something else.
+    """
+    from hestiaos_cli._replies import AuditPage, AuditRecord
+    from hestiaos_proto import RemoteProtocolError
+
     while True:
-        page = client.governance.export_audit(after, _PAGE)
-        yield from page["records"]
-        if page["next"] is None:
+        page = AuditPage.from_wire(client.governance.export_audit(after, _PAGE))
+        for each in page.records:
+            AuditRecord.from_wire(each)
+            yield each
+        if page.next is None:
             return
-        after = page["next"]
+        if page.next <= after:
+            raise RemoteProtocolError(f"AuditPage: the field 'next' must be more than {after}, not {page.next}")
+        after = page.next

@@ -73,4 +73,4 @@ def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return visible(one_line(", ".join(value) if isinstance(value, list) else str(value)))
+    return visible(one_line(", ".join(map(str, value)) if isinstance(value, list) else str(value)))

@@ -97,7 +97,7 @@ def print_fields(settings: Settings, fields: Mapping[str, Any], *, answer: str |
 def remark(settings: Settings, *parts: str | None) -> None:
     """Print one dim line on standard error, on a terminal or with `-v`."""
     if settings.verbose or is_terminal(sys.stderr):
-        tell(dim(one_line(f" {symbol('·', '-', sys.stderr)} ".join(filter(None, parts)))))
+        tell(dim(one_line(f" {symbol('·', '-', sys.stderr)} ".join(map(str, filter(None, parts))))))
 
 
 def remark_echo(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from hestiaos_local.storage import Retention, Store, StoreError
 if TYPE_CHECKING:
     from hestiaos_local._transport import LocalTransport
     from hestiaos_local.execution import Configuration, ConfigurationError, RelayExecutor, function_executor
-    from hestiaos_local.governance import Replayed, recorded_decision, replay
+    from hestiaos_local.governance import RecordedDecision, Replayed, recorded_decision, replay
     from hestiaos_local.keys import Key, Keys, add_key, remove_key
     from hestiaos_local.serving import ServedRequest, ServeError, serve
     from hestiaos_local.storage import copy_store
@@ -34,6 +34,7 @@ __all__ = [
     "Platform",
     "Policy",
     "PolicyError",
+    "RecordedDecision",
     "RelayExecutor",
     "Replayed",
     "Retention",
@@ -58,6 +59,7 @@ _LAZY = {
     "function_executor": "hestiaos_local.execution",
     "Key": "hestiaos_local.keys",
     "Keys": "hestiaos_local.keys",
+    "RecordedDecision": "hestiaos_local.governance",
     "Replayed": "hestiaos_local.governance",
     "recorded_decision": "hestiaos_local.governance",
     "replay": "hestiaos_local.governance",

@@ -36,18 +36,21 @@ def _verify(context: click.Context, store: Place | None, known: str | None) -> N
     The exit status is 1 if something is wrong.
     """
     from hestiaos_cli._files import open_client_of
+    from hestiaos_cli._replies import Fault, Verification
 
     settings: Settings = context.obj
     with open_client_of(settings, store=store) as client, waiting():
         report = client.governance.verify_audit(known)
+    found = Verification.from_wire(report)
+    faults = [Fault.from_wire(each) for each in found.faults]
     if settings.json or settings.field is not None:
         print_fields(settings, report)
-    elif report["intact"]:
-        print_text(f"intact; records: {report['records']}, head: {report['head']}")
+    elif found.intact:
+        print_text(f"intact; records: {found.records}, head: {found.head}")
     else:
-        lines = [f"record {fault['number']}: {fault['what']}" for fault in report["faults"]]
-        print_text("\n".join([*lines, f"and {report['more_faults']} more"] if report["more_faults"] else lines))
-    if not report["intact"]:
+        lines = [f"record {fault.number}: {fault.what}" for fault in faults]
+        print_text("\n".join([*lines, f"and {found.more_faults} more"] if found.more_faults else lines))
+    if not found.intact:
         context.exit(1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from hestiaos_cli._input import parse_json
 from hestiaos_cli._output import print_fields
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
+
+if TYPE_CHECKING:
+    from hestiaos_cli._replies import Limit
 
 __all__ = ["command"]
 
@@ -68,23 +71,31 @@ def _limits(settings: Settings) -> None:
     """Show the policy's limits, and what is used of them."""
     from hestiaos_cli._clients import open_client
     from hestiaos_cli._lists import print_list
+    from hestiaos_cli._replies import Limit, Limits
 
     with open_client(settings, looks_only=True) as client, waiting():
         result = client.governance.limits()
+    limits = [Limit.from_wire(each) for each in Limits.from_wire(result).limits]
     if settings.json or settings.field is not None:
         print_fields(settings, result)
         return
-    unused: list[dict[str, Any]] = [{}]
-    rows = [_use(limit, use) for limit in result["limits"] for use in limit["used"] or unused]
+    rows = [_use(limit, use) for limit in limits for use in limit.used or [{}]]
     print_list(settings, rows, "limit", "per", "of", "requests", "tokens", "window", empty="the policy has no limits")
 
 
-def _use(limit: dict[str, Any], use: dict[str, Any]) -> dict[str, Any]:
+def _use(limit: Limit, used: Any) -> dict[str, Any]:
     """Format the use of a limit: `3/60`, or `-` for what it does not count."""
-    most = {name: limit.get(name) for name in ("requests", "tokens")}
-    used = {name: None if each is None else f"{use.get(name) or 0}/{each}" for name, each in most.items()}
-    window = f"{limit['window']:g} s"
-    return {"limit": limit["name"], "per": limit["per"], "of": use.get("subject") or None, "window": window} | used
+    from hestiaos_cli._replies import Use
+
+    use = Use.from_wire(used)
+    return {
+        "limit": limit.name,
+        "per": limit.per,
+        "of": use.subject or None,
+        "window": f"{limit.window:g} s",
+        "requests": None if limit.requests is None else f"{use.requests or 0}/{limit.requests}",
+        "tokens": None if limit.tokens is None else f"{use.tokens or 0}/{limit.tokens}",
+    }
 
 
 @make_command("trace")

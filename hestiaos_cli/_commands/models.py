@@ -41,7 +41,7 @@ def _configured(settings: Settings) -> list[dict[str, Any]]:
 def _served(settings: Settings) -> list[dict[str, Any]]:
     from hestiaos_cli._hints import failure_of_call
     from hestiaos_cli._raw_requests import open_http_client, raw_errors
-    from hestiaos_proto import error_from_response
+    from hestiaos_proto import error_from_response, json
 
     with open_http_client(settings) as client, raw_errors(settings), waiting():
         response = client.get(_PATH)
@@ -50,7 +50,7 @@ def _served(settings: Settings) -> list[dict[str, Any]]:
         described = f"GET {where} was answered with {status}"
         raise failure_of_call(error_from_response(status, response.content, described=described), settings)
     try:
-        rows: list[dict[str, Any]] = [{"id": model["id"]} | model for model in response.json()["data"]]
+        rows: list[dict[str, Any]] = [{"id": model["id"]} | model for model in json.loads(response.content)["data"]]
     except (ValueError, TypeError, KeyError):
         raise Failure(f"GET {where} was not answered with a list of models", code="PROTOCOL_ERROR") from None
     return rows

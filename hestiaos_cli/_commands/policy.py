@@ -58,10 +58,13 @@ def _test(context: click.Context, file: Path | None) -> None:
         return
     from hestiaos_cli._clients import open_client
     from hestiaos_cli._files import policy_path, read_text_of
+    from hestiaos_cli._replies import Tested
 
     path = policy_path(settings, file)
     with open_client(settings) as client, waiting():
-        report = {"file": str(path)} | client.governance.test_policy(read_text_of(path))
+        answer = client.governance.test_policy(read_text_of(path))
+    Tested.from_wire(answer)
+    report = {"file": str(path)} | answer
     _tell_report(context, report, "tests that pass: {tests}")
 
 
@@ -79,7 +82,7 @@ def _tell_report(context: click.Context, report: dict[str, Any], fine: str) -> N
     if settings.json or settings.field is not None:
         print_fields(settings, report)
     else:
-        print_text("\n".join(map(visible, wrong)) if wrong else fine.format(**report))
+        print_text("\n".join(visible(str(each)) for each in wrong) if wrong else fine.format(**report))
     if wrong:
         context.exit(1)
 
@@ -139,16 +142,16 @@ def _replay(settings: Settings, file: Path, store: Place | None) -> None:
     It decides again, in this process, on what the audit has recorded: a server's, that of --local, or a store's.
     Nothing is executed. Decisions on texts that were kept as hashes or redacted are unknown.
     """
-    from hestiaos_cli._files import audit_records, open_client_of
+    from hestiaos_cli._files import open_client_of
     from hestiaos_cli._lists import print_list, which_have
-    from hestiaos_local import Policy, recorded_decision, replay
+    from hestiaos_cli._recorded import recorded_decisions
+    from hestiaos_local import Policy, replay
 
     policy = Policy.load(file)
     total = unknown = 0
     rows = []
     with open_client_of(settings, store=store) as client, waiting():
-        decisions = (recorded_decision(each["record"]) for each in audit_records(client))
-        for each in replay(policy, (decision for decision in decisions if decision is not None)):
+        for each in replay(policy, recorded_decisions(client)):
             total += 1
             unknown += each.decision is None
             if each.changed:

@@ -48,11 +48,13 @@ def _list(settings: Settings, last: int, before: str | None) -> None:
 def _show(settings: Settings, session_id: str, last: int | None) -> None:
     """Print a conversation's messages."""
     from hestiaos_cli._clients import open_client
+    from hestiaos_cli._replies import Message
 
     with open_client(settings, looks_only=True) as client:
         with waiting():
             session = client.chat.session(session_id, last)
-        said = "\n".join(f"{each.get('role')}: {each.get('content')}" for each in session.messages or [])
+        messages = map(Message.from_wire, session.messages or [])
+        said = "\n".join(f"{each.role}: {each.content}" for each in messages)
         print_fields(settings, session.to_dict(), answer=said)
 
 

@@ -8,7 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.command_line import invoke, shell
+from tests.support.peer import Peer
 from tests.support.scripted_answers import serve_once
+from tests.support.steps import send
+from tests.support.wire import DONE, START, TOKEN, event, stream
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -28,6 +31,14 @@ def test_what_governance_decided_is_a_remark(stream: list[str]) -> None:
     *_, decided, echo = done.stderr.splitlines()
     assert decided.startswith("ALLOW · ")
     assert "the input is echoed" in echo
+
+
+def test_what_a_server_says_of_another_type_is_a_remark() -> None:
+    final = {"type": "final", "data": {"mode": 7, "result": "hello", "trace_id": ["a23c"]}}
+    with Peer([send(stream(*map(event, (START, TOKEN, final, DONE))))]) as peer:
+        done = invoke("run", "x", "--stream", "-v", "-u", f"http://{peer.authority}")
+    assert done.status == 0
+    assert done.stderr.splitlines()[-1] == "7 · trace ['a23c']"
 
 
 def test_json_is_one_document() -> None:

@@ -44,6 +44,11 @@ def test_a_server_that_has_no_such_list(command: tuple[str, ...]) -> None:
     assert ended.error.endswith("it is of an older version than this command: update the server")
 
 
+def test_a_list_inside_a_row_that_is_not_of_texts() -> None:
+    url = serve_once(b"200 OK", b"application/json", b'{"agents": [{"agent_id": "a", "tools": [1, {"name": "search"}]}]}')
+    assert invoke("agents", "list", "-u", url).stdout == "a  -  1, {'name': 'search'}  -\n"
+
+
 def test_agents(home: Path) -> None:
     config = home / ".config/hestiaos/config.toml"
     config.parent.mkdir(parents=True)

@@ -126,11 +126,31 @@ def with_body(body: bytes, *headers: str) -> Scene:
     return Scene(RUNS, peer(send(response(200, body, *headers))))
 
 
+def replied(typed: str, body: Any) -> Scene:
+    """A command whose request has this response."""
+    return Scene(f"{typed} -u {{url}}", peer(send(ok(body))))
+
+
+def decisions(*records: Any) -> Stage:
+    """A server whose audit has these records, and the file of a policy."""
+    page = {"records": [{"number": n, "record": each} for n, each in enumerate(records, 1)], "next": None}
+
+    @contextmanager
+    def stage(folder: Path) -> Iterator[Facts]:
+        with peer(send(ok(page)))(folder) as served, file("policy.toml", POLICY)(folder) as written:
+            yield {**served, **written}
+
+    return stage
+
+
 def streamed(*steps: Step, typed: str = "run x --stream -u {url}") -> Scene:
     return Scene(typed, peer(*steps))
 
 
 RUNS = "run x -u {url}"
+POLICY = (
+    "version = 2\n[[rules]]\nname = 'no-deletes'\non = 'input'\npattern = 'rm -rf'\ndecision = 'BLOCK'\nreason = 'no'\n"
+)
 GOOD = ok(RUN)
 FAILED = {"type": "error", "data": {"code": "MODEL_FAILED", "message": "the model broke", "trace_id": "a23c"}}
 BLOCKED = {"rule": "no-deletes", "reason": "it deletes files", "risk_score": 0.9}
@@ -166,6 +186,17 @@ SCENES: dict[str, Scene] = {
     "not UTF-8": with_body(b'{"result": "\xff"}'),
     "a field is missing": with_body(to_json({"result": "x"})),
     "a field of another type": with_body(to_json({**RUN, "result": 7})),
+    "limits of another form": replied("governance limits", {"limits": [{"name": "hourly", "per": "key"}]}),
+    "conversations of another form": replied(
+        "sessions show s", {"session_id": "s", "last_used": "now", "message_count": 1, "messages": ["hello"]}
+    ),
+    "models of another form": replied("models", {"data": {"small": {}}}),
+    "an audit that is not one": replied("audit verify", {"status": "fine"}),
+    "an audit that never ends": replied("audit export", {"records": [], "next": 0}),
+    "a decision of another form": Scene(
+        "policy replay {policy} -u {url}", decisions({"phase": "decided", "facts": "none"})
+    ),
+    "a policy's tests of another form": Scene("policy test {policy} -u {url}", decisions()),
     "a damaged compressed body": with_body(b"xxxx", "Content-Encoding: gzip"),
     "a compressed body that grows too large": with_body(gzip.compress(bytes(17 << 20)), "Content-Encoding: gzip"),
     "a body that is too large": Scene(
