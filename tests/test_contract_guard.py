@@ -64,7 +64,7 @@ def test_an_impure_core_fails(copy: Path, line: str, capsys: pytest.CaptureFixtu
     ("package", "line"),
     [
         ("hestiaos_httpx", "from hestiaos_local import Platform"),
-        ("hestiaos_local", "import hestiaos_httpx"),
+        ("hestiaos_local", "import hestiaos_trio"),
         ("hestiaos_httpx", "import hestiaos"),
         ("hestiaos", "import hestiaos_cli"),
     ],
