@@ -26,6 +26,7 @@ def json_line(request: ServedRequest) -> None:
         "decision": request.decision,
         "outcome": request.outcome,
         "trace_id": request.trace_id,
+        "repeated": request.repeated or None,
     }
     record = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -48,6 +49,7 @@ def text_line(request: ServedRequest) -> None:
         "-" if request.status is None else str(request.status),
         paint(decision, _COLORS.get(decision, "dim"), sys.stderr) if decision else "",
         _unexpected_outcome(request) or "",
+        "repeat" if request.repeated else "",
         f"{request.seconds * 1000:.1f} ms",
         f"by {one_line(request.key)}" if request.key else "",
         f"trace {one_line(request.trace_id)}" if request.trace_id else "",

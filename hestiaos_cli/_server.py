@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -58,7 +58,7 @@ class Server:
         """The host's name, as far as the URL has one."""
         return urlsplit(self.url).hostname or self.url
 
-    @cached_property
+    @property
     def proxy(self) -> Proxy | None:
         """The proxy of the environment that requests go through."""
         from urllib.request import getproxies

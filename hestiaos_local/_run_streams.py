@@ -16,6 +16,7 @@ from hestiaos_local.operations import (
     check_text,
     follow,
     forgotten,
+    note_first,
     number_of,
     recall,
 )
@@ -102,6 +103,7 @@ class RunStreams:
             raise forgotten("the events of a run without an Idempotency-Key are not kept")
         log = self._logs.get(once)
         if log is not None and log.fingerprint == request:
+            yield from note_first(self._storage, log.trace_id or None)
             yield from follow(log, check_place(last_id, log.trace_id, log.count, over=log.complete))
             return
         model, _ = STREAMS[call.operation]

@@ -7,7 +7,7 @@ from hestiaos_local.decisions._approving import APPROVAL_TIME, Asked
 from hestiaos_local.decisions._governed_outputs import GovernedOutputs
 from hestiaos_local.decisions._governing import BUDGETS, Governed, Governor
 from hestiaos_local.decisions._hidden_values import HiddenValues
-from hestiaos_local.decisions._observations import Observation, observe
+from hestiaos_local.decisions._observations import Observation, is_observed, note, observe
 from hestiaos_local.decisions._records import Findings, Keep, Status, described, iso, kept_result, trace_response
 from hestiaos_local.decisions._shortened import shortened
 
@@ -25,8 +25,10 @@ __all__ = [
     "Observation",
     "Status",
     "described",
+    "is_observed",
     "iso",
     "kept_result",
+    "note",
     "observe",
     "shortened",
     "trace_response",

@@ -8,7 +8,7 @@ from hestiaos_local.operations._constraints import BODIES, CONSTRAINTS, check_co
 from hestiaos_local.operations._event_logs import EventLog, EventLogs, check_place, forgotten, number_of
 from hestiaos_local.operations._executions import MAX_OUTPUT, TIMEOUT, Executions
 from hestiaos_local.operations._following import follow
-from hestiaos_local.operations._idempotency import check_text, fingerprint, idempotent, recall
+from hestiaos_local.operations._idempotency import check_text, fingerprint, idempotent, note_first, recall
 from hestiaos_local.operations._models import list_models
 from hestiaos_local.operations._streams import RunEvents
 
@@ -33,6 +33,7 @@ __all__ = [
     "forgotten",
     "idempotent",
     "list_models",
+    "note_first",
     "number_of",
     "recall",
 ]

@@ -7,13 +7,14 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from hestiaos_local._logging import logger
+from hestiaos_local.decisions import is_observed, note
 from hestiaos_local.flow import Call, Cancelled, Flow, call_surely
 from hestiaos_local.operations._event_logs import forgotten
 from hestiaos_local.operations._streams import RunEvents
 from hestiaos_local.storage import Claimed, Conflict, Finished, InProgress, Storage
 from hestiaos_proto import AgentResult, GovernanceBlock, InvalidInput, Model, ServerRequest, StatusError, json
 
-__all__ = ["check_text", "fingerprint", "idempotent", "recall"]
+__all__ = ["check_text", "fingerprint", "idempotent", "note_first", "recall"]
 
 _MOMENT = 10.0  # seconds; the lease of a claim that is released at once
 
@@ -64,7 +65,7 @@ def idempotent(
     """
     claim = yield Call(lambda: storage.claim(key, fingerprint, now=clock(), lease=lease))
     if not isinstance(claim, Claimed):
-        return _first_result(claim, model, events)
+        return (yield from _first_result(storage, claim, model, events))
     try:
         result = yield from flow
     except (Exception, Cancelled):  # not GeneratorExit: a flow that is garbage-collected cannot store anything
@@ -90,12 +91,22 @@ def recall(
     if isinstance(claim, Claimed):
         yield from _logging_failure(lambda: storage.abandon(key, claim.token), key, _MOMENT)
         raise forgotten()
-    return _first_result(claim, model, events)
+    return (yield from _first_result(storage, claim, model, events))
+
+
+def note_first(storage: Storage, trace_id: str | None) -> Flow[None]:
+    """Report the execution that an earlier request began, and whose result this one gets, to the log of requests."""
+    if not is_observed():
+        return
+    note(trace_id=trace_id, repeated=True)
+    trace = None if trace_id is None else (yield Call(lambda: storage.trace(trace_id)))
+    if trace is not None:
+        note(decision=trace.decision, outcome=None if trace.outcome is None else trace.outcome.status)
 
 
 def _first_result(
-    claim: Finished | Conflict | InProgress, model: type[M], events: RunEvents | None
-) -> M | GovernanceBlock:
+    storage: Storage, claim: Finished | Conflict | InProgress, model: type[M], events: RunEvents | None
+) -> Flow[M | GovernanceBlock]:
     if isinstance(claim, Conflict):
         raise InvalidInput("this Idempotency-Key was used with another request: use a new key for a new request")
     if isinstance(claim, InProgress):
@@ -105,9 +116,12 @@ def _first_result(
             code="IN_PROGRESS",
             retry_after=claim.retry_after,
         )
+    stored = claim.result
+    trace_id = stored.get("blocked") or stored.get("executed") or stored.get("result", {}).get("trace_id")
+    yield from note_first(storage, trace_id)
     if events is not None:
-        events.restore(claim.result.get("events"))
-    return _from_json(model, claim.result)
+        events.restore(stored.get("events"))
+    return _from_json(model, stored)
 
 
 def _waits_for_approval(result: Model | GovernanceBlock) -> bool:

@@ -21,7 +21,8 @@ class ServedRequest:
     `method` and `path`, which excludes the query, are empty if the input was not a request. `status` is None if no
     response was begun. `operation` is the name in the protocol, `key` the name of the API key. If something was
     executed, `decision` and `trace_id` identify it, and `outcome` is `completed`, `blocked`, `failed` or `cancelled`. A
-    stream can have a status of 200 and any outcome.
+    stream can have a status of 200 and any outcome. `repeated` says that an earlier request with the same
+    Idempotency-Key began the execution.
     """
 
     method: str
@@ -32,6 +33,7 @@ class ServedRequest:
     decision: str | None = None
     trace_id: str | None = None
     outcome: str | None = None
+    repeated: bool = False
     seconds: float
 
 
@@ -69,6 +71,7 @@ def log_request(
                     decision=execution.decision,
                     trace_id=execution.trace_id,
                     outcome=execution.outcome,
+                    repeated=execution.repeated,
                     seconds=time.monotonic() - began,
                 )
             )

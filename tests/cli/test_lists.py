@@ -45,7 +45,9 @@ def test_a_server_that_has_no_such_list(command: tuple[str, ...]) -> None:
 
 
 def test_a_list_inside_a_row_that_is_not_of_texts() -> None:
-    url = serve_once(b"200 OK", b"application/json", b'{"agents": [{"agent_id": "a", "tools": [1, {"name": "search"}]}]}')
+    url = serve_once(
+        b"200 OK", b"application/json", b'{"agents": [{"agent_id": "a", "tools": [1, {"name": "search"}]}]}'
+    )
     assert invoke("agents", "list", "-u", url).stdout == "a  -  1, {'name': 'search'}  -\n"
 
 

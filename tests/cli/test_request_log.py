@@ -26,6 +26,7 @@ def served(**fields: Any) -> ServedRequest:
         (served(decision="BLOCK", outcome="blocked"), "… 200 BLOCK 12.5 ms"),
         (served(status=504, decision="ALLOW", outcome="failed"), "… 504 ALLOW 12.5 ms"),
         (served(status=None, decision="ALLOW", outcome="cancelled"), "… - ALLOW cancelled 12.5 ms"),
+        (served(decision="ALLOW", outcome="completed", repeated=True), "… 200 ALLOW repeat 12.5 ms"),
         (served(method="", path="", status=400), "- - 400 12.5 ms"),
     ],
 )
@@ -37,9 +38,16 @@ def test_a_line_for_people(request_: ServedRequest, line: str, capsys: pytest.Ca
 
 def test_a_line_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     json_line(served())
-    json_line(served(operation="run", key="ci", decision="ALLOW", outcome="completed", trace_id="t"))
+    json_line(served(operation="run", key="ci", decision="ALLOW", outcome="completed", trace_id="t", repeated=True))
     least, whole = map(json.loads, capsys.readouterr().err.splitlines())
     assert least.pop("time").endswith("+00:00")
     assert least == {"method": "POST", "path": "/api/v1/run", "status": 200, "duration_ms": 12.5}
-    known = {"operation": "run", "key": "ci", "decision": "ALLOW", "outcome": "completed", "trace_id": "t"}
+    known = {
+        "operation": "run",
+        "key": "ci",
+        "decision": "ALLOW",
+        "outcome": "completed",
+        "trace_id": "t",
+        "repeated": True,
+    }
     assert whole.items() >= known.items()

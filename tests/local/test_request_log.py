@@ -94,6 +94,49 @@ def test_an_execution(url: str, log: Log, path: str, body: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "outcome"),
+    [
+        (RUN, {"input": "x"}, (200, "ALLOW", "completed")),
+        (RUN, {"input": "rm -rf /"}, (403, "BLOCK", "blocked")),
+        (f"{RUN}/stream", {"input": "x"}, (200, "ALLOW", "completed")),
+        (CHAT, {"message": "x", "session_id": "s"}, (200, "ALLOW", "completed")),
+        (AGENT, {"agent_id": "a", "task": "rm -rf /", "config": {}}, (200, "BLOCK", "blocked")),
+    ],
+)
+def test_a_repeat(serve: Callable[..., str], log: Log, path: str, body: Any, outcome: tuple[Any, ...]) -> None:
+    """It has the trace and the decision of what was executed, and says that it repeats it."""
+    url = serve()
+    lines = []
+    for _ in range(2):
+        httpx.post(url + path, json=body, headers={"Idempotency-Key": "k"})
+        lines.append(log.next())
+    first, again = lines
+    assert [told(each) for each in lines] == [outcome, outcome]
+    assert first.trace_id is not None
+    assert again.trace_id == first.trace_id
+    assert (first.repeated, again.repeated) == (False, True)
+
+
+def test_a_result_that_is_not_kept(serve: Callable[..., str], log: Log) -> None:
+    with Platform(keep="hash") as platform:
+        url = serve(platform=platform)
+        for status in (200, 409):
+            httpx.post(url + RUN, json={"input": "x"}, headers={"Idempotency-Key": "k"})
+            request = log.next()
+            assert told(request) == (status, "ALLOW", "completed")
+
+
+def test_a_stream_that_goes_on(url: str, log: Log) -> None:
+    headers = {"Idempotency-Key": "k"}
+    httpx.post(f"{url}{RUN}/stream", json={"input": "x"}, headers=headers)
+    first = log.next()
+    headers["Last-Event-ID"] = f"{first.trace_id}/0"
+    httpx.post(f"{url}{RUN}/stream", json={"input": "x"}, headers=headers)
+    again = log.next()
+    assert (*told(again), again.trace_id, again.repeated) == (200, "ALLOW", "completed", first.trace_id, True)
+
+
+@pytest.mark.parametrize(
     ("path", "body", "status"),
     [(RUN, {"input": "rm -rf /"}, 403), (AGENT, {"agent_id": "a", "task": "rm -rf /", "config": {}}, 200)],
 )
