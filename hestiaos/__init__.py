@@ -171,17 +171,26 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """Fetch a public name from its own package (PEP 562)."""
-    if name not in __all__:
-        raise AttributeError(f"module 'hestiaos' has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF.get(name, "hestiaos_proto._errors")), name)
-    globals()[name] = value  # found without this function from now on
-    return value
+if not TYPE_CHECKING:  # hidden from type checkers, which read the list above and would accept every name
+    _NAMES = tuple(__all__)
+    del __all__  # made on demand, since finding out what is installed takes longer than importing this package
 
+    def __getattr__(name: str) -> Any:
+        """Import a public name from its own package, and list those that can be imported (PEP 562)."""
+        if name == "__all__":
+            value = _importable_names()
+        elif name in _NAMES:
+            value = getattr(import_module(_HOME_OF.get(name, "hestiaos_proto._errors")), name)
+        else:
+            raise AttributeError(f"module 'hestiaos' has no attribute {name!r}")
+        globals()[name] = value  # found without this function from now on
+        return value
 
-def __dir__() -> list[str]:
-    from importlib.util import find_spec
+    def _importable_names() -> list[str]:
+        """Return the public names, without those that need a package which is not installed."""
+        from importlib.util import find_spec
 
-    missing = () if find_spec("trio") else _HOMES["hestiaos_trio"]  # `help` would fail at what cannot be loaded
-    return sorted(set(__all__).difference(missing))
+        return sorted(_NAMES if find_spec("trio") else {*_NAMES}.difference(_HOMES["hestiaos_trio"]))
+
+    def __dir__() -> list[str]:
+        return _importable_names()

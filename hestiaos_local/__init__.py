@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hestiaos_local._exchange import LocalExchange
+from hestiaos_local._lazy_names import lazy_names
 from hestiaos_local._platform import Platform
 from hestiaos_local.execution import Agent, EchoExecutor, Executor
 from hestiaos_local.governance import Policy, PolicyError
@@ -51,35 +52,19 @@ __all__ = [
     "serve",
 ]
 
-# What needs httpx or anyio, or is for servers only, is imported on first use (PEP 562).
-_LAZY = {
-    "Configuration": "hestiaos_local.execution",
-    "ConfigurationError": "hestiaos_local.execution",
-    "RelayExecutor": "hestiaos_local.execution",
-    "function_executor": "hestiaos_local.execution",
-    "Key": "hestiaos_local.keys",
-    "Keys": "hestiaos_local.keys",
-    "RecordedDecision": "hestiaos_local.governance",
-    "Replayed": "hestiaos_local.governance",
-    "recorded_decision": "hestiaos_local.governance",
-    "replay": "hestiaos_local.governance",
-    "LocalTransport": "hestiaos_local._transport",
-    "ServeError": "hestiaos_local.serving",
-    "ServedRequest": "hestiaos_local.serving",
-    "add_key": "hestiaos_local.keys",
-    "copy_store": "hestiaos_local.storage",
-    "remove_key": "hestiaos_local.keys",
-    "serve": "hestiaos_local.serving",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-    return value
+# What needs httpx or anyio, or is for servers only, is imported on first use.
+if not TYPE_CHECKING:  # hidden from type checkers, which would accept every name
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "hestiaos_local._transport": ("LocalTransport",),
+            "hestiaos_local.execution": ("Configuration", "ConfigurationError", "RelayExecutor", "function_executor"),
+            "hestiaos_local.governance": ("RecordedDecision", "Replayed", "recorded_decision", "replay"),
+            "hestiaos_local.keys": ("Key", "Keys", "add_key", "remove_key"),
+            "hestiaos_local.serving": ("ServeError", "ServedRequest", "serve"),
+            "hestiaos_local.storage": ("copy_store",),
+        },
+    )
 
 
 def __dir__() -> list[str]:

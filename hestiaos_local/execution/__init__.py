@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hestiaos_local._lazy_names import lazy_names
 from hestiaos_local.execution._agents import Agent
 from hestiaos_local.execution._echo import EchoExecutor
 from hestiaos_local.execution._executors import AsyncExecutor, Checkable, Executor, SyncExecutor
@@ -61,25 +62,18 @@ __all__ = [
     "with_texts",
 ]
 
-# What needs httpx, reads a file, or replaces the echo is imported on first use (PEP 562).
-_LAZY = {
-    "Configuration": "hestiaos_local.execution._configuration",
-    "ConfigurationError": "hestiaos_local.toml",
-    "ExecutorFunction": "hestiaos_local.execution._functions",
-    "ModelConfig": "hestiaos_local.execution._configuration",
-    "ModelRouter": "hestiaos_local.execution._router",
-    "RelayExecutor": "hestiaos_local.execution._relay",
-    "function_executor": "hestiaos_local.execution._functions",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-    return value
+# What needs httpx, reads a file, or replaces the echo is imported on first use.
+if not TYPE_CHECKING:  # hidden from type checkers, which would accept every name
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "hestiaos_local.execution._configuration": ("Configuration", "ModelConfig"),
+            "hestiaos_local.execution._functions": ("ExecutorFunction", "function_executor"),
+            "hestiaos_local.execution._relay": ("RelayExecutor",),
+            "hestiaos_local.execution._router": ("ModelRouter",),
+            "hestiaos_local.toml": ("ConfigurationError",),
+        },
+    )
 
 
 def __dir__() -> list[str]:

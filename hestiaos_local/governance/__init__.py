@@ -7,8 +7,9 @@ of a model as the policy allows, whatever pieces it arrives in. `charges_for` an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hestiaos_local._lazy_names import lazy_names
 from hestiaos_local.governance._approvals import call_hash
 from hestiaos_local.governance._chain import CHAIN_SIZE, START, Head, chain_start, entry_hash
 from hestiaos_local.governance._errors import PolicyError
@@ -116,35 +117,21 @@ __all__ = [
     "texts_of",
 ]
 
-# Not needed by an execution without limits, so imported on first use (PEP 562).
-_LAZY = {
-    **dict.fromkeys(
-        (
-            *("DEFAULT_OUTPUT_TOKENS", "Charge", "Counter", "CounterUse", "Exhausted", "Reservation", "TokenPlan"),
-            *("admit", "charges_for", "plan_tokens"),
-        ),
-        "hestiaos_local.governance._admission",
-    ),
-    "Explanation": "hestiaos_local.governance._explanations",
-    "explain": "hestiaos_local.governance._explanations",
-    "LogEntry": "hestiaos_local.governance._chain_verifier",
-    "LogFault": "hestiaos_local.governance._chain_verifier",
-    "LogPage": "hestiaos_local.governance._chain_verifier",
-    "LogVerifier": "hestiaos_local.governance._chains",
-    "RecordedDecision": "hestiaos_local.governance._replay",
-    "Replayed": "hestiaos_local.governance._replay",
-    "recorded_decision": "hestiaos_local.governance._replay",
-    "replay": "hestiaos_local.governance._replay",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-    return value
+# Not needed by an execution without limits, so imported on first use.
+if not TYPE_CHECKING:  # hidden from type checkers, which would accept every name
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "hestiaos_local.governance._admission": (
+                *("DEFAULT_OUTPUT_TOKENS", "Charge", "Counter", "CounterUse", "Exhausted", "Reservation", "TokenPlan"),
+                *("admit", "charges_for", "plan_tokens"),
+            ),
+            "hestiaos_local.governance._chain_verifier": ("LogEntry", "LogFault", "LogPage"),
+            "hestiaos_local.governance._chains": ("LogVerifier",),
+            "hestiaos_local.governance._explanations": ("Explanation", "explain"),
+            "hestiaos_local.governance._replay": ("RecordedDecision", "Replayed", "recorded_decision", "replay"),
+        },
+    )
 
 
 def __dir__() -> list[str]:

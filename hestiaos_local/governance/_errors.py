@@ -10,6 +10,8 @@ __all__ = ["PolicyError"]
 class PolicyError(ValueError):
     """A policy file cannot be used. `mistakes` has one line for each: its place, the mistake, and how to correct it."""
 
+    __module__ = "hestiaos_local"  # where it is imported from, as tracebacks show it
+
     def __init__(self, mistakes: Iterable[str]) -> None:
         self.mistakes: tuple[str, ...] = (mistakes,) if isinstance(mistakes, str) else tuple(mistakes)
         super().__init__("\n".join(self.mistakes))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hestiaos_local._lazy_names import lazy_names
 from hestiaos_local.operations._constraints import BODIES, CONSTRAINTS, check_constraints
 from hestiaos_local.operations._event_logs import EventLog, EventLogs, check_place, forgotten, number_of
 from hestiaos_local.operations._executions import MAX_OUTPUT, TIMEOUT, Executions
@@ -38,14 +39,14 @@ __all__ = [
     "recall",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name != "Operations":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hestiaos_local.operations._operations import Operations  # not needed to execute anything (PEP 562)
-
-    globals()[name] = Operations
-    return Operations
+# Not needed to execute anything, so imported on first use.
+if not TYPE_CHECKING:  # hidden from type checkers, which would accept every name
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "hestiaos_local.operations._operations": ("Operations",),
+        },
+    )
 
 
 def __dir__() -> list[str]:

@@ -22,6 +22,8 @@ _NOT_THERE = (EADDRNOTAVAIL, EAFNOSUPPORT)  # the machine does not have this add
 class ServeError(OSError):
     """The server cannot listen on the address. The message gives the reason and a remedy in one line."""
 
+    __module__ = "hestiaos_local"  # where it is imported from, as tracebacks show it
+
 
 async def listen(host: str, port: int, *, protected: bool) -> list[socket.socket]:
     """Listen on every address of `host`, with the same port for all of them. Port 0 selects a free one.

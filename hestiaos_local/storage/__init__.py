@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from hestiaos_local._lazy_names import lazy_names
 from hestiaos_local.storage._errors import StoreError, StoreProblem
 from hestiaos_local.storage._interface import Storage
 from hestiaos_local.storage._opening import is_url
@@ -55,21 +55,15 @@ __all__ = [
     "verify_log",
 ]
 
-# Not needed to execute anything, so imported on first use (PEP 562).
-_LAZY = {
-    "LogReport": "hestiaos_local.storage._audit",
-    "copy_store": "hestiaos_local.storage._copying",
-    "export_log": "hestiaos_local.storage._audit",
-    "read_log": "hestiaos_local.storage._audit",
-    "verify_log": "hestiaos_local.storage._audit",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-    return value
+# Not needed to execute anything, so imported on first use.
+if not TYPE_CHECKING:  # hidden from type checkers, which would accept every name
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "hestiaos_local.storage._audit": ("LogReport", "export_log", "read_log", "verify_log"),
+            "hestiaos_local.storage._copying": ("copy_store",),
+        },
+    )
 
 
 def __dir__() -> list[str]:

@@ -34,6 +34,8 @@ class StoreError(ValueError):
     `retry_after` is a delay in seconds if retrying may help, else None.
     """
 
+    __module__ = "hestiaos_local"  # where it is imported from, as tracebacks show it
+
     def __init__(self, message: str, *, problem: StoreProblem = "unusable", retry_after: float | None = None) -> None:
         super().__init__(message)
         self.problem: StoreProblem = problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hestiaos_local._lazy_names import lazy_names
 from hestiaos_local.toml._tables import ConfigurationError, Table, TomlFile, read_text
 
 if TYPE_CHECKING:
@@ -18,14 +19,14 @@ __all__ = [
     "read_text",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in ("KeyLines", "Path"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hestiaos_local.toml import _lines  # rarely needed for a file without mistakes (PEP 562)
-
-    value = globals()[name] = getattr(_lines, name)
-    return value
+# Rarely needed for a file without mistakes, so imported on first use.
+if not TYPE_CHECKING:  # hidden from type checkers, which would accept every name
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "hestiaos_local.toml._lines": ("KeyLines", "Path"),
+        },
+    )
 
 
 def __dir__() -> list[str]:

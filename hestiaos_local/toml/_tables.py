@@ -21,6 +21,8 @@ _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 class ConfigurationError(ValueError):
     """A configuration file cannot be used. `mistakes` has one line for each: its place, the mistake, and a remedy."""
 
+    __module__ = "hestiaos_local"  # where it is imported from, as tracebacks show it
+
     def __init__(self, mistakes: Iterable[str]) -> None:
         self.mistakes: tuple[str, ...] = tuple(mistakes)
         super().__init__("\n".join(self.mistakes))
