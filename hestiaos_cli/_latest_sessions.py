@@ -1,9 +1,14 @@
-"""The latest conversation with each server, for `chat --continue`."""
+"""The latest conversation with each server by each API key, for `chat --continue`.
+
+A session belongs to the key that began it. A key is told from the user's others by two bytes of its SHA-256: too few to
+confirm a guess by.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -17,7 +22,7 @@ __all__ = ["latest_session", "remember_session"]
 
 
 def latest_session(settings: Settings) -> str | None:
-    """Return the id of the latest session with the settings' server."""
+    """Return the id of the latest session with the settings' server and key."""
     found = _read().get(_name(settings))
     return found if isinstance(found, str) else None
 
@@ -40,8 +45,13 @@ def _path() -> Path:
 
 
 def _name(settings: Settings) -> str:
-    assert settings.server is not None, "a client has one"
-    return "--local" if settings.server.local else settings.server.url
+    server = settings.server
+    assert server is not None, "a client has one"
+    if server.local:
+        return "--local"
+    if server.api_key is None:
+        return server.url
+    return f"{server.url} {sha256(server.api_key.encode()).hexdigest()[:4]}"
 
 
 def _read() -> dict[str, object]:

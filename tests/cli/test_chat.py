@@ -7,11 +7,14 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
+from hestiaos_local import Key, Keys
+from hestiaos_local.keys import hash_key
 from hestiaos_local.testing import ScriptedPlatform
 from tests.support.command_line import PROGRAM, invoke
 
@@ -67,6 +70,22 @@ def test_a_reply_as_it_comes_where_that_is_asked_for(scripted: ScriptedPlatform)
     assert [json.loads(line)["type"] for line in lines] == ["start", "token", "token", "final", "done"]
     session = invoke("chat", "-c", "hello", "--stream", "-q", "session_id", "-u", scripted.url).stdout
     assert json.loads(lines[0])["data"]["session_id"] == session.strip()
+
+
+def test_a_conversation_is_continued_by_the_key_that_began_it(serve_platform: Callable[..., str], home: Path) -> None:
+    """The server shows it to no other."""
+    url = serve_platform(keys=Keys(Key(name, hash_key(f"{name}-key"), ("run", "read")) for name in ("alice", "bob")))
+
+    def session(key: str, *arguments: str) -> str:
+        return invoke("chat", "hello", *arguments, "-q", "session_id", "-u", url, "-k", key).stdout
+
+    of_alice = session("alice-key")
+    assert "there is no conversation" in invoke("chat", "-c", "hello", "-u", url, "-k", "bob-key").error
+    of_bob = session("bob-key")
+    assert (session("alice-key", "-c"), session("bob-key", "-c")) == (of_alice, of_bob)
+    assert of_alice != of_bob
+    (kept,) = home.rglob("sessions.json")
+    assert "-key" not in kept.read_text()
 
 
 def test_a_reply_as_it_comes_from_the_platform_in_this_process() -> None:
