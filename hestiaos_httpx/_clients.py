@@ -46,7 +46,7 @@ class _Client(ClientBase):
     `transport` or `http_client`, of httpx or of httpx2, carries every request instead of our own connections, with its
     own limits: there a synchronous `deadline` or `cancel` acts between two reads only, and a cancellation is as safe as
     in that library. Otherwise `verify` and `limits` are as in httpx, and a proxy of the environment is used
-    (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), through TLS where its URL is https; SOCKS needs `socksio`.
+    (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), through TLS if its URL is https; SOCKS needs `socksio`.
     The environment is read once, here.
 
     Raises `ValueError` for an argument or a variable of the environment that is wrong, `TypeError` for an argument of
@@ -110,7 +110,7 @@ class _Client(ClientBase):
         self._http_clients.close()
 
     async def aclose(self) -> None:
-        """As `close`, for an event loop."""
+        """Close like `close`, in an event loop."""
         await self._http_clients.aclose()
 
 

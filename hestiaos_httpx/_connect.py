@@ -17,10 +17,10 @@ _IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOU
 
 
 def connect(scope: Scope, host: str, port: int, until: float) -> Steps[socket.socket]:
-    """A socket connected to the first address of `host` that accepts a connection.
+    """Connect a socket to the first address of `host` that accepts a connection.
 
-    As long as none does, one more is tried every 250 ms (RFC 8305, section 5). Raises as a wait of `scope` does,
-    `UnicodeError` for a host that cannot be one, and `RuntimeError` where no thread can be started to look it up.
+    Until one does, another is tried every 250 ms (RFC 8305, section 5). Raises like a wait of `scope`,
+    `UnicodeError` for an invalid host, and `RuntimeError` if no thread can be started for the lookup.
     """
     name = host.encode("ascii")  # as bytes: a str takes the codec idna, which a forked child might wait for
     addresses = _numeric_addresses(name, port) or (yield from scope.look_up(name, port, until))
@@ -34,7 +34,7 @@ def connect(scope: Scope, host: str, port: int, until: float) -> Steps[socket.so
                 soon = min(until, time.monotonic() + _NEXT_ADDRESS)
                 yield from scope.wait_to_write(pending[-1], soon)
             except OSError as error:
-                scope.left(until)  # raises when no time is left
+                scope.left(until)  # raises if no time is left
                 failed = error
             for sock in [each for each in pending if can_wait(each, write=True, seconds=0)]:
                 pending.remove(sock)
@@ -50,7 +50,7 @@ def connect(scope: Scope, host: str, port: int, until: float) -> Steps[socket.so
 
 
 def _numeric_addresses(host: bytes, port: int) -> list[Address]:
-    """The address of a host that is an address, which needs no lookup; empty for a name."""
+    """Return the address of a host that is one, without a lookup, or an empty list for a name."""
     try:
         found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
@@ -59,7 +59,7 @@ def _numeric_addresses(host: bytes, port: int) -> list[Address]:
 
 
 def _begin(address: Address) -> socket.socket:
-    """A socket that is connecting; it is writable once that has succeeded or failed. Raises `OSError`."""
+    """Begin to connect a socket, which is writable when that has succeeded or failed. Raises `OSError`."""
     sock = socket.socket(*address[:3])
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -53,14 +53,14 @@ class AsyncConnections:
 
     @staticmethod
     def load() -> None:
-        """Import what the first exchange would import, which takes up to a tenth of a second. A thread can do it."""
+        """Import what the first exchange needs, which takes up to a tenth of a second. Any thread may do so."""
         from hestiaos_httpx._library import core
 
         core()
 
     @asynccontextmanager
     async def exchange(self, send: Outgoing[R]) -> AsyncIterator[AsyncExchange[R]]:
-        """Send a request. Where its response is left before its end, the connection is closed.
+        """Send a request. If its response is abandoned before its end, the connection is closed.
 
         Raises the `HestiaError` of a fault, and what `send.response` and its result raise.
         """

@@ -23,7 +23,7 @@ _CLOSED_EARLY = ("Server disconnected", "peer closed connection", "peer unexpect
 
 
 def translate(error: Exception, send: Outgoing[Any], http: Any, *, peer: str | None = None) -> HestiaError:
-    """The exception that a caller sees instead of `error`, which is its `__cause__`.
+    """Return the exception that a caller sees instead of `error`, which is its `__cause__`.
 
     `http` is the library that raised it. `peer` is the server or proxy, while the connection to it is being made.
     """
@@ -39,14 +39,14 @@ def translate(error: Exception, send: Outgoing[Any], http: Any, *, peer: str | N
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and the exceptions that it was raised from, by `from` or implicitly."""
+    """Yield `error` and the exceptions that it was raised from, by `from` or implicitly."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def _reason(error: BaseException) -> str:
-    """The message of the first in the chain that has one: trio's exceptions for a failed TLS handshake have none."""
+    """Return the first message in the chain, since trio's exceptions for a failed TLS handshake have none."""
     return next((message for each in _chain(error) if (message := str(each))), type(error).__name__)
 
 
@@ -77,7 +77,7 @@ def _translate(error: Exception, send: Outgoing[Any], http: Any, peer: str | Non
 
 
 def _is_url(url: str, http: Any) -> bool:
-    """Whether `url` is valid; its host is not looked up."""
+    """Return whether `url` is valid, without looking up its host."""
     try:
         http.URL(url).host.encode("idna")
     except (http.InvalidURL, UnicodeError):

@@ -50,7 +50,7 @@ class Exchange(Generic[R]):
         return None if self.lease is None else self.lease.connection
 
     def begin(self) -> Steps[R]:
-        """Wait for the whole response, or for the head of a stream. Raises `HestiaError` if none comes."""
+        """Wait for the whole response, or for the head of a stream. Raises `HestiaError` if there is none."""
         try:
             self._response = response = yield from self._receive_head()
             if response.stream is None:
@@ -67,7 +67,7 @@ class Exchange(Generic[R]):
 
     def _receive_head(self) -> Steps[R]:
         client, library = self.http.client, self.http.library
-        if client.is_closed:  # for which httpx has no exception of its own
+        if client.is_closed:  # httpx does not have a specific exception for this
             raise LocalProtocolError("the http_client that was given is closed")
         try:
             request = self.http.new_request(self._send, {EXCHANGE: ref(self)})
@@ -80,7 +80,7 @@ class Exchange(Generic[R]):
             raise self._translated(error) from error
         headers: Iterable[tuple[bytes, bytes]] = raw.headers.raw
         pieces: Any = raw.stream
-        if self.http.pool is None and raw.is_stream_consumed:  # by a hook of the given client, or it came whole
+        if self.http.pool is None and raw.is_stream_consumed:  # by a hook of the given client, or it arrived whole
             headers = [(name, value) for name, value in headers if name.lower() != b"content-encoding"]
             with suppress(library.http.ResponseNotRead):
                 pieces = [raw.content]
@@ -130,7 +130,7 @@ class Exchange(Generic[R]):
         return LocalProtocolError(f"the client was closed {what}")
 
     def _translated(self, error: Exception) -> HestiaError:
-        """The exception that a caller sees."""
+        """Return the exception for the caller."""
         if self.http.closed:
             return self._closed()
         connection, peer, pool = self.connection, None, self.http.pool
@@ -151,7 +151,7 @@ class Exchange(Generic[R]):
         raw, self._raw, pieces, self._pieces = self._raw, None, self._pieces, None
         whole, asynchronous = self._whole, self.scope.asynchronous
         if not whole:
-            self.release(keep=False)  # before anything that can be cancelled a second time (encode/httpx#3782)
+            self.release(keep=False)  # before anything that can be cancelled again (encode/httpx#3782)
         try:
             if raw is not None and self.http.is_ours() and (whole or self.http.pool is None):
                 yield from self.scope.shielded_call(raw.aclose if asynchronous else raw.close)
@@ -193,7 +193,7 @@ class Exchange(Generic[R]):
             shut_down(stream.get_extra_info("socket"))
 
     def claim(self) -> bool:
-        """True for the first caller: the reader or the canceller that ends the exchange."""
+        """Return True for the first caller, the reader or the canceller, which then ends the exchange."""
         return self._unclaimed.pop(None, False)  # one step of a dict, for threads
 
 

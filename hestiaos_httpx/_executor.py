@@ -43,12 +43,12 @@ class Executor:
         return f"Executor({self.context.config.base_url!r})"
 
     def execute(self, operation: Operation[T], options: CallOptions) -> T:
-        """The operation's result. Raises `HestiaError`."""
+        """Execute an operation. Raises `HestiaError`."""
         flow, _ = self.context.begin(operation, options)
         return run_flow(flow, self._send, lambda seconds: sleep(seconds, lambda: self.http_clients.closed))
 
     async def execute_async(self, operation: Operation[T], options: CallOptions) -> T:
-        """As `execute`."""
+        """Execute an operation. Raises `HestiaError`."""
         from anyio import sleep as sleep_async
 
         flow, _ = self.context.begin(operation, options)

@@ -57,7 +57,7 @@ async def _forget_redirect_async(response: Any) -> None:
 
 
 def new_client(library: Library, transport: Any, *, asynchronous: bool) -> Any:
-    """A client of `library` over `transport`, or over httpx's own with our `Pool`."""
+    """Create a client of `library` over `transport`, or over httpx's own transport with our `Pool`."""
     if isinstance(transport, Pool):
         transport = _AsyncTransport(transport) if asynchronous else _Transport(transport)
     hook = _forget_redirect_async if asynchronous else _forget_redirect
@@ -87,19 +87,19 @@ class Http:
 
     @property
     def loop(self) -> Any:
-        """The event loop; `None` for threads, and where it has ended and is gone."""
+        """The event loop, `None` for threads, and after it has ended and was garbage-collected."""
         return self._loop and self._loop()
 
     def is_ours(self) -> bool:
-        """Whether this process made it. In a forked child it must not be used or shut down."""
+        """Return whether this process made it. In a forked child it must not be used or shut down."""
         return self._process == os.getpid()
 
     def serves(self, loop: object) -> bool:
-        """Whether it is for this event loop, or, if that is `None`, for threads."""
+        """Return whether it is for this event loop, or for threads if `loop` is `None`."""
         return self.is_ours() and loop is self.loop
 
     def has_ended(self) -> bool:
-        """Whether it cannot be used any more: it is of another process, or its event loop has ended."""
+        """Return whether it cannot be used any more: it is of another process, or its event loop has ended."""
         return not self._in_loop(_nothing)
 
     def exchange(self, send: Outgoing[R], event: threading.Event | None = None) -> Exchange[R]:
@@ -107,7 +107,7 @@ class Http:
         return Exchange(self, send, event)
 
     def new_request(self, send: Outgoing[Any], extensions: dict[str, Any]) -> Any:
-        """The request of `client`'s library for what the core wants to send."""
+        """Create a request of the client's library from the core's."""
         http = self.library.http
         # Our own client has nothing to add to a request, and would take two thirds of the time to find out.
         new = self.client.build_request if self.pool is None else http.Request
@@ -137,7 +137,7 @@ class Http:
             self.pool.close()
 
     def end_soon(self) -> None:
-        """As `end`, from anywhere. It does not wait."""
+        """End the exchange like `end`, from any thread or task, without waiting."""
         self.closed = True
         if not self._in_loop(self.end):
             self.abandon()
@@ -149,7 +149,7 @@ class Http:
             self.pool.abandon()
 
     def drop(self, exchange: Exchange[Any]) -> None:
-        """Close an exchange as soon as the event loop runs, from any thread; where that has ended, at once."""
+        """Close an exchange as soon as the event loop runs, from any thread; if that has ended, at once."""
         if self.is_ours() and self.scope.drop(self.loop, exchange):
             return
         if exchange.connection is not None:

@@ -21,7 +21,7 @@ __all__ = ["HttpClients"]
 
 
 class HttpClients:
-    """Gives the httpx client for the current process and event loop.
+    """Manages the httpx clients, one for each process and event loop.
 
     `transport` and `http_client` are of httpx or httpx2, and are the user's: an `http_client` stays open. Without them
     our own connections take `route`. Raises `TypeError` for an object of neither library, or of the other kind.
@@ -44,14 +44,14 @@ class HttpClients:
         weakref.finalize(self, _end_all, self._made)
 
     def for_threads(self) -> Http:
-        """The client for the threads of this process.
+        """Return the client for the threads of this process.
 
         Raises `LocalProtocolError` after a close, and if the user's client or transport is of the other kind.
         """
         return self._get(Scope, None)
 
     def for_tasks(self) -> Http:
-        """The client for the running event loop. Raises as `for_threads` does, and `RuntimeError` outside of one."""
+        """Return the client for the running event loop. Raises like `for_threads`, and `RuntimeError` without one."""
         from hestiaos_httpx._tasks import TaskScope, current_loop
 
         return self._get(TaskScope, current_loop())
@@ -72,7 +72,7 @@ class HttpClients:
             raise LocalProtocolError("the client is closed: make a new one")
         http = self._library.http
         locking = http.Client, http.AsyncClient, http.HTTPTransport, http.AsyncHTTPTransport
-        if self._process != os.getpid() and isinstance(self._given, locking):  # a lock may be taken for ever
+        if self._process != os.getpid() and isinstance(self._given, locking):  # a lock may stay locked forever
             raise LocalProtocolError(
                 "the given client or transport belongs to the process before the fork: make another one"
             )
@@ -101,7 +101,7 @@ class HttpClients:
             given.close()
 
     async def aclose(self) -> None:
-        """As `close`, also for an asynchronous transport of the user."""
+        """Close like `close`, including an asynchronous transport of the user."""
         from anyio.lowlevel import checkpoint
 
         from hestiaos_httpx._tasks import current_loop

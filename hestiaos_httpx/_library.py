@@ -57,12 +57,12 @@ _LIBRARIES = {httpx.__name__: BASE}
 
 @cache
 def core() -> Any:
-    """The module of our connections, httpcore or httpcore2, loaded late, as it loads trio if that is installed."""
+    """Return the module of our connections, httpcore or httpcore2. Imported late, since it may import trio."""
     return import_module(httpx.__name__.replace("httpx", "httpcore"))
 
 
 def library_of(given: Any, name: str, kind: str) -> Library:
-    """The library of the argument `name`.
+    """Return the library to which the argument `name` belongs.
 
     Raises `TypeError` if it is not an instance of the class `kind` of one of the two.
     """
@@ -77,7 +77,7 @@ def library_of(given: Any, name: str, kind: str) -> Library:
 
 
 def is_patched(owner: type, method: str) -> bool:
-    """Whether a method of one of the libraries' classes has been replaced."""
+    """Return whether a method of one of the libraries' classes was replaced."""
     function = getattr(owner, method)
     # The name and module say nothing: they are copied to wrappers. wrapt's wrapper is not a function.
     if type(function) is not FunctionType:

@@ -11,7 +11,7 @@ __all__ = ["Outgoing", "Received"]
 
 
 class Received(Protocol):
-    """Takes a response whose head has arrived. Where it has no `stream`, its body is received before it is given."""
+    """Accepts a response whose head has arrived. Without a `stream`, the body is received before it is returned."""
 
     complete: bool
 
@@ -53,5 +53,5 @@ class Outgoing(Protocol[R_co]):
     def redactor(self) -> Redactor: ...
 
     def response(self, status: int, headers: Iterable[tuple[bytes, bytes]], /) -> R_co:
-        """What takes the response with this head."""
+        """Create the object that receives the response with this head."""
         ...

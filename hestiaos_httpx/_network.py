@@ -34,7 +34,7 @@ class Network:
 
     `scope` is that of the exchange which it serves, and changes with it. A connect has `begun`; `handshakes` is how
     many of them, of TLS and of SOCKS, it takes until the server is reached: it is `established`. `received` is whether
-    anything has come of the response that is awaited. `chunks` decodes its body, where that is chunked and httpcore has
+    anything has come of the response that is awaited. `chunks` decodes its body, if that is chunked and httpcore has
     read none of it yet: h11 takes several steps for each chunk, which is most of an event stream's time.
     """
 
@@ -55,7 +55,7 @@ class Network:
         self.received: bool = False
         self.chunks: ChunkDecoder | None = None
         self._heads = HeadScanner()
-        self._ahead = b""  # of the body, what has come with the head, or is left for httpcore
+        self._ahead = b""  # the part of the body that arrived with the head, or that httpcore will read
         self._decoded: Iterator[bytes] = iter(())
 
     def connect_tcp(self, host: str, port: int, **_: Any) -> Any:
@@ -83,7 +83,7 @@ class Network:
         return NetworkStream(self, len(self.layers))
 
     def receive(self, level: int, max_bytes: int) -> Steps[bytes]:
-        """The data that httpcore reads next, through `level` layers of TLS; of a chunked body, what `chunks` left."""
+        """Return the data that httpcore reads next, through `level` layers of TLS. Skips what `chunks` decoded."""
         self.chunks, ahead, self._ahead = None, self._ahead, b""
         data = ahead or (yield from self._receive(level, max_bytes))
         if self.established and not self._heads.ended:
@@ -93,7 +93,7 @@ class Network:
         return data
 
     def receive_body(self) -> Steps[bytes]:
-        """The next piece of a body that `chunks` decodes; `b""` if httpcore has to read the rest."""
+        """Return the next piece of a body that `chunks` decodes, or `b""` if httpcore has to read the rest."""
         while (chunks := self.chunks) is not None:
             try:
                 for body in self._decoded:
@@ -121,7 +121,7 @@ class Network:
         if self._in_socks and data[:1] not in (b"\x05", b"\x01"):  # a request, not a message of RFC 1928 or 1929
             self._end_handshakes(1)
         try:
-            # httpcore gives a SOCKS handshake no timeout (httpcore2 does), and each read of a CONNECT one of its own.
+            # httpcore has no timeout for a SOCKS handshake (httpcore2 has), and one for each read of a CONNECT.
             until = self._connected_by if timeout is None or not self.established else time.monotonic() + timeout
             yield from self._write(level, data, until)
         except OSError as error:
@@ -178,7 +178,7 @@ class Network:
 
     @staticmethod
     def _error(doing: str, cause: Exception) -> Exception:
-        """The exception of httpcore for what failed while it connected, read or wrote."""
+        """Return the exception of httpcore for a failure to connect, read or write."""
         kind = "Timeout" if isinstance(cause, TimeoutError) else "Error"
         error: Exception = getattr(core(), doing + kind)(str(cause))
         return error

@@ -1,6 +1,6 @@
 """The connections of one process or event loop: httpcore connections in the core's `ConnectionPool`.
 
-httpcore's own pool fails in ordinary programs: Ctrl-C in its lock blocks the next call for ever, a forked
+httpcore's own pool fails in ordinary programs: Ctrl-C in its lock blocks the next call forever, a forked
 child that closes it hangs, and a cancelled request loses its place (encode/httpcore#658, #830, #1093, fixed in
 httpcore2 2.6; a double cancellation: encode/httpx#3782).
 """
@@ -37,7 +37,7 @@ class Connection:
         self.idle: bool = False
 
     def is_usable(self) -> bool:
-        """Whether another request can be sent: the last response was read to its end, and nothing arrived since."""
+        """Return whether another request can be sent: the last response was read to its end, and no data is unread."""
         return self.http.is_idle() and not self.http.has_expired() and not self._has_unread()
 
     def _has_unread(self) -> bool:
@@ -88,7 +88,7 @@ class Pool:
             raise core().ProxyError(f"{type(error).__name__}: {error}") from error
 
     def _handler(self, connection: Connection) -> Callable[[Any], Any]:
-        """The object that sends a request: the connection, or a pool of httpcore with it if that class was patched.
+        """Return the object that sends a request: the connection, or httpcore's pool with it if a class was patched.
 
         Mocks and tracers patch either class (respx both, Elastic APM the pool's), at any time, and are to see each
         request; with a proxy only the pool's method gets the server's URL.
@@ -129,7 +129,7 @@ class Pool:
     def finish(self, exchange: Exchange[Any], *, keep: bool) -> None:
         """End an exchange. `keep` its connection if the response was read to its end, else close it. It never waits.
 
-        A second time does nothing, or what an interrupt has left of the first.
+        A second call does nothing, or what an interrupt has left undone.
         """
         if (lease := exchange.lease) is None:
             return
@@ -154,7 +154,7 @@ class Pool:
         self._close_surplus()
 
     async def aclose(self) -> None:
-        """As `close`, as httpx calls it."""
+        """Close like `close`, called by httpx."""
         self.close()
 
     def abandon(self) -> None:

@@ -55,12 +55,12 @@ class Route:
         return self._origin if self.proxy is None else f"{self._origin} through the proxy {self.proxy.origin}"
 
     def connection(self, network: Any, *, asynchronous: bool = False) -> Any:
-        """A connection of httpcore over `network`, which is not connected yet."""
+        """Create a connection of httpcore over `network`, which is not connected yet."""
         # A throw-away pool is the public way to make a connection of each kind.
         return self.pool(network, asynchronous=asynchronous).create_connection(core().URL(self._origin).origin)
 
     def pool(self, network: Any = None, *, asynchronous: bool) -> Any:
-        """A pool of httpcore, whose connections are made over `network`."""
+        """Create a pool of httpcore, whose connections are over `network`."""
         arguments: dict[str, Any] = {"ssl_context": self._context, "keepalive_expiry": self._expiry}
         if self.proxy is not None:
             arguments |= {"proxy_url": self.proxy.origin, "proxy_auth": self.proxy.auth}
@@ -69,13 +69,13 @@ class Route:
         return self.pool_class(asynchronous=asynchronous)(network_backend=network, **arguments)
 
     def pool_class(self, *, asynchronous: bool) -> Any:
-        """The class of that pool."""
+        """Return the class of that pool."""
         kind = "ConnectionPool" if self.proxy is None else "SOCKSProxy" if self.socks else "HTTPProxy"
         return getattr(core(), ("Async" if asynchronous else "") + kind)
 
 
 def _ssl_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
-    """The TLS context. For `True` it has httpx's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`."""
+    """Return the TLS context. For `True` it has httpx's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`."""
     if verify is not True:
         given: ssl.SSLContext = BASE.http.create_ssl_context(verify=verify)
         return given
@@ -88,6 +88,6 @@ def _create_context(cafile: str | None, capath: str | None) -> ssl.SSLContext:
 
 @cache
 def _usual_context() -> ssl.SSLContext:
-    """The context with httpx's authorities, made once for all clients, as it takes tens of milliseconds."""
+    """Return the context with httpx's authorities, made once for all clients, as it takes tens of milliseconds."""
     usual: ssl.SSLContext = BASE.http.create_ssl_context(trust_env=False)
     return usual

@@ -70,11 +70,11 @@ class Scope:
         self._cancelled = True
 
     def is_over(self) -> bool:
-        """Whether the caller has cancelled the exchange, or closed the client."""
+        """Return whether the caller has cancelled the exchange, or closed the client."""
         return self._cancelled or self._client.closed or (self._event is not None and self._event.is_set())
 
     def left(self, until: float) -> float:
-        """The seconds until that time, or until the deadline, by `time.monotonic`. Raises as a wait does."""
+        """Return the seconds until that time, or until the deadline, by `time.monotonic`. Raises like a wait."""
         if self.is_over():
             raise OSError("the exchange was ended by its caller")
         left = self._deadline.bound(until - time.monotonic())
@@ -98,12 +98,12 @@ class Scope:
 
     @classmethod
     def drop(cls, loop: Any, exchange: Exchange[Any]) -> bool:
-        """Close an exchange that is not referred to any more, in its event loop; false where that has ended."""
+        """Close an exchange that is not referred to any more, in its event loop; false if that has ended."""
         run(exchange.close())
         return True
 
     def finish(self) -> None:
-        """The exchange has ended, and its connection may serve another."""
+        """Release what belongs to the exchange, which has ended. Its connection may be used by another."""
 
     def close(self, sock: socket.socket) -> None:
         """Close a socket, for which a task may be waiting."""
@@ -128,19 +128,19 @@ class Scope:
         yield
 
     def receive(self, sock: socket.socket, max_bytes: int, until: float) -> Steps[bytes]:
-        """The next piece of data over a socket, of at most `max_bytes` bytes; `b""` is the end."""
+        """Receive at most `max_bytes` bytes from a socket; `b""` is the end."""
         look = self.left if self._event is None else self._slice  # it can be ended by a shutdown, which no event does
         while True:
             sock.settimeout(look(until))
             try:
                 return sock.recv(max_bytes)
             except TimeoutError:
-                continue  # `look` raises another where no time is left
+                continue  # `look` raises if no time is left
         yield
 
     def look_up(self, host: bytes, port: int, until: float) -> Steps[list[Address]]:
-        """The addresses of a host."""
-        # In a thread of its own, since the lookup cannot be interrupted. Ctrl-C could leave the lock of a Future taken.
+        """Look up the addresses of a host."""
+        # In a separate thread, since the lookup cannot be interrupted. Ctrl-C could leave the lock of a Future locked.
         outcome: SimpleQueue[tuple[list[Address], Exception | None]] = SimpleQueue()
         _thread.start_new_thread(_look_up, (host, port, outcome))
         while True:
@@ -152,7 +152,7 @@ class Scope:
         yield
 
     def event(self) -> tuple[Callable[[], object], Callable[[float], Steps[object]]]:
-        """Two functions: one wakes, from any thread; the other waits for that until a time, or a little less."""
+        """Return two functions: one wakes the other, from any thread, which waits until a time, or a little less."""
         queue: SimpleQueue[None] = SimpleQueue()  # Ctrl-C cannot leave its lock taken, unlike that of an Event
         return partial(queue.put, None), partial(self._wait_for, queue)
 
@@ -178,7 +178,7 @@ def sleep(seconds: float, is_over: Callable[[], bool]) -> None:
 
 
 def can_wait(sock: socket.socket, *, write: bool, seconds: float) -> bool:
-    """Whether a socket can be read, or written, within this many seconds."""
+    """Wait until a socket can be read, or written, for at most this many seconds. Return whether it can."""
     if hasattr(select, "poll"):  # `select.select` takes no descriptor over 1023
         poll = select.poll()
         poll.register(sock, select.POLLOUT if write else select.POLLIN)

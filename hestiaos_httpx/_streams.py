@@ -1,4 +1,4 @@
-"""The two streams of a connection as httpcore wants them: its bytes, and the body of a response."""
+"""The two streams that httpcore requires: the bytes of a connection, and the body of a response."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class TaskScope(Scope):
             try:
                 sys.modules["trio"].lowlevel.spawn_system_task(_close, exchange)
             except RuntimeError:  # the run is ending and takes no more tasks
-                # trio ends the generators that are left by then itself, and warns of those that are collected before.
+                # trio closes the remaining generators itself, and warns of those that were collected before.
                 weakref.finalize(loop, bool, exchange).atexit = False
         elif exchange.http.pool is None:  # asyncio ends httpx's generators itself
             task = loop.create_task(_close(exchange))
@@ -166,7 +166,7 @@ async def _shielded(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def current_loop() -> object:
-    """The running event loop: asyncio's loop or trio's token. Raises `RuntimeError` outside of one."""
+    """Return the running event loop: asyncio's loop or trio's token. Raises `RuntimeError` outside of one."""
     token = current_token()
     return getattr(token, "native_token", token)
 

@@ -30,9 +30,9 @@ class TLS:
         self.object = GUARD.call(context.wrap_bio, self._received, self._to_send, server_hostname=hostname)
 
     def attempt(self, operation: Callable[[], T]) -> tuple[T | None, bool, bytes]:
-        """The result of a method of `object`, whether it is done, and what is to be sent.
+        """Call a method of `object`. Return its result, whether it is done, and the data to send.
 
-        Until it is done more has to be received. Raises `ssl.SSLError`.
+        Until it is done, more data has to be received. Raises `ssl.SSLError`.
         """
         try:
             result, done = GUARD.call(operation), True
