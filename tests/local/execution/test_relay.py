@@ -34,7 +34,7 @@ from tests.support.ports import full_backlog, refusing_url
 from tests.support.steps import Script, close, flood, reset, send, silence
 from tests.support.storages import python
 
-KEY = "sk-4711"
+KEY = "sk-hunter2"
 ROLE = chunk({"role": "assistant", "content": ""})
 HELLO = (ROLE, chunk({"content": "Hel"}), chunk({"content": "lo"}), chunk({}, "stop"))
 USAGE = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
@@ -119,14 +119,14 @@ class TestRequests:
 
     def test_a_url_with_a_password_is_not_quoted(self) -> None:
         with pytest.raises(ValueError, match="must not contain a user or password") as caught:
-            RelayExecutor("http://ann:pass-4711@host/v1")
-        assert "4711" not in str(caught.value)
+            RelayExecutor("http://ann:pass-hunter2@host/v1")
+        assert "hunter2" not in str(caught.value)
 
-    @pytest.mark.parametrize("key", ["sk-4711\r\nX: y", "sk-4711é", "sk-4711\0"])
+    @pytest.mark.parametrize("key", ["sk-hunter2\r\nX: y", "sk-hunter2é", "sk-hunter2\0"])
     def test_a_key_that_no_header_can_have_is_not_quoted(self, key: str) -> None:
         with pytest.raises(ValueError, match="a character that a header cannot have") as caught:
             RelayExecutor("http://host/v1", key=key)
-        assert "4711" not in str(caught.value)
+        assert "hunter2" not in str(caught.value)
 
 
 class TestAnswers:
@@ -485,13 +485,13 @@ class TestSecrecy:
         caplog.set_level(logging.DEBUG, "hestiaos_local")
         with Peer(GOOD, failing(500, {"error": f"no {KEY}"})) as peer:
             executor = relay(peer)
-            assert "4711" not in repr(executor)
+            assert "hunter2" not in repr(executor)
             assert repr(executor) == f"RelayExecutor('{peer.url}/v1', model='m')"
             way.run(executor, say())
             _, error = way.run(executor, say())
         assert error is not None
         _discreet(error)
-        assert "4711" not in caplog.text
+        assert "hunter2" not in caplog.text
 
 
 def _discreet(error: StatusError) -> None:
@@ -500,7 +500,7 @@ def _discreet(error: StatusError) -> None:
     while fault is not None:
         told += [str(fault), repr(fault), vars(fault).get("details"), vars(fault).get("body")]
         fault = fault.__cause__
-    assert "4711" not in repr(told)
+    assert "hunter2" not in repr(told)
 
 
 FIRST = """
