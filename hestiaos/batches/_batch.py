@@ -92,7 +92,8 @@ def batch(
     if not callable(call):
         raise TypeError(f"call must be a function, for example client.run, not {type(call).__name__}")
     for name, value, least in (("concurrency", concurrency, 1), ("retries", retries, 0), ("ahead", ahead, 0)):
-        if value is not None and (not isinstance(value, int) or value < least):
+        missing = value is None and name == "ahead"
+        if not missing and (type(value) is not int or value < least):
             raise ValueError(f"{name} must be a whole number, {least} or more, not {value!r}")
     asynchronous = iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
     kind: Any = AsyncBatch if asynchronous else Batch

@@ -43,6 +43,8 @@ def next_result(schedule: Schedule[T, R], end: type[Exception], *, raise_errors:
             raise schedule.fault or end
         return None
     error: Any = outcome.error
+    if isinstance(error, StopIteration | StopAsyncIteration):  # as in a generator (PEP 479): it would end the iteration
+        raise RuntimeError(f"a call raised {type(error).__name__}") from error
     if error is not None and (raise_errors or not isinstance(error, HestiaError)):
         raise error
     return BatchResult(outcome.work.number, outcome.work.input, outcome.result, error)

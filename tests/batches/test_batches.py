@@ -224,6 +224,14 @@ def test_an_error_that_is_raised_comes_in_its_place(kind: str, error: Exception)
     assert seen == list(range(7))
 
 
+@pytest.mark.parametrize(("kind", "error"), [("threads", StopIteration), ("asyncio", StopAsyncIteration)])
+def test_a_call_cannot_end_the_iteration(kind: str, error: type[Exception]) -> None:
+    """Results would be lost without a word."""
+    with pytest.raises(RuntimeError) as caught:
+        collect(kind, fails_at(3, error()), range(5))
+    assert isinstance(caught.value.__cause__, error)
+
+
 @EVERY
 def test_an_error_of_the_inputs_comes_after_the_results_before_it(kind: str) -> None:
     seen: list[int] = []
@@ -752,6 +760,8 @@ def test_an_asynchronous_batch_is_iterated_in_its_block(backend: str) -> None:
         ((echo, 5), {}, "inputs must be an iterable, where the call is synchronous, not int"),
         ((echo, [1]), {"concurrency": 0}, "concurrency must be a whole number, 1 or more, not 0"),
         ((echo, [1]), {"concurrency": 1.5}, "concurrency must be a whole number"),
+        ((echo, [1]), {"concurrency": True}, "concurrency must be a whole number"),
+        ((echo, [1]), {"concurrency": None}, "concurrency must be a whole number, 1 or more, not None"),
         ((echo, [1]), {"retries": -1}, "retries must be a whole number, 0 or more, not -1"),
         ((echo, [1]), {"ahead": -1}, "ahead must be a whole number, 0 or more, not -1"),
     ],
