@@ -64,6 +64,8 @@ def read_rule(table: Table, engine: Engine, window: int, parts: Mapping[str, str
     for key, fact in _CONDITIONS.items():
         if (names := table.texts(key)) is not None:
             conditions[fact] = frozenset(names)
+            if not names:
+                table.refuse(key, "must not be empty: the rule would never apply")
     if "tool" in conditions and on != {"tool"}:
         table.refuse("tools", 'is for rules with on = "tool" only')
     path = table.text("path")

@@ -14,6 +14,7 @@ from hestiaos_proto import FieldError, InvalidInput, json
 __all__ = ["ROLES", "ChatCompletion", "parse_chat_completion"]
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_IN_PLACE_OF_CONTENT = ("tool_calls", "function_call", "refusal", "audio")  # in a message of an assistant
 _MISSING = object()
 _ESCAPED_SURROGATES = (rb"\ud", rb"\uD")  # the beginnings of escaped surrogates, which cannot be sent unpaired
 
@@ -156,7 +157,7 @@ def _message(fields: _Fields) -> Message:
             if part.text("type") == "text":
                 part.text("text")
     elif role == "assistant":
-        if fields.optional_text("content") is None and not any(map(fields.value.get, ("tool_calls", "function_call"))):
+        if fields.optional_text("content") is None and not any(map(fields.value.get, _IN_PLACE_OF_CONTENT)):
             raise fields.invalid("content", "is missing: an assistant's message has content or tool_calls")
     elif not isinstance(fields.value.get("content"), str):
         if "content" not in fields.value:

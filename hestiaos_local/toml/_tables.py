@@ -197,7 +197,9 @@ class Table:
             return None
         if type(value) in (int, float) and 0 <= value <= 1:
             return float(value)
-        self.refuse(key, f"must be a number from 0 to 1, not {_shown_value(value)}")
+        self.refuse(
+            key, f"must be a number from 0 to 1, not {value if type(value) in (int, float) else _shown_value(value)}"
+        )
         return None
 
     def truth(self, key: str) -> bool:

@@ -87,6 +87,8 @@ def test_usage_is_not_asked_for(options: Any) -> None:
         {"role": "assistant", "content": None, "tool_calls": [CALL]},
         {"role": "assistant", "tool_calls": [CALL, {"id": "c2", "type": "custom", "custom": {"name": "x"}}]},
         {"role": "assistant", "function_call": {"name": "look", "arguments": "{}"}},
+        {"role": "assistant", "content": None, "refusal": "I cannot", "tool_calls": None},
+        {"role": "assistant", "audio": {"id": "a1"}},
         {"role": "tool", "content": "sunny", "tool_call_id": "c1"},
         {"role": "function", "content": "sunny", "name": "look"},
     ],
