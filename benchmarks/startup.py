@@ -29,6 +29,7 @@ _CLIENT = "from hestiaos import AsyncClient"
 _CLIENT_WITHOUT_TRIO = f"{_CLIENT}, trio not installed"
 _MADE, _HTTPX_MADE = f"{_CLIENT}; AsyncClient()", "import httpx; httpx.AsyncClient()"
 _HELLO = "a hello-world of Click with as many options, --help"
+_WITHOUT_RE2 = "hestiaos --local run x, RE2 not installed"
 _PROGRAM = ["-c", "from hestiaos_cli import main; main()"]
 _PROCESSES = {
     _BARE: ["-c", "pass"],
@@ -43,6 +44,7 @@ _PROCESSES = {
     "hestiaos run --help": [*_PROGRAM, "run", "--help"],
     "hestiaos run --nonsense": [*_PROGRAM, "run", "--nonsense"],
     "hestiaos --local run x": [*_PROGRAM, "--local", "run", "x"],
+    _WITHOUT_RE2: ["-c", f"import sys; sys.modules['re2'] = None; {_PROGRAM[1]}", "--local", "run", "x"],
     _HELLO: ["-c", "from benchmarks.peers.click_options import main; main()", "--help"],
 }
 _USAGE_ERROR = 2
@@ -52,6 +54,7 @@ _COMMAND_LINE = {
     "hestiaos run --help": 1.3,
     "hestiaos run --nonsense": 1.3,
     "hestiaos --local run x": 3.0,
+    _WITHOUT_RE2: 3.0,
 }
 
 
