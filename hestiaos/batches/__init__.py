@@ -1,7 +1,7 @@
-"""Many inputs through one client: `batch` gives their results one by one, for threads and for event loops.
+"""Execute many inputs through one client: `batch` yields their results one by one, with threads or on an event loop.
 
-What decides is in `_schedule`, without I/O: how many may be under way, in which order results are given, who waits
-after a refusal. `_threads` and `_tasks` carry it out.
+`_schedule` decides, without I/O, how many calls may be in progress, in which order results are returned, and which
+calls wait after a refusal. `_threads` and `_tasks` make the calls.
 """
 
 from hestiaos.batches._batch import batch

@@ -1,4 +1,4 @@
-"""`batch`."""
+"""The function `batch`."""
 
 from __future__ import annotations
 
@@ -70,22 +70,23 @@ def batch(
     `**options`, which it passes on to one. With a coroutine function the batch is asynchronous, and is iterated inside
     `async with batch(…) as results:`.
 
-    At most `concurrency` calls are under way; at most so many and `ahead` more inputs (by default twice as many in all)
-    are read before their results are taken. The results come in the order of the inputs, or, not `ordered`, as they
-    come.
+    At most `concurrency` calls are in progress, and up to `ahead` further inputs (by default the same number) are read
+    before their results are consumed. The results are returned in the order of the inputs or, if not `ordered`, in the
+    order of completion.
 
-    A call that fails is repeated as a client repeats it, up to `retries` times. When the server refuses one (429, 503),
-    all wait as long as it says. After more than `retries` such rounds in a row, with nothing accepted in between, the
+    A failed call is repeated like a client's, up to `retries` times. If the server refuses one (429, 503), all calls
+    wait as long as it requests. After more than `retries` such rounds in a row, with nothing accepted in between, the
     batch is given up: the refusal is the result of each input that was read, and is raised after them.
 
-    A `HestiaError` is the `error` of its result, or, with `raise_errors`, is raised in its place. Any other exception
-    of a call is raised in its place, one of `inputs` after the results of those before. What is raised ends the batch.
+    A `HestiaError` is the `error` of its result or, with `raise_errors`, is raised in its place. Any other exception of
+    a call is raised in its place, an exception of `inputs` after the results of the earlier ones. Raising ends the
+    batch.
 
-    `key(number, input)` is the `Idempotency-Key` of an input, by which a server knows a repeat, that of another batch
-    too; by default a new one.
+    `key(number, input)` returns the `Idempotency-Key` of an input, with which a server recognizes a repeat, also in
+    another batch. By default each key is unique.
 
-    `on_failure(failure)` is called for each call that fails with a `HestiaError`, as it does, not in its turn: in the
-    thread or task that iterates, while it waits for a result. What it raises ends the batch.
+    `on_failure(failure)` is called for each call that fails with a `HestiaError`, when it fails rather than in order,
+    in the thread or task that iterates, while it waits for a result. An exception that it raises ends the batch.
 
     Raises `TypeError` and `ValueError` for wrong arguments.
     """
@@ -98,9 +99,9 @@ def batch(
     asynchronous = iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
     kind: Any = AsyncBatch if asynchronous else Batch
     if not asynchronous and not isinstance(inputs, Iterable):
-        raise TypeError(f"inputs must be an iterable, where the call is synchronous, not {type(inputs).__name__}")
+        raise TypeError(f"inputs must be an iterable if the call is synchronous, not {type(inputs).__name__}")
     if isinstance(inputs, str | bytes):
-        raise TypeError(f"inputs must be several: [{inputs[:20]!r}]")
+        raise TypeError(f"inputs must be an iterable of inputs, not one text: [{inputs[:20]!r}]")
     schedule: Schedule[Any, Any] = Schedule(
         concurrency, concurrency if ahead is None else ahead, ordered=ordered, retries=retries, random=_random
     )

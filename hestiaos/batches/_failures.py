@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 @frozen
 class BatchFailure(Generic[T]):
-    """A call that failed: what `on_failure` of `hestiaos.batch` is called with. `number` counts the inputs from 0.
+    """A failed call, the argument of `on_failure` of `hestiaos.batch`. `number` counts the inputs from 0.
 
-    It is repeated after `seconds`; `None` means that it is not, and the error is the result of the input. `pauses_all`
-    says that the server refused it (429, 503), so that all calls wait that long.
+    It is repeated after `seconds`. If that is `None`, it is not repeated, and the error is the result of the input.
+    `pauses_all` is true if the server refused it (429, 503), so that all calls wait that long.
     """
 
     number: int

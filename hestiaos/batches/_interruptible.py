@@ -1,7 +1,7 @@
 """A thread and a latch that Ctrl-C does not break.
 
-`threading.Event` is a Condition: an exception of a signal handler, which can come at any of its lines, takes its lock
-away for ever.
+`threading.Event` uses a Condition: an exception of a signal handler, raised at any of its lines, can leave its lock
+locked forever.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["Latch", "Thread"]
 
 
 class Thread(threading.Thread):
-    """A worker, which Ctrl-C disturbs neither at its start nor at its end.
+    """A worker thread whose start and end Ctrl-C cannot break.
 
-    `Thread.start` waits for an Event, whose lock Ctrl-C can take away for ever; only the main thread gets it, so that
-    another one starts this.
+    `Thread.start` waits for an Event, whose lock Ctrl-C can leave locked forever. Only the main thread receives Ctrl-C,
+    so another thread calls it.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
@@ -32,7 +32,7 @@ class Thread(threading.Thread):
         self._running = threading.Lock()
 
     def begin(self) -> None:
-        """Start it, one step that is done or not done."""
+        """Start the thread, in one step that an interrupt cannot divide."""
         start_new_thread(self._start, ())
 
     def run(self) -> None:
@@ -44,8 +44,8 @@ class Thread(threading.Thread):
                 self.ended = True
 
     def wait(self) -> None:
-        """Wait for its end."""
-        for _ in range(1000):  # Ctrl-C came before its start, or it is being started, and has nothing to do
+        """Wait until the thread has ended."""
+        for _ in range(1000):  # it may be starting, or Ctrl-C may have prevented its start
             if self._begun:
                 break
             sleep(0.001)
@@ -57,26 +57,26 @@ class Thread(threading.Thread):
     def _start(self) -> None:
         try:
             self.start()
-        except RuntimeError:  # the system has no more threads: the one that it had does the work
+        except RuntimeError:  # no more threads can be started: work in this one
             self.run()
 
 
 class Latch:
-    """It is set by any thread, signal handler, or finalizer, and ends the waits for it."""
+    """An event that any thread, signal handler, or finalizer can set."""
 
     def __init__(self) -> None:
         self.is_set = False
         self._queue: SimpleQueue[None] = SimpleQueue()
 
     def set(self) -> None:
-        """End each wait, now and later."""
+        """End all current and future waits."""
         self.is_set = True
         self._queue.put(None)
 
     def wait(self, seconds: float) -> None:
-        """Wait until it is set, for up to so long."""
+        """Wait until it is set, for at most this many seconds."""
         try:
             self._queue.get(timeout=seconds)
         except Empty:
             return
-        self._queue.put(None)  # for the next who waits
+        self._queue.put(None)  # wakes the next waiter

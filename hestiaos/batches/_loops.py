@@ -1,4 +1,4 @@
-"""The tasks of a batch on asyncio and on trio, as each of them has structured tasks."""
+"""The tasks of a batch, with asyncio's task groups or trio's nurseries."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Tasks", "new_tasks"]
 
 
 class Tasks(Protocol):
-    """A group of tasks, which is entered and left in one task, and an event that they set."""
+    """A group of tasks, entered and left in one task, and an event that they set."""
 
     async def enter(self) -> None:
-        """Begin."""
+        """Enter the group."""
         ...
 
     async def leave(self) -> None:
@@ -35,24 +35,24 @@ class Tasks(Protocol):
         ...
 
     def wake(self) -> None:
-        """End `wait_for_news`, now or the next time."""
+        """End the current or next `wait_for_news`."""
         ...
 
     async def wait_for_news(self) -> None:
-        """Wait for a `wake` that came after the last such wait."""
+        """Wait for a `wake` after the last such wait."""
         ...
 
     async def pause(self, seconds: float) -> None:
-        """Let time pass, until `end_pauses`."""
+        """Sleep, at most until `end_pauses`."""
         ...
 
     def end_pauses(self) -> None:
-        """End each pause, now and later."""
+        """End all current and future pauses."""
         ...
 
 
 def new_tasks() -> Tasks:
-    """Tasks for the running event loop. Raises `RuntimeError` outside of one."""
+    """Create a group for the running event loop. Raises `RuntimeError` outside of one."""
     if (trio := sys.modules.get("trio")) is not None and trio.lowlevel.in_trio_run():
         return _TrioTasks()
     return _AsyncioTasks()
@@ -74,7 +74,7 @@ class _AsyncioTasks:
 
     async def leave(self) -> None:
         self.cancel()
-        # Not with the exception of the block, which a group would raise inside of another.
+        # Not with the exception of the block, which the group would wrap in an exception group.
         await self._group.__aexit__(None, None, None)
 
     def start(self, function: Callable[[], Awaitable[None]]) -> None:
@@ -114,7 +114,9 @@ class _TrioTasks:
         self._no_pause = trio.Event()
         self._manager = trio.open_nursery()
         self._nursery: trio.Nursery | None = None
-        self._scopes: set[trio.CancelScope] = set()  # of the tasks: the nursery's own is around the block too
+        self._scopes: set[trio.CancelScope] = (
+            set()
+        )  # one for each task, since the nursery's own scope includes the block
 
     async def enter(self) -> None:
         self._nursery = await self._manager.__aenter__()

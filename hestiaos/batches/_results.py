@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 @frozen
 class BatchResult(Generic[T, R]):
-    """What came of an input: a `result`, or an `error`. `number` counts the inputs from 0."""
+    """The `result` of an input, or its `error`. `number` counts the inputs from 0."""
 
     number: int
     input: T
@@ -26,16 +26,16 @@ class BatchResult(Generic[T, R]):
 
     @property
     def trace_id(self) -> str | None:
-        """By which the audit trail of the server has it; `None` where the server said none."""
+        """The id in the server's audit trail, `None` if the server did not return one."""
         trace_id = getattr(self.result if self.error is None else self.error, "trace_id", None)
         return trace_id if isinstance(trace_id, str) else None
 
 
 def next_result(schedule: Schedule[T, R], end: type[Exception], *, raise_errors: bool) -> BatchResult[T, R] | None:
-    """The next result, `None` where it is still to come.
+    """Return the next result, or `None` if it is not available yet.
 
-    Raises `end` after the last, what made it the last, and, of an input, what is not a `HestiaError`, with
-    `raise_errors` that too.
+    After the last result, raises `end`, or what ended the batch. Raises the error of an input if it is not a
+    `HestiaError`, or with `raise_errors`.
     """
     outcome: Outcome[T, R] | None = schedule.take()
     if outcome is None:

@@ -1,7 +1,7 @@
-"""What a batch decides, without I/O, clock, or lock: what may begin, what waits, which result is next.
+"""The decisions of a batch, without I/O, clock, or lock: what may begin, what waits, which result is next.
 
-Each worker, a thread or a task, takes up work, waits as long as it must, sends, and says how that ended, until there is
-nothing to take up. The reader of the results adds inputs as there is room, and takes failures and results.
+Each worker, a thread or a task, takes work, waits as long as necessary, makes the call, and reports its end, until
+there is no work. The reader of the results adds inputs while there is room, and takes failures and results.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["Outcome", "Schedule", "Work"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_REFUSED = (429, 503)  # what the server would say to all others too
+_REFUSED = (429, 503)  # statuses that other calls would get too
 
 
 @define(eq=False)
 class Work(Generic[T]):
-    """An input that was read. `repeats` counts those that were not the server's wish; times are of one clock."""
+    """An input that was read. `repeats` excludes those requested by the server. All times are of one clock."""
 
     number: int
     input: T
@@ -36,7 +36,7 @@ class Work(Generic[T]):
 
 @define(eq=False)
 class Outcome(Generic[T, R]):
-    """What came of an input; `dropped` if it was not executed, and has no result."""
+    """The outcome of an input. `dropped` if it was not executed, and has no result."""
 
     work: Work[T]
     result: R | None = None
@@ -45,17 +45,18 @@ class Outcome(Generic[T, R]):
 
 
 class Schedule(Generic[T, R]):
-    """At most `concurrency` inputs are under way, and so many and `ahead` more are read, and their results not taken.
+    """Schedules inputs: at most `concurrency` are in progress, and at most `ahead` more are read before their results
+    are taken.
 
-    With `ordered`, results are taken in the order of the inputs, else as they come. What fails is repeated by the
-    core's rule up to `retries` times. After a refusal (429, 503) all wait as long as the server said: requests that
-    were on their way together are refused in one round, and after more than `retries` rounds in a row, with nothing
-    accepted in between, the batch is given up: that refusal is what comes of all that were read.
+    With `ordered`, results are taken in the order of the inputs, else in the order of completion. Failed calls are
+    repeated by the core's rule, up to `retries` times. After a refusal (429, 503), all wait as long as the server
+    requests. Refusals of requests sent together count as one round. After more than `retries` rounds in a row, with
+    nothing accepted in between, the batch is given up: the refusal is the outcome of all inputs that were read.
     """
 
     def __init__(self, concurrency: int, ahead: int, *, ordered: bool, retries: int, random: RandomSource) -> None:
         self.given_up: HestiaError | None = None
-        """The refusal with which the batch was given up: what comes of each input that was not executed then."""
+        """The refusal with which the batch was given up, the outcome of each input that was not executed."""
         self._stopped = self._draining = False
         self._unreadable: Exception | None = None
         self._concurrency = concurrency
@@ -63,21 +64,21 @@ class Schedule(Generic[T, R]):
         self._ordered = ordered
         self._retries = retries
         self._random = random
-        self._waiting: deque[Work[T]] = deque()  # read, and not taken up by a worker
-        self._outcomes: dict[int, Outcome[T, R]] = {}  # by number, in the order in which they came
+        self._waiting: deque[Work[T]] = deque()  # read, and not taken by a worker
+        self._outcomes: dict[int, Outcome[T, R]] = {}  # by number, in the order of completion
         self._failures: deque[BatchFailure[T]] = deque()  # those that the reader has not taken
         self._workers = 0
         self._read = self._taken = 0
         self._exhausted = False
         self._rounds = 0
         self._refused = -inf  # when the latest round began
-        self._until = -inf  # when all may send again
+        self._until = -inf  # when calls may be sent again
 
     # For the reader of the results.
 
     @property
     def fault(self) -> Exception | None:
-        """Why there are no more results, where there should be."""
+        """The exception that ended the batch early, or `None`."""
         return None if self._stopped else self.given_up or self._unreadable
 
     @property
@@ -87,11 +88,11 @@ class Schedule(Generic[T, R]):
 
     @property
     def over(self) -> bool:
-        """Whether no other result will come: `fault` says whether something went wrong."""
+        """Whether there will be no more results. `fault` is the reason if something failed."""
         return self._stopped or (self._closed and self._taken == self._read)
 
     def add(self, input: T) -> bool:
-        """Another input. Returns whether to start another worker."""
+        """Add an input. Return whether to start another worker."""
         self._waiting.append(Work(self._read, input))
         self._read += 1
         if self._workers == self._concurrency:
@@ -100,12 +101,12 @@ class Schedule(Generic[T, R]):
         return True
 
     def exhaust(self, error: Exception | None = None) -> None:
-        """There are no more inputs, or to read them has failed."""
+        """Record that there are no more inputs, or that reading them failed."""
         self._exhausted = True
         self._unreadable = error
 
     def take(self) -> Outcome[T, R] | None:
-        """The next result; `None` where it is still to come."""
+        """Return the next outcome, or `None` if it is not available yet."""
         while True:
             number = self._taken if self._ordered else next(iter(self._outcomes), -1)
             outcome = self._outcomes.pop(number, None)
@@ -116,17 +117,17 @@ class Schedule(Generic[T, R]):
                 return outcome
 
     def take_failure(self) -> BatchFailure[T] | None:
-        """The next call that failed; `None` where all were taken."""
+        """Return the next failed call, or `None` if all were taken."""
         return self._failures.popleft() if self._failures else None
 
     def drain(self) -> None:
-        """Send nothing more. What is under way has its results; what was not sent, or waits for a repeat, has none."""
+        """Send nothing more. Calls in progress have results; those not sent, or waiting for a repeat, have none."""
         self._draining = True
         while self._waiting:
             self._keep(Outcome(self._waiting.popleft(), dropped=True))
 
     def stop(self) -> None:
-        """Send nothing more. What comes of what is under way is not kept."""
+        """Send nothing more, and discard the results of calls in progress."""
         self._stopped = True
         self._waiting.clear()
         self._outcomes.clear()
@@ -135,14 +136,14 @@ class Schedule(Generic[T, R]):
     # For the workers.
 
     def take_up(self) -> Work[T] | None:
-        """What to do next; `None` is the end of the worker."""
+        """Return the next work for a worker, or `None` to end it."""
         if self._waiting:
             return self._waiting.popleft()
         self._workers -= 1
         return None
 
     def wait(self, work: Work[T], now: float) -> float | None:
-        """The seconds until work may be sent; 0 where it is sent now, `None` where it is not sent at all."""
+        """Return the seconds until work may be sent, 0 if now, or `None` if not at all."""
         if self._sends_nothing:
             self._keep(Outcome(work, error=self.given_up, dropped=self.given_up is None))
             return None
@@ -153,12 +154,12 @@ class Schedule(Generic[T, R]):
         return 0.0
 
     def succeed(self, work: Work[T], result: R) -> None:
-        """The server has answered."""
+        """Record a result."""
         self._rounds = 0
         self._keep(Outcome(work, result))
 
     def fail(self, work: Work[T], error: BaseException, now: float) -> bool:
-        """It has failed. Returns whether it is repeated, after another `wait`."""
+        """Record a failure. Return whether the call is repeated, after another `wait`."""
         refusal = error if isinstance(error, StatusError) and error.status_code in _REFUSED else None
         seconds = self._delay(work, error, now) if refusal is None else self._refuse(work, refusal, now)
         if isinstance(error, HestiaError) and (seconds is None or not self._sends_nothing):
@@ -176,7 +177,7 @@ class Schedule(Generic[T, R]):
         return self._stopped or self._draining or self.given_up is not None
 
     def _delay(self, work: Work[T], error: BaseException, now: float) -> float | None:
-        """The seconds until a call that failed is repeated, and only this one waits."""
+        """Return the seconds until a failed call is repeated, or `None`. Only this call waits."""
         if isinstance(error, StatusError):
             self._rounds = 0
         seconds = self._pause(error, work.repeats) if work.repeats < self._retries else None
@@ -186,7 +187,7 @@ class Schedule(Generic[T, R]):
         return seconds
 
     def _refuse(self, work: Work[T], error: HestiaError, now: float) -> float | None:
-        """The seconds until a call that was refused is repeated, and all wait."""
+        """Return the seconds until a refused call is repeated, or `None`. All calls wait."""
         if work.sent >= self._refused:
             self._rounds += 1
             self._refused = now
@@ -195,7 +196,7 @@ class Schedule(Generic[T, R]):
             while self._waiting:
                 self._keep(Outcome(self._waiting.popleft(), error=error))
         seconds = self._pause(error, self._rounds - 1)
-        if seconds is None or self.given_up is not None:  # too long a wait is no reason for the others to wait
+        if seconds is None or self.given_up is not None:  # if the wait is too long, the others do not wait
             return None
         self._until = max(self._until, now + seconds)
         return seconds

@@ -1,4 +1,4 @@
-"""A batch over an asynchronous client: its calls are made in tasks."""
+"""A batch over an asynchronous client, which makes calls in tasks."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ R = TypeVar("R")
 
 
 class AsyncBatch(Generic[T, R]):
-    """The results of many inputs, one by one: an asynchronous iterator inside its own `async with` block.
+    """The results of many inputs: an asynchronous iterator inside its own `async with` block.
 
-    The inputs are read in the task that iterates, as there is room. The calls are made in tasks of the block, on
-    asyncio and on trio; `aclose`, leaving the block, a cancellation and an error cancel those that are under way.
-    `drain` ends it with their results.
+    The inputs are read in the task that iterates, while there is room. The calls are made in tasks of the block, on
+    asyncio and on trio. `aclose`, leaving the block, a cancellation and an error cancel those in progress.
+    `drain` waits for their results instead.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class AsyncBatch(Generic[T, R]):
 
     async def __aenter__(self) -> Self:
         if self._tasks is not None or self._schedule.over:
-            raise LocalProtocolError("a batch is entered once: make another one")
+            raise LocalProtocolError("a batch can be entered only once: create another one")
         tasks = new_tasks()
         await tasks.enter()
         self._tasks = tasks
@@ -61,7 +61,7 @@ class AsyncBatch(Generic[T, R]):
     ) -> None:
         self._schedule.stop()
         tasks, self._tasks = self._tasks, None
-        assert tasks is not None, "it was entered"
+        assert tasks is not None, "the batch was entered"
         await tasks.leave()
 
     def __aiter__(self) -> Self:
@@ -79,7 +79,7 @@ class AsyncBatch(Generic[T, R]):
                 elif news is not None:
                     return news
                 elif not more:
-                    assert self._tasks is not None, "something is under way"
+                    assert self._tasks is not None, "the batch was entered"
                     await self._tasks.wait_for_news()
         except BaseException:  # the end, and a cancellation too; it is raised again
             self._stop()
@@ -91,10 +91,9 @@ class AsyncBatch(Generic[T, R]):
         return self._schedule.given_up
 
     def drain(self) -> None:
-        """Send nothing more. Iterate on for the results of the calls that are under way, which are the last.
+        """Send nothing more. Continue to iterate for the results of the calls in progress, which are the last.
 
-        An input whose call was not sent, or waits to be repeated, has no result. It is called in the event loop's
-        thread.
+        An input whose call was not sent, or waits to be repeated, has no result. Call this in the event loop's thread.
         """
         self._schedule.drain()
         if self._tasks is not None:
@@ -102,7 +101,7 @@ class AsyncBatch(Generic[T, R]):
             self._tasks.wake()
 
     async def aclose(self) -> None:
-        """End the batch: what is under way is cancelled; the end of the block waits for it."""
+        """Cancel the calls in progress. The end of the block waits for them."""
         self._stop()
 
     def _stop(self) -> None:
@@ -112,7 +111,7 @@ class AsyncBatch(Generic[T, R]):
             self._tasks.wake()
 
     async def _read(self) -> bool:
-        """Read an input, where there is room. Returns whether there may be room for another."""
+        """Read an input if there is room. Return whether there may be room for another."""
         if not self._schedule.wants_input:
             return False
         if self._tasks is None:
@@ -136,18 +135,18 @@ class AsyncBatch(Generic[T, R]):
                 tasks.wake()
 
     async def _may_send(self, work: Work[T], tasks: Tasks) -> bool:
-        """Wait until it may be sent. Returns false if it is not sent at all."""
+        """Wait until work may be sent. Return False if it is not sent at all."""
         while seconds := self._schedule.wait(work, monotonic()):
             await tasks.pause(seconds)
         return seconds is not None
 
     async def _send(self, work: Work[T]) -> bool:
-        """Make the call. Returns whether it is repeated."""
+        """Make the call. Return whether it is repeated."""
         try:
             result = await self._call(work.input, retries=0, idempotency_key=self._key(work.number, work.input))
         except Exception as error:
             return self._schedule.fail(work, error, monotonic())
-        except BaseException as error:  # a cancellation by others than the batch is to end the reader's wait
+        except BaseException as error:  # a cancellation not by the batch must end the reader's wait
             self._schedule.fail(work, error, monotonic())
             raise
         self._schedule.succeed(work, result)

@@ -1,4 +1,4 @@
-"""A batch over a synchronous client: its calls are made in threads."""
+"""A batch over a synchronous client, which makes calls in threads."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ R = TypeVar("R")
 
 
 class _Workers(Generic[T, R]):
-    """The threads of a batch. They do not know its iterator, so that a dropped one ends them."""
+    """The threads of a batch. They do not refer to its iterator, so that garbage-collecting it ends them."""
 
     def __init__(self, call: Callable[..., R], schedule: Schedule[T, R], key: Callable[[int, T], str]) -> None:
         self.lock = Lock()  # around each step of the schedule
         self.news: SimpleQueue[None] = SimpleQueue()
-        """A call has ended."""
+        """Wakes the reader when a call has ended."""
         self._call = call
         self._schedule = schedule
         self._key = key
@@ -37,7 +37,7 @@ class _Workers(Generic[T, R]):
         self._ending = Latch()
 
     def add(self, input: T) -> None:
-        """Have an input executed, by another thread if there may be one more."""
+        """Add an input, and start another thread if there may be one more."""
         with self.lock:
             another = self._schedule.add(input)
         if another:
@@ -46,22 +46,22 @@ class _Workers(Generic[T, R]):
             thread.begin()
 
     def drain(self) -> None:
-        """Have nothing more sent. It takes no lock, so that a signal handler can call it."""
+        """Send nothing more. Does not use a lock, so that a signal handler can call it."""
         self._ending.set()
-        self.news.put(None)  # the reader may wait
+        self.news.put(None)  # the reader may be waiting
 
     def stop(self) -> None:
-        """Have nothing more sent, and no result kept. It takes no lock, so that a finalizer can call it."""
+        """Send nothing more, and discard results. Does not use a lock, so that a finalizer can call it."""
         self._stopped = True
         self.drain()
 
     def join(self) -> None:
-        """Wait for the threads, and so for the calls that are under way."""
+        """Wait for the threads, and hence for the calls in progress."""
         for thread in self._threads:
             thread.wait()
 
     def check_open(self) -> None:
-        """End the schedule, where it was stopped or drained; called with the lock."""
+        """End the schedule if it was stopped or drained. The caller holds the lock."""
         if self._stopped:
             self._schedule.stop()
         elif self._ending.is_set:
@@ -79,7 +79,7 @@ class _Workers(Generic[T, R]):
             self.news.put(None)
 
     def _may_send(self, work: Work[T]) -> bool:
-        """Wait until it may be sent. Returns false if it is not sent at all."""
+        """Wait until work may be sent. Return False if it is not sent at all."""
         while True:
             with self.lock:
                 self.check_open()
@@ -89,12 +89,12 @@ class _Workers(Generic[T, R]):
             self._ending.wait(seconds)
 
     def _send(self, work: Work[T]) -> bool:
-        """Make the call. Returns whether it is repeated."""
+        """Make the call. Return whether it is repeated."""
         try:
             result = self._call(work.input, retries=0, idempotency_key=self._key(work.number, work.input))
             if isawaitable(result):
-                getattr(result, "close", bool)()  # a coroutine that nobody awaits warns
-                raise TypeError("a call that returns something to await must be an async function")
+                getattr(result, "close", bool)()  # a coroutine that is never awaited warns
+                raise TypeError("a call that returns an awaitable must be an async function")
         except BaseException as error:  # `SystemExit` too; the reader raises it
             with self.lock:
                 self.check_open()
@@ -105,11 +105,11 @@ class _Workers(Generic[T, R]):
 
 
 class Batch(Generic[T, R]):
-    """The results of many inputs, one by one: an iterator, and a context manager that ends the batch.
+    """The results of many inputs: an iterator, and a context manager that ends the batch.
 
-    The inputs are read in the thread that iterates, as there is room. `close`, leaving the `with` block, Ctrl-C and an
-    error send nothing more, and wait for the calls that are under way; a batch that is dropped does not wait. `drain`
-    ends it with the results of these calls.
+    The inputs are read in the thread that iterates, while there is room. After `close`, leaving the `with` block,
+    Ctrl-C or an error, nothing more is sent, and the calls in progress are waited for; a garbage-collected batch
+    does not wait. `drain` ends the batch with the results of the calls in progress.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Batch(Generic[T, R]):
         self.close()
 
     def __del__(self) -> None:
-        if "_workers" in vars(self):  # not where the constructor has raised
+        if "_workers" in vars(self):  # otherwise the constructor has raised
             self._workers.stop()
 
     @property
@@ -168,7 +168,7 @@ class Batch(Generic[T, R]):
         return self._schedule.given_up
 
     def drain(self) -> None:
-        """Send nothing more. Iterate on for the results of the calls that are under way, which are the last.
+        """Send nothing more. Continue to iterate for the results of the calls in progress, which are the last.
 
         An input whose call was not sent, or waits to be repeated, has no result. Any thread and a signal handler can
         call it.
@@ -176,12 +176,12 @@ class Batch(Generic[T, R]):
         self._workers.drain()
 
     def close(self) -> None:
-        """End the batch: nothing more is sent, and the calls that are under way are waited for."""
+        """Send nothing more, and wait for the calls in progress."""
         self._workers.stop()
         self._workers.join()
 
     def _read(self) -> bool:
-        """Read an input, where there is room. Returns whether there may be room for another."""
+        """Read an input if there is room. Return whether there may be room for another."""
         with self._workers.lock:
             self._workers.check_open()
             if not self._schedule.wants_input:

@@ -1,4 +1,4 @@
-"""The executor that has a model server do the work: `hestiaos_local.openai` over connections of `hestiaos_httpx`."""
+"""An executor that uses a model server, by `hestiaos_local.openai` over connections of `hestiaos_httpx`."""
 
 from __future__ import annotations
 
@@ -50,15 +50,16 @@ R = TypeVar("R", bound=ModelResponse)
 
 
 class RelayExecutor(AsyncExecutor):
-    """Has the OpenAI-compatible model server at `url` (`http://localhost:11434/v1`) do the work, streamed.
+    """Requests completions from the OpenAI-compatible model server at `url` (`http://localhost:11434/v1`), streamed.
 
-    `model` is requested if the work names none; without it, the first that the server has. `key` is the
-    server's API key, `max_tokens` the most that any work may ask for. `connect_timeout` and `read_timeout`, in seconds,
-    bound the connect and each silence of the server. The proxy of the environment is used, as by a client. Raises
-    `ValueError` for a URL, a key, or a variable of the environment that cannot be one.
+    `model` is the default, which itself defaults to the server's first model. `key` is the server's API key,
+    `max_tokens` the maximum for any work. `connect_timeout` and `read_timeout`, in seconds, bound the connect and each
+    pause of the server. The proxy of the environment is used, as by a client.
+
+    Raises `ValueError` for an invalid URL, key, or environment variable.
     """
 
-    keeps_max_tokens = True  # the model server does
+    keeps_max_tokens = True  # the model server enforces it
     keeps_timeout = True
 
     def __init__(
@@ -78,7 +79,7 @@ class RelayExecutor(AsyncExecutor):
         self._max_tokens = max_tokens
         self._key = key or None
         if self._key is not None and not (self._key.isascii() and self._key.isprintable()):
-            raise ValueError("the key of the model server has a character that a header cannot have")
+            raise ValueError("the key of the model server must not have characters that are not allowed in a header")
         self._redactor = Redactor(self._key)
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
@@ -91,7 +92,7 @@ class RelayExecutor(AsyncExecutor):
 
     @property
     def hidden_values(self) -> frozenset[str]:
-        """The key of the model server, which must not be shown or written."""
+        """The key of the model server, which must be redacted."""
         return frozenset([self._key] if self._key else [])
 
     @property
@@ -101,11 +102,11 @@ class RelayExecutor(AsyncExecutor):
 
     @property
     def model(self) -> str | None:
-        """The model for work that names none; `None` while that is not known."""
+        """The default model, `None` while it is not known."""
         return self._model
 
     async def execute(self, work: Work) -> AsyncGenerator[Output, None]:
-        """The outputs, as the model server sends them. Raises the `StatusError` of a failure there."""
+        """Yield the outputs as the model server sends them. Raises a `StatusError` if it fails."""
         limit = _Limit.of_work(work.timeout)
         model = work.model or await self._find_model(limit)
         limits = [most for most in (work.max_tokens, self._max_tokens) if most is not None]
@@ -125,14 +126,14 @@ class RelayExecutor(AsyncExecutor):
                     yield output
 
     async def models(self, *, within: float = _CHECK_TIMEOUT) -> list[str]:
-        """The names of the models that the server has; `within` is its timeout in seconds.
+        """Return the names of the server's models. `within` is the timeout in seconds.
 
-        Raises the `StatusError` of a failure.
+        Raises a `StatusError` if the server fails.
         """
         return await self._models(self._limit(within))
 
     async def check(self, *, within: float = _CHECK_TIMEOUT) -> StatusError | None:
-        """Why the server cannot be used now; `None` if it answers and accepts the key."""
+        """Return why the server is unavailable, or `None` if it responds and accepts the key."""
         try:
             await self.models(within=within)
         except NotFound:  # the server is up, without a list of models
@@ -142,7 +143,7 @@ class RelayExecutor(AsyncExecutor):
         return None
 
     async def find_model(self) -> str:
-        """The model for work that names none. Raises the `StatusError` of a server that does not list its models."""
+        """Return the default model. Raises a `StatusError` if the server does not list its models."""
         return await self._find_model(self._limit(_CHECK_TIMEOUT))
 
     async def _find_model(self, limit: _Limit) -> str:
@@ -166,7 +167,7 @@ class RelayExecutor(AsyncExecutor):
     async def _exchange(
         self, request: ModelRequest, new_response: Callable[..., R], redactor: Redactor, limit: _Limit
     ) -> AsyncIterator[AsyncExchange[R]]:
-        """Send a request. Leaving it ends the connection, and so the work of the server."""
+        """Enter an exchange with the server. Leaving it early closes the connection, which ends the server's work."""
         if not self._has_loaded:
             from anyio.to_thread import run_sync
 
@@ -195,24 +196,24 @@ class RelayExecutor(AsyncExecutor):
 
 @frozen
 class _Limit:
-    """Until when an exchange may last, and what is raised where it lasts longer."""
+    """The deadline of an exchange, and the error to raise after it."""
 
     deadline: Deadline
     error: ServerError
 
     @classmethod
     def of_work(cls, seconds: float | None) -> Self:
-        """The timeout of an execution."""
+        """Create the limit for the timeout of an execution."""
         return cls(Deadline(time.monotonic, seconds), execution_timed_out(seconds or 0.0))
 
     def left(self) -> float:
-        """The seconds until then."""
+        """Return the seconds until the deadline."""
         return self.deadline.bound(inf)
 
 
 @frozen
 class _Send(Generic[R]):
-    """A request and what bounds it, for `AsyncConnections`. A large body is sent for as long as an answer may take."""
+    """A request with its timeouts, for `AsyncConnections`. Sending a large body may take as long as an answer."""
 
     request: Request
     timeout: float
@@ -223,12 +224,12 @@ class _Send(Generic[R]):
 
     @property
     def write_timeout(self) -> float:
-        """Bounds each write, in seconds."""
+        """The timeout of each write, in seconds."""
         return self.read_timeout
 
 
 class _WorkRedactor(Redactor):
-    """Hides the model server's key, and what the work's caller must not see, before a quotation is shortened."""
+    """Redacts the model server's key, and what the caller must not see, before a quotation is shortened."""
 
     def __init__(self, redactor: Redactor, redact: Callable[[str], str]) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ def in_time_sync(
 
 
 def execution_timed_out(seconds: float | None) -> ServerError:
-    """The exception for an execution that takes longer than these seconds."""
+    """Return the exception for an execution that exceeds its timeout in seconds."""
     return ServerError(
         f"the execution took longer than its timeout of {seconds:g} s", status_code=504, code="TIMED_OUT"
     )

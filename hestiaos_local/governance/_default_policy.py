@@ -1,7 +1,7 @@
-"""The policy that comes with this package.
+"""The built-in policy.
 
-To compile its patterns takes RE2 some milliseconds, and `re` a hundred. Most texts have nothing that they could match,
-which shows by a few literals.
+Compiling its patterns takes RE2 some milliseconds, and `re` a hundred. For most texts this is not needed, since a
+search for a few literals shows that no pattern can match.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ LITERALS: Mapping[str, tuple[str, ...]] = {
     "bulk-operation": ("bulk ", "bulk-", "mass ", "mass-", "delete", "mail", "message", "update"),
     "bulk-command": ("batch", "bulk", "delete"),
 }
-"""By rule, literals of which each match of its patterns has one, without regard to case: in lower case."""
+"""For each rule, lower-case literals, one of which every match of its patterns contains, ignoring case."""
 
 
 @cache
 def default_policy(tests: bool) -> Policy:
-    """The policy, read once. With `tests`, its patterns are checked, and its own tests are read and run as well."""
+    """Return the policy, which is read once. With `tests`, its patterns are checked, and its tests are read and run."""
     data = get_data("hestiaos_local.governance", "default_policy.toml")  # importlib.resources takes 20 ms to import
     assert data is not None, "the file is part of this package"
     engine = best_engine() if tests else TrustingEngine(best_engine)
@@ -52,5 +52,5 @@ def default_policy(tests: bool) -> Policy:
 
 
 def with_literals(policy: Policy) -> Policy:
-    """The same policy, whose rules say what each match has."""
+    """Return the same policy, with literals for its rules."""
     return evolve(policy, rules=tuple(evolve(rule, literals=LITERALS[rule.name]) for rule in policy.rules))

@@ -1,6 +1,6 @@
-"""RE2, by google-re2.
+"""An engine that uses RE2, through google-re2.
 
-It takes time that grows as the text does, whatever the pattern, and searches without the interpreter's lock
+A search takes time linear in the length of the text, whatever the pattern, and does not hold the interpreter's lock
 (`py::gil_scoped_release` in google/re2, `python/_re2.cc`).
 """
 
@@ -23,12 +23,12 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 def _encoded(text: str) -> bytes:
     try:
         return text.encode()
-    except UnicodeEncodeError:  # UTF-8 has no lone surrogates
+    except UnicodeEncodeError:  # UTF-8 cannot encode lone surrogates
         return _SURROGATES.sub("\ufffd", text).encode()
 
 
 class Re2Engine:
-    """RE2. Raises `ImportError` where it is not installed."""
+    """Compiles with RE2. Raises `ImportError` if it is not installed."""
 
     joins = True
 
@@ -37,7 +37,7 @@ class Re2Engine:
 
     def check(self, pattern: str) -> None:
         self._searcher(pattern)
-        parse(pattern)  # which governs outputs
+        parse(pattern)  # the governor of outputs needs the tree
 
     def can_be_empty(self, pattern: str) -> bool:
         return shortest(parse(pattern)) == 0
@@ -46,7 +46,7 @@ class Re2Engine:
         return self._searcher("|".join(f"(?:{pattern})" for pattern in patterns) if patterns[1:] else patterns[0])
 
     def compile_whole(self, pattern: str) -> Searcher:
-        self._searcher(pattern)  # by itself: what only fits between the parentheses is not a pattern
+        self._searcher(pattern)  # separately, since a pattern with unbalanced parentheses might be valid inside others
         return self._searcher(rf"\A(?i:{pattern})\z")
 
     def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
@@ -59,7 +59,7 @@ class Re2Engine:
         options = self._re2.Options()
         options.never_capture = True
         options.log_errors = False
-        options.max_mem = 1 << 26  # bytes, taken when they are needed: a search that has less is slower
+        options.max_mem = 1 << 26  # bytes, allocated on demand; with less, searches are slower
         try:
             return _Re2Searcher(self._re2.compile(_encoded(pattern), options))
         except self._re2.error as error:
@@ -89,7 +89,7 @@ class _Re2Searcher:
             for match in self._finditer(data, start):
                 yield match.span()
             return
-        place, end = len(_encoded(text[:start])), start  # the same place in bytes and in characters
+        place, end = len(_encoded(text[:start])), start  # the same position in bytes and in characters
         for match in self._finditer(data, place):
             first, last = match.span()
             begin = end + len(data[place:first].decode())

@@ -1,6 +1,6 @@
-"""Python's `re`, for version 1 and, where RE2 is not installed, for the built-in policy.
+"""An engine that uses Python's `re`, for version 1 and, if RE2 is not installed, for the built-in policy.
 
-It holds the interpreter's lock; a long text is searched in windows, and the lock is free between two of them.
+`re` holds the interpreter's lock, so a long text is searched in windows, between which other threads can run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["ReEngine", "WholeSearcher", "WindowedSearcher"]
 
 
 class ReEngine:
-    """`re`: patterns in RE2's syntax are rewritten so that it matches what RE2 does."""
+    """Compiles with `re`. Patterns in RE2's syntax are rewritten so that they match the same."""
 
     joins = False
 
@@ -31,7 +31,7 @@ class ReEngine:
         return _of(Either(tuple(parse(pattern) for pattern in patterns)))
 
     def compile_whole(self, pattern: str) -> Searcher:
-        parse(pattern)  # by itself, as RE2 does
+        parse(pattern)  # separately, as in `Re2Engine`
         return _of(Seq((Place(r"\A"), parse(f"(?i:{pattern})"), Place(r"\z"))))
 
     def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
@@ -48,12 +48,12 @@ def _of(node: Node) -> Searcher:
         raise ValueError(str(error)) from None
 
 
-_WINDOW = 64 * 1024  # at so many places of a text, in characters, a pattern is tried at once
+_WINDOW = 64 * 1024  # the number of positions at which one search tries a pattern, in characters
 _FLAGS = re.compile(r"\(\?[a-z]+\)")
 
 
 class WindowedSearcher(RepeatingSearcher):
-    """Searches with a pattern of `re`."""
+    """Searches for a pattern of `re` in windows."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self._pattern = pattern
@@ -71,7 +71,7 @@ class WindowedSearcher(RepeatingSearcher):
 
 
 class WholeSearcher(RepeatingSearcher):
-    """Finds a text that a pattern of `re` fits from its beginning to its end."""
+    """Matches a pattern of `re` against a whole text."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self._pattern = pattern
@@ -83,8 +83,8 @@ class WholeSearcher(RepeatingSearcher):
 
 @lru_cache(maxsize=256)
 def _windowed(pattern: re.Pattern[str]) -> re.Pattern[str]:
-    """A pattern that matches at a place where `pattern` does at that place or at one of the next `_WINDOW`."""
-    flags = _FLAGS.match(pattern.pattern)  # they stand at the beginning or nowhere, and `pattern.flags` has them
+    """Return a pattern that matches at a position if `pattern` matches there or at one of the next `_WINDOW`."""
+    flags = _FLAGS.match(pattern.pattern)  # global flags can only be at the beginning, and `pattern.flags` has them
     inner = pattern.pattern[flags.end() if flags is not None else 0 :]
     end = "\n" if pattern.flags & re.VERBOSE else ""  # the end of a comment
     return re.compile(f"(?s:.{{0,{_WINDOW - 1}}}?)(?:{inner}{end})", pattern.flags)

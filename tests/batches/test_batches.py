@@ -746,7 +746,7 @@ def test_an_asynchronous_batch_is_iterated_in_its_block(backend: str) -> None:
             await anext(results)
         async with batch(HeldTasks(), [0]) as results:
             assert [each.number async for each in results] == [0]
-        with pytest.raises(LocalProtocolError, match="entered once"):
+        with pytest.raises(LocalProtocolError, match="entered only once"):
             await results.__aenter__()
 
     anyio.run(main, backend=backend)
@@ -756,8 +756,8 @@ def test_an_asynchronous_batch_is_iterated_in_its_block(backend: str) -> None:
     ("arguments", "options", "message"),
     [
         (("client.run", ["a"]), {}, "call must be a function, for example client.run, not str"),
-        ((echo, "a text"), {}, r"inputs must be several: \['a text'\]"),
-        ((echo, 5), {}, "inputs must be an iterable, where the call is synchronous, not int"),
+        ((echo, "a text"), {}, r"inputs must be an iterable of inputs, not one text: \['a text'\]"),
+        ((echo, 5), {}, "inputs must be an iterable if the call is synchronous, not int"),
         ((echo, [1]), {"concurrency": 0}, "concurrency must be a whole number, 1 or more, not 0"),
         ((echo, [1]), {"concurrency": 1.5}, "concurrency must be a whole number"),
         ((echo, [1]), {"concurrency": True}, "concurrency must be a whole number"),
