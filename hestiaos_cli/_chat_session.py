@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatSession"]
 
-_NOT_THERE = frozenset({"UNKNOWN_OPERATION", "HTTP_405"})  # of a server of 1.0
+_NOT_THERE = frozenset({"UNKNOWN_OPERATION", "HTTP_405"})  # the codes of a server of version 1.0
 
 
 class ChatSession:
-    """Sends messages and prints their replies. The session is a new one where `session_id` is `None`.
+    """Sends messages and prints their replies. If `session_id` is `None`, a new session is begun.
 
     `stream` is whether a reply is printed as it arrives; with `None` it is if the server supports it.
     """

@@ -60,7 +60,7 @@ def open_client(
         options["limits"] = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     return Client(
         server.url,
-        server.api_key or "",  # given, so that the environment's is not taken
+        server.api_key or "",  # passed even if empty, so that the environment's is not used
         headers=given_headers(settings),
         verify=verification(settings),
         **options,

@@ -1,4 +1,4 @@
-"""Commands and groups as Click has them, with the common options, help that fits the terminal, and hints."""
+"""Click commands and groups with the common options, help that fits the terminal, and hints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hestiaos_cli._terminal import width
 
 __all__ = ["Command", "Group", "TextArgument", "command"]
 
-_ANYWHERE = frozenset({"color", "exit_codes"})  # even a mistake has a colour and an exit status
+_ANYWHERE = frozenset({"color", "exit_codes"})  # these apply to errors of every command
 
 
 class _Formatter(click.HelpFormatter):

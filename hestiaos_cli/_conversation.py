@@ -44,7 +44,7 @@ def converse(settings: Settings, session: ChatSession) -> None:
             session.send(message)
         except KeyboardInterrupt:
             tell(dim("cancelled"))
-        except (HestiaError, ValueError) as error:  # what cannot be sent is a ValueError
+        except (HestiaError, ValueError) as error:  # ValueError: the message cannot be sent
             report(error, settings)
 
 

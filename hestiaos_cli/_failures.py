@@ -48,7 +48,7 @@ def report(error: Exception, settings: Settings, arguments: Sequence[str] = ()) 
     if failure is None:
         raise error
     status = failure.status if failure.status <= MISUSED or settings.distinct_statuses else FAILED
-    if settings.json or not {"--json", "-j"}.isdisjoint(arguments):  # a mistake may have come before it was read
+    if settings.json or not {"--json", "-j"}.isdisjoint(arguments):  # an error may precede the parsing of --json
         fields = {"code": failure.code, "message": failure.message, "trace_id": failure.trace_id}
         tell(json.dumps({"error": fields | {"details": failure.details, "exit_status": status}}))
     else:

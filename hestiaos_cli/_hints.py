@@ -1,4 +1,4 @@
-"""Hints after a call has failed: they fit the cause, as far as the exceptions name it."""
+"""Hints after a failed call, according to the cause, as far as the exceptions show it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["failure_of_call", "hint_in_doctor", "is_json"]
 
 _LONG = 1.0  # seconds; a call that took longer is reported with its duration
-_ROLE_MISSING = "ROLE_MISSING"  # the code of a key that is known, and is not for this
-_LONGEST_WAIT = 60.0  # seconds; what a server asks for beyond them is not waited for
+_ROLE_MISSING = "ROLE_MISSING"  # the code for a valid key without the required role
+_LONGEST_WAIT = 60.0  # seconds; `--retries` does not wait longer
 _PROXY_LOGIN, _UNAVAILABLE, _OF_GATEWAYS = 407, 503, (502, 504)
 _OTHER_HOST, _EXPIRED = (62, 64), 10  # X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH, _CERT_HAS_EXPIRED
 _DOCTOR = "; 'hestiaos doctor' checks each step of the connection"
@@ -48,7 +48,7 @@ def failure_of_call(error: HestiaError, settings: Settings) -> Failure:
     """Convert a `HestiaError` to a failure: what failed, where, after how long, and what to do."""
     server = settings.server
     message = str(error)
-    if isinstance(error, AuthenticationFailed):  # the server's own sentence may hold the key as a word
+    if isinstance(error, AuthenticationFailed):  # the server's own message may contain the key
         message = f"[{error.code}] the server asks for an API key"
         if server is not None and server.key_source is not None:
             message = f"[{error.code}] the server does not accept the API key of {server.key_source}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["API_KEY", "decode", "open_stdin", "parse_json", "read_stdin", "read_text"]
 
 API_KEY = "the API key"
-_SILENCE = 1.0  # seconds without input after which a note says what is waited for
+_SILENCE = 1.0  # seconds without input after which a remark explains the wait
 
 
 def read_text(settings: Settings, given: str | None, what: str, example: str) -> str:
@@ -63,7 +63,7 @@ def decode(data: bytes, what: str) -> str:
 
 
 def parse_json(text: str, what: str) -> Any:
-    """The value of a JSON text, read as strictly as servers read it. Raises `UsageError` where it is not JSON."""
+    """Parse a JSON text, as strictly as servers do. Raises `UsageError` if it is not JSON."""
     from hestiaos_proto import json
 
     try:

@@ -19,7 +19,7 @@ _NARROWEST = 40  # columns
 
 
 def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *names: str, empty: str) -> None:
-    """Print rows; people get these fields, on a terminal no wider than it is and under their names.
+    """Print rows. For people, print these fields, on a terminal as a table that fits its width.
 
     `empty` is printed if there are no rows.
     """
@@ -51,7 +51,7 @@ def _moment(value: Any) -> Any:
 
     try:
         return datetime.fromisoformat(value).astimezone().strftime("%m-%d %H:%M:%S")
-    except (TypeError, ValueError):  # of a server that writes times in another way
+    except (TypeError, ValueError):  # a server with another format of times
         return value
 
 

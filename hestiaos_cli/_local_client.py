@@ -1,4 +1,4 @@
-"""A client of the platform in this process, a binding without a wire.
+"""A client for the platform in this process, without an HTTP layer.
 
 It has what `hestiaos.Client` has, and does without httpx, whose import would take longer than everything else that a
 `--local` command does.
@@ -42,7 +42,7 @@ T = TypeVar("T")
 class LocalClient(ClientBase):
     """The client; closing it closes the platform."""
 
-    _environ: ClassVar[Mapping[str, str]] = {}  # what it names is a server's
+    _environ: ClassVar[Mapping[str, str]] = {}  # environment variables are for servers
     _runtime: ClassVar[Runtime] = Runtime(time.monotonic, time.time, random.SystemRandom())
 
     def __init__(
@@ -100,14 +100,14 @@ class LocalClient(ClientBase):
 
 
 class _Executor:
-    """Carries out operations, each within the thread that asks for it."""
+    """Executes operations in the calling thread."""
 
     def __init__(self, context: CallContext, exchange: LocalExchange) -> None:
         self.context = context
         self._exchange = exchange
 
     def execute(self, operation: Operation[T], options: CallOptions) -> T:
-        """Return the operation's result. Raises `HestiaError`."""
+        """Execute an operation. Raises `HestiaError`."""
         flow, _ = self.context.begin(operation, options)
         return run_flow(flow, self._send, time.sleep)
 
@@ -141,7 +141,7 @@ class _EventStream(EventStreamBase):
 
     @property
     def _cancelled(self) -> bool:
-        return False  # nothing is waited for
+        return False  # nothing waits
 
     def _exchange(self, send: Send) -> Response:
         response, self._body = self._executor.begin(send)

@@ -2,7 +2,7 @@
 
 ```toml
 policy = "policy.toml"        # a file of rules: a path relative to this file, or an absolute one
-store = "hestia.sqlite3"      # where --local remembers; by default in the user's data directory
+store = "hestia.sqlite3"      # the store of --local; by default in the user's data directory
 ```
 
 It may have `models` and `agents` too, which `hestiaos_local.Configuration` reads.
@@ -74,7 +74,7 @@ def _content(settings: Settings) -> tuple[Path, dict[str, Any]]:
         if settings.config is None:
             return path, {}
         raise
-    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, or values too deep inside each other
+    except (ValueError, RecursionError) as error:  # invalid TOML or UTF-8, or too deeply nested
         raise Failure(f"{path} is not a TOML file: {error}") from None
 
 

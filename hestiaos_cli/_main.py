@@ -1,4 +1,4 @@
-"""The process: it begins, it ends with its exit status, or it dies of the signal that ended it."""
+"""Run the command line as a process, which ends with its exit status or by a signal."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     an exit status of 130 continues with the next item.
     """
     if arguments is None:
-        gc.set_threshold(50_000)  # from 700: while modules are loaded there is nothing to collect
+        gc.set_threshold(50_000)  # instead of 700, as there is no garbage while modules are imported
     handler = signal.getsignal(signal.SIGINT)
-    interruptible = handler is signal.default_int_handler  # it is ignored in the background of a script
+    interruptible = handler is signal.default_int_handler  # SIGINT is ignored in a background job of a script
 
     def take_interrupts() -> None:
         """Let Ctrl-C raise `KeyboardInterrupt`, so that work in progress is ended properly."""

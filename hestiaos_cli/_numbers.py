@@ -1,4 +1,4 @@
-"""The numbers that options take."""
+"""Types of numbers for options."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def common_options(names: frozenset[str]) -> list[click.Option]:
 
 
 class _CommonOption(click.Option):
-    """Keeps what it was given in the `Settings` instead of handing it to the command."""
+    """An option that stores its value in the `Settings` instead of passing it to the command."""
 
     def __init__(self, name: str) -> None:
         declarations, attributes = _DECLARATIONS[name]

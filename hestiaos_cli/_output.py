@@ -1,6 +1,6 @@
 """The output of a command: the answer alone on standard output, everything else on standard error.
 
-To a terminal no control character of the answer is sent, to a pipe or a file every one.
+Control characters of the answer are escaped on a terminal, and unchanged in a pipe or a file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ECHO = "no model is configured, so the input is echoed: see 'hestiaos help model
 
 
 class TextOutput:
-    """A text that is printed in parts, each at once. The halves of a surrogate pair may come in two of them."""
+    """A text that is printed part by part. A surrogate pair may be split between two parts."""
 
     def __init__(self) -> None:
         self._terminal = is_terminal(sys.stdout)
@@ -53,7 +53,7 @@ class TextOutput:
             return
         if not text.isascii():
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")  # joins the halves
-        self._at_line_end = text.endswith("\n")  # before the rest: Ctrl-C may come as soon as the text is seen
+        self._at_line_end = text.endswith("\n")  # before writing, since Ctrl-C may come as soon as the text is visible
         sys.stdout.write(visible(text) if self._terminal else text)
         sys.stdout.flush()
 

@@ -58,7 +58,7 @@ class Profiles:
 
     @property
     def empty(self) -> bool:
-        """Whether there are none."""
+        """Whether there are no profiles."""
         return not self._content["profiles"]
 
     def __iter__(self) -> Iterator[Profile]:
@@ -124,7 +124,7 @@ class Profiles:
 
     def _write(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A new file in its place: a reader sees the old one or the new one, and only this user can read it.
+        # Replaced atomically: a reader sees the old file or the new one, and only this user can read it.
         with NamedTemporaryFile("w", encoding="utf-8", dir=self.path.parent, delete=False) as file:
             try:
                 json.dump(self._content, file, indent=2)
@@ -150,7 +150,7 @@ def _fits(content: Any) -> bool:
 
 
 def _keyring_set(name: str, api_key: str) -> bool:
-    """Store a key in the system's keyring. Returns whether there is a keyring."""
+    """Store a key in the system's keyring. Return whether there is a keyring."""
     try:
         import keyring
         import keyring.errors

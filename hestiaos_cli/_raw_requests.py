@@ -1,4 +1,4 @@
-"""Requests that the client has no method for, over an httpx client that is set up as the options say."""
+"""Requests without a method of the client, over an httpx client that is configured by the options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decisions that an audit has recorded."""
+"""Read the recorded decisions of an audit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["recorded_decisions"]
 
 
 def recorded_decisions(client: Client) -> Iterator[RecordedDecision]:
-    """The decisions in their order. Raises `RemoteProtocolError` where a server has recorded something else."""
+    """Yield the decisions in order. Raises `RemoteProtocolError` if a server's record has another format."""
     for entry in audit_records(client):
         try:
             decision = _checked(recorded_decision(entry["record"]))
@@ -29,7 +29,7 @@ def recorded_decisions(client: Client) -> Iterator[RecordedDecision]:
 
 
 def _checked(decision: RecordedDecision | None) -> RecordedDecision | None:
-    """Raise where what a policy looks at is of another type."""
+    """Raise if a fact that a policy uses has the wrong type."""
     if decision is None:
         return None
     texts = () if decision.facts is None else decision.facts.texts

@@ -1,7 +1,6 @@
-"""What commands read of a server's JSON objects for which the client has no model.
+"""Models of JSON objects of a server that commands read, and that the client returns as a `dict`.
 
-Each is read by its `from_wire`, which raises a `RemoteProtocolError` for an object of another form: not every server is
-a HestiaOS server.
+`from_wire` raises a `RemoteProtocolError` for an object of another form, as the server may not be a HestiaOS server.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Verification(Model):
 
 @frozen
 class Fault(Model):
-    """What is wrong with a record of an audit."""
+    """A fault of an audit, at one of its records."""
 
     number: int
     what: str
@@ -63,7 +62,7 @@ class AuditRecord(Model):
 
 @frozen
 class Counted(Model):
-    """How a limit's counter stood at a decision; `window` is in seconds."""
+    """The state of a limit's counter at a decision. `window` is in seconds."""
 
     limit: str
     per: str
@@ -93,7 +92,7 @@ class Limit(Model):
 
 @frozen
 class Use(Model):
-    """What one subject has used of a limit."""
+    """The use of a limit by one subject."""
 
     subject: str | None = None
     requests: int | None = None
@@ -102,7 +101,7 @@ class Use(Model):
 
 @frozen
 class Tested(Model):
-    """What was found in a policy: the lines of its mistakes, and of its tests that fail."""
+    """The result of checking a policy: lines for its mistakes, and for its failed tests."""
 
     mistakes: list[Any]
     failures: list[Any]

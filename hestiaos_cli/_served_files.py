@@ -1,4 +1,4 @@
-"""The files of a served platform: policy, keys and configuration. They are read at its start, and again on SIGHUP."""
+"""The files of a served platform (policy, keys and configuration), which are read at its start and on SIGHUP."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 class ServedFiles:
     """The policy, the keys, and the models and agents of the configuration, or the model server of the options.
 
-    Raises as `Policy.load`, `Keys.load_some` and `models_of`.
+    Raises like `Policy.load`, `Keys.load_some` and `models_of`.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ServedFiles:
         self.models = self._read_models()
 
     def reload(self, platform: Platform) -> Callable[[], None] | None:
-        """Read the files again. Returns a function that applies them; `None` after a mistake, which it reports."""
+        """Read the files again. Return a function that applies them, or `None` after a mistake, which is reported."""
         mistakes: list[str] = []
         policy = self._attempt(self._read_policy, mistakes)
         keys = self._attempt(self._read_keys, mistakes)

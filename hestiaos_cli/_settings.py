@@ -16,7 +16,7 @@ __all__ = ["Settings"]
 
 
 class Settings:
-    """The common options. `None` is what was not given."""
+    """The common options. An option that was not given is `None`."""
 
     base_url: str | None = None
     api_key: str | None = None

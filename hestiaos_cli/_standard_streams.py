@@ -1,4 +1,4 @@
-"""Standard input, output and error as the shell gave them, closed ones too.
+"""Standard input, output and error, which may be closed by the shell.
 
 All output is written here or raises `OutputFailed`, so that a result is never lost with exit status 0.
 """
@@ -23,7 +23,7 @@ class OutputFailed(Exception):
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output. What its encoding does not have, a lone surrogate in any, is written as its escape."""
+    """Standard output. Characters that its encoding cannot represent, such as lone surrogates, are escaped."""
 
     def write(self, text: str) -> int:
         try:
@@ -41,17 +41,17 @@ class _Output(io.TextIOWrapper):
 def prepare_standard_streams() -> None:
     """Replace `sys.stdout`, and reserve the descriptors of closed streams, so that files opened later do not get them.
 
-    Without that a database or a socket could be given the number 2, and errors of C code would be written into it.
+    Otherwise a database or a socket could get the descriptor 2, and errors of C code would be written into it.
     """
     for number, flags in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
             os.fstat(number)
-        except OSError:  # closed; one that can be neither read nor written fails as a closed one does
+        except OSError:  # closed, or neither readable nor writable
             os.open(os.devnull, flags)
     given = cast("io.TextIOWrapper | None", sys.stdout)
     if given is None:
         sys.stdout = _Output(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8", "backslashreplace")
-    elif type(given) is io.TextIOWrapper:  # not what a program or a test has put in its place
+    elif type(given) is io.TextIOWrapper:  # not an object with which a program or a test replaced it
         encoding, line_buffering = given.encoding, given.line_buffering
         sys.stdout = _Output(given.detach(), encoding, "backslashreplace", line_buffering=line_buffering)
     if cast("io.TextIOWrapper | None", sys.stderr) is None:
@@ -59,7 +59,7 @@ def prepare_standard_streams() -> None:
 
 
 def flush_output() -> None:
-    """Write what is still held back. Raises `OutputFailed`."""
+    """Write buffered data. Raises `OutputFailed`."""
     sys.stdout.flush()
 
 
@@ -74,7 +74,7 @@ def write_bytes(data: bytes) -> None:
 
 
 def drop_output() -> None:
-    """Drop what is still held back, which Python would try to write again at its end, with an exit status of 120."""
+    """Discard buffered data, which Python would try to write at exit, and then end with an exit status of 120."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)

@@ -18,13 +18,13 @@ __all__ = ["PrintedStream"]
 
 _SILENT = frozenset(
     {"start", "done"}
-)  # after the one the model may still be thinking; before the other the text is complete
+)  # after the first, the model may still be thinking; before the second, the text is complete
 
 
 class PrintedStream:
     """Prints a stream's text, or each event as a line of JSON. `started` and `final` are the data of these events.
 
-    `facts` are what is remarked of the final data.
+    `facts` are the remarks on the final data.
     """
 
     def __init__(self, settings: Settings, facts: Callable[[Mapping[str, Any]], list[str | None]]) -> None:

@@ -1,4 +1,4 @@
-"""Text for a terminal: colours, and never the control characters of quoted text."""
+"""Text for a terminal: colours, and escaped control characters."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _SYNONYMS = {
     "version": "--version",
     "whoami": "profile show",
 }
-"""Where other command lines have such a command, what is most like it here."""
+"""Commands of other command lines, each with the most similar one here."""
 
 
 def suggestion(path: str, words: Sequence[str], names: Sequence[str]) -> str:

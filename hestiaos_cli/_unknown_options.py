@@ -1,4 +1,4 @@
-"""What may be meant by an option that there is not."""
+"""Suggestions for unknown options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ELSEWHERE = {
     "-a": _FILE,
     "--attachment": _FILE,
 }
-"""What does here what such an option does in other command lines."""
+"""Options of other command lines, each with its equivalent here."""
 
 
 def meant_by_option(name: str) -> str | None:

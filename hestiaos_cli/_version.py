@@ -1,4 +1,4 @@
-"""The version, without the import of `hestiaos_proto`, which takes longer than everything else in `--version`."""
+"""The version, without importing `hestiaos_proto`, which takes longer than everything else in `--version`."""
 
 from __future__ import annotations
 

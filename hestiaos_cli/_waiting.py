@@ -1,4 +1,4 @@
-"""A spinner on standard error, from the second second of waiting on."""
+"""A spinner on standard error, after a second of waiting."""
 
 from __future__ import annotations
 

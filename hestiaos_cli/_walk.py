@@ -1,4 +1,4 @@
-"""The way to a server, step by step, until one fails: what `hestiaos doctor` shows."""
+"""Connect to a server step by step, until one fails, for `hestiaos doctor`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["Step", "walk"]
 _API_VERSION = "v1"
 _ROLE_MISSING = "ROLE_MISSING"
 _TEXT = "hestiaos doctor checks whether this stream comes word by word"
-_MIN_SPREAD = 0.05  # seconds over which the server must have spread its events for their arrival to mean anything
+_MIN_SPREAD = 0.05  # seconds; if the server sent its events within less, their arrival shows nothing
 
 
 class Step:
@@ -90,7 +90,7 @@ class _Way:
         yield "proxy", self._proxy
         yield "name", self._name
         yield "TCP", self._tcp
-        if self._config.tls and self._server.proxy is None:  # through a proxy it is part of the next one
+        if self._config.tls and self._server.proxy is None:  # through a proxy, TLS is part of the next step
             yield "TLS", self._tls
         yield "HTTP", self._http
         yield "key", self._key
@@ -165,7 +165,7 @@ class _Way:
                 raise _Fails(str(error), "it speaks TLS: its URL begins with https://") from None
             raise
         except RemoteProtocolError as error:
-            if self._server.key_source is None and is_json(error):  # without its key a server may leave things out
+            if self._server.key_source is None and is_json(error):  # without a key, a server may omit fields
                 return "a server that shows little without a key"
             raise
         self._version = health.api_version

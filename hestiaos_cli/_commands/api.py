@@ -121,4 +121,4 @@ def _print_body(response: httpx.Response) -> None:
             write_bytes(piece)
     if last != "\n":
         sys.stdout.write("\n")
-        sys.stdout.flush()  # before what is said on standard error
+        sys.stdout.flush()  # before anything is printed on standard error

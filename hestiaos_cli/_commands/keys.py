@@ -58,7 +58,7 @@ def _new(settings: Settings, name: str, roles: tuple[Any, ...], file: Path | Non
     key = add_key(path, name, roles)
     try:
         print_fields(settings, {"name": name, "key": key, "roles": [*roles], "file": str(path)}, answer=key)
-    except BaseException:  # a key that was not shown is of no use
+    except BaseException:  # a key that was not shown is useless
         remove_key(path, name)
         raise
     tell(one_line(f"kept in {path} without the key itself: this is the only time that it is shown"))
