@@ -42,7 +42,7 @@ COMMANDS = {
         "login": "Store a server and its key as a profile.",
         "logout": "Delete a profile and its key.",
         "profile": "Show and choose profiles.",
-        "config": "Show the embedded platform's configuration.",
+        "config": "Show and edit the embedded platform's configuration.",
         "local": "Show, export or clear what --local remembers.",
         "store": "Copy what a platform keeps.",
     },

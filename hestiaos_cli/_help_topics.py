@@ -15,6 +15,7 @@ _VARIABLES = [
     ("HESTIAOS_EXIT_CODES", "With 1, each kind of failure has its exit status."),
     ("HESTIAOS_KEYS", "The file of API keys of 'hestiaos serve'."),
     ("HESTIAOS_STORE_KEY", "The key that encrypts secrets in the local store."),
+    ("VISUAL, EDITOR", "The editor of 'hestiaos config edit'."),
     ("NO_COLOR, FORCE_COLOR", "Never use colours; use them in pipes and files too."),
     ("TERM", "With dumb, no colours and no redrawing."),
     ("COLUMNS", "The width of help; else the terminal's."),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "config_path",
+    "configured_agents",
     "existing_store",
     "models_of",
     "open_platform",
@@ -64,6 +65,13 @@ def show_config(settings: Settings) -> dict[str, Any]:
     path, content = _content(settings)
     _configuration(settings)
     return {name: value if name in _OF_MODELS else shown(_place(path, name, value)) for name, value in content.items()}
+
+
+def configured_agents(settings: Settings) -> list[str]:
+    """The ids of the agents in the file, as far as it has some; what else is in it is not looked at."""
+    agents = _content(settings)[1].get("agents")
+    tables = [each for each in agents if isinstance(each, dict)] if isinstance(agents, list) else []
+    return [each["id"] for each in tables if isinstance(each.get("id"), str)]
 
 
 def _content(settings: Settings) -> tuple[Path, dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from hestiaos_cli._completion import files, profile_names
 from hestiaos_cli._numbers import Number
 from hestiaos_cli._settings import Settings
 
@@ -28,11 +29,18 @@ _DECLARATIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--api-key", "-k"),
         {"metavar": "KEY", "help": "API key for authentication; else $HESTIAOS_API_KEY. '-' reads it from a pipe."},
     ),
-    "profile": (("--profile",), {"metavar": "NAME", "help": "Use the server and key of this profile."}),
+    "profile": (
+        ("--profile",),
+        {"metavar": "NAME", "help": "Use the server and key of this profile.", "shell_complete": profile_names},
+    ),
     "local": (("--local",), {"is_flag": True, "help": "Use the embedded platform; no server is needed."}),
     "config": (
         ("--config",),
-        {"metavar": "FILE", "help": "The embedded platform's configuration; see 'hestiaos config path'."},
+        {
+            "metavar": "FILE",
+            "help": "The embedded platform's configuration; see 'hestiaos config path'.",
+            "shell_complete": files,
+        },
     ),
     "timeout": (
         ("--timeout",),
@@ -40,7 +48,10 @@ _DECLARATIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "retries": (("--retries",), {"type": click.IntRange(0), "metavar": "N", "help": "Repeats of a failed request."}),
     "headers": (("--header", "-H"), {"multiple": True, "metavar": "LINE", "help": "Send 'Name: value' as well."}),
-    "cacert": (("--cacert",), {"metavar": "FILE", "help": "Trust the certificate authorities of this file."}),
+    "cacert": (
+        ("--cacert",),
+        {"metavar": "FILE", "help": "Trust the certificate authorities of this file.", "shell_complete": files},
+    ),
     "insecure": (("--insecure",), {"is_flag": True, "help": "Do not verify the server's certificate."}),
     "verbose": (("--verbose", "-v"), {"count": True, "help": "Show each request on stderr; -vv its headers too."}),
     "json": (("--json", "-j"), {"is_flag": True, "help": "Output as raw JSON."}),

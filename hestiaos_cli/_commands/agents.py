@@ -8,6 +8,7 @@ import click
 
 from hestiaos_cli._command import Group, TextArgument
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._completion import agent_ids
 from hestiaos_cli._failures import BLOCKED, FAILED, Failure
 from hestiaos_cli._input import parse_json, read_text
 from hestiaos_cli._output import print_fields, remark, remark_echo
@@ -23,7 +24,7 @@ def command() -> None:
 
 
 @make_command("run")
-@click.argument("agent_id", metavar="ID")
+@click.argument("agent_id", metavar="ID", shell_complete=agent_ids)
 @click.argument("task", cls=TextArgument, metavar="[TASK]")
 @click.option("--agent-config", metavar="JSON", help="An object that the agent is configured with.")
 @click.pass_obj

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._completion import profile_names
 from hestiaos_cli._failures import Failure, one_line, tell
 from hestiaos_cli._settings import Settings
 
@@ -12,7 +13,7 @@ __all__ = ["command"]
 
 
 @make_command("logout", takes=frozenset())
-@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=profile_names)
 @click.pass_obj
 def command(settings: Settings, name: str | None) -> None:
     """Delete a profile and its key.

@@ -9,6 +9,7 @@ import click
 
 from hestiaos_cli._command import Group, TextArgument
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._completion import agent_ids
 from hestiaos_cli._failures import one_line, tell
 from hestiaos_cli._input import parse_json, read_text
 from hestiaos_cli._options import OUTPUT, SERVER
@@ -105,7 +106,7 @@ def _show(settings: Settings) -> None:
 @click.option("--output", is_flag=True, help="TEXT is a model's output.")
 @click.option("--tool", metavar="NAME", help="The tool that is called; TEXT has its arguments, a JSON object.")
 @click.option("--command-type", default="RUN", show_default=True, help="The kind of command.")
-@click.option("--agent", metavar="ID", help="Decide as for this agent.")
+@click.option("--agent", metavar="ID", shell_complete=agent_ids, help="Decide as for this agent.")
 @click.option("--session", metavar="ID", help="Decide as for this session.")
 @click.option("--key", metavar="NAME", help="Decide as for the API key of this name.")
 @click.option("--model", metavar="NAME", help="Decide as for this model.")

@@ -6,6 +6,7 @@ import click
 
 from hestiaos_cli._command import Group
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._completion import profile_names
 from hestiaos_cli._options import OUTPUT
 from hestiaos_cli._output import print_fields, print_json, print_lines, remark
 from hestiaos_cli._settings import Settings
@@ -60,7 +61,7 @@ def _show(settings: Settings) -> None:
 
 
 @make_command("use", takes=frozenset())
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=profile_names)
 def _use(name: str) -> None:
     """Use a profile from now on."""
     from hestiaos_cli._profiles import Profiles

@@ -9,6 +9,7 @@ import click
 
 from hestiaos_cli._command import TextArgument
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._completion import agent_ids
 from hestiaos_cli._input import read_text
 from hestiaos_cli._output import print_fields, remark, remark_echo, rounded
 from hestiaos_cli._settings import Settings
@@ -30,7 +31,7 @@ __all__ = ["command"]
 @click.option("--stream/--no-stream", help="Show the result as it arrives; else at its end.")
 @click.option("--explain", is_flag=True, help="Ask what governance would decide; nothing is executed.")
 @click.option("--session-id", metavar="ID", help="The session to run in.")
-@click.option("--agent-id", metavar="ID", help="The agent to run as.")
+@click.option("--agent-id", metavar="ID", shell_complete=agent_ids, help="The agent to run as.")
 @click.option(
     "--mode-hint", type=click.Choice(["fast", "balanced", "deep"]), help="How much reasoning effort to spend."
 )

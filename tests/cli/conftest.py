@@ -18,6 +18,7 @@ _READ = (
     "HESTIAOS_EXIT_CODES",
     "HESTIAOS_PROFILE",
     "NO_COLOR",
+    "VISUAL",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
 )
@@ -33,6 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LOCALAPPDATA", str(home))
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("EDITOR", "true")  # which changes nothing
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     return home
 

@@ -61,6 +61,7 @@ CASES: dict[str, Case] = {
     "chat": Case("--local chat x"),
     "completion": Case("completion bash", as_json=False),
     "config": Case("config", as_json=False),
+    "config edit": Case("config edit --config {config}", prints=False, as_json=False),
     "config path": Case("config path", as_json=False),
     "config show": Case("config show --config {config}"),
     "doctor": Case("doctor -u {url}"),

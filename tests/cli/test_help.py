@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -137,6 +138,42 @@ COMPLETED = {
 def test_completion(name: str) -> None:
     done = shell(COMPLETED[name], "sec", name="bash")
     assert "secrets" in done.stdout, done
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("run --profile wo", ["work"]),
+        ("profile use ", ["home", "work"]),
+        ("logout h", ["home"]),
+        ("agents run ", ["poet", "painter"]),
+        ("run --agent-id po", ["poet"]),
+        ("agents run --config {other} ", ["singer"]),
+        ("agents run --config {broken} ", []),
+        ("run --config ", ["file"]),
+    ],
+)
+def test_completion_of_names(words: str, found: list[str], home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those of the user's own files, of which a broken one has none."""
+    folder = home / "configuration" / "hestiaos"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder.parent))
+    profile = {"base_url": "http://localhost:1", "api_key": None, "keyring": False}
+    profiles = folder / "profiles.json"
+    profiles.write_text(json.dumps({"current": None, "profiles": {"home": profile, "work": profile}}))
+    profiles.chmod(0o600)
+    (folder / "config.toml").write_text('version = 1\n[[agents]]\nid = "poet"\n[[agents]]\nid = "painter"\n')
+    (home / "other.toml").write_text('[[agents]]\nid = "singer"\n')
+    (home / "broken.toml").write_text("[[agents]\n")
+    typed = f"hestiaos {words}".format(other=home / "other.toml", broken=home / "broken.toml")
+    # As the script of fish asks: all words, and the last of them. Each answer is its kind, its value, and its help.
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", typed.rpartition(" ")[2])
+    monkeypatch.setenv("_HESTIAOS_COMPLETE", "fish_complete")
+    done = invoke()
+    assert done.status == 0
+    answers = [line.partition("\t")[0].split(",") for line in done.stdout.split("\n") if line]
+    assert [value or kind for kind, value in answers] == found
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
