@@ -1,4 +1,4 @@
-"""The SQLite connections of one database, and whether its file is still the one that was opened."""
+"""The SQLite connections of one database, and whether its file and log are still those that were opened."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ class Connections:
     def __init__(self, name: str, file: Path | None, busy_timeout: float) -> None:
         self.is_open = False
         self._opened: Identity | None = None  # the file that was opened
-        self._opened_log: Identity | None = None  # its write-ahead log
+        self._opened_log: Identity | None = None  # and its log
         self._name = name
         self._file = file
+        self._log: Path | None = None  # its write-ahead log
         self._busy_timeout = busy_timeout
         self._settings: tuple[bool, int] | None = None  # the pragmas that `set_up` last set
 
@@ -60,17 +61,20 @@ class Connections:
             self.writer.close()
 
     def is_current(self) -> bool:
-        """Return whether the connections are open, to the file that has the name now, and have not failed."""
-        if self._file is None or not self.is_open:
+        """Return whether the connections are open, to the file and log of these names now, and have not failed.
+
+        SQLite goes on writing to a log that was removed, and nobody would find there what it has acknowledged.
+        """
+        if self._file is None or self._log is None or not self.is_open:
             return self.is_open
-        return self._opened is not None and identity(self._file) == self._opened
+        return self._opened == identity(self._file) is not None and identity(self._log) == self._opened_log
 
     def mark_failed(self) -> None:
         """Stop using the connections: they are not current any more."""
         self._opened = None
 
     def reopen(self) -> None:
-        """Open the file again after a fork, after a failure, or because another file has its name now.
+        """Open the file again after a fork, after a failure, or because it or its log was removed or replaced.
 
         Raises `StoreError`.
         """
@@ -117,7 +121,8 @@ class Connections:
             writer.close()
             raise
         self.writer, self._settings, self.is_open = writer, None, True
-        self._opened, self._opened_log = identity(file), identity(beside(file)[0])
+        self._log = beside(file)[0]
+        self._opened, self._opened_log = identity(file), identity(self._log)
 
     def _leave_replaced(self, file: Path) -> None:
         """Complete the file that was opened, which has lost its name, and delete its log next to the new file.

@@ -160,6 +160,20 @@ def test_a_file_that_is_removed_and_put_back(file: Path, store: Store, tmp_path:
     assert store.decisions() == {"ALLOW": 2}
 
 
+def test_a_log_that_is_removed(file: Path, store: Store, tmp_path: Path) -> None:
+    """What is acknowledged after that is found if the process is killed: the files are copied while it is used."""
+    file.with_name("store.db-wal").unlink()
+    store.add_trace(trace("after"))
+    with closing(Store(file)) as second:
+        second.add_trace(trace("of another"))
+    assert store.decisions() == {"ALLOW": 3}
+    (tmp_path / "copy").mkdir()
+    for each in ("store.db", "store.db-wal"):
+        shutil.copy(tmp_path / each, tmp_path / "copy" / each)
+    with closing(Store(tmp_path / "copy" / "store.db")) as copy:
+        assert copy.decisions() == {"ALLOW": 3}
+
+
 def test_another_store_takes_the_place_of_the_file(file: Path, store: Store, tmp_path: Path) -> None:
     other, old = tmp_path / "other.db", tmp_path / "old.db"
     with closing(Store(other)) as another:
