@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hestiaos_cli._failures import report, tell
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["converse"]
 
 _HISTORY = 1000  # messages
+_EIGHT_BITS = ("input-meta on", "output-meta on", "convert-meta off")  # as readline has it, but for the C locale
 _EXIT_COMMANDS = frozenset({"exit", "quit", "/bye", "/exit", "/quit"})  # the commands of other programs, too
 
 
 def converse(settings: Settings, session: ChatSession) -> None:
     """Hold a conversation, until Ctrl-D. Ctrl-C cancels a reply that is waited for, or the line that is being typed."""
-    _prepare_editing()
+    history = _prepare_editing()
     tell(dim("Ctrl-C cancels a reply, Ctrl-D ends the conversation. A line that ends with \\ continues in the next."))
     while True:
         try:
@@ -37,7 +39,7 @@ def converse(settings: Settings, session: ChatSession) -> None:
             return
         if not message:
             continue
-        _keep_history()
+        history = _keep_history(history)
         if message in _EXIT_COMMANDS:
             return
         try:
@@ -60,29 +62,42 @@ def _prompt(sign: str) -> str:
     return f"\001\x1b[1m\002{sign}\001\x1b[0m\002 " if colored(sys.stdout) else f"{sign} "  # readline counts no colours
 
 
-def _prepare_editing() -> None:
+def _prepare_editing() -> Path | None:
+    """Set readline up. Returns the file of the history, `None` where there is none."""
     try:
         import readline
     except ImportError:  # Windows; its console edits lines by itself
-        return
+        return None
+    for setting in _EIGHT_BITS:
+        readline.parse_and_bind(f"set {setting}")
     if may_draw(sys.stdout) and "libedit" not in (
         readline.__doc__ or ""
     ):  # GNU readline; Python switches it off (python/cpython#86985)
         readline.parse_and_bind("set enable-bracketed-paste on")  # a text of several lines is pasted as one message
     path = data_directory() / "chat_history"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-    try:
-        readline.read_history_file(path)
-    except OSError as error:  # a file that readline cannot read
-        tell(dim(f"the history in {path} cannot be read: {error}"))
     readline.set_history_length(_HISTORY)
-
-
-def _keep_history() -> None:
-    """Write the history after each line, so that closing the window loses none."""
     try:
-        import readline
-    except ImportError:
-        return
-    readline.write_history_file(data_directory() / "chat_history")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        readline.read_history_file(path)
+    except OSError as error:
+        return _leave_out(path, error)
+    return path
+
+
+def _keep_history(path: Path | None) -> Path | None:
+    """Write the history after each line, so that closing the window loses none. Returns where to write the next."""
+    if path is None:
+        return None
+    import readline
+
+    try:
+        readline.write_history_file(path)
+    except OSError as error:
+        return _leave_out(path, error)
+    return path
+
+
+def _leave_out(path: Path, error: OSError) -> None:
+    """Say that there is no history, without which a conversation can go on."""
+    tell(dim(f"the history of {path} is left out: {error.strerror or error}"))

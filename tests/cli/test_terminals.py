@@ -202,6 +202,27 @@ def test_a_secret_is_asked_for_and_not_shown() -> None:
     assert invoke("--local", "secrets", "get", "key").stdout == "s3cret\n"
 
 
+def test_a_secret_that_is_not_utf_8() -> None:
+    with terminal("--local", "secrets", "set", "key") as shown:
+        shown.expect("Value of key: ")
+        shown.type("a\udcff\n")
+        assert shown.end() == 2
+    assert "what was entered is not UTF-8: byte 2 is wrong" in shown.shown
+
+
+def test_a_conversation_in_the_c_locale(home: Path) -> None:
+    """What is typed is UTF-8 all the same. A history that cannot be kept does not end it."""
+    (home / ".local/share/hestiaos/chat_history").mkdir(parents=True)
+    with terminal("--local", "chat", NO_COLOR="1", LC_ALL="C") as shown:
+        shown.expect("chat_history is left out: Is a directory")
+        shown.expect("> ")
+        shown.type("\U0001f389\u00e9\n")
+        shown.expect("processed: \U0001f389\u00e9")
+        shown.expect("> ")
+        shown.type("\x04")
+        assert shown.end() == 0
+
+
 def test_progress_is_drawn_over_itself(tmp_path: Path) -> None:
     (tmp_path / "in").write_text("x\n" * 400)
     with terminal("--local", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), columns=60) as shown:

@@ -60,7 +60,7 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Type `text`; `"\\x03"` is Ctrl-C, `"\\x04"` Ctrl-D."""
-        os.write(self._master, text.encode())
+        os.write(self._master, text.encode("utf-8", "surrogateescape"))
 
     def expect(self, text: str) -> str:
         """Wait until `text` is shown. Returns what was shown before, and forgets both."""
