@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Protocol
 
 __all__ = [
+    "END",
     "INSTALL",
     "Engine",
     "RepeatingSearcher",
@@ -23,6 +24,9 @@ __all__ = [
 
 INSTALL = "pip install 'hestiaos[platform]'"
 """The command that installs RE2."""
+
+END = "\0"
+"""What a searcher for the first match takes for the end of the text."""
 
 Span = tuple[int, int]
 
@@ -79,7 +83,8 @@ class Engine(Protocol):
         ...
 
     def compile_first(self, patterns: Sequence[str]) -> Searcher:
-        """A searcher for the first match, or for the first piece at a text's end that more text could make one.
+        """A searcher for the first match, or for the first piece before an `END`, and this, that more text could make
+        one.
 
         It may miss the empty piece.
         """

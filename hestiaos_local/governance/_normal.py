@@ -10,53 +10,38 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
+from typing import NamedTuple
 
-__all__ = ["BLANK", "BREAK", "BROKEN", "DROPPED", "normalized"]
-
-_DROPPED_NARROW = (
-    "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
-    "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+from hestiaos_local.governance._characters import (
+    BLANK,
+    BREAK,
+    BROKEN,
+    DROPPED,
+    LETTERS,
+    Kind,
+    compiled,
+    form,
+    kind,
 )
-_DROPPED_WIDE = (
-    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-)
-DROPPED = _DROPPED_NARROW + _DROPPED_WIDE
-"""Removed characters, as the contents of a character class."""
 
-BREAK = "\n\r\x85\u2028\u2029"
-"""Line breaks, as the contents of a character class."""
+__all__ = ["normalized"]
 
-BLANK = "\t\x0b\x0c \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
-"""Other white space, as the contents of a character class."""
-
-BROKEN = "\\\\\uff3c\ufe68"
-"""Backslashes that continue a line, as the contents of a character class."""
-
-_CHUNK = 256 * 1024  # characters; other threads can run between two chunks
-# Where a text can be split: between letters, which do not combine, and inside a run of white space, whose parts are
-# joined afterwards. A split after a continued line is safe in ASCII only, as some other characters normalize to white
-# space and a mark.
+_CHUNK = 256 * 1024  # characters; the interpreter's lock is free between two chunks
+# Between letters nothing goes on; in white space a run does. After a continued line that is sure of ASCII alone: of the
+# rest some characters become white space and a mark.
 _JOINT = "[0-9A-Za-z\u4e00-\u9fff](?=[0-9A-Za-z\u4e00-\u9fff])|[ \n](?=[ \n])"
 _ASCII_JOINT = _JOINT + r"|\n(?=\\)"
 
-# Compiled on first use, since compiling takes milliseconds, which ASCII texts do not need.
-_compiled = cache(re.compile)
-_DROP = f"[{DROPPED}]+"
-_CONTINUE = f"(?:[{BROKEN}](?:\r\n|[{BREAK}]))+"
-_NUL = "\0"  # marks a continued line, so that NFKC does not compose across it; NULs of the text are removed before
-_BLANKS = f"\0[{BLANK}][{BLANK}\0]*|[{BLANK}][{BLANK}\0]+|[{BLANK.replace(' ', '')}]"
-_BREAKS = f"[ \0][{BREAK}][{BREAK} \0]*|[{BREAK}][{BREAK} \0]+|[{BREAK[1:]}]"
-
 
 def normalized(text: str) -> str:
-    """Return the normal form of a text, or the same object if it is already normal."""
+    """Return the normal form of a text."""
     if len(text) <= _CHUNK:
         return _normalized(text)
     pieces: list[str] = []
     for piece in filter(None, map(_normalized, _chunks(text))):
         last, first = pieces[-1][-1:] if pieces else "", piece[0]
-        if first in " \n" and last in (" ", "\n"):  # the two are parts of one run
+        if first in " \n" and last in (" ", "\n"):  # one run
             pieces[-1] = pieces[-1][:-1]
             piece = ("\n" if "\n" in (last, first) else " ") + piece[1:]
         pieces.append(piece)
@@ -64,7 +49,7 @@ def normalized(text: str) -> str:
 
 
 def _chunks(text: str) -> Iterator[str]:
-    joints = _compiled(_ASCII_JOINT if text.isascii() else _JOINT)
+    joints = compiled(_ASCII_JOINT if text.isascii() else _JOINT)
     start = 0
     while start < len(text):
         joint = joints.search(text, start + _CHUNK)
@@ -73,46 +58,83 @@ def _chunks(text: str) -> Iterator[str]:
         start = end
 
 
+_ODD = f"[^{LETTERS} \n]"
+_ODD_ASCII = re.compile(r"[^!-\[\]-~ \n]")
+_MANY = 64  # more characters are replaced in one pass instead of one after the other
+_SOME = 8  # more are replaced in one pass if they are independent of each other
+
+_CONTINUED = f"[{BROKEN}](?:\r\n|[{BREAK}])"
+_BLANKS = re.compile("  +")
+_AFTER_BREAK = re.compile("\n[ \n]+")
+
+
 def _normalized(text: str) -> str:
-    if text.isascii():
-        return _normalized_ascii(text.encode()).decode()
-    if not _has_more_than_letters(text):
+    odd = frozenset((_ODD_ASCII if text.isascii() else compiled(_ODD)).findall(text))
+    if not odd:
+        return _folded(text)
+    if len(odd) > _MANY:
+        return _normalized_whole(text)
+    todo = _todo(odd)
+    if todo.marked and todo.continued:
+        return _normalized_whole(text)
+    for char in todo.dropped:
+        text = text.replace(char, "")
+    if any(each in text for each in todo.continued):
+        text = compiled(_CONTINUED).sub("", text)
+    for char in todo.white:
+        text = text.replace(char, form(char))
+    text = _folded(text)
+    if todo.marked:
         return unicodedata.normalize("NFKC", text)
-    text = _compiled(_DROP).sub("", text)
-    text = _compiled(_CONTINUE).sub(_NUL, text)
-    text = _compiled(_BLANKS).sub(" ", text)
-    text = _compiled(_BREAKS).sub("\n", text)
+    # Without a mark nothing is composed, and what is its own normal form has no character that another one replaces.
+    if len(todo.changed) > _SOME:
+        return "".join(map(form, text))
+    for char in todo.changed:
+        text = text.replace(char, form(char))
+    return text
+
+
+class _ToDo(NamedTuple):
+    """What normalizing does to the characters of a text that are not letters."""
+
+    marked: bool
+    dropped: list[str]
+    continued: list[str]
+    white: list[str]
+    changed: list[str]
+
+
+@lru_cache(maxsize=256)
+def _todo(odd: frozenset[str]) -> _ToDo:
+    each = {of: [char for char in odd if kind(char) is of] for of in Kind}
+    breaks = ["\n", *each[Kind.BREAK]]
+    return _ToDo(
+        marked=bool(each[Kind.MARK]),
+        dropped=each[Kind.DROPPED],
+        continued=[slash + after for slash in each[Kind.SLASH] for after in breaks],
+        white=each[Kind.BLANK] + each[Kind.BREAK],
+        changed=[char for char in each[Kind.SLASH] + each[Kind.OTHER] if form(char) != char],
+    )
+
+
+def _folded(text: str) -> str:
+    """Replace each run of spaces and line feeds by a line feed or a space."""
+    if "\n " in text or "\n\n" in text:
+        text = _AFTER_BREAK.sub("\n", text)
+    if "  " in text:
+        text = _BLANKS.sub(" ", text)
+    return text.replace(" \n", "\n") if " \n" in text else text
+
+
+_NUL = "\0"  # marks a continued line, so that NFKC does not compose across it; NULs of the text are removed before
+_ALL_BLANKS = f"\0[{BLANK}][{BLANK}\0]*|[{BLANK}][{BLANK}\0]+|[{BLANK.replace(' ', '')}]"
+_ALL_BREAKS = f"[ \0][{BREAK}][{BREAK} \0]*|[{BREAK}][{BREAK} \0]+|[{BREAK[1:]}]"
+
+
+def _normalized_whole(text: str) -> str:
+    """As `_normalized`, for any text."""
+    text = compiled(f"[{DROPPED}]+").sub("", text)
+    text = compiled(_CONTINUED).sub(_NUL, text)
+    text = compiled(_ALL_BLANKS).sub(" ", text)
+    text = compiled(_ALL_BREAKS).sub("\n", text)
     return unicodedata.normalize("NFKC", text).replace(_NUL, "")
-
-
-# Two patterns, since `re` is several times slower for a class with characters above U+FFFF.
-_NARROW = f"[{_DROPPED_NARROW}{BLANK.replace(' ', '')}{BREAK[1:]}{BROKEN}]"
-_WIDE = f"[{_DROPPED_WIDE}]"
-
-
-def _has_more_than_letters(text: str) -> bool:
-    """Return whether normalizing may change a text. For most texts it does not, which this finds out quickly."""
-    if _compiled(_NARROW).search(text) or "  " in text or " \n" in text or "\n " in text or "\n\n" in text:
-        return True
-    has_wide = len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
-    return has_wide and _compiled(_WIDE).search(text) is not None
-
-
-_ASCII_DROPPED = bytes([*range(0x09), *range(0x0E, 0x20), 0x7F])
-_ASCII_SPACES = bytes.maketrans(b"\t\x0b\x0c\r", b"   \n")
-_ASCII_CONTINUE = re.compile(rb"\\(?:\r\n|[\n\r])")
-_ASCII_BLANKS = re.compile(rb" [ ]+")
-_ASCII_BREAKS = re.compile(rb" ?\n[ \n]*")
-
-
-def _normalized_ascii(data: bytes) -> bytes:
-    """Normalize ASCII, several times as fast as `_normalized`."""
-    data = data.translate(None, _ASCII_DROPPED)
-    if b"\\" in data:
-        data = _ASCII_CONTINUE.sub(b"", data)
-    data = data.translate(_ASCII_SPACES)
-    if b"  " in data:
-        data = _ASCII_BLANKS.sub(b" ", data)
-    if b" \n" in data or b"\n " in data or b"\n\n" in data:
-        data = _ASCII_BREAKS.sub(b"\n", data)
-    return data

@@ -123,8 +123,7 @@ class OutputGovernor:
         if rest := self._joiner.end():
             self._receive_text(rest)
         if self._scanner is not None:
-            self._scanner.end()
-            self._release(self._scanner.decided())
+            self._release(self._scanner.end())
         self._finish()
 
     def events(self) -> Iterator[OutputEvent]:
@@ -139,17 +138,15 @@ class OutputGovernor:
             self._events.append(ReleasedText(text))
             self._receive_shadow(text)
         else:
-            self._scanner.receive_text(text)
-            self._release(self._scanner.decided())
+            self._release(self._scanner.receive_text(text))
 
     def _receive_shadow(self, text: str) -> None:
         """Have rules in shadow mode see what is decided: where that ends does not depend on the pieces."""
         if self._shadow_scanner is not None:
-            self._shadow_scanner.receive_text(text)
-            self._note(self._shadow_scanner)
+            self._note(self._shadow_scanner, self._shadow_scanner.receive_text(text))
 
-    def _note(self, scanner: Scanner) -> None:
-        self._shadow.update((scanner.rules[match.rule].hit(), None) for match in scanner.decided().matches)
+    def _note(self, scanner: Scanner, decided: Decided) -> None:
+        self._shadow.update((scanner.rules[match.rule].hit(), None) for match in decided.matches)
 
     def _release(self, decided: Decided) -> None:
         if not decided.text:
@@ -209,8 +206,7 @@ class OutputGovernor:
     def _finish(self) -> None:
         self._finished = True
         if self._shadow_scanner is not None:
-            self._shadow_scanner.end()
-            self._note(self._shadow_scanner)
+            self._note(self._shadow_scanner, self._shadow_scanner.end())
 
 
 def _scanner(policy: Policy, rules: Sequence[Rule]) -> Scanner | None:

@@ -50,12 +50,13 @@ def beginnings(patterns: Sequence[str]) -> Node:
 
 
 def first(patterns: Sequence[str]) -> Node:
-    """A node that matches where one of these does, or a piece at a text's end that more text could make a match.
+    """A node that matches where one of these does, or a piece before an `END`, and this, that more text could make a
+    match.
 
     It may miss the empty piece.
     """
     nodes = [parse(pattern) for pattern in patterns]
-    ends = [Seq((node, Place(r"\z"))) for node in map(_begun, nodes) if node is not None]
+    ends = [Seq((node, Char(r"\x00"))) for node in map(_begun, nodes) if node is not None]
     return Either((*nodes, *ends))
 
 

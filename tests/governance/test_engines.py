@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hestiaos_local.governance._engines import END
 from hestiaos_local.governance._re2_engine import Re2Engine
 from hestiaos_local.governance._re_engine import ReEngine
 from hestiaos_local.governance._syntax import longest, parse, shortest
@@ -66,17 +67,32 @@ def test_the_first_place_is_that_of_a_match_or_of_what_may_become_one(
 ) -> None:
     start = min(start, len(text))
     for engine in (RE2, RE):
-        first = engine.compile_first(patterns).search(text, start)
+        first = engine.compile_first(patterns).search(text + END, start)
         spans = [search(patterns).search(text, start) for search in (engine.compile, engine.compile_beginnings)]
         place = min(span[0] for span in spans if span is not None)
         assert (len(text) if first is None else first[0]) == place
+        if first is not None and first[1] > len(text):  # it says which of both it is
+            assert spans[1] == (place, len(text))
 
 
-@pytest.mark.parametrize("pattern", ["abc", r"\babc", "a", "a|bc", "(?i)(?:ab){1,3}c", "[ab]{2,3}"])
-def test_a_text_in_which_nothing_begins_has_no_first_place(pattern: str) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "span"),
+    [
+        ("abc", (2, 5)),  # with the end, where more text could make a match
+        (r"\babc", (2, 5)),
+        ("(?i)(?:ab){1,3}c", (2, 5)),
+        ("[ab]{3,4}", (2, 5)),
+        ("[ab]{2,3}", (2, 4)),
+        ("a", (2, 3)),
+        ("a|bc", (2, 3)),
+    ],
+)
+def test_a_match_or_a_beginning_of_one_is_found_first_and_in_other_texts_nothing(
+    pattern: str, span: tuple[int, int]
+) -> None:
     for engine in (RE2, RE):
-        assert engine.compile_first([pattern]).search("x y") is None
-        assert engine.compile_first([pattern]).search("x a", 2) == (2, 3)
+        assert engine.compile_first([pattern]).search(f"x y{END}") is None
+        assert engine.compile_first([pattern]).search(f"x ab{END}", 2) == span
 
 
 @given(PATTERNS, st.text("abcermk- \n", max_size=12))

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hestiaos_local.governance import _normal, normalized
-from hestiaos_local.governance._mapping import StreamNormalizer, _Kind, _kind
+from hestiaos_local.governance._characters import BLANK, BREAK, DROPPED, Kind, kind
+from hestiaos_local.governance._mapping import UnitMap, blocks, last_unit
 from tests.support.governed_texts import CUTS, TEXTS, pieces
 
 
@@ -75,28 +76,25 @@ def test_characters_beyond_ffff(text: str, normal: str) -> None:
 
 @given(TEXTS, CUTS)
 def test_pieces_have_the_normal_form_of_the_whole(text: str, cuts: list[int]) -> None:
-    normalizer = StreamNormalizer()
-    parts = [normalizer.receive_text(piece) for piece in pieces(text, cuts)]
-    parts.append(normalizer.end())
-    normal = "".join(parts)
-    assert normal == normalized(text)
-    assert normalizer.length == len(normal)
+    """Each but for its last unit, with which the next one begins."""
+    known, unit = "", ""
+    for piece in filter(None, pieces(text, cuts)):
+        unit += piece
+        start, unchanged = last_unit(unit)
+        known += unit[:start] if unchanged else normalized(unit[:start])
+        unit = unit[start:]
+    assert known + normalized(unit) == normalized(text) == "".join(block.norm for block in blocks(text))
 
 
-@given(TEXTS, CUTS, st.integers(0, 100), st.integers(1, 5))
-def test_a_part_of_the_normal_form_comes_from_its_part_of_the_text(
-    text: str, cuts: list[int], place: int, length: int
-) -> None:
-    normalizer = StreamNormalizer()
-    normal = "".join(map(normalizer.receive_text, pieces(text, cuts))) + normalizer.end()
+@given(TEXTS, st.integers(0, 100), st.integers(1, 5))
+def test_a_part_of_the_normal_form_comes_from_its_part_of_the_text(text: str, place: int, length: int) -> None:
+    normal, units = normalized(text), UnitMap(text)
     start, end = place % (len(normal) + 1), min(len(normal), place % (len(normal) + 1) + length)
     if start == end:
         return
-    raw = text[normalizer.raw_start(start) : normalizer.raw_end(end)]
+    raw = text[units.raw_start(start) : units.raw_end(end)]
     assert normal[start:end] in normalized(raw)
-    assert normalizer.norm_start(normalizer.raw_start(start)) <= start
-    if normalizer.is_unchanged_from(start):
-        assert raw == normal[start:end]
+    assert units.norm_start(units.raw_start(start)) <= start
 
 
 def test_a_long_text_is_normalised_as_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +135,7 @@ def test_a_long_text_is_cut_between_two_letters(text: str, chunks: list[str], mo
 
 def test_this_unicode_has_no_other_characters_to_drop_fold_or_compose() -> None:
     """The classes are written out; another version of Unicode may need more."""
-    dropped, white = re.compile(f"[{_normal.DROPPED}]"), re.compile(f"[{_normal.BLANK}{_normal.BREAK}]")
+    dropped, white = re.compile(f"[{DROPPED}]"), re.compile(f"[{BLANK}{BREAK}]")
     for code in [*range(0xD800), *range(0xE000, 0x110000)]:
         char = chr(code)
         decomposed = unicodedata.normalize("NFKD", char)
@@ -145,4 +143,5 @@ def test_this_unicode_has_no_other_characters_to_drop_fold_or_compose() -> None:
         assert white.match(char) or dropped.match(char) or not char.isspace(), hex(code)
         parts = unicodedata.decomposition(char).split()
         if len(parts) == 2 and parts[0][0] != "<" and unicodedata.normalize("NFC", decomposed) == char:
-            assert _kind(chr(int(parts[1], 16))) is _Kind.MARK, hex(code)
+            assert kind(chr(int(parts[1], 16))) is Kind.MARK, hex(code)
+        assert not unicodedata.combining(decomposed[0]) or kind(char) in (Kind.MARK, Kind.DROPPED), hex(code)

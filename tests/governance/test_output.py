@@ -68,10 +68,9 @@ def test_what_is_released_depends_on_what_was_received_alone(policy: Policy, tex
 def test_a_character_is_late_by_the_longest_match_at_most(pattern: str, text: str) -> None:
     policy = policy_of([rule_of("r", pattern, ENGINES["re2"], redact="")], ENGINES["re2"])
     governor = OutputGovernor(policy, Facts())
-    assert governor._scanner is not None
     for count, char in enumerate(text, 1):
         governor.receive_text(char)
-        assert governor._scanner._raw.floor >= count - longest(parse(pattern)) - 1
+        assert governor._decided >= count - longest(parse(pattern)) - 1
 
 
 POLICY = """
@@ -347,10 +346,8 @@ def test_nothing_is_decided_of_a_text_that_is_held() -> None:
     policy = policy_of([rule_of("r", "ab", engine, hold=True, **GONE)], engine)
     scanner = Scanner(policy.rule_set(policy.rules))
     for _ in range(2):
-        scanner.receive_text("ab c")
-        assert scanner.decided() == Decided("", 0, ())
-    scanner.end()
-    assert scanner.decided() == Decided("ab cab c", 0, [Match(0, 0, 2), Match(4, 0, 6)])
+        assert scanner.receive_text("ab c") == Decided("", 0, ())
+    assert scanner.end() == Decided("ab cab c", 0, [Match(0, 0, 2), Match(4, 0, 6)])
 
 
 def test_what_is_kept_of_a_long_text_is_short() -> None:
@@ -359,7 +356,7 @@ def test_what_is_kept_of_a_long_text_is_short() -> None:
     for piece in ["some words, and ", "ｆｕｌｌ  ones\n\n", "\u4e2d\u6587 \xad"] * 300:
         governor.receive_text(piece)
         scanner = governor._scanner
-        assert len(scanner._raw.text) + len(scanner._norm.text) + len(scanner._normalizer._norms) < 40
+        assert len(scanner._raw.text) + len(scanner._norm.text) + len(scanner._unit) < 40
     assert "".join(released(governor)).startswith("some words, and ｆｕｌｌ  ones")
 
 

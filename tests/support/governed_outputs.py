@@ -18,7 +18,7 @@ from hestiaos_local.governance import (
     normalized,
 )
 from hestiaos_local.governance._engines import Engine
-from hestiaos_local.governance._mapping import StreamNormalizer
+from hestiaos_local.governance._mapping import UnitMap, blocks
 
 __all__ = ["Outcome", "governed", "judged", "policy_of", "rule_of"]
 
@@ -92,15 +92,15 @@ def judged(policy: Policy, text: str) -> Outcome:
 def spans(rule: Rule, number: int, text: str) -> list[tuple[int, int, int]]:
     """All matches in the text and in its normal form, as (start, number, end) in the text."""
     assert rule.searcher is not None
-    normalizer = StreamNormalizer()
-    normal = normalizer.receive_text(text) + normalizer.end()
-    assert normal == normalized(text)
+    normal = normalized(text)
+    assert "".join(block.norm for block in blocks(text)) == normal
+    units = UnitMap(text)
     found = []
     for view in (text, normal):
         place = 0
         while (span := rule.searcher.search(view, place)) is not None:
             in_text = view is text
-            start, end = span if in_text else (normalizer.raw_start(span[0]), normalizer.raw_end(span[1]))
+            start, end = span if in_text else (units.raw_start(span[0]), units.raw_end(span[1]))
             found.append((start, number, end))
             place = span[1]
             if rule.redact is None:
