@@ -12,7 +12,18 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hestiaos_local.governance._characters import BLANK, BREAK, BROKEN, DROPPED, LETTERS, WHITE, Kind, compiled, kind
+from hestiaos_local.governance._characters import (
+    BLANK,
+    BREAK,
+    BROKEN,
+    DROPPED,
+    LETTERS,
+    WHITE,
+    Kind,
+    compiled,
+    form,
+    kind,
+)
 
 __all__ = ["Block", "UnitMap", "blocks", "is_plain", "last_unit", "shortened"]
 
@@ -20,6 +31,10 @@ __all__ = ["Block", "UnitMap", "blocks", "is_plain", "last_unit", "shortened"]
 _PLAIN = f"[{LETTERS}]+(?:[ \n][{LETTERS}]+)*"
 _PLAIN_AFTER = f"[ \n]?{_PLAIN}"
 _PLAIN_BETWEEN = f"[ \n]?{_PLAIN}[ \n]?"
+# The attributes of an enumeration take long to read.
+_GOES_ON = (Kind.MARK, Kind.DROPPED)  # what a unit goes on with
+_IS_WHITE = (Kind.BLANK, Kind.BREAK)
+_OTHER = Kind.OTHER
 _AT_ONCE = 64 * 1024  # characters; the interpreter's lock is free between two matches
 
 _CONTINUED = f"[{BROKEN}][{DROPPED}]*(?:\r[{DROPPED}]*\n|[{BREAK}])"
@@ -42,7 +57,7 @@ def blocks(text: str) -> Iterator[Block]:
     while place < len(text):
         if match := plain.match(text, place, place + _AT_ONCE):
             end = match.end()
-            if end < len(text) and kind(text[end]) in (Kind.MARK, Kind.DROPPED):  # the last is more than a character
+            if end < len(text) and kind(text[end]) in _GOES_ON:  # the last is more than a character
                 end -= 1
             if end > place:
                 yield Block(text[place:end], place, end, unchanged=True)
@@ -53,7 +68,7 @@ def blocks(text: str) -> Iterator[Block]:
             norm = _white(match[0])
         else:
             end = _end_of_unit(text, place)
-            norm = unicodedata.normalize("NFKC", "".join(c for c in text[place:end] if kind(c) is not Kind.DROPPED))
+            norm = form(text[place]) if end == place + 1 else _composed(text[place:end])
         if norm:
             yield Block(norm, place, end, unchanged=norm == text[place:end] and end - place == 1)
         place = end
@@ -67,11 +82,16 @@ def _white(run: str) -> str:
     return " " if compiled(f"[{BLANK}]").search(rest) else ""
 
 
+def _composed(unit: str) -> str:
+    """The normal form of a character with its marks."""
+    return unicodedata.normalize("NFKC", "".join(char for char in unit if kind(char) is not Kind.DROPPED))
+
+
 def _end_of_unit(text: str, place: int) -> int:
     """The end of a character with its marks, or of what is dropped before one."""
-    on_it = (Kind.DROPPED,) if kind(text[place]) is Kind.DROPPED else (Kind.DROPPED, Kind.MARK)
+    goes_on = (Kind.DROPPED,) if kind(text[place]) is Kind.DROPPED else _GOES_ON
     place += 1
-    while place < len(text) and kind(text[place]) in on_it:
+    while place < len(text) and kind(text[place]) in goes_on:
         place += 1
     return place
 
@@ -89,14 +109,15 @@ def last_unit(text: str) -> tuple[int, bool]:
     place = len(text) - 1
     if 0 < place < _AT_ONCE and compiled(_PLAIN_BETWEEN).fullmatch(text):
         return place, True
-    while place and kind(text[place]) in (Kind.MARK, Kind.DROPPED):
-        place -= 1
     found = kind(text[place])
-    if found is Kind.OTHER:
+    while place and found in _GOES_ON:
+        place -= 1
+        found = kind(text[place])
+    if found is _OTHER:
         return place, False
-    if found in (Kind.BLANK, Kind.BREAK) and place == len(text) - 1:
+    if found in _IS_WHITE and place == len(text) - 1:
         start = len(text.rstrip(WHITE))
-        if not start or kind(text[start - 1]) is Kind.OTHER:
+        if not start or kind(text[start - 1]) is _OTHER:
             return start, False
     return _last_unit(text), False
 

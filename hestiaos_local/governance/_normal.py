@@ -69,9 +69,10 @@ _AFTER_BREAK = re.compile("\n[ \n]+")
 
 
 def _normalized(text: str) -> str:
-    odd = frozenset((_ODD_ASCII if text.isascii() else compiled(_ODD)).findall(text))
-    if not odd:
+    found = (_ODD_ASCII if text.isascii() else compiled(_ODD)).findall(text)
+    if not found:
         return _folded(text)
+    odd = frozenset(found)
     if len(odd) > _MANY:
         return _normalized_whole(text)
     todo = _todo(odd)
@@ -79,7 +80,7 @@ def _normalized(text: str) -> str:
         return _normalized_whole(text)
     for char in todo.dropped:
         text = text.replace(char, "")
-    if any(each in text for each in todo.continued):
+    if todo.continued and any(each in text for each in todo.continued):
         text = compiled(_CONTINUED).sub("", text)
     for char in todo.white:
         text = text.replace(char, form(char))

@@ -19,7 +19,7 @@ from hestiaos_local.toml import TomlFile, read_text
 
 if TYPE_CHECKING:
     from hestiaos_local.governance._redaction import TextRedactor
-    from hestiaos_local.governance._scanner import RuleSet
+    from hestiaos_local.governance._rule_sets import RuleSet
 
 __all__ = ["Decision", "Policy"]
 
@@ -89,7 +89,7 @@ class Policy:
 
     def rule_set(self, rules: tuple[Rule, ...]) -> RuleSet:
         """Compile some of the rules for searching outputs. The result is cached."""
-        from hestiaos_local.governance._scanner import RuleSet  # needed for outputs only
+        from hestiaos_local.governance._rule_sets import RuleSet  # needed for outputs only
 
         key = tuple(map(id, rules))
         if key not in self._rule_sets:

@@ -8,15 +8,16 @@ to the last unit (`_mapping`), of which more text may change the normal form.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from hestiaos_local.governance._engines import END, Engine, Searcher, Span
+from hestiaos_local.governance._engines import END, Span
 from hestiaos_local.governance._mapping import UnitMap, is_plain, last_unit, shortened
 from hestiaos_local.governance._normal import normalized
-from hestiaos_local.governance._rules import Rule
+from hestiaos_local.governance._rule_sets import RuleSet
 
-__all__ = ["Decided", "Match", "RuleSet", "Scanner"]
+__all__ = ["Decided", "Match", "Scanner"]
 
 
 class Match(NamedTuple):  # of which there may be very many to sort
@@ -35,61 +36,13 @@ class Decided(NamedTuple):
     matches: Sequence[Match]
 
 
+_LONG = 64 * 1024
+"""In so many characters none is looked for with `re`, which holds the interpreter's lock."""
+
 _NOTHING = Decided("", 0, ())
 
 _SHORT = 16
 """A last unit may have so many characters until it is looked at in a shorter form."""
-
-_AT_ONCE = 32
-"""Of how many patterns the beginnings are searched at once: RE2 takes quadratic time to compile them."""
-
-
-class RuleSet:
-    """Rules that look at a text together.
-
-    What finds beginnings of matches is several times as large as the patterns, and who holds a text back until its end
-    needs none of it: it is made when it is needed, or by `prepare`.
-    """
-
-    # No cached_property: Ctrl-C can leave its lock taken, for all instances (python/cpython#87634, until 3.12).
-
-    def __init__(self, rules: Sequence[Rule], engine: Engine) -> None:
-        self.rules: tuple[Rule, ...] = tuple(rules)
-        self.hold: bool = any(rule.hold for rule in rules)
-        self._engine = engine
-        self._sources = [source for rule in rules for source in rule.sources]
-        self.searchers: list[Searcher] = [rule.searcher for rule in rules if rule.searcher is not None]
-        self.any: Searcher = engine.compile(self._sources)
-        self._beginnings: list[Searcher] | None = None
-        self._first: Searcher | None = None
-
-    def prepare(self) -> None:
-        """Make what a text in pieces needs: of a thousand rules that takes seconds."""
-        if not self.hold:
-            _ = self.beginnings, self.first
-
-    @property
-    def beginnings(self) -> list[Searcher]:
-        """Each finds the longest piece at a text's end that more text could make a match of some of the patterns."""
-        if self._beginnings is None:
-            starts = range(0, len(self._sources), _AT_ONCE)
-            self._beginnings = [
-                self._engine.compile_beginnings(self._sources[start : start + _AT_ONCE]) for start in starts
-            ]
-        return self._beginnings
-
-    def beginning(self, text: str, start: int) -> int:
-        """Where the longest such piece begins."""
-        spans = [searcher.search(text, start) for searcher in self.beginnings]
-        return min(span[0] for span in spans if span is not None)
-
-    @property
-    def first(self) -> Searcher:
-        """Finds, in a text with `END` after it, the first match, or with `END` the first piece at the text's end that
-        more text could make one."""
-        if self._first is None:
-            self._first = self._engine.compile_first(self._sources)
-        return self._first
 
 
 class _View:
@@ -100,6 +53,12 @@ class _View:
         self.text = ""
         self.start = 0  # the first place that is not decided: 0 at the beginning of the text, else 1
         self.after: dict[int, int] = {}  # where a rule goes on that matched up to there
+
+    def settle(self, text: str) -> None:
+        """The undecided text is this one, and all of it is decided."""
+        self.text, self.start = text[-1:] or self.text, 1
+        if self.after:
+            self.after = {}
 
     def find(self, more: str = "") -> Span | None:
         """What `first` finds in it, or in `more` after it."""
@@ -125,15 +84,13 @@ class _View:
                     break
                 self.after[index] = end
 
-    def move(self, frontier: int) -> int:
-        """Everything before this place is decided. Returns how many characters are forgotten."""
-        if not frontier:
-            return 0
-        forgotten = frontier - 1
-        self.text, self.start = self.text[forgotten:], 1
-        if self.after:
-            self.after = {index: place - forgotten for index, place in self.after.items() if place > frontier}
-        return forgotten
+    def move(self, frontier: int) -> None:
+        """Everything before this place is decided."""
+        if frontier:
+            forgotten = frontier - 1
+            self.text, self.start = self.text[forgotten:], 1
+            if self.after:
+                self.after = {index: place - forgotten for index, place in self.after.items() if place > frontier}
 
 
 class Scanner:
@@ -149,6 +106,8 @@ class Scanner:
         self._units_from = 0  # where the first unit of the undecided normal form begins in the raw view
         # Each undecided character is a unit and its own normal form: the raw view does for both, the other has no text.
         self._alike = True
+        self._settled = False  # no place that is known is undecided, nor the first of a text
+        self._opens = (re.compile("") if rules.hold else rules.opening).search
 
     def receive_text(self, text: str) -> Decided:
         """Receive a piece of the text. Returns what is newly decided: up to where depends on all that was received,
@@ -159,15 +118,20 @@ class Scanner:
         known, unchanged = self._cut(text) if text else ("", True)
         if not known:
             return _NOTHING
-        self._add(known, unchanged=unchanged)
+        form = known if unchanged else normalized(known)
+        if self._settled and len(known) < _LONG and not self._opens(known) and (unchanged or not self._opens(form)):
+            return self._settle(known, form)
+        self._settled = False
+        self._add(known, form, unchanged=unchanged)
         return self._decided_alike() if self._alike else self._decided()
 
     def end(self) -> Decided:
         """The text is over. Returns the rest of it."""
-        self._add("".join(self._held) or self._unit, unchanged=False)
+        rest = "".join(self._held) or self._unit
         self._held.clear()
-        raw, norm = len(self._raw.text), len(self._norm.text)
-        return self._moved(raw, norm, raw, self._matches(raw, norm))
+        self._add(rest, normalized(rest), unchanged=False)
+        raw = len(self._raw.text)
+        return self._moved(raw, self._matches(raw, len(self._norm.text)))
 
     def _cut(self, text: str) -> tuple[str, bool]:
         """What becomes known with this piece, and whether each of its characters is surely a unit and unchanged."""
@@ -178,7 +142,7 @@ class Scanner:
         self._head = self._unit if len(self._unit) <= _SHORT else shortened(head[start:])
         return unit[:place], unchanged and len(unit) == len(head)
 
-    def _add(self, known: str, *, unchanged: bool) -> None:
+    def _add(self, known: str, form: str, *, unchanged: bool) -> None:
         raw, norm = self._raw, self._norm
         if self._alike and not unchanged:
             self._alike = False
@@ -186,51 +150,67 @@ class Scanner:
             norm.text, norm.start, norm.after = raw.text, raw.start, dict(raw.after)
         raw.text += known
         if not self._alike:
-            norm.text += known if unchanged else normalized(known)
+            norm.text += form
+
+    def _settle(self, text: str, form: str) -> Decided:
+        """No match begins in the undecided text and in its normal form: all of it is decided."""
+        raw, norm = self._raw, self._norm
+        raw.settle(text)
+        norm.settle(form)
+        self._units_from = 1
+        self._alike = raw.text == norm.text
+        self._settled = True
+        decided = Decided(text, self._place, ())
+        self._place += len(text)
+        return decided
 
     def _decided_alike(self) -> Decided:
         raw = self._raw
-        frontier, found = raw.look(raw.find())
-        matches = sorted(raw.matches(frontier)) if found else ()
-        decided = Decided(raw.text[raw.start : frontier], self._place, self._in_text(matches))
-        self._place += frontier - raw.start
-        raw.move(frontier)
-        return decided
+        first = raw.find()
+        if first is None:
+            text = raw.text[raw.start :]
+            return self._settle(text, text)
+        frontier, found = raw.look(first)
+        return self._moved(frontier, sorted(raw.matches(frontier)) if found else ())
 
     def _decided(self) -> Decided:
         raw, norm = self._raw, self._norm
         if raw.start and norm.start:
-            first = raw.find(norm.text + END)  # mostly nothing is in either: one search tells it
-            second = norm.find() if first is not None else None
+            first = raw.find(norm.text + END)
+            if first is None:  # as mostly, which one search tells
+                return self._settle(raw.text[1:], norm.text[1:])
+            second = norm.find()
         else:  # at the beginning of a text, which a `^` of the other's pattern does not see after the one
             first, second = raw.find(), norm.find()
         (frontier, found), (norm_frontier, norm_found) = raw.look(first), norm.look(second)
-        rest = len(norm.text) - norm_frontier
-        place = min(frontier, len(raw.text) - rest)
-        if place == len(raw.text) or (place >= self._units_from and is_plain(raw.text, place)):
+        more = len(raw.text) - len(norm.text)
+        place = min(frontier, norm_frontier + more)
+        # From a plain rest on both are the same; for others each place is looked up.
+        plain = place == len(raw.text) or (place >= self._units_from and is_plain(raw.text, place))
+        if plain:
             frontier = units_from = place
-            norm_frontier = len(norm.text) - (len(raw.text) - place)
+            norm_frontier = place - more
         else:
             units = UnitMap(raw.text[self._units_from :])
             frontier = min(frontier, self._units_from + units.raw_start(norm_frontier - norm.start))
             norm_frontier = norm.start + units.norm_start(frontier - self._units_from)
             units_from = self._units_from + units.raw_start(norm_frontier - norm.start)
         matches = self._matches(frontier, norm_frontier) if found or norm_found else ()
-        return self._moved(frontier, norm_frontier, units_from, matches)
-
-    def _moved(self, frontier: int, norm_frontier: int, units_from: int, matches: Sequence[Match]) -> Decided:
-        """Everything before these places is decided."""
-        raw, norm = self._raw, self._norm
-        decided = Decided(raw.text[raw.start : frontier], self._place, self._in_text(matches))
-        self._place += frontier - raw.start
-        self._units_from = units_from - raw.move(frontier)
+        decided = self._moved(frontier, matches)
         norm.move(norm_frontier)
-        self._alike = (
-            self._units_from == raw.start == norm.start
-            and raw.text == norm.text
-            and not (raw.after or norm.after)
-            and (len(raw.text) == raw.start or is_plain(raw.text, raw.start))
-        )
+        self._units_from = units_from - frontier + raw.start
+        self._alike = plain and raw.text == norm.text and raw.start == norm.start and not (raw.after or norm.after)
+        return decided
+
+    def _moved(self, frontier: int, matches: Sequence[Match]) -> Decided:
+        """Everything before this place of the raw view is decided, and these are the matches there."""
+        raw = self._raw
+        if matches:
+            before = self._place - raw.start
+            matches = [Match(before + start, rule, before + end) for start, rule, end in matches]
+        decided = Decided(raw.text[raw.start : frontier], self._place, matches)
+        self._place += frontier - raw.start
+        raw.move(frontier)
         return decided
 
     def _matches(self, frontier: int, norm_frontier: int) -> Sequence[Match]:
@@ -243,8 +223,3 @@ class Scanner:
                 begin = self._units_from + units.raw_start(start - norm.start)
                 matches.add(Match(begin, rule, self._units_from + units.raw_end(end - norm.start)))
         return sorted(matches)
-
-    def _in_text(self, matches: Sequence[Match]) -> Sequence[Match]:
-        """Places of the raw view as places of the text."""
-        before = self._place - self._raw.start
-        return [Match(before + start, rule, before + end) for start, rule, end in matches]

@@ -13,7 +13,7 @@ from math import inf
 
 from attrs import frozen
 
-__all__ = ["Char", "Either", "Node", "Place", "Repeat", "Seq", "longest", "parse", "shortest"]
+__all__ = ["Char", "Either", "Node", "Place", "Repeat", "Seq", "firsts", "longest", "parse", "shortest"]
 
 
 @frozen
@@ -200,3 +200,23 @@ def shortest(node: Node) -> int:
             return min(map(shortest, nodes))
         case Repeat(inner, least, _, _):
             return shortest(inner) * least
+
+
+def firsts(node: Node) -> Iterator[Char]:
+    """The characters with which a match may begin that is not empty."""
+    match node:
+        case Char():
+            yield node
+        case Place():
+            return
+        case Seq(nodes):
+            for each in nodes:
+                yield from firsts(each)
+                if shortest(each):
+                    return
+        case Either(nodes):
+            for each in nodes:
+                yield from firsts(each)
+        case Repeat(inner, _, most, _):
+            if most:
+                yield from firsts(inner)
