@@ -124,7 +124,8 @@ class OutputGovernor:
             self._receive_text(rest)
         if self._scanner is not None:
             self._release(self._scanner.end())
-        self._finish()
+        if not self._finished:  # by a block
+            self._finish()
 
     def events(self) -> Iterator[OutputEvent]:
         """The events that may be handed on now."""

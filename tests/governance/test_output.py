@@ -245,6 +245,14 @@ def test_what_comes_after_a_block_far_into_a_text_is_not_noted() -> None:
     assert (outcome.released, outcome.blocked_by, outcome.shadow) == ("well, " * 20, "wiping", frozenset())
 
 
+def test_a_text_that_its_end_blocks_is_over_once() -> None:
+    """The rules in shadow mode do not see the last character before it twice."""
+    engine = ENGINES["re2"]
+    rules = [rule_of("r", "é", engine, **BLOCK), rule_of("s", "bb", engine, shadow=True, **GONE)]
+    outcome = governed(policy_of(rules, engine), list("abé"))
+    assert (outcome.released, outcome.blocked_by, outcome.shadow) == ("ab", "r", frozenset())
+
+
 def test_what_is_redacted_before_a_block_is_told() -> None:
     policy = Policy.parse(POLICY, "p")
     for pieces_of in (["sk-abcdefgh rm -rf / x"], ["sk-abcd", "efgh rm", " -rf / x"]):
