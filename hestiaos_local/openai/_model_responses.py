@@ -11,7 +11,7 @@ from hestiaos_proto import MAX_BODY_SIZE, HestiaError, Redactor, TimedOut
 
 __all__ = ["CompletionResponse", "ModelResponse"]
 
-_MAX_ERROR_BODY = 64 * 1024  # in bytes; what an error's body has beyond it is left out
+_MAX_ERROR_BODY = 64 * 1024  # in bytes; a larger body of an error is not read to its end
 
 
 class ModelResponse:
@@ -24,6 +24,7 @@ class ModelResponse:
 
     def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]], *, redactor: Redactor) -> None:
         self.complete: bool = False
+        self._cut = False
         self._status = status
         self._redactor = redactor
         self._body = bytearray()
@@ -38,24 +39,25 @@ class ModelResponse:
     def body(self) -> bytes:
         """The whole body. Raises the `StatusError` of another status than 200."""
         if self._status != 200:
-            raise upstream_error(self._status, self._headers, bytes(self._body), self._redactor)
+            # At the end of what was cut, a part of what must not be seen may stand, which no redactor finds.
+            body = None if self._cut else bytes(self._body)
+            raise upstream_error(self._status, self._headers, body, self._redactor)
         return bytes(self._body)
 
     def receive_data(self, data: bytes) -> None:
         """Receive a piece of the body; `b""` is its end."""
         self.complete = self.complete or not data
         self._body += data
-        if self._status != 200 and len(self._body) >= _MAX_ERROR_BODY:
-            del self._body[_MAX_ERROR_BODY:]
-            self.complete = True
+        if self._status != 200 and len(self._body) > _MAX_ERROR_BODY:
+            self._cut = self.complete = True
         elif len(self._body) > MAX_BODY_SIZE:
             raise model_protocol_error(f"its answer is larger than {MAX_BODY_SIZE} bytes")
 
     def connection_lost(self, error: HestiaError) -> None:
-        """Receive the fault that ended the body, and raise it. Of an error what has come of it is enough."""
+        """Receive the fault that ended the body, and raise it. Of an error the status is enough."""
         if self._status == 200:
             raise error
-        self.complete = True
+        self._cut = self.complete = True
 
 
 class CompletionResponse(ModelResponse):

@@ -74,16 +74,13 @@ def model_fault(error: HestiaError) -> ServerError:
     return (model_timed_out if isinstance(error, TimedOut) else model_stream_cut)(error.message)
 
 
-def upstream_error(status: int, headers: Mapping[str, str], body: bytes, redactor: Redactor) -> StatusError:
+def upstream_error(status: int, headers: Mapping[str, str], body: bytes | None, redactor: Redactor) -> StatusError:
     """Return the exception for a response of a model server with an error status.
 
-    The names of `headers` are in lower case. `redactor` hides the model server's key.
+    The names of `headers` are in lower case. `body` is `None` where it was not read to its end. `redactor` hides the
+    model server's key.
     """
-    try:
-        said = _message(json.loads(body))
-    except ValueError:
-        said = redactor.quote(body) if body.strip() else ""
-    message = f"status {status}{_said(said, redactor)}"
+    message = f"status {status}{_said(_quoted(body, redactor), redactor)}"
     if 300 <= status < 400:
         message += "; redirects are not followed: check the URL of the model server"
     return _mapped(status, message, _retry_after(headers))
@@ -121,6 +118,15 @@ def _mapped(status: int, message: str, wait: float | None) -> StatusError:
             f"the model server is not ready: {message}", status_code=503, retry_after=wait, code="MODEL_UNAVAILABLE"
         )
     return ServerError(f"the model server failed: {message}", status_code=502, code="MODEL_FAILED")
+
+
+def _quoted(body: bytes | None, redactor: Redactor) -> str:
+    if body is None:
+        return "its body is too large, or was cut off"
+    try:
+        return _message(json.loads(body))
+    except ValueError:
+        return redactor.quote(body) if body.strip() else ""
 
 
 def _message(value: Any) -> str:

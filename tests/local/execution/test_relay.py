@@ -260,6 +260,12 @@ FAULTS: dict[str, tuple[Script, str, int, str]] = {
         [send(f"HTTP/1.1 500 X\r\nContent-Length: {1 << 40}\r\n\r\n".encode()), flood(b"x" * 65536, most=1 << 30)],
         "MODEL_FAILED",
         502,
+        "the model server failed: status 500: its body is too large, or was cut off",
+    ),
+    "a large error": (
+        [send(wire.response(500, b"x" * 65536))],
+        "MODEL_FAILED",
+        502,
         "the model server failed: status 500: 'xxx",
     ),
     "a huge event": (
