@@ -46,6 +46,15 @@ risk = 0.7
 approval = true
 
 [[rules]]
+name = "interns"
+on = ["input", "tool"]
+pattern = 'deploy'
+keys = ["intern"]
+decision = "BLOCK"
+reason = "so do interns"
+approval = true
+
+[[rules]]
 name = "friday"
 on = ["input", "tool"]
 pattern = 'friday'
@@ -134,34 +143,8 @@ def test_the_same_call_passes_once(ask: Callable[..., Any]) -> None:
     assert approval_of(ask, DEPLOY) != approval["id"]
 
 
-TWO_RULES = Policy.parse(
-    """\
-version = 2
-name = "team"
-
-[[rules]]
-name = "deploys"
-on = ["input", "tool"]
-pattern = 'deploy'
-decision = "BLOCK"
-reason = "deploys need a person"
-approval = true
-
-[[rules]]
-name = "interns"
-on = ["input", "tool"]
-pattern = 'deploy'
-keys = ["intern"]
-decision = "BLOCK"
-reason = "so do interns"
-approval = true
-""",
-    "team.toml",
-)
-
-
 def test_an_approval_is_for_the_rules_that_it_was_asked_for(clock: Clock) -> None:
-    with Platform(policy=TWO_RULES, clock=clock) as platform:
+    with Platform(policy=POLICY, clock=clock) as platform:
 
         def ask(key: str) -> RunResponse:
             return platform.answer(call(DEPLOY), key=key)  # type: ignore[no-any-return]
