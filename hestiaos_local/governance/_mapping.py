@@ -7,6 +7,7 @@ first one belongs to none.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ __all__ = ["Block", "UnitMap", "blocks", "is_plain", "last_unit", "shortened"]
 # Characters that stand alone, with single spaces and line breaks between them: each is a unit, and its own normal form.
 _PLAIN = f"[{LETTERS}]+(?:[ \n][{LETTERS}]+)*"
 _PLAIN_AFTER = f"[ \n]?{_PLAIN}"
-_PLAIN_BETWEEN = f"[ \n]?{_PLAIN}[ \n]?"
+_IS_PLAIN = re.compile(_PLAIN)
+_IS_PLAIN_BETWEEN = re.compile(f"[ \n]?{_PLAIN}[ \n]?")
 # The attributes of an enumeration take long to read.
 _GOES_ON = (Kind.MARK, Kind.DROPPED)  # what a unit goes on with
 _IS_WHITE = (Kind.BLANK, Kind.BREAK)
@@ -98,7 +100,7 @@ def _end_of_unit(text: str, place: int) -> int:
 
 def is_plain(text: str, start: int = 0) -> bool:
     """Whether each character from `start` on is surely a unit, the one there included, and its own normal form."""
-    return compiled(_PLAIN).fullmatch(text, start) is not None
+    return _IS_PLAIN.fullmatch(text, start) is not None
 
 
 def last_unit(text: str) -> tuple[int, bool]:
@@ -107,7 +109,7 @@ def last_unit(text: str) -> tuple[int, bool]:
     The text, which is not empty, begins with a unit.
     """
     place = len(text) - 1
-    if 0 < place < _AT_ONCE and compiled(_PLAIN_BETWEEN).fullmatch(text):
+    if 0 < place < _AT_ONCE and _IS_PLAIN_BETWEEN.fullmatch(text):
         return place, True
     found = kind(text[place])
     while place and found in _GOES_ON:

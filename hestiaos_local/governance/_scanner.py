@@ -54,12 +54,6 @@ class _View:
         self.start = 0  # the first place that is not decided: 0 at the beginning of the text, else 1
         self.after: dict[int, int] = {}  # where a rule goes on that matched up to there
 
-    def settle(self, text: str) -> None:
-        """The undecided text is this one, and all of it is decided."""
-        self.text, self.start = text[-1:] or self.text, 1
-        if self.after:
-            self.after = {}
-
     def find(self, more: str = "") -> Span | None:
         """What `first` finds in it, or in `more` after it."""
         return self._rules.first.search(f"{self.text}{END}{more}", self.start)
@@ -135,7 +129,8 @@ class Scanner:
 
     def _cut(self, text: str) -> tuple[str, bool]:
         """What becomes known with this piece, and whether each of its characters is surely a unit and unchanged."""
-        head, unit = self._head + text, self._unit + text
+        head = self._head + text
+        unit = head if self._head is self._unit else self._unit + text
         start, unchanged = last_unit(head)
         place = start + len(unit) - len(head) if start else 0
         self._unit = unit[place:]
@@ -155,8 +150,8 @@ class Scanner:
     def _settle(self, text: str, form: str) -> Decided:
         """No match begins in the undecided text and in its normal form: all of it is decided."""
         raw, norm = self._raw, self._norm
-        raw.settle(text)
-        norm.settle(form)
+        raw.text, raw.start, raw.after = text[-1], 1, {}
+        norm.text, norm.start, norm.after = form[-1:] or norm.text, 1, {}
         self._units_from = 1
         self._alike = raw.text == norm.text
         self._settled = True
