@@ -70,9 +70,8 @@ def _prepare_editing() -> Path | None:
         return None
     for setting in _EIGHT_BITS:
         readline.parse_and_bind(f"set {setting}")
-    if may_draw(sys.stdout) and "libedit" not in (
-        readline.__doc__ or ""
-    ):  # GNU readline; Python switches it off (python/cpython#86985)
+    is_gnu = "libedit" not in (readline.__doc__ or "")
+    if may_draw(sys.stdout) and is_gnu:  # Python switches it off (python/cpython#86985)
         readline.parse_and_bind("set enable-bracketed-paste on")  # a text of several lines is pasted as one message
     path = data_directory() / "chat_history"
     readline.set_history_length(_HISTORY)
@@ -81,7 +80,8 @@ def _prepare_editing() -> Path | None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
         readline.read_history_file(path)
     except OSError as error:
-        return _leave_out(path, error)
+        _leave_out(path, error)
+        return None
     return path
 
 
@@ -94,7 +94,8 @@ def _keep_history(path: Path | None) -> Path | None:
     try:
         readline.write_history_file(path)
     except OSError as error:
-        return _leave_out(path, error)
+        _leave_out(path, error)
+        return None
     return path
 
 
