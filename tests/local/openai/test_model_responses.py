@@ -89,13 +89,13 @@ class TestRefusals:
         assert len(self.refusal(b"x" * (1 << 20))) < 1000
 
     @pytest.mark.parametrize("error", LOST)
-    def test_what_has_come_of_one_that_is_cut_is_told(self, error: HestiaError) -> None:
-        """The status matters more than the rest of the body."""
+    def test_the_status_of_one_that_is_cut_is_told(self, error: HestiaError) -> None:
+        """Its body is not: a secret in it may be cut, so that it is not found."""
         response = model(429)
         response.receive_data(b"not so of")
         response.connection_lost(error)
         assert response.complete
-        with pytest.raises(RateLimited, match="not so of"):
+        with pytest.raises(RateLimited, match="status 429: its body is too large, or was cut off"):
             _ = response.body
 
 
