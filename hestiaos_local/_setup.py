@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Setup", "rehearse", "set_up"]
 
 _WORD = "sk-w\u00f6rd\u00ad"
-"""What needs much of what is compiled late: it could be the beginning of a key, and is not in its normal form."""
+"""It may begin an API key and is not normalized, so that the patterns for keys and normal forms are compiled too."""
 
 
 @frozen

@@ -1,7 +1,7 @@
 """The built-in policy.
 
-Compiling its patterns takes RE2 some milliseconds, and `re` a hundred. For most texts this is not needed, since a
-search for a few literals shows that no pattern can match.
+Compiling its patterns takes about 10 ms with RE2, and 80 ms with `re`. Most texts contain none of the literals that a
+match requires, so that nothing is compiled for them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ LITERALS: Mapping[str, tuple[str, ...]] = {
     "bulk-operation": ("bulk ", "bulk-", "mass ", "mass-", "delete", "mail", "message", "update"),
     "bulk-command": ("batch", "bulk", "delete"),
 }
-"""For each rule, lower-case literals, one of which every match of its patterns contains, ignoring case."""
+"""The literals of each rule, case-folded. Every match of the rule's patterns contains at least one of them, in any case;
+tests/governance/test_literals.py proves it."""
 
 
 @cache
@@ -52,5 +53,5 @@ def default_policy(tests: bool) -> Policy:
 
 
 def with_literals(policy: Policy) -> Policy:
-    """Return the same policy, with literals for its rules."""
+    """Return the same policy with the literals of its rules."""
     return evolve(policy, rules=tuple(evolve(rule, literals=LITERALS[rule.name]) for rule in policy.rules))

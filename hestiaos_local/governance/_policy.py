@@ -193,7 +193,7 @@ class Policy:
     def _may_match(self, kind: RuleKind, subject: Subject) -> bool:
         """Return whether a rule of this kind may match. One search excludes most texts."""
         if kind not in self._searchers and not any(rule.may_match(subject) for rule in self.rules_on(kind)):
-            return False  # nothing has to be compiled for that
+            return False  # without compiling anything
         searcher = self._searcher(kind)
         return searcher is None or subject.has(searcher)
 
@@ -210,7 +210,7 @@ class Policy:
 
         With `tests`, its patterns are checked, and its tests are read and run.
         """
-        from hestiaos_local.governance._default_policy import default_policy  # it needs policies
+        from hestiaos_local.governance._default_policy import default_policy  # avoids an import cycle
 
         return default_policy(tests)
 

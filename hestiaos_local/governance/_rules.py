@@ -90,7 +90,7 @@ class Subject:
         self._folded: str | None = None
 
     def has_literal(self, literals: Iterable[str]) -> bool:
-        """Whether one of these is somewhere, without regard to case; they are given in lower case."""
+        """Return whether the texts contain one of these case-folded literals, in any case."""
         if self._folded is None:
             self._folded = "\0".join(self._views).casefold()
         return any(literal in self._folded for literal in literals)

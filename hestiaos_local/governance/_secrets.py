@@ -39,7 +39,7 @@ _LITERALS = (
     *("sk-", "_live_", "_test_", "hestia_", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "xox"),
     *("AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-", ".eyJ", "earer ", "PRIVATE KEY-----"),
 )
-"""Each key has one of them."""
+"""Every key contains at least one of these."""
 
 
 class SecretRedactor:
@@ -66,7 +66,7 @@ class SecretRedactor:
 
 def _without_keys(text: str) -> str:
     if not _key_searcher.cache_info().currsize and not any(literal in text for literal in _LITERALS):
-        return text  # nothing has to be compiled to know that
+        return text  # without compiling anything
     pieces: list[str] = []
     place = 0
     for start, end in _key_searcher().search_all(text):
