@@ -132,6 +132,6 @@ anyio.run(main)
 @pytest.mark.broad
 def test_the_first_request_does_not_keep_the_event_loop_from_its_turns() -> None:
     """prometheus-client is imported in a thread. It is looked for first, in the loop, which does not import it."""
-    told, _ = python(FIRST).communicate(timeout=50)
+    told, _ = python(FIRST).communicate(timeout=100)
     *looks, status = told.split()
     assert (looks[-1], status) == ("False", "200")

@@ -533,5 +533,5 @@ anyio.run(main)
 def test_the_first_execution_does_not_keep_the_event_loop_from_its_turns() -> None:
     """httpx imports its transport when the first client is made."""
     with Peer(GOOD) as peer:
-        told, _ = python(FIRST, f"{peer.url}/v1").communicate(timeout=30)
+        told, _ = python(FIRST, f"{peer.url}/v1").communicate(timeout=100)
     assert told == "False\nHel\n"
