@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from inspect import isawaitable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Lock
 from time import monotonic
 from types import TracebackType
@@ -20,6 +21,8 @@ __all__ = ["Batch"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_MOMENT = 0.5  # seconds
 
 
 class _Workers(Generic[T, R]):
@@ -54,6 +57,14 @@ class _Workers(Generic[T, R]):
         """Send nothing more, and discard results. Does not use a lock, so that a finalizer can call it."""
         self._stopped = True
         self.drain()
+
+    def wait_for_news(self) -> None:
+        """Wait until a call has ended, or a moment.
+
+        A signal that comes as the wait begins does not end it, on Windows none does: its handler runs afterwards.
+        """
+        with suppress(Empty):
+            self.news.get(timeout=_MOMENT)
 
     def join(self) -> None:
         """Wait for the threads, and hence for the calls in progress."""
@@ -147,7 +158,7 @@ class Batch(Generic[T, R]):
                 elif news is not None:
                     return news
                 elif not more:
-                    self._workers.news.get()
+                    self._workers.wait_for_news()
         except BaseException:  # the end, and Ctrl-C too; it is raised again
             self.close()
             raise
