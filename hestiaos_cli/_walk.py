@@ -30,6 +30,7 @@ _API_VERSION = "v1"
 _ROLE_MISSING = "ROLE_MISSING"
 _TEXT = "hestiaos doctor checks whether this stream comes word by word"
 _MIN_SPREAD = 0.05  # seconds; if the server sent its events within less, their arrival shows nothing
+_STREAMS = 3  # which must all look buffered, since one does if this machine or the server stalls for a moment
 
 
 class Step:
@@ -188,29 +189,36 @@ class _Way:
 
     def _stream(self) -> str:
         """Return whether events arrive when they are sent, according to their timestamps."""
+        for _ in range(_STREAMS):
+            try:
+                count, sent, arrived = self._read_stream()
+            except GovernanceBlock:
+                return "governance blocks the text that it is tried with"
+            except AuthenticationFailed as error:
+                if error.code != _ROLE_MISSING:
+                    raise
+                return "not tried: the key does not have the role to run"
+            if sent < _MIN_SPREAD:
+                return f"{count} events; they were sent too fast to show whether something buffers them"
+            if arrived >= sent / 2:
+                return f"{count} events, as they were sent"
+        raise _Fails(
+            f"{count} events, sent over {sent:.1f} s, arrived in {arrived:.1f} s: something buffers",
+            "have the reverse proxy pass streams on as they arrive (nginx: proxy_buffering off)",
+        )
+
+    def _read_stream(self) -> tuple[int, float, float]:
+        """Return how many events a stream has, the seconds from the first to the last as sent, and as they arrived.
+
+        The seconds as sent are 0 if an event has no timestamp.
+        """
         arrived: list[float] = []
         sent: list[float] = []
-        try:
-            with self._client.run_stream(_TEXT) as events:
-                for event in events:
-                    arrived.append(time.monotonic())
-                    sent += _seconds(event.timestamp)
-        except GovernanceBlock:
-            return "governance blocks the text that it is tried with"
-        except AuthenticationFailed as error:
-            if error.code != _ROLE_MISSING:
-                raise
-            return "not tried: the key does not have the role to run"
-        detail = f"{len(arrived)} events"
-        spread = sent[-1] - sent[0] if len(sent) == len(arrived) else 0.0
-        if spread < _MIN_SPREAD:
-            return f"{detail}; they were sent too fast to show whether something buffers them"
-        if arrived[-1] - arrived[0] < spread / 2:
-            raise _Fails(
-                f"{detail}, sent over {spread:.1f} s, arrived in {arrived[-1] - arrived[0]:.1f} s: something buffers",
-                "have the reverse proxy pass streams on as they arrive (nginx: proxy_buffering off)",
-            )
-        return f"{detail}, as they were sent"
+        with self._client.run_stream(_TEXT) as events:
+            for event in events:
+                arrived.append(time.monotonic())
+                sent += _seconds(event.timestamp)
+        return len(arrived), sent[-1] - sent[0] if len(sent) == len(arrived) else 0.0, arrived[-1] - arrived[0]
 
 
 def _seconds(timestamp: str) -> list[float]:

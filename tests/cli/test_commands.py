@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import PROGRAM, invoke, shell
+from tests.support.peer import Peer
+from tests.support.steps import Request, Script, send
+from tests.support.wire import HEALTH, ok, response
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -157,20 +160,29 @@ def test_doctor_finds_tls_where_http_is_asked_for() -> None:
     assert done.stderr.endswith("it speaks TLS: its URL begins with https://\n")
 
 
-def test_doctor_finds_what_buffers() -> None:
-    from tests.support.scripted_answers import serve_each
-
+def sent_at_once(seconds: float) -> bytes:
+    """A stream that arrives at once, and says that its events were made so many seconds apart."""
     events = b""
-    for second, kind in enumerate(("start", "token", "final", "done")):
-        event = {"type": kind, "data": {"text": "x"}, "timestamp": f"2026-01-01T00:00:0{second}+00:00"}
+    for number, kind in enumerate(("start", "token", "final", "done")):
+        event = {"type": kind, "data": {"text": "x"}, "timestamp": f"2026-01-01T00:00:{number * seconds:06.3f}+00:00"}
         events += b"data: %s\n\n" % json.dumps(event).encode()
-    health = {"status": "ok", "version": "1", "uptime_seconds": 1}
-    with serve_each(
-        {b"/api/v1/run/stream": (b"text/event-stream", events)}, (b"application/json", json.dumps(health).encode())
-    ) as url:
-        done = invoke("doctor", "-u", url)
-    assert done.status == 1
-    assert "proxy_buffering off" in done.stderr
+    return events
+
+
+@pytest.mark.parametrize("buffered", [1, 2, 3])
+def test_doctor_finds_what_buffers(buffered: int) -> None:
+    """A machine that stalls makes one stream look as if it were."""
+    streams = [sent_at_once(1.0)] * buffered + [sent_at_once(0.0)]
+
+    def answer(request: Request) -> Script:
+        if request.target.endswith("/stream"):
+            return [send(response(200, streams.pop(0), content_type="text/event-stream"))]
+        return [send(ok(HEALTH))]
+
+    with Peer(answer=answer) as peer:
+        done = invoke("doctor", "-u", peer.url)
+    assert done.status == (1 if buffered == 3 else 0)
+    assert ("proxy_buffering off" in done.stderr) == (buffered == 3)
 
 
 def test_the_configuration_is_one_for_all(home: Path, tmp_path: Path) -> None:
