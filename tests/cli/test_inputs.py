@@ -97,7 +97,7 @@ def test_one_standard_input_for_two_things() -> None:
         (["keys", "set", "openai"], "'set'. You may want 'hestiaos login'"),
         (["quux"], "'quux'. 'hestiaos help' lists them."),
         (["secrets", "gte"], "'gte'. Did you mean 'get'?"),
-        (["config", "set"], "'set'. There are: edit, path, show"),
+        (["config", "set"], "'set'. You may want 'hestiaos config edit'"),
     ],
 )
 def test_an_unknown_command_and_what_may_be_meant(arguments: list[str], told: str) -> None:
