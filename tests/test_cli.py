@@ -226,7 +226,7 @@ def test_a_store_that_is_not_a_database(home: Path) -> None:
 def test_killing_the_server_in_the_middle_of_a_stream(home: Path) -> None:
     server = Served("--token-delay", "0.2")
     client = subprocess.Popen(
-        [*COMMAND, "run", "one two three four five", "--stream", "--json", "-u", server.url],
+        [*COMMAND, "run", "word " * 500, "--stream", "--json", "-u", server.url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from hestiaos import Client, RateLimited
+from hestiaos import Client, HestiaError, Hooks, RateLimited
 from hestiaos_local import Platform, Store, StoreError
 from hestiaos_local.execution import Output, Text, Usage, Work, function_executor
 from hestiaos_local.flow import in_thread
@@ -326,10 +326,17 @@ def test_the_front_door_says_when_to_come_again(start: Callable[..., str]) -> No
     assert told["trace_id"] == headers["x-hestia-trace-id"]
 
 
-def test_our_clients_wait_as_long_as_they_are_told_and_pass(start: Callable[..., str]) -> None:
+def test_our_clients_wait_as_long_as_they_are_told_and_pass(start: Callable[..., str], clock: Clock) -> None:
     store = Store()
+
+    def wait(call: object, error: HestiaError, seconds: float) -> None:
+        clock.now += seconds  # it stands still between the runs, however long they take
+
     slow = policy(SLOW + '\nbucket = { requests = 1, per = "1s" }')
-    with Platform(policy=slow, store=store) as platform, Client(start(platform=platform)) as client:
+    with (
+        Platform(policy=slow, store=store, clock=clock) as platform,
+        Client(start(platform=platform), hooks=Hooks(on_retry=wait)) as client,
+    ):
         results = [client.run("x") for _ in range(2)]
         assert [result.mode for result in results] == ["THROTTLE", "THROTTLE"]
         outcomes = [(each.outcome.status, each.outcome.error) for each in store.traces() if each.outcome is not None]

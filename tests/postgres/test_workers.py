@@ -80,7 +80,7 @@ def test_a_cap_holds_over_all_workers(workers: list[ServedProcess]) -> None:
 def test_a_killed_worker_loses_nothing_and_its_lease_runs_out(url: str, workers: list[ServedProcess]) -> None:
     acknowledged = [run(workers[0].url, f"report {number}").json()["trace_id"] for number in range(5)]
     headers = {"Idempotency-Key": "k"}
-    body = {"input": "one two three four five six seven eight nine ten"}
+    body = {"input": "word " * 500}
     with httpx.stream("POST", f"{workers[0].url}/api/v1/run/stream", json=body, headers=headers) as stream:
         lines = stream.iter_lines()
         while '"token"' not in next(lines):
