@@ -15,6 +15,7 @@ from hestiaos_local import Platform, Store
 from hestiaos_local.execution import ModelRouter, RelayExecutor
 from tests.support import wire
 from tests.support.completions import DONE, call, chunk, event
+from tests.support.expecting import within
 from tests.support.peer import Peer
 from tests.support.ports import free_port, refusing_url
 from tests.support.raw_client import RawClient, post
@@ -257,13 +258,18 @@ def test_a_client_that_goes_in_a_stream_cancels_the_work(
 
 
 def test_a_timeout(url: str, model: Peer, store: Store) -> None:
-    model.add([silence])
-    with RawClient(url) as client:
-        client.send(post("/api/v1/run", run(timeout_ms=50)))
-        status, body = client.response()
-    assert (status, body["code"], body["trace_id"]) == (504, "TIMED_OUT", "id-1")
-    model.wait_until_left(1)
-    assert wait_for_outcome(store, "id-1") == "failed"
+    def bounded(seconds: float) -> None:
+        model.add([silence])
+        asked = len(model.requests)
+        with RawClient(url) as client:
+            client.send(post("/api/v1/run", run(timeout_ms=int(1000 * seconds))))
+            status, body = client.response()
+        assert (status, body["code"]) == (504, "TIMED_OUT")
+        assert len(model.requests) == asked + 1  # else it was late
+        model.wait_until_left(1)
+        assert wait_for_outcome(store, body["trace_id"]) == "failed"
+
+    within(0.05, bounded)
 
 
 def test_a_model_server_that_cannot_be_reached(start: Callable[..., str]) -> None:
