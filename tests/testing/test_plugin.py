@@ -167,5 +167,5 @@ def test_what_does_not_fit_the_cassette_fails_the_test(pytester: pytest.Pytester
             Client(transport=platform.transport, cassette=cassette).run("hello")
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["test_it.jsonl has nothing for POST /api/v1/run*hallo*the nearest*hello*"])
+    result.stdout.fnmatch_lines(["test_it.jsonl has nothing for POST /api/v1/run*hallo*the most similar*hello*"])
     result.stdout.fnmatch_lines(["test_it.jsonl has exchanges that were not requested: POST /api/v1/run*"])
