@@ -1,4 +1,4 @@
-"""A file of inputs run one by one, several at a time, into a file of results from which it is resumed."""
+"""Run a file of inputs, several at a time, into a file of results from which it can be resumed."""
 
 from hestiaos_cli._batch.inputs import Item, count_items, read_items
 from hestiaos_cli._batch.progress import Progress, duration

@@ -1,4 +1,4 @@
-"""The files of a batch: locked while it runs, whole lines only, and sorted without holding all of it in memory."""
+"""The files of a batch, which are locked while it runs, have only whole lines, and are sorted in little memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hestiaos_cli._failures import Failure
 __all__ = ["append", "drop_torn_line", "lock", "name_in", "records", "sort"]
 
 _BLOCK = 64 * 1024  # bytes
-_MOST = 100_000_000  # inputs: for each number up to the highest, 9 bytes are held in memory
+_MOST = 100_000_000  # inputs; each number up to the highest takes 9 bytes of memory
 
 
 def lock(path: Path) -> FileIO:
-    """Open a file, locked for as long as it is open. Raises `Failure` where another process has locked it."""
+    """Open a file, locked while it is open. Raises `Failure` if another process has locked it."""
     file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
     if os.name == "posix":
         import fcntl
@@ -37,7 +37,7 @@ def lock(path: Path) -> FileIO:
 
 
 def name_in(file: FileIO) -> str:
-    """The name that a batch has been given, or a new one, which is on the disk before anything is run under it."""
+    """Return the name of a batch, or a new one, which is on the disk before anything is run with it."""
     file.seek(0)
     name = file.readall().decode("ascii", "replace").strip()
     if len(name) == 32 and name.isalnum():
@@ -51,14 +51,14 @@ def name_in(file: FileIO) -> str:
 
 
 def append(file: FileIO, data: bytes) -> None:
-    """Write all of `data`. Raises `OSError`, and may have written a part of it."""
+    """Write all of `data`. If it raises `OSError`, a part may have been written."""
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
 
 
 def drop_torn_line(file: FileIO) -> None:
-    """Take away what was being written when a batch was killed, or when the disk was full."""
+    """Remove an incomplete line, written when a batch was killed or the disk was full."""
     end = file.seek(0, os.SEEK_END)
     position = end
     while position:
@@ -74,7 +74,7 @@ def drop_torn_line(file: FileIO) -> None:
 
 
 def records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each line's offset and record. Raises `Failure` for a line that is not a record."""
+    """Yield the offset and the record of each line. Raises `Failure` for a line that is not a record."""
     offset = 0
     with path.open("rb") as file:
         for line in file:
@@ -94,11 +94,11 @@ def _is_record(record: dict[str, Any]) -> bool:
 
 
 def sort(path: Path, count: int) -> None:
-    """Put the last record of each number in order, into a new file that takes the old one's place."""
+    """Write the last record of each number, in order, to a new file that replaces the old one."""
     offsets = array("q", [-1]) * count
     for offset, record in records(path):
         offsets[record["number"] - 1] = offset
-    # Only a whole file takes the old one's place; its mode is the old one's.
+    # Only a complete file replaces the old one, whose mode it gets.
     with path.open("rb") as old, NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
         try:
             for offset in offsets:

@@ -1,4 +1,4 @@
-"""The inputs of a batch: a text a line, or a JSON object a line."""
+"""Read the inputs of a batch: one text per line, or one JSON object per line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Item(NamedTuple):
-    """One input; `number` counts from 1, `id` is the user's own, any JSON value."""
+    """One input. `number` counts from 1; `id` is chosen by the user, any JSON value."""
 
     number: int
     text: str
@@ -25,10 +25,10 @@ class Item(NamedTuple):
 
 
 def read_items(lines: Iterable[bytes], source: str) -> Iterator[Item]:
-    """The inputs of a file. Empty lines are not inputs.
+    """Yield the inputs of a file. Empty lines are skipped.
 
-    Where the first line is a JSON object with an `input`, all lines are such objects. Raises `Failure` that names the
-    line that is wrong.
+    If the first line is a JSON object with an `input`, all lines must be such objects. Raises `Failure` that names the
+    wrong line.
     """
     number = 0
     as_json: bool | None = None
@@ -48,7 +48,7 @@ def read_items(lines: Iterable[bytes], source: str) -> Iterator[Item]:
 
 
 def count_items(lines: Iterable[bytes], source: str) -> int:
-    """The number of inputs. Raises as `read_items` does, so that nothing is run before all can be read."""
+    """Count the inputs. Raises like `read_items`, so that nothing is run unless all inputs can be read."""
     return sum(1 for _ in read_items(lines, source))
 
 

@@ -1,4 +1,4 @@
-"""The progress of a batch, on standard error while it runs."""
+"""Show the progress of a batch on standard error."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _EVERY = 0.1  # seconds between two drawings
 
 
 class Progress:
-    """A bar with the rest of the time, on a terminal only. `total` is `None` where it is not known.
+    """A bar with the remaining time, on a terminal only. `total` is `None` if it is unknown.
 
-    It is not to be `drawn` where the results are shown themselves.
+    It is not `drawn` if the results themselves are shown.
     """
 
     def __init__(self, total: int | None, *, drawn: bool = True) -> None:
@@ -26,22 +26,22 @@ class Progress:
         self._drawn = drawn and may_draw(sys.stderr)
         self._began = time.monotonic()
         self._next = 0.0
-        self._run = 0  # in this process
-        self._done = 0  # with what was there already
+        self._run = 0  # inputs run by this process
+        self._done = 0  # including those done before
         self._failed = 0
         self._paused: float | None = None  # seconds
 
     @property
     def seconds(self) -> float:
-        """The time that it has taken so far."""
+        """The time taken so far."""
         return time.monotonic() - self._began
 
     def skip(self) -> None:
-        """An input was done already."""
+        """Count an input that was done before."""
         self._done += 1
 
     def advance(self, *, failed: bool) -> None:
-        """An input is done."""
+        """Count an input that is done."""
         self._paused = None
         self._run += 1
         self._done += 1
@@ -51,23 +51,23 @@ class Progress:
             self._draw()
 
     def pause(self, seconds: float) -> None:
-        """The server lets nothing pass for so long."""
+        """Show that all calls wait for these seconds, as the server requested."""
         self._paused = seconds
         if self._drawn:
             self._draw()
 
     def clear(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._drawn:
             self._write(_CLEAR)
 
     def say_at_once(self, text: str) -> None:
-        """A line in the place of the bar, by a signal handler: it may have interrupted the stream in a write."""
-        with suppress(OSError):  # the terminal is gone
+        """Print a line instead of the bar, from a signal handler that may have interrupted a write to the stream."""
+        with suppress(OSError):  # the terminal was closed
             os.write(sys.stderr.fileno(), f"{_CLEAR if self._drawn else ''}{text}\n".encode())
 
     def line(self, columns: int) -> str:
-        """The line, in up to so many columns."""
+        """Format the line in at most this many columns."""
         rate = self._run / max(self.seconds, 1e-6)
         parts = [f"{self._done:,}", f"{rate:.1f}/s" if rate < 10 else f"{rate:.0f}/s"]
         if self._total is not None:
@@ -93,12 +93,12 @@ class Progress:
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
-        except OSError:  # the terminal is gone; the batch goes on
+        except OSError:  # the terminal was closed; the batch continues
             self._drawn = False
 
 
 def duration(seconds: float) -> str:
-    """A time as people read it: `0:07`, `1:02:03`."""
+    """Format a duration for people: `0:07`, `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,11 +1,11 @@
-"""The output of a batch: a pipe, or a file that says what is done already.
+"""The output of a batch: a pipe, or a file that records what is done.
 
-The file has a JSON object a line. It is only ever appended to, mostly in order; what came out of order (a batch was
-interrupted, a failed input was run again) is sorted once all is done, into a new file that takes its place.
+The file has one JSON object per line. Records are only appended, mostly in order. If some are out of order (a batch was
+interrupted, or a failed input was run again), they are sorted when all is done, into a new file that replaces it.
 
-Beside it stands FILE.batch while a batch is not complete. It holds the name from which the `Idempotency-Key` of each
-input is made, so that an input that was under way when the batch was killed is not executed again, and it is locked
-while a batch runs.
+While a batch is incomplete, there is a file FILE.batch next to it. It contains the name from which the
+`Idempotency-Key` of each input is made, so that an input in progress when the batch was killed is not executed again.
+It is locked while a batch runs.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from hestiaos_cli._output import print_json
 __all__ = ["FAILED", "ResultFile", "ResultPipe", "Results", "WriteFailed", "has_failed", "line_of"]
 
 FAILED = "failed"
-"""What stands in the place of a decision where there is none."""
+"""The value in place of a decision if there is none."""
 
 
 class WriteFailed(Failure):
-    """A result cannot be written."""
+    """A result could not be written."""
 
 
 class Results(ABC):
-    """Where results go. Used in a `with` block."""
+    """The destination of results, a context manager."""
 
     def __enter__(self) -> Self:
         return self
@@ -46,23 +46,23 @@ class Results(ABC):
     @property
     @abstractmethod
     def decisions(self) -> Counter[str]:
-        """The number of inputs by decision, and of those that have failed."""
+        """The number of inputs by decision, and of failed ones."""
 
     @abstractmethod
     def key_for(self, item: Item, *, retry_failed: bool) -> str | None:
-        """The idempotency key with which an input is to be run; `None` where it is done."""
+        """Return the idempotency key for running an input, or `None` if it is done."""
 
     @abstractmethod
     def add(self, record: dict[str, Any]) -> None:
-        """Keep the result of an input. Raises `WriteFailed` or `OutputFailed`."""
+        """Write the result of an input. Raises `WriteFailed` or `OutputFailed`."""
 
     @abstractmethod
     def complete(self) -> None:
-        """All inputs have a result."""
+        """Complete the output, as all inputs have a result."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 class ResultPipe(Results):
@@ -74,39 +74,39 @@ class ResultPipe(Results):
 
     @property
     def decisions(self) -> Counter[str]:
-        """As `Results.decisions`."""
+        """See `Results.decisions`."""
         return self._decisions
 
     def key_for(self, item: Item, *, retry_failed: bool) -> str | None:
-        """As `Results.key_for`."""
+        """See `Results.key_for`."""
         return f"{self._name}-{item.number}"
 
     def add(self, record: dict[str, Any]) -> None:
-        """As `Results.add`."""
+        """See `Results.add`."""
         print_json(record, compact=True)
         self._decisions[_decision(record)] += 1
 
     def complete(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """The stream stays open."""
+        """Do nothing, as the stream stays open."""
 
 
 class ResultFile(Results):
-    """A file. Raises `Failure` where it is not a batch's, another batch writes to it, or it cannot be written."""
+    """A file. Raises `Failure` if it is not a batch's, another batch writes to it, or it cannot be written."""
 
     def __init__(self, path: Path) -> None:
         if path.exists() and not path.is_file():
             raise Failure(f"{path} is not a regular file: without --output the results go to standard output")
-        path = path.resolve()  # where a link points to, so that the link stays, and two names of a file are one
+        path = path.resolve()  # the target of a link, so that the link is kept, and two names of a file are the same
         self._path = path
         self._companion = path.with_name(f"{path.name}.batch")
-        # Of each input, by its number less one: which of the names it has, 0 for none, and its CRC-32.
+        # For each input, by its number minus one: the index of its name, 0 for none, and its CRC-32.
         self._names = [""]
         self._states = bytearray()
         self._checks = array("L")
-        self._keys: dict[int, str] = {}  # of those that failed
+        self._keys: dict[int, str] = {}  # of failed inputs
         self._last = 0
         self._in_order = True
         self._lock = files.lock(self._companion)
@@ -122,12 +122,12 @@ class ResultFile(Results):
 
     @property
     def decisions(self) -> Counter[str]:
-        """As `Results.decisions`."""
+        """See `Results.decisions`."""
         counted = Counter(self._states)
         return Counter({name: counted[code] for code, name in enumerate(self._names) if code and counted[code]})
 
     def key_for(self, item: Item, *, retry_failed: bool) -> str | None:
-        """As `Results.key_for`. Raises `Failure` where the input is another one than it was."""
+        """See `Results.key_for`. Raises `Failure` if the input has changed."""
         index = item.number - 1
         if index >= len(self._states) or not self._states[index]:
             return f"{self._name}-{item.number}"
@@ -139,7 +139,7 @@ class ResultFile(Results):
         return self._keys.get(item.number) if retry_failed else None
 
     def add(self, record: dict[str, Any]) -> None:
-        """As `Results.add`."""
+        """See `Results.add`."""
         try:
             files.append(self._file, line_of(record))
         except OSError as error:
@@ -149,19 +149,19 @@ class ResultFile(Results):
         self._note(record)
 
     def complete(self) -> None:
-        """Sort the file, if that is needed, and forget the batch."""
+        """Sort the file if needed, and delete FILE.batch."""
         if not self._in_order:
             files.sort(self._path, len(self._states))
         self._companion.unlink()
 
     def close(self) -> None:
-        """As `Results.close`."""
+        """See `Results.close`."""
         if hasattr(self, "_file"):
             self._file.close()
         self._lock.close()
 
     def _note(self, record: dict[str, Any]) -> None:
-        """Remember that an input has a result."""
+        """Record that an input has a result."""
         number, decision = record["number"], _decision(record)
         if number > len(self._states):
             more = number - len(self._states)
@@ -179,12 +179,12 @@ class ResultFile(Results):
 
 
 def line_of(record: dict[str, Any]) -> bytes:
-    """A record as a line; a lone surrogate, which UTF-8 cannot hold, as its escape."""
+    """Encode a record as a line. Lone surrogates, which UTF-8 cannot encode, are escaped."""
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def has_failed(record: dict[str, Any]) -> bool:
-    """Whether an input has no decision; one that was blocked has."""
+    """Return whether an input does not have a decision. A blocked one has."""
     return record.get("mode") is None
 
 

@@ -1,7 +1,6 @@
-"""Runs the inputs of a batch by `hestiaos.batch`, and keeps their results.
+"""Run the inputs of a batch by `hestiaos.batch`, and write their results.
 
-Ctrl-C takes no more inputs up and ends pauses, and what the server is busy with is waited for; a second one does not
-wait.
+After Ctrl-C, no more inputs are begun, pauses end, and calls in progress are waited for. A second one does not wait.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Runner", "Work"]
 
-_ENDS_ALL = (ConnectFailed, AuthenticationFailed)  # all other inputs would fail with it too
+_ENDS_ALL = (ConnectFailed, AuthenticationFailed)  # all other inputs would fail too
 
 
 class Work(NamedTuple):
-    """An input, and the idempotency key under which it is run."""
+    """An input, and the idempotency key with which it is run."""
 
     item: Item
     key: str
@@ -36,8 +35,8 @@ class Work(NamedTuple):
 class Runner:
     """Runs inputs through `client`.
 
-    What has failed is repeated up to `retries` times. `on_result` is called with each result, once it is kept, and
-    `on_repeat` with each call that is to be repeated, in the thread of `run`; `on_interrupt` in the handler of Ctrl-C.
+    A failed call is repeated up to `retries` times. `on_result` is called with each result after it was written, and
+    `on_repeat` with each call that will be repeated, in the thread of `run`; `on_interrupt` in the handler of Ctrl-C.
     """
 
     def __init__(
@@ -60,15 +59,15 @@ class Runner:
         self._on_result = on_result
         self._on_repeat = on_repeat
         self._on_interrupt = on_interrupt
-        self._fault: HestiaError | None = None  # what ends all
+        self._fault: HestiaError | None = None  # what ended the batch
         self._complete = True
         self._interrupted = self._reading = False
 
     def run(self, works: Iterable[Work]) -> bool:
-        """Run the inputs. Returns whether all of them were run.
+        """Run the inputs. Return whether all of them were run.
 
-        Raises what makes it useless to go on (no connection, no valid key, nothing but refusals), an error of the
-        inputs, and `KeyboardInterrupt`, all after the results of what was under way are kept; and `OutputFailed` and
+        Raises a fault that ends the batch (no connection, no valid key, only refusals), an error of the inputs, and
+        `KeyboardInterrupt`, all after the results of calls in progress were written; also `OutputFailed` and
         `WriteFailed`.
         """
         running: Batch[Work, RunResponse] = batch(
@@ -91,11 +90,11 @@ class Runner:
     def _execute(self, work: Work, **options: Any) -> RunResponse:
         try:
             return self._client.run(work.item.text, **work.item.options, **options)
-        except (ValueError, TypeError) as error:  # by itself it would end the batch
+        except (ValueError, TypeError) as error:  # it would end the batch otherwise
             raise HestiaError("INVALID_INPUT", str(error)) from error
 
     def _read(self, works: Iterable[Work]) -> Iterator[Work]:
-        """The inputs, until Ctrl-C, which ends the wait for the next line of a pipe too."""
+        """Yield the inputs until Ctrl-C, which also ends the wait for the next line of a pipe."""
         items = iter(works)
         try:
             try:
@@ -130,7 +129,7 @@ class Runner:
 
     @contextmanager
     def _interruptible(self, running: Batch[Work, RunResponse]) -> Iterator[None]:
-        """Have the first Ctrl-C drain the batch, and the second one end the process."""
+        """Let the first Ctrl-C drain the batch, and the second one end the process."""
 
         def interrupt(number: int, frame: FrameType | None) -> None:
             if self._interrupted:
@@ -143,7 +142,7 @@ class Runner:
                 raise KeyboardInterrupt
 
         before = signal.getsignal(signal.SIGINT)
-        if before is not signal.default_int_handler:  # it is ignored, as in the background of a script
+        if before is not signal.default_int_handler:  # ignored, as in a background job of a script
             yield
             return
         signal.signal(signal.SIGINT, interrupt)
@@ -154,7 +153,7 @@ class Runner:
 
 
 def _record(done: BatchResult[Work, RunResponse]) -> dict[str, Any]:
-    """The line of a result."""
+    """Create the record of a result."""
     item, key = done.input
     record: dict[str, Any] = {"number": item.number}
     if item.id is not None:
@@ -162,7 +161,7 @@ def _record(done: BatchResult[Work, RunResponse]) -> dict[str, Any]:
     record["input"] = item.text
     if done.result is not None:
         fields = done.result.to_wire()
-        fields.pop("output", None)  # it says the same again
+        fields.pop("output", None)  # it repeats the result
         return record | fields
     assert done.error is not None, "an input has a result or an error"
     if isinstance(done.error, GovernanceBlock):

@@ -100,7 +100,7 @@ def command(
             complete = runner.run(works)
             if complete:
                 results.complete()
-        except OutputFailed:  # the reader has gone
+        except OutputFailed:  # the reader has ended
             raise
         except BaseException:
             _summarize(results.decisions, progress, as_json=False)
@@ -117,7 +117,7 @@ def command(
 
 
 def _open(settings: Settings, stack: ExitStack, file: Path | None) -> tuple[str, IO[bytes]]:
-    """The name of the inputs in an error, and their lines."""
+    """Return the name of the inputs in errors, and their lines."""
     if file is not None and str(file) != "-":
         return str(file), stack.enter_context(file.open("rb"))
     if file is None and cast("object", sys.stdin) is not None and sys.stdin.isatty():
@@ -126,7 +126,7 @@ def _open(settings: Settings, stack: ExitStack, file: Path | None) -> tuple[str,
 
 
 def _works(items: Iterator[Item], results: Results, progress: Progress, *, retry_failed: bool) -> Iterator[Work]:
-    """The inputs that are to be run."""
+    """Yield the inputs that have to be run."""
     from hestiaos_cli._batch import Work
 
     for item in items:
@@ -148,7 +148,7 @@ def _say_what_waits(settings: Settings, progress: Progress, failure: BatchFailur
 
 
 def _summarize(decisions: Counter[str], progress: Progress, *, as_json: bool) -> None:
-    """Say how many inputs have which decision, and how many failed."""
+    """Report how many inputs have each decision, and how many failed."""
     from hestiaos_cli._batch import duration
 
     progress.clear()
