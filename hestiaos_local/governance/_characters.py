@@ -1,4 +1,4 @@
-"""What each character does to a text's normal form (Unicode 15, UAX #15 and #44)."""
+"""The effect of each character on a text's normal form (Unicode 15, UAX #15 and #44)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = [
     "kind",
 ]
 
-# Each is the inside of a character class, but for `WHITE`.
+# Each is the contents of a character class, except `WHITE`.
 
 DROPPED = (
     "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
     "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-"""What cannot be seen: format characters, default ignorables, controls other than white space."""
+"""Invisible characters: format characters, default ignorables, controls other than white space."""
 
 BREAK = "\n\r\x85\u2028\u2029"
 """Line breaks."""
@@ -36,10 +36,10 @@ BLANK = "\t\x0b\x0c \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 """Other white space."""
 
 WHITE = f"\t\n\x0b\x0c\r \x85\xa0\u1680{''.join(map(chr, range(0x2000, 0x200B)))}\u2028\u2029\u202f\u205f\u3000"
-"""Both, character by character."""
+"""All white space, including line breaks."""
 
 BROKEN = "\\\\\uff3c\ufe68"
-"""The backslashes that continue a line."""
+"""Backslashes that continue a line."""
 
 LETTERS = (
     "!-\\[\\]-~\xa7\xa9\xab\xae\xb0\xb7\xbb\xbf-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9"
@@ -48,24 +48,24 @@ LETTERS = (
     "\u0401\u0410-\u044f\u0451\u2013\u2014\u2018-\u201e\u2022\u20ac\u2190-\u2193\u3001\u3002\u300c-\u300f\u3041-\u3096\u30a1-\u30fa"
     "\u4e00-\u9fff\uac00-\ud7a3"
 )
-"""Some that are their own normal form and stand alone: visible ASCII but for the backslash, and the letters and
-punctuation of much used scripts."""
+"""Characters that are their own normal form and do not combine: visible ASCII except the backslash, and the letters and
+punctuation of widely used scripts."""
 
 
 class Kind(Enum):
-    """What a character does to the characters before it."""
+    """How a character combines with the characters before it."""
 
     DROPPED = auto()
     BLANK = auto()
     BREAK = auto()
     SLASH = auto()  # a line break may follow
-    MARK = auto()  # it may be composed with what stands before it
+    MARK = auto()  # may be composed with the character before it
     OTHER = auto()
 
 
 @lru_cache
 def compiled(pattern: str) -> re.Pattern[str]:
-    """A pattern, compiled when it is first needed: it takes milliseconds, which a process that needs none saves."""
+    """Compile a pattern on first use, since this takes milliseconds and many processes do not need it."""
     return re.compile(pattern)
 
 
@@ -74,14 +74,14 @@ _CLASSES = f"(?P<DROPPED>[{DROPPED}])|(?P<BLANK>[{BLANK}])|(?P<BREAK>[{BREAK}])|
 
 @lru_cache(maxsize=4096)
 def kind(char: str) -> Kind:
-    """The kind of a character."""
+    """Return the kind of a character."""
     match = compiled(_CLASSES).match(char)
     if match is not None and match.lastgroup is not None:
         return Kind[match.lastgroup]
     if char.isascii() or compiled(f"[{LETTERS}]").match(char):  # vowel signs are among these
         return Kind.OTHER
     first = unicodedata.normalize("NFKD", char)[0]
-    # Vowels and final consonants of Hangul, and the vowel signs of Kirat Rai, are composed and are no marks.
+    # Vowels and final consonants of Hangul, and the vowel signs of Kirat Rai, are composed, but are not marks.
     if unicodedata.category(first)[0] == "M" or "\u1160" <= first <= "\u11ff" or 0x16D63 <= ord(first) <= 0x16D6A:
         return Kind.MARK
     return Kind.OTHER
@@ -89,7 +89,7 @@ def kind(char: str) -> Kind:
 
 @lru_cache(maxsize=4096)
 def form(char: str) -> str:
-    """The normal form of a character that stands alone, in which a line break continues no line."""
+    """Return the normal form of a single character. A line break is not a continuation of a line."""
     match kind(char):
         case Kind.DROPPED:
             return ""

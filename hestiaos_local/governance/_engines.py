@@ -1,6 +1,6 @@
-"""Engines that search texts for patterns: RE2 where it is installed, `re` for version 1 and the built-in policy.
+"""Engines that search texts for patterns: RE2 if it is installed, `re` for version 1 and the built-in policy.
 
-Each is loaded when it is first asked for: a text that no rule may match needs none.
+Each is imported on first use, since a text that no rule can match needs none.
 """
 
 from __future__ import annotations
@@ -26,40 +26,42 @@ INSTALL = "pip install 'hestiaos[platform]'"
 """The command that installs RE2."""
 
 END = "\0"
-"""What a searcher for the first match takes for the end of the text."""
+"""Marks the end of the text for a searcher for the first match."""
 
 Span = tuple[int, int]
 
 
 class Searcher(Protocol):
-    """Searches a text."""
+    """Searches texts for patterns."""
 
     def search(self, text: str, start: int = 0) -> Span | None:
-        """Where the first match from `start` on begins and ends; `\\b` and `^` see what stands before `start`."""
+        """Return the span of the first match from `start` on. `\\b` and `^` consider the character before `start`."""
         ...
 
     def search_all(self, text: str, start: int = 0) -> Iterator[Span]:
-        """Where each match from `start` on begins and ends, each searched from the end of the one before. None may be
-        empty."""
+        """Yield the span of each match from `start` on, searching from the end of the match before.
+
+        No match may be empty.
+        """
         ...
 
 
 class RepeatingSearcher(ABC):
-    """Finds all matches by one search after the other."""
+    """Finds all matches by repeated searches for the first one."""
 
     @abstractmethod
     def search(self, text: str, start: int = 0) -> Span | None:
-        """The first match."""
+        """Return the span of the first match from `start` on."""
 
     def search_all(self, text: str, start: int = 0) -> Iterator[Span]:
-        """Each match."""
+        """Yield the span of each match from `start` on."""
         while (span := self.search(text, start)) is not None:
             yield span
             start = span[1]
 
 
 class Engine(Protocol):
-    """Makes searchers. Raises `ValueError` for what is not a pattern; the message says why."""
+    """Compiles patterns to searchers. Methods raise `ValueError` with the reason for an invalid pattern."""
 
     @property
     def joins(self) -> bool:
@@ -67,31 +69,31 @@ class Engine(Protocol):
         ...
 
     def check(self, pattern: str) -> None:
-        """Raise `ValueError` for a pattern that is wrong by itself, whatever stands around it."""
+        """Raise `ValueError` for a pattern that is invalid on its own, even if it is valid inside another one."""
         ...
 
     def can_be_empty(self, pattern: str) -> bool:
-        """Whether a match may have no characters."""
+        """Return whether a match may be empty."""
         ...
 
     def compile(self, patterns: Sequence[str]) -> Searcher:
-        """A searcher for the first match of any of these."""
+        """Compile a searcher for the first match of any of these patterns."""
         ...
 
     def compile_whole(self, pattern: str) -> Searcher:
-        """A searcher that matches a whole text only, without regard to case."""
+        """Compile a searcher that matches only a whole text, ignoring case."""
         ...
 
     def compile_first(self, patterns: Sequence[str]) -> Searcher:
-        """A searcher for the first match, or for the first piece before an `END`, and this, that more text could make
-        one.
+        """Compile a searcher for the first match, or for the first piece up to and including `END` that could become a
+        match with more text.
 
         It may miss the empty piece.
         """
         ...
 
     def compile_beginnings(self, patterns: Sequence[str]) -> Searcher:
-        """A searcher for the longest piece at a text's end that more text could make a match of one of these.
+        """Compile a searcher for the longest piece at the end of a text that could become a match with more text.
 
         It always finds one, which may be empty.
         """
@@ -100,7 +102,7 @@ class Engine(Protocol):
 
 @lru_cache(maxsize=1)
 def re2_engine() -> Engine | None:
-    """RE2, or `None` where it is not installed."""
+    """Return the engine that uses RE2, or `None` if it is not installed."""
     from hestiaos_local.governance._re2_engine import Re2Engine
 
     try:
@@ -110,12 +112,12 @@ def re2_engine() -> Engine | None:
 
 
 def re_engine() -> Engine:
-    """`re`."""
+    """Return the engine that uses `re`."""
     from hestiaos_local.governance._re_engine import ReEngine
 
     return ReEngine()
 
 
 def best_engine() -> Engine:
-    """RE2 or, where it is not installed, `re`."""
+    """Return the engine that uses RE2 or, if it is not installed, `re`."""
     return re2_engine() or re_engine()

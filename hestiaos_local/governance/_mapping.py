@@ -1,8 +1,8 @@
-"""The units of a text: which part of it each part of its normal form comes from.
+"""Map positions between a text and its normal form, by splitting the text into units.
 
-A *unit* is a piece of the text with its normal form: a character with the marks on it and what is dropped after it, or
-a run of white space. The normal form of a text is that of its units, one after the other; what is dropped before the
-first one belongs to none.
+A *unit* is a piece of the text with its own normal form: a character with its marks and removed characters after it, or
+a run of white space. The normal form of a text is the concatenation of those of its units. Removed characters before
+the first unit do not belong to any.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from hestiaos_local.governance._characters import (
 
 __all__ = ["Block", "UnitMap", "blocks", "is_plain", "last_unit", "shortened"]
 
-# Characters that stand alone, with single spaces and line breaks between them: each is a unit, and its own normal form.
+# Characters that do not combine, with single spaces and line breaks: each is a unit, and its own normal form.
 _PLAIN = f"[{LETTERS}]+(?:[ \n][{LETTERS}]+)*"
 _PLAIN_AFTER = f"[ \n]?{_PLAIN}"
 _IS_PLAIN = re.compile(_PLAIN)
 _IS_PLAIN_BETWEEN = re.compile(f"[ \n]?{_PLAIN}[ \n]?")
-# The attributes of an enumeration take long to read.
-_GOES_ON = (Kind.MARK, Kind.DROPPED)  # what a unit goes on with
+# Accessing attributes of an enumeration is slow.
+_GOES_ON = (Kind.MARK, Kind.DROPPED)  # kinds of characters that continue a unit
 _IS_WHITE = (Kind.BLANK, Kind.BREAK)
 _OTHER = Kind.OTHER
-_AT_ONCE = 64 * 1024  # characters; the interpreter's lock is free between two matches
+_AT_ONCE = 64 * 1024  # characters; other threads can run between two matches
 
 _CONTINUED = f"[{BROKEN}][{DROPPED}]*(?:\r[{DROPPED}]*\n|[{BREAK}])"
 _WHITE = f"(?:(?:[{BLANK}{BREAK}]|{_CONTINUED})[{DROPPED}]*)+"
 
 
 class Block(NamedTuple):
-    """A unit, or, where it is `unchanged`, units of one character each that are their own normal form."""
+    """A unit or, if `unchanged`, several units of one character that are their own normal form."""
 
     norm: str
     start: int
@@ -53,13 +53,13 @@ class Block(NamedTuple):
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """The blocks of a text that begins at the beginning of a unit."""
+    """Yield the blocks of a text that begins with a unit."""
     plain, white = compiled(_PLAIN_AFTER), compiled(_WHITE)
     place = 0
     while place < len(text):
         if match := plain.match(text, place, place + _AT_ONCE):
             end = match.end()
-            if end < len(text) and kind(text[end]) in _GOES_ON:  # the last is more than a character
+            if end < len(text) and kind(text[end]) in _GOES_ON:  # the last unit has more than one character
                 end -= 1
             if end > place:
                 yield Block(text[place:end], place, end, unchanged=True)
@@ -77,7 +77,7 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def _white(run: str) -> str:
-    """The normal form of a run of white space."""
+    """Return the normal form of a run of white space."""
     rest = compiled(_CONTINUED).sub("", run)
     if compiled(f"[{BREAK}]").search(rest):
         return "\n"
@@ -85,12 +85,12 @@ def _white(run: str) -> str:
 
 
 def _composed(unit: str) -> str:
-    """The normal form of a character with its marks."""
+    """Return the normal form of a character with its marks."""
     return unicodedata.normalize("NFKC", "".join(char for char in unit if kind(char) is not Kind.DROPPED))
 
 
 def _end_of_unit(text: str, place: int) -> int:
-    """The end of a character with its marks, or of what is dropped before one."""
+    """Return the end of a character with its marks, or of removed characters."""
     goes_on = (Kind.DROPPED,) if kind(text[place]) is Kind.DROPPED else _GOES_ON
     place += 1
     while place < len(text) and kind(text[place]) in goes_on:
@@ -99,12 +99,12 @@ def _end_of_unit(text: str, place: int) -> int:
 
 
 def is_plain(text: str, start: int = 0) -> bool:
-    """Whether each character from `start` on is surely a unit, the one there included, and its own normal form."""
+    """Return whether each character from `start` on is certainly a unit and its own normal form."""
     return _IS_PLAIN.fullmatch(text, start) is not None
 
 
 def last_unit(text: str) -> tuple[int, bool]:
-    """Where the last unit begins, which more text may change, and whether all before it is surely unchanged.
+    """Return the beginning of the last unit, which more text may change, and whether all before it is unchanged.
 
     The text, which is not empty, begins with a unit.
     """
@@ -132,13 +132,13 @@ def _last_unit(text: str) -> int:
         match = white.match(text, place)
         before, last = last, place
         place = match.end() if match else _end_of_unit(text, place)
-    # A backslash at the end may continue a line, and the white space before it.
+    # A backslash at the end may continue a line, and hence belong to the white space before it.
     ends_open = kind(text[last]) is Kind.SLASH and not any(kind(char) is Kind.MARK for char in text[last:])
     return before if ends_open and white.fullmatch(text, before, last) else last
 
 
 def shortened(unit: str) -> str:
-    """A short text that more text continues as it does this unit, which may be the last."""
+    """Return a short text that more text continues in the same way as this unit, which may be the last."""
     if any(kind(char) is Kind.MARK for char in unit):
         return "a"
     place = len(unit) - 1
@@ -154,12 +154,12 @@ def shortened(unit: str) -> str:
 
 
 class UnitMap:
-    """The places of a text and of its normal form. The text begins with a unit, and ends with one."""
+    """The positions of a text and of its normal form. The text begins and ends with a unit."""
 
     def __init__(self, text: str) -> None:
-        self._norms: list[int] = []  # where each block begins in the normal form
-        self._raws: list[int] = []  # and in the text
-        self._ends: list[int] = []  # where each ends in the text
+        self._norms: list[int] = []  # the beginning of each block in the normal form
+        self._raws: list[int] = []  # its beginning in the text
+        self._ends: list[int] = []  # its end in the text
         self._unchanged: list[bool] = []
         self._raw_length = len(text)
         self.length = 0  # of the normal form
@@ -171,19 +171,19 @@ class UnitMap:
             self.length += len(norm)
 
     def raw_start(self, place: int) -> int:
-        """Where the unit begins in the text that has this place of the normal form; its end for the end."""
+        """Return where the unit at this position of the normal form begins in the text. The end maps to the end."""
         if place >= self.length:
             return self._raw_length
         block = bisect_right(self._norms, place) - 1
         return self._raws[block] + (place - self._norms[block] if self._unchanged[block] else 0)
 
     def raw_end(self, place: int) -> int:
-        """Where the unit ends in the text that has the character before this place of the normal form."""
+        """Return where the unit with the character before this position of the normal form ends in the text."""
         block = bisect_right(self._norms, place - 1) - 1
         return self._raws[block] + place - self._norms[block] if self._unchanged[block] else self._ends[block]
 
     def norm_start(self, raw: int) -> int:
-        """The place in the normal form of the first unit that begins there in the text, or after it."""
+        """Return the position in the normal form of the first unit that begins at or after this one in the text."""
         block = bisect_right(self._raws, raw) - 1
         if block < 0:
             return 0

@@ -1,4 +1,4 @@
-"""The output governor: what a model says goes through it, in whatever pieces, and what the policy allows comes out."""
+"""The output governor, which filters a model's output by a policy, whatever pieces the output arrives in."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = [
 
 @frozen
 class ReleasedText:
-    """Text that may be handed on; what is redacted in it is replaced."""
+    """Text that is allowed, with redactions applied."""
 
     text: str = field(repr=False)
 
 
 @frozen
 class ReleasedToolCall:
-    """A tool's call that may be handed on, as it came."""
+    """A tool call that is allowed, unchanged."""
 
     id: str
     name: str
@@ -44,18 +44,18 @@ class ReleasedToolCall:
 
 @frozen
 class Blocked:
-    """Nothing more is released; the verdict says why."""
+    """The output is blocked, for the reason in the verdict. Nothing more is released."""
 
     verdict: Verdict
 
 
 OutputEvent = ReleasedText | ReleasedToolCall | Blocked
-"""What comes out of an output governor."""
+"""An event of an output governor."""
 
 
 @frozen
 class Redaction:
-    """A replaced match and its rule: places in the whole text as the model wrote it, in characters."""
+    """A replaced match and its rule. Positions are in characters of the model's original text."""
 
     rule: str
     start: int
@@ -65,12 +65,12 @@ class Redaction:
 class OutputGovernor:
     """Judges one output under a policy's rules for outputs and tool calls.
 
-    `receive_text` and `receive_tool_call` take what the model says, `end` its end, and `events` iterates over what
-    may be handed on now. For every cutting of a text, what is released, `verdict` and `redactions` are the same. No
-    match of a blocking rule is released, nor its beginning; a redacted match is replaced whole. A character is held
-    back while it may be part of a match: for as many characters as a match may have, a policy's window at most, and one
-    more. What the normal form lacks does not count. A tool's call waits for the text before it, so that none is
-    released of an output that is blocked by what was said before.
+    Pass the output to `receive_text` and `receive_tool_call`, and call `end` at its end. `events` iterates over what is
+    allowed so far. The released text, `verdict` and `redactions` do not depend on how the text is split into pieces. No
+    part of a match of a blocking rule is released, and a redacted match is replaced as a whole. A character is held
+    back while it may be part of a match: for the maximum length of a match, which is limited by the policy's window,
+    plus one character. Characters that the normal form omits do not count. A tool call waits for the text before it, so
+    that no call is released if that text is blocked.
     """
 
     def __init__(self, policy: Policy, facts: Facts) -> None:
@@ -81,22 +81,22 @@ class OutputGovernor:
         self._shadow_scanner = _scanner(policy, shadow)
         self._joiner = SurrogateJoiner()
         self._events: list[OutputEvent] = []
-        self._calls: deque[tuple[int, ReleasedToolCall]] = deque()  # each with the place in the text where it was made
+        self._calls: deque[tuple[int, ReleasedToolCall]] = deque()  # each with its position in the text
         self._received = self._decided = 0  # characters
         self._finished = False
-        self._hidden = 0  # up to where the text is replaced
+        self._hidden = 0  # the position up to which the text is replaced
         self._shadow: dict[ShadowHit, None] = {}
         self._verdict = policy.verdict(None)
         self.redactions: list[Redaction] = []
 
     @property
     def verdict(self) -> Verdict:
-        """ALLOW as long as nothing is blocked; with what rules in shadow mode would have done."""
+        """The verdict so far, ALLOW while nothing is blocked, with the hits of rules in shadow mode."""
         return evolve(self._verdict, shadow=tuple(self._shadow))
 
     @property
     def finished(self) -> bool:
-        """Whether the end was received, or the output is blocked. What is received after a block is dropped."""
+        """Whether the end was received, or the output is blocked. Input after a block is discarded."""
         return self._finished
 
     def receive_text(self, text: str) -> None:
@@ -105,7 +105,7 @@ class OutputGovernor:
             self._receive_text(text)
 
     def receive_tool_call(self, id: str, name: str, arguments: str, *, approved: bool = False) -> None:
-        """Receive a tool's call whose arguments, a JSON text, are complete; `approved` is as in `Policy.judge`."""
+        """Receive a complete tool call. `arguments` is a JSON text, `approved` as in `Policy.judge`."""
         if self._finished:
             return
         verdict = self._policy.judge_tool_call(self._facts, name, arguments, approved=approved)
@@ -117,7 +117,7 @@ class OutputGovernor:
             self._release_calls()
 
     def end(self) -> None:
-        """The output is over: what was held back is judged."""
+        """Receive the end of the output, and judge what was held back."""
         if self._finished:
             return
         if rest := self._joiner.end():
@@ -128,7 +128,7 @@ class OutputGovernor:
             self._finish()
 
     def events(self) -> Iterator[OutputEvent]:
-        """The events that may be handed on now."""
+        """Yield the events that are released so far."""
         while self._events:
             yield self._events.pop(0)
 
@@ -142,7 +142,7 @@ class OutputGovernor:
             self._release(self._scanner.receive_text(text))
 
     def _receive_shadow(self, text: str) -> None:
-        """Have rules in shadow mode see what is decided: where that ends does not depend on the pieces."""
+        """Apply rules in shadow mode to the decided text, whose end does not depend on the pieces."""
         if self._shadow_scanner is not None:
             self._note(self._shadow_scanner, self._shadow_scanner.receive_text(text))
 
@@ -174,7 +174,7 @@ class OutputGovernor:
             self._events.append(self._calls.popleft()[1])
 
     def _replaced(self, decided: Decided) -> tuple[str, int, Rule | None]:
-        """The released text of a piece, the place up to which it goes, and the rule that blocks there."""
+        """Return the released text of a piece, the position of its end, and the rule that blocks there."""
         assert self._scanner is not None, "it has decided"
         pieces: list[str] = []
         place = decided.start
@@ -213,6 +213,6 @@ class OutputGovernor:
 def _scanner(policy: Policy, rules: Sequence[Rule]) -> Scanner | None:
     if not rules:
         return None
-    from hestiaos_local.governance._scanner import Scanner  # most policies need none
+    from hestiaos_local.governance._scanner import Scanner  # not needed for most policies
 
     return Scanner(policy.rule_set(tuple(rules)))

@@ -1,4 +1,4 @@
-"""Rules that look at a text together, and what finds their matches and the beginnings of these."""
+"""Rules that are applied to a text together, with searchers for their matches and the beginnings of matches."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hestiaos_local.governance._writing import for_re
 __all__ = ["RuleSet"]
 
 _AT_ONCE = 32
-"""Of how many patterns the beginnings are searched at once: RE2 takes quadratic time to compile them."""
+"""How many patterns are compiled together for their beginnings, since RE2 compiles them in quadratic time."""
 
 
 class RuleSet:
-    """Rules that look at a text together.
+    """Rules that are applied to a text together.
 
-    What finds beginnings of matches is several times as large as the patterns, and who holds a text back until its end
-    needs none of it: it is made when it is needed, or by `prepare`.
+    The searchers for beginnings of matches are several times as large as the patterns, and are not needed for a text
+    that is held back until its end. They are compiled on first use, or by `prepare`.
     """
 
-    # No cached_property: Ctrl-C can leave its lock taken, for all instances (python/cpython#87634, until 3.12).
+    # Not a cached_property: Ctrl-C can leave its lock locked, for all instances (python/cpython#87634, until 3.12).
 
     def __init__(self, rules: Sequence[Rule], engine: Engine) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
@@ -37,13 +37,13 @@ class RuleSet:
         self._opening: re.Pattern[str] | None = None
 
     def prepare(self) -> None:
-        """Make what a text in pieces needs: of a thousand rules that takes seconds."""
+        """Compile the searchers for texts in pieces, which takes seconds for a thousand rules."""
         if not self.hold:
             _ = self.beginnings, self.first, self.opening
 
     @property
     def beginnings(self) -> list[Searcher]:
-        """Each finds the longest piece at a text's end that more text could make a match of some of the patterns."""
+        """Searchers for the longest piece at the end of a text that could become a match, for some patterns each."""
         if self._beginnings is None:
             starts = range(0, len(self._sources), _AT_ONCE)
             self._beginnings = [
@@ -53,13 +53,13 @@ class RuleSet:
 
     @property
     def opening(self) -> re.Pattern[str]:
-        """Finds the characters with which a match may begin, and maybe others."""
+        """A searcher for the characters with which a match may begin, and possibly others."""
         if self._opening is None:
             self._opening = _opening(self._sources)
         return self._opening
 
     def beginning(self, text: str, start: int) -> int:
-        """Where the longest such piece begins."""
+        """Return the beginning of the longest piece at the end of a text that could become a match."""
         spans = [searcher.search(text, start) for searcher in self.beginnings]
         return min(span[0] for span in spans if span is not None)
 
@@ -78,8 +78,8 @@ def _opening(sources: Iterable[str]) -> re.Pattern[str]:
         if not any("i" in char.flags and _NOT_ASCII.search(char.source) for char in chars):
             return re.compile(for_re(Either(tuple(chars))))
     except ValueError:
-        pass  # one is of a class that only RE2 has
+        pass  # a class that only RE2 has
     return re.compile("")
 
 
-_NOT_ASCII = re.compile(r"[^\0-\x7f]|\\[x0-7]")  # whose cases `for_re` does not know
+_NOT_ASCII = re.compile(r"[^\0-\x7f]|\\[x0-7]")  # `for_re` does not fold the case of these

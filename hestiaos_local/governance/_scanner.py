@@ -1,9 +1,8 @@
-"""Finds the matches of rules in a text that comes in pieces: the same ones for every cutting.
+"""Find the matches of rules in a text that arrives in pieces, independent of how it is split.
 
-A place of the text is *decided* when no match that begins at it or before it can still become another one with more
-text. That is so when no piece that begins there and goes up to the end of what is known is the beginning of a match.
-Both views of the text are looked at, and what is decided in one has to be decided in the other. What is *known* goes up
-to the last unit (`_mapping`), of which more text may change the normal form.
+A position of the text is *decided* if more text cannot change any match that begins at or before it: no piece from
+there to the end of the known text is the beginning of a match. Both forms of the text are searched, and a position must
+be decided in both. The text is *known* up to its last unit (`_mapping`), whose normal form more text may change.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from hestiaos_local.governance._rule_sets import RuleSet
 __all__ = ["Decided", "Match", "Scanner"]
 
 
-class Match(NamedTuple):  # of which there may be very many to sort
-    """The place of a match, in characters of the text; `rule` is its place among the rules."""
+class Match(NamedTuple):  # fast to sort, as there may be very many
+    """The span of a match, in characters of the text. `rule` is the index of its rule."""
 
     start: int
     rule: int
@@ -29,7 +28,7 @@ class Match(NamedTuple):  # of which there may be very many to sort
 
 
 class Decided(NamedTuple):
-    """A piece of the text of which all matches are known that begin in it; `start` is where it begins."""
+    """A piece of the text with all matches that begin in it. `start` is its position."""
 
     text: str
     start: int
@@ -37,29 +36,29 @@ class Decided(NamedTuple):
 
 
 _LONG = 64 * 1024
-"""In so many characters none is looked for with `re`, which holds the interpreter's lock."""
+"""Pieces of at least this length, in characters, are not searched with `re`, as it holds the interpreter's lock."""
 
 _NOTHING = Decided("", 0, ())
 
 _SHORT = 16
-"""A last unit may have so many characters until it is looked at in a shorter form."""
+"""The maximum length of a last unit, in characters, before it is replaced by a shorter equivalent."""
 
 
 class _View:
-    """The known part of one form of the text that is not decided, with the character before it. Places are in it."""
+    """The known, undecided part of one form of the text, with the character before it. Positions are in this part."""
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
         self.text = ""
-        self.start = 0  # the first place that is not decided: 0 at the beginning of the text, else 1
-        self.after: dict[int, int] = {}  # where a rule goes on that matched up to there
+        self.start = 0  # the first undecided position: 0 at the beginning of the text, else 1
+        self.after: dict[int, int] = {}  # where a rule continues after its last match
 
     def find(self, more: str = "") -> Span | None:
-        """What `first` finds in it, or in `more` after it."""
+        """Search for `first` in it, followed by `more`."""
         return self._rules.first.search(f"{self.text}{END}{more}", self.start)
 
     def look(self, found: Span | None) -> tuple[int, bool]:
-        """The first place at which something begins that may become a match, and whether one may begin before it."""
+        """Return the first position at which a future match may begin, and whether a match may begin before it."""
         length = len(self.text)
         if found is None or found[0] >= length:
             return length, False
@@ -68,7 +67,7 @@ class _View:
         return self._rules.beginning(self.text, self.start), True
 
     def matches(self, frontier: int) -> Iterator[Match]:
-        """The matches that begin before this place: of a rule that redacts all, of another the first."""
+        """Yield the matches that begin before this position: all of a rule that redacts, the first of any other."""
         for index, searcher in enumerate(self._rules.searchers):
             for start, end in searcher.search_all(self.text, max(self.start, self.after.get(index, 0))):
                 if start >= frontier:
@@ -79,7 +78,7 @@ class _View:
                 self.after[index] = end
 
     def move(self, frontier: int) -> None:
-        """Everything before this place is decided."""
+        """Discard everything before this position, which is decided."""
         if frontier:
             forgotten = frontier - 1
             self.text, self.start = self.text[forgotten:], 1
@@ -88,24 +87,26 @@ class _View:
 
 
 class Scanner:
-    """Receives a text, and says what is decided of it."""
+    """Receives a text in pieces, and returns the decided pieces with their matches."""
 
     def __init__(self, rules: RuleSet) -> None:
         self.rules = rules.rules
         self._hold = rules.hold
         self._held: list[str] = []
-        self._place = 0  # up to there the text is decided
-        self._unit = self._head = ""  # the last unit, and what more text continues as it does this unit
+        self._place = 0  # the position up to which the text is decided
+        self._unit = self._head = ""  # the last unit, and a short text that more text continues in the same way
         self._raw, self._norm = _View(rules), _View(rules)
-        self._units_from = 0  # where the first unit of the undecided normal form begins in the raw view
-        # Each undecided character is a unit and its own normal form: the raw view does for both, the other has no text.
+        self._units_from = 0  # the position in the raw view of the first unit of the undecided normal form
+        # If each undecided character is a unit and its own normal form, the raw view is used for both forms.
         self._alike = True
-        self._settled = False  # no place that is known is undecided, nor the first of a text
+        self._settled = False  # whether all known positions are decided, and the text has begun
         self._opens = (re.compile("") if rules.hold else rules.opening).search
 
     def receive_text(self, text: str) -> Decided:
-        """Receive a piece of the text. Returns what is newly decided: up to where depends on all that was received,
-        not on the pieces."""
+        """Receive a piece of the text. Return what is newly decided.
+
+        The end of the decided text depends on all the text received, but not on its pieces.
+        """
         if self._hold:
             self._held.append(text)
             return _NOTHING
@@ -120,7 +121,7 @@ class Scanner:
         return self._decided_alike() if self._alike else self._decided()
 
     def end(self) -> Decided:
-        """The text is over. Returns the rest of it."""
+        """Receive the end of the text. Return the rest of it."""
         rest = "".join(self._held) or self._unit
         self._held.clear()
         self._add(rest, normalized(rest), unchanged=False)
@@ -128,7 +129,7 @@ class Scanner:
         return self._moved(raw, self._matches(raw, len(self._norm.text)))
 
     def _cut(self, text: str) -> tuple[str, bool]:
-        """What becomes known with this piece, and whether each of its characters is surely a unit and unchanged."""
+        """Return the text that becomes known, and whether its characters are certainly unchanged units."""
         head = self._head + text
         unit = head if self._head is self._unit else self._unit + text
         start, unchanged = last_unit(head)
@@ -148,7 +149,7 @@ class Scanner:
             norm.text += form
 
     def _settle(self, text: str, form: str) -> Decided:
-        """No match begins in the undecided text and in its normal form: all of it is decided."""
+        """Decide all of the text, as no match begins in either form."""
         raw, norm = self._raw, self._norm
         raw.text, raw.start, raw.after = text[-1], 1, {}
         norm.text, norm.start, norm.after = form[-1:] or norm.text, 1, {}
@@ -172,7 +173,7 @@ class Scanner:
         raw, norm = self._raw, self._norm
         if raw.start and norm.start:
             first = raw.find(norm.text + END)
-            if first is None:  # as mostly, which one search tells
+            if first is None:  # the usual case, found by one search
                 return self._settle(raw.text[1:], norm.text[1:])
             second = norm.find()
         else:  # at the beginning of a text, which a `^` of the other's pattern does not see after the one
@@ -180,7 +181,7 @@ class Scanner:
         (frontier, found), (norm_frontier, norm_found) = raw.look(first), norm.look(second)
         more = len(raw.text) - len(norm.text)
         place = min(frontier, norm_frontier + more)
-        # From a plain rest on both are the same; for others each place is looked up.
+        # From an unchanged rest on, the two forms are equal; otherwise each position is mapped.
         plain = place == len(raw.text) or (place >= self._units_from and is_plain(raw.text, place))
         if plain:
             frontier = units_from = place
@@ -198,7 +199,7 @@ class Scanner:
         return decided
 
     def _moved(self, frontier: int, matches: Sequence[Match]) -> Decided:
-        """Everything before this place of the raw view is decided, and these are the matches there."""
+        """Return everything before this position of the raw view, which is decided, with these matches."""
         raw = self._raw
         if matches:
             before = self._place - raw.start
@@ -209,7 +210,7 @@ class Scanner:
         return decided
 
     def _matches(self, frontier: int, norm_frontier: int) -> Sequence[Match]:
-        """The matches in either form of the text, as places of the raw view."""
+        """Return the matches in either form of the text, with positions in the raw view."""
         raw, norm = self._raw, self._norm
         matches = set(raw.matches(frontier))
         if in_norm := list(norm.matches(norm_frontier)):

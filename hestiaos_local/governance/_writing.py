@@ -1,4 +1,4 @@
-"""Writes the tree of a pattern as one of RE2 or of `re`, and the pattern of what its matches begin with."""
+"""Write the tree of a pattern in the syntax of RE2 or `re`, and create patterns for the beginnings of matches."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hestiaos_local.governance._syntax import Char, Either, Node, Place, Repeat,
 __all__ = ["MOST", "beginnings", "char_set", "first", "for_re", "for_re2"]
 
 MOST = 128
-"""How often `re` repeats at most what is more than a character: it would take too long with what it cannot match."""
+"""The maximum of repetitions of more than one character in `re`, which would take too long on texts without a match."""
 
 _LAST = 0x10FFFF
 _ESCAPE_SETS = {
     "d": [(0x30, 0x39)],
-    "s": [(0x09, 0x0A), (0x0C, 0x0D), (0x20, 0x20)],  # without U+000B, as RE2 has it
+    "s": [(0x09, 0x0A), (0x0C, 0x0D), (0x20, 0x20)],  # without U+000B, as in RE2
     "w": [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)],
 }
 _CONTROLS = {"a": 7, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
@@ -32,12 +32,12 @@ _Ranges = list[tuple[int, int]]
 
 
 def for_re2(node: Node) -> str:
-    """The pattern for RE2."""
+    """Write a pattern for RE2."""
     return _written(node, plain=False)
 
 
 def for_re(node: Node) -> str:
-    """The pattern for `re` that matches what RE2's does, up to `MOST` repeats.
+    """Write a pattern for `re` that matches the same as in RE2, up to `MOST` repetitions.
 
     Raises `ValueError` for the classes that only RE2 has.
     """
@@ -45,13 +45,12 @@ def for_re(node: Node) -> str:
 
 
 def beginnings(patterns: Sequence[str]) -> Node:
-    """A node that matches the longest piece at a text's end that more text could make a match of one of these."""
+    """Return a node that matches the longest piece at the end of a text that could become a match of one of these."""
     return Seq((Either(tuple(_beginning(parse(pattern)) for pattern in patterns)), Place(r"\z")))
 
 
 def first(patterns: Sequence[str]) -> Node:
-    """A node that matches where one of these does, or a piece before an `END`, and this, that more text could make a
-    match.
+    """Return a node that matches like one of these, or a piece up to and including `END` that could become a match.
 
     It may miss the empty piece.
     """
@@ -61,9 +60,9 @@ def first(patterns: Sequence[str]) -> Node:
 
 
 def _beginning(node: Node) -> Node:
-    """A node for the beginnings of matches: where it matches at a text's end, more text may make a match.
+    """Return a node for the beginnings of matches: if it matches at the end of a text, more text may make a match.
 
-    It matches up to any place where one more character, or what a `\\b` would look at, is still to come.
+    It matches up to any position that needs one more character, or the character that a `\\b` considers.
     """
     match node:
         case Char() | Place():
@@ -72,7 +71,7 @@ def _beginning(node: Node) -> Node:
             return Either(tuple(map(_beginning, nodes)))
         case Repeat(inner, _, most, _):
             return Seq((Repeat(inner, 0, max(0.0, most - 1), False), _beginning(inner)))
-        case Seq(nodes) if len(nodes) > 1:  # in halves, so that it is not nested as deep as a pattern is long
+        case Seq(nodes) if len(nodes) > 1:  # in halves, so that the depth is logarithmic
             middle = len(nodes) // 2
             first, last = nodes[:middle], nodes[middle:]
             return Either((Seq((*first, _beginning(Seq(last)))), _beginning(Seq(first))))
@@ -81,7 +80,7 @@ def _beginning(node: Node) -> Node:
 
 
 def _begun(node: Node) -> Node | None:
-    """As `_beginning`, without the empty text where that is easily left out; `None` where nothing else is left."""
+    """Return the node of `_beginning`, excluding the empty text if that is easy, or `None` if nothing remains."""
     match node:
         case Char() | Place():
             return None
@@ -121,7 +120,7 @@ def _written(node: Node, *, plain: bool) -> str:
             return f"(?:{_written(inner, plain=plain)}){times}{'?' if lazy else ''}"
 
 
-@lru_cache(1024)  # patterns have few different characters
+@lru_cache(1024)  # patterns have few distinct characters
 def _char_written(source: str, flags: str) -> str:
     return _set_written(char_set(source, flags))
 
@@ -130,7 +129,7 @@ def _literal(source: str) -> str:
     return "\\" + source if len(source) == 1 and source in r"\*+?{}[]()|^$" else source
 
 
-# What one character may be, for `re`, whose classes and folding of case are wider than RE2's.
+# The characters that a class matches, for `re`, whose classes and case folding are wider than RE2's.
 
 
 def char_set(source: str, flags: str) -> _Ranges:
@@ -179,7 +178,7 @@ def _item_set(source: str, flags: str) -> _Ranges:
 
 
 def _folded(ranges: _Ranges, flags: str) -> _Ranges:
-    """The same without regard to the case of ASCII letters, two of which have a third form."""
+    """Return the same ranges ignoring the case of ASCII letters, two of which have a third form."""
     if "i" not in flags:
         return ranges
     folded = list(ranges)
@@ -207,7 +206,7 @@ def _set_written(ranges: _Ranges) -> str:
     merged = _merged(ranges)
     if merged[-1][1] < _LAST or len(merged) == 1:
         return f"[{_ranges_written(merged)}]"
-    return f"[^{_ranges_written(_negated(merged))}]"  # `re` takes long to compile a class with so many characters
+    return f"[^{_ranges_written(_negated(merged))}]"  # `re` is slow to compile a class with many characters
 
 
 def _ranges_written(ranges: _Ranges) -> str:
@@ -215,7 +214,7 @@ def _ranges_written(ranges: _Ranges) -> str:
 
 
 def _escaped(code: int) -> str:
-    """A character in a class. `re` reads short patterns faster."""
+    """Write a character in a class, in the shortest form, as `re` compiles short patterns faster."""
     character = chr(code)
     return character if character.isascii() and character.isalnum() else f"\\U{code:08x}"
 
