@@ -72,7 +72,7 @@ def blocks(text: str) -> Iterator[Block]:
             end = _end_of_unit(text, place)
             norm = form(text[place]) if end == place + 1 else _composed(text[place:end])
         if norm:
-            yield Block(norm, place, end, unchanged=norm == text[place:end] and end - place == 1)
+            yield Block(norm, place, end, unchanged=False)
         place = end
 
 
@@ -117,7 +117,7 @@ def last_unit(text: str) -> tuple[int, bool]:
         found = kind(text[place])
     if found is _OTHER:
         return place, False
-    if found in _IS_WHITE and place == len(text) - 1:
+    if found in _IS_WHITE:
         start = len(text.rstrip(WHITE))
         if not start or kind(text[start - 1]) is _OTHER:
             return start, False

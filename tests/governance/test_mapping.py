@@ -114,11 +114,32 @@ def test_the_last_unit(text: str, units: list[Unit]) -> None:
         ("a\\\n \\\n", 1, False),
         ("a\\x", 2, False),
         ("a\\ ", 2, False),
+        ("\\", 0, False),
+        ("\\\xad", 0, False),
+        ("a\x1c ", 2, False),
     ],
     ids=ascii,
 )
 def test_where_the_last_unit_begins(text: str, start: int, unchanged: bool) -> None:
     assert last_unit(text) == (start, unchanged)
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [("a😀", 1), ("😀", 0), ("😀e\u0301\xad", 1), ("a  ", 1), ("  ", 0), ("  b  ", 3), ("b\u3000\t", 1), ("\\x", 1)],
+    ids=ascii,
+)
+def test_a_usual_last_unit_is_found_from_the_end(text: str, start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(_mapping, "_last_unit")
+    assert last_unit(text) == (start, False)
+
+
+def test_a_character_with_marks_is_a_block() -> None:
+    assert list(blocks("abc\u0301d")) == [
+        Block("ab", 0, 2, unchanged=True),
+        Block("ć", 2, 4, unchanged=False),
+        Block("d", 4, 5, unchanged=True),
+    ]
 
 
 def test_the_last_unit_of_a_long_text(monkeypatch: pytest.MonkeyPatch) -> None:

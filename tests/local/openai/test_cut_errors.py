@@ -5,21 +5,19 @@ from __future__ import annotations
 import pytest
 
 from hestiaos_local.openai import ModelResponse
-from hestiaos_proto import ConnectionLost, Redactor, StatusError
+from hestiaos_proto import Redactor, StatusError
 
 KEY = "sk-4711-0815"
 MOST = 64 * 1024
 WHOLE = KEY * (MOST // len(KEY))  # it is redacted to less than a quotation has
 
 
-def failed(*pieces: bytes, lost: bool = False) -> str:
+def failed(*pieces: bytes) -> str:
     """The message for a response of status 500 with this body."""
     response = ModelResponse(500, [], redactor=_Short(KEY))
     for piece in pieces:
         response.receive_data(piece)
-    if lost:
-        response.connection_lost(ConnectionLost("gone"))
-    elif not response.complete:
+    if not response.complete:
         response.receive_data(b"")
     assert response.complete
     with pytest.raises(StatusError) as caught:
@@ -44,8 +42,3 @@ def test_a_body_that_is_too_large_is_not(size: int) -> None:
     body = (WHOLE + KEY)[: MOST + 1].encode()
     pieces = [body[place : place + size] for place in range(0, len(body), size)]
     assert failed(*pieces) == "the model server failed: status 500: its body is too large, or was cut off"
-
-
-def test_a_body_that_is_cut_off_is_not() -> None:
-    message = failed(b"the key is ", KEY[:7].encode(), lost=True)
-    assert message == "the model server failed: status 500: its body is too large, or was cut off"

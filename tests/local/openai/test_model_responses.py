@@ -89,8 +89,8 @@ class TestRefusals:
         assert len(self.refusal(b"x" * (1 << 20))) < 1000
 
     @pytest.mark.parametrize("error", LOST)
-    def test_the_status_of_one_that_is_cut_is_told(self, error: HestiaError) -> None:
-        """Its body is not: a secret in it may be cut, so that it is not found."""
+    def test_one_that_is_cut_is_not_quoted(self, error: HestiaError) -> None:
+        """A secret may be cut at its end. The status is enough."""
         response = model(429)
         response.receive_data(b"not so of")
         response.connection_lost(error)
