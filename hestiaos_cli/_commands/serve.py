@@ -97,6 +97,8 @@ def command(
 
     if keys is not None and settings.api_key is not None:
         raise click.UsageError("--keys and --api-key exclude each other: leave one of them out")
+    if settings.api_key == "":  # of a variable that is not set: nobody would notice that no key is needed
+        raise click.UsageError("--api-key is empty: give a key, or leave it out")
     api_key = settings.api_key or (None if keys else os.environ.get("HESTIAOS_API_KEY")) or None
     if settings.api_key == "-":
         api_key = key_from_stdin(settings)

@@ -28,10 +28,13 @@ class Cipher:
 
     @classmethod
     def derive(cls, key: str, salt: bytes | None = None) -> Cipher:
-        """Derive a cipher from a key of any length, by default with a new salt."""
+        """Derive a cipher from a key of any length, by default with a new salt.
+
+        A key of the environment may be any bytes, which Python reads as `os.fsdecode` does.
+        """
         if salt is None:
             salt = os.urandom(_SALT)
-        return cls(salt, scrypt(key.encode(), salt=salt, dklen=32, **_COST))
+        return cls(salt, scrypt(key.encode("utf-8", "surrogateescape"), salt=salt, dklen=32, **_COST))
 
     @classmethod
     def restore(cls, key: str, header: bytes) -> Cipher:

@@ -146,6 +146,7 @@ def test_an_option_of_other_command_lines(option: str, told: str) -> None:
         (["run", "x", "--local", "-k", "x"], "leave --api-key out"),
         (["run", "x", "--config", "x"], "add --local"),
         (["serve", "--base-url", "nonsense"], "--base-url"),
+        (["serve", "-k", ""], "--api-key is empty"),
         (["--base-url", "nonsense", "serve"], "does not take --base-url"),
         (["--local", "serve"], "does not take --local"),
         (["-k", "x", "completion", "bash"], "does not take --api-key"),

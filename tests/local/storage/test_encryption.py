@@ -71,6 +71,16 @@ def test_the_key_is_taken_from_the_environment(file: Path, encrypted: Store, mon
         assert store.secret("k") == VALUE
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the environment has texts there")
+def test_a_key_of_any_bytes(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cryptography")
+    monkeypatch.setenv("HESTIAOS_STORE_KEY", os.fsdecode(b"\xff\x80key"))
+    with closing(Store(file)) as store:
+        store.set_secret("k", VALUE, "vault")
+    with closing(Store(file)) as store:
+        assert store.secret("k") == VALUE
+
+
 @pytest.mark.parametrize("key", [None, ""])
 def test_without_its_key_a_store_tells_no_secret(file: Path, encrypted: Store, key: str | None) -> None:
     with closing(Store(file, key=key)) as store:
