@@ -1,4 +1,4 @@
-"""What the tab key completes beside commands and options: names of this user's own files, without any network."""
+"""Complete the names of profiles and agents with the tab key, from this user's files, without network access."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["agent_ids", "files", "profile_names"]
 
 
 def profile_names(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-    """The profiles that begin so, with their servers."""
+    """Return the profiles with this prefix, and their servers."""
     from hestiaos_cli._profiles import Profiles
 
     return _items(lambda: {each.name: each.base_url for each in Profiles()}, typed)
 
 
 def agent_ids(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-    """The agents of the configuration that begin so: that of `--config`, where it was typed before."""
+    """Return the agents with this prefix in the configuration, or in the one of `--config` if that was typed before."""
     from hestiaos_cli._local_platform import configured_agents
 
     settings = context.find_object(Settings) or Settings()
@@ -33,7 +33,7 @@ def agent_ids(context: click.Context, param: click.Parameter, typed: str) -> lis
 
 
 def files(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-    """The shell completes them itself."""
+    """Let the shell complete file names."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(typed, type="file")]
@@ -44,6 +44,6 @@ def _items(find: Callable[[], dict[str, str | None]], typed: str) -> list[Comple
 
     try:
         names = find()
-    except (Failure, OSError):  # a file that cannot be read: its command says why, the tab key completes nothing
+    except (Failure, OSError):  # the file cannot be read: completion does not report errors, but the command does
         return []
     return [CompletionItem(name, help=about) for name, about in names.items() if name.startswith(typed)]

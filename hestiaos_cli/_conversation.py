@@ -63,7 +63,7 @@ def _prompt(sign: str) -> str:
 
 
 def _prepare_editing() -> Path | None:
-    """Set readline up. Returns the file of the history, `None` where there is none."""
+    """Set readline up. Return the file of the history, or `None` if there is none."""
     try:
         import readline
     except ImportError:  # Windows; its console edits lines by itself

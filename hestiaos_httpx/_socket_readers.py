@@ -1,4 +1,4 @@
-"""Receives from a socket in a task of asyncio.
+"""Receive from a socket in a task of asyncio.
 
 anyio registers a socket with the event loop for each wait, which takes two system calls, and enters a cancel scope for
 its timeout: together that costs more than the read. Here the socket stays registered from one wait to the next.
@@ -14,9 +14,9 @@ __all__ = ["SocketReader"]
 
 
 class SocketReader:
-    """Receives from a socket; `stop` it before that is closed, or read by others.
+    """Receives from a socket. Call `stop` before the socket is closed, or read by others.
 
-    Raises `NotImplementedError` in an event loop that cannot do it, as Windows' proactor.
+    Raises `NotImplementedError` in an event loop that does not support it, such as Windows' proactor.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
@@ -25,8 +25,10 @@ class SocketReader:
         self._process = os.getpid()
         self._waiter: asyncio.Future[None] | None = None
         self._max_bytes = 0
-        self._received: bytes | OSError | None = None  # what the task has not taken; it may have been cancelled
-        self._emptied = True  # the last read has left nothing
+        self._received: bytes | OSError | None = (
+            None  # received, but not taken by the task, which may have been cancelled
+        )
+        self._emptied = True  # the last read left nothing unread
         self._expires = 0.0  # when the wait ends, by the clock of the loop
         self._timer: asyncio.TimerHandle | None = None
         self._registered = False
@@ -42,7 +44,7 @@ class SocketReader:
         return self._waiter is not None
 
     def receive_now(self, max_bytes: int) -> bytes:
-        """What has arrived. Raises `OSError`, a `BlockingIOError` where nothing may have."""
+        """Return what has arrived. Raises `OSError`, a `BlockingIOError` if there may be nothing."""
         received = self._take()
         if received is None:
             if self._emptied:
@@ -56,7 +58,7 @@ class SocketReader:
         return data
 
     async def receive(self, max_bytes: int, seconds: float) -> bytes | None:
-        """What arrives next; `None` after `seconds`, and after `stop`. Raises `OSError`."""
+        """Wait for data. Return `None` after `seconds`, and after `stop`. Raises `OSError`."""
         if not self._registered:
             self._register()
         self._max_bytes = max_bytes
@@ -107,7 +109,7 @@ class SocketReader:
             self._wake()
 
     def stop(self) -> None:
-        """Wake the task, and let go of the socket."""
+        """Wake the task, and stop using the socket."""
         self._wake()
         if self._timer is not None:
             self._timer.cancel()

@@ -110,7 +110,7 @@ def error_to_wire(error: StatusError) -> dict[str, Any]:
 
 
 def _phrase(status: int) -> str:
-    from http import HTTPStatus  # the results of most calls are no errors
+    from http import HTTPStatus  # imported here, since most calls do not fail
 
     try:
         return HTTPStatus(status).phrase

@@ -92,9 +92,9 @@ class EventStreamState:
     def _refusal(self) -> HestiaError:
         if self._closed:
             return LocalProtocolError("the stream is closed: start another")
-        # The thread that was reading may have finished by now; the other one is refused all the same.
+        # The thread that was reading may have finished by now; the other one is refused anyway.
         if self._error is not None and not self._reading:
-            return self._error.with_traceback(None)  # else it would grow each time that it is raised
+            return self._error.with_traceback(None)  # otherwise the traceback grows each time it is raised
         return LocalProtocolError("the stream is being read already: open a separate stream for each reader")
 
     def _fail(self, error: BaseException) -> None:

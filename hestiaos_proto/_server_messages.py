@@ -61,8 +61,8 @@ class ServerRequest:
 
     `refusal` is the exception to respond with if the request is not one of the wire's operations, or its arguments do
     not fit; `operation` is then `""`. The names of `headers` are in lower case. `method` and `target` are the
-    request's own. `resource` is the path where that is one of the server's own, besides the wire's: `operation` is then
-    `""`, and `body` what came. `response` is what is to be sent where that was decided by the request's head.
+    request's own. `resource` is the path if it is one of the server's own, beyond the wire's: `operation` is then `""`,
+    and `body` is as received. `response` is the response if the request was decided by its head.
     """
 
     operation: str

@@ -32,9 +32,9 @@ class _Streams(Generic[S]):
     ) -> S:
         """Send a message and stream the reply's events, as `run_stream` does.
 
-        The data of `start` has the `session_id`, that of `final` is a chat's response. A stream closed early, or
-        fails, keeps nothing in its session. Iterating raises what `run_stream` says, and `NotFound` with the code
-        `UNKNOWN_OPERATION` where the server does not have this addition to 1.0.
+        The data of `start` has the `session_id`, that of `final` is a chat's response. A stream that fails or is closed
+        early is not stored in its session. Iterating raises what `run_stream` documents, and `NotFound` with the code
+        `UNKNOWN_OPERATION` if the server does not have this addition to 1.0.
         """
         return self._new_stream(operations.chat_stream(message, session_id=session_id), timeout, options)
 

@@ -27,9 +27,10 @@ from hestiaos_local.governance._characters import (
 
 __all__ = ["normalized"]
 
-_CHUNK = 256 * 1024  # characters; the interpreter's lock is free between two chunks
-# Between letters nothing goes on; in white space a run does. After a continued line that is sure of ASCII alone: of the
-# rest some characters become white space and a mark.
+_CHUNK = 256 * 1024  # characters; other threads can run between two chunks
+# Where a text can be split: between letters, which do not combine, and inside a run of white space, whose parts are
+# joined afterwards. A split after a continued line is safe in ASCII only, as some other characters normalize to white
+# space and a mark.
 _JOINT = "[0-9A-Za-z\u4e00-\u9fff](?=[0-9A-Za-z\u4e00-\u9fff])|[ \n](?=[ \n])"
 _ASCII_JOINT = _JOINT + r"|\n(?=\\)"
 

@@ -37,9 +37,9 @@ class ModelResponse:
 
     @property
     def body(self) -> bytes:
-        """The whole body. Raises the `StatusError` of another status than 200."""
+        """The whole body. Raises a `StatusError` for a status other than 200."""
         if self._status != 200:
-            # At the end of what was cut, a part of what must not be seen may stand, which no redactor finds.
+            # The end of a truncated body may have a part of a secret, which no redactor finds.
             body = None if self._cut else bytes(self._body)
             raise upstream_error(self._status, self._headers, body, self._redactor)
         return bytes(self._body)
@@ -81,7 +81,7 @@ class CompletionResponse(ModelResponse):
         return self.complete if self.stream is None else self.stream.finished
 
     def outputs(self) -> Iterator[Output]:
-        """The outputs that can be had now."""
+        """Yield the outputs that are complete."""
         if self.stream is not None:
             return self.stream.events()
         return completion_outputs(self.body, redactor=self._redactor, id_prefix=self._id_prefix)

@@ -77,7 +77,7 @@ def model_fault(error: HestiaError) -> ServerError:
 def upstream_error(status: int, headers: Mapping[str, str], body: bytes | None, redactor: Redactor) -> StatusError:
     """Return the exception for a response of a model server with an error status.
 
-    The names of `headers` are in lower case. `body` is `None` where it was not read to its end. `redactor` hides the
+    The names of `headers` are in lower case. `body` is `None` if it was not read to its end. `redactor` hides the
     model server's key.
     """
     message = f"status {status}{_said(_quoted(body, redactor), redactor)}"

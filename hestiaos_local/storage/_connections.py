@@ -63,7 +63,7 @@ class Connections:
     def is_current(self) -> bool:
         """Return whether the connections are open, to the file and log of these names now, and have not failed.
 
-        SQLite goes on writing to a log that was removed, and nobody would find there what it has acknowledged.
+        SQLite continues to write to a log that was removed, in which acknowledged changes would be lost.
         """
         if self._file is None or self._log is None or not self.is_open:
             return self.is_open

@@ -39,7 +39,7 @@ class RequestHead(NamedTuple):
 
     method: str
     target: str  # a path with its query, or `*`
-    headers: dict[str, str]  # the names in lower case; `host` is the target's where that is a URL
+    headers: dict[str, str]  # the names in lower case; `host` is the target's if that is a URL
     length: int | None  # of the body, in bytes; `None` if it is chunked
     keep_alive: bool  # the client may send another request on this connection
     expects_continue: bool

@@ -81,9 +81,9 @@ class RequestReader:
         return self._read_body(request, self._body)
 
     def _decide(self, head: RequestHead, request: ServerRequest) -> ServerRequest:
-        """Answer a request by its head. The connection is kept where that is cheap.
+        """Respond to a request by its head. The connection is kept open if that is cheap.
 
-        It is not known whether a client that waits for 100 Continue sends its body in spite of another answer.
+        A client that waits for 100 Continue may or may not send its body after another response.
         """
         short = head.length is not None and head.length <= min(_SHORT, self._max_size)
         self.last = not (head.keep_alive and short and not head.expects_continue)
