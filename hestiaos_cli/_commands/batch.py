@@ -28,7 +28,7 @@ __all__ = ["command"]
 
 _RETRIES = 3
 _INTERRUPTED = "waiting for the requests under way; Ctrl-C again does not wait"
-_LIMIT = 256  # a server keeps its results for repeats, the embedded one its newest 1,000
+_LIMIT = 256  # a server keeps its results for repeats, the embedded one its newest 10,000
 
 
 @make_command(

@@ -24,7 +24,7 @@ class Counters:
     def reserve(self, charges: Sequence[Charge], now: float) -> Reservation | Exhausted:
         """Charge every limit, or none of them if one is exhausted."""
         with self._database.write(*map(_lock, charges), durable=False) as db:
-            admitted = admit(charges, [_read(db, charge) for charge in charges], now)
+            admitted = admit(charges, _read(db, charges), now)
             if isinstance(admitted, Exhausted):
                 return admitted
             reservation, counters = admitted
@@ -39,13 +39,19 @@ class Counters:
 
     def settle(self, reservation: Reservation, tokens: int) -> None:
         """Replace the tokens that were reserved with those that were used."""
-        with self._database.write(*map(_lock, reservation.charges), durable=False) as db:
-            for charge, place in zip(reservation.charges, reservation.places, strict=True):
-                if charge.counts_tokens and charge.tokens != tokens:
-                    counter = _read(db, charge)
-                    settled = counter.settle(charge.tokens, tokens, place)
-                    if settled is not counter:
-                        _write(db, charge, settled)
+        changed = [
+            (charge, place)
+            for charge, place in zip(reservation.charges, reservation.places, strict=True)
+            if charge.counts_tokens and charge.tokens != tokens
+        ]
+        if not changed:
+            return
+        charges = [charge for charge, _ in changed]
+        with self._database.write(*map(_lock, charges), durable=False) as db:
+            for (charge, place), counter in zip(changed, _read(db, charges), strict=True):
+                settled = counter.settle(charge.tokens, tokens, place)
+                if settled is not counter:
+                    _write(db, charge, settled)
 
     def usage(self, limits: Sequence[Limit], now: float) -> list[CounterUse]:
         """Return the use of each limit, by each of its subjects."""
@@ -68,12 +74,20 @@ def _lock(charge: Charge) -> str:
     return f"counter {json.dumps([charge.name, charge.per, charge.subject, charge.window]).decode()}"
 
 
-def _read(db: Transaction, charge: Charge) -> Counter:
-    row = db.execute(
-        'SELECT state FROM counters WHERE name = ? AND per = ? AND subject = ? AND "window" = ?',
-        (charge.name, charge.per, charge.subject, charge.window),
-    ).fetchone()
-    return charge.counter(None if row is None else json.loads(row[0].encode()))
+def _read(db: Transaction, charges: Sequence[Charge]) -> list[Counter]:
+    """Read the counters of charges. All are requested before the first is awaited."""
+    found = [
+        db.execute(
+            'SELECT state FROM counters WHERE name = ? AND per = ? AND subject = ? AND "window" = ?',
+            (charge.name, charge.per, charge.subject, charge.window),
+        )
+        for charge in charges
+    ]
+    states = [rows.fetchall() for rows in found]
+    return [
+        charge.counter(json.loads(state[0][0].encode()) if state else None)
+        for charge, state in zip(charges, states, strict=True)
+    ]
 
 
 def _write(db: Transaction, charge: Charge, counter: Counter) -> None:

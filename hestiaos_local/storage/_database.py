@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal, Protocol
 
 from attrs import frozen
 
-__all__ = ["PROBE", "Database", "Dialect", "Rows", "Transaction"]
+__all__ = ["PROBE", "Database", "Dialect", "Rows", "Statement", "Transaction", "execute_together"]
 
 PROBE = 1.0
 """The timeout, in seconds, of the check that a database works."""
 
 Parameters = Sequence[Any] | Mapping[str, Any]
+
+Statement = tuple[str, Sequence[Any]]
+"""A statement with parameters that are `?`."""
 
 
 class Rows(Protocol):
@@ -52,7 +57,7 @@ class Dialect:
     transaction ends, and waits for those locked by others; `skip_locked` omits those rows instead. `log_page` reads a
     page of the log in one statement, hence one consistent state: the places of `chain`, and up to `limit` entries after
     number `after`, or fewer once they exceed `size` bytes. `after_copy` is executed after rows were inserted with
-    explicit numbers.
+    explicit numbers. With `joins`, WITH may contain statements that write, each to rows of its own.
     """
 
     record: str
@@ -60,6 +65,7 @@ class Dialect:
     for_update: str = ""
     skip_locked: str = ""
     after_copy: tuple[str, ...] = ()
+    joins: bool = False
 
 
 class Database(Protocol):
@@ -111,8 +117,15 @@ class Database(Protocol):
         """
         ...
 
-    def try_lock(self, db: Transaction, name: str) -> bool:
-        """Take the lock `name` until the transaction ends. Return False if another transaction holds it."""
+    def head(self, db: Transaction) -> Any:
+        """Return the head of the chain that this process writes, within a transaction that `appends`.
+
+        The columns are the chain, the head's number, its hash, and whether an entry follows it. None if it is missing.
+        """
+        ...
+
+    def try_lock(self, db: Transaction, name: str) -> Callable[[], bool]:
+        """Take the lock `name` until the transaction ends. The result returns False if another transaction holds it."""
         ...
 
     def rewrite(self) -> None:
@@ -122,3 +135,18 @@ class Database(Protocol):
     def truncate_log(self) -> bool:
         """Truncate the write-ahead log, so that no deleted data remains in it. Return False if it is in use."""
         ...
+
+
+def execute_together(dialect: Dialect, db: Transaction, statements: Sequence[Statement]) -> None:
+    """Execute statements that write and do not depend on each other, as a single one if the database supports it."""
+    if dialect.joins:
+        texts, parameters = zip(*statements, strict=True)
+        statements = [(_joined(texts), list(chain.from_iterable(parameters)))]
+    for text, values in statements:
+        db.execute(text, values)
+
+
+@lru_cache(maxsize=16)
+def _joined(texts: tuple[str, ...]) -> str:
+    parts = ", ".join(f"part{number} AS ({text})" for number, text in enumerate(texts[:-1]))
+    return f"WITH {parts} {texts[-1]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 
+from hestiaos_local.governance import START
 from hestiaos_local.storage import _tables as tables
 from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record
 from hestiaos_local.storage._records import Outcome, TraceRecord
@@ -29,11 +30,16 @@ def _from_version_2(db: sqlite3.Connection) -> int:
     _execute(db, ["ALTER TABLE traces RENAME TO traces_2", *_COUNTED_FOR_EACH_CHAIN, *_NEW_IN_VERSION_3])
     db.execute("UPDATE kept SET count = 0, bytes = 0 WHERE kind = 'traces'")
     old = db.execute("SELECT trace_id, decision, decided_at, facts, outcome FROM traces_2 ORDER BY number")
+    end = START
     for trace_id, decision, decided_at, facts, outcome in old:
         trace = TraceRecord(trace_id, decision, decided_at, json.loads(facts.encode()))
-        append_decided(db, 0, trace, decided_record(trace))
+        end, statements = append_decided(end, trace, decided_record(trace))
         if outcome is not None:
-            append_finished(db, 0, trace_id, finished_record(trace_id, Outcome(**json.loads(outcome.encode()))))
+            record = finished_record(trace_id, Outcome(**json.loads(outcome.encode())))
+            end, finished = append_finished(end, trace_id, record)
+            statements += finished
+        for statement, values in statements:
+            db.execute(statement, values)
     db.execute("DROP TABLE traces_2")
     return tables.VERSION
 

@@ -129,12 +129,14 @@ class Retention:
     """How many traces, sessions, stored results and approvals are kept. The limits apply to each of these four kinds.
 
     `max_age` is in seconds (for a session, since its last message), `max_count` a number of items, `max_bytes` the
-    total length of their JSON. None means no limit. The oldest are deleted first. Secrets are exempt.
+    total length of their JSON. None means no limit. The newest `min_count` are kept whatever their age and length. The
+    oldest are deleted first. Secrets are exempt.
     """
 
     max_age: float | None = None
     max_count: int | None = None
     max_bytes: int | None = None
+    min_count: int = 0
 
     @classmethod
     def of_days(cls, days: float | None, count: int | None, size: int | None) -> Self | None:

@@ -11,10 +11,11 @@ from hestiaos_proto import json
 
 __all__ = ["MAX_RESULTS", "Results"]
 
-MAX_RESULTS = 1000
-"""How many results are kept for repeated requests."""
+MAX_RESULTS = 10_000
+"""How many results are kept for repeated requests, which a batch engine may send half a minute later."""
 
-_NEWEST_RESULTS = Retention(max_count=MAX_RESULTS)
+_NEWEST_RESULTS = Retention(max_count=MAX_RESULTS, max_bytes=64 * 1024**2, min_count=1000)
+_PRUNED = 10  # results at most, for each that is added
 
 
 class Results:
@@ -26,18 +27,19 @@ class Results:
     def claim(self, key: str, fingerprint: str, now: float, lease: float) -> Claim:
         """Claim a key, or return why that is not possible."""
         with self._database.write(f"result {key}", durable=False) as db:
-            row = db.execute(
-                "SELECT fingerprint, claimed_at, lease_until, result FROM results WHERE key = ?", (key,)
-            ).fetchone()
-            if row is None or (row[3] is None and row[2] <= now):
-                db.execute("DELETE FROM results WHERE key = ?", (key,))  # a void claim
-                db.execute(
-                    "INSERT INTO results (key, fingerprint, claimed_at, lease_until, size) VALUES (?, ?, ?, ?, 0)",
-                    (key, fingerprint, now, now + lease),
-                )
-                (token,) = db.execute("SELECT number FROM results WHERE key = ?", (key,)).fetchone()
-                return Claimed(token)
-        claimed_fingerprint, claimed_at, lease_until, result = row
+            void = "DELETE FROM results WHERE key = ? AND result IS NULL AND lease_until <= ?"
+            db.execute(void, (key, now))
+            known = db.execute("SELECT fingerprint, claimed_at, lease_until, result FROM results WHERE key = ?", (key,))
+            claimed = db.execute(
+                "INSERT INTO results (key, fingerprint, claimed_at, lease_until, size) VALUES (?, ?, ?, ?, 0) "
+                "ON CONFLICT (key) DO NOTHING",
+                (key, fingerprint, now, now + lease),
+            )
+            number = db.execute("SELECT number FROM results WHERE key = ?", (key,))
+            rows, token = known.fetchall(), number.fetchall()
+            if claimed.rowcount:
+                return Claimed(token[0][0])
+        [(claimed_fingerprint, claimed_at, lease_until, result)] = rows
         if claimed_fingerprint not in (None, fingerprint):  # None: a result migrated from version 1
             return Conflict()
         if result is None:
@@ -52,11 +54,11 @@ class Results:
             changed = db.execute(
                 "UPDATE results SET result = ?, size = ? WHERE key = ? AND number = ? AND result IS NULL",
                 (text, size, key, token),
-            ).rowcount
-            if changed:
+            )
+            prune_batch(self._database, db, "results", _NEWEST_RESULTS, 0.0, rows=_PRUNED)
+            if found := changed.rowcount == 1:
                 count_kept(db, self._database.chain, "results", 1, size)
-                prune_batch(self._database, db, "results", _NEWEST_RESULTS, 0.0)
-        return changed == 1
+        return found
 
     def abandon(self, key: str, token: int) -> None:
         """Release the key of a claim."""

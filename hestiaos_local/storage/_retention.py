@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hestiaos_local.governance import CHAIN_SIZE
-from hestiaos_local.storage._database import Database, Transaction
+from hestiaos_local.storage._database import Database, Statement, Transaction
 from hestiaos_local.storage._records import Retention
 
-__all__ = ["Row", "count_kept", "counted", "prune_batch", "surplus"]
+__all__ = ["Row", "count_kept", "counted", "kept_counted", "prune_batch", "surplus"]
 
 _BATCH_ROWS = 500  # per transaction, so that other writers do not wait for long
 _BATCH_BYTES = 16 * 1024**2
@@ -55,7 +55,7 @@ def surplus(rows: Iterable[Row], count: int, size: int, retention: Retention, no
             too_old = retention.max_age is not None and row.time < now - retention.max_age
             too_many = retention.max_count is not None and count > retention.max_count
             too_large = retention.max_bytes is not None and size > retention.max_bytes
-            if not (too_old or too_many or too_large):
+            if not too_many and (count <= retention.min_count or not (too_old or too_large)):
                 break
             count -= 1
         going.append(row)
@@ -63,25 +63,37 @@ def surplus(rows: Iterable[Row], count: int, size: int, retention: Retention, no
     return going
 
 
-def count_kept(db: Transaction, chain: int, kind: str, count: int, size: int) -> None:
-    """Add to the totals of a kind in this chain, or subtract if negative. Its total is the sum over all chains."""
-    db.execute(
+def kept_counted(chain: int, kind: str, count: int, size: int) -> Statement:
+    """Return the statement that adds to the totals of a kind in this chain, or subtracts if negative.
+
+    The total of a kind is the sum over all chains.
+    """
+    return (
         "INSERT INTO kept (kind, chain, count, bytes) VALUES (?, ?, ?, ?) ON CONFLICT (kind, chain) "
         "DO UPDATE SET count = kept.count + excluded.count, bytes = kept.bytes + excluded.bytes",
         (kind, chain, count, size),
     )
 
 
-def prune_batch(database: Database, db: Transaction, kind: str, retention: Retention, now: float) -> list[Row]:
-    """Delete a batch of one kind within the caller's transaction. Return the deleted rows.
+def count_kept(db: Transaction, chain: int, kind: str, count: int, size: int) -> None:
+    """Add to the totals of a kind in this chain, or subtract if negative."""
+    db.execute(*kept_counted(chain, kind, count, size))
+
+
+def prune_batch(
+    database: Database, db: Transaction, kind: str, retention: Retention, now: float, rows: int = _BATCH_ROWS
+) -> list[Row]:
+    """Delete at most so many `rows` of one kind within the caller's transaction. Return the deleted rows.
 
     Nothing is deleted while another process is pruning this kind.
     """
-    if not database.try_lock(db, f"oldest {kind}"):
-        return []
+    locked = database.try_lock(db, f"oldest {kind}")
     there = "SELECT coalesce(sum(count), 0), coalesce(sum(bytes), 0) FROM kept WHERE kind = ?"
-    count, size = map(int, db.execute(there, (kind,)).fetchone())
-    oldest = db.execute(f"{_OLDEST[kind]} {database.dialect.skip_locked}", (_BATCH_ROWS,))
+    kept = db.execute(there, (kind,))  # after the lock
+    count, size = map(int, kept.fetchone())
+    if not locked() or not _may_exceed(count, size, retention):
+        return []
+    oldest = db.execute(f"{_OLDEST[kind]} {database.dialect.skip_locked}", (rows,))
     going = surplus((Row(*row) for row in oldest), count, size, retention, now)
     oldest.close()  # `surplus` stops early, with rows still unread
     if going:
@@ -89,6 +101,13 @@ def prune_batch(database: Database, db: Transaction, kind: str, retention: Reten
             db.executemany(statement, [{"row": row.row} for row in going])
         count_kept(db, database.chain, kind, -counted(going), -sum(row.size for row in going))
     return going
+
+
+def _may_exceed(count: int, size: int, retention: Retention) -> bool:
+    """Return whether any of `count` items with a total length of `size` bytes may exceed the retention."""
+    too_many = retention.max_count is not None and count > retention.max_count
+    too_large = retention.max_bytes is not None and size > retention.max_bytes
+    return too_many or (count > retention.min_count and (too_large or retention.max_age is not None))
 
 
 def counted(rows: Iterable[Row]) -> int:

@@ -6,13 +6,13 @@ import os
 import sqlite3
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from time import monotonic
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 from hestiaos_local.governance import CHAIN_SIZE
 from hestiaos_local.storage._connections import Connections
@@ -43,8 +43,12 @@ UNION ALL SELECT * FROM (
     ORDER BY log.number LIMIT :limit)
 """
 
-# SQLite has one writer, hence one chain. A store copied from a database with several continues the last one.
-_LAST_CHAIN = "SELECT coalesce(max(CAST(chain AS INTEGER)), 0) FROM chain"
+# There is one writer, and so one chain. Of a store that was copied from a database of several, the last one goes on.
+_LAST_HEAD = (
+    "SELECT chain, number, hash, EXISTS (SELECT 1 FROM log WHERE log.number > head.number "
+    f"AND log.number < (head.chain + 1) * {CHAIN_SIZE}) FROM chain AS head "
+    "WHERE name = 'head' AND chain = (SELECT coalesce(max(CAST(chain AS INTEGER)), 0) FROM chain)"
+)
 
 _TRANSIENT: frozenset[StoreProblem] = frozenset({"locked", "full"})  # these pass without reopening the file
 
@@ -136,8 +140,6 @@ class SQLiteDatabase:
                         self._connections.set_up(durable=durable, busy_timeout=self._time_left(until))
                         self._writer = writer
                         with self._transaction(db, writer):
-                            if appends:
-                                (self.chain,) = db.execute(_LAST_CHAIN).fetchone()
                             self._locked_until = 0.0
                             yield db
                         return
@@ -186,9 +188,15 @@ class SQLiteDatabase:
             frame = frame.f_back
         return frame is not None
 
-    def try_lock(self, db: Transaction, name: str) -> bool:
-        """Return True: SQLite has one writer at a time, so every lock is free."""
-        return True
+    def head(self, db: Transaction) -> Any:
+        row = db.execute(_LAST_HEAD).fetchone()
+        if row is not None:
+            self.chain = row[0]
+        return row
+
+    def try_lock(self, db: Transaction, name: str) -> Callable[[], bool]:
+        """Whoever writes is alone."""
+        return lambda: True
 
     def rewrite(self) -> None:
         """Rewrite the file, so that no deleted data remains in it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hestiaos_local.governance import CHAIN_SIZE, Head, chain_start
-from hestiaos_local.storage._database import PROBE, Database
+from hestiaos_local.storage._database import PROBE, Database, Statement, Transaction, execute_together
 from hestiaos_local.storage._errors import StoreError
 from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record, read_head
 from hestiaos_local.storage._records import Outcome, TraceRecord
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["Traces"]
 
 _PAGE_BYTES = 1024**2
+_COUNT_DECISION = (
+    "INSERT INTO decisions (decision, chain, taken) VALUES (?, ?, 1) "
+    "ON CONFLICT (decision, chain) DO UPDATE SET taken = decisions.taken + 1"
+)
 
 
 class Traces:
@@ -30,33 +35,38 @@ class Traces:
             "FROM traces JOIN log AS decided USING (number) "
             "LEFT JOIN log AS finished ON finished.number = traces.finished"
         )
+        self._select_unfinished = (
+            f"SELECT number FROM traces WHERE trace_id = ? AND finished IS NULL {database.dialect.for_update}"
+        )
 
     def add(self, trace: TraceRecord) -> None:
         """Store a decision, and its outcome if the trace already has one."""
         decided = decided_record(trace)
         finished = None if trace.outcome is None else finished_record(trace.trace_id, trace.outcome)
         with self._database.write(appends=True) as db:
-            chain = self._database.chain
-            append_decided(db, chain, trace, decided)
+            end, statements = append_decided(read_head(self._database, db), trace, decided)
+            self._execute(db, [*statements, (_COUNT_DECISION, (trace.decision, self._database.chain))])
             if finished is not None:
-                append_finished(db, chain, trace.trace_id, finished)
-            db.execute(
-                "INSERT INTO decisions (decision, chain, taken) VALUES (?, ?, 1) "
-                "ON CONFLICT (decision, chain) DO UPDATE SET taken = decisions.taken + 1",
-                (trace.decision, chain),
-            )
+                _, statements = append_finished(end, trace.trace_id, finished)
+                self._execute(db, statements)
 
     def finish(self, trace_id: str, outcome: Outcome) -> bool:
         """Store the outcome of a trace. Return False if the trace already has one, or was deleted."""
         record = finished_record(trace_id, outcome)
         with self._database.write(durable=False, appends=True) as db:
-            return append_finished(db, self._database.chain, trace_id, record)
+            unfinished = db.execute(self._select_unfinished, (trace_id,))
+            head = read_head(self._database, db)
+            if not unfinished.fetchall():
+                return False
+            _, statements = append_finished(head, trace_id, record)
+            self._execute(db, statements)
+            return True
 
     def works(self) -> bool:
         """Return whether an entry can be appended to the log: whether it can be written, and its head is valid."""
         try:
             with self._database.write(durable=False, appends=True, busy_timeout=PROBE) as db:
-                read_head(db, self._database.chain)
+                read_head(self._database, db)
         except StoreError:
             return False
         return True
@@ -123,6 +133,9 @@ class Traces:
             rows.close()  # the loop may have stopped early
         anchor, head = places.get("anchor", start), places.get("head", start)
         return LogPage(anchor, head, tuple(entries), following, chain, has_head="head" in places)
+
+    def _execute(self, db: Transaction, statements: Sequence[Statement]) -> None:
+        execute_together(self._database.dialect, db, statements)
 
     def _trace(self, decided: bytes, finished: bytes | None) -> TraceRecord:
         try:

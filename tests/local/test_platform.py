@@ -299,7 +299,7 @@ def test_config_tells_no_secret(ask: Callable[..., Any]) -> None:
     ask(operations.set_secret("my-key", "my-value"))
     config = ask(operations.system_config())
     assert (config["policy"], config["storage"], config["version"]) == ("default", "memory", __version__)
-    assert config["limits"] == {"max_body_bytes": 16 * 1024**2, "max_output_chars": MAX_OUTPUT, "kept_results": 1000}
+    assert config["limits"] == {"max_body_bytes": 16 * 1024**2, "max_output_chars": MAX_OUTPUT, "kept_results": 10_000}
     assert "my-value" not in repr(config)
 
 

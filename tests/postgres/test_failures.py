@@ -54,8 +54,8 @@ def test_connections_that_the_server_ends(url: str, impatient: Store) -> None:
     with psycopg.connect(url, autocommit=True) as administrator:
         for number in range(3):
             administrator.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hestiaos'"
-            )
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'hestiaos'"
+            )  # it waits until they have ended
             impatient.add_trace(trace(str(number)))
 
 

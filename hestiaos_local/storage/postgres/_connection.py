@@ -1,10 +1,10 @@
-"""A connection to PostgreSQL as the store uses it: our statements and values in its form, and its answers in ours."""
+"""A connection to PostgreSQL as the store uses it: bounded in its waits, our values in its form and its in ours."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+import selectors
+from contextlib import suppress
 from time import monotonic
 from typing import Any, cast
 
@@ -13,14 +13,11 @@ from psycopg import adapters
 from psycopg.abc import RV, Buffer, PQGen
 from psycopg.adapt import AdaptersMap
 from psycopg.types.string import StrDumper, TextLoader
+from psycopg_pool import ConnectionPool
 
-from hestiaos_local.storage._database import Parameters, Rows
-
-__all__ = ["ADAPTERS", "BoundedConnection", "PostgresTransaction"]
+__all__ = ["ADAPTERS", "BoundedConnection", "check"]
 
 _UNANSWERED = 60.0  # seconds; the server gives up a statement after half of them
-
-_PLACEHOLDER = re.compile(r"\?|:(\w+)")
 
 
 class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
@@ -29,8 +26,11 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: PQGen[RV], *arguments: Any, **named: Any) -> RV:
         try:
             return super().wait(_bounded(gen), *arguments, **named)
-        except _UnansweredError:
-            self.close()  # what it still waits for is of no use
+        except BaseException as error:
+            if isinstance(error, _UnansweredError) or not isinstance(error, Exception):  # an interrupt
+                self.close()  # what it still waits for is of no use, and would be taken for the next answer
+                with suppress(psycopg.Error):  # the end of a pipeline asks for its answers all the same
+                    gen.close()
             raise
 
 
@@ -53,24 +53,19 @@ def _bounded(gen: PQGen[RV]) -> PQGen[RV]:
         return result
 
 
-class PostgresTransaction:
-    """Executes statements on one connection."""
+def check(connection: BoundedConnection) -> None:
+    """Raise `psycopg.OperationalError` where the server has ended a connection that was idle.
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection = connection
-
-    def execute(self, statement: str, parameters: Parameters = (), /) -> Rows:
-        return self._connection.execute(_translated(statement), parameters)
-
-    def executemany(self, statement: str, parameters: Iterable[Parameters], /) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.executemany(_translated(statement), parameters)
+    It is asked only where it has said something unasked: that costs a round trip.
+    """
+    if _can_be_read(connection.fileno()):
+        ConnectionPool.check_connection(connection)
 
 
-@lru_cache(maxsize=256)
-def _translated(statement: str) -> bytes:
-    """With psycopg's placeholders. No statement of ours has another colon, question mark or percent sign."""
-    return _PLACEHOLDER.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", statement).encode()
+def _can_be_read(fileno: int) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(fileno, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 # PostgreSQL's texts cannot hold NUL, which names that a client gives can. In its place stand two characters, of which

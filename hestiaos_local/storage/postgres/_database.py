@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
 from threading import Lock, RLock
 from typing import Any, Literal
@@ -13,14 +13,15 @@ from typing import Any, Literal
 import psycopg
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from hestiaos_local.governance import chain_start
+from hestiaos_local.governance import CHAIN_SIZE, chain_start
 from hestiaos_local.storage._database import PROBE, Dialect, Transaction
 from hestiaos_local.storage._errors import StoreError
 from hestiaos_local.storage.postgres._address import connection_arguments, parsed, shown
-from hestiaos_local.storage.postgres._connection import ADAPTERS, BoundedConnection, PostgresTransaction
+from hestiaos_local.storage.postgres._connection import ADAPTERS, BoundedConnection, check
 from hestiaos_local.storage.postgres._errors import STATEMENT_ERRORS, store_error, unreachable
 from hestiaos_local.storage.postgres._schema import prepare
 from hestiaos_local.storage.postgres._tables import LOG_PAGE
+from hestiaos_local.storage.postgres._transaction import PostgresTransaction, transaction
 
 __all__ = ["PostgresDatabase"]
 
@@ -30,7 +31,11 @@ _PROBED = "INSERT INTO meta (name, value) VALUES ('probe', ?) ON CONFLICT (name)
 _BOUNDED = "SELECT set_config('statement_timeout', ?, true), set_config('lock_timeout', ?, true)"
 _LOCKS = "SELECT count(*) FROM (SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(? AS BIGINT[])) AS key) AS taken"
 # The chain that this process has written before, unless another is writing it now; then one that nobody writes now.
-_FREE_CHAIN = "SELECT chain FROM chain WHERE name = 'head' ORDER BY chain <> ?, chain LIMIT 1 FOR UPDATE SKIP LOCKED"
+_FREE_CHAIN = (
+    "SELECT chain, number, hash, EXISTS (SELECT FROM log WHERE log.number > head.number "
+    f"AND log.number < (head.chain + 1) * {CHAIN_SIZE}) FROM chain AS head WHERE name = 'head' "
+    "ORDER BY chain <> ?, chain LIMIT 1 FOR UPDATE SKIP LOCKED"
+)
 _NEW_CHAIN = "INSERT INTO chain (chain, name, number, hash) VALUES (?, 'anchor', ?, ?), (?, 'head', ?, ?)"
 
 
@@ -47,6 +52,7 @@ class PostgresDatabase:
         log_page=LOG_PAGE,
         for_update="FOR UPDATE",
         skip_locked="FOR UPDATE SKIP LOCKED",
+        joins=True,
         after_copy=tuple(
             f"SELECT setval(pg_get_serial_sequence('{table}', 'number'), coalesce(max(number), 0) + 1, false) "
             f"FROM {table}"
@@ -75,22 +81,22 @@ class PostgresDatabase:
         self._finalizer()
 
     @contextmanager
-    def read(self) -> Iterator[PostgresTransaction]:
+    def read(self) -> Iterator[Transaction]:
         """A connection to read from. Raises `ValueError` once it is closed."""
         with self._connection(self._busy_timeout) as connection:
             yield PostgresTransaction(connection)
 
     @contextmanager
-    def snapshot(self) -> Iterator[PostgresTransaction]:
-        with self._connection(self._busy_timeout) as connection, _transaction(connection):
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            yield PostgresTransaction(connection)
+    def snapshot(self) -> Iterator[Transaction]:
+        with self._connection(self._busy_timeout) as connection, transaction(connection) as db:
+            db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            db.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            yield db
 
     @contextmanager
     def write(
         self, *locks: str, durable: bool = True, appends: bool = False, busy_timeout: float | None = None
-    ) -> Iterator[PostgresTransaction]:
+    ) -> Iterator[Transaction]:
         """A transaction. Raises `ValueError` once it is closed.
 
         Where the connection is lost while it commits, it raises `StoreError`, and may have been done all the same.
@@ -99,15 +105,12 @@ class PostgresDatabase:
         with (
             self._alone_in_process(timeout) if appends else nullcontext(),
             self._connection(timeout) as connection,
-            _transaction(connection),
+            transaction(connection) as db,
         ):
-            db = PostgresTransaction(connection)
             if busy_timeout is not None:
                 db.execute(_BOUNDED, (f"{busy_timeout}s", f"{busy_timeout}s"))
             if locks:
                 db.execute(_LOCKS, (sorted(set(map(_key, locks))),))
-            if appends:
-                self.chain = self._free_chain(db)
             yield db
 
     @contextmanager
@@ -130,8 +133,21 @@ class PostgresDatabase:
             return False
         return True
 
-    def try_lock(self, db: Transaction, name: str) -> bool:
-        return bool(db.execute("SELECT pg_try_advisory_xact_lock(?)", (_key(name),)).fetchone()[0])
+    def head(self, db: Transaction) -> Any:
+        """The end of a chain that no other process writes, until the transaction ends."""
+        row = db.execute(_FREE_CHAIN, (self.chain,)).fetchone()
+        if row is None:
+            db.execute(_LOCKS, ([_key("chains")],))
+            (chain,) = db.execute("SELECT max(chain) + 1 FROM chain").fetchone()
+            start = chain_start(chain)
+            db.execute(_NEW_CHAIN, (chain, start.number, start.hash, chain, start.number, start.hash))
+            row = chain, start.number, start.hash, False
+        self.chain = row[0]
+        return row
+
+    def try_lock(self, db: Transaction, name: str) -> Callable[[], bool]:
+        locked = db.execute("SELECT pg_try_advisory_xact_lock(?)", (_key(name),))
+        return lambda: bool(locked.fetchone()[0])
 
     def rewrite(self) -> None:
         """Nothing of secrets that were in clear is left in their table; the write-ahead log is the server's to keep."""
@@ -140,17 +156,6 @@ class PostgresDatabase:
 
     def truncate_log(self) -> bool:
         return True
-
-    def _free_chain(self, db: Transaction) -> int:
-        """A chain that no other process writes, until the transaction ends."""
-        row = db.execute(_FREE_CHAIN, (self.chain,)).fetchone()
-        if row is not None:
-            return int(row[0])
-        db.execute(_LOCKS, ([_key("chains")],))
-        (chain,) = db.execute("SELECT max(chain) + 1 FROM chain").fetchone()
-        start = chain_start(chain)
-        db.execute(_NEW_CHAIN, (chain, start.number, start.hash, chain, start.number, start.hash))
-        return int(chain)
 
     @contextmanager
     def _connection(self, timeout: float) -> Iterator[psycopg.Connection[Any]]:
@@ -164,6 +169,11 @@ class PostgresDatabase:
             try:
                 self._in_use.add(connection)
                 yield connection
+            except Exception:
+                raise
+            except BaseException:
+                connection.close()  # an interrupt may have left it in the middle of anything
+                raise
             finally:
                 self._in_use.discard(connection)
                 pool.putconn(connection)
@@ -215,7 +225,7 @@ class PostgresDatabase:
             min_size=1,
             max_size=_CONNECTIONS,
             open=False,
-            check=ConnectionPool.check_connection,
+            check=check,
             reconnect_timeout=self._busy_timeout,
             name="hestiaos",
         )
@@ -240,19 +250,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_after_fork)
-
-
-@contextmanager
-def _transaction(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """psycopg's own one counts its levels, which an interrupt can disturb."""
-    try:
-        connection.execute("BEGIN")
-        yield
-    except BaseException:
-        with suppress(psycopg.Error):  # the connection is lost, and the transaction with it
-            connection.rollback()
-        raise
-    connection.commit()
 
 
 def _key(name: str) -> int:

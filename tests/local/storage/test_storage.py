@@ -17,6 +17,7 @@ from hestiaos_local.storage import (
     Retention,
     Session,
     Storage,
+    _results,
 )
 from tests.support.storages import trace
 
@@ -90,11 +91,13 @@ def test_a_claim_that_nobody_took_over_is_finished_after_its_lease(storage: Stor
     assert ask(storage, 1000.0) == Finished(RESULT)
 
 
-def test_the_newest_results_are_kept(storage: Storage) -> None:
+def test_the_newest_results_are_kept(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Retention(max_count=MAX_RESULTS, max_bytes=64 * 1024**2, min_count=1000) == _results._NEWEST_RESULTS
+    monkeypatch.setattr(_results, "_NEWEST_RESULTS", Retention(max_count=100))  # which takes less time
     waiting = claim(storage, "waiting")
-    for number in range(MAX_RESULTS + 2):
+    for number in range(102):
         storage.finish(f"key {number}", claim(storage, f"key {number}"), number)
-    assert isinstance(storage.claim("key 1", "f", now=100.0, lease=30.0), Claimed)
+    assert isinstance(storage.claim("key 0", "f", now=100.0, lease=30.0), Claimed)
     assert storage.claim("key 2", "f", now=100.0, lease=30.0) == Finished(2)
     assert storage.finish("waiting", waiting, RESULT) is True
 
@@ -255,6 +258,9 @@ def kept(storage: Storage) -> tuple[str, str, str]:
         (Retention(max_count=0), ""),
         (Retention(max_bytes=0), ""),
         (Retention(max_age=0.0), ""),
+        (Retention(max_age=6.0, max_bytes=0, min_count=7), "3456789"),
+        (Retention(max_age=6.0, min_count=2), "456789"),
+        (Retention(max_count=3, min_count=7), "789"),
     ],
 )
 def test_retention(storage: Storage, retention: Retention, left: str) -> None:
