@@ -12,7 +12,18 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from benchmarks import concurrency, decode, governance, platform, relay, requests, sizes, startup, streams
+from benchmarks import (
+    concurrency,
+    decode,
+    governance,
+    platform,
+    postgres,
+    relay,
+    requests,
+    sizes,
+    startup,
+    streams,
+)
 from benchmarks.contestants import BenchmarkFailed
 from benchmarks.measuring import Plan
 from benchmarks.records import Record, load, save
@@ -29,6 +40,7 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Result]] = {
     "platform": platform.run,
     "relay": relay.run,
     "governance": governance.run,
+    "postgres": postgres.run,
 }
 
 
