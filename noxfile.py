@@ -30,7 +30,7 @@ SERVED = [
     *(f"tests/local/test_{name}.py" for name in ("dashboard", "metrics", "openapi", "served_faults")),
 ]
 WITH_BROAD = ["-m", "not (thorough or timing)"]
-POSTGRES = ["tests/local/storage", "tests/postgres"]
+POSTGRES = ["tests/local/storage", "tests/postgres", "tests/cli/test_stores.py", "tests/cli/test_error_page.py"]
 APT_PACKAGES = {"chromium": "chromium", "nginx": "nginx-light", "xvfb-run": "xvfb", "xauth": "xauth"}
 
 
@@ -220,7 +220,7 @@ def recipes(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, on an otherwise idle machine; `-- --quick` runs each once."""
-    session.install("-e", ".[bench,speed]", "pip")  # by pip it fetches the published client
+    session.install("-e", ".[bench,postgres,speed]", "pip")  # by pip it fetches the published client
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

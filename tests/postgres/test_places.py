@@ -38,7 +38,7 @@ def test_a_server_that_is_not_there() -> None:
     error = refused("postgresql://hestia:swordfish@127.0.0.1:1/db?password=swordfish")
     assert (error.problem, error.retry_after) == ("unreachable", 1.0)
     assert str(error).startswith("postgresql://hestia@127.0.0.1:1/db cannot be reached (")
-    assert str(error).endswith("): start the server, or correct its address and user")
+    assert str(error).endswith("): start the server, or correct the address, user, password or database")
 
 
 def test_a_database_that_is_not_there(url: str) -> None:

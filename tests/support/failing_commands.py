@@ -7,15 +7,19 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import pytest
 import trustme
 from attrs import field, frozen
 
 from hestiaos_local.testing import ScriptedPlatform
 from tests.support.peer import Peer
 from tests.support.ports import full_backlog, refusing_url
+from tests.support.postgres import GUARDED, server_or_skip
 from tests.support.steps import Script, Step, close, flood, reset, send, silence
 from tests.support.wire import DONE, RUN, START, STREAM_HEAD, TOKEN, chunk, event, ok, response, stream, to_json
 
@@ -111,6 +115,27 @@ def file(name: str, text: str) -> Stage:
     def stage(folder: Path) -> Iterator[Facts]:
         (folder / name).write_text(text)
         yield {name.partition(".")[0]: str(folder / name)}
+
+    return stage
+
+
+@contextmanager
+def no_psycopg(folder: Path) -> Iterator[Facts]:
+    if find_spec("psycopg") is not None:
+        pytest.skip("psycopg is installed")
+    yield {}
+
+
+@contextmanager
+def no_postgresql(folder: Path) -> Iterator[Facts]:
+    pytest.importorskip("psycopg")
+    yield {"url": f"postgresql://hestia@{urlsplit(refusing_url()).netloc}/hestia"}
+
+
+def postgresql(database: str = "postgres", user: str = "hestia") -> Stage:
+    @contextmanager
+    def stage(folder: Path) -> Iterator[Facts]:
+        yield {"url": server_or_skip().url(database, user)}
 
     return stage
 
@@ -284,6 +309,15 @@ SCENES: dict[str, Scene] = {
     "a store that is not a database": Scene(
         "--local run x --config {config}", file("config.toml", 'store = "config.toml"\n' + "# notes\n" * 100)
     ),
+    "a store in PostgreSQL without psycopg": Scene("serve --store postgresql://hestia@db.example/hestia", no_psycopg),
+    "a store in PostgreSQL, and nothing listens there": Scene("serve --store {url}", no_postgresql),
+    "a store in PostgreSQL, and a wrong password": Scene(
+        "serve --store {url}", postgresql(user=GUARDED), {"PGPASSWORD": "hunter2"}
+    ),
+    "a store in PostgreSQL, in a database that is missing": Scene(
+        "serve --store {url}", postgresql(database="nowhere")
+    ),
+    "a store of an unknown kind": Scene("serve --store mysql://db.example/hestia", nothing),
     "an unknown profile": Scene("run x --profile work", nothing),
     "inputs of a batch that are missing": Scene("batch {folder}/missing", nothing),
     "inputs of a batch that cannot be read": Scene(

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["PostgresServer", "server_or_skip"]
+__all__ = ["GUARDED", "PostgresServer", "server_or_skip"]
+
+GUARDED = "guarded"
+"""A user that needs a password, and has none."""
 
 VARIABLE = "HESTIAOS_TEST_POSTGRES"
 """The environment variable without which no server is started."""
@@ -32,15 +35,17 @@ class PostgresServer:
         if self._user is not None:
             shutil.chown(self.directory, self._user)
         self._run([self._initdb, "-D", self._data, "-U", "hestia", "-A", "trust", "-E", "UTF8", "--no-sync"])
+        access = Path(self._data, "pg_hba.conf")
+        access.write_text(f"local all {GUARDED} scram-sha-256\n{access.read_text()}")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def _data(self) -> str:
         return f"{self.directory}/data"
 
-    def url(self, database: str = "postgres") -> str:
+    def url(self, database: str = "postgres", user: str = "hestia") -> str:
         """The URL of a database."""
-        return f"postgresql://hestia@/{database}?host={self.directory}"
+        return f"postgresql://{user}@/{database}?host={self.directory}"
 
     def start(self) -> None:
         """Start it, and wait until it may be used."""

@@ -46,7 +46,8 @@ def store_error(name: str, error: psycopg.Error) -> StoreError:
 
 def unreachable(name: str, error: BaseException) -> StoreError:
     """The `StoreError` where no connection can be made, or one is lost."""
-    return _error(name, "cannot be reached", error, "start the server, or correct its address and user", "unreachable")
+    advice = "start the server, or correct the address, user, password or database"  # libpq tells them by words alone
+    return _error(name, "cannot be reached", error, advice, "unreachable")
 
 
 def _error(name: str, what: str, error: BaseException, advice: str, problem: StoreProblem) -> StoreError:
