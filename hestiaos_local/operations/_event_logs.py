@@ -21,7 +21,7 @@ _ID = re.compile(r"([!-~]{1,200})/(0|[1-9][0-9]{0,17})")
 # In bytes, of the JSON of the events' data:
 _LARGEST_LOG = 1024**2  # of one run; older events are dropped
 _ALL_LOGS = 64 * 1024**2  # of all runs that have ended
-_STORED = 64 * 1024  # of one run, stored with its result; at most 1,000 results are kept
+_STORED = 64 * 1024  # of one run, stored with its result
 
 _KEPT = 300.0  # seconds that a log is kept after the end of its run
 _OVERHEAD = 100  # memory of an event besides its data

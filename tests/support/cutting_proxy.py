@@ -62,6 +62,11 @@ class CuttingProxy:
             thread.join()
         self._listener.close()
 
+    def lead_to(self, url: str) -> None:
+        """Lead connections that come from now on to another server."""
+        target = urlsplit(url)
+        self._target = (target.hostname, target.port)
+
     def _start(self, target: object, *arguments: object) -> None:
         thread = threading.Thread(target=target, args=arguments)  # type: ignore[arg-type]  # a function of ours
         self._threads.append(thread)

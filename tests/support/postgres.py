@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["GUARDED", "PostgresServer", "server_or_skip"]
+__all__ = ["GUARDED", "PostgresServer", "program", "server_or_skip"]
 
 GUARDED = "guarded"
 """A user that needs a password, and has none."""
@@ -26,9 +26,7 @@ class PostgresServer:
     """A server that runs until `stop`. What it has stored outlives `kill`, but not `remove`."""
 
     def __init__(self, *settings: str) -> None:
-        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-        path = os.pathsep.join([*map(str, reversed(programs)), os.environ["PATH"]])
-        self._initdb, self._postgres = (_program(name, path) for name in ("initdb", "postgres"))
+        self._initdb, self._postgres = program("initdb"), program("postgres")
         self._user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
         self.directory = Path(tempfile.mkdtemp(prefix="pg-"))  # short, as a socket's path has to be
         self._settings = [f"--{setting}" for setting in settings]
@@ -125,7 +123,9 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _program(name: str, path: str) -> str:
-    found = shutil.which(name, path=path)
+def program(name: str) -> str:
+    """The path of one of PostgreSQL's programs."""
+    folders = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    found = shutil.which(name, path=os.pathsep.join([*folders, os.environ["PATH"]]))
     assert found is not None, f"{name} is not installed: apt-get install postgresql"
     return found
