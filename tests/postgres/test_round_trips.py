@@ -46,22 +46,36 @@ def count(proxy: CountingProxy, use: Callable[..., R], *arguments: Any, **named:
 
 
 def test_the_round_trips_of_an_execution(proxy: CountingProxy, store: Store) -> None:
-    """One for what is read, and for what is written one for what it depends on, and one with the commit."""
-    for number in range(10):  # from the sixth time on the server keeps the plans
-        key = str(number)
-        claimed, claim = count(proxy, store.claim, key, "f", now=1.0, lease=9.0)
-        hidden, _ = count(proxy, store.secret_values)
-        reserved, reservation = count(proxy, store.reserve, CHARGES, now=1.0)
-        added, _ = count(proxy, store.add_trace, trace(key))
-        ended, _ = count(proxy, store.finish_trace, key, Outcome("completed"))
-        assert isinstance(reservation, Reservation)
-        settled, _ = count(proxy, store.settle, reservation, tokens=5)
-        assert isinstance(claim, Claimed)
-        finished, _ = count(proxy, store.finish, key, claim.token, {"a": 1})
-        repeated, _ = count(proxy, store.claim, key, "f", now=1.0, lease=9.0)
-    assert (hidden, added, ended) == (1, 2, 2)
-    assert (reserved, settled) == (2, 2)
-    assert (claimed, finished, repeated) == (2, 2, 2)
+    """One for what is read, and for what is written one for what it depends on, and one with the commit.
+
+    The least of several: a connection that executes a statement for the sixth time has it prepared, once.
+    """
+    rounds = [execution(proxy, store, str(number)) for number in range(10)]
+    assert {name: min(each[name] for each in rounds) for name in rounds[0]} == {
+        "claim": 2,
+        "secret_values": 1,
+        "reserve": 2,
+        "add_trace": 2,
+        "finish_trace": 2,
+        "settle": 2,
+        "finish": 2,
+        "repeat": 2,
+    }
+
+
+def execution(proxy: CountingProxy, store: Store, key: str) -> dict[str, int]:
+    counted = {}
+    counted["claim"], claim = count(proxy, store.claim, key, "f", now=1.0, lease=9.0)
+    counted["secret_values"], _ = count(proxy, store.secret_values)
+    counted["reserve"], reservation = count(proxy, store.reserve, CHARGES, now=1.0)
+    counted["add_trace"], _ = count(proxy, store.add_trace, trace(key))
+    counted["finish_trace"], _ = count(proxy, store.finish_trace, key, Outcome("completed"))
+    assert isinstance(reservation, Reservation)
+    counted["settle"], _ = count(proxy, store.settle, reservation, tokens=5)
+    assert isinstance(claim, Claimed)
+    counted["finish"], _ = count(proxy, store.finish, key, claim.token, {"a": 1})
+    counted["repeat"], _ = count(proxy, store.claim, key, "f", now=1.0, lease=9.0)
+    return counted
 
 
 def test_the_round_trips_of_the_rest(proxy: CountingProxy, store: Store) -> None:
