@@ -211,7 +211,7 @@ def postgres(session: nox.Session) -> None:
 @nox.session
 def recipes(session: nox.Session) -> None:
     """Batches on Ray Data, Dask and, where there is a Java, Spark; one of their workers is killed."""
-    session.install("-e", ".[test]", "ray[data]>=2.50", "dask[distributed]>=2026.1", "pandas")
+    session.install("-e", ".[test]", "ray[data]>=2.50", "aiohttp>=3.10", "dask[distributed]>=2026.1", "pandas")
     if shutil.which("java"):
         session.install("pyspark>=4.0")
     pytest(session, "-rs", "-s", "tests/recipes")

@@ -31,6 +31,7 @@ _METHOD = """\
 - **relayed**: before the replay server, which plays OpenAI's chunks, each of them read, governed and written anew. The
   LiteLLM proxy (1.108.7, with a key, without a database) has an environment of its own. The time to the first token is
   by the clock. **bytes passed on** is `recv` and `sendall`, the least that can stand there.
+- **workers on PostgreSQL**: by the clock, with sixteen callers; they, the database and the model share the machine.
 - **streams at once**: all are open, and the first event of each is read, before time is taken.
 """
 
