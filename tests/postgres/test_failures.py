@@ -82,6 +82,22 @@ def test_a_statement_that_takes_too_long_is_given_up(url: str) -> None:
         db.execute("SELECT pg_sleep(10)")
 
 
+def test_a_transaction_that_its_worker_does_not_end_is_ended(url: str) -> None:
+    """As where the worker is stopped: what it has locked is free again."""
+    bounded = f"{url}&options=-c%20idle_in_transaction_session_timeout%3D100"
+    with closing(Store(bounded)) as store, closing(Store(url, busy_timeout=30.0)) as other:
+
+        def stand_still() -> None:
+            with store._database.write("lock") as db:
+                db.execute("SELECT 1").fetchall()
+                with other._database.write("lock"):
+                    pass
+                db.execute("SELECT 1").fetchall()
+
+        assert failure(stand_still).retry_after == 1.0
+        store.add_trace(trace("a"))
+
+
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_a_server_that_is_stopped_and_goes_on(server: PostgresServer) -> None:
