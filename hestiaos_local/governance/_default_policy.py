@@ -39,7 +39,7 @@ LITERALS: Mapping[str, tuple[str, ...]] = {
     "bulk-operation": ("bulk ", "bulk-", "mass ", "mass-", "delete", "mail", "message", "update"),
     "bulk-command": ("batch", "bulk", "delete"),
 }
-"""The literals of each rule, case-folded. Every match of the rule's patterns contains at least one of them, in any case;
+"""The literals of each rule, case-folded. Every match of its patterns contains at least one of them, in any case;
 tests/governance/test_literals.py proves it."""
 
 
