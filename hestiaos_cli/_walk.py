@@ -189,6 +189,7 @@ class _Way:
 
     def _stream(self) -> str:
         """Return whether events arrive when they are sent, according to their timestamps."""
+        count, sent, arrived = 0, 0.0, 0.0
         for _ in range(_STREAMS):
             try:
                 count, sent, arrived = self._read_stream()
