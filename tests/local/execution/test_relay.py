@@ -311,18 +311,28 @@ class TestFaults:
     def test_the_timeout_ends_an_endless_answer(self, way: Way) -> None:
         """Where the relay never waits."""
         endless = wire.chunk(event(chunk({"content": "a"})))
-        with Peer([send(HEAD), flood(endless, most=1 << 30)]) as peer:
-            _, error = way.run(relay(peer), say(timeout=0.2))
-            peer.wait_until_ended(1)
-        assert error is not None
-        assert (error.code, error.message) == ("TIMED_OUT", "the execution took longer than its timeout of 0.2 s")
+
+        def bounded(seconds: float) -> None:
+            with Peer([send(HEAD), flood(endless, most=1 << 30)]) as peer:
+                _, error = way.run(relay(peer), say(timeout=seconds))
+                assert peer.connections == 1  # else it was late
+                peer.wait_until_ended(1)
+            assert error is not None
+            assert error.code == "TIMED_OUT"
+            assert error.message == f"the execution took longer than its timeout of {seconds:g} s"
+
+        within(0.2, bounded)
 
     def test_the_timeout_ends_the_search_for_a_model(self, way: Way) -> None:
-        with Peer([silence]) as peer:
-            _, error = way.run(ModelRouter({"tiny": relay(peer, model=None)}), say(timeout=0.2))
-            peer.wait_until_left(1)
-        assert error is not None
-        assert error.code == "TIMED_OUT"
+        def bounded(seconds: float) -> None:
+            with Peer([silence]) as peer:
+                _, error = way.run(ModelRouter({"tiny": relay(peer, model=None)}), say(timeout=seconds))
+                assert peer.connections == 1  # else it was late
+                peer.wait_until_left(1)
+            assert error is not None
+            assert error.code == "TIMED_OUT"
+
+        within(0.2, bounded)
 
     def test_a_silent_server_without_a_timeout(self, way: Way) -> None:
         with Peer([silence]) as peer:
