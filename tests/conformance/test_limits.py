@@ -61,8 +61,9 @@ def close_many_loops(binding: type[Session], peer: Peer, what: str) -> set[str]:
     for _ in range(30):
         run_and_close(main)
     # Both ends of the last loop's connection, and the peer's thread, may be there until the client is used again.
-    left = left_over(before, patience=2.0)
-    assert len(left) <= (3 if binding.remote else 0), left
+    most = 3 if binding.remote else 0
+    left = left_over(before, most)
+    assert len(left) <= most, left
     asyncio.run(client.aclose())
     return before
 

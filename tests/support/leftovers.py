@@ -28,10 +28,10 @@ def _descriptors() -> set[str]:
     return found
 
 
-def left_over(before: set[str], patience: float = _PATIENCE) -> set[str]:
-    """What is open and was not `before`, once that has had time to end."""
-    end = time.monotonic() + patience
-    while (left := open_things() - before) and time.monotonic() < end:
+def left_over(before: set[str], most: int = 0) -> set[str]:
+    """What is open and was not `before`, once all but `most` have had time to end."""
+    end = time.monotonic() + _PATIENCE
+    while len(left := open_things() - before) > most and time.monotonic() < end:
         gc.collect()
         time.sleep(0.01)
     return left

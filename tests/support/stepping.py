@@ -163,7 +163,7 @@ def step_through(
             server.peer.requests.clear()  # or each collection would look at more of them
             interrupt = Interrupt(error(), turn)
             faults = interrupted(work, interrupt, server, places, warm=warm)
-            left = left_over(before, SOON)
+            left = left_over(before)
             before |= left
             faults += sorted(left)
             failures += [f"line {turn}, {interrupt.where}: {fault}" for fault in faults]
