@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broad import BROAD
-from tests.support.command_line import Ended, invoke
+from tests.support.command_line import Ended, invoke, without_waits
 
 COMMAND = [sys.executable, "-m", "hestiaos_cli"]
 DESCRIPTION = (Path(__file__).parent / "sdk-description.txt").read_text(encoding="utf-8")
@@ -302,9 +302,9 @@ def test_an_error_event_is_one_line_without_the_key(
     server.close()
     assert done.status == 1
     if as_json:
-        assert json.loads(done.stderr)["error"]["message"] == f"[FAILED] one\ntwo ***, at {server.url}"
+        assert without_waits(json.loads(done.stderr)["error"]["message"]) == f"[FAILED] one\ntwo ***, at {server.url}"
     else:
-        assert done.stderr == f"Error: [FAILED] one two ***, at {server.url}\n"
+        assert without_waits(done.stderr) == f"Error: [FAILED] one two ***, at {server.url}\n"
     assert "hunter2" not in done.stdout
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.command_line import without_waits
 from tests.support.documents import ROOT, matches
 from tests.support.failing_commands import SCENES
 from tests.support.programs import Program
@@ -44,6 +45,6 @@ def test_a_line_of_the_page(row: Row, program: Program, tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert done.status == row.status, done
     shown = re.sub(r"(https?)://127\.0\.0\.1:\d+", r"\1://localhost:8000", line)
-    if ", after … s" not in row.line:  # a machine with much to do is slow, and then it is said how long it took
-        shown = re.sub(r", after \d+\.\d s", "", shown)
+    if ", after … s" not in row.line:
+        shown = without_waits(shown)
     assert matches(f"Error: {row.line}", shown), shown

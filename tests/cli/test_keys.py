@@ -9,7 +9,7 @@ import pytest
 
 from hestiaos_local import Key, Keys
 from hestiaos_local.keys import hash_key
-from tests.support.command_line import invoke, shell
+from tests.support.command_line import invoke, shell, without_waits
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -88,7 +88,7 @@ def url(serve_platform: Callable[..., str]) -> str:
 def test_a_key_without_the_role(url: str) -> None:
     ended = invoke("secrets", "get", "a", "-u", url, "-k", "run", "--exit-codes")
     assert ended.status == 4
-    assert ended.error == (
+    assert without_waits(ended.error) == (
         f"[ROLE_MISSING] the API key of --api-key does not have the role 'admin' that this needs, at {url}; "
         "use a key that has it: the one who runs the server makes one with 'hestiaos keys new'"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import IO, Any, NamedTuple
 
 from hestiaos_cli import main
 
-__all__ = ["PROGRAM", "Ended", "invoke", "shell"]
+__all__ = ["PROGRAM", "Ended", "invoke", "shell", "without_waits"]
 
 PROGRAM = Path(sys.executable).with_name("hestiaos")
 
@@ -39,6 +40,11 @@ class Ended(NamedTuple):
         assert self.stdout == ""
         (line,) = self.stderr.splitlines()
         return line.removeprefix("Error: ")
+
+
+def without_waits(message: str) -> str:
+    """A message without how long the call took, which it says after a second, as on a machine with much to do."""
+    return re.sub(r", after \d+\.\d s", "", message)
 
 
 def invoke(*arguments: str, stdin: bytes | None = None) -> Ended:
