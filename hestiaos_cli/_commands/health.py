@@ -45,13 +45,13 @@ def _health_within(client: Client, seconds: float) -> HealthResponse:
     from hestiaos_proto import AuthenticationFailed, HestiaError
 
     until = time.monotonic() + seconds
-    while True:
-        left = until - time.monotonic()
+    failed: HestiaError | None = None
+    while failed is None or until - time.monotonic() >= _PAUSE:  # an attempt without time would hide why it failed
         try:
-            return client.health(deadline=max(left, 0.001))
+            return client.health(deadline=max(until - time.monotonic(), 0.001))
         except AuthenticationFailed:
             raise
-        except HestiaError:
-            if left <= _PAUSE:
-                raise
-        time.sleep(_PAUSE)
+        except HestiaError as error:
+            failed = error
+        time.sleep(min(_PAUSE, max(0.0, until - time.monotonic())))
+    raise failed
