@@ -11,18 +11,20 @@ from hestiaos_local.storage._sqlite import SQLiteDatabase
 
 __all__ = ["is_url", "open_database"]
 
+_SCHEMES = ("postgresql", "postgres")
+
 
 def is_url(place: object) -> TypeGuard[str]:
     """Return whether `place` is the URL of a PostgreSQL database, not the path of a file."""
-    return isinstance(place, str) and place.startswith(("postgresql://", "postgres://"))
+    return isinstance(place, str) and place.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
 
 
 def open_database(place: str | os.PathLike[str] | None, busy_timeout: float) -> Database:
     """Open the database at a URL, the SQLite file at a path, or one in memory for None. Raises `StoreError`."""
-    if isinstance(place, str) and "://" in place and not is_url(place):
-        scheme = place.partition(":")[0]
-        raise StoreError(f"a store cannot be at {scheme}://…: name a file, or postgresql://USER@HOST/DATABASE")
     if not is_url(place):
+        scheme, colon, rest = place.partition(":") if isinstance(place, str) else ("", "", "")
+        if colon and (rest.startswith("//") or scheme in _SCHEMES):
+            raise StoreError(f"a store cannot be at {scheme}:…: name a file, or postgresql://USER@HOST/DATABASE")
         return SQLiteDatabase(place, busy_timeout)
     try:
         import psycopg  # noqa: F401

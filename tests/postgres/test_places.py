@@ -51,9 +51,10 @@ def test_a_url_that_cannot_be(url: str) -> None:
     assert str(refused(url)) == ("the store's URL is not one of PostgreSQL: write postgresql://USER@HOST:PORT/DATABASE")
 
 
-def test_another_kind_of_database() -> None:
-    assert str(refused("mysql://hestia:swordfish@h/db")) == (
-        "a store cannot be at mysql://…: name a file, or postgresql://USER@HOST/DATABASE"
+@pytest.mark.parametrize("url", ["mysql://hestia:swordfish@h/db", "postgresql:hestia", "postgres:/h/db"])
+def test_another_kind_of_database(url: str) -> None:
+    assert str(refused(url)) == (
+        f"a store cannot be at {url.partition(':')[0]}:…: name a file, or postgresql://USER@HOST/DATABASE"
     )
 
 
