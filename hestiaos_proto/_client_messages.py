@@ -42,7 +42,8 @@ class Request:
     def host(self) -> str:
         """The value of the Host header, without the zone of an IPv6 address (RFC 6874, section 4)."""
         host = self.origin.partition("://")[2]
-        return host if "%" not in host else host[: host.index("%")] + host[host.index("]") :]
+        address, bracket, port = host.partition("]")
+        return address.partition("%")[0] + bracket + port if bracket else host
 
 
 @frozen
