@@ -80,9 +80,17 @@ class PostgresServer:
 
     def kill(self) -> None:
         """End every process of it at once, as a power cut would."""
+        import time
+
         assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)  # so that it starts no process meanwhile
+        children = _children(self._process.pid)
         self.signal(signal.SIGKILL)
         self._process.wait()
+        until = time.monotonic() + 60
+        while any(_runs(child) for child in children):  # else their memory is in use as the next server starts
+            assert time.monotonic() < until
+            time.sleep(0.01)
         Path(self._data, "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
@@ -121,6 +129,14 @@ def server_or_skip() -> PostgresServer:
 def _children(pid: int) -> list[int]:
     """The children of a process, which may be in sessions of their own. On Linux."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process has not ended; a zombie has. On Linux."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
 
 
 def program(name: str) -> str:
