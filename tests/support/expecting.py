@@ -27,10 +27,18 @@ def within(seconds: float, attempt: Callable[[float], object]) -> None:
     for timeout in (seconds, 4 * seconds):
         try:
             attempt(timeout)
-        except (AssertionError, HestiaError):
-            continue
-        return
+        except (AssertionError, HestiaError, ExceptionGroup) as error:
+            if not _may_be_late(error):
+                raise
+        else:
+            return
     attempt(16 * seconds)
+
+
+def _may_be_late(error: Exception) -> bool:
+    if isinstance(error, ExceptionGroup):  # of a task group
+        return all(map(_may_be_late, error.exceptions))
+    return isinstance(error, AssertionError | HestiaError)
 
 
 def expect(
