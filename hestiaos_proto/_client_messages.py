@@ -43,7 +43,7 @@ class Request:
         """The value of the Host header, without the zone of an IPv6 address (RFC 6874, section 4)."""
         host = self.origin.partition("://")[2]
         address, bracket, port = host.partition("]")
-        return address.partition("%")[0] + bracket + port if bracket else host
+        return f"{address.partition('%')[0]}]{port}" if bracket and host.startswith("[") else host
 
 
 @frozen

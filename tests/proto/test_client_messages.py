@@ -45,6 +45,7 @@ class TestRequest:
 
     def test_the_host_of_an_address_with_a_zone(self) -> None:
         assert Request("GET", "http://[fe80::1%eth0]:8", "/", {}).host == "[fe80::1]:8"
+        assert Request("GET", "http://a%b]", "/", {}).host == "a%b]"  # of somebody's own making
         assert Request("GET", "http://[::1]", "/", {}).host == "[::1]"
 
     def test_its_repr_shows_neither_headers_nor_body(self) -> None:
