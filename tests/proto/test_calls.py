@@ -320,7 +320,7 @@ class TestTime:
     )
     def test_a_longer_timeout_ms_lengthens_each_read_and_nothing_else(self, operation) -> None:
         (send,) = Drive(operation, status(500), timeout=5.0).sends
-        assert (send.timeout, send.read_timeout) == (5.0, 90.0)
+        assert (send.timeout, send.write_timeout, send.read_timeout) == (5.0, 5.0, 90.0)
 
     def test_a_shorter_timeout_ms_shortens_nothing(self) -> None:
         (send,) = Drive(operations.run("x", timeout_ms=10), status(500), timeout=5.0).sends
