@@ -114,8 +114,9 @@ class Page:
         self.resize(width, height)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.evaluate("window.left = true")  # the page before may be asked while the new one comes
         self.call("Page.navigate", url=url)
-        self.wait("document.readyState === 'complete'")
+        self.wait("!window.left && document.readyState === 'complete'")
 
     def resize(self, width: int, height: int) -> None:
         """Give the window this size."""
