@@ -156,7 +156,7 @@ def test_an_idle_connection_expires(binding: Binding) -> None:
     async def main(peer: Peer) -> None:
         async with binding.client(peer.url) as client:
             await client.health_async()
-            binding.jump(4)
+            binding.jump(2)
             await client.health_async()
             assert peer.connections == 1
             binding.jump(6)
