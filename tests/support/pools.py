@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
@@ -128,9 +129,10 @@ class Leftovers:
 
     async def check(self, what: str) -> None:
         """Wait until no other file is open: the server is in this process, and closes its end when it hears of it."""
-        for _ in range(2000):
+        end = time.monotonic() + PATIENCE
+        while True:
             left, tasks = open_things() - self._things, _task_count(self._backend) - self._tasks
             if not left and tasks <= 0:
                 return
+            assert time.monotonic() < end, f"{what}: left are {left}, and {tasks} tasks"
             await anyio.sleep(0.001)
-        raise AssertionError(f"{what}: left are {left}, and {tasks} tasks")
