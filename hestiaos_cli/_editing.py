@@ -23,7 +23,7 @@ def edit(path: Path) -> None:
 
     Raises `Failure` if the editor fails, and `UsageError` if none is named and there is no terminal for the default.
     """
-    named = next((name for name in ("VISUAL", "EDITOR") if os.environ.get(name)), None)
+    named = next((name for name in ("VISUAL", "EDITOR") if os.environ.get(name, "").strip()), None)
     if named is None and not (cast("object", sys.stdin) is not None and sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("there is no terminal to edit in: name a program in VISUAL or EDITOR")
     editor = _DEFAULT if named is None else os.environ[named]

@@ -57,6 +57,7 @@ def test_mistakes_are_reported_and_what_was_written_stays(path: Path, monkeypatc
         ("vi '", 1, "the editor of EDITOR cannot be started: vi ': No closing quotation"),
         ("false", 1, "the editor ended with the status 1: false"),
         ("", 2, "there is no terminal to edit in: name a program in VISUAL or EDITOR"),
+        (" ", 2, "there is no terminal to edit in: name a program in VISUAL or EDITOR"),
     ],
 )
 def test_an_editor_that_fails(named: str, status: int, told: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
