@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +28,11 @@ if TYPE_CHECKING:
 __all__ = [
     "config_path",
     "configured_agents",
-    "existing_store",
     "models_of",
     "open_platform",
     "policy_of",
     "policy_path",
     "show_config",
-    "store_of",
     "store_path",
 ]
 
@@ -140,14 +136,14 @@ def _configuration(settings: Settings) -> Configuration | None:
     return Configuration.load(path)
 
 
-def store_of(settings: Settings) -> Place:
+def _store_of(settings: Settings) -> Place:
     """Return the store of `--local`."""
     return _places(settings).get("store") or data_directory() / "hestiaos.sqlite3"
 
 
 def store_path(settings: Settings) -> Path:
     """Return the file of the store of `--local`. Raises `Failure` if the store is a database."""
-    store = store_of(settings)
+    store = _store_of(settings)
     if isinstance(store, str):
         raise Failure(
             f"{config_path(settings)} names a database, {shown(store)}: 'hestiaos store copy' copies it, "
@@ -163,20 +159,9 @@ def open_platform(settings: Settings, *, looks_only: bool = False) -> Platform:
     """
     from hestiaos_local import Platform, Store
 
-    policy, models, place = policy_of(settings), models_of(settings), store_of(settings)
+    policy, models, place = policy_of(settings), models_of(settings), _store_of(settings)
     store = Store() if looks_only and _is_missing(place) else _open_store(place)
     return Platform(policy=policy, store=store, **models)
-
-
-@contextmanager
-def existing_store(settings: Settings) -> Iterator[Store | None]:
-    """Open the store of `--local` for the `with` block, or yield `None` if there is none yet. Raises `Failure`."""
-    place = store_of(settings)
-    if _is_missing(place):
-        yield None
-        return
-    with closing(_open_store(place)) as store:
-        yield store
 
 
 def _is_missing(store: Place) -> bool:

@@ -118,10 +118,6 @@ class EventStreamState:
         self._ready = iter(())
         self._over = False
 
-    def _is_complete(self) -> bool:
-        """Return whether the response was read to its end, and nothing of the stream is missing."""
-        return self._over and self._machine is not None and self._machine.done
-
     def _is_over(self) -> bool:
         return self._over or (self._machine is not None and self._machine.finished)
 

@@ -51,7 +51,7 @@ class Lease(Generic[C]):
 
 
 class ConnectionPool(Generic[C]):
-    """At most `max_connections` leases are admitted at a time, in the order of their creation.
+    """At most `max_connections` leases are admitted at a time, in the order in which they were enqueued.
 
     At most `max_keepalive` connections are kept without being in use; `None` means no limit for either. `usable` says
     whether a kept connection can serve another exchange: it is not too old, and the server has not closed it.

@@ -24,7 +24,7 @@ from hestiaos_cli._batch.inputs import Item
 from hestiaos_cli._failures import Failure
 from hestiaos_cli._output import print_json
 
-__all__ = ["FAILED", "ResultFile", "ResultPipe", "Results", "WriteFailed", "has_failed", "line_of"]
+__all__ = ["FAILED", "ResultFile", "ResultPipe", "Results", "WriteFailed", "has_failed"]
 
 FAILED = "failed"
 """The value in place of a decision if there is none."""
@@ -141,7 +141,7 @@ class ResultFile(Results):
     def add(self, record: dict[str, Any]) -> None:
         """See `Results.add`."""
         try:
-            files.append(self._file, line_of(record))
+            files.append(self._file, _line(record))
         except OSError as error:
             raise WriteFailed(
                 f"{self._path} cannot be written: {error.strerror}; what is done is kept, and the same command goes on"
@@ -178,7 +178,7 @@ class ResultFile(Results):
             self._keys[number] = record.get("idempotency_key") or f"{self._name}-{number}"
 
 
-def line_of(record: dict[str, Any]) -> bytes:
+def _line(record: dict[str, Any]) -> bytes:
     """Encode a record as a line. Lone surrogates, which UTF-8 cannot encode, are escaped."""
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 

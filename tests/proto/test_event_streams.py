@@ -436,20 +436,6 @@ class TestStates:
         assert last.f_code.co_name in ("__next__", "__anext__")
         assert (error.__context__, error.__cause__) == (None, None)
 
-    def test_it_is_complete_once_the_response_has_ended_after_done(self, kind: str) -> None:
-        """Then its connection can be used again."""
-        stream = READERS[kind](*PIECES, END)
-        complete = [stream._is_complete()]
-        while take(kind, stream) is not None:
-            complete.append(stream._is_complete())
-        assert complete == [False] * 5
-        assert stream._is_complete()
-        cut = READERS[kind](*PIECES)
-        for _ in range(3):
-            take(kind, cut)
-        fails(kind, cut)
-        assert not cut._is_complete()
-
     def test_the_states_that_its_repr_tells(self, kind: str) -> None:
         name = READERS[kind].__name__
         stream = READERS[kind](*PIECES, END)
