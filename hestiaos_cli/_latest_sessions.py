@@ -57,10 +57,6 @@ def _name(settings: Settings) -> str:
 def _read() -> dict[str, object]:
     try:
         content = json.loads(_path().read_text("utf-8"))
-    except (
-        FileNotFoundError,
-        ValueError,
-        RecursionError,
-    ):  # a file that cannot be read is ignored: it is a convenience
+    except (FileNotFoundError, ValueError, RecursionError):  # what cannot be read is ignored: it is a convenience
         return {}
     return content if isinstance(content, dict) else {}

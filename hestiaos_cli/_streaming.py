@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PrintedStream"]
 
-_SILENT = frozenset(
-    {"start", "done"}
-)  # after the first, the model may still be thinking; before the second, the text is complete
+# After `start`, the model may still be thinking; before `done`, the text is complete.
+_SILENT = frozenset({"start", "done"})
 
 
 class PrintedStream:

@@ -137,7 +137,7 @@ class Http:
             self.pool.close()
 
     def end_soon(self) -> None:
-        """End the exchange like `end`, from any thread or task, without waiting."""
+        """End all exchanges like `end`, from any thread or task, without waiting."""
         self.closed = True
         if not self._in_loop(self.end):
             self.abandon()

@@ -141,10 +141,7 @@ class Network:
         try:
             data: bytes = yield from self._through(level, partial(self.layers[level - 1].object.read, max_bytes), until)
             return data
-        except (
-            ssl.SSLEOFError,
-            ssl.SSLZeroReturnError,
-        ):  # many servers do not announce it (RFC 9110, 4.3.4)
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):  # many servers do not announce it (RFC 9110, 4.3.4)
             return b""
 
     def _write(self, level: int, data: bytes, until: float) -> Steps[None]:

@@ -25,9 +25,8 @@ class SocketReader:
         self._process = os.getpid()
         self._waiter: asyncio.Future[None] | None = None
         self._max_bytes = 0
-        self._received: bytes | OSError | None = (
-            None  # received, but not taken by the task, which may have been cancelled
-        )
+        # What the task has not taken yet, or was cancelled before it could.
+        self._received: bytes | OSError | None = None
         self._emptied = True  # the last read left nothing unread
         self._expires = 0.0  # when the wait ends, by the clock of the loop
         self._timer: asyncio.TimerHandle | None = None

@@ -114,9 +114,8 @@ class _TrioTasks:
         self._no_pause = trio.Event()
         self._manager = trio.open_nursery()
         self._nursery: trio.Nursery | None = None
-        self._scopes: set[trio.CancelScope] = (
-            set()
-        )  # one for each task, since the nursery's own scope includes the block
+        # One for each task, since the nursery's own scope includes the block.
+        self._scopes: set[trio.CancelScope] = set()
 
     async def enter(self) -> None:
         self._nursery = await self._manager.__aenter__()

@@ -77,9 +77,8 @@ class SQLiteDatabase:
         self._locked_until = 0.0  # after a writer has timed out, others do not wait before this time
         self._write_lock = RLock()
         self._writer: FrameType | None = None  # the frame that entered the open write
-        self._read_lock = (
-            self._write_lock if path is None else RLock()
-        )  # acquired after the write lock if both are needed
+        # Acquired after the write lock if both are needed.
+        self._read_lock = self._write_lock if path is None else RLock()
         self._connections = Connections(self.name, file, busy_timeout)
         self._connections.open(create=True)
         self._finalizer = weakref.finalize(self, self._connections.close)  # if it is never closed
@@ -130,9 +129,7 @@ class SQLiteDatabase:
                 with self._write_lock:
                     if self._connections.is_current():
                         db = self._connections.writer
-                        if db.in_transaction and self._is_inside_a_write(
-                            writer
-                        ):  # called by a finalizer during a write
+                        if db.in_transaction and self._is_inside_a_write(writer):  # by a finalizer during a write
                             yield db
                             return
                         if db.in_transaction:  # left open by an interrupt
