@@ -67,8 +67,8 @@ def _edit(settings: Settings) -> None:
     try:
         edit(path)
     finally:
-        if is_new and path.read_bytes() == _BEGINNING.encode():
-            path.unlink()
+        if is_new and (not path.exists() or path.read_bytes() == _BEGINNING.encode()):
+            path.unlink(missing_ok=True)
             remark(settings, "nothing is configured")
     if path.exists():
         show_config(settings)

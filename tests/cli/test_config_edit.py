@@ -32,7 +32,9 @@ def test_a_new_file_begins_with_an_example(path: Path, monkeypatch: pytest.Monke
     assert invoke("config", "show", "-q", "models.0.name").stdout == "small\n"
 
 
-def test_a_new_file_that_was_not_edited_is_not_kept(path: Path) -> None:
+@pytest.mark.parametrize("command", ["true", "rm"])
+def test_a_new_file_that_was_not_edited_is_not_kept(command: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDITOR", command)
     assert invoke("config", "edit") == (0, "", "")
     assert not path.exists()
 
@@ -56,6 +58,7 @@ def test_mistakes_are_reported_and_what_was_written_stays(path: Path, monkeypatc
         ("/nowhere/vi", 1, "the editor of EDITOR cannot be started: /nowhere/vi: "),
         ("vi '", 1, "the editor of EDITOR cannot be started: vi ': No closing quotation"),
         ("false", 1, "the editor ended with the status 1: false"),
+        ("rm /nowhere/it", 1, "the editor ended with the status 1: rm /nowhere/it"),
         ("", 2, "there is no terminal to edit in: name a program in VISUAL or EDITOR"),
         (" ", 2, "there is no terminal to edit in: name a program in VISUAL or EDITOR"),
     ],
