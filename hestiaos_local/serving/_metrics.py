@@ -21,7 +21,6 @@ __all__ = ["encode_metrics", "metrics_of"]
 
 _MISSING = "metrics need the package prometheus-client: pip install 'hestiaos[platform]'"
 
-
 _has_loaded = False
 
 

@@ -48,7 +48,7 @@ _SHARE_EVERY = 1.0  # seconds
 _SMALL = 4096  # up to this size, processing takes less than a millisecond and is done in the event loop
 _LARGE = 16 * 1024
 
-_AT_ONCE = frozenset({"", "health", "system_config"})  # these never wait; "" are refusals
+_AT_ONCE = frozenset({"", "health", "system_config"})  # these do not wait for the store; "" are refusals
 _EXECUTIONS = frozenset({"run", "chat", "run_agent", *STREAMS})
 _CHECKING = frozenset({"system_status", "system_config"})  # these check whether the model server responds
 _COMPUTING = frozenset({"test_policy", "verify_audit"})  # these compute for as long as the policy or log requires
