@@ -107,6 +107,18 @@ def test_the_readmes_links() -> None:
         assert path.is_file(), link
 
 
+def test_the_architecture_names_each_module_of_the_core_and_each_room_of_the_platform() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for heading, package in (("## The core\n", "hestiaos_proto"), ("## The platform\n", "hestiaos_local")):
+        section = text.partition(heading)[2].partition("\n## ")[0]
+        named = {
+            name for row in re.findall(r"^\| (`[^|]*)", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+        }
+        parts = [path for path in (ROOT / package).iterdir() if path.is_dir() or package == "hestiaos_proto"]
+        expected = {path.stem.strip("_") for path in parts if path.suffix in ("", ".py") and path.stem[:2] != "__"}
+        assert named == expected
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_extras_that_a_page_names(page: Path) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
