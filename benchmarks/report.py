@@ -65,9 +65,9 @@ def write(records: Mapping[str, Record], plots: Sequence[Plot]) -> None:
     """RESULTS.md, and the charts of what was measured now."""
     folder = _HERE / "charts"
     folder.mkdir(exist_ok=True)
-    (folder / "ratios.svg").write_text(bar_chart([row for record in records.values() for row in record.rows]))
+    (folder / "ratios.svg").write_text(bar_chart([row for record in records.values() for row in record.rows]), "utf-8")
     for plot in plots:
-        (folder / f"{plot.name}.svg").write_text(line_chart(plot))
+        (folder / f"{plot.name}.svg").write_text(line_chart(plot), "utf-8")
     names = sorted((path.stem for path in folder.glob("*.svg")), key=lambda name: (name != "ratios", name))
     shown = "".join(f"![{name}](charts/{name}.svg)\n\n" for name in names)
-    (_HERE / "RESULTS.md").write_text(f"{report(records)}\n{shown}".rstrip() + "\n")
+    (_HERE / "RESULTS.md").write_text(f"{report(records)}\n{shown}".rstrip() + "\n", "utf-8")

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.records import load
+from benchmarks.report import report
 from hestiaos_local import Configuration, Policy
 from tests.support.broad import BROAD
 from tests.support.documents import FILE_NAME, PAGES, ROOT, WALK, Block, Runner, blocks, matches
@@ -117,6 +119,10 @@ def test_the_architecture_names_each_module_of_the_core_and_each_room_of_the_pla
         parts = [path for path in (ROOT / package).iterdir() if path.is_dir() or package == "hestiaos_proto"]
         expected = {path.stem.strip("_") for path in parts if path.suffix in ("", ".py") and path.stem[:2] != "__"}
         assert named == expected
+
+
+def test_the_benchmarks_report_what_is_recorded() -> None:
+    assert (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8").startswith(report(load()))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
