@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import traceback
+import weakref
 from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
@@ -458,9 +459,9 @@ class TestStates:
             take(kind, streams[1])
             take_all(kind, streams[2])
             close(kind, streams[3])
-            gc.collect()
+            references = [weakref.ref(stream) for stream in streams]
             streams.clear()
-            assert gc.collect() == 0
+            assert [reference() for reference in references] == [None] * 4
         finally:
             gc.enable()
 
