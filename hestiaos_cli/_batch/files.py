@@ -14,15 +14,21 @@ from uuid import uuid4
 
 from hestiaos_cli._failures import Failure
 
-__all__ = ["append", "drop_torn_line", "lock", "name_in", "records", "sort"]
+__all__ = ["append", "drop_torn_line", "is_empty", "lock", "name_in", "records", "sort"]
 
 _BLOCK = 64 * 1024  # bytes
 _MOST = 100_000_000  # inputs; each number up to the highest takes 9 bytes of memory
 
 
 def lock(path: Path) -> FileIO:
-    """Open a file, locked while it is open. Raises `Failure` if another process has locked it."""
-    file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+    """Open a file, locked while it is open.
+
+    Raises `Failure` if another process has locked it, or its folder is missing.
+    """
+    try:
+        file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+    except FileNotFoundError:
+        raise Failure(f"there is no folder {path.parent} for the results: make it, or choose another file") from None
     if os.name == "posix":
         import fcntl
 
@@ -34,6 +40,11 @@ def lock(path: Path) -> FileIO:
                 f"another batch writes to {path.with_suffix('')}: wait for it, or choose another file"
             ) from None
     return file
+
+
+def is_empty(file: FileIO) -> bool:
+    """Return whether a file has no contents, as one that was just made."""
+    return file.seek(0, os.SEEK_END) == 0
 
 
 def name_in(file: FileIO) -> str:

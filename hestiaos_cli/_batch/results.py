@@ -110,6 +110,7 @@ class ResultFile(Results):
         self._last = 0
         self._in_order = True
         self._lock = files.lock(self._companion)
+        self._unused = files.is_empty(self._lock)  # whether FILE.batch is new, and no key was made from its name
         try:
             self._name = files.name_in(self._lock)
             self._file = path.open("a+b", buffering=0)
@@ -130,13 +131,16 @@ class ResultFile(Results):
         """See `Results.key_for`. Raises `Failure` if the input has changed."""
         index = item.number - 1
         if index >= len(self._states) or not self._states[index]:
+            self._unused = False
             return f"{self._name}-{item.number}"
         if self._checks[index] != _check(item.text):
             raise Failure(
                 f"input {item.number} is not the one of which {self._path} has the result: "
                 "choose another file for the results of other inputs"
             )
-        return self._keys.get(item.number) if retry_failed else None
+        key = self._keys.get(item.number) if retry_failed else None
+        self._unused = self._unused and key is None
+        return key
 
     def add(self, record: dict[str, Any]) -> None:
         """See `Results.add`."""
@@ -153,9 +157,12 @@ class ResultFile(Results):
         if not self._in_order:
             files.sort(self._path, len(self._states))
         self._companion.unlink()
+        self._unused = False
 
     def close(self) -> None:
-        """See `Results.close`."""
+        """Close the file. Delete FILE.batch if nothing was run, as when the file has the results of other inputs."""
+        if self._unused:
+            self._companion.unlink()
         if hasattr(self, "_file"):
             self._file.close()
         self._lock.close()

@@ -28,6 +28,7 @@ __all__ = ["command"]
 
 _RETRIES = 3
 _INTERRUPTED = "waiting for the requests under way; Ctrl-C again does not wait"
+_RESUMED = "; the same command goes on"
 _LIMIT = 256  # a server keeps its results for repeats, the embedded one its newest 10,000
 
 
@@ -55,7 +56,8 @@ def command(
     """Run each line of a file, and resume after an interruption.
 
     A line of FILE, or of standard input, is a text, or a JSON object: {"input": "..."}, and where wanted an "id",
-    "session_id", "agent_id", "mode_hint" and "timeout_ms". The results are JSON lines in the same order.
+    "session_id", "agent_id", "mode_hint" and "timeout_ms". The first line decides which of both all lines are. The
+    results are JSON lines in the same order.
 
     After an interruption the same command goes on where it stopped: nothing is run twice, nothing is left out. A block
     of governance is a result; the exit status is 0 where every input has one.
@@ -102,8 +104,9 @@ def command(
                 results.complete()
         except OutputFailed:  # the reader has ended
             raise
-        except BaseException:
-            _summarize(results.decisions, progress, as_json=False)
+        except BaseException as error:
+            resumed = output is not None and isinstance(error, KeyboardInterrupt)
+            _summarize(results.decisions, progress, as_json=False, hint=_RESUMED if resumed else "")
             raise
         finally:
             progress.clear()
@@ -111,8 +114,8 @@ def command(
         remark_echo(settings)
         failed = results.decisions[FAILED]
     if failed or not complete:
-        again = "--retry-failed runs those again" if complete else "the same command goes on"
-        hint = "" if output is None else f"; {again}"
+        again = "; --retry-failed runs those again" if complete else _RESUMED
+        hint = "" if output is None else again
         raise Failure(f"{failed:,} of the inputs failed{hint}", code="BATCH_FAILED")
 
 
@@ -147,7 +150,7 @@ def _say_what_waits(settings: Settings, progress: Progress, failure: BatchFailur
         progress.pause(failure.seconds)
 
 
-def _summarize(decisions: Counter[str], progress: Progress, *, as_json: bool) -> None:
+def _summarize(decisions: Counter[str], progress: Progress, *, as_json: bool, hint: str = "") -> None:
     """Report how many inputs have each decision, and how many failed."""
     from hestiaos_cli._batch import duration
 
@@ -156,6 +159,5 @@ def _summarize(decisions: Counter[str], progress: Progress, *, as_json: bool) ->
         print_json({"done": decisions.total(), "decisions": dict(decisions), "seconds": round(progress.seconds, 3)})
         return
     summary = ", ".join(f"{count:,} {name}" for name, count in sorted(decisions.items()))
-    tell(
-        one_line(f"{decisions.total():,} inputs done in {duration(progress.seconds)}{': ' if summary else ''}{summary}")
-    )
+    done = f"{decisions.total():,} inputs done in {duration(progress.seconds)}"
+    tell(one_line(f"{done}{': ' if summary else ''}{summary}{hint}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -125,6 +126,14 @@ def test_a_file_that_is_not_this_batchs(content: str, told: str, tmp_path: Path)
     assert done.status == 1
     assert told in done.stderr
     assert (tmp_path / "out").read_text() == content
+    assert not (tmp_path / "out.batch").exists()
+
+
+def test_results_in_a_folder_that_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "no" / "out"
+    done = invoke("--local", "batch", str(write_inputs(tmp_path, 3)), "-o", str(path))
+    assert done.status == 1
+    assert f"there is no folder {path.parent} for the results" in done.error
 
 
 def test_the_inputs_are_not_written_over(tmp_path: Path) -> None:
@@ -139,6 +148,7 @@ def test_a_server_that_is_gone_is_not_asked_for_each_input(tmp_path: Path) -> No
     assert done.status == 1
     assert "CONNECT_FAILED" in done.stderr
     assert records(tmp_path / "out") == []
+    assert (tmp_path / "out.batch").exists()  # a request may have arrived: its key must stay the same
 
 
 def test_a_torn_line_is_written_again(tmp_path: Path, server_url: str) -> None:
@@ -218,7 +228,9 @@ def test_ctrl_c_waits_for_what_is_under_way(tmp_path: Path, slow_server: str) ->
     assert 4 <= len(found) < 100
     assert sorted(found) == list(range(1, len(found) + 1))
     assert "Ctrl-C again does not wait" in told
-    assert f"{len(found)} inputs done" in told
+    assert re.search(
+        rf"^{len(found)} inputs done in .*: {len(found)} ALLOW; the same command goes on$", told, re.MULTILINE
+    )
     assert "Traceback" not in told
 
 
