@@ -81,6 +81,9 @@ class _WithCommonOptions(click.Command):
                 raise
             hint = f"A text that begins with a dash comes after --: {ctx.command_path} -- '...'"
             raise click.UsageError(f"{error.format_message()} {hint}", ctx) from error
+        except click.BadOptionUsage as error:
+            error.ctx = error.ctx or ctx  # Click's parser omits it, and with it the command whose help is named
+            raise
 
 
 class Command(_WithCommonOptions):

@@ -23,11 +23,11 @@ def print_list(settings: Settings, rows: Sequence[Mapping[str, Any]], *names: st
 
     `empty` is printed if there are no rows.
     """
-    if settings.json:
-        print_json(rows)
-    elif settings.field is not None:
+    if settings.field is not None:
         for row in rows:
             print_fields(settings, row)
+    elif settings.json:
+        print_json(rows)
     else:
         _print_table(names, [[_cell(row.get(name)) for name in names] for row in rows])
     if not rows and empty:

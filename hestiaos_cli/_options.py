@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from hestiaos_cli._completion import files, profile_names
-from hestiaos_cli._numbers import Number
+from hestiaos_cli._numbers import Number, WholeNumber
 from hestiaos_cli._settings import Settings
 
 __all__ = ["ALL", "CONNECTION", "KEY", "LOCAL", "OUTPUT", "SERVER", "common_options"]
@@ -46,7 +46,7 @@ _DECLARATIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--timeout",),
         {"type": Number(0, min_open=True), "metavar": "SECONDS", "help": "For each wait; else 30."},
     ),
-    "retries": (("--retries",), {"type": click.IntRange(0), "metavar": "N", "help": "Repeats of a failed request."}),
+    "retries": (("--retries",), {"type": WholeNumber(0), "metavar": "N", "help": "Repeats of a failed request."}),
     "headers": (("--header", "-H"), {"multiple": True, "metavar": "LINE", "help": "Send 'Name: value' as well."}),
     "cacert": (
         ("--cacert",),

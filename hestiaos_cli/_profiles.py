@@ -67,9 +67,10 @@ class Profiles:
     def get(self, name: str) -> Profile:
         """Return the profile with this name. Raises `Failure` if there is none."""
         if name not in self._content["profiles"]:
-            known = ", ".join(self._content["profiles"]) or "none yet"
+            names = ", ".join(self._content["profiles"])
+            known = f"known profiles: {names}" if names else "there are none yet"
             hint = f"'hestiaos login {name} --base-url URL' makes it"
-            raise Failure(f"there is no profile '{name}': there are {known}; {hint}")
+            raise Failure(f"there is no profile '{name}'; {known}; {hint}")
         return self._profile(name)
 
     def use(self, name: str) -> None:

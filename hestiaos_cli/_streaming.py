@@ -38,12 +38,13 @@ class PrintedStream:
         """Print the whole stream. Raises the error of an `error` event after its end."""
         failure: StatusError | None = None
         output = TextOutput()
+        as_json = self._settings.json and self._settings.field is None
         try:
             with waiting() as stop, stream as events:
                 for event in events:
-                    if self._settings.json or event.type not in _SILENT:
+                    if as_json or event.type not in _SILENT:
                         stop()
-                    if self._settings.json:
+                    if as_json:
                         wire = event.to_wire()
                         print_json(self._redactor.value(wire) if event.type == "error" else wire, compact=True)
                     elif self._settings.field is None and event.type in ("token", "delta"):

@@ -6,6 +6,7 @@ import click
 
 from hestiaos_cli._command import Group
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._numbers import WholeNumber
 from hestiaos_cli._output import print_fields, remark
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
@@ -29,7 +30,7 @@ def command() -> None:
     help="List only these: pending, approved, denied, used or expired.",
 )
 @click.option(
-    "--last", type=click.IntRange(1, 1000), metavar="N", help=f"How many to list, the newest first; else {_LAST}."
+    "--last", type=WholeNumber(1, 1000), metavar="N", help=f"How many to list, the newest first; else {_LAST}."
 )
 @click.pass_obj
 def _list(settings: Settings, status: str | None, last: int | None) -> None:

@@ -8,6 +8,7 @@ import click
 
 from hestiaos_cli._command import Group
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._numbers import WholeNumber
 from hestiaos_cli._options import CONNECTION
 from hestiaos_cli._output import print_fields, print_text
 from hestiaos_cli._settings import Settings
@@ -56,9 +57,7 @@ def _verify(context: click.Context, store: Place | None, known: str | None) -> N
 
 @make_command("export", takes=CONNECTION | {"json"})
 @_STORE
-@click.option(
-    "--after", type=click.IntRange(0), default=0, metavar="N", help="Print only the records after this number."
-)
+@click.option("--after", type=WholeNumber(0), default=0, metavar="N", help="Print only the records after this number.")
 @click.pass_obj
 def _export(settings: Settings, store: Place | None, after: int) -> None:
     """Print the audit as JSON lines, one per record, with its number and hash.

@@ -14,6 +14,7 @@ import click
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import Failure, one_line, tell
 from hestiaos_cli._input import open_stdin
+from hestiaos_cli._numbers import WholeNumber
 from hestiaos_cli._options import CONNECTION
 from hestiaos_cli._output import print_json, remark_echo
 from hestiaos_cli._settings import Settings
@@ -45,7 +46,13 @@ _LIMIT = 256  # a server keeps its results for repeats, the embedded one its new
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="The file of results; else stdout."
 )
 @click.option(
-    "--concurrency", "-n", type=click.IntRange(1, _LIMIT), default=8, show_default=True, help="How many at a time."
+    "--concurrency",
+    "-n",
+    type=WholeNumber(1, _LIMIT),
+    metavar="N",
+    default=8,
+    show_default=True,
+    help="How many at a time.",
 )
 @click.option("--retry-failed", is_flag=True, help="Run those again that failed before.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")

@@ -11,6 +11,7 @@ from hestiaos_cli._command import TextArgument
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._completion import agent_ids
 from hestiaos_cli._input import read_text
+from hestiaos_cli._numbers import WholeNumber
 from hestiaos_cli._output import print_fields, remark, remark_echo, rounded
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
@@ -35,9 +36,7 @@ __all__ = ["command"]
 @click.option(
     "--mode-hint", type=click.Choice(["fast", "balanced", "deep"]), help="How much reasoning effort to spend."
 )
-@click.option(
-    "--timeout-ms", type=click.IntRange(min=1), metavar="MS", help="How long the server may take; else 30,000."
-)
+@click.option("--timeout-ms", type=WholeNumber(min=1), metavar="MS", help="How long the server may take; else 30,000.")
 @click.pass_obj
 def command(settings: Settings, /, text: str | None, stream: bool, explain: bool, **options: Any) -> None:
     """Execute a text through the governance pipeline.

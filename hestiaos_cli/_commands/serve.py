@@ -13,7 +13,7 @@ import click
 
 from hestiaos_cli._command import command as make_command
 from hestiaos_cli._failures import tell
-from hestiaos_cli._numbers import Number
+from hestiaos_cli._numbers import Number, WholeNumber
 from hestiaos_cli._options import KEY
 from hestiaos_cli._output import ECHO, remark
 from hestiaos_cli._settings import Settings
@@ -25,7 +25,12 @@ __all__ = ["command"]
 @make_command("serve", takes=KEY | {"json", "config"}, examples=("hestiaos serve", "hestiaos serve --port 9000 --json"))
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0 chooses a free one."
+    "--port",
+    type=WholeNumber(0, 65535),
+    metavar="N",
+    default=8000,
+    show_default=True,
+    help="The port; 0 chooses a free one.",
 )
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy file instead of the built-in rules.")
 @click.option(
@@ -33,8 +38,8 @@ __all__ = ["command"]
 )
 @click.option("--keys", type=click.Path(path_type=Path), help="A file of API keys; see 'hestiaos keys'.")
 @click.option("--keep-days", type=Number(0), metavar="N", help="Delete what is older than N days.")
-@click.option("--keep-count", type=click.IntRange(min=0), metavar="N", help="Keep the newest N of each kind.")
-@click.option("--keep-bytes", type=click.IntRange(min=0), metavar="N", help="Keep the newest N bytes of each kind.")
+@click.option("--keep-count", type=WholeNumber(min=0), metavar="N", help="Keep the newest N of each kind.")
+@click.option("--keep-bytes", type=WholeNumber(min=0), metavar="N", help="Keep the newest N bytes of each kind.")
 @click.option(
     "--keep",
     type=click.Choice(["text", "hash"]),

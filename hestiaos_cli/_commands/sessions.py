@@ -6,6 +6,7 @@ import click
 
 from hestiaos_cli._command import Group
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._numbers import WholeNumber
 from hestiaos_cli._options import CONNECTION
 from hestiaos_cli._output import print_fields, remark
 from hestiaos_cli._settings import Settings
@@ -26,7 +27,7 @@ def command() -> None:
 
 @make_command("list")
 @click.option(
-    "--last", type=click.IntRange(1, 1000), default=_LAST, show_default=True, metavar="N", help="How many to list."
+    "--last", type=WholeNumber(1, 1000), default=_LAST, show_default=True, metavar="N", help="How many to list."
 )
 @click.option("--before", metavar="ID", help="List only conversations last used before this one.")
 @click.pass_obj
@@ -43,7 +44,7 @@ def _list(settings: Settings, last: int, before: str | None) -> None:
 
 @make_command("show")
 @click.argument("session_id", metavar="ID")
-@click.option("--last", type=click.IntRange(1), metavar="N", help="Show only the newest N messages; else all.")
+@click.option("--last", type=WholeNumber(1), metavar="N", help="Show only the newest N messages; else all.")
 @click.pass_obj
 def _show(settings: Settings, session_id: str, last: int | None) -> None:
     """Print a conversation's messages."""

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hestiaos_cli._command import command as make_command
+from hestiaos_cli._numbers import WholeNumber
 from hestiaos_cli._output import print_fields
 from hestiaos_cli._settings import Settings
 from hestiaos_cli._waiting import waiting
@@ -19,7 +20,7 @@ _LAST = 20
 @make_command("trace", examples=("hestiaos trace list", "hestiaos trace list --decision block"))
 @click.argument("trace_id", metavar="ID|list")
 @click.option(
-    "--last", type=click.IntRange(1, 1000), metavar="N", help=f"How many to list, the newest first; else {_LAST}."
+    "--last", type=WholeNumber(1, 1000), metavar="N", help=f"How many to list, the newest first; else {_LAST}."
 )
 @click.option(
     "--decision", type=click.Choice(["ALLOW", "THROTTLE", "BLOCK"], case_sensitive=False), help="List these only."

@@ -108,6 +108,12 @@ def test_traces(where: list[str]) -> None:
     assert invoke(*where, "trace", ids[0], "-q", "decision").stdout == "ALLOW\n"
 
 
+def test_a_field_is_printed_alone_with_json_too(home: Path) -> None:
+    assert invoke("--local", "run", "x", "--json", "-q", "mode").stdout == "ALLOW\n"
+    assert invoke("--local", "run", "x", "--json", "-q", "mode", "--stream").stdout == "ALLOW\n"
+    assert invoke("--local", "trace", "list", "--json", "-q", "decision").stdout == "ALLOW\nALLOW\n"
+
+
 def test_options_of_a_list_for_one_trace() -> None:
     for options in (("--last", "1"), ("--decision", "ALLOW"), ("--before", "id")):
         ended = invoke("--local", "trace", "some-id", *options)

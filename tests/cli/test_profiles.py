@@ -78,8 +78,8 @@ def test_what_wins(server: str, serve_platform: Serve, monkeypatch: pytest.Monke
     monkeypatch.delenv("HESTIAOS_API_KEY")
     assert invoke("profile", "use", "first").status == 0
     assert "* first" in invoke("profile", "list").stdout
-    assert "there is no profile 'third': there are " in invoke("profile", "use", "third").error
-    assert "there is no profile 'third': there are " in invoke("system", "status", "--profile", "third").error
+    assert "there is no profile 'third'; known profiles: " in invoke("profile", "use", "third").error
+    assert "there is no profile 'third'; known profiles: " in invoke("system", "status", "--profile", "third").error
 
 
 def test_a_profiles_key_goes_to_its_own_server_only(server: str, serve_platform: Serve) -> None:

@@ -286,6 +286,8 @@ SCENES: dict[str, Scene] = {
     "an empty text": Scene("--local run {empty}", nothing),
     "a text that is not quoted": Scene("run create a report", nothing),
     "a text that looks like an option": Scene("run --drop", nothing),
+    "an option without its value": Scene("run hi --field", nothing),
+    "a text instead of a number": Scene("run hi --retries many", nothing),
     "an empty secret": Scene("secrets set mail", nothing),
     "a text instead of a kind of command": Scene("governance explain {deletion}", nothing),
     "an input that is not UTF-8": Scene("run - -u :8000", nothing, stdin=b"caf\xe9\n"),
