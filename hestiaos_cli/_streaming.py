@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
     from hestiaos_proto import EventStreamBase, StreamEvent
 
-__all__ = ["PrintedStream"]
+__all__ = ["PrintedStream", "error_of_event"]
 
 # After `start`, the model may still be thinking; before `done`, the text is complete.
 _SILENT = frozenset({"start", "done"})
@@ -56,7 +56,7 @@ class PrintedStream:
                     elif event.type == "final":
                         self.final = event.data
                     elif event.type == "error":
-                        failure = self._error_of(event)
+                        failure = error_of_event(event, self._redactor)
         except BaseException:
             output.break_off()
             raise
@@ -69,8 +69,9 @@ class PrintedStream:
             remark(self._settings, *self._facts(self.final))
         remark_echo(self._settings)
 
-    def _error_of(self, event: StreamEvent) -> StatusError:
-        """Return the error of an event, as if it were the response instead of a stream."""
-        data = {"code": "FAILED", "message": "it failed", "trace_id": event.trace_id or None, **event.data}
-        status = 403 if data.get("code") == "GOVERNANCE_BLOCK" else 500
-        return error_from_response(status, json.dumps(data).encode(), redactor=self._redactor)
+
+def error_of_event(event: StreamEvent, redactor: Redactor) -> StatusError:
+    """Return the error of an `error` event, as if it were the response instead of a stream."""
+    data = {"code": "FAILED", "message": "it failed", "trace_id": event.trace_id or None, **event.data}
+    status = 403 if data.get("code") == "GOVERNANCE_BLOCK" else 500
+    return error_from_response(status, json.dumps(data).encode(), redactor=redactor)

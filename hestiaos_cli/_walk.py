@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from hestiaos_cli._clients import verification
 from hestiaos_cli._hints import hint_in_doctor, is_json
+from hestiaos_cli._streaming import error_of_event
 from hestiaos_proto import (
     AuthenticationFailed,
     Config,
     ConnectionLost,
     GovernanceBlock,
     HestiaError,
+    Redactor,
     RemoteProtocolError,
+    StatusError,
 )
 
 if TYPE_CHECKING:
@@ -211,14 +214,19 @@ class _Way:
     def _read_stream(self) -> tuple[int, float, float]:
         """Return how many events a stream has, the seconds from the first to the last as sent, and as they arrived.
 
-        The seconds as sent are 0 if an event has no timestamp.
+        The seconds as sent are 0 if an event has no timestamp. Raises the error of an `error` event after its end.
         """
+        failure: StatusError | None = None
         arrived: list[float] = []
         sent: list[float] = []
         with self._client.run_stream(_TEXT) as events:
             for event in events:
                 arrived.append(time.monotonic())
                 sent += _seconds(event.timestamp)
+                if event.type == "error":
+                    failure = error_of_event(event, Redactor(self._server.api_key))
+        if failure is not None:
+            raise failure
         return len(arrived), sent[-1] - sent[0] if len(sent) == len(arrived) else 0.0, arrived[-1] - arrived[0]
 
 

@@ -185,6 +185,25 @@ def test_doctor_finds_what_buffers(buffered: int) -> None:
     assert ("proxy_buffering off" in done.stderr) == (buffered == 3)
 
 
+def test_doctor_finds_a_run_that_fails() -> None:
+    events = (
+        {"type": "start", "data": {"mode": "ALLOW", "budget": 1}},
+        {"type": "error", "data": {"code": "MODEL_UNREACHABLE", "message": "no model server"}, "trace_id": "a23c"},
+        {"type": "done", "data": {}},
+    )
+    body = b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events)
+
+    def answer(request: Request) -> Script:
+        if request.target.endswith("/stream"):
+            return [send(response(200, body, content_type="text/event-stream"))]
+        return [send(ok(HEALTH))]
+
+    with Peer(answer=answer) as peer:
+        done = invoke("doctor", "-u", peer.url)
+    assert done.status == 1
+    assert done.stderr == "Error: stream: [MODEL_UNREACHABLE] no model server; see 'hestiaos trace a23c'\n"
+
+
 def test_the_configuration_is_one_for_all(home: Path, tmp_path: Path) -> None:
     path = Path(invoke("config", "path").stdout.strip())
     assert path == home / ".config/hestiaos/config.toml"
