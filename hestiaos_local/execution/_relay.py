@@ -156,8 +156,13 @@ class RelayExecutor(AsyncExecutor):
 
     async def _models(self, limit: _Limit) -> list[str]:
         new_response = partial(ModelResponse, redactor=self._redactor)
-        async with self._exchange(models_request(key=self._key), new_response, self._redactor, limit) as exchange:
-            return model_names(exchange.response.body, redactor=self._redactor)
+        try:
+            async with self._exchange(models_request(key=self._key), new_response, self._redactor, limit) as exchange:
+                return model_names(exchange.response.body, redactor=self._redactor)
+        except NotFound as error:
+            message = f"the model server does not list its models at {self.url}/models"
+            hint = "correct its URL, which mostly ends with /v1, or name the model, for the platform or in the request"
+            raise NotFound(f"{message}: {hint}", code="MODEL_NOT_FOUND") from error
 
     def _limit(self, within: float) -> _Limit:
         error = model_timed_out(f"{self.url} was silent for {within:g} s")

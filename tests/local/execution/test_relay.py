@@ -24,7 +24,7 @@ from hestiaos_local.execution import (
     run_executor,
     run_executor_sync,
 )
-from hestiaos_proto import MAX_BODY_SIZE, StatusError
+from hestiaos_proto import MAX_BODY_SIZE, NotFound, StatusError
 from tests.support import wire
 from tests.support.completions import DONE, call, chunk, done, event, plain, stream, texts
 from tests.support.executions import Way, say
@@ -462,6 +462,12 @@ class TestCheck:
     def test_a_server_that_is_there(self, backend: str, script: Script) -> None:
         with Peer(script) as peer:
             assert self.check(backend, relay(peer)) is None
+
+    def test_a_server_that_does_not_list_its_models(self, backend: str) -> None:
+        with Peer(failing(404, {})) as peer, pytest.raises(NotFound) as caught:
+            anyio.run(relay(peer, model=None).find_model, backend=backend)
+        assert caught.value.code == "MODEL_NOT_FOUND"
+        assert f"does not list its models at {peer.url}/v1/models: correct its URL" in caught.value.message
 
     @pytest.mark.parametrize(
         ("script", "code"),
