@@ -26,6 +26,7 @@ from hestiaos_proto import (
     STREAM_HEADERS,
     Control,
     EncodedResponse,
+    NotFound,
     ResponseHead,
     ServerError,
     ServerRequest,
@@ -33,11 +34,13 @@ from hestiaos_proto import (
     encode_response,
 )
 
-__all__ = ["PATHS", "CompletionPieces", "FrontDoor", "is_front_door", "refuse"]
+__all__ = ["PATHS", "CompletionPieces", "FrontDoor", "corrected", "is_front_door", "refuse"]
 
 PATHS = frozenset({COMPLETIONS, MODELS})
 """The paths of OpenAI's API."""
 
+_PREFIX = "/v1"
+_WITHOUT_PREFIX = frozenset(path.removeprefix(_PREFIX) for path in PATHS)  # a client's base URL lacks it
 _TRACE_ID = "X-Hestia-Trace-Id"
 
 _log = logging.getLogger("hestiaos_local")
@@ -138,8 +141,16 @@ class FrontDoor:
 
 
 def is_front_door(target: str) -> bool:
-    """Return whether a request's target is under `/v1`, the base path of OpenAI's API, even if it does not exist."""
-    return f"{urlsplit(target).path}/".startswith("/v1/")
+    """Return whether a request is for OpenAI's API: its path is under `/v1`, or one of its paths without that."""
+    path = urlsplit(target).path
+    return f"{path}/".startswith(f"{_PREFIX}/") or path in _WITHOUT_PREFIX
+
+
+def corrected(error: StatusError, target: str) -> StatusError:
+    """Return the refusal of a path of OpenAI's API without `/v1`, which says so; any other error as it is."""
+    if error.code != "UNKNOWN_OPERATION" or urlsplit(target).path not in _WITHOUT_PREFIX:
+        return error
+    return NotFound(f"{error.message}: the client's base URL must end with {_PREFIX}", code=error.code)
 
 
 def refuse(error: StatusError) -> EncodedResponse:

@@ -17,7 +17,7 @@ from hestiaos_local._run_streams import STREAMS
 from hestiaos_local.flow import AsyncEvents, Caller, Events
 from hestiaos_local.serving._access import Access
 from hestiaos_local.serving._dashboard import respond_page
-from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, is_front_door, refuse
+from hestiaos_local.serving._front_door import PATHS, CompletionPieces, FrontDoor, corrected, is_front_door, refuse
 from hestiaos_local.serving._metrics import encode_metrics, metrics_of
 from hestiaos_local.serving._openapi import openapi_document
 from hestiaos_local.serving._request_log import ResponseRecord, ServedRequest
@@ -96,7 +96,9 @@ class Service:
         A refusal has the error format of the API that was addressed. `record` is filled for the log of requests.
         """
         response = await self._respond(call, record or ResponseRecord())
-        return refuse(response) if isinstance(response, StatusError) and is_front_door(call.target) else response
+        if isinstance(response, StatusError) and is_front_door(call.target):
+            return refuse(corrected(response, call.target))
+        return response
 
     async def _respond(self, call: ServerRequest, record: ResponseRecord) -> ServiceResponse:
         if call.response is not None:

@@ -60,6 +60,16 @@ def test_a_refusal(start: Callable[..., str], data: bytes, status: int, param: s
     assert body["error"].keys() == {"message", "type", "param", "code"}
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/chat/completions"), ("GET", "/models?limit=2")])
+def test_a_base_url_without_v1(start: Callable[..., str], method: str, path: str) -> None:
+    with RawClient(start(api_key="key")) as client:
+        client.send(request(method, path, body="{}" if method == "POST" else ""))
+        answered, body = client.response()
+    assert (answered, body["error"]["type"]) == (404, "invalid_request_error")
+    bare = path.partition("?")[0]
+    assert body["error"]["message"] == f"there is no {bare}: the client's base URL must end with /v1"
+
+
 @pytest.mark.own_server("other servers refuse it themselves, in their own form")
 @pytest.mark.parametrize(
     "data",
