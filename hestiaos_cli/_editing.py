@@ -31,6 +31,7 @@ def edit(path: Path) -> None:
         status = subprocess.run([*shlex.split(editor), str(path)]).returncode  # noqa: S603  # the user's own
     except (OSError, ValueError) as error:  # not there, or a quotation mark is missing
         where = "" if named is None else f" of {named}"
-        raise Failure(f"the editor{where} cannot be started: {editor}: {error}; name another in EDITOR") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise Failure(f"the editor{where} cannot be started: {editor}: {why}; name another in EDITOR") from error
     if status:
         raise Failure(f"the editor ended with the status {status}: {editor}")

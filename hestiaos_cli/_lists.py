@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hestiaos_cli._failures import one_line
 from hestiaos_cli._output import print_fields, print_json, print_lines, remark
-from hestiaos_cli._terminal import columns, is_terminal, paint, visible
+from hestiaos_cli._terminal import columns, is_terminal, paint, symbol, visible
 
 if TYPE_CHECKING:
     from hestiaos_cli._settings import Settings
@@ -58,11 +58,15 @@ def _moment(value: Any) -> Any:
 def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     terminal = is_terminal(sys.stdout)
     most = max(_NARROWEST, columns()) if terminal else None
+    cut = symbol("…", "...", sys.stdout)
     heading = [name.upper() for name in names]
     widths = [max(map(len, column)) for column in zip(*([heading] if terminal else []), *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        return "  ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True))[:most].rstrip()
+        text = "  ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True)).rstrip()
+        if most is None or len(text) <= most:
+            return text
+        return f"{text[: most - len(cut)]}{cut}"
 
     if terminal and rows:
         print_lines(paint(line(heading), "dim", sys.stdout))

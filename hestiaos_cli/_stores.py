@@ -33,7 +33,7 @@ def place(value: str, folder: Path | None = None) -> Place:
 def existing_place(store: Place) -> Place:
     """Return the place of an existing store. Raises `Failure` for a file that does not exist."""
     if isinstance(store, Path) and not store.is_file():
-        raise Failure(f"there is no such file: {store}")
+        raise Failure(f"{store}: there is no such file")
     return store
 
 

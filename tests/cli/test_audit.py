@@ -71,7 +71,7 @@ def test_an_empty_one(home: Path) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "none.sqlite3"
-    assert invoke("audit", "verify", "--store", str(path)).error == f"there is no such file: {path}"
+    assert invoke("audit", "verify", "--store", str(path)).error == f"{path}: there is no such file"
     assert not path.exists()
     ended = invoke("audit", "verify", "--store", str(path), "--local")
     assert (ended.status, ended.error.partition(":")[0]) == (2, "--store names a file, which needs no server")

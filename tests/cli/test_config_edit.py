@@ -55,7 +55,7 @@ def test_mistakes_are_reported_and_what_was_written_stays(path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("named", "status", "told"),
     [
-        ("/nowhere/vi", 1, "the editor of EDITOR cannot be started: /nowhere/vi: "),
+        ("/nowhere/vi", 1, "the editor of EDITOR cannot be started: /nowhere/vi: No such file or directory; "),
         ("vi '", 1, "the editor of EDITOR cannot be started: vi ': No closing quotation"),
         ("false", 1, "the editor ended with the status 1: false"),
         ("rm /nowhere/it", 1, "the editor ended with the status 1: rm /nowhere/it"),

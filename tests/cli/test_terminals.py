@@ -61,8 +61,9 @@ def test_headings_are_cut_as_the_rows_are() -> None:
     with terminal("--local", "trace", "list", columns=60, NO_COLOR="1") as shown:
         assert shown.end() == 0
     heading, row = shown.shown.splitlines()
-    assert heading.split() == ["TIMESTAMP", "DECISION", "TRACE_ID"]
+    assert heading.split() == ["TIMESTAMP", "DECISION", "TRACE_ID", "…"]
     assert len(row) == 60
+    assert row.endswith("…")
     assert heading.index("DECISION") == row.index("ALLOW")
 
 
