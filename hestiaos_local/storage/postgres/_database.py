@@ -90,6 +90,7 @@ class PostgresDatabase:
     def snapshot(self) -> Iterator[Transaction]:
         with self._connection(self._busy_timeout) as connection, transaction(connection) as db:
             db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            db.execute("LOCK TABLE secrets IN ACCESS SHARE MODE")  # a snapshot from before a `rewrite` would find none
             db.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield db
 
@@ -150,9 +151,16 @@ class PostgresDatabase:
         return lambda: bool(locked.fetchone()[0])
 
     def rewrite(self) -> None:
-        """Nothing of secrets that were in clear is left in their table; the write-ahead log is the server's to keep."""
-        with self._connection(self._busy_timeout) as connection:
-            connection.execute("VACUUM (FULL) secrets")
+        """Rewrite the table of secrets, so that nothing of replaced ones remains. The server keeps its own log of writes.
+
+        VACUUM FULL would keep the replaced rows that another connection's snapshot may still see.
+        """
+        with self.write() as db:
+            db.execute("LOCK TABLE secrets IN ACCESS EXCLUSIVE MODE")
+            rows = db.execute("SELECT key, provider, encrypted, value FROM secrets").fetchall()
+            db.execute("TRUNCATE secrets")
+            for row in rows:
+                db.execute("INSERT INTO secrets (key, provider, encrypted, value) VALUES (?, ?, ?, ?)", row)
 
     def truncate_log(self) -> bool:
         return True

@@ -15,18 +15,21 @@ pytestmark = BROAD
 WRITE = """
 import sys
 from hestiaos_local.storage import Outcome, TraceRecord
+from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record, read_head
 from hestiaos_local.storage._sqlite import SQLiteDatabase
-from hestiaos_local.storage._log import append_decided, append_finished, decided_record, finished_record
 
 facts = {"trace": {"violations": [], "reason": "no rule matches"}, "command": {"texts": ["create a report " * 4]}}
 outcome = Outcome("completed", 2.0, 1, 2, "x" * 60)
 database = SQLiteDatabase(sys.argv[1], 5.0)
 for batch in range(int(sys.argv[2]) // 10_000):
-    with database.write(durable=False) as db:
+    with database.write(durable=False, appends=True) as db:
+        head = read_head(database, db)
         for number in range(5000):
             trace = TraceRecord(f"{batch}.{number}", "ALLOW", float(batch), facts)
-            append_decided(db, 0, trace, decided_record(trace))
-            append_finished(db, 0, trace.trace_id, finished_record(trace.trace_id, outcome))
+            head, decided = append_decided(head, trace, decided_record(trace))
+            head, finished = append_finished(head, trace.trace_id, finished_record(trace.trace_id, outcome))
+            for statement in decided + finished:
+                db.execute(*statement)
 database.close()
 """
 
