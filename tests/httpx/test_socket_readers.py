@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import closing
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -18,6 +19,8 @@ from hestiaos_httpx._socket_readers import SocketReader
 from tests.support.peer import Peer
 from tests.support.steps import Connection, Script, send
 from tests.support.wire import DONE, FINAL, START, STREAM_HEAD, TOKEN, chunk, event
+
+T = TypeVar("T")
 
 FOREVER = 600.0  # seconds
 
@@ -30,8 +33,19 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, other
 
 
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run it in a loop that can watch sockets, which Windows' default cannot."""
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(main)
+
+
+def wait_for_data(sock: socket.socket) -> None:
+    assert select.select([sock], [], [], 60.0)[0]
+
+
 async def turns(sock: socket.socket) -> None:
-    """Let the loop run until what `sock` has received was read."""
+    """Let the loop run until what `sock` receives was read."""
+    wait_for_data(sock)
     while True:
         try:
             sock.recv(1, socket.MSG_PEEK)
@@ -56,7 +70,7 @@ def test_what_arrives_is_received_in_order(pair: tuple[socket.socket, socket.soc
         reader.stop()
         return received
 
-    assert asyncio.run(main()) == [b"one", b"two", b"m", b""]
+    assert run(main()) == [b"one", b"two", b"m", b""]
 
 
 def test_a_cancelled_read_loses_nothing(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -76,7 +90,7 @@ def test_a_cancelled_read_loses_nothing(pair: tuple[socket.socket, socket.socket
         reader.stop()
         return received
 
-    assert asyncio.run(main()) == b"data"
+    assert run(main()) == b"data"
 
 
 @pytest.mark.parametrize("cancel", [False, True])
@@ -98,6 +112,7 @@ def test_a_connection_that_is_reset(cancel: bool) -> None:
             other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             other.close()
             if cancel:
+                wait_for_data(ours)
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)  # now the loop has read, and the task has not had its turn
                 assert waiting.cancel()
@@ -110,7 +125,7 @@ def test_a_connection_that_is_reset(cancel: bool) -> None:
                     await waiting
             reader.stop()
 
-    asyncio.run(main())
+    run(main())
     assert logged == []
 
 
@@ -124,7 +139,7 @@ def test_a_wait_ends_in_time_and_by_stop(pair: tuple[socket.socket, socket.socke
         reader.stop()
         return [*received, await waiting]
 
-    assert asyncio.run(main()) == [None] * 3
+    assert run(main()) == [None] * 3
 
 
 def test_a_longer_wait_after_a_shorter_one(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -143,7 +158,7 @@ def test_a_longer_wait_after_a_shorter_one(pair: tuple[socket.socket, socket.soc
         reader.stop()
         return received
 
-    assert asyncio.run(main()) == b"b"
+    assert run(main()) == b"b"
 
 
 class CountingLoop(asyncio.SelectorEventLoop):
