@@ -91,7 +91,10 @@ class Exchange(Generic[R]):
         return self._send.response(raw.status_code, headers)
 
     def receive(self, timeout: float) -> Steps[bool]:
-        """Pass the next piece of the body, or the fault instead, to the core in `timeout` seconds; false at the end."""
+        """Pass the next piece of the body, or the fault instead, to the response. Return False at the end.
+
+        Waits for `timeout` seconds.
+        """
         response = self._response
         assert response is not None, "a body is received after its head"
         self.scope.read_timeout = timeout
@@ -107,7 +110,7 @@ class Exchange(Generic[R]):
             response.connection_lost(self._translated(error))
             return False
         self._whole = data is None
-        if data != b"":  # the core takes b"" as the end, but a transport may give it earlier, as httpx's own mock does
+        if data != b"":  # a response takes b"" as the end, but a transport may give it earlier, as httpx's mock does
             response.receive_data(data or b"")
         return data is not None
 
