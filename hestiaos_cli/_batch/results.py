@@ -156,13 +156,13 @@ class ResultFile(Results):
         """Sort the file if needed, and delete FILE.batch."""
         if not self._in_order:
             files.sort(self._path, len(self._states))
-        self._companion.unlink()
+        self._companion.unlink(missing_ok=True)
         self._unused = False
 
     def close(self) -> None:
         """Close the file. Delete FILE.batch if nothing was run, as when the file has the results of other inputs."""
         if self._unused:
-            self._companion.unlink()
+            self._companion.unlink(missing_ok=True)
         if hasattr(self, "_file"):
             self._file.close()
         self._lock.close()

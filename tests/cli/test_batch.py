@@ -15,6 +15,7 @@ from threading import Barrier, Thread
 
 import pytest
 
+from hestiaos_cli._batch import ResultFile
 from tests.support.batches import assert_complete, executed, records, write_inputs
 from tests.support.command_line import PROGRAM, invoke
 
@@ -127,6 +128,15 @@ def test_a_file_that_is_not_this_batchs(content: str, told: str, tmp_path: Path)
     assert told in done.stderr
     assert (tmp_path / "out").read_text() == content
     assert not (tmp_path / "out.batch").exists()
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_companion_that_somebody_has_removed(complete: bool, tmp_path: Path) -> None:
+    with ResultFile(tmp_path / "out") as results:
+        (tmp_path / "out.batch").unlink()
+        if complete:
+            results.complete()
+    assert (tmp_path / "out").read_bytes() == b""
 
 
 def test_results_in_a_folder_that_is_missing(tmp_path: Path) -> None:
