@@ -114,8 +114,8 @@ async def _serve_application(platform: Platform, arguments: dict[str, Any], *, t
     from hestiaos_local.asgi import application
     from tests.support.asgi_servers import serve_application
 
-    given = {name: value for name, value in arguments.items() if name != "port"}
-    await serve_application(str(SERVER), application(platform, **given), task_status=task_status)
+    port = arguments.pop("port")
+    await serve_application(str(SERVER), application(platform, **arguments), port, task_status=task_status)
 
 
 def _stop(serving: Future[None], stack: ExitStack) -> None:

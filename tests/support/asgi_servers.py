@@ -81,10 +81,10 @@ class ASGIServer:
         return self._process.wait(timeout=50)
 
 
-async def serve_application(name: str, application: Any, *, task_status: TaskStatus[str]) -> None:
-    """Serve an application by the server of this name, on a free port of this machine, until it is cancelled."""
+async def serve_application(name: str, application: Any, port: int, *, task_status: TaskStatus[str]) -> None:
+    """Serve an application by the server of this name on a port of this machine, 0 for a free one, until cancelled."""
     stop = anyio.Event()
-    port = free_port()
+    port = port or free_port()
 
     async def run() -> None:
         with anyio.CancelScope(shield=True):  # it ends in its own way
