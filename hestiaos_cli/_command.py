@@ -75,7 +75,7 @@ class _WithCommonOptions(click.Command):
         except click.NoSuchOption as error:
             from hestiaos_cli._unknown_options import meant_by_option
 
-            if meant := meant_by_option(error.option_name):
+            if meant := meant_by_option(ctx.command_path, error.option_name):
                 raise click.UsageError(f"No such option '{error.option_name}'. {meant}", ctx) from error
             if not any(isinstance(param, TextArgument) for param in self.params):
                 raise

@@ -9,6 +9,12 @@ _SYSTEM = "An agent (--agent-id ID) has its system prompt."
 _FIELDS = "--field NAME prints one field, as in -q trace_id."
 _FILE = "A text is read from standard input: hestiaos run 'summarise' < FILE."
 
+_PLACE = "--host and --port say where it listens."
+_HERE = {
+    "hestiaos serve": {"-u": _PLACE, "--base-url": _PLACE, "-p": _PLACE, "--bind": _PLACE},
+}
+"""Options that one command does not take, each with what it takes instead."""
+
 _ELSEWHERE = {
     "-m": _MODEL,
     "--model": _MODEL,
@@ -24,6 +30,6 @@ _ELSEWHERE = {
 """Options of other command lines, each with its equivalent here."""
 
 
-def meant_by_option(name: str) -> str | None:
-    """Return the sentence to add about an option that other command lines have, or `None`."""
-    return _ELSEWHERE.get(name)
+def meant_by_option(path: str, name: str) -> str | None:
+    """Return the sentence to add about an option that other commands have, or `None`. `path` is the command."""
+    return _HERE.get(path, {}).get(name) or _ELSEWHERE.get(name)

@@ -118,6 +118,13 @@ def test_an_option_of_other_command_lines(option: str, told: str) -> None:
         assert told in done.error
 
 
+@pytest.mark.parametrize("option", ["-u", "--base-url", "-p"])
+def test_where_a_server_listens_is_said_in_other_options(option: str) -> None:
+    done = invoke("serve", option, ":8001")
+    assert done.status == 2
+    assert done.error.startswith(f"No such option '{option}'. --host and --port say where it listens")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
