@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
+from hestiaos_local._arguments import check_keep, check_store
 from hestiaos_local._faults import logged
 from hestiaos_local._logging import logger
 from hestiaos_local._measurements import Measurements
@@ -68,6 +69,7 @@ class Platform:
     everything is kept. `agents` are the known agents; if None, any name is accepted. With `keep="hash"`, traces contain
     the SHA-256 of texts instead of the texts, and the texts of approvals and stored results are not kept. `clock`
     returns seconds since 1970, `new_id` a unique id. Several threads may share a platform. Closing it closes its store.
+    Raises `TypeError` for an argument of another type, and `ValueError` for an unknown `keep`.
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class Platform:
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
+        check_keep(keep)
         self._storage: Storage = Store() if store is None else store
+        check_store(self._storage)
         self._retention = retention
         self._keep: Keep = keep
         self._clock = clock

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from hestiaos_local._arguments import check_executor, check_policy
 from hestiaos_local._measurements import Measurements
 from hestiaos_local.decisions import Governor, HiddenValues, Keep
 from hestiaos_local.execution import Agent, EchoExecutor, Executor, Work
@@ -51,7 +52,9 @@ def set_up(
     new_id: Callable[[], str],
     measurements: Measurements,
 ) -> Setup:
-    """Create a setup. The keyword arguments are the same for the lifetime of a platform."""
+    """Create a setup. The keyword arguments are the same for the lifetime of a platform. Raises `TypeError`."""
+    check_policy(policy)
+    check_executor(executor)
     hidden.add(*getattr(executor, "hidden_values", ()))
     governor = Governor(policy, storage, hidden, keep, clock, new_id, measurements)
     executions = Executions(governor, storage, executor, agents, clock, new_id)

@@ -401,3 +401,28 @@ def test_a_stream_that_fails_ends_with_its_error(server_faults: list[str]) -> No
     assert [event.type for event in told] == ["start", "token", "error", "done"]
     assert told[2].data["code"] == "INTERNAL_ERROR"
     assert "a stream failed" in server_faults.pop()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"policy": "policy.toml"}, "policy must be a Policy, such as Policy.load(path), not str"),
+        ({"store": "hestia.sqlite3"}, "store must be a Storage, such as Store(path), not str"),
+        ({"executor": len}, "executor must be an Executor, such as function_executor(function), not builtin_fun"),
+        ({"keep": "hashes"}, "keep must be 'text' or 'hash', not 'hashes'"),
+    ],
+)
+def test_an_argument_of_another_kind(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        Platform(**arguments)
+    assert str(caught.value).startswith(told)
+
+
+def test_a_reload_with_something_else_than_a_policy_changes_nothing() -> None:
+    replacement: Any = "policy.toml"
+    with Platform() as platform:
+        with pytest.raises(TypeError, match=r"^policy must be a Policy"):
+            platform.reload(replacement)
+        result = platform.answer(call(operations.run("x")))
+    assert isinstance(result, RunResponse)
+    assert result.mode == "ALLOW"
