@@ -10,7 +10,9 @@ _FIELDS = "--field NAME prints one field, as in -q trace_id."
 _FILE = "A text is read from standard input: hestiaos run 'summarise' < FILE."
 
 _PLACE = "--host and --port say where it listens."
+_METHOD = "The method precedes the path: hestiaos api POST PATH."
 _HERE = {
+    "hestiaos api": {"-X": _METHOD, "--method": _METHOD, "--request": _METHOD},
     "hestiaos serve": {"-u": _PLACE, "--base-url": _PLACE, "-p": _PLACE, "--bind": _PLACE},
 }
 """Options that one command does not take, each with what it takes instead."""

@@ -118,11 +118,18 @@ def test_an_option_of_other_command_lines(option: str, told: str) -> None:
         assert told in done.error
 
 
-@pytest.mark.parametrize("option", ["-u", "--base-url", "-p"])
-def test_where_a_server_listens_is_said_in_other_options(option: str) -> None:
-    done = invoke("serve", option, ":8001")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["serve", "-u", ":8001"], "'-u'. --host and --port say where it listens"),
+        (["serve", "-p", "8001"], "'-p'. --host and --port say where it listens"),
+        (["api", "-X", "POST", "/x"], "'-X'. The method precedes the path: hestiaos api POST PATH"),
+    ],
+)
+def test_an_option_that_this_command_has_in_another_form(arguments: list[str], told: str) -> None:
+    done = invoke(*arguments)
     assert done.status == 2
-    assert done.error.startswith(f"No such option '{option}'. --host and --port say where it listens")
+    assert done.error.startswith(f"No such option {told}")
 
 
 @pytest.mark.parametrize(
