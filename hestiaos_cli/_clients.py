@@ -115,4 +115,5 @@ def _hooks(settings: Settings) -> Hooks | None:
         return None
     from hestiaos_cli._verbose import tracing_hooks
 
-    return tracing_hooks(with_headers=settings.verbose > 1)
+    local = settings.server is not None and settings.server.local
+    return tracing_hooks(with_headers=settings.verbose > 1, local=local)

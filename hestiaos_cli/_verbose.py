@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["tracing_hooks"]
 
 
-def tracing_hooks(*, with_headers: bool) -> Hooks:
-    """Return hooks that print what happens."""
+def tracing_hooks(*, with_headers: bool, local: bool) -> Hooks:
+    """Return hooks that print what happens. A request to the `local` platform has a path only, as no server gets it."""
 
     def on_request(call: CallInfo, request: RequestInfo) -> None:
-        _tell(f"> {request.method} {request.url} ({request.body_size} bytes)")
+        target = f"/{request.url.split('/', 3)[3]}, to the embedded platform" if local else request.url
+        _tell(f"> {request.method} {target} ({request.body_size} bytes)")
         _tell_headers(">", request.headers)
 
     def on_response(call: CallInfo, response: ResponseInfo) -> None:

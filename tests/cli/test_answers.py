@@ -28,7 +28,8 @@ def test_a_result_that_ends_its_line_is_not_given_another() -> None:
 def test_what_governance_decided_is_a_remark(stream: list[str]) -> None:
     done = invoke("--local", "run", "x", "-v", *stream)
     assert done.stdout == "processed: x\n"
-    *_, decided, echo = done.stderr.splitlines()
+    request, *_, decided, echo = done.stderr.splitlines()
+    assert request.startswith(f"> POST /api/v1/run{'/stream' if stream else ''}, to the embedded platform (")
     assert decided.startswith("ALLOW · ")
     assert "the input is echoed" in echo
 
