@@ -10,7 +10,6 @@ import click
 
 from hestiaos_cli._command import Group
 from hestiaos_cli._command import command as make_command
-from hestiaos_cli._failures import Failure
 from hestiaos_cli._input import parse_json
 from hestiaos_cli._output import print_fields
 from hestiaos_cli._settings import Settings
@@ -104,12 +103,13 @@ def _use(limit: Limit, used: Any) -> dict[str, Any]:
 def _trace(settings: Settings, command_id: str) -> None:
     """Retrieve a command's trace, with the command itself."""
     from hestiaos_cli._clients import open_client
+    from hestiaos_proto import NotFound
 
     with open_client(settings) as client:
         with waiting():
             trace = client.governance.trace(command_id)
         if trace is None:
-            raise Failure(f"[NOT_FOUND] there is no trace '{command_id}'", code="NOT_FOUND")
+            raise NotFound(f"there is no trace '{command_id}'")
         print_fields(settings, trace)
 
 

@@ -157,9 +157,12 @@ def test_a_stream_that_is_cut() -> None:
     assert "run it again" in done.stderr
 
 
-def test_no_trace() -> None:
+def test_no_trace(server_url: str) -> None:
     assert "NOT_FOUND" in failed("--local", "trace", "nothing").error
     assert "NOT_FOUND" in failed("--local", "governance", "trace", "nothing").error
+    assert failed("governance", "trace", "nothing", "-u", server_url).error == (
+        f"[NOT_FOUND] there is no trace 'nothing', at {server_url}"
+    )
 
 
 def test_no_secret() -> None:
