@@ -151,7 +151,7 @@ class PostgresDatabase:
         return lambda: bool(locked.fetchone()[0])
 
     def rewrite(self) -> None:
-        """Rewrite the table of secrets, so that nothing replaced remains in it. The server's own log of writes keeps it.
+        """Rewrite the table of secrets, so that it holds nothing that was replaced. The server keeps its log of writes.
 
         VACUUM FULL would keep the replaced rows that another connection's snapshot may still see.
         """
