@@ -68,7 +68,7 @@ def model_protocol_error(why: str) -> ServerError:
 
 
 def model_fault(error: HestiaError) -> ServerError:
-    """The exception for a fault of the connection to a model server."""
+    """Return the error for a fault of the connection to a model server."""
     if isinstance(error, ConnectFailed) or (isinstance(error, TimedOut) and not error.request_sent):
         return model_unreachable(error.message)
     return (model_timed_out if isinstance(error, TimedOut) else model_stream_cut)(error.message)

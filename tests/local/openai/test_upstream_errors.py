@@ -8,13 +8,26 @@ from typing import Any
 import pytest
 
 from hestiaos_local.openai import (
+    model_fault,
     model_protocol_error,
     model_stream_cut,
     model_timed_out,
     model_unreachable,
     upstream_error,
 )
-from hestiaos_proto import InvalidInput, NotFound, RateLimited, Redactor, ServerError, StatusError
+from hestiaos_proto import (
+    ConnectFailed,
+    ConnectionLost,
+    HestiaError,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    Redactor,
+    RemoteProtocolError,
+    ServerError,
+    StatusError,
+    TimedOut,
+)
 
 
 def error_of(status: int, body: Any = b"", **headers: str) -> StatusError:
@@ -122,3 +135,19 @@ class TestWait:
 def test_faults_without_a_status(error: ServerError, status: int, code: str) -> None:
     assert (error.status_code, error.code) == (status, code)
     assert error.message.startswith("the model server")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (ConnectFailed("why"), 503, "MODEL_UNREACHABLE"),
+        (TimedOut("why", request_sent=False), 503, "MODEL_UNREACHABLE"),
+        (TimedOut("why", request_sent=True), 504, "MODEL_TIMED_OUT"),
+        (ConnectionLost("why"), 502, "MODEL_STREAM_CUT"),
+        (RemoteProtocolError("why"), 502, "MODEL_STREAM_CUT"),
+    ],
+)
+def test_a_fault_of_the_connection(fault: HestiaError, status: int, code: str) -> None:
+    error = model_fault(fault)
+    assert (error.status_code, error.code) == (status, code)
+    assert error.message.endswith(": why")
