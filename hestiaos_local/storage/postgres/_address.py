@@ -1,4 +1,4 @@
-"""Where a database is: what is told of it, and how it is connected to."""
+"""The URL of a database: what may be shown of it, and the arguments of a connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNANSWERED = 10  # seconds without an answer of the other machine, after which 
 
 
 def parsed(url: str) -> dict[str, Any]:
-    """The parts of a URL. Raises `StoreError` that does not repeat it, as it may hold a password."""
+    """Parse a URL. Raises `StoreError`, which does not quote it, as it may contain a password."""
     try:
         parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
@@ -28,14 +28,14 @@ def parsed(url: str) -> dict[str, Any]:
 
 
 def shown(parts: dict[str, Any]) -> str:
-    """The URL of a database, without what is secret."""
+    """Return the URL of a database without its secrets."""
     user = f"{parts['user']}@" if parts.get("user") else ""
     port = f":{parts['port']}" if parts.get("port") else ""
     return f"postgresql://{user}{parts.get('host', '')}{port}/{parts.get('dbname', '')}"
 
 
 def connection_arguments(parts: dict[str, Any], busy_timeout: float) -> dict[str, Any]:
-    """The arguments of a connection: those of the URL, and what bounds every wait, where it does not say otherwise."""
+    """Return the arguments of a connection: those of the URL, and by default a bound for every wait."""
     milliseconds = max(1, round(busy_timeout * 1000))
     settings = {
         "search_path": SCHEMA,

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL as the store uses it: bounded in its waits, our values in its form and its in ours."""
+"""A connection to PostgreSQL: its waits are bounded, and values are converted in both directions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNANSWERED = 60.0  # seconds; the server gives up a statement after half of the
 
 
 class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that is closed where its server has not answered for a minute, as one that is stopped."""
+    """A connection that is closed if its server has not answered for a minute, for example because it is stopped."""
 
     def wait(self, gen: PQGen[RV], *arguments: Any, **named: Any) -> RV:
         try:
@@ -39,7 +39,7 @@ class _UnansweredError(psycopg.OperationalError):
 
 
 def _bounded(gen: PQGen[RV]) -> PQGen[RV]:
-    """The same generator, which raises `_UnansweredError` once it is too late. It is asked ten times a second."""
+    """Wrap a generator, which psycopg resumes ten times a second. Raises `_UnansweredError` after the time limit."""
     until = monotonic() + _UNANSWERED
     try:
         wanted = next(gen)
@@ -54,9 +54,9 @@ def _bounded(gen: PQGen[RV]) -> PQGen[RV]:
 
 
 def check(connection: BoundedConnection) -> None:
-    """Raise `psycopg.OperationalError` where the server has ended a connection that was idle.
+    """Raise `psycopg.OperationalError` if the server has ended an idle connection.
 
-    It is asked only where it has said something unasked: that costs a round trip.
+    The check costs a round trip, so it is only made if the server has sent something on its own.
     """
     if _can_be_read(connection.fileno()):
         ConnectionPool.check_connection(connection)
@@ -88,6 +88,6 @@ class _UnescapingLoader(TextLoader):
 
 
 ADAPTERS = AdaptersMap(adapters)
-"""How values are written and read."""
+"""The conversions of values to and from PostgreSQL."""
 ADAPTERS.register_dumper(str, _EscapingDumper)
 ADAPTERS.register_loader("text", _UnescapingLoader)

@@ -1,4 +1,4 @@
-"""One PostgreSQL database: its connections, and what is done alone."""
+"""A PostgreSQL database: its connections, transactions and locks."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _NEW_CHAIN = "INSERT INTO chain (chain, name, number, hash) VALUES (?, 'anchor',
 
 
 class PostgresDatabase:
-    """The database at a URL, `postgresql://…`. Safe for several threads, and before and after a fork.
+    """The database at a URL, `postgresql://…`. It can be used by several threads, and after a fork.
 
-    Its connections are a bounded pool, which is waited for `busy_timeout` seconds at most, and so is a lock; they are
-    made anew where the server was restarted. All that is stored is durable, whatever becomes of the server's process.
+    A wait for a connection of its bounded pool, or for a lock, takes at most `busy_timeout` seconds. Connections are
+    replaced after a restart of the server. Every commit is durable, even if the server's process is killed.
     """
 
     kind: Literal["postgresql"] = "postgresql"
@@ -82,7 +82,7 @@ class PostgresDatabase:
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """A connection to read from. Raises `ValueError` once it is closed."""
+        """Provide a connection to read from. Raises `ValueError` if the database is closed."""
         with self._connection(self._busy_timeout) as connection:
             yield PostgresTransaction(connection)
 
@@ -98,7 +98,7 @@ class PostgresDatabase:
     def write(
         self, *locks: str, durable: bool = True, appends: bool = False, busy_timeout: float | None = None
     ) -> Iterator[Transaction]:
-        """A transaction. Raises `ValueError` once it is closed.
+        """Provide a transaction. Raises `ValueError` if the database is closed.
 
         Where the connection is lost while it commits, it raises `StoreError`, and may have been done all the same.
         """
@@ -116,7 +116,7 @@ class PostgresDatabase:
 
     @contextmanager
     def _alone_in_process(self, timeout: float) -> Iterator[None]:
-        """A process writes one chain of the log."""
+        """Serialize the threads of this process that append to the log, since a process writes one chain."""
         taken = False
         try:
             if not (taken := self._append_lock.acquire(timeout=timeout)):
@@ -135,7 +135,7 @@ class PostgresDatabase:
         return True
 
     def head(self, db: Transaction) -> Any:
-        """The end of a chain that no other process writes, until the transaction ends."""
+        """Return the head of a chain, which no other process writes until the transaction ends."""
         row = db.execute(_FREE_CHAIN, (self.chain,)).fetchone()
         if row is None:
             db.execute(_LOCKS, ([_key("chains")],))
@@ -200,9 +200,9 @@ class PostgresDatabase:
         return pool
 
     def _pool_after_timeout(self, pool: ConnectionPool[BoundedConnection]) -> ConnectionPool[BoundedConnection]:
-        """A pool that has connections, where a `pool` had none for too long. Raises `StoreError` that says why.
+        """Return a working pool after a timeout of `pool`. Raises `StoreError` with the reason if there is none.
 
-        One that an interrupt took out of it is lost to it.
+        An interrupt can take a connection out of a pool without returning it.
         """
         with self._connect(), self._starting:  # it raises why, if it cannot
             if len(self._in_use) >= _CONNECTIONS:
@@ -214,7 +214,7 @@ class PostgresDatabase:
 
     @contextmanager
     def _connect(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection beside the pool."""
+        """Open a connection outside the pool."""
         try:
             connection = psycopg.connect(**self._arguments, autocommit=True, context=ADAPTERS)
         except psycopg.Error as error:
@@ -240,7 +240,7 @@ class PostgresDatabase:
         self._finalizer = weakref.finalize(self, self._pool.close)  # also where it is not closed
 
     def _after_fork(self) -> None:
-        """Leave the connections to the parent, whose sockets they are, and make others when they are needed."""
+        """Leave the connections to the parent process, whose sockets they are, and open others on demand."""
         self._finalizer.detach()
         _of_parents.append(self._pool)
         self._append_lock, self._starting = RLock(), Lock()
@@ -261,5 +261,5 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 def _key(name: str) -> int:
-    """The number of a lock."""
+    """Return the number of a lock."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), signed=True)

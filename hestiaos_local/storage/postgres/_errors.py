@@ -1,4 +1,4 @@
-"""psycopg's errors as those of a store."""
+"""Convert psycopg's exceptions to `StoreError`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hestiaos_local.storage._errors import StoreError, StoreProblem
 __all__ = ["STATEMENT_ERRORS", "store_error", "unreachable"]
 
 STATEMENT_ERRORS = (errors.DataError, errors.IntegrityError)
-"""Errors that are about a statement's values, not about the database."""
+"""Exceptions about the values of a statement, not about the database."""
 
 _BUSY = "is busy", "try again"
 _PROBLEMS: tuple[tuple[tuple[type[psycopg.Error], ...], StoreProblem, str, str], ...] = (
@@ -35,7 +35,7 @@ _WAITING_HELPS = ("locked", "unreachable")
 
 
 def store_error(name: str, error: psycopg.Error) -> StoreError:
-    """The `StoreError` for what PostgreSQL or the way to it says."""
+    """Return the `StoreError` for an exception of psycopg."""
     for kinds, problem, what, advice in _PROBLEMS:
         if isinstance(error, kinds):
             return _error(name, what, error, advice, problem)
@@ -45,7 +45,7 @@ def store_error(name: str, error: psycopg.Error) -> StoreError:
 
 
 def unreachable(name: str, error: BaseException) -> StoreError:
-    """The `StoreError` where no connection can be made, or one is lost."""
+    """Return the `StoreError` for a connection that cannot be opened, or is lost."""
     advice = "start the server, or correct the address, user, password or database"  # libpq tells them by words alone
     return _error(name, "cannot be reached", error, advice, "unreachable")
 

@@ -1,4 +1,4 @@
-"""The schema of a store, its version, and how one of an older version becomes one of this."""
+"""Create the schema of a store, or migrate it from an older version."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LOCK = 0x4865737469614F53  # "HestiaOS"
 
 
 def prepare(name: str, connection: psycopg.Connection[Any]) -> None:
-    """Make the tables in a database without them, or bring those of an older version up to date: all, or nothing.
+    """Create the tables, or migrate those of an older version, in one transaction.
 
-    Of several workers that start at once one does it, and the others wait. Raises `StoreError` for another program's
-    schema, or one of a newer version, which is left as it is.
+    If several workers start at once, one does this while the others wait. Raises `StoreError` for the schema of another
+    program or of a newer version, and leaves it unchanged.
     """
     with connection.transaction():
         connection.execute("SET LOCAL statement_timeout = 0")
@@ -43,7 +43,7 @@ def prepare(name: str, connection: psycopg.Connection[Any]) -> None:
 
 
 def _found(name: str, connection: psycopg.Connection[Any]) -> int | None:
-    """The version of the tables; `None` where there are none. Makes the schema if it is missing."""
+    """Return the version of the tables, or None if there are none. Creates a missing schema."""
     exists = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (SCHEMA,)).fetchone()
     if exists is None:
         connection.execute(f"CREATE SCHEMA {SCHEMA}".encode())

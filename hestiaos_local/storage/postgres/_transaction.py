@@ -1,7 +1,7 @@
-"""Our statements on a connection to PostgreSQL, and the transactions around them, in as few round trips as can be.
+"""Execute statements and transactions on a connection to PostgreSQL, with few round trips.
 
-In a transaction statements are sent as they come (libpq's pipeline mode), and the server's answers are waited for where
-one is looked at, and at the end.
+Inside a transaction, statements are sent without waiting (libpq's pipeline mode). The results are waited for when one
+of them is read, and at the end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PLACEHOLDER = re.compile(r"\?|:(\w+)")
 
 
 class PostgresTransaction:
-    """Executes statements on one connection, and waits for each."""
+    """Executes statements on a connection, and waits for each of them."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
@@ -36,10 +36,10 @@ class PostgresTransaction:
 
 
 class PipelinedTransaction(PostgresTransaction):
-    """Executes statements in a pipeline, and waits where rows are looked at.
+    """Executes statements in a pipeline, and waits when rows are read.
 
-    It is synchronized then (a Sync message, not a Flush): so the server knows that the client has to go on, and ends a
-    transaction whose client does not (`idle_in_transaction_session_timeout`).
+    The pipeline is synchronized by a Sync message, not a Flush, so that the server counts the transaction as idle, and
+    can end it if its client stops (`idle_in_transaction_session_timeout`).
     """
 
     def __init__(self, connection: psycopg.Connection[Any], pipeline: psycopg.Pipeline) -> None:
@@ -58,7 +58,7 @@ class PipelinedTransaction(PostgresTransaction):
 
 
 class _PipelinedRows:
-    """The rows of a statement, once there is an answer: `answered` waits for it."""
+    """The rows of a statement. `answered` waits for the result."""
 
     def __init__(self, rows: Rows, answered: Callable[[], None]) -> None:
         self._rows = rows
@@ -87,18 +87,18 @@ class _PipelinedRows:
 
 @contextmanager
 def transaction(connection: psycopg.Connection[Any]) -> Iterator[PipelinedTransaction]:
-    """A transaction that is committed at the end of its block, which waits for the commit; else nothing is stored.
+    """Provide a transaction, which is committed at the end of the block, or rolled back if an exception is raised.
 
-    psycopg's own one waits for its beginning, and counts its levels, which an interrupt can disturb.
+    psycopg's own waits for BEGIN, and keeps a count of nested transactions, which an interrupt can corrupt.
     """
     try:
         with connection.pipeline() as pipeline:
             try:
                 connection.execute("BEGIN")
                 yield PipelinedTransaction(connection, pipeline)
-                connection.execute("COMMIT")  # not done where a statement before it has failed
+                connection.execute("COMMIT")  # skipped by the server if a statement before it failed
             except BaseException:
-                with suppress(psycopg.Error):  # what was sent before is answered, or the connection is lost
+                with suppress(psycopg.Error):  # read the results of what was sent, unless the connection is lost
                     pipeline.sync()
                 raise
     except BaseException as error:
@@ -115,5 +115,5 @@ def _is_interrupt(error: BaseException | None) -> TypeGuard[BaseException]:
 
 @lru_cache(maxsize=256)
 def _translated(statement: str) -> bytes:
-    """With psycopg's placeholders. No statement of ours has another colon, question mark or percent sign."""
+    """Return a statement with psycopg's placeholders. Ours have no other colon, question mark or percent sign."""
     return _PLACEHOLDER.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", statement).encode()
