@@ -11,6 +11,7 @@ import sys
 import tomllib
 from code import InteractiveConsole
 from html import unescape
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
@@ -116,7 +117,8 @@ def test_the_architecture_names_each_module_of_the_core_and_each_room_of_the_pla
         named = {
             name for row in re.findall(r"^\| (`[^|]*)", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
         }
-        parts = [path for path in (ROOT / package).iterdir() if path.is_dir() or package == "hestiaos_proto"]
+        folder = Path(str(import_module(package).__file__)).parent  # the installed one's, where a wheel is tested
+        parts = [path for path in folder.iterdir() if path.is_dir() or package == "hestiaos_proto"]
         expected = {path.stem.strip("_") for path in parts if path.suffix in ("", ".py") and path.stem[:2] != "__"}
         assert named == expected
 
