@@ -60,6 +60,7 @@ class Policy:
     engine: Engine = field(factory=re_engine, eq=False, repr=False)
     _kinds: dict[RuleKind, tuple[Rule, ...]] = field(init=False, factory=dict, eq=False, repr=False)
     _searchers: dict[RuleKind, Searcher | None] = field(init=False, factory=dict, eq=False, repr=False)
+    _judged: set[RuleKind] = field(init=False, factory=set, eq=False, repr=False)
     _rule_sets: dict[tuple[int, ...], RuleSet] = field(init=False, factory=dict, eq=False, repr=False)
     _redactors: dict[tuple[int, ...], TextRedactor] = field(init=False, factory=dict, eq=False, repr=False)
 
@@ -192,8 +193,12 @@ class Policy:
 
     def _may_match(self, kind: RuleKind, subject: Subject) -> bool:
         """Return whether a rule of this kind may match. One search excludes most texts."""
-        if kind not in self._searchers and not any(rule.may_match(subject) for rule in self.rules_on(kind)):
-            return False  # without compiling anything
+        if kind not in self._searchers and kind not in self._judged:
+            self._judged.add(kind)
+            # Compiling takes longer than the literals, which then take longer than one search: only the first text
+            # is judged without, often the only one of a process.
+            if not any(rule.may_match(subject) for rule in self.rules_on(kind)):
+                return False
         searcher = self._searcher(kind)
         return searcher is None or subject.has(searcher)
 

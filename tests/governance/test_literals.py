@@ -59,7 +59,9 @@ def test_a_text_without_literals_has_no_match(pattern: str, literals: list[str],
         assert Subject([text]).has_literal(literals)
 
 
-def test_nothing_is_compiled_for_a_text_without_literals() -> None:
+@pytest.mark.parametrize("second", ["DROP TABLE x", "another report"])
+def test_nothing_is_compiled_for_a_first_text_without_literals(second: str) -> None:
+    """From the second on, one search costs less than to look for each literal."""
     engines: list[Engine] = []
 
     def make() -> Engine:
@@ -70,5 +72,6 @@ def test_nothing_is_compiled_for_a_text_without_literals() -> None:
     assert policy.judge(Facts(command_type="RUN", texts=("create a report", "x"))).decision == "ALLOW"
     assert policy.judge(Facts(tool="weather", arguments={"city": "Rome"})).decision == "ALLOW"
     assert engines == []
-    assert policy.judge(Facts(command_type="RUN", texts=("DROP TABLE x",))).rule == "drop-database"
+    rule = policy.judge(Facts(command_type="RUN", texts=(second,))).rule
+    assert rule == ("drop-database" if "DROP" in second else None)
     assert engines == [RE2]
