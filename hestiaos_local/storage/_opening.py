@@ -22,7 +22,7 @@ def is_url(place: object) -> TypeGuard[str]:
 def open_database(place: str | os.PathLike[str] | None, busy_timeout: float) -> Database:
     """Open the database at a URL, the SQLite file at a path, or one in memory for None. Raises `StoreError`."""
     if not is_url(place):
-        scheme, colon, rest = place.partition(":") if isinstance(place, str) else ("", "", "")
+        scheme, colon, rest = ("" if place is None else os.fspath(place)).partition(":")
         if colon and (rest.startswith("//") or scheme in _SCHEMES):
             raise StoreError(f"a store cannot be at {scheme}:…: name a file, or postgresql://USER@HOST/DATABASE")
         return SQLiteDatabase(place, busy_timeout)

@@ -75,3 +75,12 @@ def test_a_password_is_not_shown(typed: tuple[str, ...], tmp_path: Path, monkeyp
     ended = invoke(*typed)
     assert "127.0.0.1:1/db" in ended.stdout + ended.stderr
     assert "swordfish" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("place", ["postgresql:x", "postgres:/h/x", "mysql://h/x"])
+def test_a_misspelt_url_is_not_the_name_of_a_file(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = invoke("serve", "--port", "0", "--store", place)
+    assert done.status == 2
+    assert f"a store cannot be at {place.partition(':')[0]}:…" in done.error
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
